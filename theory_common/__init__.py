@@ -1,0 +1,1 @@
+"""What both theories share: checks at the door, the working precision, tables."""

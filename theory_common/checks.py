@@ -1,0 +1,99 @@
+"""Checks at the door: each error names the argument, the rule, what came and where.
+
+Values are checked *after* conversion to the working dtype, since that is what will be computed with: float32 turns a
+ridge of 1e-300 into 0. A traced value cannot raise; it passes, and the computation answers with NaN.
+"""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from theory_common import precision
+
+
+def is_traced(value) -> bool:
+    """Whether ``value`` is abstract (inside jit, vmap or grad), so that its number is not known."""
+    return isinstance(value, jax.core.Tracer)
+
+
+def real(name: str, value, dtype: np.dtype | None = None) -> Array:
+    """``value`` in the working float dtype; ``TypeError`` unless it is a real number, list or array (``True`` is not one)."""
+    if is_traced(value) or isinstance(value, jax.Array):
+        kind = np.dtype(value.dtype).kind if not jnp.issubdtype(value.dtype, jnp.floating) else "f"
+    else:
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise TypeError(f"{name} must be a real number or a rectangular array of them: {error}") from None
+        kind = value.dtype.kind
+    if kind not in "fiu":
+        raise TypeError(f"{name} must be a real number or an array of them, got {_describe(value)}")
+    # A float64 scalar of NumPy or Python is weak: it takes the working dtype.
+    return precision.working(value, dtype)
+
+
+def reals(**named) -> dict[str, Array]:
+    """Every argument in one common working dtype."""
+    arrays = [value for value in named.values() if hasattr(value, "dtype")]
+    dtype = precision.dtype(*arrays)
+    return {name: real(name, value, dtype) for name, value in named.items()}
+
+
+def require(name: str, value, holds, rule: str) -> Array:
+    """``value`` in the working dtype; ``ValueError`` that quotes ``rule`` and the first offender where ``holds`` is False."""
+    array = real(name, value)
+    if is_traced(array):
+        return array
+    concrete = np.asarray(array)
+    bad = np.argwhere(~np.asarray(holds(concrete)))
+    if len(bad):
+        index = tuple(bad[0].tolist())
+        hint = ""
+        if concrete.dtype == np.float32 and concrete[index] in (0, np.inf) and np.all(holds(np.asarray(value, np.float64))):
+            hint = " (float32 rounds it there: enable float64 with jax.config.update('jax_enable_x64', True))"
+        place = f" at index {index}" if index else ""
+        raise ValueError(f"{name} must be {rule}, got {concrete[index]:g}{place} in {concrete.dtype}{hint}")
+    return array
+
+
+def finite(name: str, value) -> Array:
+    """``value`` finite everywhere, else ``ValueError``."""
+    return require(name, value, np.isfinite, "finite")
+
+
+def positive(name: str, value) -> Array:
+    """``value`` finite and > 0 everywhere, else ``ValueError``."""
+    return require(name, value, lambda x: np.isfinite(x) & (x > 0), "finite and > 0")
+
+
+def nonnegative(name: str, value) -> Array:
+    """``value`` finite and >= 0 everywhere, else ``ValueError``."""
+    return require(name, value, lambda x: np.isfinite(x) & (x >= 0), "finite and >= 0")
+
+
+def choice(name: str, value, options: Iterable):
+    """``value`` if it is one of ``options``, else a ``ValueError`` that lists them."""
+    options = list(options)
+    if not any(value is option or (isinstance(value, str) and value == option) or (type(value) is int and value == option) for option in options):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
+    return value
+
+
+def whole(name: str, value, *, least: int = 0) -> int:
+    """``value`` as a Python int >= ``least``, else ``TypeError`` or ``ValueError``."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} must be an integer, got {_describe(value)}")
+    if value < least:
+        raise ValueError(f"{name} must be >= {least}, got {value}")
+    return int(value)
+
+
+def _describe(value) -> str:
+    if hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
+        return f"an array of {value.dtype} with shape {value.shape}"
+    if isinstance(value, np.ndarray):
+        value = value.item()
+    return f"{value!r} ({type(value).__name__})"

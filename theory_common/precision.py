@@ -1,0 +1,29 @@
+"""The working float dtype, decided in one place; float64 is switched on for entry points only."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+
+def dtype(*values) -> np.dtype:
+    """The float dtype that ``values`` are worked in.
+
+    float64 if JAX's 64-bit mode is on, else float32; float32 too when every *array* among ``values`` that holds
+    floats is float32 (Python numbers, lists and integer arrays have no say), so that a caller who chose float32 keeps it.
+    """
+    default = jnp.zeros(()).dtype
+    chosen = {value.dtype for value in values if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)}
+    if chosen and all(candidate.itemsize < default.itemsize for candidate in chosen):
+        return np.dtype(np.float32)
+    return np.dtype(default)
+
+
+def working(value, to: np.dtype | None = None) -> Array:
+    """``value`` (any real number, list or array) as an array of the dtype ``to``, by default :func:`dtype` of the value."""
+    return jnp.asarray(value, dtype=dtype(value) if to is None else to)
+
+
+def enable_float64() -> None:
+    """Switch JAX to 64 bits. Called by the commands, the figures and the tests; importing a library never does."""
+    jax.config.update("jax_enable_x64", True)
