@@ -77,7 +77,8 @@ def nonnegative(name: str, value) -> Array:
 def choice(name: str, value, options: Iterable):
     """``value`` if it is one of ``options``, else a ``ValueError`` that lists them."""
     options = list(options)
-    if not any(value is option or (isinstance(value, str) and value == option) or (type(value) is int and value == option) for option in options):
+    # By type too: True == 1, but a flag is not a branch number.
+    if not any(type(value) is type(option) and value == option for option in options):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
 
