@@ -1,0 +1,13 @@
+"""Every claim about descent-ascent that the library rests on, machine-checked, in one ledger.
+
+``python -m derivations`` prints it; ``derivations.claim("lemma-3-order")`` is one :class:`~derivations.ledger.Claim`, with its proof
+(``prove()``), its generated mutants (``mutants()``) and its numbers at your parameters (``evaluate(ridge=0.1, ...)``).
+To write a claim, use the decorator :func:`derivations.ledger.claim`.
+"""
+
+from derivations import coordinate
+from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
+
+__all__ = ["LEDGER", "Claim", "Ledger", "LedgerError", "claim", "coordinate"]
+
+claim = LEDGER.__getitem__
