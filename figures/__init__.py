@@ -1,0 +1,11 @@
+"""The figures: ``python -m figures`` computes and draws them all. One module is one figure, and offers
+
+* ``TITLE`` (text), ``CAPTION`` (plain sentences: what to see), ``LEMMAS`` (a list of texts: where the paper says it);
+* ``compute(preset)``: a dict of arrays, numbers, texts and dicts of them; ``preset`` is ``"quick"`` or ``"paper"``. It asks the libraries;
+* ``draw(figure, data)``: makes axes in a Matplotlib figure and draws ``data``. It computes nothing;
+* ``claims(data)``: a list of ``dict(claim=..., paper=..., here=...)``, *here* computed from ``data``;
+* optionally ``SIZE``: width and height in inches.
+
+``draw`` and ``claims`` get what a reader of the stored JSON gets (NumPy arrays, Python numbers, dicts), so that drawing again from the file
+gives the same picture to the last bit. A new figure is a new file in this folder; ``catalogue.ORDER`` says where it stands.
+"""
