@@ -35,10 +35,15 @@ class Loss:
     log_phi: Elementwise
     slope_at_minus_infinity: float
     shifted_mass: Callable[[Array, Array, Array], Array] | None = None
+    log_decay_closed: Elementwise | None = None
 
     def decay(self, margin: Array) -> Array:
         r""":math:`\ell''(m)/\varphi(m) = -(\log\varphi)'(m)`, without forming the two factors."""
         return -jax.jvp(self.log_phi, (margin,), (jnp.ones_like(margin),))[1]
+
+    def log_decay(self, margin: Array) -> Array:
+        """The logarithm of :meth:`decay`; in closed form where the decay itself would underflow."""
+        return jnp.log(self.decay(margin)) if self.log_decay_closed is None else self.log_decay_closed(margin)
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"
@@ -74,6 +79,7 @@ exponential = Loss(
     slope_at_minus_infinity=float("inf"),
     # k P = W_0(k z e^shift): Lambert W, in the log domain the Wright omega function.
     shifted_mass=lambda log_ratio, slope, shift: special.wright_omega(jnp.log(slope) + log_ratio + shift) / slope,
+    log_decay_closed=jnp.zeros_like,
 )
 
 logistic = Loss(
@@ -85,6 +91,7 @@ logistic = Loss(
     slope_at_minus_infinity=1.0,
     # t = k P solves t (e^t + e^shift) = k z e^shift: the r-Lambert function at r = e^shift.
     shifted_mass=lambda log_ratio, slope, shift: special.r_lambertw_exp(jnp.log(slope) + log_ratio + shift, shift) / slope,
+    log_decay_closed=lambda margin: -jnp.logaddexp(-margin, 0.0),
 )
 
 _NAMED = {loss.name: loss for loss in (exponential, logistic)}

@@ -98,3 +98,24 @@ def _describe(value) -> str:
     if isinstance(value, np.ndarray):
         value = value.item()
     return f"{value!r} ({type(value).__name__})"
+
+
+def broadcast(owner: str, **named) -> dict[str, Array]:
+    """Every argument in one common working dtype and one common shape; ``ValueError`` with the shapes where they disagree."""
+    arrays = reals(**named)
+    try:
+        return dict(zip(arrays, jnp.broadcast_arrays(*arrays.values()), strict=True))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items() if array.ndim)
+        raise ValueError(f"the arguments of {owner} must broadcast to one shape, got {shapes}") from None
+
+
+def at_most(name: str, value: Array, bound_name: str, bound: Array, hint: str = "") -> None:
+    """``ValueError`` that names both where a concrete ``value`` exceeds ``bound`` (arrays of one shape)."""
+    if is_traced(value) or is_traced(bound):
+        return
+    excess = np.argwhere(np.asarray(value) > np.asarray(bound))
+    if len(excess):
+        index = tuple(excess[0].tolist())
+        place = f" at index {index}" if index else ""
+        raise ValueError(f"{name} must be <= {bound_name} = {np.asarray(bound)[index]:g}, got {np.asarray(value)[index]:g}{place}{hint}")

@@ -1,0 +1,263 @@
+r"""Dual masses: a stationary point is known by how hard each sample type pulls.
+
+Two types ``u`` (retained) and ``v`` (forgotten) with Gram matrix ``k`` have margins ``x = <w, u>``, ``y = <w, v>``. At a
+stationary point :math:`w = P u + \varsigma Q v` with the masses
+
+.. math:: P = \tfrac A\lambda \varphi(x), \quad Q = \tfrac B\lambda \varphi(y), \qquad
+          x = k_{11} P + \varsigma k_{12} Q, \quad y = k_{12} P + \varsigma k_{22} Q,
+
+and :math:`\varsigma = +1` for pretraining, -1 for descent-ascent; ``B = 0`` is the oracle, ``k12 = 0`` two separate
+coordinates. Eliminating ``P`` leaves one explicit curve over ``q = log Q``, without a division by the correlation:
+
+.. math:: \log\tfrac B\lambda = L(q) = q - \log\varphi\bigl(y(Q)\bigr), \qquad L'(q) = 1 + \varsigma h(q), \qquad
+          h = Q\,\sigma\,\frac{k_{22} + \det k\;\rho P}{1 + k_{11}\rho P},
+
+where :math:`\rho, \sigma` are the loss's decay :math:`\ell''/\varphi` at x and y. Everything is a question about this curve:
+solutions are its level points, folds its critical points, and :math:`\det H = \lambda^2 (1 + k_{11}\rho P)(1 + \varsigma h)` gives
+the kind.
+
+Functions here are strictly typed (one dtype, one shape, no checks) and written once for any margin loss.
+Source: new. Claims: ``dual-masses``, ``fold-hessian``.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from gda_theory import roots
+from gda_theory.losses import Loss
+
+PRETRAIN, ASCENT = 1, -1
+
+
+class Gram(NamedTuple):
+    """Gram matrix of the two types. The determinant is carried: formed from the entries it would cancel near correlation 1."""
+
+    first: Float[Array, "*batch"]
+    cross: Float[Array, "*batch"]
+    second: Float[Array, "*batch"]
+    determinant: Float[Array, "*batch"]
+
+
+class Masses(NamedTuple):
+    """The pulls ``descent = P`` of the retained and ``ascent = Q`` of the forgotten type, in units of weight."""
+
+    descent: Float[Array, "*batch"]
+    ascent: Float[Array, "*batch"]
+
+
+class Curve(NamedTuple):
+    """A point of the curve: ``level = log(B/ridge)``, the masses and margins, and ``bend = h``, which is 1 at a fold."""
+
+    level: Float[Array, "*batch"]
+    masses: Masses
+    x: Float[Array, "*batch"]
+    y: Float[Array, "*batch"]
+    bend: Float[Array, "*batch"]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def shifted_mass(loss: Loss, log_ratio: Array, slope: Array, shift: Array) -> Array:
+    r"""The mass ``P > 0`` with :math:`P = z\,\varphi(kP - c)`, for ``log z = log_ratio``, ``k = slope >= 0``, ``c = shift``.
+
+    Unique: the left side increases, the right side does not. Exponential loss: :math:`kP = W_0(k z e^c)`; logistic:
+    :math:`kP` is the r-Lambert function at :math:`r = e^c`; any other loss by Newton's method in ``log P``.
+    Source: Lemma 2 at shift 0; new otherwise. Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
+    """
+    if loss.shifted_mass is not None:
+        # A slope of 0 decouples; the closed forms divide by it.
+        safe = jnp.where(slope > 0, slope, 1)
+        return jnp.where(slope > 0, loss.shifted_mass(log_ratio, safe, shift), jnp.exp(log_ratio + loss.log_phi(-shift)))
+
+    def residual(log_mass):
+        return log_mass - loss.log_phi(slope * jnp.exp(log_mass) - shift) - log_ratio
+
+    # phi decreases, so P <= z phi(-c); the residual's slope is at least 1, so it is no farther away than its value.
+    high = log_ratio + loss.log_phi(-shift)
+    return jnp.exp(roots.bracketed(residual, high - residual(high), high, high))
+
+
+@shifted_mass.defjvp
+def _shifted_mass_jvp(loss, primals, tangents):
+    log_ratio, slope, shift = primals
+    mass = shifted_mass(loss, log_ratio, slope, shift)
+    decay = loss.decay(slope * mass - shift)
+    change = tangents[0] + decay * (tangents[2] - mass * tangents[1])
+    return mass, mass * change / (1 + decay * slope * mass)
+
+
+def curve(loss: Loss, gram: Gram, log_descent: Array, log_ascent_mass: Array, side: int) -> Curve:
+    """The point of the curve at ``q = log_ascent_mass``, given ``log_descent = log(A/ridge)``."""
+    ascent = jnp.exp(log_ascent_mass)
+    descent = shifted_mass(loss, log_descent, gram.first, -side * gram.cross * ascent)
+    x, y = margins(gram, Masses(descent, ascent), side)
+    stiffness = loss.decay(x) * descent
+    bend = ascent * loss.decay(y) * (gram.second + gram.determinant * stiffness) / (1 + gram.first * stiffness)
+    return Curve(log_ascent_mass - loss.log_phi(y), Masses(descent, ascent), x, y, bend)
+
+
+def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
+    """``x = k11 P ± k12 Q`` and ``y = k12 P ± k22 Q``."""
+    return (
+        gram.first * masses.descent + side * gram.cross * masses.ascent,
+        gram.cross * masses.descent + side * gram.second * masses.ascent,
+    )
+
+
+def log_bend(loss: Loss, gram: Gram, log_descent: Array, q: Array) -> Array:
+    """``log h`` on the ascent curve, 0 at a fold; from logarithms, since ``h`` underflows far beyond the second fold."""
+    point = curve(loss, gram, log_descent, q, ASCENT)
+    stiffness = loss.decay(point.x) * point.masses.descent
+    return q + loss.log_decay(point.y) + jnp.log(gram.second + gram.determinant * stiffness) - jnp.log1p(gram.first * stiffness)
+
+
+def rising_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low: Array, high: Array, start: Array, side: int) -> Array:
+    """``q`` in ``[low, high]``, a stretch on which the curve rises, where it has the given level."""
+
+    def residual(q):
+        # Only the level is used: XLA drops the rest of the curve.
+        return curve(loss, gram, log_descent, q, side).level - level
+
+    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level))
+
+
+def falling_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low: Array, high: Array, start: Array) -> Array:
+    """``q`` in ``[low, high]``, a stretch on which the ascent curve falls, where it has the given level."""
+
+    def residual(q):
+        return level - curve(loss, gram, log_descent, q, ASCENT).level
+
+    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level))
+
+
+def pretrain_point(loss: Loss, gram: Gram, log_descent: Array, level: Array) -> Array:
+    """``q`` of the pretrained solution: unique, since the curve's slope is at least 1. Claim: ``pretrain-unique``."""
+    alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(level))
+    start = jnp.log(shifted_mass(loss, level, gram.second, -gram.cross * alone))
+    # Slope at least 1: the root is no farther away than the miss.
+    reached = start + level - curve(loss, gram, log_descent, start, PRETRAIN).level
+    return rising_point(loss, gram, log_descent, level, jnp.minimum(start, reached), jnp.maximum(start, reached), start, PRETRAIN)
+
+
+class Folds(NamedTuple):
+    """``q`` at the curve's local maximum (``upper``, met first from the oracle) and minimum (``lower``); NaN where none."""
+
+    upper: Float[Array, "*batch"]
+    lower: Float[Array, "*batch"]
+
+
+def largest_bend(loss: Loss, gram: Gram, log_descent: Array) -> tuple[Array, Array, Array]:
+    """``low < q < high`` for a loss with bounded ``phi``: all folds lie between, and ``h`` is largest at ``q``."""
+    alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(log_descent))
+    # y <= (k12 x_R - det Q)/k11, so beyond this Q even the factor Q exp(y) is below 1.
+    reach = 2 * gram.first / gram.determinant
+    depth = jnp.abs(jnp.log(gram.second)) + jnp.abs(gram.cross) * alone + jnp.abs(jnp.log(reach)) + 2
+    low, high = -jnp.log(gram.second) - 30, jnp.log(reach * depth) + 2
+
+    def fall(q):
+        return -jax.jvp(lambda at: log_bend(loss, gram, log_descent, at), (q,), (jnp.ones_like(q),))[1]
+
+    return low, roots.bracketed(fall, low, high, jnp.log1p(jnp.abs(gram.cross) * alone / gram.second), noise=1.0), high
+
+
+def fold_points(loss: Loss, gram: Gram, log_descent: Array) -> Folds:
+    """Where minima and saddles of descent-ascent meet.
+
+    A loss whose ``phi`` grows without bound (exponential) has exactly one fold, one with bounded ``phi`` (logistic) none or
+    two, on either side of the largest bend. Claims: ``exponential-one-fold``, ``logistic-zero-or-two-folds``.
+    """
+
+    def bend(q):
+        return log_bend(loss, gram, log_descent, q)
+
+    if np.isinf(loss.slope_at_minus_infinity):
+        # A loss of decay 1 has its fold between these two: h is between Q det/k11 and Q k22. Thirty powers of e more for others.
+        slack = 0.0 if loss.name == "exponential" else 30.0
+        low, high = -jnp.log(gram.second) - slack, jnp.log(gram.first / gram.determinant) + slack
+        alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(log_descent))
+        start = jnp.log((1 + gram.first * alone) / (gram.second + gram.determinant * alone))
+        return Folds(roots.bracketed(bend, low, high, start, noise=1.0), jnp.full_like(start, jnp.nan))
+    low, peak, high = largest_bend(loss, gram, log_descent)
+    bent = bend(peak) > 0
+    upper = roots.bracketed(bend, low, peak, (low + peak) / 2, noise=1.0)
+    lower = roots.bracketed(lambda q: -bend(q), peak, high, (peak + high) / 2, noise=1.0)
+    return Folds(jnp.where(bent, upper, jnp.nan), jnp.where(bent, lower, jnp.nan))
+
+
+def _near_fold(loss: Loss, gram: Gram, log_descent: Array, level: Array, fold: Array, direction: int) -> tuple[Array, Array]:
+    """The level of the fold, and where the parabola through it has ``level``: the start that resolves a nearly double root."""
+    _, steepening = jax.jvp(lambda q: log_bend(loss, gram, log_descent, q), (fold,), (jnp.ones_like(fold),))
+    top = curve(loss, gram, log_descent, fold, ASCENT).level
+    return top, fold + direction * jnp.sqrt(2 * jnp.maximum(top - level, 0) / jnp.abs(steepening))
+
+
+def oracle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, upper_fold: Array) -> Array:
+    """``q`` of the minimum that starts at the oracle (level -infinity); NaN beyond the fold ``upper_fold`` (NaN: no fold)."""
+    none = jnp.isnan(upper_fold)
+    alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(level))
+    # y only falls along the curve, from the oracle's y: Q >= (B/ridge) phi(y_oracle), and Q <= (B/ridge) sup phi.
+    low = level + loss.log_phi(gram.cross * alone)
+    ceiling = jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
+    high = jnp.where(none, level + ceiling, jnp.minimum(upper_fold, level + ceiling))
+    top, guess = _near_fold(loss, gram, log_descent, level, upper_fold, -1)
+    start = jnp.where(none, low, jnp.fmax(low, guess))
+    q = rising_point(loss, gram, log_descent, level, low, high, start, ASCENT)
+    return jnp.where(none | (level <= top), q, jnp.nan)
+
+
+def saddle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, folds: Folds) -> Array:
+    """``q`` of the saddle between the folds (beyond the only fold of an unbounded loss); NaN where there is none."""
+    top, guess = _near_fold(loss, gram, log_descent, level, folds.upper, 1)
+    if np.isinf(loss.slope_at_minus_infinity):
+        exists = (level <= top) & (level > -jnp.inf)
+        # Exponential: h >= Q det/k11, so the curve has fallen by `drop` at this high; thirty more powers of e for other losses.
+        ease = jnp.exp(folds.upper) * gram.determinant / gram.first
+        drop = jnp.maximum(top - level, 0)
+        slack = 0.0 if loss.name == "exponential" else 30.0
+        high = folds.upper + jnp.log1p(2 * (drop + 1 - jnp.log(jnp.minimum(ease, 1))) / ease) + slack
+        q = falling_point(loss, gram, log_descent, level, folds.upper, high, jnp.fmin(guess, high))
+    else:
+        bottom = curve(loss, gram, log_descent, folds.lower, ASCENT).level
+        exists = (level <= top) & (level >= bottom)
+        q = falling_point(loss, gram, log_descent, level, folds.upper, folds.lower, jnp.fmin(guess, folds.lower))
+    return jnp.where(exists, q, jnp.nan)
+
+
+def far_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, lower_fold: Array) -> Array:
+    """``q`` of the far minimum of a loss with bounded ``phi``, beyond its second fold; NaN where there is none."""
+    high = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
+    exists = level >= curve(loss, gram, log_descent, lower_fold, ASCENT).level
+    return jnp.where(exists, rising_point(loss, gram, log_descent, level, lower_fold, high, high, ASCENT), jnp.nan)
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+def implicit(loss: Loss, side: int, found: Masses, descent: Array, ascent: Array, ridge: Array, gram: Gram) -> Masses:
+    """``found``, with its derivatives by the implicit function theorem (to any order); NaN at a fold.
+
+    ``found`` must solve ``P = A phi(x)/ridge``, ``Q = B phi(y)/ridge`` for ``A = descent``, ``B = ascent``; its tangent is ignored.
+    """
+    return found
+
+
+@implicit.defjvp
+def _implicit_jvp(loss, side, primals, tangents):
+    _, descent, _, ridge, gram = primals
+    _, descent_dot, ascent_dot, ridge_dot, gram_dot = tangents
+    solved = implicit(loss, side, *primals)
+    x, y = margins(gram, solved, side)
+    x_dot, y_dot = margins(gram_dot, solved, side)
+    pull, push = solved.descent * loss.decay(x), solved.ascent * loss.decay(y)
+    # Written with phi/ridge and not Q/B, so that it holds at B = 0.
+    first = solved.descent * (descent_dot / descent - ridge_dot / ridge) - pull * x_dot
+    second = jnp.exp(loss.log_phi(y) - jnp.log(ridge)) * ascent_dot - solved.ascent * ridge_dot / ridge - push * y_dot
+    k11, k12, k22, det = gram
+    determinant = 1 + k11 * pull + side * push * (k22 + det * pull)
+    determinant = jnp.where(determinant == 0, jnp.nan, determinant)
+    descent_change = ((1 + side * k22 * push) * first - side * k12 * pull * second) / determinant
+    ascent_change = ((1 + k11 * pull) * second - k12 * push * first) / determinant
+    return solved, Masses(descent_change, ascent_change)

@@ -1,0 +1,55 @@
+"""The correlated pair: solutions, folds, windows and regimes, each with its formula and its claim."""
+
+from gda_theory.pair.bifurcations import Cusp, FoldLocus, FoldRates, FoldSet, cusp, fold_locus, fold_rates, folds
+from gda_theory.pair.model import CorrelatedPair
+from gda_theory.pair.points import PairSolution, StationaryPoints, descent_ascent, pretrain, retrain, stationary_points
+from gda_theory.pair.windows import (
+    REGIME_SENTENCES,
+    ExplicitCurve,
+    OrderingWindows,
+    Regime,
+    RegimeCode,
+    SufficientWindow,
+    descent_ascent_curve,
+    lemma_7_bounds,
+    lemma_8_bounds,
+    lemma_9_edges,
+    lemma_10_edges,
+    ordering_windows,
+    pretrain_curve,
+    regime,
+    sufficient_window,
+)
+
+__all__ = [
+    "REGIME_SENTENCES",
+    "CorrelatedPair",
+    "Cusp",
+    "ExplicitCurve",
+    "FoldLocus",
+    "FoldRates",
+    "FoldSet",
+    "OrderingWindows",
+    "PairSolution",
+    "Regime",
+    "RegimeCode",
+    "StationaryPoints",
+    "SufficientWindow",
+    "cusp",
+    "descent_ascent",
+    "descent_ascent_curve",
+    "fold_locus",
+    "fold_rates",
+    "folds",
+    "lemma_7_bounds",
+    "lemma_8_bounds",
+    "lemma_9_edges",
+    "lemma_10_edges",
+    "ordering_windows",
+    "pretrain",
+    "pretrain_curve",
+    "regime",
+    "retrain",
+    "stationary_points",
+    "sufficient_window",
+]

@@ -1,0 +1,186 @@
+r"""Folds: where the minimum of descent-ascent merges with a saddle, as the share :math:`\alpha` of forgotten samples grows.
+
+On the curve of :mod:`gda_theory.masses` a fold is :math:`h = 1`, that is :math:`\det \nabla^2 J = 0`. In the exponential loss
+
+.. math:: Q = \frac{1 + k_{11} P}{k_{22} + \det k\, P}, \qquad \log P + k_{11} P - k_{12} Q = \log(A/\lambda)
+
+has one solution; the logistic loss has none or two, born together at a cusp. Claims: ``fold-hessian``, ``fold-locus``.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Float
+
+from gda_theory import losses, masses, roots, special
+from gda_theory.masses import ASCENT, Gram
+from gda_theory.pair import model
+from gda_theory.pair.model import CorrelatedPair
+from theory_common import checks
+
+
+class FoldSet(NamedTuple):
+    """Folds along a last axis of 2, in order of alpha, NaN where there is none: the exponential loss has one, first; the logistic
+    none, or ``lower`` then ``upper`` (:attr:`critical_alpha`, where the minimum that starts at the oracle ends, is the last one)."""
+
+    alpha: Float[AnyArray, "*batch 2"]
+    log_alpha: Float[AnyArray, "*batch 2"]
+    x: Float[AnyArray, "*batch 2"]
+    y: Float[AnyArray, "*batch 2"]
+
+    @property
+    def critical_alpha(self) -> Float[AnyArray, "*batch"]:
+        """Where the minimum that starts at the oracle ends; NaN if it never does."""
+        return jnp.where(jnp.isnan(self.alpha[..., 1]), self.alpha[..., 0], self.alpha[..., 1])
+
+    @property
+    def critical_log_alpha(self) -> Float[AnyArray, "*batch"]:
+        """``log(critical_alpha)``, also where that over- or underflows."""
+        return jnp.where(jnp.isnan(self.log_alpha[..., 1]), self.log_alpha[..., 0], self.log_alpha[..., 1])
+
+
+@jax.jit
+def folds(pair: CorrelatedPair) -> FoldSet:
+    r"""Every fold of descent-ascent in alpha, at this pair's correlation, ridge and sizes (its ``forget_in_pair`` is ignored).
+
+    Implicitly differentiable (d alpha_fold / d ridge, ...). Accuracy: alpha to a few units of rounding of ``y`` and ``log alpha``.
+    Source: Sec. 5.1.2 shows that there is a threshold; its value: new. Claims: ``exponential-one-fold``, ``fold-hessian``,
+    ``fold-condition-any-loss``.
+    """
+    retain, share = pair.ascent_masses[0], forget_share(pair)
+    descent = special.log_ratio(retain, pair.ridge)
+    found = masses.fold_points(pair.loss, pair.gram, descent)
+    ends = [_fold_point(pair, descent, share, _implicit_fold(pair.loss, q, descent, pair.gram)) for q in (found.lower, found.upper)]
+    lower, upper = ends
+    first = jax.tree.map(lambda low, high: jnp.where(jnp.isnan(lower[0]), high, low), lower, upper)
+    second = jax.tree.map(lambda high: jnp.where(jnp.isnan(lower[0]), jnp.nan, high), upper)
+    return FoldSet(*(jnp.stack(both, -1) for both in zip(first, second, strict=True)))
+
+
+def forget_share(pair: CorrelatedPair) -> Array:
+    """``B / alpha``: the mass of forgotten samples at alpha = 1."""
+    return pair.retain_in_pair / pair.forget_size if pair.reduction == "mean" else pair.retain_in_pair
+
+
+def _fold_point(pair: CorrelatedPair, descent: Array, share: Array, q: Array) -> tuple[Array, Array, Array, Array]:
+    point = masses.curve(pair.loss, pair.gram, descent, q, ASCENT)
+    unit = special.log_ratio(share, pair.ridge)
+    log_alpha = point.level - unit
+    # The plain product where it neither over- nor underflows: no digits lost to the size of its logarithms.
+    plain = point.masses.ascent / jnp.exp(pair.loss.log_phi(point.y)) * (pair.ridge / share)
+    ordinary = (jnp.abs(point.level) < 300) & (jnp.abs(unit) < 300) if plain.dtype == jnp.float64 else jnp.zeros_like(plain, bool)
+    return jnp.where(ordinary, plain, jnp.exp(log_alpha)), log_alpha, point.x, point.y
+
+
+def _implicit_fold(loss, q: Array, descent: Array, gram: Gram) -> Array:
+    """``q``, a root of ``log h = 0``, with its implicit derivatives."""
+
+    @jax.custom_jvp
+    def attach(found, descent, gram):
+        return jax.lax.stop_gradient(found)
+
+    @attach.defjvp
+    def attach_jvp(primals, tangents):
+        root = attach(*primals)
+        _, steepening = jax.jvp(lambda at: masses.log_bend(loss, primals[2], primals[1], at), (root,), (jnp.ones_like(root),))
+        _, change = jax.jvp(lambda d, g: masses.log_bend(loss, g, d, root), primals[1:], tangents[1:])
+        return root, -change / steepening
+
+    return attach(q, descent, gram)
+
+
+class FoldLocus(NamedTuple):
+    """A point of the exponential fold's locus, in units of the ridge: ``A/ridge``, ``B_fold/ridge`` and the mass ``Q``."""
+
+    descent_ratio: Float[AnyArray, "*batch"]
+    ascent_ratio: Float[AnyArray, "*batch"]
+    ascent_mass: Float[AnyArray, "*batch"]
+
+
+def fold_locus(descent_mass, *, correlation=None, gram=None) -> FoldLocus:
+    r"""The exponential fold for all data at once, by one parameter P > 0.
+
+    .. math:: Q = \frac{1 + k_{11}P}{k_{22} + \det k\,P}, \quad \frac A\lambda = P e^{k_{11}P - k_{12}Q}, \quad
+              \frac{B}{\lambda} = Q e^{k_{12}P - k_{22}Q}, \qquad \alpha_{fold} = \frac{f}{r_p} B .
+
+    Source: new. Claim: ``fold-locus``.
+    """
+    gram, _ = model.geometry(correlation, gram)
+    descent = checks.positive("descent_mass", descent_mass)
+    ascent = (1 + gram.first * descent) / (gram.second + gram.determinant * descent)
+    x, y = masses.margins(gram, masses.Masses(descent, ascent), ASCENT)
+    return FoldLocus(descent * jnp.exp(x), ascent * jnp.exp(y), ascent)
+
+
+class FoldRates(NamedTuple):
+    r"""Critical slowing down at distance :math:`\delta = |\alpha/\alpha_{fold} - 1|`, by one number :math:`\kappa_f`.
+
+    ``slowest_rate`` :math:`2\lambda\kappa_f\sqrt\delta` of the decay to the minimum below the fold, ``escape_time``
+    :math:`\pi/(\lambda\kappa_f\sqrt\delta)` of the flow past the ghost of the minimum above it.
+    """
+
+    coefficient: Float[AnyArray, "*batch"]
+    slowest_rate: Float[AnyArray, "*batch"]
+    escape_time: Float[AnyArray, "*batch"]
+
+
+def fold_rates(pair: CorrelatedPair, distance) -> FoldRates:
+    r"""Rates near the fold where the oracle's minimum ends, to leading order in ``distance`` = :math:`\delta`.
+
+    With :math:`\theta = k_{12}Q\sigma/(1 + k_{11}\rho P)`, decays :math:`\rho, \sigma` and :math:`\tau = \varphi''/\varphi` at x, y:
+
+    .. math:: \kappa_f = \frac{\sqrt{Q\,(Q\tau_y - P\tau_x\theta^3)/2}}{Q\sigma - P\rho\,\theta^2};
+
+    for the exponential loss all three ratios are 1 and :math:`\theta = k_{12}/(k_{22} + \det k\,P)`. Source: new. Claim: ``fold-rates``.
+    """
+    distance = checks.nonnegative("distance", distance)
+    descent = special.log_ratio(pair.ascent_masses[0], pair.ridge)
+    point = masses.curve(pair.loss, pair.gram, descent, masses.fold_points(pair.loss, pair.gram, descent).upper, ASCENT)
+    (descent_mass, ascent_mass), decay = point.masses, pair.loss.decay
+    tilt = pair.gram.cross * ascent_mass * decay(point.y) / (1 + pair.gram.first * decay(point.x) * descent_mass)
+    skew = ascent_mass * _third(pair.loss, point.y) - descent_mass * _third(pair.loss, point.x) * tilt**3
+    norm = ascent_mass * decay(point.y) - descent_mass * decay(point.x) * tilt**2
+    coefficient = jnp.sqrt(ascent_mass * skew / 2) / norm
+    pace = pair.ridge * coefficient * jnp.sqrt(distance)
+    return FoldRates(coefficient, 2 * pace, jnp.pi / pace)
+
+
+def _third(loss, margin: Array) -> Array:
+    """``phi''/phi = decay^2 - decay'``."""
+    decay, change = jax.jvp(loss.decay, (margin,), (jnp.ones_like(margin),))
+    return decay**2 - change
+
+
+class Cusp(NamedTuple):
+    """Where the two folds of a bounded loss are born, in units of the ridge; ``log_descent_ratio`` for where the ratio overflows."""
+
+    descent_ratio: Float[AnyArray, "*batch"]
+    ascent_ratio: Float[AnyArray, "*batch"]
+    log_descent_ratio: Float[AnyArray, "*batch"]
+    x: Float[AnyArray, "*batch"]
+    y: Float[AnyArray, "*batch"]
+
+
+def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
+    r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
+
+    Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none (an unbounded loss
+    always has one fold). Source: new. Claim: ``cusp-condition``.
+    """
+    gram, _ = model.geometry(correlation, gram)
+    loss = losses.resolve(loss)
+    if loss.slope_at_minus_infinity == jnp.inf:
+        raise ValueError(f"loss must have a bounded phi for a cusp to exist, got {loss!r}")
+
+    def highest(log_descent):
+        # At the largest bend its derivative along q is zero, so the location may be held fixed.
+        peak = jax.lax.stop_gradient(masses.largest_bend(loss, gram, log_descent)[1])
+        return masses.log_bend(loss, gram, log_descent, peak)
+
+    low, start = jnp.full_like(gram.first, -5.0), jnp.full_like(gram.first, 3.0)
+    log_descent = roots.bracketed(highest, low, jnp.full_like(low, 1e5), start, noise=1.0)
+    point = masses.curve(loss, gram, log_descent, masses.largest_bend(loss, gram, log_descent)[1], ASCENT)
+    return Cusp(jnp.exp(log_descent), jnp.exp(point.level), log_descent, point.x, point.y)

@@ -1,0 +1,301 @@
+r"""For which shares :math:`\alpha` of forgotten samples descent-ascent moves away from the oracle: the paper's windows and the exact ones.
+
+The unknown is alpha, so a pair's own ``forget_in_pair`` is ignored, except by :func:`regime`, which classifies it.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Bool, Float, Int
+
+from gda_theory import coordinate, masses, roots, special
+from gda_theory.codes import Reason
+from gda_theory.masses import ASCENT, PRETRAIN
+from gda_theory.pair import bifurcations, points
+from gda_theory.pair.model import CorrelatedPair
+from theory_common import checks
+
+
+class ExplicitCurve(NamedTuple):
+    """The other margin and the share alpha that belong to a given margin x."""
+
+    y: Float[AnyArray, "*batch"]
+    alpha: Float[AnyArray, "*batch"]
+    log_alpha: Float[AnyArray, "*batch"]
+
+
+def pretrain_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
+    r"""All pretrained solutions, x the parameter: any margin loss, any Gram matrix, correlation > 0.
+
+    .. math:: y_D(x) = \frac{k_{22} x - a \det k\, \varphi(x)/\lambda}{k_{12}}, \qquad
+              \alpha_D(x) = \frac{\lambda x - a k_{11}\varphi(x)}{k_{12}\, a\, \varphi(y_D)}, \qquad x \ge x_D|_{\alpha=0}
+
+    The paper says that none is known. Loses digits at small correlation (it divides by k12): the solvers do not use it.
+    Source: new. Claim: ``explicit-curves``.
+    """
+    return _explicit(pair, pair.pretrain_masses[0], pair.pretrain_masses[0], x, PRETRAIN)
+
+
+def descent_ascent_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
+    r"""All stationary points of descent-ascent, x the parameter: any margin loss, any Gram matrix, correlation > 0.
+
+    .. math:: y_A(x) = \frac{k_{22} x - A \det k\, \varphi(x)/\lambda}{k_{12}}, \qquad
+              \alpha_{DA}(x) = \frac{f}{k_{12} r_p} \frac{A k_{11}\varphi(x) - \lambda x}{\varphi(y_A)}, \qquad x \le x_R
+
+    Source: new. Claim: ``explicit-curves``.
+    """
+    return _explicit(pair, pair.ascent_masses[0], bifurcations.forget_share(pair), x, ASCENT)
+
+
+def _explicit(pair: CorrelatedPair, descent: Array, share: Array, x, side: int) -> ExplicitCurve:
+    gram, loss = pair.gram, pair.loss
+    x = jnp.broadcast_to(checks.real("x", x, pair.ridge.dtype), jnp.broadcast_shapes(jnp.shape(x), pair.ridge.shape))
+    pull = descent / pair.ridge * loss.phi(x)
+    y = (gram.second * x - gram.determinant * pull) / gram.cross
+    push = side * (x - gram.first * pull) / gram.cross
+    log_alpha = jnp.log(push) - loss.log_phi(y) - special.log_ratio(share, pair.ridge)
+    return ExplicitCurve(y, push / loss.phi(y) * (pair.ridge / share), log_alpha)
+
+
+class Edge(NamedTuple):
+    """A share alpha where an order changes, with its logarithm; NaN where it never does."""
+
+    alpha: Float[AnyArray, "*batch"]
+    log_alpha: Float[AnyArray, "*batch"]
+
+
+class OrderingWindows(NamedTuple):
+    r"""The exact ranges of alpha in which pretraining lies between descent-ascent and the oracle.
+
+    ``x_DA <= x_D`` iff alpha >= ``x_lower``; ``x_D <= x_R`` iff alpha <= ``x_upper``; likewise y. All four hold for
+    ``lower <= alpha <= upper`` if ``exists`` (upper is cut at ``fold``, where descent-ascent loses its minimum).
+    Only alpha <= ``realisable`` = f/r_p belongs to data.
+    """
+
+    x_lower: Edge
+    x_upper: Edge
+    y_lower: Edge
+    y_upper: Edge
+    fold: Edge
+    lower: Float[AnyArray, "*batch"]
+    upper: Float[AnyArray, "*batch"]
+    exists: Bool[AnyArray, "*batch"]
+    realisable: Float[AnyArray, "*batch"]
+
+
+@jax.jit
+def ordering_windows(pair: CorrelatedPair) -> OrderingWindows:
+    r"""Exact windows of the order *oracle, pretraining, descent-ascent* in each margin; any margin loss.
+
+    The upper edges are closed forms: pretraining's margins increase with alpha, so ``x_D <= x_R`` up to the one alpha at equality.
+    Lower edges: the only crossing of an increasing and a decreasing curve below the fold, NaN if the fold comes first.
+    Source: sharpens Lemmas 9 and 10; new. Claims: ``bijections``, ``exact-windows``, ``exact-lower-edge``.
+    """
+    pair = pair.replace(forget_in_pair=pair.retain_in_pair)
+    found = bifurcations.folds(pair)
+    fold = Edge(found.critical_alpha, found.critical_log_alpha)
+    end = jnp.where(jnp.isnan(fold.log_alpha), jnp.inf, fold.log_alpha)
+    x_upper, y_upper = _upper_edges(pair)
+    x_lower, y_lower = (_lower_edge(pair, end, name) for name in ("x", "y"))
+    lower = jnp.maximum(x_lower.alpha, y_lower.alpha)
+    upper = jnp.minimum(jnp.minimum(x_upper.alpha, y_upper.alpha), jnp.exp(end))
+    return OrderingWindows(x_lower, x_upper, y_lower, y_upper, fold, lower, upper, lower <= upper, pair.forget_size / pair.retain_in_pair)
+
+
+def _edge(log_alpha: Array) -> Edge:
+    return Edge(jnp.exp(log_alpha), log_alpha)
+
+
+def _upper_edges(pair: CorrelatedPair) -> tuple[Edge, Edge]:
+    """alpha at ``x_D = x_R`` and at ``y_D = y_R``."""
+    gram, loss = pair.gram, pair.loss
+    oracle = points.retrain(pair).masses.descent
+    retain = pair.pretrain_masses[0]
+    unit = special.log_ratio(retain, pair.ridge)
+    if pair.reduction == "mean":
+        size = pair.retain_size + pair.forget_size
+        kept, lost = pair.retain_size / size, pair.forget_size / size
+    else:
+        kept, lost = jnp.ones_like(unit), jnp.zeros_like(unit)
+    # x_D = x_R: the retained type's mass falls by the factor r/n, and the forgotten type's makes up for the missing f/n.
+    push = gram.first * oracle * lost / gram.cross
+    y = gram.cross * oracle * kept + gram.second * push
+    x_edge = jnp.log(push) - loss.log_phi(y) - unit
+    # y_D = y_R: k22 Q = k12 (P_R - P), which leaves a one-dimensional problem in P.
+    pull = masses.shifted_mass(loss, unit, gram.determinant / gram.second, -(gram.cross**2) / gram.second * oracle)
+    push = gram.cross * (oracle - pull) / gram.second
+    y_edge = jnp.log(push) - loss.log_phi(gram.cross * oracle) - unit
+    return _edge(x_edge), _edge(y_edge)
+
+
+def _lower_edge(pair: CorrelatedPair, end: Array, margin: str) -> Edge:
+    """alpha at which the named margin of pretraining meets that of descent-ascent, below the fold at ``log alpha = end``."""
+
+    def gap(log_alpha):
+        at = pair.replace(forget_in_pair=pair.retain_in_pair * jnp.exp(log_alpha))
+        return getattr(points.pretrain(at), margin) - getattr(points.descent_ascent(at), margin)
+
+    # Lemma 9's sufficient edge is an excellent guess; e^+-40 around it is as far as one looks.
+    guess = jnp.log(getattr(lemma_9_edges(pair), margin))
+    inside = end - 4 * jnp.sqrt(jnp.finfo(end.dtype).eps)
+    high = jnp.minimum(inside, guess + 40)
+    crossing = roots.bracketed(gap, jnp.minimum(guess, high) - 40, high, jnp.minimum(guess, high), noise=1.0)
+    return _edge(jnp.where(gap(high) >= 0, crossing, jnp.nan))
+
+
+class Margins(NamedTuple):
+    """A quantity for each of the two margins."""
+
+    x: Float[AnyArray, "*batch"]
+    y: Float[AnyArray, "*batch"]
+
+
+def lemma_9_edges(pair: CorrelatedPair) -> Margins:
+    r"""Lemma 9: from these alpha on, ``x_D >= x_DA`` and ``y_D >= y_DA`` (where descent-ascent has a minimum, alpha <= 1).
+
+    .. math:: \alpha \ge \frac{k_{11}}{k_{12}} \frac{f^2}{r(n+f)} \;(x), \qquad \alpha \ge \frac{k_{12}}{k_{22}} \frac{f n}{r (n+f)} \;(y)
+
+    Any margin loss; mean losses. Source: Lemma 9. Claim: ``lemma-9-window``.
+    """
+    gram, kept, gone = pair.gram, pair.retain_size, pair.forget_size
+    return Margins(
+        gram.first / gram.cross * (gone / kept) * (gone / (kept + 2 * gone)),
+        gram.cross / gram.second * (gone / kept) * ((kept + gone) / (kept + 2 * gone)),
+    )
+
+
+def lemma_10_edges(pair: CorrelatedPair) -> Margins:
+    r"""Lemma 10: up to these alpha, ``x_D <= x_R`` and ``y_D <= y_R``; the y part needs alpha <= 1 (the paper leaves that out).
+
+    .. math:: \alpha_x = \frac{\lambda Q}{a k_{22} \varphi(Q)},\; Q = \frac{k_{22}}{k_{12}}\bigl(x_R - x_D|_{\alpha=0}\bigr), \qquad
+              \alpha_y = \frac{k_{12}}{k_{22}}\Bigl[\frac nr \frac{\varphi(x_R)}{\varphi(y_R)} - 1\Bigr]
+
+    ``alpha_y`` may be negative (no window). Reconstructed; mean losses. Source: Lemma 10. Claims: ``lemma-10-x``, ``lemma-10-y``.
+    """
+    gram, loss, retain = pair.gram, pair.loss, pair.pretrain_masses[0]
+    oracle = points.retrain(pair)
+    unit = special.log_ratio(retain, pair.ridge)
+    alone = gram.first * masses.shifted_mass(loss, unit, gram.first, jnp.zeros_like(unit))
+    q = gram.second / gram.cross * (oracle.x - alone)
+    alpha_x = jnp.exp(jnp.log(q) - jnp.log(gram.second) - loss.log_phi(q) - unit)
+    ratio = (pair.retain_size + pair.forget_size) / pair.retain_size
+    alpha_y = gram.cross / gram.second * (ratio * jnp.exp(loss.log_phi(oracle.x) - loss.log_phi(oracle.y)) - 1)
+    return Margins(alpha_x, alpha_y)
+
+
+class SufficientWindow(NamedTuple):
+    """The paper's window: ``lower <= alpha <= upper`` implies the order in both margins; empty unless ``exists``."""
+
+    lower: Float[AnyArray, "*batch"]
+    upper: Float[AnyArray, "*batch"]
+    exists: Bool[AnyArray, "*batch"]
+
+
+def sufficient_window(pair: CorrelatedPair) -> SufficientWindow:
+    """Lemmas 9 and 10 together, as Fig. 4 draws them, cut at alpha = 1 where their proofs end. Mean losses.
+
+    Source: Lemmas 9, 10, Fig. 4. Claims: ``lemma-9-window``, ``lemma-10-x``, ``lemma-10-y``.
+    """
+    below, above = lemma_9_edges(pair), lemma_10_edges(pair)
+    lower, upper = jnp.maximum(*below), jnp.minimum(jnp.minimum(*above), 1)
+    return SufficientWindow(lower, upper, lower <= upper)
+
+
+class Bounds(NamedTuple):
+    """Two-sided bounds on a margin."""
+
+    lower: Float[AnyArray, "*batch"]
+    upper: Float[AnyArray, "*batch"]
+
+
+def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
+    r"""Bounds on the pretrained margins, any margin loss; W(z) stands for the root of ``w = z phi(w)``.
+
+    .. math::
+        W(\tfrac{(k_{11} + \alpha k_{12})a}\lambda) &\le x_D \le W(\tfrac{k_{11}a}\lambda)
+            + \tfrac{k_{12}}{k_{22}} W(\tfrac{\alpha k_{22} a}\lambda), \\
+        W(\tfrac{\alpha k_{22}a}\lambda) &\le y_D \le W(\tfrac{(k_{12} + \alpha k_{22})a}\lambda)
+
+    The lower bound on x and the upper one on y need alpha <= 1 (NaN beyond). Source: Lemma 7. Claim: ``lemma-7-bounds``.
+    """
+    gram, alpha = pair.gram, pair.alpha
+    retain = pair.pretrain_masses[0]
+
+    def root(factor):
+        return _lambert(pair, factor * retain)
+
+    x = Bounds(
+        jnp.where(alpha <= 1, root(gram.first + alpha * gram.cross), jnp.nan),
+        root(gram.first) + gram.cross / gram.second * root(alpha * gram.second),
+    )
+    y = Bounds(root(alpha * gram.second), jnp.where(alpha <= 1, root(gram.cross + alpha * gram.second), jnp.nan))
+    return x, y
+
+
+def lemma_8_bounds(pair: CorrelatedPair) -> Margins:
+    r"""Upper bounds on the margins of every stationary point of descent-ascent, exponential or logistic loss.
+
+    .. math:: x_{DA} \le W\bigl(\tfrac{k_{11}A - k_{12}B}\lambda\bigr), \qquad y_{DA} \le W\bigl(\tfrac{k_{12}A - k_{22}B}\lambda\bigr)
+
+    NaN where the exponential loss has no such value: there descent-ascent has no stationary point.
+    Source: Lemma 8. Claim: ``lemma-8-bounds``.
+    """
+    retain, forget = pair.ascent_masses
+    gram = pair.gram
+    return Margins(_lambert(pair, gram.first * retain - gram.cross * forget), _lambert(pair, gram.cross * retain - gram.second * forget))
+
+
+def _lambert(pair: CorrelatedPair, mass: Array) -> Array:
+    """The minimum of one coordinate with this mass: ``w = mass phi(w) / ridge``."""
+    return coordinate.stationary_points(mass, ridge=pair.ridge, loss=pair.loss).minimum
+
+
+class RegimeCode(IntEnum):
+    """What descent-ascent does at a given alpha."""
+
+    BENIGN = 0
+    DETRIMENTAL = 1
+    DIVERGENT = 2
+    FAR_MINIMUM = 3
+
+
+REGIME_SENTENCES = {
+    RegimeCode.BENIGN: "descent-ascent ends at least as near to the retrained model as doing nothing",
+    RegimeCode.DETRIMENTAL: "descent-ascent ends farther from the retrained model than doing nothing",
+    RegimeCode.DIVERGENT: "descent-ascent has no stationary point: it runs away",
+    RegimeCode.FAR_MINIMUM: "descent-ascent has lost the minimum near the retrained model and jumps to another one far away",
+}
+
+
+class Regime(NamedTuple):
+    """``code`` (a :class:`RegimeCode`) and what it rests on: Euclidean distances of the weights to the oracle, whether the margins are
+    ordered oracle >= pretraining >= descent-ascent (which does not imply an order of the distances), alpha and its threshold."""
+
+    code: Int[AnyArray, "*batch"]
+    pretrain_distance: Float[AnyArray, "*batch"]
+    descent_ascent_distance: Float[AnyArray, "*batch"]
+    ordered: Bool[AnyArray, "*batch"]
+    alpha: Float[AnyArray, "*batch"]
+    fold_alpha: Float[AnyArray, "*batch"]
+
+
+@jax.jit
+def regime(pair: CorrelatedPair) -> Regime:
+    """What descent-ascent does to this pair: helps, harms, runs away or jumps, judged by the distance of the weights to the oracle.
+
+    Source: the phase diagram of Sec. 5.1.2, exact; new. Claims: ``exact-windows``, ``two-points-below-fold``.
+    """
+    oracle, trained, ascended = points.retrain(pair), points.pretrain(pair), points.descent_ascent(pair)
+    nothing = jnp.linalg.norm(trained.weights - oracle.weights, axis=-1)
+    ascent = jnp.linalg.norm(ascended.weights - oracle.weights, axis=-1)
+    bounded = bool(np.isfinite(pair.loss.slope_at_minus_infinity))
+    gone = RegimeCode.FAR_MINIMUM if bounded else RegimeCode.DIVERGENT
+    code = jnp.where(ascent <= nothing, RegimeCode.BENIGN, RegimeCode.DETRIMENTAL)
+    code = jnp.where(ascended.reason == Reason.PAST_FOLD, gone, code)
+    ordered = (oracle.x >= trained.x) & (trained.x >= ascended.x) & (oracle.y >= trained.y) & (trained.y >= ascended.y)
+    return Regime(code, nothing, ascent, ordered, pair.alpha, bifurcations.folds(pair).critical_alpha)
