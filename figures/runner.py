@@ -52,7 +52,7 @@ def make(name: str, package: str, preset: str, folder: Path) -> Outcome:
         return Outcome("computed", store.write(folder, record, images))
     except Exception as error:  # any figure may fail in any way, and the others must still be drawn
         traceback.print_exc()
-        return Outcome("failed", reason=f"{type(error).__name__}: {error}")
+        return Outcome("failed", reason=" ".join(f"{type(error).__name__}: {error}".split()))
 
 
 def make_all(names: list[str], package: str, preset: str, folder: Path) -> tuple[dict[str, Outcome], bool]:
