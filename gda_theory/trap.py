@@ -14,7 +14,7 @@ loss of margins, so this file stands beside the library's one objective, not on 
 import enum
 import functools
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +57,22 @@ def _readings():
 
 
 CONVENTIONS = MappingProxyType(dict(_readings()))
-Parameters, Clusters, Scalar = Float[Array, "*batch 2"], Float[Array, " 4"], Float[Array, ""]
+Parameters: TypeAlias = Float[Array, "*batch 2"]
+Clusters: TypeAlias = Float[Array, " 4"]
+Scalar: TypeAlias = Float[Array, ""]
+
+
+def _convention(convention) -> Convention:
+    return convention if isinstance(convention, Convention) else CONVENTIONS[checks.choice("convention", convention, CONVENTIONS)]
+
+
+def arguments(convention: str | Convention, ridge: Float[ArrayLike, ""], *, name="ridge") -> tuple[Float[Array, "3 4"], Clusters, Scalar]:
+    """What :func:`objective` takes: the weights of the three :data:`PROBLEMS`, targets and ridge, in one dtype. Errors call it ``name``."""
+    reading, ridge = _convention(convention), checks.positive(name, ridge)
+    if ridge.ndim:
+        raise ValueError(f"{name} must be one number, got an array of shape {ridge.shape}")
+    targets = np.where(np.array(LABELS) > 0, reading.targets[1], reading.targets[0])
+    return jnp.asarray(reading.weights(), ridge.dtype), jnp.asarray(targets, ridge.dtype), ridge
 
 
 def output(parameters: Parameters, x: Float[Array, " n"]) -> Float[Array, "*batch n"]:
@@ -196,10 +211,10 @@ def folds(convention: str | Convention = "literal", *, problem: str, least_ridge
     Solves grad J = 0, det hess J = 0 by Newton; relative error about 1e-13 in float64, 1e-4 in float32.
     Raises: ``ValueError`` for an unknown name, or a ridge that is not one finite positive number. Source: new.
     """
-    weights, targets, least = _data(convention, "least_ridge", least_ridge)
+    weights, targets, least = arguments(convention, least_ridge, name="least_ridge")
     data = weights[PROBLEMS.index(checks.choice("problem", problem, PROBLEMS))], targets
     points = np.array(_distinct_roots(_fold_system, *data, least), least.dtype).reshape(-1, 2)
-    ridges = np.array([ridge_through(point, *data) for point in points], least.dtype)
+    ridges = np.array([ridge_through(jnp.asarray(point), *data) for point in points], least.dtype)
     # A negative trace: a saddle merges with a maximum, no minimum is born.
     traces = [jnp.trace(hessian(point, *data, ridge)) for point, ridge in zip(points, ridges, strict=True)]
     order = [row for row in np.argsort(-ridges) if ridges[row] >= least and traces[row] > 0]
@@ -256,31 +271,19 @@ def landscape(convention: str | Convention = "literal", ridge: float = 0.1) -> L
         ridge: c > 0, loss per squared parameter; if the paper's 0.1 is λ in (λ/2)|θ|², c is 0.05. Concrete.
     Raises: ``ValueError`` for an unknown name, or a ridge that is not one finite positive number. Source: Sec. 5.2, Fig. 5.
     """
-    weights, targets, c = _data(convention, "ridge", ridge)
+    weights, targets, c = arguments(convention, ridge)
     pretrain, retrain, ascent = (stationary_points(row, targets, c) for row in weights)
     path = np.asarray(fine_tune(ascent.parameters[0], weights[1], targets, c))
     distance = np.linalg.norm(retrain.minima - path[-1], axis=1)
     # 1e-3, in parameters of size 1: farther off, descent creeps past a minimum that has just vanished and is still on its way.
     ends_in = int(np.argmin(distance)) if np.min(distance) <= 1e-3 else -1
-    statements = _statements(*(tuple(found.right[0].tolist()) for found in (pretrain, retrain, ascent)), ends_in)
+    statements = _statements([tuple(found.right[0].tolist()) for found in (pretrain, retrain, ascent)], ends_in)
     return Landscape(_convention(convention), float(c), pretrain, retrain, ascent, path, ends_in, ends_in > 0, statements)
 
 
-def _convention(convention) -> Convention:
-    return convention if isinstance(convention, Convention) else CONVENTIONS[checks.choice("convention", convention, CONVENTIONS)]
-
-
-def _data(convention, name, ridge) -> tuple[Float[Array, "3 4"], Clusters, Scalar]:
-    """Weights in :data:`PROBLEMS`, targets and ridge in one dtype, the ridge's."""
-    reading, ridge = _convention(convention), checks.positive(name, ridge)
-    if ridge.ndim:
-        raise ValueError(f"{name} must be one number, got an array of shape {ridge.shape}")
-    targets = np.where(np.array(LABELS) > 0, reading.targets[1], reading.targets[0])
-    return jnp.asarray(reading.weights(), ridge.dtype), jnp.asarray(targets, ridge.dtype), ridge
-
-
-def _statements(before, oracle, after, ends_in: int) -> tuple[Statement, ...]:
-    """The paper's three claims about Fig. 5, each beside what was found."""
+def _statements(right, ends_in: int) -> tuple[Statement, ...]:
+    """The paper's three claims about Fig. 5, each beside what was found; ``right`` is of the three global minima."""
+    before, oracle, after = right
     only_3, only_4 = (True, True, False, True), (True, True, True, False)
     end = {-1: "has not settled", 0: "ends in retraining's global minimum"}.get(
         ends_in, "stays in a minimum that retraining would not choose"

@@ -1,0 +1,123 @@
+"""Fig. 5 under every reading of its text: the landscapes, fine-tuning from descent-ascent's minimum, what the models say."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from figures.style import COLOURS
+from gda_theory import trap
+
+TITLE = "The low-dimensional trap: which reading of the text makes it hold"
+CAPTION = (
+    "A row is one reading of Sec. 5.2: its targets, sums or means, and the ridge c (the paper's 0.1 is c = 0.05 if meant as "
+    "(λ/2)|θ|²). Three panels show the objective over (a, b), darker where it is higher, at its quantiles. On R, the line is "
+    "fine-tuning from descent-ascent's minimum (square) to where it ends (diamond). The fourth panel shows h(x) at the global minima; a "
+    "disc at the top is a cluster labelled +1, at the bottom −1, its area the number of points in D. The paper's claims: (i) "
+    "pretraining is wrong only at x = 3; (ii) so is retraining; (iii) descent-ascent is wrong only at x = 4, and fine-tuning does "
+    "not leave its minimum for retraining's. The last panel shows at which ridges each holds; a triangle is the fold below which a "
+    "second minimum exists. Look for ridges with all three colours: none in the literal reading; in the others those below the "
+    "fold of R where claims (i) and (ii) hold."
+)
+LEMMAS = ["Sec. 5.2", "Fig. 5", "App. B"]
+SIZE = (10.5, 20.0)
+CASES = [("literal", 0.1), ("literal", 0.05), ("zero_one", 0.1), ("signed", 0.1), ("signed", 0.05), ("signed", 0.02)]
+CASES += [("literal_means", 0.05), ("zero_one_means", 0.05), ("signed_means", 0.05)]
+STYLES = {"pretrain": (COLOURS["blue"], "-", "D"), "retrain": (COLOURS["green"], "--", "R")}
+STYLES |= {"descent_ascent": (COLOURS["vermillion"], "-.", "descent-ascent")}
+MARKS = {"global minimum": ("*", 15, COLOURS["orange"]), "other minimum": ("o", 8, "white"), "saddle": ("X", 8, COLOURS["sky"])}
+MARKS |= {"fine-tuning starts": ("s", 6, COLOURS["vermillion"]), "ends": ("D", 5, COLOURS["vermillion"])}
+
+
+def compute(preset):
+    size, ridges = {"quick": (41, 19), "paper": (81, 61)}[preset]
+    a, b, x, ridge = np.linspace(-1, 6.5, size), np.linspace(-3.4, 1, size), np.linspace(-1.6, 4.6, 125), np.geomspace(3e-4, 1, ridges)
+    cases = {f"{name}, c = {c:g}": case(name, c, jnp.stack(jnp.meshgrid(a, b), -1), jnp.asarray(x)) for name, c in CASES}
+    holds = {name: np.array([[s.holds for s in trap.landscape(name, c).statements] for c in ridge]) for name in trap.CONVENTIONS}
+    folds = {name: {p: trap.folds(name, problem=p, least_ridge=ridge[0]).ridge for p in trap.PROBLEMS} for name in trap.CONVENTIONS}
+    clusters = {"x": np.array(trap.POINTS), "label": np.array(trap.LABELS), "count": np.add(trap.RETAIN, trap.FORGET)}
+    return {"a": a, "b": b, "x": x, "clusters": clusters, "cases": cases, "ridge": ridge, "holds": holds, "folds": folds}
+
+
+def case(name, ridge, plane, x):
+    found, (weights, targets, _) = trap.landscape(name, ridge), trap.arguments(name, ridge)
+    problems = {}
+    for problem, row in zip(trap.PROBLEMS, weights, strict=True):
+        points = getattr(found, problem)
+        curves = {"surface": trap.objective(plane, row, targets, ridge), "output": trap.output(jnp.asarray(points.parameters[0]), x)}
+        problems[problem] = curves | points._asdict()
+    statements = {"holds": np.array([s.holds for s in found.statements]), "found": [s.found for s in found.statements]}
+    return {"problems": problems, "fine_tuning": found.fine_tuning, "statements": statements}
+
+
+def draw(figure, data):
+    top, bottom = figure.subfigures(2, 1, height_ratios=(len(data["cases"]), 2))
+    rows = top.subplots(len(data["cases"]), 4, width_ratios=(1, 1, 1, 1.25), sharex="col")
+    for row, (name, found) in zip(rows, data["cases"].items(), strict=True):
+        for panel, problem in zip(row, STYLES, strict=False):
+            landscape(panel, data, found["problems"][problem])
+            panel.set_title(f"objective of {STYLES[problem][2]}")
+        path = found["fine_tuning"]
+        row[1].plot(*path.T, color=COLOURS["vermillion"], lw=2)
+        mark(row[1], path[0], "fine-tuning starts")
+        mark(row[1], path[-1], "ends")
+        decisions(row[3], data, found["problems"])
+        row[0].set(ylabel="b", title=name.replace("_", " ") + ": D")
+        holds = zip(("i", "ii", "iii"), found["statements"]["holds"], strict=True)
+        row[3].set_title("claims:  " + "   ".join(f"({claim}) {'✓' if true else '✗'}" for claim, true in holds))
+    for panel, label in zip(rows[-1], "aaax", strict=True):
+        panel.set_xlabel(label)
+    handles = [
+        rows[0][0].plot([], [], marker, ms=size, color=hue, mec="black", label=name)[0] for name, (marker, size, hue) in MARKS.items()
+    ]
+    top.legend(handles=[*handles, *rows[0][3].lines[:3]], loc="outside upper center", ncols=8, columnspacing=1.2, handletextpad=0.5)
+    thresholds(bottom.subplots(), data)
+
+
+def mark(panel, point, name):
+    marker, size, hue = MARKS[name]
+    panel.plot(*point, marker, ms=size, color=hue, mec="black", zorder=3)
+
+
+def landscape(panel, data, found):
+    levels = np.unique(np.quantile(found["surface"], np.linspace(0, 1, 22)))
+    panel.contourf(data["a"], data["b"], found["surface"], levels, cmap="Greys", alpha=0.75)
+    panel.contour(data["a"], data["b"], found["surface"], levels, colors="white", linewidths=0.4)
+    for row, (point, kind) in enumerate(zip(found["parameters"], found["kind"], strict=True)):
+        mark(panel, point, "saddle" if kind else "other minimum" if row else "global minimum")
+
+
+def decisions(panel, data, problems):
+    for problem, (hue, line, name) in STYLES.items():
+        panel.plot(data["x"], problems[problem]["output"], line, color=hue, label=f"h of {name}")
+    x, label, count = data["clusters"].values()
+    panel.scatter(x, np.where(label > 0, 1.2, -0.2), 30 * count, color=np.where(label > 0, "black", "white"), ec="black")
+    panel.axhline(0.5, color="grey", lw=0.8)
+    panel.set(ylim=(-0.45, 1.45), xlim=(-1.6, 4.6), ylabel="h(x)", yticks=(0, 0.5, 1))
+
+
+def thresholds(panel, data):
+    for row, (name, holds) in enumerate(data["holds"].items()):
+        for claim, (problem, (hue, _, letter)) in enumerate(STYLES.items()):
+            height, folds = row + 0.22 * (claim - 1), data["folds"][name][problem]
+            label = f"claim ({'i' * (claim + 1)}) holds"
+            panel.plot(data["ridge"], np.where(holds[:, claim], height, np.nan), "s", ms=3.5, color=hue, label=label if not row else None)
+            label = f"fold of {letter}" if not row and len(folds) else None
+            panel.plot(folds, np.full(len(folds), row - 0.42), "<", ms=8, color=hue, mec="black", label=label)
+    panel.set(xscale="log", xlabel="ridge c (loss per squared parameter)", ylim=(len(data["holds"]) - 0.4, -0.8))
+    panel.set_yticks(range(len(data["holds"])), [name.replace("_", " ") for name in data["holds"]])
+    panel.legend(loc="upper left", bbox_to_anchor=(1, 1))
+
+
+def claims(data):
+    paper = "13 right, 1 wrong | 11 right, 1 wrong | 10 right, 0 wrong of those it counts; 10 right, 2 wrong of all retained; cannot leave"
+    rows = [
+        {"claim": f"Fig. 5 as {name}: D | R | descent-ascent", "paper": paper, "here": " | ".join(found["statements"]["found"])}
+        for name, found in data["cases"].items()
+    ]
+    for name, folds in data["folds"].items():
+        here = "; ".join(
+            f"{STYLES[problem][2]} below c = {', '.join(f'{c:.6g}' for c in folds[problem])}" for problem in ("pretrain", "retrain")
+        )
+        rows.append({"claim": f"a second minimum exists, {name}", "paper": "D and R, at ridge 0.1", "here": here})
+    slopes = [np.divide(*data["cases"][f"signed, c = {c}"]["problems"]["pretrain"]["parameters"][0]) for c in (0.02, 0.1)]
+    here = f"a/b of D's minimum goes from {slopes[0]:.4g} at c = 0.02 to {slopes[1]:.4g} at c = 0.1 (signed)"
+    return [*rows, {"claim": "App. B: the ridge shifts minimisers only radially", "paper": "a/b stays", "here": here}]
