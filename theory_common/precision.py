@@ -21,7 +21,8 @@ def dtype(*values) -> np.dtype:
 
 def working(value, to: np.dtype | None = None) -> Array:
     """``value`` (any real number, list or array) as an array of the dtype ``to``, by default :func:`dtype` of the value."""
-    return jnp.asarray(value, dtype=dtype(value) if to is None else to)
+    with np.errstate(over="ignore"):  # a float64 beyond float32's range becomes inf, and the checks say so; a warning would say less
+        return jnp.asarray(value, dtype=dtype(value) if to is None else to)
 
 
 def enable_float64() -> None:

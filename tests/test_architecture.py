@@ -1,0 +1,123 @@
+"""The house of docs/architecture: imports point one way, importing is cheap and changes nothing, and the project's files agree."""
+
+import ast
+import graphlib
+import itertools
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RANK = {"theory_common": 0, "gda_theory": 1, "rhm_theory": 1, "derivations": 2, "figures": 3, "benchmarks": 3}
+LIBRARIES = [name for name, rank in RANK.items() if rank < 2 and (ROOT / name).exists()]
+# A module of gda_theory may import those before it. A new module is placed here on purpose, or the test fails.
+ORDER = (
+    *("codes", "roots", "special", "losses", "objective", "masses", "problem", "newton", "many", "path", "simulation", "flow"),
+    *("coordinate", "pair", "appendix", "trap", "random_sets", "outcomes", "data", "diagnosis", "__init__", "cli", "__main__"),
+)
+HEAVY = ("matplotlib", "mpmath", "numba", "pandas", "rich", "scipy.optimize", "sklearn", "sympy")  # about half a second each to import
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+FILES = {module_name(path): path for package in RANK for path in sorted((ROOT / package).rglob("*.py"))}
+
+
+def imports(path: Path) -> set[str]:
+    """The modules of this project that a file names, inside functions too: there as well they would close a circle."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: write imports in full"
+            parts = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= parts & FILES.keys() | ({node.module} if parts - FILES.keys() else set())
+    return found & FILES.keys()
+
+
+GRAPH = {name: imports(path) - {name} for name, path in FILES.items()}
+
+
+def upward(importer: str, imported: str) -> bool:
+    """Whether this import points the wrong way."""
+    (house, *_), (other, *_) = importer.split("."), imported.split(".")
+    if house != other:
+        return RANK[other] >= RANK[house]
+    if house != "gda_theory":
+        return False
+    places = [[*name.split("."), "__init__"][1] for name in (importer, imported)]
+    unplaced = [place for place in places if place not in ORDER]
+    assert not unplaced, f"place gda_theory.{unplaced[0]} in ORDER"
+    return ORDER.index(places[0]) < ORDER.index(places[1])
+
+
+def test_imports_point_one_way():
+    assert len(GRAPH) > 10
+    assert [(importer, imported) for importer, all_ in GRAPH.items() for imported in all_ if upward(importer, imported)] == []
+    graphlib.TopologicalSorter(GRAPH).prepare()  # CycleError shows the circle
+
+
+def test_the_wrong_way_is_seen(tmp_path):
+    assert upward("theory_common.checks", "gda_theory")
+    assert upward("gda_theory.special", "derivations.ledger")
+    assert upward("gda_theory.special", "gda_theory.losses")
+    assert upward("gda_theory.coordinate", "gda_theory")  # through the door of its own house
+    assert upward("figures.page", "benchmarks.timing")
+    assert not upward("gda_theory.losses", "gda_theory.special")
+    hidden = tmp_path / "hidden.py"
+    hidden.write_text("def f():\n    from gda_theory import losses, Loss\n    import theory_common.checks")
+    assert imports(hidden) == {"gda_theory", "gda_theory.losses", "theory_common.checks"}
+
+
+def python(code: str) -> str:
+    """What ``code`` prints in a fresh interpreter."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.smoke
+def test_importing_changes_no_jax_setting():
+    modules = [name for name in FILES if name.split(".")[0] in LIBRARIES and not name.endswith("__main__")]
+    assert len(modules) > 5
+    code = "import importlib, jax\nbefore = dict(jax.config.values)\nassert len(before) > 20\n"
+    code += f"for name in {modules}:\n    importlib.import_module(name)\n"
+    assert python(code + "print({key for key in before if jax.config.values[key] != before[key]})") == "set()\n"
+
+
+@pytest.mark.smoke
+def test_importing_the_library_imports_nothing_heavy():
+    assert python(f"import sys, gda_theory\nprint([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
+
+
+def test_every_package_of_the_libraries_is_installed():
+    folders = {".".join(path.parent.relative_to(ROOT).parts) for name in LIBRARIES for path in (ROOT / name).rglob("__init__.py")}
+    assert set(PYPROJECT["tool"]["setuptools"]["packages"]) == folders
+
+
+def test_every_dependency_has_its_reason():
+    listed = re.findall(r"^\| `([\w-]+)` \| (.+?) \|$", (ROOT / "docs" / "dependencies.md").read_text(), re.MULTILINE)
+    requirements = [*PYPROJECT["project"]["dependencies"], *itertools.chain(*PYPROJECT["project"]["optional-dependencies"].values())]
+    assert [name for name, _ in listed] == [re.match(r"[\w-]+", requirement).group() for requirement in requirements]
+    assert all(len(reason.split()) >= 3 for _, reason in listed)
+
+
+def test_the_readme_has_the_commands_that_ci_runs():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert "pip install -e '.[test]' && pytest" in lines
+    assert "pip install -e . && python -m figures" in lines
+
+
+def test_one_version_everywhere():
+    version = PYPROJECT["project"]["version"]
+    assert re.search(rf"^version: {re.escape(version)}$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)
+    assert re.search(rf"^## {re.escape(version)}\b", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
