@@ -1,0 +1,100 @@
+"""``python -m benchmarks``: run the benchmarks, print a row as soon as it is measured and one table at the end; ``--json`` for programs."""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+import traceback
+
+import jax
+
+import benchmarks
+from theory_common import precision, tables
+
+TOOLS = ("timing",)
+COLUMNS = {
+    "work": "work",
+    "against": "against",
+    "ours_seconds": "ours (s)",
+    "theirs_seconds": "theirs (s)",
+    "ratio": "ratio",
+    "target": "target",
+    "met": "met",
+    "compile_seconds": "compile (s)",
+    "limit": "hardware limit",
+    "growth": "growth",
+}
+
+
+def names(package=benchmarks) -> list[str]:
+    """The benchmarks, by name: the modules of the folder but the tools."""
+    found = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return [name for name in found if name not in TOOLS and not name.startswith("_")]
+
+
+def completed(row: dict) -> dict:
+    """The row with ``met``: whether its target was reached, ``None`` if it has none. ``ValueError`` for a key that the table lacks."""
+    unknown = row.keys() - COLUMNS.keys()
+    if unknown or not {"work", "against"} <= row.keys():
+        raise ValueError(f"a row needs work and against, and may have {', '.join(COLUMNS)}; got {', '.join(row)}")
+    target = row.get("target")
+    if "met" in row or target is None:
+        return {"met": None} | row
+    if isinstance(target, str):
+        raise ValueError(f"{row['work']}: the target {target!r} is no ratio, so the row must say whether it was met")
+    return row | {"met": bool(row["ratio"] >= target)}
+
+
+def measure(chosen: list[str], package=benchmarks) -> tuple[list[dict], list[str]]:
+    """All rows, each also printed on standard error as it comes, and the names of the benchmarks that failed."""
+    rows, failed = [], []
+    for name in chosen:
+        try:
+            for row in map(completed, importlib.import_module(f"{package.__name__}.{name}").rows()):
+                rows.append(row)
+                print(f"{name}: {sentence(row)}", file=sys.stderr, flush=True)
+        except Exception as error:  # one that fails, for want of an optional package say, must not cost the others
+            traceback.print_exc()
+            print(f"{name}: failed, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            failed.append(name)
+    return rows, failed
+
+
+def sentence(row: dict) -> str:
+    """One row in words."""
+    ratio = f"{tables.number(row['ratio'], 3)}x " if row.get("ratio") is not None else ""
+    verdict = {True: "met", False: "missed", None: "no target"}[row["met"]]
+    target = "" if row["met"] is None else f"target {tables.cell(row['target'], 3)}, "
+    return f"{row['work']} against {row['against']}: {ratio}({target}{verdict})"
+
+
+def summary(rows: list[dict]) -> str:
+    """How many targets were met."""
+    targets = [row["met"] for row in rows if row["met"] is not None]
+    return f"{sum(targets)} of {len(targets)} targets met"
+
+
+def main(argv: list[str] | None = None, package=benchmarks) -> int:
+    """Exit code: 0; 1 if a benchmark failed to run (a missed target is a finding, not a failure); 2 for unusable arguments."""
+    available = names(package)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ours and theirs side by side and compare medians.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run, all if none is named: " + ", ".join(available))
+    parser.add_argument("--json", action="store_true", help="print strict JSON instead of the table")
+    chosen = parser.parse_args(argv)
+    unknown = [name for name in chosen.names if name not in available]
+    if unknown:
+        parser.error(f"unknown benchmark {unknown[0]!r}: choose from {', '.join(available)}")
+    precision.enable_float64()
+    rows, failed = measure(chosen.names or available, package)
+    device = str(jax.devices()[0].device_kind)
+    if chosen.json:
+        print(tables.dumps({"rows": rows, "failed": failed, "device": device, "jax": jax.__version__}, indent=1))
+    else:
+        shown = {key: title for key, title in COLUMNS.items() if any(row.get(key) is not None for row in rows)}
+        tables.print_table([[row.get(key) for key in shown] for row in rows], list(shown.values()), digits=3)
+        print(f"{summary(rows)}, on {device}, jax {jax.__version__}" + (f"; failed to run: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

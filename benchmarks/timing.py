@@ -1,0 +1,45 @@
+"""Fair clocks: ours and theirs turn by turn, so that a busy machine slows both; medians, so that one hiccup counts for nothing."""
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+
+
+class Comparison(NamedTuple):
+    """Seconds a call, medians of the same number of turns."""
+
+    ours_seconds: float
+    theirs_seconds: float
+    ratio: float  # theirs over ours: how many times faster ours is
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long one call takes, until the arrays that it returns are there."""
+    start = time.perf_counter()
+    jax.block_until_ready(call())
+    return time.perf_counter() - start
+
+
+def medians(ours: Callable[[], float], theirs: Callable[[], float], *, turns: int = 7) -> tuple[float, float]:
+    """Medians of what the two measure (seconds), called in turn ``turns`` times after one call each to warm up; who is first alternates."""
+    ours(), theirs()
+    measured: tuple[list[float], list[float]] = ([], [])
+    for turn in range(turns):
+        for which in (0, 1) if turn % 2 == 0 else (1, 0):
+            measured[which].append((ours, theirs)[which]())
+    return statistics.median(measured[0]), statistics.median(measured[1])
+
+
+def interleaved(ours: Callable[[], object], theirs: Callable[[], object], *, turns: int = 7) -> Comparison:
+    """Time two calls against each other, see :func:`medians`."""
+    mine, other = medians(lambda: seconds(ours), lambda: seconds(theirs), turns=turns)
+    return Comparison(mine, other, other / mine)
+
+
+def compile_seconds(call: Callable[[], object]) -> float:
+    """The time that the first call takes more than the second: tracing and compiling. For a call that has not run in this process yet."""
+    first = seconds(call)
+    return max(0.0, first - seconds(call))
