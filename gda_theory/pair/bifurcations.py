@@ -7,6 +7,7 @@ On the curve of :mod:`gda_theory.masses` a fold is :math:`h = 1`, that is :math:
 has one solution; the logistic loss has none or two, born together at a cusp. Claims: ``fold-hessian``, ``fold-locus``.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -174,7 +175,11 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
     loss = losses.resolve(loss)
     if loss.slope_at_minus_infinity == jnp.inf:
         raise ValueError(f"loss must have a bounded phi for a cusp to exist, got {loss!r}")
+    return _cusp(loss, gram)
 
+
+@functools.partial(jax.jit, static_argnames="loss")
+def _cusp(loss, gram: Gram) -> Cusp:
     def highest(log_descent):
         # At the largest bend its derivative along q is zero, so the location may be held fixed.
         peak = jax.lax.stop_gradient(masses.largest_bend(loss, gram, log_descent)[1])

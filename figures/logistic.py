@@ -1,0 +1,127 @@
+"""The proxy against the true loss: where the exponential loss runs away, the logistic one jumps, and does not jump back."""
+
+import numpy as np
+
+import gda_theory as gt
+from figures.style import COLOURS
+
+TITLE = "The exponential proxy runs away; the logistic loss jumps to a far minimum and does not come back the same way"
+CAPTION = (
+    "(a) Margin of the forgotten type at every stationary point of descent-ascent, minima solid, saddles dashed. Past its only fold the "
+    "exponential loss has no stationary point: the model runs away (arrow down). The logistic loss has two folds (dots): past the upper "
+    "one the model drops to the far minimum, and lowering α brings it back only at the lower one. "
+    "(b) The two folds in units of the ridge; between them (shaded) there are three stationary points. They are born at a cusp (dot). "
+    "The exponential loss has one fold at every ridge (dotted). (c) Pull A/λ at the cusp: below the line the logistic loss has no fold, so "
+    "no jump. (d) One coordinate: the exponential minimum W₀ ends at K/λ = −1/e, where it meets the maximum W₋₁; the logistic minimum (an "
+    "r-Lambert function) exists for every K and falls like K/λ."
+)
+LEMMAS = ["Lemma 2", "App. F", "Sec. 5.1.2"]
+SIZE = (10.5, 8.5)
+EXAMPLE = {"ridge": 0.001, "retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
+CORRELATIONS, HUES = (0.2, 0.5, 0.8, 0.95), {"logistic": COLOURS["blue"], "exponential": COLOURS["vermillion"]}
+EDGES = (COLOURS["green"], COLOURS["blue"], COLOURS["purple"], COLOURS["orange"])
+
+
+def compute(preset):
+    points = {"quick": 201, "paper": 1001}[preset]
+    factor = np.concatenate([np.geomspace(0.02, 1, 50, endpoint=False), 1 + np.append(0, np.geomspace(1e-6, 1e3, points))])
+    correlation = np.unique(np.append(np.linspace(0.05, 0.99, points), CORRELATIONS))
+    cusp = gt.pair.cusp(correlation)
+    born = {"correlation": correlation, "descent": np.asarray(cusp.descent_ratio), "ascent": np.asarray(cusp.ascent_ratio)}
+    marked = {name: values[np.searchsorted(correlation, CORRELATIONS)] for name, values in born.items()}
+    # Sums and ridge 1: the pull of the retained type is its count, and alpha times it that of the forgotten type.
+    pull = marked["descent"][:, None] * factor
+    units = {"ridge": 1, "retain_size": pull, "forget_size": pull, "retain_in_pair": pull, "reduction": "sum"}
+    found = {loss: gt.pair.folds(gt.CorrelatedPair(np.array(CORRELATIONS)[:, None], **units, loss=loss)) for loss in HUES}
+    return {
+        "curves": {loss: hysteresis(loss, points) for loss in HUES},
+        "wedge": {"descent": pull} | {loss: folds.alpha * pull[..., None] for loss, folds in found.items()},
+        "cusp": marked,
+        "cusp_line": born,
+        "coordinate": {loss: one_coordinate(loss, points) for loss in HUES},
+    }
+
+
+def hysteresis(loss, points):
+    pair = gt.CorrelatedPair(0.5, **EXAMPLE, loss=loss)
+    x = np.linspace(0, gt.pair.retrain(pair).x, points)
+    curve, folds = gt.pair.descent_ascent_curve(pair, x), gt.pair.folds(pair)
+    there = np.nan_to_num(folds.alpha)
+    ends = gt.pair.stationary_points(gt.CorrelatedPair(0.5, **EXAMPLE, loss=loss, forget_in_pair=there * EXAMPLE["retain_in_pair"]))
+    return {"alpha": curve.alpha, "y": curve.y, "fold_alpha": folds.alpha, "fold_y": folds.y, "points_at_fold": ends.y}
+
+
+def one_coordinate(loss, points):
+    # Denser towards the branch point -1/e, where the branches are vertical.
+    near = -np.exp(-1) * (1 - np.linspace(0, 1, points) ** 2)
+    mass = np.unique(np.concatenate([near, np.linspace(-6, 6, points)]))
+    return {"mass": mass} | gt.coordinate.stationary_points(mass, ridge=1, loss=loss)._asdict()
+
+
+def draw(figure, data):
+    (runaway, wedge), (line, single) = figure.subplots(2, 2)
+    runaway.set(xlabel="share forgotten per retained α", ylabel="margin y of the forgotten type", xlim=(0, 0.045), ylim=(-11, 3.5))
+    for loss, curve in data["curves"].items():
+        branches(runaway, curve, HUES[loss], loss)
+    runaway.set_title("(a) ε = 0.5, λ = 0.001, r = 80, f = 20, r_p = 8")
+    runaway.legend(loc="lower left")
+    for index, (correlation, hue) in enumerate(zip(data["cusp"]["correlation"], EDGES, strict=True)):
+        pull, folds = data["wedge"]["descent"][index], data["wedge"]["logistic"][index]
+        wedge.plot(pull, folds, "-", color=hue, label=[f"ε = {correlation:g}", "_"])
+        wedge.fill_between(pull, *folds.T, color=hue, alpha=0.15, lw=0)
+        wedge.plot(pull, data["wedge"]["exponential"][index, :, 0], ":", color=hue, lw=1.2)
+        for panel, height in ((wedge, data["cusp"]["ascent"][index]), (line, None)):
+            at = (data["cusp"]["descent"][index], height) if panel is wedge else (correlation, data["cusp"]["descent"][index])
+            panel.plot(*at, "o", color=hue, mec="black", zorder=3)
+    wedge.set(xscale="log", yscale="log", xlabel="pull of the retained type A/λ", ylabel="pull of the forgotten type B/λ")
+    wedge.set_title("(b) folds: logistic (solid), exponential (dotted)")
+    wedge.legend(loc="upper left")
+    line.plot(data["cusp_line"]["correlation"], data["cusp_line"]["descent"], color="black")
+    line.set(yscale="log", xlabel="correlation ε", ylabel="pull A/λ at the cusp, κ_c", title="(c) folds exist above the line")
+    for loss, branch in data["coordinate"].items():
+        single.plot(branch["mass"], branch["minimum"], color=HUES[loss], label=f"{loss}: minimum")
+        if not np.all(np.isnan(branch["maximum"])):
+            single.plot(branch["mass"], branch["maximum"], "--", color=HUES[loss], label=f"{loss}: maximum")
+    single.set(xlim=(-6, 6), ylim=(-6.5, 2), xlabel="signed mass K/λ", ylabel="weight w", title="(d) one coordinate")
+    single.legend(loc="lower right")
+
+
+def branches(panel, curve, hue, loss):
+    alpha, y, folds = curve["alpha"], curve["y"], curve["fold_y"]
+    # Along the curve y falls: minima before the upper fold and beyond the lower one, saddles between.
+    upper, lower = np.nanmax(folds), np.nanmin(folds) if not np.any(np.isnan(folds)) else -np.inf
+    minimum = (y >= upper) | (y <= lower)
+    panel.plot(alpha, np.where(minimum, y, np.nan), "-", color=hue, label=f"{loss}: minimum")
+    panel.plot(alpha, np.where(minimum, np.nan, y), "--", color=hue, label=f"{loss}: saddle")
+    panel.plot(curve["fold_alpha"], folds, "o", color=hue, mec="black", zorder=3)
+    for start, points, at in zip(folds, curve["points_at_fold"], curve["fold_alpha"], strict=True):
+        # The jump goes to the other minimum, the farthest of the points; without one, out of the picture.
+        far = max(points[np.isfinite(points)], key=lambda y: abs(y - start), default=start)
+        if np.isfinite(at):
+            end = far if abs(far - start) > 1 else panel.get_ylim()[0]
+            panel.annotate("", (at, end), (at, start), arrowprops={"arrowstyle": "->", "color": hue, "lw": 1.4})
+
+
+def claims(data):
+    curves, cusp = data["curves"], data["cusp"]
+    logistic, proxy = curves["logistic"], curves["exponential"]
+    lower, upper = logistic["fold_alpha"]
+    half = data["coordinate"]["logistic"]
+    return [
+        {
+            "claim": "folds in (a), exponential loss",
+            "paper": "w_DA → −∞ beyond a threshold",
+            "here": f"one, α = {proxy['fold_alpha'][0]:.10g}",
+        },
+        {"claim": "folds in (a), logistic loss", "paper": "not treated", "here": f"two, α = {lower:.10g} and {upper:.10g}"},
+        *(
+            {"claim": f"A/λ, B/λ at the cusp, ε = {e:g}", "paper": "not treated", "here": f"{a:.10g}, {b:.10g}"}
+            for e, a, b in zip(*cusp.values(), strict=True)
+        ),
+        {
+            "claim": "one coordinate: masses without a minimum",
+            "paper": "w_DA → −∞ for α > f/r",
+            "here": f"exponential: K/λ < {data['coordinate']['exponential']['mass'][data['coordinate']['exponential']['exists']][0]:.6f}; "
+            f"logistic: {np.sum(~half['exists'])} of {len(half['mass'])}",
+        },
+    ]
