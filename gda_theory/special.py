@@ -17,6 +17,7 @@ the Lambert W function*, Trans. AMS 369 (2017), for the r-Lambert function.
 """
 
 import functools
+import math
 from fractions import Fraction
 
 import jax
@@ -27,7 +28,12 @@ from jax import Array
 from theory_common import checks
 
 _EULER = Fraction("2.718281828459045235360287471352662497757247093699959574966967627724")
+_INVERSE_SQUARE = 1 / _EULER**2
 # Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and the corrections are as accurate.
+_EXP_MINUS_2 = {
+    name: (float(head), float(_INVERSE_SQUARE - Fraction(float(head))))
+    for name, head in {"float32": np.float32(float(_INVERSE_SQUARE)), "float64": float(_INVERSE_SQUARE)}.items()
+}
 _FOLD_GAP = {0: 0.2, -1: 0.31}
 _SEED_GAP = 750.0  # beyond it the seed is ln|z| itself, 1 per cent off
 
@@ -93,6 +99,31 @@ def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
     return _from_gap(checks.real("gap", gap), checks.choice("branch", branch, (0, -1)))[1]
 
 
+def r_lambertw(z, r=1.0) -> Array:
+    r"""The real root ``w`` of ``w exp(w) + r w = z``, any real ``z``; its sign is that of ``z``.
+
+    Domain: ``r >= exp(-2)`` (the float nearest to it included), where the map is increasing and so has one real branch; a smaller ``r``
+    is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``, ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
+    Shapes: broadcast. Accuracy: 4 ulp, the triple root included.
+    Derivatives: ``1 / (exp(w) (1 + w) + r)`` in ``z``, ``-w`` times that in ``r``.
+    """
+    lowest = float(np.exp(-2.0))
+    z, r = checks.reals(z=z, r=r).values()
+    r = checks.require("r", r, lambda r: np.isfinite(r) & (r >= np.asarray(lowest, r.dtype)), "finite and >= exp(-2) = 0.135335...")
+    return _r_lambertw(z, r)[0]
+
+
+def r_lambertw_exp(log_z, log_r) -> Array:
+    r"""The root ``t > 0`` of ``t exp(t) + r t = z``, from ``ln z`` and ``ln r``, any real numbers: ``ln t + ln(e^t + r) = ln z``.
+
+    ``log_r = -inf`` gives ``wright_omega(log_z)``; no lower bound on ``r``, since ``z > 0`` leaves one positive root.
+    Shapes: broadcast. Accuracy: 4 ulp. Derivatives: with ``s = e^t / (e^t + r)``, ``t / (1 + t s)`` in ``log_z`` and ``-(1 - s)`` times
+    that in ``log_r``.
+    """
+    log_z, log_r = checks.reals(log_z=log_z, log_r=log_r).values()
+    return _r_lambertw_exp(log_z, log_r)[0]
+
+
 def log_ratio(a, b) -> Array:
     r"""``ln(a / b)`` for ``a >= 0``, ``b > 0``: of the plain ratio, one rounding, unless that over- or underflows, then ``ln a - ln b``."""
     a, b = checks.reals(a=a, b=b).values()
@@ -150,6 +181,48 @@ def _from_gap_jvp(branch, primals, tangents):
     return (w, plus_one), (w_dot, w_dot)
 
 
+@jax.custom_jvp
+@jax.jit
+def _r_lambertw(z: Array, r: Array) -> tuple[Array, Array]:
+    """``(w, slope)``, where ``slope = dz/dw = exp(w) (1 + w) + r``."""
+    z, r = jnp.broadcast_arrays(z, r)
+    log_z, log_r = jnp.log(jnp.maximum(z, jnp.finfo(z.dtype).tiny)), jnp.log(r)
+    positive, share, _ = _r_positive(log_z, log_r, z, z / r, logs_from=jnp.inf)
+    tiny = positive < jnp.finfo(z.dtype).tiny
+    slope = jnp.where(tiny, 1 + r, z / jnp.where(tiny, 1, positive) * (1 + positive * share))
+    negative, negative_slope = _r_negative(jnp.minimum(z, 0), r)
+    valid = r >= float(np.asarray(np.exp(-2.0), r.dtype))
+    w = jnp.where(z > 0, positive, negative)
+    return jnp.where(valid, w, jnp.nan), jnp.where(valid, jnp.where(z > 0, slope, negative_slope), jnp.nan)
+
+
+@_r_lambertw.defjvp
+def _r_lambertw_jvp(primals, tangents):
+    w, slope = _r_lambertw(*primals)
+    z_dot, r_dot = tangents
+    w_dot = (z_dot - w * r_dot) / slope
+    return (w, slope), (w_dot, jnp.exp(w) * (2 + w) * w_dot + r_dot)
+
+
+@jax.custom_jvp
+@jax.jit
+def _r_lambertw_exp(log_z: Array, log_r: Array) -> tuple[Array, Array, Array]:
+    """``(t, s, 1 - s)``, where ``s = e^t / (e^t + r)``."""
+    log_z, log_r = jnp.broadcast_arrays(log_z, log_r)
+    difference, error = _two_sum(log_z, -log_r)
+    linear = jnp.exp(difference) * (1 + jnp.where(jnp.abs(error) < 1, error, 0))  # beyond, the exponential is 0 or inf
+    return _r_positive(log_z, log_r, jnp.exp(jnp.minimum(log_z, 1)), linear, logs_from=0.1)
+
+
+@_r_lambertw_exp.defjvp
+def _r_lambertw_exp_jvp(primals, tangents):
+    t, share, rest = _r_lambertw_exp(*primals)
+    z_dot, r_dot = tangents
+    t_dot = t / (1 + t * share) * (z_dot - rest * r_dot)
+    share_dot = share * rest * (t_dot - r_dot)
+    return (t, share, rest), (t_dot, share_dot, -share_dot)
+
+
 def _elasticity(w: Array, plus_one: Array) -> Array:
     """``dw / d ln|z| = w / (1 + w)``, in the form whose own derivative does not cancel."""
     inner = jnp.abs(w) < 1
@@ -197,13 +270,7 @@ def _negative(gap: Array, log_abs: Array, branch: int) -> tuple[Array, Array]:
 def _principal(z: Array, log_abs: Array, in_logs: Array) -> tuple[Array, Array]:
     """Branch 0 away from the fold. ``in_logs``: trust ``log_abs`` (accurate where it is not large against 1 + w), else trust ``z``."""
     small = log_abs <= 1
-    clipped = jnp.clip(z, -0.31, np.e)
-    # Rational minimax fits of W_0(z)/z on [-0.31, e] (0.6 per cent) and of omega(u) on [1, 750] (0.4 per cent).
-    ratio = (0.99513 + 1.16319 * clipped) / (1 + (2.19031 + 0.59720 * clipped) * clipped)
-    u = jnp.clip(log_abs, 1, _SEED_GAP)
-    large_seed = jnp.where(log_abs < _SEED_GAP, (0.55207 + (0.44471 + 0.142295 * u) * u) / (1 + 0.14337 * u), log_abs)
-    small_seed = clipped * ratio
-    seed = jnp.where(small, small_seed, large_seed)
+    seed, ratio = _principal_seed(z, log_abs)
     log = jnp.log(jnp.where(in_logs, jnp.abs(seed), ratio))
     mismatch = jnp.where(in_logs, log_abs - log, -log) - seed
     w, plus_one = _correct(seed, mismatch)
@@ -212,6 +279,16 @@ def _principal(z: Array, log_abs: Array, in_logs: Array) -> tuple[Array, Array]:
     infinite = log_abs == jnp.inf
     w = jnp.where(tiny & small, z, jnp.where(infinite, jnp.inf, w))
     return w, jnp.where(infinite, jnp.inf, plus_one)
+
+
+def _principal_seed(z: Array, log_abs: Array) -> tuple[Array, Array]:
+    """``W_0(z)`` to 1 per cent, and ``W_0(z)/z`` (used where z <= e only, and 1 per cent right there)."""
+    # Rational minimax fits of W_0(z)/z on [-0.31, e] (0.6 per cent) and of omega(u) on [1, 750] (0.4 per cent).
+    clipped = jnp.clip(z, -0.31, np.e)
+    ratio = (0.99513 + 1.16319 * clipped) * (1 / (1 + (2.19031 + 0.59720 * clipped) * clipped))
+    u = jnp.clip(log_abs, 1, _SEED_GAP)
+    large = jnp.where(log_abs < _SEED_GAP, (0.55207 + (0.44471 + 0.142295 * u) * u) * (1 / (1 + 0.14337 * u)), log_abs)
+    return jnp.where(log_abs <= 1, clipped * ratio, large), ratio
 
 
 def _lower(gap: Array, log_abs: Array) -> tuple[Array, Array]:
@@ -227,11 +304,154 @@ def _lower(gap: Array, log_abs: Array) -> tuple[Array, Array]:
 def _correct(seed: Array, mismatch: Array) -> tuple[Array, Array]:
     """``(w, 1 + w)`` for ``w = seed (1 + e)``, where ``seed e + ln(1 + e) = mismatch``; for ``|e|`` below 0.03."""
     plus_one = 1 + seed
-    step = mismatch / plus_one
-    error = step * (1 + step / (2 * plus_one * (1 + 2 / 3 * step) - 2 * step))  # Fritsch et al.: fourth order
+    step = mismatch * (1 / plus_one)
+    error = step * (1 + step * (1 / (2 * plus_one * (1 + 2 / 3 * step) - 2 * step)))  # Fritsch et al.: fourth order
     rest = mismatch - seed * error - _log1p(error, terms=4)
-    error = error + rest / (seed + 1 / (1 + error))
+    error = error + rest * (1 / (seed + 1 / (1 + error)))
     return seed + seed * error, plus_one + seed * error
+
+
+def _r_positive(log_z: Array, log_r: Array, z: Array, linear: Array, logs_from: float) -> tuple[Array, Array, Array]:
+    """``(t, s, 1 - s)`` as in ``_r_lambertw_exp``.
+
+    ``linear = z / r`` speaks where ``t < ln r``, else ``log_z`` where ``t`` is above ``logs_from``, else ``z``.
+    """
+    info = jnp.finfo(log_z.dtype)
+    infinite = log_z > 2.0 ** (info.nmant + 12)  # there ln z - ln t rounds to ln z
+    u = jnp.where(infinite, 1, log_z)
+    t = _r_seed(u, log_r, jnp.maximum(z, info.tiny), jnp.maximum(linear, info.tiny))
+    share, _, decay = _shares(t - log_r)
+    is_linear = t < log_r
+    in_logs = ~is_linear & (t > logs_from)
+    reference = jnp.where(is_linear, linear, jnp.where(in_logs, 1, z))
+    known = jnp.where(is_linear, 0, jnp.where(in_logs, u, 0) - t)
+    correction = t * _r_correct(t, share, known + jnp.log(reference / t) - _log1p(decay, terms=17))
+    share, rest, _ = _shares((t - log_r) + correction)  # of the root before it is rounded
+    t = jnp.where(jnp.minimum(z, linear) < info.tiny, 0, t + correction)
+    saturated = linear > log_z
+    t = jnp.where(infinite, jnp.where(saturated, log_z, linear), t)
+    return t, jnp.where(infinite, saturated, share), jnp.where(infinite, ~saturated, rest)
+
+
+def _r_seed(log_z: Array, log_r: Array, z: Array, linear: Array) -> Array:
+    """``t`` with an error below 0.03, relative and absolute."""
+    upper = jnp.minimum(linear, _principal_seed(z, log_z)[0])
+    linear_share = upper / linear
+    # Exact with t in place of ``upper``: t = omega(ln z + ln(1 - t/linear)), and t = linear - omega(linear - ln r + ln t).
+    mostly_linear = linear_share > 0.5
+    log = jnp.log(jnp.where(mostly_linear, upper, 1 - linear_share))
+    u = jnp.where(mostly_linear, linear - log_r, log_z) + log
+    omega = _principal(jnp.exp(jnp.minimum(u, 1)), u, u > -2)[0]
+    t = jnp.clip(jnp.where(mostly_linear, linear - omega, omega), upper / 4, upper * 1.02)
+    exponential = log_z > 1
+    for _ in range(2):  # Halley steps on t (e^t + r)/z = 1
+        grown = jnp.where(exponential, t, t / z) * jnp.exp(t - jnp.where(exponential, log_z, 0))
+        straight = t / linear
+        value, slope = grown + straight - 1, grown * (1 + t) + straight
+        t = t - 2 * t * value * slope / (2 * slope * slope - value * grown * t * (2 + t))
+    return t
+
+
+def _shares(above: Array) -> tuple[Array, Array, Array]:
+    """``(s, 1 - s, exp(-|above|))`` for ``s = 1 / (1 + exp(-above))``, both shares to full relative accuracy."""
+    decay = jnp.exp(-jnp.abs(above))
+    larger, smaller = 1 / (1 + decay), decay / (1 + decay)
+    return jnp.where(above < 0, smaller, larger), jnp.where(above < 0, larger, smaller), decay
+
+
+def _r_correct(t: Array, share: Array, mismatch: Array) -> Array:
+    """The root ``e`` of ``ln(1 + e) + ln(1 + share (exp(t e) - 1)) = mismatch``, for ``|e|`` and ``|t e|`` below 0.05: two Halley steps."""
+    error = jnp.zeros_like(t)
+    for _ in range(2):
+        growth = _expm1(t * error)
+        value = _log1p(error, terms=5) + _log1p(share * growth, terms=5) - mismatch
+        moved = share * (1 + growth) / (1 + share * growth)
+        inverse = 1 / (1 + error)
+        slope = inverse + t * moved
+        error = error - 2 * value * slope / (2 * slope * slope - value * (t * t * moved * (1 - moved) - inverse * inverse))
+    return error
+
+
+def _expm1(x: Array) -> Array:
+    """``exp(x) - 1`` for ``|x|`` below 0.05, by its series."""
+    return x * _polynomial(x, [1 / math.factorial(k) for k in range(1, 10)])
+
+
+def _r_negative(z: Array, r: Array) -> tuple[Array, Array]:
+    """``(w, slope)`` of the r-Lambert function at ``z <= 0``, ``r >= exp(-2)``."""
+    linear = z / r
+    # Below -42, exp(w) is nothing against r.
+    w = jnp.maximum(linear, -42)
+    shifted, critical_slope = _r_critical(jnp.maximum(z, -42 * jnp.minimum(r, 2)), jnp.minimum(r, 2))
+    seed = jnp.where(r < 2, shifted - 2, w / (1 + jnp.exp(w) / r))
+    flat = z / (1 + r)  # the first term of the series at 0, where the seed must be right relatively
+    w = jnp.where(flat > -0.05, flat - flat * flat / (1 + r), seed)
+    for _ in range(2):
+        growth = jnp.exp(w)
+        value, slope, bend = w * (growth + r) - z, growth * (1 + w) + r, growth * (2 + w)
+        w = w - value / (slope - value * (bend / slope) / 2)
+    growth = jnp.exp(w)
+    slope = growth * (1 + w) + r
+    w = w - _r_residual(w, growth, r, z) / slope
+    critical = (shifted > -3) & (shifted < 1.5) & (slope < (growth + r) * (2 / 3))  # elsewhere rounding errors grow by 3/2 at most
+    w = jnp.where(linear < -42, linear, jnp.where(critical, shifted - 2, w))
+    return w, jnp.where(critical, critical_slope, slope)
+
+
+def _r_critical(z: Array, r: Array) -> tuple[Array, Array]:
+    """``(2 + w, slope)``, accurate near the triple root ``w = -2`` at ``r = exp(-2)``, a seed elsewhere; for ``r`` up to 2.
+
+    With ``w = d - 2`` and ``r = exp(-2) (1 + A)`` the equation reads ``A d + h(d) = C``, ``h(d) = (d - 2) exp(d) + 2 + d``, and ``A``
+    and ``C`` come without cancellation: the triple root ``A = C = 0`` is then as easy as any other.
+    """
+    head, tail = _EXP_MINUS_2[z.dtype.name]
+    total, error = _two_sum(2 * r, z)
+    # Not ((r - head) - tail) / head: XLA adds the two constants up, and the tail is lost.
+    excess = jnp.maximum((r - head) / head - tail / head, 0)
+    target = ((total + 2 * head) + (error + 2 * tail)) / head
+    # h is d**3/6 at first: the root of the cubic (Cardano).
+    half = 3 * jnp.abs(target)
+    size = jnp.cbrt(half + jnp.sqrt(half * half + 8 * excess**3)) + jnp.finfo(z.dtype).tiny
+    d = jnp.clip(jnp.sign(target) * (size - 2 * excess / size), -44, 2)
+    for _ in range(5):
+        growth = jnp.exp(d)
+        value, slope = excess * d + _critical_value(d, growth) - target, excess + _critical_slope(d, growth)
+        correction = value / (slope - value * (d * growth / slope) / 2)
+        d = jnp.clip(d - jnp.where(value == 0, 0, correction), -44, 2)
+    return d, head * (excess + _critical_slope(d, jnp.exp(d)))
+
+
+def _critical_value(d: Array, growth: Array) -> Array:
+    """``h(d) = (d - 2) exp(d) + 2 + d`` for ``d`` up to 2, by its series where that cancels."""
+    series = d**3 * _polynomial(jnp.maximum(d, -1.5), [(n - 2) / math.factorial(n) for n in range(3, 28)])
+    return jnp.where(d < -1.5, (d - 2) * growth + (2 + d), series)
+
+
+def _critical_slope(d: Array, growth: Array) -> Array:
+    """``h'(d) = 1 + (d - 1) exp(d)`` for ``d`` up to 2, by its series where that cancels."""
+    series = d**2 * _polynomial(jnp.maximum(d, -1.5), [(n - 1) / math.factorial(n) for n in range(2, 28)])
+    return jnp.where(d < -1.5, (d - 1) * growth + 1, series)
+
+
+def _r_residual(w: Array, growth: Array, r: Array, z: Array) -> Array:
+    """``w (growth + r) - z`` with one rounding at the end: every product is exact, as in ``_above_fold``."""
+    total, error = _two_sum(r, growth)
+    (high, low), (total_high, total_low) = _halves(w), _halves(total)
+    return ((high * total_high - z) + (high * total_low + low * total_high)) + (low * total_low + w * error)
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    """``x`` as a sum of two numbers of half its bits: products of such halves are exact."""
+    info = jnp.finfo(x.dtype)
+    high = jax.lax.reduce_precision(x, exponent_bits=info.nexp, mantissa_bits=(info.nmant + 1) // 2 - 1)
+    return high, x - high
+
+
+def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+    """``a + b`` and its rounding error, exactly."""
+    total = a + b
+    shadow = total - a
+    return total, (a - (total - shadow)) + (b - shadow)
 
 
 def _with_fold(near: Array, gap: Array, branch: int, w: Array, plus_one: Array) -> tuple[Array, Array]:
@@ -245,12 +465,9 @@ def _with_fold(near: Array, gap: Array, branch: int, w: Array, plus_one: Array) 
 
 def _above_fold(z: Array) -> Array:
     """``e z + 1`` to a few ulp, also where it is 1e-17: every product below is exact, so fused multiply-adds cannot hurt."""
-    info = jnp.finfo(z.dtype)
-    z = jnp.clip(z, -1, 1)  # nobody asks farther out, and the split of an infinity is NaN
-    half = (info.nmant + 1) // 2
-    head, middle, tail = _split_euler(half)
-    high = jax.lax.reduce_precision(z, exponent_bits=info.nexp, mantissa_bits=half - 1)
-    low = z - high
+    z = jnp.clip(z, -1, 1)  # nobody asks farther out, and the halves of an infinity are NaN
+    head, middle, tail = _split_euler((jnp.finfo(z.dtype).nmant + 1) // 2)
+    high, low = _halves(z)
     above = ((1 + head * high) + head * low + middle * high) + (middle * low + tail * z)
     return jnp.where(z == float(np.asarray(-1 / np.e, z.dtype)), 0, above)
 
@@ -269,7 +486,7 @@ def _gap(above: Array) -> Array:
 
 def _log1p(x: Array, terms: int) -> Array:
     """``ln(1 + x) = 2 atanh(x / (2 + x))`` by its series: XLA's own log1p loses 100 ulp. Error: ``(x/(2+x))**(2 terms)``."""
-    ratio = x / (2 + x)
+    ratio = x * (1 / (2 + x))
     return 2 * ratio * _polynomial(ratio * ratio, [1 / (2 * k + 1) for k in range(terms)])
 
 
