@@ -28,7 +28,7 @@ MARKS |= {"fine-tuning starts": ("s", 6, COLOURS["vermillion"]), "ends": ("D", 5
 
 
 def compute(preset):
-    size, ridges = {"quick": (41, 19), "paper": (81, 61)}[preset]
+    size, ridges = {"quick": (41, 19), "paper": (61, 61)}[preset]
     a, b, x, ridge = np.linspace(-1, 6.5, size), np.linspace(-3.4, 1, size), np.linspace(-1.6, 4.6, 125), np.geomspace(3e-4, 1, ridges)
     cases = {f"{name}, c = {c:g}": case(name, c, jnp.stack(jnp.meshgrid(a, b), -1), jnp.asarray(x)) for name, c in CASES}
     holds = {name: np.array([[s.holds for s in trap.landscape(name, c).statements] for c in ridge]) for name in trap.CONVENTIONS}
