@@ -106,7 +106,7 @@ def _minimise(function, start, parameters, max_iterations):
         scale = jnp.abs(hessian(point, *parameters)) @ jnp.abs(point) + floor
         return Local(value, jnp.abs(value), slope, scale)
 
-    return _iterate(local, lambda point: hessian(point, *parameters), start, max_iterations)
+    return iterate(local, lambda point: hessian(point, *parameters), start, max_iterations)
 
 
 def objective_of(problem) -> Objective:
@@ -189,26 +189,27 @@ def strength_in_range(objective: Objective, strength) -> Array:
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _solve(objective, strength, start, pattern, max_iterations):
-    return over_batch(functools.partial(_solve_one, pattern=pattern, max_iterations=max_iterations), objective, strength, start)
+    solve_one = functools.partial(minimum, pattern=pattern, max_iterations=max_iterations)
+    return over_batch(solve_one, objective, (strength, 0), (start, 1))
 
 
-def _solve_one(objective, strength, start, *, pattern, max_iterations):
+def minimum(objective: Objective, strength: Array, start: Array | None, *, pattern, max_iterations: int = MAX_ITERATIONS) -> Solution:
+    """:func:`solve` without its door: one objective, for use inside jit."""
     fixed, at = jax.lax.stop_gradient((objective, strength))
     span = into_span(fixed, pattern)
     inside = span.objective
     origin = jnp.zeros_like(inside.types[0]) if start is None else span.drop @ jax.lax.stop_gradient(start)
     margins, unit = scaled(Margins(inside.types, inside.coefficients(at), inside.ridge_at(at)))
     loss = objective.loss
-    found = _iterate(functools.partial(margins.local, loss), functools.partial(margins.hessian, loss), origin, max_iterations)
-    weights = implicit(_objective_gradient, span.lift(found.weights), objective, strength)
-    return found._replace(
-        weights=weights,
-        value=objective.value(weights, strength),
-        gradient_norm=found.gradient_norm * unit if pattern is None else norm(fixed.gradient(weights, at)),
-    )
+    found = iterate(functools.partial(margins.local, loss), functools.partial(margins.hessian, loss), origin, max_iterations)
+    weights = implicit(objective_gradient, span.lift(found.weights), objective, strength)
+    # Inside the span the gradient is measured in other units.
+    length = found.gradient_norm * unit if pattern is None else norm(fixed.gradient(jax.lax.stop_gradient(weights), at))
+    return found._replace(weights=weights, value=objective.value(weights, strength), gradient_norm=length)
 
 
-def _objective_gradient(weights, objective, strength):
+def objective_gradient(weights: Array, objective: Objective, strength: Array) -> Array:
+    """The gradient as a function of what :func:`implicit` differentiates in."""
     return objective.gradient(weights, strength)
 
 
@@ -298,20 +299,18 @@ def into_span(objective: Objective, pattern: tuple[int, ...] | None) -> Span:
     return Span(inside, basis, drop)
 
 
-def over_batch(function: Callable, objective: Objective, *arguments):
-    """``function(objective, *arguments)`` over the objective's leading dimensions; arguments are scalars or vectors there, or None."""
-    cores = Objective(2, 1, 1, 1, 0, objective.loss, objective.reduction)
-    leaves, ranks = jax.tree.leaves(objective), jax.tree.leaves(cores)
-    ranks = [*ranks, 0, 1][: len(ranks) + len(arguments)]
-    given = [*leaves, *arguments]
-    batch = jnp.broadcast_shapes(*(leaf.shape[: leaf.ndim - rank] for leaf, rank in zip(given, ranks, strict=True) if leaf is not None))
-    wide = [
-        None if leaf is None else jnp.broadcast_to(leaf, batch + leaf.shape[leaf.ndim - rank :])
-        for leaf, rank in zip(given, ranks, strict=True)
-    ]
+def over_batch(function: Callable, objective: Objective, *arguments: tuple[Array | None, int]):
+    """``function(objective, *arguments)`` over the leading dimensions; each argument comes with its own rank there, or is None."""
+    # The ranks of one objective's arrays, in the order of its leaves.
+    ranks = [2, 1, 1, 1, 0, *(rank for _, rank in arguments)]
+    leaves, structure = jax.tree.flatten(objective)
+    given = [*leaves, *(argument for argument, _ in arguments)]
+    pairs = list(zip(given, ranks, strict=True))
+    batch = jnp.broadcast_shapes(*(leaf.shape[: leaf.ndim - rank] for leaf, rank in pairs if leaf is not None))
+    wide = [None if leaf is None else jnp.broadcast_to(leaf, batch + leaf.shape[leaf.ndim - rank :]) for leaf, rank in pairs]
     for _ in batch:
         function = jax.vmap(function)
-    return function(jax.tree.unflatten(jax.tree.structure(objective), wide[: len(leaves)]), *wide[len(leaves) :])
+    return function(jax.tree.unflatten(structure, wide[: len(leaves)]), *wide[len(leaves) :])
 
 
 def scaled(margins: Margins) -> tuple[Margins, Array]:
@@ -347,7 +346,7 @@ class _State(NamedTuple):
     stalls: Array
 
 
-def _iterate(local: Callable[[Array], Local], hessian: Callable[[Array], Array], start: Array, max_iterations: int) -> Solution:
+def iterate(local: Callable[[Array], Local], hessian: Callable[[Array], Array], start: Array, max_iterations: int) -> Solution:
     """Newton's method with line search until the gradient is rounding noise: below two epsilons, or no longer halved."""
     eps = jnp.finfo(start.dtype).eps
 
@@ -367,12 +366,12 @@ def _iterate(local: Callable[[Array], Local], hessian: Callable[[Array], Array],
     first = local(start)
     last = jax.lax.while_loop(unfinished, body, _State(start, first, jnp.int32(0), jnp.int32(0)))
     error = last.local.backward_error()
-    bends_up = jnp.all(jnp.isfinite(_factor(hessian(last.point))[0]))
+    bends_up = jnp.all(jnp.isfinite(factor(hessian(last.point))[0]))
     point = jnp.where(jnp.isnan(error), jnp.nan, last.point)
     return Solution(point, last.local.value, norm(last.local.gradient), error, (error <= 16 * eps) & bends_up, last.iteration)
 
 
-def _factor(hessian: Array) -> tuple[Array, Array]:
+def factor(hessian: Array) -> tuple[Array, Array]:
     """Cholesky factor of the Hessian scaled to a unit diagonal, and the scale; NaN where it is not positive definite."""
     diagonal = jnp.diagonal(hessian)
     scale = jnp.where(diagonal != 0, 1 / jnp.sqrt(jnp.where(diagonal != 0, jnp.abs(diagonal), 1)), 1)
@@ -381,18 +380,18 @@ def _factor(hessian: Array) -> tuple[Array, Array]:
 
 def direction(hessian: Array, gradient: Array) -> Array:
     """Newton's direction ``-H^{-1} g``; where H is not positive definite, with the absolute values of its eigenvalues."""
-    factor, scale = _factor(hessian)
+    lower, scale = factor(hessian)
     right = scale * gradient
 
     def newton(_):
-        return jax.scipy.linalg.cho_solve((factor, True), right)
+        return jax.scipy.linalg.cho_solve((lower, True), right)
 
     def reflected(unit):
         values, vectors = jnp.linalg.eigh(unit)
         floor = jnp.sqrt(jnp.finfo(values.dtype).eps) * jnp.max(jnp.abs(values))
         return vectors @ ((vectors.T @ right) / jnp.maximum(jnp.abs(values), floor))
 
-    usable = jnp.all(jnp.isfinite(factor))
+    usable = jnp.all(jnp.isfinite(lower))
     return -scale * jax.lax.cond(usable, newton, reflected, hessian * scale[:, None] * scale)
 
 

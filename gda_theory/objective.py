@@ -8,6 +8,7 @@ with *types* :math:`T` (rows :math:`y_i x_i`), retain weights ``a``, forget weig
 """
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -45,7 +46,8 @@ class Objective:
     def ridge_at(self, strength) -> Float[Array, "*batch d"]:
         """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means (pretraining's is ridge n/r there), ``ridge`` for sums."""
         strength = jnp.asarray(strength, self.types.dtype)
-        factor = jnp.maximum(1, 1 - strength) if self.reduction == "mean" else jnp.ones_like(strength)
+        # Not a maximum: its derivative at the kink would be the mean of both sides; this one is that of ascent.
+        factor = jnp.where(strength < 0, 1 - strength, 1) if self.reduction == "mean" else jnp.ones_like(strength)
         return factor[..., None] * self.ridge
 
     def margins(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch k"]:
@@ -80,9 +82,10 @@ class Objective:
         intercept and mean losses this is the share of a class in R minus strength times its share in F, so the logistic
         objective is unbounded below iff ``strength > min_c share_R(c) / share_F(c)``. Source: new. Claim: ``class-share-bound``.
         """
-        coefficients = self.coefficients(strength)
         sides = jnp.stack([jnp.maximum(-self.types, 0), jnp.maximum(self.types, 0)], -1)
-        total = jnp.einsum("...k,...kds->...ds", coefficients, sides)
+        # Summed before the strength enters, so that many strengths cost no more than one.
+        retain, forget = (jnp.einsum("...k,...kds->...ds", weight, sides) for weight in (self.retain_weight, self.forget_weight))
+        total = retain - jnp.asarray(strength, self.types.dtype)[..., None, None] * forget
         slope = self.loss.slope_at_minus_infinity
-        steep = jnp.where(total == 0, 0.0, total * slope) if jnp.isinf(slope) else total * slope
+        steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
         return jnp.where((self.ridge > 0)[..., None], jnp.inf, steep)

@@ -1,0 +1,600 @@
+r"""The path of minima along the ascent strength, from the oracle to the fold where the minimum is lost.
+
+From the oracle on, :math:`w(\gamma)` obeys :math:`dw/d\gamma = H_\gamma^{-1}\nabla L_F` while :math:`H_\gamma \succ 0`. The
+*critical strength* is where the Hessian turns singular, :math:`\nabla J = 0,\ Hv = 0` (Moore and Spence, 1980): there the
+minimum meets a saddle and is gone.
+
+How: predictor and corrector in the plane of weights and strength (Keller's pseudo-arclength, for which a fold is an ordinary
+point), with lengths measured in margins, on which the loss acts. Points *and* tangents of the last anchors give the
+predictor (Hermite, order 6); Hessians are extrapolated too, so that an anchor costs one Hessian and a few gradients; the step
+follows from how fast the corrector contracts (Deuflhard, *Newton Methods for Nonlinear Problems*, 2004). All requested
+strengths are then interpolated between the anchors, weights and Hessians, and corrected together by matrix products.
+
+Negative strengths lead to pretraining. For means the ridge grows there as ``1 - strength``; dividing by that factor leaves
+:math:`c = a - \theta (a - b)`, :math:`\theta = \gamma/(\gamma - 1)`, at the given ridge: an ascent path again, of a convex objective.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from gda_theory import newton, roots
+from gda_theory.codes import Reason
+from gda_theory.losses import Loss
+from gda_theory.newton import Solution, implicit, objective_of
+from gda_theory.objective import Objective
+from theory_common import checks
+
+ANCHORS = 128  # at most; a path to the fold takes 10 to 25
+RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
+
+
+class DescentAscent(NamedTuple):
+    """The minimum continued from the oracle to one strength; NaN where ``exists`` is False, for the ``reason`` (:class:`Reason`).
+
+    ``critical_strength``: the fold, if one was met on the way, else NaN. ``bounded_below``: whether the objective is, along
+    each unpenalised coordinate; a *local* minimum may exist where it is not.
+    """
+
+    weights: Float[Array, "*batch d"]
+    value: Float[Array, "*batch"]
+    gradient_norm: Float[Array, "*batch"]
+    exists: Bool[Array, "*batch"]
+    reason: Int[Array, "*batch"]
+    critical_strength: Float[Array, "*batch"]
+    bounded_below: Bool[Array, "*batch"]
+
+
+class Path(NamedTuple):
+    """The minima at ``strengths`` (q of them, in the order given), and where the path breaks even and ends.
+
+    Beyond the fold ``weights`` is NaN, ``exists`` False and ``reason`` says why. ``critical_strength`` is NaN if no fold was
+    found up to ``searched_to``. ``break_even_strength`` is the smallest positive one at which the minimum is as far from the
+    oracle as pretraining is; NaN if none was met before ``searched_to``, which is the fold if there is one.
+    """
+
+    strengths: Float[Array, "*batch q"]
+    weights: Float[Array, "*batch q d"]
+    gradient_norm: Float[Array, "*batch q"]
+    exists: Bool[Array, "*batch q"]
+    reason: Int[Array, "*batch q"]
+    bounded_below: Bool[Array, "*batch q"]
+    critical_strength: Float[Array, "*batch"]
+    fold_weights: Float[Array, "*batch d"]
+    break_even_strength: Float[Array, "*batch"]
+    searched_to: Float[Array, "*batch"]
+    oracle: Solution
+    pretrained: Solution
+
+
+def descent_ascent(problem, strength=1.0) -> DescentAscent:
+    """The minimum of descent-ascent at one strength *continued from the oracle*, or the reason why there is none.
+
+    Args:
+        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions of its arrays are a batch).
+        strength: at least the path's pretraining strength; 1 is the paper's.
+    Weights and the critical strength have implicit derivatives in every array and the strength; NaN where they are NaN.
+    Claim: ``oracle-continuation``.
+    """
+    objective = objective_of(problem)
+    strength = newton.strength_in_range(objective, strength)
+    path = _path(objective, strength[..., None], strength, newton.span_pattern(objective), _below(strength), False)
+    weights = path.weights[..., 0, :]
+    return DescentAscent(
+        weights,
+        objective.value(weights, strength),
+        path.gradient_norm[..., 0],
+        path.exists[..., 0],
+        path.reason[..., 0],
+        path.critical_strength,
+        path.bounded_below[..., 0],
+    )
+
+
+def ascent_path(problem, strengths, *, search_to=None) -> Path:
+    """The minima continued from the oracle at many strengths, the critical and the break-even strength.
+
+    Args:
+        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions of its arrays are a batch).
+        strengths: ``(q,)`` in any order, each at least the path's pretraining strength.
+        search_to: how far to look for the fold; ten times the largest of the strengths and 1 by default.
+    Cost: about 15 Hessians and 80 gradients for the anchors, then some 4 gradients a strength, as matrix products.
+    Weights, critical and break-even strength have implicit derivatives in every array; NaN where they are NaN.
+    """
+    objective = objective_of(problem)
+    strengths = newton.strength_in_range(objective, strengths)
+    if strengths.ndim < 1 or strengths.shape[-1] == 0:
+        raise ValueError(f"strengths must have shape (q,) with q >= 1, got {strengths.shape}")
+    largest = jnp.max(strengths, -1)
+    search_to = 10 * jnp.maximum(largest, 1) if search_to is None else checks.positive("search_to", search_to).astype(strengths.dtype)
+    pattern = newton.span_pattern(objective)
+    return _path(objective, strengths, jnp.maximum(search_to, largest), pattern, _below(strengths), True)
+
+
+def _below(strengths) -> bool:
+    """Whether the side of pretraining is needed; traced strengths may need it."""
+    return checks.is_traced(strengths) or bool(np.any(np.asarray(strengths) < 0))
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4, 5))
+def _path(objective, strengths, search_to, pattern, below, compare):
+    one = functools.partial(_path_one, pattern=pattern, below=below, compare=compare)
+    return newton.over_batch(one, objective, (strengths, 1), (search_to, 0))
+
+
+def _path_one(objective, strengths, search_to, *, pattern, below, compare):
+    fixed, at, limit = jax.lax.stop_gradient((objective, strengths, search_to))
+    span = newton.into_span(fixed, pattern)
+    oracle = newton.minimum(objective, jnp.zeros_like(limit), None, pattern=pattern)
+    start = jax.lax.stop_gradient(oracle.weights)
+    up = _upward(span.objective)
+    trace, unit = _trace(objective.loss, up, span.drop @ start, limit)
+    fold = _fold(objective.loss, unit, trace)
+    # A bracket that does not close on a fold ends the search at its first point.
+    trace = _with_end(trace, fold)
+    points, found, errors = _at_strengths(objective.loss, unit, trace, jnp.maximum(at, 0) / unit.step)
+    if below:
+        down, factor = _downward(span.objective)
+        distance = -at / factor(-at)
+        other, other_unit = _trace(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
+        less = _at_strengths(objective.loss, other_unit, other, jnp.where(at < 0, distance, 0) / other_unit.step)
+        points, found, errors = (
+            jnp.where(at[:, None] < 0, less[0], points),
+            jnp.where(at < 0, less[1], found),
+            jnp.where(at < 0, less[2], errors),
+        )
+    weights = jnp.where(found[:, None], span.lift(points), jnp.nan)
+    reach = trace.times[trace.count - 1] * unit.step
+    ended = (trace.status == FOLD) | (trace.status == ESCAPED)
+    bounded = jax.vmap(lambda strength: jnp.all(fixed.recession_slopes(strength) >= 0))(at)
+    lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
+    reason = jnp.where(found, jnp.int32(Reason.FOUND), jnp.where(ended & (at >= reach), lost, jnp.int32(Reason.NOT_CONVERGED)))
+    differentiable = jax.vmap(lambda point, strength: implicit(newton.objective_gradient, point, objective, strength))(weights, strengths)
+    critical, fold_weights = _critical(objective, span, fold, unit, trace.status == FOLD)
+    return _finish(objective, span, unit, trace, oracle, compare, pattern)(
+        strengths=strengths,
+        weights=differentiable,
+        gradient_norm=jnp.where(found, newton.norm(jax.vmap(fixed.gradient)(weights, at)), jnp.nan),
+        exists=found,
+        reason=reason,
+        bounded_below=bounded,
+        critical_strength=jnp.where(trace.status == ESCAPED, reach, critical),
+        fold_weights=fold_weights,
+        searched_to=jnp.where(ended, reach, jnp.minimum(reach, limit)),
+        oracle=oracle,
+    )
+
+
+# Lines of objectives ---------------------------------------------------------------------------------------------------------
+
+
+class Line(NamedTuple):
+    """``ridge w^2/2 + sum_i (retain_i - time * pull_i) loss(m_i)``, a line of objectives; ``step`` is the strength of one time unit."""
+
+    types: Float[Array, "k m"]
+    retain: Float[Array, " k"]
+    pull: Float[Array, " k"]
+    ridge: Float[Array, " m"]
+    step: Float[Array, ""]
+
+    def gradient(self, loss: Loss, weights: Array, time: Array) -> tuple[Array, Array]:
+        """The gradient, and its derivative in time."""
+        phi = loss.phi(self.types @ weights)
+        return self.ridge * weights - ((self.retain - time * self.pull) * phi) @ self.types, (self.pull * phi) @ self.types
+
+    def hessian(self, loss: Loss, weights: Array, time: Array) -> Array:
+        return self.weighted((self.retain - time * self.pull) * loss.curvature(self.types @ weights)) + jnp.diag(self.ridge)
+
+    def weighted(self, weight: Array) -> Array:
+        """``T' diag(weight) T``."""
+        return (self.types.T * weight) @ self.types
+
+    def at(self, time: Array) -> newton.Margins:
+        return newton.Margins(self.types, self.retain - time * self.pull, self.ridge)
+
+
+def _upward(objective: Objective) -> Line:
+    """From the oracle to ascent."""
+    return Line(objective.types, objective.retain_weight, objective.forget_weight, objective.ridge, jnp.ones_like(objective.size_ratio))
+
+
+def _downward(objective: Objective):
+    """From the oracle to pretraining, and the factor by which a strength ``-g`` was divided to give the time ``g / factor(g)``."""
+    mean = objective.reduction == "mean"
+    pull = objective.retain_weight - objective.forget_weight if mean else -objective.forget_weight
+    return _upward(objective)._replace(pull=pull), (lambda g: 1 + g) if mean else jnp.ones_like
+
+
+class Metric(NamedTuple):
+    """Length in the plane of weights and time: the root mean square change of the margins, retained and forgotten alike."""
+
+    gram: Float[Array, "m m"]
+
+    def dual(self, weights: Array, time: Array) -> tuple[Array, Array]:
+        return self.gram @ weights, time
+
+    def length(self, weights: Array, time: Array) -> Array:
+        return jnp.sqrt(jnp.maximum(weights @ self.gram @ weights, 0) + time**2)
+
+
+# Anchors ---------------------------------------------------------------------------------------------------------------------
+
+
+class Trace(NamedTuple):
+    """Anchors on the path, the first ``count`` of each array: points, unit tangents, Hessians. ``next_step`` is a length."""
+
+    count: Int[Array, ""]
+    weights: Float[Array, "anchors m"]
+    times: Float[Array, " anchors"]
+    directions: Float[Array, "anchors m"]
+    rates: Float[Array, " anchors"]
+    hessians: Float[Array, "anchors m m"]
+    next_step: Float[Array, ""]
+    status: Int[Array, ""]
+    gram: Float[Array, "m m"]
+
+
+def _trace(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Line]:
+    """Anchors from time 0 until the strength ``limit`` or a fold is passed; and the line in the units used."""
+    margins, unit = newton.scaled(line.at(jnp.zeros_like(limit)))
+    line = line._replace(retain=margins.coefficients, pull=line.pull / unit, ridge=margins.ridge)
+    share = [jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1) for weight in (line.retain, line.pull)]
+    gram = line.weighted(share[0] + share[1])
+    hessian = line.hessian(loss, start, 0.0)
+    velocity = -newton.solve_linear(hessian, line.gradient(loss, start, jnp.zeros_like(limit))[1])
+    speed = Metric(gram).length(velocity, 0.0)
+    # One unit of time moves the margins by about 1, whatever the ridge; with nothing to forget, it is all the way.
+    unit_step = jnp.where(speed > 0, 1 / jnp.where(speed > 0, speed, 1), jnp.where(limit > 0, limit, 1))
+    line = line._replace(pull=line.pull * unit_step, step=unit_step)
+    velocity = velocity * unit_step
+    length = Metric(gram).length(velocity, 1.0)
+    size = (ANCHORS, *start.shape)
+    empty = Trace(
+        jnp.int32(1),
+        jnp.zeros(size, start.dtype).at[0].set(start),
+        jnp.zeros(ANCHORS, start.dtype),
+        jnp.zeros(size, start.dtype).at[0].set(velocity / length),
+        jnp.zeros(ANCHORS, start.dtype).at[0].set(1 / length),
+        jnp.zeros((ANCHORS, *gram.shape), start.dtype).at[0].set(hessian),
+        jnp.asarray(0.1, start.dtype),
+        jnp.where(limit > 0, RUNNING, jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)).astype(jnp.int32),
+        gram,
+    )
+    step = functools.partial(_advance, loss, line, limit / unit_step)
+    return jax.lax.while_loop(lambda trace: trace.status == RUNNING, step, empty), line
+
+
+def _nodes(trace: Trace, reference: Array, indices: Array):
+    """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it."""
+    metric = Metric(trace.gram)
+    along, rate = metric.dual(trace.directions[reference], trace.rates[reference])
+    safe = jnp.clip(indices, 0, trace.count - 1)
+    positions = (trace.weights[safe] - trace.weights[reference]) @ along + (trace.times[safe] - trace.times[reference]) * rate
+    cosines = trace.directions[safe] @ along + trace.rates[safe] * rate
+    valid = (indices >= 0) & (indices < trace.count) & (cosines > 0.2)
+    cosines = jnp.where(valid, cosines, 1)
+    return safe, positions, valid, trace.directions[safe] / cosines[:, None], trace.rates[safe] / cosines
+
+
+def _lagrange(nodes: Array, valid: Array, at: Array) -> Array:
+    """The basis polynomials of the valid nodes at one point; zero for the others."""
+    gaps = nodes[:, None] - nodes
+    used = valid[:, None] & valid & ~jnp.eye(len(nodes), dtype=bool)
+    factors = jnp.where(used, (at - nodes) / jnp.where(used, gaps, 1), 1)
+    return jnp.where(valid, jnp.prod(factors, 1), 0)
+
+
+def _hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
+    """What values and derivatives at the valid nodes contribute at one point: polynomial interpolation of both."""
+    gaps = nodes[:, None] - nodes
+    used = valid[:, None] & valid & ~jnp.eye(len(nodes), dtype=bool)
+    slopes = jnp.sum(jnp.where(used, 1 / jnp.where(used, gaps, 1), 0), 1)
+    squares = _lagrange(nodes, valid, at) ** 2
+    return (1 - 2 * (at - nodes) * slopes) * squares, (at - nodes) * squares
+
+
+def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
+    """One more anchor, or the same trace with a shorter step."""
+    eps = float(jnp.finfo(trace.times.dtype).eps)
+    metric, last, step = Metric(trace.gram), trace.count - 1, trace.next_step
+    direction, rate = trace.directions[last], trace.rates[last]
+    indices = last - jnp.arange(3)
+    safe, nodes, valid, slopes, time_slopes = _nodes(trace, last, indices)
+    values, derivatives = _hermite(nodes, valid, step)
+    guess = values @ trace.weights[safe] + derivatives @ slopes
+    time = values @ trace.times[safe] + derivatives @ time_slopes
+    stale = jnp.tensordot(_lagrange(nodes, valid, step), trace.hessians[safe], 1)
+    along = metric.dual(direction, rate)
+
+    def bordered(hessian, force):
+        top = jnp.concatenate([hessian, force[:, None]], 1)
+        return jnp.concatenate([top, jnp.append(along[0], along[1])[None]], 0)
+
+    tolerance = jnp.maximum(1e-10, 100 * eps * (1 + metric.length(guess, time)))
+    inverse = jax.scipy.linalg.lu_factor(bordered(stale, line.gradient(loss, guess, time)[1]))
+
+    def correct(state):
+        weights, time, size, _, first, turns = state
+        slope, _ = line.gradient(loss, weights, time)
+        off = (weights - trace.weights[last]) @ along[0] + (time - trace.times[last]) * along[1] - step
+        change = jax.scipy.linalg.lu_solve(inverse, jnp.append(slope, off))
+        new = metric.length(change[:-1], change[-1])
+        return weights - change[:-1], time - change[-1], new, new / size, jnp.where(turns == 0, new, first), turns + 1
+
+    def unfinished(state):
+        *_, size, contraction, _, turns = state
+        return (size > tolerance) & (turns < 8) & ((contraction < 0.5) | (turns < 2))
+
+    infinite = jnp.asarray(jnp.inf, time.dtype)
+    point, time, size, contraction, first, turns = jax.lax.while_loop(
+        unfinished, correct, (guess, time, infinite, jnp.zeros_like(time), infinite, jnp.int32(0))
+    )
+    hessian = line.hessian(loss, point, time)
+    tangent = jnp.linalg.solve(bordered(hessian, line.gradient(loss, point, time)[1]), jnp.zeros(len(point) + 1, time.dtype).at[-1].set(1))
+    tangent = tangent / metric.length(tangent[:-1], tangent[-1])
+    cosine = tangent[:-1] @ along[0] + tangent[-1] * along[1]
+    definite = jnp.all(jnp.isfinite(newton.factor(hessian)[0]))
+    forward = tangent[-1] > 0
+    # Between two anchors that both move forward the strength must not turn back: a pair of folds could hide there.
+    turning = _turns_back(time - trace.times[last], step, rate, tangent[-1] / cosine)
+    good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < 0.3)
+    stuck = jnp.abs(time - trace.times[last]) <= 4 * eps * jnp.abs(time)
+    # A good corrector contracts tenfold a turn, from a few hundredths of a margin.
+    order = 2 * jnp.sum(valid)
+    growth = jnp.minimum((0.02 / (first + 1e-30)) ** (1 / order), jnp.where(turns > 1, (0.1 / (contraction + 1e-30)) ** (1 / 3), 2.5))
+    status = jnp.where(~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING)))
+    status = jnp.where((status == RUNNING) & (trace.count == ANCHORS - 1), FAILED, status)
+    extended = trace._replace(
+        count=trace.count + 1,
+        weights=trace.weights.at[last + 1].set(point),
+        times=trace.times.at[last + 1].set(time),
+        directions=trace.directions.at[last + 1].set(tangent[:-1]),
+        rates=trace.rates.at[last + 1].set(tangent[-1]),
+        hessians=trace.hessians.at[last + 1].set(hessian),
+        next_step=step * jnp.clip(jnp.nan_to_num(growth, nan=0.3), 0.3, 2.5),
+        status=status.astype(jnp.int32),
+    )
+    shorter = trace._replace(next_step=0.4 * step, status=jnp.where(step > 1e-7, RUNNING, FAILED).astype(jnp.int32))
+    return jax.tree.map(lambda new, old: jnp.where(good, new, old), extended, shorter)
+
+
+def _turns_back(rise: Array, step: Array, first: Array, last: Array) -> Array:
+    """Whether the cubic with this rise over ``step`` and these end slopes (both positive) nearly stops or turns in between."""
+    mean = rise / step
+    # Its slope is first + b x + c x^2, x in [0, 1].
+    b, c = 6 * mean - 4 * first - 2 * last, 3 * (first + last) - 6 * mean
+    place = jnp.clip(-b / jnp.where(c > 0, 2 * c, 1), 0, 1)
+    lowest = first + place * (b + c * place)
+    return (c > 0) & (lowest < 0.1 * jnp.minimum(first, last))
+
+
+# The fold --------------------------------------------------------------------------------------------------------------------
+
+
+class Fold(NamedTuple):
+    """A fold: the point, the null vector of its Hessian, and whether Newton's method closed on it."""
+
+    weights: Float[Array, " m"]
+    time: Float[Array, ""]
+    null: Float[Array, " m"]
+    hessian: Float[Array, "m m"]
+    closed: Bool[Array, ""]
+
+
+def _fold(loss: Loss, line: Line, trace: Trace) -> Fold:
+    """The fold between the last two anchors, to full precision, by Newton's method on the system of Moore and Spence."""
+    eps = float(jnp.finfo(trace.times.dtype).eps)
+    before, metric = jnp.maximum(trace.count - 2, 0), Metric(trace.gram)
+    share = trace.rates[before] / jnp.where(trace.status == FOLD, trace.rates[before] - trace.rates[before + 1], 1)
+    mix = lambda values: values[before] + share * (values[before + 1] - values[before])  # noqa: E731
+    safe, nodes, valid, slopes, time_slopes = _nodes(trace, before, before + jnp.array([1, 0, -1]))
+    values, derivatives = _hermite(nodes, valid, share * nodes[0])
+    guess, time = values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[safe] + derivatives @ time_slopes
+    null = mix(trace.directions)
+    dimension = len(guess)
+    scale = trace.gram @ null
+    scale = scale / jnp.where(scale @ null > 0, scale @ null, 1)
+
+    def newton_step(state):
+        weights, time, null, size, _, turns = state
+        slope, force = line.gradient(loss, weights, time)
+        margins, tilt = line.types @ weights, line.types @ null
+        coefficients = line.retain - time * line.pull
+        curvature, third = jax.jvp(loss.curvature, (margins,), (tilt,))
+        hessian = line.weighted(coefficients * curvature) + jnp.diag(line.ridge)
+        bent = line.weighted(coefficients * third)
+        flatter = -(line.pull * curvature * tilt) @ line.types
+        zero, column = jnp.zeros_like(hessian), jnp.zeros_like(null)
+        matrix = jnp.block(
+            [[hessian, zero, force[:, None]], [bent, hessian, flatter[:, None]], [column[None], scale[None], jnp.zeros((1, 1), time.dtype)]]
+        )
+        residual = jnp.concatenate([slope, hessian @ null, (scale @ null - 1)[None]])
+        change = jnp.linalg.solve(matrix, residual)
+        new = metric.length(change[:dimension], change[-1]) + metric.length(change[dimension:-1], 0.0)
+        return weights - change[:dimension], time - change[-1], null - change[dimension:-1], new, size, turns + 1
+
+    def unfinished(state):
+        *_, size, before, turns = state
+        return (trace.status == FOLD) & (turns < 20) & (size > 4 * eps) & ((size < 0.5 * before) | (turns < 6))
+
+    infinite = jnp.asarray(jnp.inf, time.dtype)
+    weights, time, null, size, _, _ = jax.lax.while_loop(unfinished, newton_step, (guess, time, null, infinite, infinite, jnp.int32(0)))
+    width = metric.length(trace.weights[before + 1] - trace.weights[before], trace.times[before + 1] - trace.times[before])
+    near = metric.length(weights - guess, time - mix(trace.times)) <= width
+    ahead = time >= trace.times[before] * (1 - 4 * eps)
+    accurate = size <= jnp.sqrt(eps) * (1 + metric.length(weights, time))
+    return Fold(weights, time, null, line.hessian(loss, weights, time), (trace.status == FOLD) & near & ahead & accurate)
+
+
+def _with_end(trace: Trace, fold: Fold) -> Trace:
+    """The trace with the fold in the place of the anchor behind it; without that anchor and FAILED, if it did not close."""
+    last = trace.count - 1
+    length = Metric(trace.gram).length(fold.null, 0.0)
+    ended = trace._replace(
+        weights=trace.weights.at[last].set(fold.weights),
+        times=trace.times.at[last].set(fold.time),
+        directions=trace.directions.at[last].set(fold.null / jnp.where(length > 0, length, 1)),
+        rates=trace.rates.at[last].set(0),
+        hessians=trace.hessians.at[last].set(fold.hessian),
+    )
+    cut = trace._replace(count=last, status=jnp.int32(FAILED))
+    done = trace.status == FOLD
+    return jax.tree.map(lambda new, short, old: jnp.where(done, jnp.where(fold.closed, new, short), old), ended, cut, trace)
+
+
+def _fold_residual(point, objective):
+    """What vanishes at a fold ``(weights, null vector, strength)``."""
+    dimension = objective.types.shape[-1]
+    weights, null, strength = point[:dimension], point[dimension:-1], point[-1]
+    slope, bent = jax.jvp(lambda w: objective.gradient(w, strength), (weights,), (null,))
+    return jnp.concatenate([slope, bent, (null @ null - 1)[None] / 2])
+
+
+def _critical(objective: Objective, span: newton.Span, fold: Fold, line: Line, closed: Array) -> tuple[Array, Array]:
+    """The critical strength and the weights there, with their implicit derivatives; NaN if there is no fold."""
+    null = span.lift(fold.null)
+    null = null / newton.norm(null)
+    point = jnp.concatenate([span.lift(fold.weights), null, (fold.time * line.step)[None]])
+    point = implicit(_fold_residual, jnp.where(closed, point, jnp.nan), objective)
+    return point[-1], point[: objective.types.shape[-1]]
+
+
+# Between the anchors ---------------------------------------------------------------------------------------------------------
+
+
+def _between(trace: Trace, times: Float[Array, " q"]):
+    """Weights and Hessians at times between anchors, by interpolation; and whether the times are covered."""
+    count = trace.count
+    usable = jnp.arange(ANCHORS) < count
+    # The anchors' times increase up to the last one.
+    place = jnp.clip(jnp.searchsorted(jnp.where(usable, trace.times, jnp.inf), times, side="right") - 1, 0, jnp.maximum(count - 2, 0))
+
+    def one(index, time):
+        safe, nodes, valid, slopes, time_slopes = _nodes(trace, index, index + jnp.array([-1, 0, 1, 2]))
+
+        def late(position):
+            values, derivatives = _hermite(nodes, valid, position)
+            return values @ trace.times[safe] + derivatives @ time_slopes - time
+
+        end = jnp.where(valid[2], nodes[2], 0)
+        gap = trace.times[safe[2]] - trace.times[index]
+        start = end * jnp.where(gap > 0, (time - trace.times[index]) / jnp.where(gap > 0, gap, 1), 0)
+        position = roots.bracketed(late, jnp.zeros_like(end), end, start, noise=end, iterations=60)
+        values, derivatives = _hermite(nodes, valid, position)
+        return values @ trace.weights[safe] + derivatives @ slopes, jnp.tensordot(
+            _lagrange(nodes, valid, position), trace.hessians[safe], 1
+        )
+
+    last = trace.times[count - 1]
+    covered = (times <= last) & (trace.status != FAILED) | (times < last)
+    return *jax.vmap(one)(place, times), covered
+
+
+def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]):
+    """The minima at the given times: weights, whether they exist, backward errors."""
+    eps = float(jnp.finfo(times.dtype).eps)
+    guesses, hessians, covered = _between(trace, times)
+    factors, scales = jax.vmap(newton.factor)(hessians)
+    coefficients = line.retain - times[:, None] * line.pull
+
+    def gradients(weights):
+        pulls = coefficients * loss.phi(weights @ line.types.T)
+        return line.ridge * weights - pulls @ line.types, pulls
+
+    first, pulls = gradients(guesses)
+    # The scale of rounding hardly changes along the correction.
+    sizes = jnp.abs(line.ridge * guesses) + jnp.abs(pulls) @ jnp.abs(line.types)
+    sizes = jnp.where(sizes > 0, sizes, 1)
+
+    def error(slopes):
+        return jnp.max(jnp.abs(slopes) / sizes, 1)
+
+    def correct(state):
+        weights, slopes, errors, open_, turns = state
+        change = scales * jax.vmap(lambda factor, right: jax.scipy.linalg.cho_solve((factor, True), right))(factors, scales * slopes)
+        proposal = weights - change
+        after, _ = gradients(proposal)
+        better = error(after) < errors
+        still = open_ & (error(after) < errors / 2) & (error(after) > 2 * eps)
+        chosen = jnp.where(better[:, None], proposal, weights), jnp.where(better[:, None], after, slopes)
+        return *chosen, jnp.where(better, error(after), errors), still, turns + 1
+
+    def unfinished(state):
+        *_, open_, turns = state
+        return jnp.any(open_) & (turns < 12)
+
+    errors = error(first)
+    weights, _, errors, _, _ = jax.lax.while_loop(unfinished, correct, (guesses, first, errors, covered & (errors > 2 * eps), jnp.int32(0)))
+
+    def exact(weights, time, error, covered):
+        """Newton's method where the interpolated Hessian was not good enough: next to a fold."""
+
+        def solve(_):
+            margins = line.at(time)
+            found = newton.iterate(functools.partial(margins.local, loss), functools.partial(margins.hessian, loss), weights, 30)
+            return found.weights, found.backward_error
+
+        return jax.lax.cond(covered & ~(error <= 16 * eps), solve, lambda _: (weights, error), None)
+
+    weights, errors = jax.lax.map(lambda row: exact(*row), (weights, times, errors, covered))
+    near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
+    return weights, covered & near & (errors <= 32 * eps), errors
+
+
+# Break-even ------------------------------------------------------------------------------------------------------------------
+
+
+def _finish(objective, span, line, trace, oracle, compare, pattern):
+    """Fills in what is compared with pretraining: its solution and the break-even strength."""
+    if not compare:
+        return functools.partial(Path, break_even_strength=jnp.full_like(oracle.value, jnp.nan), pretrained=oracle)
+    pretrained = newton.minimum(newton.pretraining(objective), jnp.zeros_like(oracle.value), oracle.weights, pattern=pattern)
+    fixed = jax.lax.stop_gradient((oracle.weights, pretrained.weights))
+    weights, time = _even(objective.loss, line, trace, span, *fixed)
+    point = jnp.append(span.lift(weights), time * line.step)
+    point = implicit(_even_residual, point, objective, oracle.weights, pretrained.weights)
+    return functools.partial(Path, break_even_strength=point[-1], pretrained=pretrained)
+
+
+def _even_residual(point, objective, oracle, pretrained):
+    """What vanishes at break-even ``(weights, strength)``."""
+    weights, strength = point[:-1], point[-1]
+    gap = jnp.sum((weights - oracle) ** 2) - jnp.sum((pretrained - oracle) ** 2)
+    return jnp.append(objective.gradient(weights, strength), gap / 2)
+
+
+def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array, pretrained: Array) -> tuple[Array, Array]:
+    """Where the path first is as far from the oracle as pretraining: weights and time, NaN if nowhere."""
+    target = newton.norm(pretrained - oracle)
+
+    def excess(weights):
+        return newton.norm(span.lift(weights) - oracle) - target
+
+    usable = jnp.arange(ANCHORS) < trace.count
+    beyond = usable & (excess(trace.weights) >= 0)
+    index = jnp.maximum(jnp.argmax(beyond) - 1, 0)
+    safe, nodes, valid, slopes, time_slopes = _nodes(trace, index, index + jnp.array([-1, 0, 1, 2]))
+
+    def point(position):
+        values, derivatives = _hermite(nodes, valid, position)
+        return values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[safe] + derivatives @ time_slopes
+
+    position = roots.bracketed(lambda at: excess(point(at)[0]), jnp.zeros_like(target), nodes[2], nodes[2] / 2, noise=nodes[2])
+
+    def polish(_, state):
+        weights, time = state
+        slope, force = line.gradient(loss, weights, time)
+        away = span.lift(weights) - oracle
+        pull = away if span.basis is None else away @ span.basis
+        top = jnp.concatenate([line.hessian(loss, weights, time), force[:, None]], 1)
+        matrix = jnp.concatenate([top, jnp.append(pull / newton.norm(away), 0)[None]], 0)
+        change = jnp.linalg.solve(matrix, jnp.append(slope, excess(weights)))
+        return weights - change[:-1], time - change[-1]
+
+    weights, time = jax.lax.fori_loop(0, 3, polish, point(position))
+    return jnp.where(jnp.any(beyond), weights, jnp.nan), jnp.where(jnp.any(beyond), time, jnp.nan)
