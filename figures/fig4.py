@@ -10,8 +10,8 @@ from figures.style import COLOURS
 
 TITLE = "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum at all"
 CAPTION = (
-    "A retained type (1, ε) and a forgotten type (ε, 1), exponential loss, mean losses, n = 100, a tenth of the retained samples in the pair; "
-    "one column a ridge λ. The paper's own counts and ridge could not be seen, so these are ours. "
+    "A retained type (1, ε) and a forgotten type (ε, 1), exponential loss, mean losses, n = 100, a tenth of the retained samples in the "
+    "pair; one column a ridge λ. The paper's own counts and ridge could not be seen, so these are ours. "
     "Top: the windows that Lemma 9 (lower edge, dashed) and Lemma 10 (upper edge, solid) guarantee, shaded where they are not empty: there "
     "both margins have pretraining between the oracle and descent-ascent. "
     "Middle: where that order really holds; it ends at the fold (dotted), beyond which descent-ascent has no stationary point. "

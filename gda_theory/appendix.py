@@ -1,8 +1,8 @@
 r"""App. J's intuition: a retained and a forgotten sample that become one and the same.
 
-``d`` samples in ``d`` dimensions, :math:`x_1 = (1, \varepsilon, 0, \dots)` retained, :math:`x_2 = (\varepsilon, 1, 0, \dots)` forgotten, the
-other d - 2 orthogonal unit vectors and retained. Only the first two share coordinates, so they are a correlated pair with
-r = d - 1, f = 1 and one sample of each type (alpha = 1), and pretraining has the masses (1/d, 1/d), descent-ascent (1/(d-1), -1).
+``d`` samples in ``d`` dimensions: :math:`x_1 = (1, \varepsilon, 0, \dots)` is retained, :math:`x_2 = (\varepsilon, 1, 0, \dots)`
+forgotten, and the other d - 2, orthogonal unit vectors, are retained. Only the first two share coordinates, so they are a correlated
+pair with r = d - 1, f = 1 and one sample of each type (alpha = 1): pretraining has the masses (1/d, 1/d), descent-ascent (1/(d-1), -1).
 """
 
 from typing import NamedTuple
