@@ -49,7 +49,7 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
     """
     retain, forget = pair.pretrain_masses
     q = masses.pretrain_point(pair.loss, pair.gram, special.log_ratio(retain, pair.ridge), special.log_ratio(forget, pair.ridge))
-    return _solution(pair, retain, forget, q, PRETRAIN)
+    return _solution(pair, retain, forget, _unless_empty(forget, q), PRETRAIN)
 
 
 @jax.jit
@@ -83,7 +83,7 @@ def _descent_ascent(pair: CorrelatedPair, strength: Array) -> PairSolution:
     descent, level = special.log_ratio(retain, pair.ridge), special.log_ratio(forget, pair.ridge)
     folds = masses.fold_points(pair.loss, pair.gram, descent)
     q = masses.oracle_branch(pair.loss, pair.gram, descent, level, folds.upper)
-    return _solution(pair, retain, forget, q, ASCENT)
+    return _solution(pair, retain, forget, _unless_empty(forget, q), ASCENT)
 
 
 def stationary_points(pair: CorrelatedPair, strength=1.0) -> StationaryPoints:
@@ -103,7 +103,7 @@ def _stationary_points(pair: CorrelatedPair, strength: Array) -> StationaryPoint
     descent, level = special.log_ratio(retain, pair.ridge), special.log_ratio(forget, pair.ridge)
     known = (pair.loss, pair.gram, descent, level)
     folds = masses.fold_points(*known[:3])
-    branches = [masses.oracle_branch(*known, folds.upper), masses.saddle_branch(*known, folds)]
+    branches = [_unless_empty(forget, masses.oracle_branch(*known, folds.upper)), masses.saddle_branch(*known, folds)]
     if np.isfinite(pair.loss.slope_at_minus_infinity):
         branches.append(masses.far_branch(*known, folds.lower))
     found = [(_solution(pair, retain, forget, q, ASCENT), masses.curve(*known[:3], q, ASCENT)) for q in branches]
@@ -111,7 +111,7 @@ def _stationary_points(pair: CorrelatedPair, strength: Array) -> StationaryPoint
     x, y = (jnp.stack([getattr(s, name) for s, _ in found], -1) for name in ("x", "y"))
     weights = jnp.stack([s.weights for s, _ in found], -2)
     # At the fold 1 - h is the square root of what rounding does to the level.
-    rounding = jnp.sqrt(32 * jnp.finfo(x.dtype).eps * (1 + jnp.abs(level)))[..., None]
+    rounding = jnp.sqrt(32 * jnp.finfo(x.dtype).eps * (1 + jnp.where(forget == 0, 0, jnp.abs(level))))[..., None]
     bend = jnp.stack([c.bend for _, c in found], -1)
     kind = jnp.where(bend < 1, Kind.MINIMUM, Kind.SADDLE)
     kind = jnp.where(jnp.abs(1 - bend) <= rounding, Kind.DEGENERATE, kind)
@@ -119,6 +119,11 @@ def _stationary_points(pair: CorrelatedPair, strength: Array) -> StationaryPoint
     order = jnp.argsort(jnp.isnan(x), axis=-1, stable=True)
     x, y, kind, relative = (jnp.take_along_axis(a, order, -1) for a in (x, y, kind, relative))
     return StationaryPoints(x, y, jnp.take_along_axis(weights, order[..., None], -2), kind, relative * pair.ridge[..., None] ** 2)
+
+
+def _unless_empty(forget: Array, q: Array) -> Array:
+    """``q``, or -infinity, its limit, where nothing is forgotten: no iteration gets there."""
+    return jnp.where(forget == 0, -jnp.inf, q)
 
 
 def _solution(pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, side: int) -> PairSolution:
