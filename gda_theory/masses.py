@@ -123,7 +123,7 @@ def rising_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low: 
         # Only the level is used: XLA drops the rest of the curve.
         return curve(loss, gram, log_descent, q, side).level - level
 
-    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level))
+    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level) + gram.second * jnp.exp(start))
 
 
 def falling_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low: Array, high: Array, start: Array) -> Array:
@@ -132,7 +132,7 @@ def falling_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low:
     def residual(q):
         return level - curve(loss, gram, log_descent, q, ASCENT).level
 
-    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level))
+    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level) + gram.second * jnp.exp(start))
 
 
 def pretrain_point(loss: Loss, gram: Gram, log_descent: Array, level: Array) -> Array:
@@ -176,11 +176,13 @@ def fold_points(loss: Loss, gram: Gram, log_descent: Array) -> Folds:
         return log_bend(loss, gram, log_descent, q)
 
     if np.isinf(loss.slope_at_minus_infinity):
-        # A loss of decay 1 has its fold between these two: h is between Q det/k11 and Q k22. Thirty powers of e more for others.
+        # h is between Q det/k11 and Q k22 for a loss of decay 1. Thirty powers of e more for others.
         slack = 0.0 if loss.name == "exponential" else 30.0
         low, high = -jnp.log(gram.second) - slack, jnp.log(gram.first / gram.determinant) + slack
-        alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(log_descent))
-        start = jnp.log((1 + gram.first * alone) / (gram.second + gram.determinant * alone))
+        start = low + slack
+        for _ in range(2):
+            mass = shifted_mass(loss, log_descent, gram.first, gram.cross * jnp.exp(start))
+            start = jnp.log((1 + gram.first * mass) / (gram.second + gram.determinant * mass))
         return Folds(roots.bracketed(bend, low, high, start, noise=1.0), jnp.full_like(start, jnp.nan))
     low, peak, high = largest_bend(loss, gram, log_descent)
     bent = bend(peak) > 0
@@ -205,7 +207,8 @@ def oracle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, uppe
     ceiling = jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
     high = jnp.where(none, level + ceiling, jnp.minimum(upper_fold, level + ceiling))
     top, guess = _near_fold(loss, gram, log_descent, level, upper_fold, -1)
-    start = jnp.where(none, low, jnp.fmax(low, guess))
+    # Far below the fold the curve is nearly straight, and concave: Newton's steps from the left do not overshoot.
+    start = jnp.where(none | (top - level > 1), low, jnp.fmax(low, guess))
     q = rising_point(loss, gram, log_descent, level, low, high, start, ASCENT)
     return jnp.where(none | (level <= top), q, jnp.nan)
 
@@ -220,7 +223,8 @@ def saddle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, fold
         drop = jnp.maximum(top - level, 0)
         slack = 0.0 if loss.name == "exponential" else 30.0
         high = folds.upper + jnp.log1p(2 * (drop + 1 - jnp.log(jnp.minimum(ease, 1))) / ease) + slack
-        q = falling_point(loss, gram, log_descent, level, folds.upper, high, jnp.fmin(guess, high))
+        start = jnp.where(drop > 1, high, jnp.fmin(guess, high))
+        q = falling_point(loss, gram, log_descent, level, folds.upper, high, start)
     else:
         bottom = curve(loss, gram, log_descent, folds.lower, ASCENT).level
         exists = (level <= top) & (level >= bottom)
