@@ -1,0 +1,86 @@
+"""App. J's intuition: the retained and the forgotten sample become one and the same."""
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+from figures.style import COLOURS
+from gda_theory import appendix, pair
+
+TITLE = "App. J: two samples that become the same, one retained and one forgotten"
+CAPTION = (
+    "d = 4 samples: x₁ = (1, ε, 0, …) is retained, x₂ = (ε, 1, 0, …) forgotten, the other two are orthogonal unit vectors and retained. "
+    "Exponential loss, mean losses. (a), (b) The two shared weights, w₁ solid and w₂ dashed, against the correlation; the open circles at "
+    "ε = 1 are App. J's limits. At λ = 5 all three exist; at λ = 3.2, below 2e(d−2)/(d−1), descent-ascent has no limit: its minimum ends "
+    "at a fold (dot) before the samples coincide. (c) The limits against the ridge (lines), and the mean of w₁ and w₂ at ε = 0.9 and 0.999 "
+    "(markers): descent-ascent's limit ends at w = −1/2 (dotted line). It is negative, although all data ask for a positive weight: "
+    "the forgotten sample's mean loss outweighs the retained one's, 1 against 1/(d−1)."
+)
+LEMMAS = ["App. J"]
+SIZE = (11.0, 4.6)
+DIMENSION, RIDGES, NEAR = 4, (5.0, 3.2), (0.9, 0.999)
+MODELS = {"pretrain": ("blue", "pretraining"), "retrain": ("black", "oracle"), "descent_ascent": ("vermillion", "descent-ascent")}
+
+
+def compute(preset):
+    points = {"quick": 481, "paper": 1921}[preset]
+    # Ever denser towards 1, where the limit is approached.
+    correlation, ridge = 1 - np.geomspace(1, 1e-6, points), np.geomspace(1, 100, points)
+    # One batch: two rows along the correlation, two along the ridge.
+    correlations = np.stack([correlation, correlation, *(np.full(points, e) for e in NEAR)])
+    ridges = np.stack([*(np.full(points, value) for value in RIDGES), ridge, ridge])
+    samples = appendix.aligned_pair(correlations, dimension=DIMENSION, ridge=ridges)
+    limits = appendix.aligned_limits(dimension=DIMENSION, ridge=ridges)._asdict()
+    weights = {name: np.asarray(getattr(pair, name)(samples).weights) for name in MODELS}
+    return {
+        "against_correlation": {"correlation": correlation} | {name: weights[name][:2] for name in MODELS},
+        "limits": {name: values[:2, 0] for name, values in limits.items()},
+        "against_ridge": {"ridge": ridge} | {name: weights[name][2:].mean(-1) for name in MODELS},
+        "limits_against_ridge": {name: limits[name][2] for name in MODELS},
+    }
+
+
+def draw(figure, data):
+    *panels, last = figure.subplots(1, 3, sharey=True)
+    found, across = data["against_correlation"], data["against_ridge"]
+    for row, (panel, ridge) in enumerate(zip(panels, RIDGES, strict=True)):
+        for name, (hue, _) in MODELS.items():
+            for weight, style in zip(found[name][row].T, ("-", "--"), strict=True):
+                panel.plot(found["correlation"], weight, style, color=COLOURS[hue])
+                if np.isnan(weight[-1]):
+                    end = np.flatnonzero(np.isfinite(weight))[-1]
+                    panel.plot(found["correlation"][end], weight[end], "o", color=COLOURS[hue])
+            panel.plot(1, data["limits"][name][row], "o", color=COLOURS[hue], mfc="white", ms=8, clip_on=False, zorder=5)
+        panel.set(xlabel="correlation ε", xlim=(0, 1), title=f"({'ab'[row]}) ridge λ = {ridge:g}")
+    few = slice(None, None, len(across["ridge"]) // 20)
+    for name, (hue, _) in MODELS.items():
+        last.plot(across["ridge"], data["limits_against_ridge"][name], color=COLOURS[hue])
+        for weight, marker in zip(across[name], "^s", strict=True):
+            last.plot(across["ridge"][few], weight[few], marker, color=COLOURS[hue], mfc="none", ms=5)
+    last.axvline(data["limits"]["least_ridge"][0], color="grey", ls=":")
+    last.set(xscale="log", xlabel="ridge λ", title="(c) limits, and w̄ = (w₁ + w₂)/2")
+    panels[0].set(ylabel="weight w", ylim=(-0.75, 0.25))
+    names = [*((COLOURS[hue], "-", "", name) for hue, name in MODELS.values()), ("grey", "-", "", "w₁"), ("grey", "--", "", "w₂")]
+    names += [("grey", "", "o", "limit ε → 1"), *(("grey", "", marker, f"w̄ at ε = {e:g}") for marker, e in zip("^s", NEAR, strict=True))]
+    handles = [Line2D([], [], color=c, ls=s, marker=m, mfc="none", lw=2, label=name) for c, s, m, name in names]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+
+
+def claims(data):
+    found, limits = data["against_correlation"], data["limits"]
+    formulas = {"pretrain": "½ W(4/(dλ))", "retrain": "½ W(2/((d−1)λ))", "descent_ascent": "½ W(−2(d−2)/((d−1)λ))"}
+    rows = [
+        {
+            "claim": f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}",
+            "paper": f"{formulas[key]} = {limits[key][row]:.6f}" if np.isfinite(limits[key][row]) else "no limit",
+            "here": ", ".join(f"{w:.6f}" for w in found[key][row, -1]) if np.isfinite(found[key][row, -1, 0]) else "no minimum",
+        }
+        for row, ridge in enumerate(RIDGES)
+        for key, (_, name) in MODELS.items()
+    ]
+    there = np.isfinite(data["against_ridge"]["descent_ascent"][-1])
+    first = data["against_ridge"]["ridge"][there][0]
+    bound = f"λ ≥ 2e(d−2)/(d−1) = {limits['least_ridge'][0]:.4f}"
+    return [
+        *rows,
+        {"claim": f"descent-ascent has a minimum at ε = {NEAR[-1]:g}", "paper": bound, "here": f"on the grid from λ = {first:.4f}"},
+    ]
