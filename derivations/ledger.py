@@ -21,7 +21,7 @@ from typing import NamedTuple
 import sympy as sp
 
 from derivations import mutation, symbols
-from derivations.steps import Certificate, Equal, Positive, Step, Verdict
+from derivations.steps import Certificate, Equal, Positive, Step, Verdict, concrete
 
 ORIGINS = {
     "paper": "stated in the paper, and true as stated",
@@ -164,7 +164,7 @@ class Claim:
         if self.evaluation is not None:
             return self.evaluation(**parameters)
         identity = next(step for step in self.steps() if isinstance(step, Equal))
-        left, right = (_for_exponential_loss(side) for side in (identity.left, identity.right))
+        left, right = (_for_one_loss(side) for side in (identity.left, identity.right))
         point = _assignment(self.id, left.free_symbols | right.free_symbols, parameters)
         return _number(left, point), _number(right, point)
 
@@ -200,12 +200,15 @@ class Ledger:
         return len(self._claims)
 
     def __getitem__(self, identifier: str) -> Claim:
-        try:
+        """The claim of that id, or the only one whose id begins with it (``lemma-9`` is ``lemma-9-window``)."""
+        if identifier in self._claims:
             return self._claims[identifier]
-        except KeyError:
-            near = difflib.get_close_matches(identifier, self._claims, n=3, cutoff=0.3)
-            hint = f"; nearest: {', '.join(near)}" if near else ""
-            raise UnknownClaim(f"no claim has the id {identifier!r}{hint}") from None
+        longer = [name for name in self._claims if name.startswith(f"{identifier}-")]
+        if len(longer) == 1:
+            return self._claims[longer[0]]
+        near = longer or difflib.get_close_matches(identifier, self._claims, n=3, cutoff=0.3)
+        hint = f"; nearest: {', '.join(near)}" if near else ""
+        raise UnknownClaim(f"no claim has the id {identifier!r}{hint}")
 
     def claim(
         self,
@@ -282,9 +285,10 @@ def _require(identifier: str, field: str, holds: bool, rule: str) -> None:
         raise InvalidClaim(f"claim {identifier!r}: {field} {rule}")
 
 
-def _for_exponential_loss(side: sp.Expr | sp.MatrixBase) -> sp.Expr | sp.MatrixBase:
+def _for_one_loss(side: sp.Expr | sp.MatrixBase) -> sp.Expr | sp.MatrixBase:
+    """``side`` for φ = e^-m, other undefined functions replaced by definite generic ones."""
     argument = sp.Dummy()
-    return sp.sympify(side).replace(symbols.phi, sp.Lambda(argument, sp.exp(-argument))).doit()
+    return concrete(sp.sympify(side).replace(symbols.phi, sp.Lambda(argument, sp.exp(-argument))).doit())
 
 
 def _assignment(identifier: str, needed: set[sp.Symbol], parameters: Mapping[str, float]) -> dict[sp.Symbol, float]:
@@ -302,4 +306,6 @@ def _assignment(identifier: str, needed: set[sp.Symbol], parameters: Mapping[str
 
 def _number(side: sp.Expr | sp.MatrixBase, point: Mapping[sp.Symbol, float]):
     value = side.subs(point).evalf(30)
-    return value if isinstance(value, sp.MatrixBase) else float(value)
+    if isinstance(value, sp.MatrixBase):
+        return value
+    return float(value) if value.is_extended_real else float("nan")

@@ -7,6 +7,7 @@
 * :class:`Certificate`: what interval arithmetic or another exact computation established; it carries its own detail.
 """
 
+import functools
 import itertools
 import random
 import zlib
@@ -63,12 +64,14 @@ class Positive(NamedTuple):
     strict: bool = True
 
     def verify(self) -> Verdict:
-        if visibly_positive(self.expression, strict=self.strict):
+        if visibly_positive(sp.sympify(self.expression), strict=self.strict):
             return Verdict(True, "factors into visibly signed ones")
         return self.refute() or Verdict(None, f"sign not visible: {sp.factor(self.expression)}")
 
     def refute(self) -> Verdict | None:
-        point = negative_at(sp.sympify(self.expression), strict=self.strict)
+        expression = sp.sympify(self.expression)
+        visible = visibly_positive(expression, strict=self.strict)
+        point = None if visible else negative_at(expression, strict=self.strict)
         return None if point is None else Verdict(False, f"wrong sign at {describe(point)}")
 
 
@@ -102,6 +105,7 @@ def vanishes(residual: sp.Expr) -> bool:
     return residual == 0 or any(reduce(residual) == 0 for reduce in reductions)
 
 
+@functools.lru_cache(maxsize=4096)
 def visibly_positive(expression: sp.Expr, *, strict: bool = True) -> bool:
     """Whether the sign is plain once ``expression`` is factored; False means "not visible", not "negative"."""
     expression = sp.sympify(expression)
@@ -150,6 +154,8 @@ def _sign_of_polynomial(expression: sp.Expr, *, strict: bool) -> int | None:
     return signs.pop()
 
 
+# Cached: the steps that a mutant leaves alone are met again for each of them.
+@functools.lru_cache(maxsize=4096)
 def nonzero_at(residual: sp.Expr, points: int = POINTS) -> dict[sp.Symbol, sp.Rational] | None:
     """A rational point at which ``residual`` certainly differs from 0, or None if none of a few generic ones does."""
     residual = concrete(sp.sympify(residual))
@@ -163,6 +169,7 @@ def nonzero_at(residual: sp.Expr, points: int = POINTS) -> dict[sp.Symbol, sp.Ra
     return None
 
 
+@functools.lru_cache(maxsize=4096)
 def negative_at(expression: sp.Expr, *, strict: bool, points: int = 200) -> dict[sp.Symbol, sp.Rational] | None:
     """A rational point, spread over six decades, at which ``expression`` has the wrong sign; None if none was met."""
     expression = concrete(expression)

@@ -14,8 +14,9 @@ strength = sp.Symbol("gamma", nonnegative=True)
 mass = sp.Symbol("K", real=True)
 
 epsilon = sp.Symbol("epsilon", positive=True)  # the correlation; proofs that need epsilon < 1 substitute ``below_one``
-odds = sp.Symbol("t", positive=True)
+odds, other_odds = sp.symbols("t tau", positive=True)
 below_one = odds / (1 + odds)  # every number of (0, 1) is t/(1+t) for one t > 0: positivity becomes a matter of coefficients
+also_below_one = other_odds / (1 + other_odds)  # a second, independent one
 
 A, B, a = sp.symbols("A B a", positive=True)  # masses of the retain type, the forget type, and of pretraining, per sample
 P, Q = sp.symbols("P Q", positive=True)  # dual masses A phi(x)/lambda and B phi(y)/lambda
