@@ -118,7 +118,7 @@ def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
     domain="λ, r_j, α > 0 and a descent-ascent minimum (always for α <= f/r)",
     origin="paper",
     evidence="proved",
-    backs=["gda_theory.coordinate.order", "gda_theory.coordinate.ordering_window"],
+    backs="gda_theory.coordinate.order_range",
     rules=["monotone bijection"],
     counterexample="α in the range with w_D outside [w_DA, w_R], or outside the range with it inside",
 )
@@ -149,7 +149,7 @@ def _lemma_4(**parameters):
     domain="any λ, α > 0",
     origin="paper",
     evidence="proved",
-    backs="gda_theory.coordinate.lemma_4_bound",
+    backs="gda_theory.coordinate.distances",
     rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_4,
@@ -183,7 +183,7 @@ def _lemma_5(**parameters):
     domain="α >= f/r, every stationary point w_DA that exists",
     origin="corrected",
     evidence="proved",
-    backs="gda_theory.coordinate.lemma_5_bound",
+    backs="gda_theory.coordinate.distances",
     rules=["definition of W"],
     relation=">=",
     evaluate=_lemma_5,
@@ -214,7 +214,7 @@ def _corollary_1(**parameters):
     domain="0 < α < f/r, any λ > 0; the growth for r_j/(λr) >= e",
     origin="new",
     evidence="proved",
-    backs="gda_theory.coordinate.corollary_1_bound",
+    backs="gda_theory.coordinate.distances",
     rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_corollary_1,
@@ -246,7 +246,7 @@ def corollary_1(kappa=1 - alpha * retain / forget, growth=sp.log(z) - sp.log(sp.
     domain="λ, r_j, α > 0; w_DA where it exists",
     origin="new",
     evidence="proved",
-    backs="gda_theory.coordinate.order",
+    backs="gda_theory.coordinate.order_range",
     rules=["definition of W", "monotone bijection"],
     counterexample="α, λ with sums at which w_R is not between w_DA and w_D",
 )
@@ -287,7 +287,7 @@ def r_lambert_form(left_side=w * sp.exp(w) + w):
     domain="ρ >= e^-2",
     origin="new",
     evidence="proved",
-    backs="gda_theory.special.r_lambertw",
+    backs=["gda_theory.special.r_lambertw", "gda_theory.special.r_lambertw_exp"],
     rules=["monotone bijection"],
     counterexample="ρ >= e^-2 and two solutions of w e^w + ρw = z",
 )
@@ -332,7 +332,7 @@ def logistic_minimum(curvature=ridge * (1 + (1 + w) * sp.exp(w)) / (1 + sp.exp(w
     domain="losses with φ > 0 decreasing and w(1 + φ'/φ) <= 1 for w > 0: exponential (0 <= 1) and logistic",
     origin="new",
     evidence="proved",
-    backs="gda_theory.coordinate.lemma_4_bound",
+    backs="gda_theory.coordinate.distances",
     rules=["tangent line", "monotone bijection"],
     counterexample="a loss of that kind with |w_D - w_R| > |ln((1+α) r/n)|",
 )
@@ -342,7 +342,8 @@ def lemma_4_any_loss(
 ):
     """λw = Kφ(w) gives dw/d ln K = 1/(1/w − φ′/φ), which is at most 1 for the logistic loss too: |w_D − w_R| ≤ |ln((1+α) r/n)|.
 
-    The gap is the integral of dw/d ln K over an interval of length |ln(K_D/K_R)|. For the logistic loss -φ'/φ = 1/(1+e^-w), and
+    The gap is the integral of dw/d ln K over an interval of length |ln(K_D/K_R)|; likewise
+    w_R - w_DA <= ln(1/κ) (corollary-1-rate). For the logistic loss -φ'/φ = 1/(1+e^-w), and
     1/w - φ'/φ - 1 > 0 by e^w > w.
     """
     log_mass = sp.log(ridge * positive_weight) - sp.log(phi(positive_weight))

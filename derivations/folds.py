@@ -170,7 +170,7 @@ def fold_locus(Q_fold=fold_Q, log_retain=sp.log(P) + k11 * P - k12 * Q, log_forg
     domain="exponential loss, 0 < ε < 1",
     origin="new",
     evidence="proved",
-    backs="gda_theory.pair.fold_bounds",
+    backs="gda_theory.pair.folds",
     rules=["monotone bijection"],
     counterexample="a fold with B_fold outside the bounds",
 )
@@ -309,7 +309,7 @@ def cusp_condition(
     domain="exponential loss, ε -> 0 at fixed A/λ = P₀ e^{P₀}",
     origin="new",
     evidence="proved",
-    backs="gda_theory.pair.fold_series",
+    backs="gda_theory.pair.folds",
     rules=["implicit function"],
     counterexample="A/λ at which (ln(B_fold/λ) - series)/ε³ is unbounded as ε -> 0",
 )

@@ -14,8 +14,8 @@ from derivations.symbols import forget, retain, ridge, total
 
 gamma, rho = sp.symbols("gamma rho", real=True)  # strength; rho = f/r in expansions
 w1, w2, w, g, g1, g2, gradient_retain = sp.symbols("w_1 w_2 w g g_1 g_2 h", real=True)
-c11, c22, ratio = sp.symbols("c_11 c_22 k", positive=True)
-c21 = sp.Symbol("c_21", real=True)
+c11, c22 = sp.symbols("c_11 c_22", positive=True)
+c21, third_order, moved, bend = sp.symbols("c_21 T h_a k", real=True)
 
 weights = sp.Matrix([w1, w2])
 L_R, L_F = (sp.Function(name)(w1, w2) for name in ("L_R", "L_F"))
@@ -64,6 +64,7 @@ def one_path(strength=-forget / retain, path_ridge=ridge * total / retain, facto
     domain="along w(γ) at fixed ridge while H_γ is positive definite; any loss, any data",
     origin="new",
     evidence="proved",
+    backs="gda_theory.path.ascent_path",
     rules=["implicit function"],
     counterexample="γ on the path at which L_F falls or J_R falls although γ > 0",
 )
@@ -93,11 +94,55 @@ def path_monotone(
 
 
 @claim(
+    "oracle-continuation",
+    where="Sec. 5.1: what 'the solution of descent-ascent' means",
+    domain="any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at the fold",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.path.descent_ascent", "gda_theory.path.ascent_path"],
+    rules=["implicit function", "convexity"],
+    counterexample="a path of minima from the oracle that ends where H_γ is invertible, or passes a fold at which D³J[n,n,n] != 0",
+)
+def oracle_continuation(second=third_order + moved - bend * g, turning=third_order / g):
+    """From the oracle (H_R ≻ 0, unique) the minimum continues uniquely in γ while H_γ ≻ 0; at the first singular H_γ, with H n = 0, γ turns
+    back: γ′ = 0 and γ″ = D³J[n,n,n]/<n, ∇L_F> along w′ = n.
+
+    Differentiate ∇J_γ(w) = 0 along a curve (w(s), γ(s)): once, H w' = γ'∇L_F, so <n, H w'> = 0 forces γ' = 0, and w' = n. Twice, with
+    these, D³J[n,n] + H w'' - γ''∇L_F = 0, and <n, H w''> = 0. Past a fold with γ'' < 0 no minimum is left nearby.
+    """
+    parameter = sp.Symbol("sigma", real=True)
+    functions = [sp.Function(name)(parameter) for name in ("W_1", "W_2", "Gamma")]
+    names = dict(zip((w1, w2, gamma), functions, strict=True))
+    first_order = dict(zip((f.diff(parameter) for f in functions), sp.symbols("v_1 v_2 v_3", real=True), strict=True))
+    second_order = dict(zip((f.diff(parameter, 2) for f in functions), (*sp.symbols("a_1 a_2", real=True), bend), strict=True))
+    back = {function: name for name, function in names.items()}
+    objective = path_objective(gamma, ridge)
+    hessian = sp.hessian(objective, (w1, w2))
+    *velocity, rate = first_order.values()
+    velocity, acceleration = sp.Matrix(velocity), sp.Matrix(list(second_order.values())[:2])
+
+    def along(order):
+        derivative = gradient(objective).subs(names).diff(parameter, order).doit()
+        return derivative.subs(second_order).subs(first_order).subs(back).doit()
+
+    yield Equal("once", along(1), hessian * velocity - rate * gradient(L_F))
+    contracted = sp.Matrix([(velocity.T * hessian.diff(weight) * velocity)[0] for weight in weights])
+    vectors = {third_order: contracted, moved: hessian * acceleration, g: gradient(L_F)}
+    yield Equal("twice, γ' = 0", along(2).subs(rate, 0), pattern(second, vectors))
+    # A singular H is c m m' with n across m; symmetric, so <n, Hw> = <Hn, w> = 0 for every w.
+    across = sp.Matrix([-g2, g1])
+    singular = c11 * sp.Matrix([g1, g2]) * sp.Matrix([g1, g2]).T
+    yield Equal("<n, Hw> = 0", (across.T * singular * weights)[0], 0)
+    yield Equal("γ'' along n", second.subs({moved: 0, bend: turning}), 0)
+
+
+@claim(
     "opposite-sides",
     where="Sec. 5.1, any data",
     domain="first order in f/r and in γ; any loss, any data with H_R positive definite; mean losses",
     origin="new",
     evidence="proved",
+    backs="gda_theory.path.ascent_path",
     rules=["implicit function"],
     counterexample="data whose (w_D - w_R) r/f, as f/r -> 0, tends to something else",
 )
@@ -127,6 +172,7 @@ def opposite_sides(pretrain_drift=g + ridge * w, ascent_drift=-g, sum_of_velocit
     domain="first order in f/r; ∇L_F(w_R) != 0; mean losses",
     origin="new",
     evidence="proved",
+    backs="gda_theory.path.ascent_path",
     rules=["implicit function"],
     counterexample="data whose break-even strength times r/f, as f/r -> 0, tends to another number",
 )

@@ -1,6 +1,7 @@
 """Every claim of the ledger is proved, every generated mutant is killed, and the ledger itself can fail."""
 
 import json
+import pkgutil
 import re
 from pathlib import Path
 
@@ -220,6 +221,25 @@ def test_claims_are_complete(claim):
     assert claim.counterexample
     assert all(re.fullmatch(r"gda_theory(\.\w+)+", name) for name in claim.backs)
     assert claim.bibtex.count("{") == claim.bibtex.count("}")
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_every_function_that_a_claim_backs_exists(claim):
+    for name in claim.backs:
+        found = pkgutil.resolve_name(name)
+        assert found is not None
+
+
+def test_every_claim_that_the_library_names_is_in_the_ledger():
+    library = Path(__file__).parent.parent / "gda_theory"
+    named = {
+        identifier: path.name
+        for path in sorted(library.rglob("*.py"))
+        for listed in re.findall(r"Claims?: ((?:``[a-z0-9-]+``[,\s]*(?:and )?)+)", path.read_text())
+        for identifier in re.findall(r"``([a-z0-9-]+)``", listed)
+    }
+    assert len(named) >= 20
+    assert not named.keys() - {claim.id for claim in CLAIMS}, named
 
 
 def test_a_false_claim_fails():
