@@ -34,28 +34,15 @@ from theory_common import checks
 
 _EULER = Fraction("2.718281828459045235360287471352662497757247093699959574966967627724")
 _INVERSE_SQUARE = 1 / _EULER**2
+
+
+def _with_rest(head: float) -> tuple[float, float]:
+    """``head``, a float near ``exp(-2)``, and what it lacks."""
+    return head, float(_INVERSE_SQUARE - Fraction(head))
+
+
+_EXP_MINUS_2 = {"float32": _with_rest(float(np.float32(np.exp(-2)))), "float64": _with_rest(float(np.exp(-2)))}
 # Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and the corrections are as accurate.
-
-
-def _with_rest(exact: Fraction, head: float) -> tuple[float, float]:
-    """``head`` and what ``exact`` has beyond it."""
-    return head, float(exact - Fraction(head))
-
-
-_EXP_MINUS_2 = {
-    "float32": _with_rest(_INVERSE_SQUARE, float(np.float32(float(_INVERSE_SQUARE)))),
-    "float64": _with_rest(_INVERSE_SQUARE, float(_INVERSE_SQUARE)),
-}
-# Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and the corrections are as accurate.
-_EXP_MINUS_2 = {  # the nearest float, and what it lacks
-    name: (float(head), float(_INVERSE_SQUARE - Fraction(float(head))))
-    for name, head in (("float32", np.float32(float(_INVERSE_SQUARE))), ("float64", np.float64(float(_INVERSE_SQUARE))))
-}
-# Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and the corrections are as accurate.
-_EXP_MINUS_2 = {
-    name: (float(head), float(_INVERSE_SQUARE - Fraction(float(head))))
-    for name, head in {"float32": np.float32(float(_INVERSE_SQUARE)), "float64": float(_INVERSE_SQUARE)}.items()
-}
 _FOLD_GAP = {0: 0.2, -1: 0.31}
 _SEED_GAP = 750.0  # beyond it the seed is ln|z| itself, 1 per cent off
 
