@@ -9,11 +9,11 @@ from gda_theory import appendix, pair
 TITLE = "App. J: two samples that become the same, one retained and one forgotten"
 CAPTION = (
     "d = 4 samples: x₁ = (1, ε, 0, …) is retained, x₂ = (ε, 1, 0, …) forgotten, the other two are orthogonal unit vectors and retained. "
-    "Exponential loss, mean losses. (a), (b) The two shared weights, w₁ solid and w₂ dashed, against the correlation; the open circles at "
-    "ε = 1 are App. J's limits. At λ = 5 all three exist; at λ = 3.2, below 2e(d−2)/(d−1), descent-ascent has no limit: its minimum ends "
-    "at a fold (dot) before the samples coincide. (c) The limits against the ridge (lines), and the mean of w₁ and w₂ at ε = 0.9 and 0.999 "
-    "(markers): descent-ascent's limit ends at w = −1/2 (dotted line). It is negative, although all data ask for a positive weight: "
-    "the forgotten sample's mean loss outweighs the retained one's, 1 against 1/(d−1)."
+    "Exponential loss, mean losses. (a), (b) The two shared weights, w₁ solid and w₂ dashed (equal in pretraining), against the "
+    "correlation; the open circles at ε = 1 are App. J's limits. At λ = 5 all three exist; at λ = 3.2, below 2e(d−2)/(d−1), "
+    "descent-ascent has no limit: its minimum ends at a fold (dot) before the samples coincide. (c) The limits against the ridge (lines), "
+    "and the mean of w₁ and w₂ at ε = 0.9 and 0.999 (markers): descent-ascent's limit ends at w = −1/2 (dotted line). It is negative, "
+    "although all data ask for a positive weight: the forgotten sample's mean loss outweighs the retained one's, 1 against 1/(d−1)."
 )
 LEMMAS = ["App. J"]
 SIZE = (11.0, 4.6)
@@ -24,7 +24,7 @@ MODELS = {"pretrain": ("blue", "pretraining"), "retrain": ("black", "oracle"), "
 def compute(preset):
     points = {"quick": 481, "paper": 1921}[preset]
     # Ever denser towards 1, where the limit is approached.
-    correlation, ridge = 1 - np.geomspace(1, 1e-6, points), np.geomspace(1, 100, points)
+    correlation, ridge = 1 - np.geomspace(1, 1e-6, points), np.geomspace(1.5, 100, points)
     # One batch: two rows along the correlation, two along the ridge.
     correlations = np.stack([correlation, correlation, *(np.full(points, e) for e in NEAR)])
     ridges = np.stack([*(np.full(points, value) for value in RIDGES), ridge, ridge])

@@ -28,7 +28,7 @@ BOUNDS = {
     "lemma_5_bound": ("black", "Lemma 5 (below)"),
     "rate_bound": ("orange", "ln 1/κ (above)"),
 }
-PAIR_NAMES, EPS = ("pretrain_oracle", "descent_ascent_oracle"), 16 * np.finfo(float).eps
+NAMES, EPS = ("pretrain_oracle", "descent_ascent_oracle"), 16 * np.finfo(float).eps
 ROUNDING = 1 + EPS
 
 

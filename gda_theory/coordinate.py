@@ -253,7 +253,8 @@ def order_range(coordinate: Coordinate) -> OrderRange:
 @functools.partial(jax.jit, static_argnames="loss")
 def _stationary_points(loss: Loss, mass: Array, ridge: Array) -> Stationary:
     log_ratio = special.log_ratio(jnp.abs(mass), ridge)
-    zero = jnp.zeros_like(mass)
+    # Not a constant: XLA's simplifier runs in circles on the constant Gram matrix, and says so on standard error.
+    zero = jnp.where(jnp.isnan(mass), mass, 0)
     pulled = masses.shifted_mass(loss, log_ratio, zero + 1, zero)
     if loss.name == "exponential":
         pushed, top = special.lambertw_exp(log_ratio, -1 + zero, branch=0), special.lambertw_exp(log_ratio, -1 + zero, branch=-1)
