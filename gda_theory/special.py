@@ -29,6 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from theory_common import checks
 
@@ -336,9 +337,11 @@ def _r_positive(log_z: Array, log_r: Array, z: Array, linear: Array, logs_from: 
     in_logs = ~is_linear & (t > logs_from)
     reference = jnp.where(is_linear, linear, jnp.where(in_logs, 1, z))
     known = jnp.where(is_linear, 0, jnp.where(in_logs, u, 0) - t)
-    correction = t * _r_correct(t, share, known + jnp.log(reference / t) - _log1p(decay, terms=17))
-    share, rest, _ = _shares((t - log_r) + correction)  # of the root before it is rounded
-    t = jnp.where(jnp.minimum(z, linear) < info.tiny, 0, t + correction)
+    error = _r_correct(t, share, known + jnp.log(reference / t) - _log1p(decay, terms=17))
+    root = jnp.where(t < info.tiny / info.eps, t * (1 + error), t + t * error)  # there t * error could be flushed to 0
+    above, lost = _two_sum(root, -log_r)
+    share, rest, _ = _shares(above, lost + ((t - root) + t * error))  # as of the root before it is rounded
+    t = jnp.where(jnp.minimum(z, linear) < info.tiny, 0, root)
     saturated = linear > log_z
     t = jnp.where(infinite, jnp.where(saturated, log_z, linear), t)
     return t, jnp.where(infinite, saturated, share), jnp.where(infinite, ~saturated, rest)
@@ -360,7 +363,7 @@ def _r_seed(log_z: Array, log_r: Array, z: Array, linear: Array) -> Array:
         grown = t * jnp.where(exponential, 1, 1 / z) * jnp.exp(t - jnp.where(exponential, log_z, 0))
         straight = t * inverse
         value, slope = grown + straight - 1, grown * (1 + t) + straight
-        t = t - 2 * t * value * slope * (1 / (2 * slope * slope - value * grown * t * (2 + t)))
+        t = t * (1 - 2 * value * slope * (1 / (2 * slope * slope - value * grown * t * (2 + t))))
     return t
 
 
@@ -369,9 +372,10 @@ def _repeat(count: int, step: Callable[[Array], Array], start: Array) -> Array:
     return jax.lax.fori_loop(0, count, lambda _, value: step(value), start)
 
 
-def _shares(above: Array) -> tuple[Array, Array, Array]:
-    """``(s, 1 - s, exp(-|above|))`` for ``s = 1 / (1 + exp(-above))``, both shares to full relative accuracy."""
+def _shares(above: Array, lost: ArrayLike = 0.0) -> tuple[Array, Array, Array]:
+    """``(s, 1 - s, exp(-|x|))``, ``s = 1 / (1 + exp(-x))``, at ``x = above + lost``, ``lost`` a rounding error; full relative accuracy."""
     decay = jnp.exp(-jnp.abs(above))
+    decay = decay - decay * jnp.where(jnp.abs(lost) < 1, lost, 0) * jnp.sign(above)
     larger = 1 / (1 + decay)
     smaller = decay * larger
     return jnp.where(above < 0, smaller, larger), jnp.where(above < 0, larger, smaller), decay
