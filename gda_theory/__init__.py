@@ -1,22 +1,45 @@
 """When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
 
-from gda_theory import coordinate, pair
+from gda_theory import coordinate, losses, pair, trap
 from gda_theory.codes import Kind, Reason
 from gda_theory.coordinate import Coordinate
+from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.losses import Loss, exponential, logistic, margin_loss
+from gda_theory.newton import Solution, newton_step, pretrain, retrain
 from gda_theory.objective import Objective
 from gda_theory.pair import CorrelatedPair
+from gda_theory.path import DescentAscent, Path, ascent_path, descent_ascent
+from gda_theory.problem import Problem
+from gda_theory.special import lambertw, lambertw_exp, r_lambertw, r_lambertw_exp, wright_omega
 
 __all__ = [
-    "CorrelatedPair",
     "Coordinate",
+    "CorrelatedPair",
+    "DescentAscent",
+    "Diagnosis",
     "Kind",
     "Loss",
     "Objective",
+    "Path",
+    "Problem",
     "Reason",
+    "Solution",
+    "ascent_path",
     "coordinate",
+    "descent_ascent",
+    "diagnose",
     "exponential",
+    "lambertw",
+    "lambertw_exp",
     "logistic",
+    "losses",
     "margin_loss",
+    "newton_step",
     "pair",
+    "pretrain",
+    "r_lambertw",
+    "r_lambertw_exp",
+    "retrain",
+    "trap",
+    "wright_omega",
 ]

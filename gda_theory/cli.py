@@ -1,0 +1,200 @@
+"""The commands ``diagnose`` (a verdict on data) and ``solve`` (every answer for a correlated pair), as tables or as JSON."""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from gda_theory import codes, data, pair
+from gda_theory.codes import Kind
+from gda_theory.diagnosis import Diagnosis, diagnose
+from gda_theory.pair import CorrelatedPair
+from theory_common import precision, tables
+
+COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code: 0, or 2 after one line on standard error about what was wrong with the input."""
+    precision.enable_float64()
+    options = _parser().parse_args(arguments)
+    try:
+        print_answer = options.command(options)
+    except (ValueError, TypeError, OSError) as error:
+        print(f"gda_theory {options.name}: {error}", file=sys.stderr)
+        return 2
+    print_answer()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m gda_theory", description="When can a logistic-regression model unlearn?")
+    commands = parser.add_subparsers(required=True, metavar="diagnose|solve")
+    verdict = _command(commands, "diagnose", _diagnose, "would gradient ascent on some rows of these data help or harm?")
+    verdict.add_argument("data", help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file whose first line names the columns")
+    verdict.add_argument("--forget", required=True, metavar="SPEC", help="rows (3,17,20-25, counted from 0), random:N, or COLUMN==VALUE")
+    verdict.add_argument("--label", metavar="COLUMN", help="of a file: the column with the two classes")
+    verdict.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="not a feature (may be repeated)")
+    verdict.add_argument("--seed", type=int, default=0, help="of random:N (default 0)")
+    verdict.add_argument("--ridge", type=float, default=1e-2, help="default 0.01")
+    verdict.add_argument("--strength", type=float, default=1.0, help="of the ascent (default 1, the paper's)")
+    verdict.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=True, help="features to mean 0, variance 1")
+    verdict.add_argument("--intercept", action="store_true", help="add an intercept without ridge, as scikit-learn does")
+    _conventions(verdict, "logistic")
+    solve = _command(commands, "solve", _solve, "every answer for a correlated pair of sample types, each with the claims behind it")
+    solve.add_argument("--correlation", type=float, required=True, help="in [0, 1)")
+    for name in COUNTS:
+        solve.add_argument(f"--{name.replace('_', '-')}", type=float, required=name != "forget_in_pair", default=0.0)
+    solve.add_argument("--allow-unrealisable", action="store_true", help="compute shares that no data have, as the paper draws them")
+    _conventions(solve, "exponential")
+    return parser
+
+
+def _command(commands, name: str, command: Callable, purpose: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=purpose, description=purpose)
+    parser.set_defaults(command=command, name=name)
+    return parser
+
+
+def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
+    parser.add_argument("--loss", choices=["logistic", "exponential"], default=loss, help=f"default {loss}")
+    parser.add_argument(
+        "--reduction", choices=["mean", "sum"], default="mean", help="of the losses of each set (default mean, the paper's)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+# diagnose ----------------------------------------------------------------------------------------------------------------------
+
+
+def _diagnose(options) -> Callable[[], None]:
+    loaded = data.load(
+        options.data, label=options.label, forget=options.forget, seed=options.seed, standardize=options.standardize, drop=options.drop
+    )
+    problem = loaded.problem(ridge=options.ridge, loss=options.loss, reduction=options.reduction, intercept=options.intercept)
+    found = diagnose(problem, options.strength)
+    bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
+    notes = [*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}"]
+    if options.json:
+        return lambda: print(tables.dumps(report(found, notes), indent=2))
+    return lambda: print("\n".join([*notes, "", found.summary()]))
+
+
+def report(found: Diagnosis, notes: Sequence[str]) -> dict:
+    """What ``diagnose --json`` prints, before it is text: the verdict first."""
+    return {"verdict": found.verdict, "data": list(notes), **found._asdict()}
+
+
+# solve -------------------------------------------------------------------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """One number or sentence about a pair, and the ids of the claims that back it."""
+
+    name: str
+    value: object
+    claims: tuple[str, ...]
+
+
+def _solve(options) -> Callable[[], None]:
+    counts = {name: getattr(options, name) for name in COUNTS}
+    given = CorrelatedPair(
+        options.correlation, **counts, loss=options.loss, reduction=options.reduction, allow_unrealisable=options.allow_unrealisable
+    )
+    found = answers(given)
+    if options.json:
+        return lambda: print(tables.dumps({"answers": found}, indent=2))
+    shares = f"alpha = forget_in_pair / retain_in_pair = {tables.number(given.alpha)}"
+    title = f"{options.loss} loss, {options.reduction}s; {shares}; (x, y): margins of the retained and the forgotten type"
+    rows = [(answer.name, answer.value, " ".join(answer.claims)) for answer in found]
+    return lambda: tables.print_table(rows, ["answer", "value", "claims"], title, digits=8)
+
+
+def answers(given: CorrelatedPair) -> list[Answer]:
+    """Every answer about one pair: solutions, stationary points, folds, windows, bounds and the regime."""
+    return [*_solutions(given), *_folds(given), *_windows(given), *_bounds(given), *_regime(given)]
+
+
+def _answer(name: str, value, *backed_by: Callable) -> Answer:
+    return Answer(name, value, tuple(dict.fromkeys(claim for function in backed_by for claim in claim_ids(function))))
+
+
+def claim_ids(function: Callable) -> list[str]:
+    """The ids after ``Claim:`` or ``Claims:`` in a docstring."""
+    found = re.search(r"Claims?:((?:\s*``[\w-]+``,?)+)", function.__doc__ or "")
+    return re.findall(r"``([\w-]+)``", found[1]) if found else []
+
+
+def _point(x, y) -> np.ndarray:
+    return np.array([float(x), float(y)])
+
+
+def _solutions(given: CorrelatedPair) -> list[Answer]:
+    found = []
+    for name, solver in (("pretrained", pair.pretrain), ("retrained", pair.retrain), ("descent-ascent", pair.descent_ascent)):
+        solution = solver(given)
+        found.append(_answer(f"{name} (x, y)", _point(solution.x, solution.y), solver))
+        found.append(_answer(f"{name}: weights", np.asarray(solution.weights), solver))
+    found.append(_answer("descent-ascent: status", codes.sentence(solution.reason), pair.descent_ascent))
+    points = pair.stationary_points(given)
+    for x, y, kind in zip(points.x, points.y, points.kind, strict=True):
+        if kind != Kind.NONE:
+            found.append(_answer(f"{Kind(int(kind)).name.lower()} (x, y)", _point(x, y), pair.stationary_points))
+    return found
+
+
+def _folds(given: CorrelatedPair) -> list[Answer]:
+    folds = pair.folds(given)
+    there = [index for index in range(2) if not np.isnan(folds.alpha[index])]
+    if not there:
+        return [_answer("folds", "none: the minimum is never lost", pair.folds)]
+    return [
+        answer
+        for number, index in enumerate(there, 1)
+        for answer in (
+            _answer(f"fold {number}: alpha", float(folds.alpha[index]), pair.folds),
+            _answer(f"fold {number} (x, y)", _point(folds.x[index], folds.y[index]), pair.folds),
+        )
+    ]
+
+
+def _windows(given: CorrelatedPair) -> list[Answer]:
+    exact = pair.ordering_windows(given)
+    edges = {
+        "x_DA <= x_D from": exact.x_lower,
+        "y_DA <= y_D from": exact.y_lower,
+        "x_D <= x_R to": exact.x_upper,
+        "y_D <= y_R to": exact.y_upper,
+    }
+    found = [_answer(f"{name} alpha", float(edge.alpha), pair.ordering_windows) for name, edge in edges.items()]
+    window = _point(exact.lower, exact.upper) if exact.exists else "empty"
+    found.append(_answer("exact window of alpha", window, pair.ordering_windows))
+    found.append(_answer("realisable to alpha", float(exact.realisable), pair.ordering_windows))
+    if given.reduction == "mean":
+        enough = pair.sufficient_window(given)
+        window = _point(enough.lower, enough.upper) if enough.exists else "empty"
+        found.append(_answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges))
+        found.append(_answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges))
+        found.append(_answer("their window of alpha", window, pair.sufficient_window))
+    return found
+
+
+def _bounds(given: CorrelatedPair) -> list[Answer]:
+    x, y = pair.lemma_7_bounds(given)
+    return [
+        _answer("Lemma 7: bounds on x_D", _point(x.lower, x.upper), pair.lemma_7_bounds),
+        _answer("Lemma 7: bounds on y_D", _point(y.lower, y.upper), pair.lemma_7_bounds),
+        _answer("Lemma 8: (x, y)_DA at most", _point(*pair.lemma_8_bounds(given)), pair.lemma_8_bounds),
+    ]
+
+
+def _regime(given: CorrelatedPair) -> list[Answer]:
+    found = pair.regime(given)
+    return [
+        _answer("pretrained to retrained", float(found.pretrain_distance), pair.regime),
+        _answer("descent-ascent to retrained", float(found.descent_ascent_distance), pair.regime),
+        _answer("regime", pair.REGIME_SENTENCES[pair.RegimeCode(int(found.code))], pair.regime),
+    ]
