@@ -231,14 +231,13 @@ def _selection(table: Table, forget: str, seed: int) -> tuple[np.ndarray, str | 
         mask = _matches(table, column.strip(), value.strip())
         return mask, column.strip(), f"to forget: {mask.sum()} rows where {column.strip()} is {value.strip()}"
     if forget.startswith("random:"):
-        chosen = _random_rows(forget, count, seed)
-        said = f"to forget: {len(chosen)} rows drawn at random (seed {seed})"
-    else:
-        chosen = _listed_rows(forget, count)
-        said = f"to forget: {len(chosen)} of the data rows, counted from 0"
+        mask = random_forget_set(count, _random_size(forget, count), seed)
+        return mask, None, f"to forget: {mask.sum()} rows drawn at random (seed {seed})"
     mask = np.zeros(count, bool)
-    mask[chosen] = True
-    return mask, None, said
+    mask[_listed_rows(forget, count)] = True
+    if mask.all():
+        raise ValueError(f"forget must leave rows to keep, got all {count} of them")
+    return mask, None, f"to forget: {mask.sum()} of the rows, counted from 0"
 
 
 def _matches(table: Table, column: str, value: str) -> np.ndarray:
@@ -254,11 +253,18 @@ def _matches(table: Table, column: str, value: str) -> np.ndarray:
     return mask
 
 
-def _random_rows(forget: str, count: int, seed: int) -> np.ndarray:
+def random_forget_set(count: int, size: int, seed: int) -> np.ndarray:
+    """A mask ``(count,)`` of ``size`` rows drawn without replacement: what ``random:size`` means with this seed."""
+    mask = np.zeros(count, bool)
+    mask[np.asarray(jax.random.choice(jax.random.key(seed), count, (size,), replace=False))] = True
+    return mask
+
+
+def _random_size(forget: str, count: int) -> int:
     size = forget.removeprefix("random:")
     if not size.isdecimal() or not 1 <= int(size) < count:
         raise ValueError(f"forget must be random:N with 1 <= N < {count}, the number of rows, got {forget!r}")
-    return np.asarray(jax.random.choice(jax.random.key(seed), count, (int(size),), replace=False))
+    return int(size)
 
 
 def _listed_rows(forget: str, count: int) -> np.ndarray:
