@@ -260,8 +260,9 @@ def _lower_plain(z: Array) -> tuple[Array, Array]:
 
 
 def _principal_exp(log_abs: Array, sign: Array) -> tuple[Array, Array]:
+    log_abs = jnp.where(sign == 0, -jnp.inf, log_abs)
     z = sign * jnp.exp(jnp.minimum(log_abs, 1))
-    w, plus_one = _principal(z, log_abs, (log_abs > -2) & (sign != 0))
+    w, plus_one = _principal(z, log_abs, log_abs > -2)
     gap = -1 - log_abs
     return _with_fold((sign < 0) & (gap < _FOLD_GAP[0]), gap, 0, w, plus_one)
 
@@ -308,7 +309,10 @@ def _lower(gap: Array, log_abs: Array) -> tuple[Array, Array]:
     # A minimax fit of -W_{-1} on gaps from 0.18 to 750 (2 per cent).
     root = jnp.sqrt(2 * jnp.clip(gap, 0.18, _SEED_GAP))
     seed = jnp.where(gap < _SEED_GAP, -(1.17542 + (0.67933 + 0.47810 * root) * root), log_abs)
-    w, plus_one = _correct(seed, (log_abs - jnp.log(-seed)) - seed)
+    log = jnp.log(-seed)
+    # Near the fold from the gap, which log_abs = -1 - gap may have rounded; far from it the other way round.
+    mismatch = jnp.where(gap < 1, ((-seed - 1) - gap) - log, (log_abs - log) - seed)
+    w, plus_one = _correct(seed, mismatch)
     infinite = gap == jnp.inf
     return jnp.where(infinite, -jnp.inf, w), jnp.where(infinite, -jnp.inf, plus_one)
 
