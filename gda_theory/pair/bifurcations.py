@@ -54,7 +54,7 @@ def folds(pair: CorrelatedPair) -> FoldSet:
     retain, share = pair.ascent_masses[0], forget_share(pair)
     descent = special.log_ratio(retain, pair.ridge)
     found = masses.fold_points(pair.loss, pair.gram, descent)
-    ends = [_fold_point(pair, descent, share, _implicit_fold(pair.loss, q, descent, pair.gram)) for q in (found.lower, found.upper)]
+    ends = [_fold_point(pair, descent, share, q) for q in (found.lower, found.upper)]
     lower, upper = ends
     first = jax.tree.map(lambda low, high: jnp.where(jnp.isnan(lower[0]), high, low), lower, upper)
     second = jax.tree.map(lambda high: jnp.where(jnp.isnan(lower[0]), jnp.nan, high), upper)
@@ -67,13 +67,17 @@ def forget_share(pair: CorrelatedPair) -> Array:
 
 
 def _fold_point(pair: CorrelatedPair, descent: Array, share: Array, q: Array) -> tuple[Array, Array, Array, Array]:
+    # NaN marks a fold that is not there; it is put back at the end, since reverse-mode derivatives would spread it.
+    there = ~jnp.isnan(q)
+    q = _implicit_fold(pair.loss, jnp.where(there, q, 0), descent, pair.gram)
     point = masses.curve(pair.loss, pair.gram, descent, q, ASCENT)
     unit = special.log_ratio(share, pair.ridge)
     log_alpha = point.level - unit
     # The plain product where it neither over- nor underflows: no digits lost to the size of its logarithms.
     plain = point.masses.ascent / jnp.exp(pair.loss.log_phi(point.y)) * (pair.ridge / share)
     ordinary = (jnp.abs(point.level) < 300) & (jnp.abs(unit) < 300) if plain.dtype == jnp.float64 else jnp.zeros_like(plain, bool)
-    return jnp.where(ordinary, plain, jnp.exp(log_alpha)), log_alpha, point.x, point.y
+    found = jnp.where(ordinary, plain, jnp.exp(jnp.where(ordinary, 0, log_alpha))), log_alpha, point.x, point.y
+    return jax.tree.map(lambda value: jnp.where(there, value, jnp.nan), found)
 
 
 def _implicit_fold(loss, q: Array, descent: Array, gram: Gram) -> Array:
