@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from figures import catalogue
 
-DEFAULT_PRESET = "paper"
+DEFAULT_PRESET = "quick"
 FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130  # exit codes; 130 = 128 + SIGINT, as a shell has it
 
 

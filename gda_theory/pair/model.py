@@ -44,7 +44,8 @@ class CorrelatedPair:
             whose unknown is alpha, ignore it.
         loss: ``"exponential"`` (the paper's proxy), ``"logistic"`` or a :class:`gda_theory.Loss`.
         reduction: ``"mean"`` (the paper: each set's losses are averaged) or ``"sum"``.
-        gram: ``(k11, k12, k22)`` of any two types, instead of ``correlation``; positive definite.
+        gram: ``(k11, k12, k22)`` of any two types, instead of ``correlation``; positive definite, and ``k12 <= k22``: beyond
+            that the exponential loss can have three folds (claim ``exponential-one-fold``), which are not told apart here.
 
     Raises: ``ValueError`` or ``TypeError`` naming the argument, for concrete values; traced ones give NaN later.
     """
@@ -170,6 +171,7 @@ def _any_geometry(k11: Array, k12: Array, k22: Array) -> tuple[Gram, Array]:
     """Types of a given Gram matrix: its symmetric square root, which is the paper's choice too."""
     checks.positive("gram k11", k11)
     checks.finite("gram k12", k12)
+    checks.at_most("gram k12", k12, "gram k22", k22, " (more than one fold of the exponential loss is possible there)")
     determinant = k11 * k22 - k12**2
     checks.require("gram determinant k11 k22 - k12^2", determinant, lambda d: np.isfinite(d) & (d > 0), "finite and > 0")
     root = jnp.sqrt(determinant)
