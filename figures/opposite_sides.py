@@ -13,9 +13,10 @@ CAPTION = (
     "(a) The minima of descent-ascent as the strength γ grows, for 28 forgotten rows, in units of the distance from the pretrained "
     "model (star) to the retrained one (plus): they leave on the side away from the pretrained model, cross the circle of doing nothing "
     "(break-even) and go far out of the picture. (b) Their distance to the retrained model against γ: above the dashed line ascent is "
-    "worse than doing nothing, and before the paper's γ = 1 (dotted) nearly every minimum is lost at a fold (dots). (c) Break-even strength "
-    "against the ratio of set sizes f/r, somewhat below the first-order law γ = f/r for nearly every set; and the fold. (d) Cosine between "
-    "the displacement of pretraining and the first displacement of ascent; −1 is exactly opposite. Boxes hold the middle half."
+    "worse than doing nothing, and before the paper's γ = 1 (dotted) nearly every minimum is lost at a fold (dots). (c) Break-even "
+    "strength against the ratio of set sizes f/r, somewhat below the first-order law γ = f/r for nearly every set; and the fold. (d) "
+    "Cosine between the displacement of pretraining and the first displacement of ascent; −1 is exactly opposite. Boxes hold the middle "
+    "half."
 )
 LEMMAS = ["Lemma 3", "Eq. 1", "Sec. 5.1"]
 SIZE = (10.5, 8.5)
