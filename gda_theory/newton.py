@@ -23,6 +23,7 @@ from gda_theory.objective import Objective
 from theory_common import checks
 
 MAX_ITERATIONS = 200
+RANKS = (2, 1, 1, 1, 0)  # of one objective's arrays, in the order of its leaves
 
 
 class Solution(NamedTuple):
@@ -56,8 +57,9 @@ class Margins(NamedTuple):
     coefficients: Float[Array, " k"]
     ridge: Float[Array, " d"]
 
-    def local(self, loss: Loss, weights: Float[Array, " d"]) -> Local:
-        margins, sizes = self.types @ weights, jnp.abs(self.types)
+    def local(self, loss: Loss, sizes: Float[Array, "k d"], weights: Float[Array, " d"]) -> Local:
+        """Value and gradient; ``sizes`` is ``|types|``, made once for many calls."""
+        margins = self.types @ weights
         values, pulls = self.coefficients * loss.value(margins), self.coefficients * loss.phi(margins)
         decay = self.ridge * weights
         # A margin is known to eps * sum|t||w|, and passes that on to its pull.
@@ -72,6 +74,12 @@ class Margins(NamedTuple):
     def hessian(self, loss: Loss, weights: Float[Array, " d"]) -> Float[Array, "d d"]:
         bend = self.coefficients * loss.curvature(self.types @ weights)
         return (self.types.T * bend) @ self.types + jnp.diag(self.ridge)
+
+    def minimise(self, loss: Loss, start: Float[Array, " d"], max_iterations: int) -> Solution:
+        """:func:`iterate` on this objective."""
+        sizes = jnp.abs(self.types)
+        convex = jnp.all(self.coefficients >= 0) & jnp.all(self.ridge > 0)
+        return iterate(functools.partial(self.local, loss, sizes), functools.partial(self.hessian, loss), start, max_iterations, convex)
 
 
 def minimise(function: Callable[..., Array], start, *parameters, max_iterations: int = MAX_ITERATIONS) -> Solution:
@@ -155,7 +163,9 @@ def solve(objective: Objective, strength=0.0, start=None, *, max_iterations: int
         strength: at least ``objective.pretrain_strength``; broadcast against the batch.
         start: ``(*batch, d)``.
     """
-    strength = strength_in_range(objective, strength)
+    strength = strength_in_range(objective.pretrain_strength, strength)
+    # Always an array, so that one shape is compiled once.
+    start = jnp.zeros_like(objective.types[..., 0, :]) if start is None else checks.real("start", start, objective.types.dtype)
     return _solve(objective, strength, start, span_pattern(objective), max_iterations)
 
 
@@ -166,24 +176,23 @@ def newton_step(problem, start, strength=0.0) -> Float[Array, "*batch d"]:
     forget objective preconditioned by the oracle's curvature, ``w_D + (f/r) H_R^{-1}(grad L_F + ridge w_D)``.
     """
     objective = objective_of(problem)
-    strength = strength_in_range(objective, strength)
+    strength = strength_in_range(objective.pretrain_strength, strength)
     start = checks.real("start", start, objective.types.dtype)
     return start - solve_linear(objective.hessian(start, strength), objective.gradient(start, strength))
 
 
-def strength_in_range(objective: Objective, strength) -> Array:
-    """``strength`` in the objective's dtype, finite and not below pretraining, where the path ends."""
-    strength = checks.real("strength", strength, objective.types.dtype)
+def strength_in_range(lowest: Array, strength) -> Array:
+    """``strength`` in the dtype of ``lowest``, finite and at least that (up to rounding): there the path is pretraining and ends."""
+    strength = checks.real("strength", strength, lowest.dtype)
     checks.finite("strength", strength)
-    lowest = objective.pretrain_strength
-    if checks.is_traced(strength) or checks.is_traced(lowest):
-        return jnp.where(strength >= lowest, strength, jnp.nan)
     # A strength computed as -f/r elsewhere may differ in the last digits.
-    slack = 4 * float(jnp.finfo(lowest.dtype).eps) * np.abs(lowest)
-    if np.any(np.asarray(strength) < np.asarray(lowest) - slack):
-        raise ValueError(
-            f"strength must be >= {np.max(np.asarray(lowest)):.17g}, where the path is pretraining, got {np.min(np.asarray(strength)):.17g}"
-        )
+    below = strength < lowest - 4 * jnp.finfo(lowest.dtype).eps * jnp.abs(lowest)
+    if checks.is_traced(below):
+        return jnp.where(below, jnp.nan, strength)
+    if np.any(below):
+        least = np.max(np.broadcast_to(lowest, below.shape)[below])
+        worst = np.min(np.broadcast_to(strength, below.shape)[below])
+        raise ValueError(f"strength must be >= {least:.17g}, where the path is pretraining, got {worst:.17g}")
     return strength
 
 
@@ -193,15 +202,14 @@ def _solve(objective, strength, start, pattern, max_iterations):
     return over_batch(solve_one, objective, (strength, 0), (start, 1))
 
 
-def minimum(objective: Objective, strength: Array, start: Array | None, *, pattern, max_iterations: int = MAX_ITERATIONS) -> Solution:
+def minimum(objective: Objective, strength: Array, start: Array, *, pattern, max_iterations: int = MAX_ITERATIONS) -> Solution:
     """:func:`solve` without its door: one objective, for use inside jit."""
     fixed, at = jax.lax.stop_gradient((objective, strength))
     span = into_span(fixed, pattern)
     inside = span.objective
-    origin = jnp.zeros_like(inside.types[0]) if start is None else span.drop @ jax.lax.stop_gradient(start)
+    origin = span.drop @ jax.lax.stop_gradient(start)
     margins, unit = scaled(Margins(inside.types, inside.coefficients(at), inside.ridge_at(at)))
-    loss = objective.loss
-    found = iterate(functools.partial(margins.local, loss), functools.partial(margins.hessian, loss), origin, max_iterations)
+    found = margins.minimise(objective.loss, origin, max_iterations)
     weights = implicit(objective_gradient, span.lift(found.weights), objective, strength)
     # Inside the span the gradient is measured in other units.
     length = found.gradient_norm * unit if pattern is None else norm(fixed.gradient(jax.lax.stop_gradient(weights), at))
@@ -301,8 +309,7 @@ def into_span(objective: Objective, pattern: tuple[int, ...] | None) -> Span:
 
 def over_batch(function: Callable, objective: Objective, *arguments: tuple[Array | None, int]):
     """``function(objective, *arguments)`` over the leading dimensions; each argument comes with its own rank there, or is None."""
-    # The ranks of one objective's arrays, in the order of its leaves.
-    ranks = [2, 1, 1, 1, 0, *(rank for _, rank in arguments)]
+    ranks = [*RANKS, *(rank for _, rank in arguments)]
     leaves, structure = jax.tree.flatten(objective)
     given = [*leaves, *(argument for argument, _ in arguments)]
     pairs = list(zip(given, ranks, strict=True))
@@ -311,6 +318,13 @@ def over_batch(function: Callable, objective: Objective, *arguments: tuple[Array
     for _ in batch:
         function = jax.vmap(function)
     return function(jax.tree.unflatten(structure, wide[: len(leaves)]), *wide[len(leaves) :])
+
+
+def broadcast(objective: Objective, batch: tuple[int, ...]) -> Objective:
+    """The objective with all its arrays over the same leading dimensions."""
+    leaves, structure = jax.tree.flatten(objective)
+    wide = [jnp.broadcast_to(leaf, batch + leaf.shape[leaf.ndim - rank :]) for leaf, rank in zip(leaves, RANKS, strict=True)]
+    return jax.tree.unflatten(structure, wide)
 
 
 def scaled(margins: Margins) -> tuple[Margins, Array]:
@@ -346,8 +360,13 @@ class _State(NamedTuple):
     stalls: Array
 
 
-def iterate(local: Callable[[Array], Local], hessian: Callable[[Array], Array], start: Array, max_iterations: int) -> Solution:
-    """Newton's method with line search until the gradient is rounding noise: below two epsilons, or no longer halved."""
+def iterate(
+    local: Callable[[Array], Local], hessian: Callable[[Array], Array], start: Array, max_iterations: int, convex: Array | bool = False
+) -> Solution:
+    """Newton's method with line search until the gradient is rounding noise: below two epsilons, or no longer halved.
+
+    ``convex`` saves the Hessian that asks whether the last point is a minimum.
+    """
     eps = jnp.finfo(start.dtype).eps
 
     def unfinished(state):
@@ -366,7 +385,7 @@ def iterate(local: Callable[[Array], Local], hessian: Callable[[Array], Array], 
     first = local(start)
     last = jax.lax.while_loop(unfinished, body, _State(start, first, jnp.int32(0), jnp.int32(0)))
     error = last.local.backward_error()
-    bends_up = jnp.all(jnp.isfinite(factor(hessian(last.point))[0]))
+    bends_up = jax.lax.cond(convex, lambda: jnp.bool_(True), lambda: jnp.all(jnp.isfinite(factor(hessian(last.point))[0])))
     point = jnp.where(jnp.isnan(error), jnp.nan, last.point)
     return Solution(point, last.local.value, norm(last.local.gradient), error, (error <= 16 * eps) & bends_up, last.iteration)
 

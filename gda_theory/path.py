@@ -23,7 +23,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from gda_theory import newton, roots
+from gda_theory import newton
 from gda_theory.codes import Reason
 from gda_theory.losses import Loss
 from gda_theory.newton import Solution, implicit, objective_of
@@ -31,6 +31,7 @@ from gda_theory.objective import Objective
 from theory_common import checks
 
 ANCHORS = 128  # at most; a path to the fold takes 10 to 25
+TURNS = 12
 RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
 
 
@@ -82,8 +83,9 @@ def descent_ascent(problem, strength=1.0) -> DescentAscent:
     Claim: ``oracle-continuation``.
     """
     objective = objective_of(problem)
-    strength = newton.strength_in_range(objective, strength)
-    path = _path(objective, strength[..., None], strength, newton.span_pattern(objective), _below(strength), False)
+    strength = newton.strength_in_range(objective.pretrain_strength, strength)
+    oracle = newton.retrain(objective)
+    path = _path(objective, strength[..., None], strength, oracle.weights, newton.span_pattern(objective), _below(strength))[0]
     weights = path.weights[..., 0, :]
     return DescentAscent(
         weights,
@@ -107,13 +109,17 @@ def ascent_path(problem, strengths, *, search_to=None) -> Path:
     Weights, critical and break-even strength have implicit derivatives in every array; NaN where they are NaN.
     """
     objective = objective_of(problem)
-    strengths = newton.strength_in_range(objective, strengths)
+    strengths = newton.strength_in_range(objective.pretrain_strength[..., None], strengths)
     if strengths.ndim < 1 or strengths.shape[-1] == 0:
         raise ValueError(f"strengths must have shape (q,) with q >= 1, got {strengths.shape}")
     largest = jnp.max(strengths, -1)
     search_to = 10 * jnp.maximum(largest, 1) if search_to is None else checks.positive("search_to", search_to).astype(strengths.dtype)
-    pattern = newton.span_pattern(objective)
-    return _path(objective, strengths, jnp.maximum(search_to, largest), pattern, _below(strengths), True)
+    search_to, pattern = jnp.maximum(search_to, largest), newton.span_pattern(objective)
+    oracle = newton.retrain(objective)
+    pretrained = newton.solve(newton.pretraining(objective), 0.0, oracle.weights)
+    branch, trace = _path(objective, strengths, search_to, oracle.weights, pattern, _below(strengths))
+    even = _break_even(objective, trace, oracle.weights, pretrained.weights, pattern)
+    return Path(strengths, **branch._asdict(), break_even_strength=even, oracle=oracle, pretrained=pretrained)
 
 
 def _below(strengths) -> bool:
@@ -121,66 +127,84 @@ def _below(strengths) -> bool:
     return checks.is_traced(strengths) or bool(np.any(np.asarray(strengths) < 0))
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4, 5))
-def _path(objective, strengths, search_to, pattern, below, compare):
-    one = functools.partial(_path_one, pattern=pattern, below=below, compare=compare)
-    return newton.over_batch(one, objective, (strengths, 1), (search_to, 0))
+class Branch(NamedTuple):
+    """What :class:`Path` holds, but for the comparison with pretraining."""
+
+    weights: Array
+    gradient_norm: Array
+    exists: Array
+    reason: Array
+    bounded_below: Array
+    critical_strength: Array
+    fold_weights: Array
+    searched_to: Array
 
 
-def _path_one(objective, strengths, search_to, *, pattern, below, compare):
-    fixed, at, limit = jax.lax.stop_gradient((objective, strengths, search_to))
+@functools.partial(jax.jit, static_argnums=(4, 5))
+def _path(objective, strengths, search_to, oracle, pattern, below):
+    one = functools.partial(_path_one, pattern=pattern, below=below)
+    return newton.over_batch(one, objective, (strengths, 1), (search_to, 0), (oracle, 1))
+
+
+def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
+    fixed, at, limit, start = jax.lax.stop_gradient((objective, strengths, search_to, oracle))
     span = newton.into_span(fixed, pattern)
-    oracle = newton.minimum(objective, jnp.zeros_like(limit), None, pattern=pattern)
-    start = jax.lax.stop_gradient(oracle.weights)
     up = _upward(span.objective)
-    trace, unit = _trace(objective.loss, up, span.drop @ start, limit)
-    fold = _fold(objective.loss, unit, trace)
+    trace, line = _trace(objective.loss, up, span.drop @ start, limit)
+    fold = _fold(objective.loss, line, trace)
     # A bracket that does not close on a fold ends the search at its first point.
     trace = _with_end(trace, fold)
-    points, found, errors = _at_strengths(objective.loss, unit, trace, jnp.maximum(at, 0) / unit.step)
+    points, found, slopes = _at_strengths(objective.loss, line, trace, jnp.maximum(at, 0) / line.step)
     if below:
         down, factor = _downward(span.objective)
         distance = -at / factor(-at)
-        other, other_unit = _trace(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
-        less = _at_strengths(objective.loss, other_unit, other, jnp.where(at < 0, distance, 0) / other_unit.step)
-        points, found, errors = (
-            jnp.where(at[:, None] < 0, less[0], points),
-            jnp.where(at < 0, less[1], found),
-            jnp.where(at < 0, less[2], errors),
+        other, other_line = _trace(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
+        less = _at_strengths(objective.loss, other_line, other, jnp.where(at < 0, distance, 0) / other_line.step)
+        factors = jnp.where(at < 0, factor(-at), 1)
+        below_oracle = (at < 0)[:, None]
+        points, slopes = (
+            jnp.where(below_oracle, less[0], points),
+            jnp.where(below_oracle, less[2] * factors[:, None] * other_line.unit, slopes * line.unit),
         )
+        found = jnp.where(at < 0, less[1], found)
+    else:
+        slopes = slopes * line.unit
     weights = jnp.where(found[:, None], span.lift(points), jnp.nan)
-    reach = trace.times[trace.count - 1] * unit.step
+    reach = trace.times[trace.count - 1] * line.step
     ended = (trace.status == FOLD) | (trace.status == ESCAPED)
     bounded = jax.vmap(lambda strength: jnp.all(fixed.recession_slopes(strength) >= 0))(at)
     lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
     reason = jnp.where(found, jnp.int32(Reason.FOUND), jnp.where(ended & (at >= reach), lost, jnp.int32(Reason.NOT_CONVERGED)))
     differentiable = jax.vmap(lambda point, strength: implicit(newton.objective_gradient, point, objective, strength))(weights, strengths)
-    critical, fold_weights = _critical(objective, span, fold, unit, trace.status == FOLD)
-    return _finish(objective, span, unit, trace, oracle, compare, pattern)(
-        strengths=strengths,
+    critical, fold_weights = _critical(objective, span, fold, line, trace.status == FOLD)
+    branch = Branch(
         weights=differentiable,
-        gradient_norm=jnp.where(found, newton.norm(jax.vmap(fixed.gradient)(weights, at)), jnp.nan),
+        gradient_norm=jnp.where(found, newton.norm(slopes if pattern is None else jax.vmap(fixed.gradient)(weights, at)), jnp.nan),
         exists=found,
         reason=reason,
         bounded_below=bounded,
         critical_strength=jnp.where(trace.status == ESCAPED, reach, critical),
         fold_weights=fold_weights,
         searched_to=jnp.where(ended, reach, jnp.minimum(reach, limit)),
-        oracle=oracle,
     )
+    return branch, (trace, line)
 
 
 # Lines of objectives ---------------------------------------------------------------------------------------------------------
 
 
 class Line(NamedTuple):
-    """``ridge w^2/2 + sum_i (retain_i - time * pull_i) loss(m_i)``, a line of objectives; ``step`` is the strength of one time unit."""
+    """``ridge w^2/2 + sum_i (retain_i - time * pull_i) loss(m_i)``: a line of objectives, measured in ``unit``.
+
+    ``step`` is the strength of one unit of time.
+    """
 
     types: Float[Array, "k m"]
     retain: Float[Array, " k"]
     pull: Float[Array, " k"]
     ridge: Float[Array, " m"]
     step: Float[Array, ""]
+    unit: Float[Array, ""]
 
     def gradient(self, loss: Loss, weights: Array, time: Array) -> tuple[Array, Array]:
         """The gradient, and its derivative in time."""
@@ -200,7 +224,8 @@ class Line(NamedTuple):
 
 def _upward(objective: Objective) -> Line:
     """From the oracle to ascent."""
-    return Line(objective.types, objective.retain_weight, objective.forget_weight, objective.ridge, jnp.ones_like(objective.size_ratio))
+    one = jnp.ones_like(objective.size_ratio)
+    return Line(objective.types, objective.retain_weight, objective.forget_weight, objective.ridge, one, one)
 
 
 def _downward(objective: Objective):
@@ -242,23 +267,25 @@ class Trace(NamedTuple):
 def _trace(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Line]:
     """Anchors from time 0 until the strength ``limit`` or a fold is passed; and the line in the units used."""
     margins, unit = newton.scaled(line.at(jnp.zeros_like(limit)))
-    line = line._replace(retain=margins.coefficients, pull=line.pull / unit, ridge=margins.ridge)
+    line = line._replace(retain=margins.coefficients, pull=line.pull / unit, ridge=margins.ridge, unit=unit)
     share = [jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1) for weight in (line.retain, line.pull)]
     gram = line.weighted(share[0] + share[1])
     hessian = line.hessian(loss, start, 0.0)
     velocity = -newton.solve_linear(hessian, line.gradient(loss, start, jnp.zeros_like(limit))[1])
-    speed = Metric(gram).length(velocity, 0.0)
+    size = jnp.max(jnp.abs(velocity))
+    size = jnp.where(size > 0, size, 1)  # before squaring: it may be 1e240
+    speed = size * Metric(gram).length(velocity / size, 0.0)
     # One unit of time moves the margins by about 1, whatever the ridge; with nothing to forget, it is all the way.
     unit_step = jnp.where(speed > 0, 1 / jnp.where(speed > 0, speed, 1), jnp.where(limit > 0, limit, 1))
     line = line._replace(pull=line.pull * unit_step, step=unit_step)
     velocity = velocity * unit_step
     length = Metric(gram).length(velocity, 1.0)
-    size = (ANCHORS, *start.shape)
+    shape = (ANCHORS, *start.shape)
     empty = Trace(
         jnp.int32(1),
-        jnp.zeros(size, start.dtype).at[0].set(start),
+        jnp.zeros(shape, start.dtype).at[0].set(start),
         jnp.zeros(ANCHORS, start.dtype),
-        jnp.zeros(size, start.dtype).at[0].set(velocity / length),
+        jnp.zeros(shape, start.dtype).at[0].set(velocity / length),
         jnp.zeros(ANCHORS, start.dtype).at[0].set(1 / length),
         jnp.zeros((ANCHORS, *gram.shape), start.dtype).at[0].set(hessian),
         jnp.asarray(0.1, start.dtype),
@@ -315,7 +342,8 @@ def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
         top = jnp.concatenate([hessian, force[:, None]], 1)
         return jnp.concatenate([top, jnp.append(along[0], along[1])[None]], 0)
 
-    tolerance = jnp.maximum(1e-10, 100 * eps * (1 + metric.length(guess, time)))
+    # Anchors only guide: what is reported is corrected to rounding later.
+    tolerance = jnp.maximum(1e-6, 100 * eps * (1 + metric.length(guess, time)))
     inverse = jax.scipy.linalg.lu_factor(bordered(stale, line.gradient(loss, guess, time)[1]))
 
     def correct(state):
@@ -331,22 +359,27 @@ def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
         return (size > tolerance) & (turns < 8) & ((contraction < 0.5) | (turns < 2))
 
     infinite = jnp.asarray(jnp.inf, time.dtype)
-    point, time, size, contraction, first, turns = jax.lax.while_loop(
+    point, time, size, contraction, first, _ = jax.lax.while_loop(
         unfinished, correct, (guess, time, infinite, jnp.zeros_like(time), infinite, jnp.int32(0))
     )
+    # One full Newton step with the Hessian that is needed anyway takes the anchor to rounding.
     hessian = line.hessian(loss, point, time)
-    tangent = jnp.linalg.solve(bordered(hessian, line.gradient(loss, point, time)[1]), jnp.zeros(len(point) + 1, time.dtype).at[-1].set(1))
+    slope, force = line.gradient(loss, point, time)
+    ahead = jnp.zeros(len(point) + 1, time.dtype).at[-1].set(1)
+    rest, tangent = jnp.linalg.solve(bordered(hessian, force), jnp.stack([jnp.append(slope, 0), ahead], 1)).T
+    point, time = point - rest[:-1], time - rest[-1]
     tangent = tangent / metric.length(tangent[:-1], tangent[-1])
     cosine = tangent[:-1] @ along[0] + tangent[-1] * along[1]
     definite = jnp.all(jnp.isfinite(newton.factor(hessian)[0]))
     forward = tangent[-1] > 0
     # Between two anchors that both move forward the strength must not turn back: a pair of folds could hide there.
     turning = _turns_back(time - trace.times[last], step, rate, tangent[-1] / cosine)
-    good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < 0.3)
+    good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < 0.6)
     stuck = jnp.abs(time - trace.times[last]) <= 4 * eps * jnp.abs(time)
-    # A good corrector contracts tenfold a turn, from a few hundredths of a margin.
+    # A good corrector contracts fivefold or more a turn, from a few hundredths of a margin.
     order = 2 * jnp.sum(valid)
-    growth = jnp.minimum((0.02 / (first + 1e-30)) ** (1 / order), jnp.where(turns > 1, (0.1 / (contraction + 1e-30)) ** (1 / 3), 2.5))
+    growth = jnp.minimum((0.02 / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
+    growth = jnp.nan_to_num(growth, nan=0.3)
     status = jnp.where(~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING)))
     status = jnp.where((status == RUNNING) & (trace.count == ANCHORS - 1), FAILED, status)
     extended = trace._replace(
@@ -356,10 +389,10 @@ def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
         directions=trace.directions.at[last + 1].set(tangent[:-1]),
         rates=trace.rates.at[last + 1].set(tangent[-1]),
         hessians=trace.hessians.at[last + 1].set(hessian),
-        next_step=step * jnp.clip(jnp.nan_to_num(growth, nan=0.3), 0.3, 2.5),
+        next_step=step * jnp.clip(growth, 0.3, 2.5),
         status=status.astype(jnp.int32),
     )
-    shorter = trace._replace(next_step=0.4 * step, status=jnp.where(step > 1e-7, RUNNING, FAILED).astype(jnp.int32))
+    shorter = trace._replace(next_step=step * jnp.clip(growth, 0.2, 0.6), status=jnp.where(step > 1e-7, RUNNING, FAILED).astype(jnp.int32))
     return jax.tree.map(lambda new, old: jnp.where(good, new, old), extended, shorter)
 
 
@@ -481,10 +514,7 @@ def _between(trace: Trace, times: Float[Array, " q"]):
             values, derivatives = _hermite(nodes, valid, position)
             return values @ trace.times[safe] + derivatives @ time_slopes - time
 
-        end = jnp.where(valid[2], nodes[2], 0)
-        gap = trace.times[safe[2]] - trace.times[index]
-        start = end * jnp.where(gap > 0, (time - trace.times[index]) / jnp.where(gap > 0, gap, 1), 0)
-        position = roots.bracketed(late, jnp.zeros_like(end), end, start, noise=end, iterations=60)
+        position = _bisect(late, jnp.where(valid[2], nodes[2], 0))
         values, derivatives = _hermite(nodes, valid, position)
         return values @ trace.weights[safe] + derivatives @ slopes, jnp.tensordot(
             _lagrange(nodes, valid, position), trace.hessians[safe], 1
@@ -495,8 +525,25 @@ def _between(trace: Trace, times: Float[Array, " q"]):
     return *jax.vmap(one)(place, times), covered
 
 
+def _bisect(function, end: Array) -> Array:
+    """Where an increasing function crosses zero in ``[0, end]``; 40 bits are plenty for a first guess."""
+
+    def halve(_, bracket):
+        low, high = bracket
+        middle = (low + high) / 2
+        beyond = function(middle) > 0
+        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
+
+    low, high = jax.lax.fori_loop(0, 40, halve, (jnp.zeros_like(end), end))
+    return (low + high) / 2
+
+
 def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]):
-    """The minima at the given times: weights, whether they exist, backward errors."""
+    """The minima at the given times: weights, whether they exist, gradients (in the line's unit).
+
+    Broyden's method for all of them at once: the gradients are two matrix products, and each time starts from the inverse of its
+    interpolated Hessian, which is nearly the true one.
+    """
     eps = float(jnp.finfo(times.dtype).eps)
     guesses, hessians, covered = _between(trace, times)
     factors, scales = jax.vmap(newton.factor)(hessians)
@@ -515,50 +562,65 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
         return jnp.max(jnp.abs(slopes) / sizes, 1)
 
     def correct(state):
-        weights, slopes, errors, open_, turns = state
-        change = scales * jax.vmap(lambda factor, right: jax.scipy.linalg.cho_solve((factor, True), right))(factors, scales * slopes)
-        proposal = weights - change
+        weights, slopes, open_, turns, history = state
+        step = -jax.vmap(lambda factor, right: jax.scipy.linalg.cho_solve((factor, True), right))(factors, scales * slopes)
+        step = jax.lax.fori_loop(0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step)
+        step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
+        proposal = weights + scales * step
         after, _ = gradients(proposal)
-        better = error(after) < errors
-        still = open_ & (error(after) < errors / 2) & (error(after) > 2 * eps)
-        chosen = jnp.where(better[:, None], proposal, weights), jnp.where(better[:, None], after, slopes)
-        return *chosen, jnp.where(better, error(after), errors), still, turns + 1
+        better = error(after) < error(slopes)
+        still = open_ & (error(after) < error(slopes) / 2) & (error(after) > 2 * eps)
+        keep = better[:, None]
+        return jnp.where(keep, proposal, weights), jnp.where(keep, after, slopes), still, turns + 1, history.at[turns].set(step)
 
     def unfinished(state):
-        *_, open_, turns = state
-        return jnp.any(open_) & (turns < 12)
+        _, _, open_, turns, _ = state
+        return jnp.any(open_) & (turns < TURNS)
 
-    errors = error(first)
-    weights, _, errors, _, _ = jax.lax.while_loop(unfinished, correct, (guesses, first, errors, covered & (errors > 2 * eps), jnp.int32(0)))
+    start = (guesses, first, covered & (error(first) > 2 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
+    weights, slopes, *_ = jax.lax.while_loop(unfinished, correct, start)
 
-    def exact(weights, time, error, covered):
-        """Newton's method where the interpolated Hessian was not good enough: next to a fold."""
+    def exact(weights, slopes, time, size, needed):
+        """Newton's steps where the interpolated Hessian was not good enough: next to a fold."""
 
-        def solve(_):
-            margins = line.at(time)
-            found = newton.iterate(functools.partial(margins.local, loss), functools.partial(margins.hessian, loss), weights, 30)
-            return found.weights, found.backward_error
+        def newton_step(_, state):
+            weights, slope = state
+            proposal = weights - newton.solve_linear(line.hessian(loss, weights, time), slope)
+            after = line.gradient(loss, proposal, time)[0]
+            better = jnp.max(jnp.abs(after) / size) < jnp.max(jnp.abs(slope) / size)
+            return jnp.where(better, proposal, weights), jnp.where(better, after, slope)
 
-        return jax.lax.cond(covered & ~(error <= 16 * eps), solve, lambda _: (weights, error), None)
+        return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, newton_step, (weights, slopes)), lambda: (weights, slopes))
 
-    weights, errors = jax.lax.map(lambda row: exact(*row), (weights, times, errors, covered))
+    needed = covered & ~(error(slopes) <= 16 * eps)
+    weights, slopes = jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed))
     near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
-    return weights, covered & near & (errors <= 32 * eps), errors
+    return weights, covered & near & (error(slopes) <= 64 * eps), slopes
+
+
+def _share(one: Float[Array, "q m"], other: Float[Array, "q m"]) -> Float[Array, "q 1"]:
+    """``<one, other>/<one, one>`` row by row; 0 for rows of zeros."""
+    size = jnp.sum(one * one, 1, keepdims=True)
+    return jnp.sum(one * other, 1, keepdims=True) / jnp.where(size > 0, size, 1)
 
 
 # Break-even ------------------------------------------------------------------------------------------------------------------
 
 
-def _finish(objective, span, line, trace, oracle, compare, pattern):
-    """Fills in what is compared with pretraining: its solution and the break-even strength."""
-    if not compare:
-        return functools.partial(Path, break_even_strength=jnp.full_like(oracle.value, jnp.nan), pretrained=oracle)
-    pretrained = newton.minimum(newton.pretraining(objective), jnp.zeros_like(oracle.value), oracle.weights, pattern=pattern)
-    fixed = jax.lax.stop_gradient((oracle.weights, pretrained.weights))
-    weights, time = _even(objective.loss, line, trace, span, *fixed)
-    point = jnp.append(span.lift(weights), time * line.step)
-    point = implicit(_even_residual, point, objective, oracle.weights, pretrained.weights)
-    return functools.partial(Path, break_even_strength=point[-1], pretrained=pretrained)
+@functools.partial(jax.jit, static_argnums=4)
+def _break_even(objective, traced, oracle, pretrained, pattern):
+    """The break-even strength, from the anchors of :func:`_path`, with its implicit derivatives."""
+
+    def one(objective, oracle, pretrained, traced):
+        fixed, trace_line, start, target = jax.lax.stop_gradient((objective, traced, oracle, pretrained))
+        trace, line = trace_line
+        span = newton.into_span(fixed, pattern)
+        weights, time = _even(objective.loss, line, trace, span, start, newton.norm(target - start))
+        return implicit(_even_residual, jnp.append(span.lift(weights), time * line.step), objective, oracle, pretrained)[-1]
+
+    for _ in range(oracle.ndim - 1):
+        one = jax.vmap(one)
+    return one(newton.broadcast(objective, oracle.shape[:-1]), oracle, pretrained, traced)
 
 
 def _even_residual(point, objective, oracle, pretrained):
@@ -568,9 +630,8 @@ def _even_residual(point, objective, oracle, pretrained):
     return jnp.append(objective.gradient(weights, strength), gap / 2)
 
 
-def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array, pretrained: Array) -> tuple[Array, Array]:
-    """Where the path first is as far from the oracle as pretraining: weights and time, NaN if nowhere."""
-    target = newton.norm(pretrained - oracle)
+def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array, target: Array) -> tuple[Array, Array]:
+    """Where the path is first ``target`` away from the oracle: weights and time, NaN if nowhere."""
 
     def excess(weights):
         return newton.norm(span.lift(weights) - oracle) - target
@@ -584,7 +645,7 @@ def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array
         values, derivatives = _hermite(nodes, valid, position)
         return values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[safe] + derivatives @ time_slopes
 
-    position = roots.bracketed(lambda at: excess(point(at)[0]), jnp.zeros_like(target), nodes[2], nodes[2] / 2, noise=nodes[2])
+    position = _bisect(lambda at: excess(point(at)[0]), nodes[2])
 
     def polish(_, state):
         weights, time = state
