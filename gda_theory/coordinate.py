@@ -255,7 +255,7 @@ def _stationary_points(loss: Loss, mass: Array, ridge: Array) -> Stationary:
     log_ratio = special.log_ratio(jnp.abs(mass), ridge)
     # Not a constant: XLA's simplifier runs in circles on the constant Gram matrix, and says so on standard error.
     zero = jnp.where(jnp.isnan(mass), mass, 0)
-    pulled = masses.shifted_mass(loss, log_ratio, zero + 1, zero)
+    pulled = masses.shifted_mass(loss, log_ratio, zero)
     if loss.name == "exponential":
         pushed, top = special.lambertw_exp(log_ratio, -1 + zero, branch=0), special.lambertw_exp(log_ratio, -1 + zero, branch=-1)
     else:

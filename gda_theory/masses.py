@@ -29,7 +29,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from gda_theory import roots
+from gda_theory import roots, special
 from gda_theory.losses import Loss
 
 PRETRAIN, ASCENT = 1, -1
@@ -62,39 +62,45 @@ class Curve(NamedTuple):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def shifted_mass(loss: Loss, log_ratio: Array, slope: Array, shift: Array) -> Array:
-    r"""The mass ``P > 0`` with :math:`P = z\,\varphi(kP - c)`, for ``log z = log_ratio``, ``k = slope >= 0``, ``c = shift``.
+def shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
+    r"""The root ``t > 0`` of :math:`t = z\,\varphi(t - c)`, for ``log z = log_ratio`` and ``c = shift``.
 
-    Unique: the left side increases, the right side does not. Exponential loss: :math:`kP = W_0(k z e^c)`; logistic:
-    :math:`kP` is the r-Lambert function at :math:`r = e^c`; any other loss by Newton's method in ``log P``.
-    Source: Lemma 2 at shift 0; new otherwise. Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
+    Unique: the left side increases, the right side does not. Exponential loss: :math:`W_0(z e^c)`; logistic: the r-Lambert
+    function at :math:`r = e^c`; any other loss by Newton's method in ``log t``. Source: Lemma 2 at shift 0; new otherwise.
+    Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
     """
     if loss.shifted_mass is not None:
-        # A slope of 0 decouples; the closed forms divide by it.
-        safe = jnp.where(slope > 0, slope, 1)
-        return jnp.where(slope > 0, loss.shifted_mass(log_ratio, safe, shift), jnp.exp(log_ratio + loss.log_phi(-shift)))
+        return loss.shifted_mass(log_ratio, shift)
 
     def residual(log_mass):
-        return log_mass - loss.log_phi(slope * jnp.exp(log_mass) - shift) - log_ratio
+        return log_mass - loss.log_phi(jnp.exp(log_mass) - shift) - log_ratio
 
-    # phi decreases, so P <= z phi(-c); the residual's slope is at least 1, so it is no farther away than its value.
+    # phi decreases, so t <= z phi(-c); the residual's slope is at least 1, so it is no farther away than its value.
     high = log_ratio + loss.log_phi(-shift)
     return jnp.exp(roots.bracketed(residual, high - residual(high), high, high))
 
 
 @shifted_mass.defjvp
 def _shifted_mass_jvp(loss, primals, tangents):
-    log_ratio, slope, shift = primals
-    mass = shifted_mass(loss, log_ratio, slope, shift)
-    decay = loss.decay(slope * mass - shift)
-    change = tangents[0] + decay * (tangents[2] - mass * tangents[1])
-    return mass, mass * change / (1 + decay * slope * mass)
+    mass = shifted_mass(loss, *primals)
+    decay = loss.decay(mass - primals[1])
+    return mass, mass * (tangents[0] + decay * tangents[1]) / (1 + decay * mass)
 
 
-def curve(loss: Loss, gram: Gram, log_descent: Array, log_ascent_mass: Array, side: int) -> Curve:
-    """The point of the curve at ``q = log_ascent_mass``, given ``log_descent = log(A/ridge)``."""
+def log_pull(gram: Gram, descent: Array, ridge: Array) -> Array:
+    """``log(k11 A / ridge)``, by which everything below knows the retained mass ``A = descent``."""
+    return special.log_ratio(gram.first * descent, ridge)
+
+
+def oracle_mass(loss: Loss, gram: Gram, pull: Array) -> Array:
+    """The mass ``P`` of the oracle, where nothing is forgotten."""
+    return shifted_mass(loss, pull, jnp.zeros_like(pull)) / gram.first
+
+
+def curve(loss: Loss, gram: Gram, pull: Array, log_ascent_mass: Array, side: int) -> Curve:
+    """The point of the curve at ``q = log_ascent_mass``, given ``pull`` = :func:`log_pull`."""
     ascent = jnp.exp(log_ascent_mass)
-    descent = shifted_mass(loss, log_descent, gram.first, -side * gram.cross * ascent)
+    descent = shifted_mass(loss, pull, -side * gram.cross * ascent) / gram.first
     x, y = margins(gram, Masses(descent, ascent), side)
     stiffness = loss.decay(x) * descent
     bend = ascent * loss.decay(y) * (gram.second + gram.determinant * stiffness) / (1 + gram.first * stiffness)
@@ -109,39 +115,39 @@ def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
     )
 
 
-def log_bend(loss: Loss, gram: Gram, log_descent: Array, q: Array) -> Array:
+def log_bend(loss: Loss, gram: Gram, pull: Array, q: Array) -> Array:
     """``log h`` on the ascent curve, 0 at a fold; from logarithms, since ``h`` underflows far beyond the second fold."""
-    point = curve(loss, gram, log_descent, q, ASCENT)
+    point = curve(loss, gram, pull, q, ASCENT)
     stiffness = loss.decay(point.x) * point.masses.descent
-    return q + loss.log_decay(point.y) + jnp.log(gram.second + gram.determinant * stiffness) - jnp.log1p(gram.first * stiffness)
+    return q + loss.log_decay(point.y) + jnp.log((gram.second + gram.determinant * stiffness) / (1 + gram.first * stiffness))
 
 
-def rising_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low: Array, high: Array, start: Array, side: int) -> Array:
+def rising_point(loss: Loss, gram: Gram, pull: Array, level: Array, low: Array, high: Array, start: Array, side: int) -> Array:
     """``q`` in ``[low, high]``, a stretch on which the curve rises, where it has the given level."""
 
     def residual(q):
         # Only the level is used: XLA drops the rest of the curve.
-        return curve(loss, gram, log_descent, q, side).level - level
+        return curve(loss, gram, pull, q, side).level - level
 
     return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level) + gram.second * jnp.exp(start))
 
 
-def falling_point(loss: Loss, gram: Gram, log_descent: Array, level: Array, low: Array, high: Array, start: Array) -> Array:
+def falling_point(loss: Loss, gram: Gram, pull: Array, level: Array, low: Array, high: Array, start: Array) -> Array:
     """``q`` in ``[low, high]``, a stretch on which the ascent curve falls, where it has the given level."""
 
     def residual(q):
-        return level - curve(loss, gram, log_descent, q, ASCENT).level
+        return level - curve(loss, gram, pull, q, ASCENT).level
 
     return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level) + gram.second * jnp.exp(start))
 
 
-def pretrain_point(loss: Loss, gram: Gram, log_descent: Array, level: Array) -> Array:
+def pretrain_point(loss: Loss, gram: Gram, pull: Array, level: Array) -> Array:
     """``q`` of the pretrained solution: unique, since the curve's slope is at least 1. Claim: ``pretrain-unique``."""
-    alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(level))
-    start = jnp.log(shifted_mass(loss, level, gram.second, -gram.cross * alone))
+    alone = oracle_mass(loss, gram, pull)
+    start = jnp.log(shifted_mass(loss, level + jnp.log(gram.second), -gram.cross * alone) / gram.second)
     # Slope at least 1: the root is no farther away than the miss.
-    reached = start + level - curve(loss, gram, log_descent, start, PRETRAIN).level
-    return rising_point(loss, gram, log_descent, level, jnp.minimum(start, reached), jnp.maximum(start, reached), start, PRETRAIN)
+    reached = start + level - curve(loss, gram, pull, start, PRETRAIN).level
+    return rising_point(loss, gram, pull, level, jnp.minimum(start, reached), jnp.maximum(start, reached), start, PRETRAIN)
 
 
 class Folds(NamedTuple):
@@ -151,21 +157,21 @@ class Folds(NamedTuple):
     lower: Float[Array, "*batch"]
 
 
-def largest_bend(loss: Loss, gram: Gram, log_descent: Array) -> tuple[Array, Array, Array]:
+def largest_bend(loss: Loss, gram: Gram, pull: Array) -> tuple[Array, Array, Array]:
     """``low < q < high`` for a loss with bounded ``phi``: all folds lie between, and ``h`` is largest at ``q``."""
-    alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(log_descent))
+    alone = oracle_mass(loss, gram, pull)
     # y <= (k12 x_R - det Q)/k11, so beyond this Q even the factor Q exp(y) is below 1.
     reach = 2 * gram.first / gram.determinant
     depth = jnp.abs(jnp.log(gram.second)) + jnp.abs(gram.cross) * alone + jnp.abs(jnp.log(reach)) + 2
     low, high = -jnp.log(gram.second) - 30, jnp.log(reach * depth) + 2
 
     def fall(q):
-        return -jax.jvp(lambda at: log_bend(loss, gram, log_descent, at), (q,), (jnp.ones_like(q),))[1]
+        return -jax.jvp(lambda at: log_bend(loss, gram, pull, at), (q,), (jnp.ones_like(q),))[1]
 
     return low, roots.bracketed(fall, low, high, jnp.log1p(jnp.abs(gram.cross) * alone / gram.second), noise=1.0), high
 
 
-def fold_points(loss: Loss, gram: Gram, log_descent: Array) -> Folds:
+def fold_points(loss: Loss, gram: Gram, pull: Array) -> Folds:
     """Where minima and saddles of descent-ascent meet.
 
     A loss whose ``phi`` grows without bound (exponential) has exactly one fold, one with bounded ``phi`` (logistic) none or
@@ -173,7 +179,7 @@ def fold_points(loss: Loss, gram: Gram, log_descent: Array) -> Folds:
     """
 
     def bend(q):
-        return log_bend(loss, gram, log_descent, q)
+        return log_bend(loss, gram, pull, q)
 
     if np.isinf(loss.slope_at_minus_infinity):
         # h is between Q det/k11 and Q k22 for a loss of decay 1. Thirty powers of e more for others.
@@ -181,41 +187,41 @@ def fold_points(loss: Loss, gram: Gram, log_descent: Array) -> Folds:
         low, high = -jnp.log(gram.second) - slack, jnp.log(gram.first / gram.determinant) + slack
         start = low + slack
         for _ in range(2):
-            mass = shifted_mass(loss, log_descent, gram.first, gram.cross * jnp.exp(start))
+            mass = shifted_mass(loss, pull, gram.cross * jnp.exp(start)) / gram.first
             start = jnp.log((1 + gram.first * mass) / (gram.second + gram.determinant * mass))
         return Folds(roots.bracketed(bend, low, high, start, noise=1.0), jnp.full_like(start, jnp.nan))
-    low, peak, high = largest_bend(loss, gram, log_descent)
+    low, peak, high = largest_bend(loss, gram, pull)
     bent = bend(peak) > 0
     upper = roots.bracketed(bend, low, peak, (low + peak) / 2, noise=1.0)
     lower = roots.bracketed(lambda q: -bend(q), peak, high, (peak + high) / 2, noise=1.0)
     return Folds(jnp.where(bent, upper, jnp.nan), jnp.where(bent, lower, jnp.nan))
 
 
-def _near_fold(loss: Loss, gram: Gram, log_descent: Array, level: Array, fold: Array, direction: int) -> tuple[Array, Array]:
+def _near_fold(loss: Loss, gram: Gram, pull: Array, level: Array, fold: Array, direction: int) -> tuple[Array, Array]:
     """The level of the fold, and where the parabola through it has ``level``: the start that resolves a nearly double root."""
-    _, steepening = jax.jvp(lambda q: log_bend(loss, gram, log_descent, q), (fold,), (jnp.ones_like(fold),))
-    top = curve(loss, gram, log_descent, fold, ASCENT).level
+    _, steepening = jax.jvp(lambda q: log_bend(loss, gram, pull, q), (fold,), (jnp.ones_like(fold),))
+    top = curve(loss, gram, pull, fold, ASCENT).level
     return top, fold + direction * jnp.sqrt(2 * jnp.maximum(top - level, 0) / jnp.abs(steepening))
 
 
-def oracle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, upper_fold: Array) -> Array:
+def oracle_branch(loss: Loss, gram: Gram, pull: Array, level: Array, upper_fold: Array) -> Array:
     """``q`` of the minimum that starts at the oracle (level -infinity); NaN beyond the fold ``upper_fold`` (NaN: no fold)."""
     none = jnp.isnan(upper_fold)
-    alone = shifted_mass(loss, log_descent, gram.first, jnp.zeros_like(level))
+    alone = oracle_mass(loss, gram, pull)
     # y only falls along the curve, from the oracle's y: Q >= (B/ridge) phi(y_oracle), and Q <= (B/ridge) sup phi.
     low = level + loss.log_phi(gram.cross * alone)
     ceiling = jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
     high = jnp.where(none, level + ceiling, jnp.minimum(upper_fold, level + ceiling))
-    top, guess = _near_fold(loss, gram, log_descent, level, upper_fold, -1)
+    top, guess = _near_fold(loss, gram, pull, level, upper_fold, -1)
     # Far below the fold the curve is nearly straight, and concave: Newton's steps from the left do not overshoot.
     start = jnp.where(none | (top - level > 1), low, jnp.fmax(low, guess))
-    q = rising_point(loss, gram, log_descent, level, low, high, start, ASCENT)
+    q = rising_point(loss, gram, pull, level, low, high, start, ASCENT)
     return jnp.where(none | (level <= top), q, jnp.nan)
 
 
-def saddle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, folds: Folds) -> Array:
+def saddle_branch(loss: Loss, gram: Gram, pull: Array, level: Array, folds: Folds) -> Array:
     """``q`` of the saddle between the folds (beyond the only fold of an unbounded loss); NaN where there is none."""
-    top, guess = _near_fold(loss, gram, log_descent, level, folds.upper, 1)
+    top, guess = _near_fold(loss, gram, pull, level, folds.upper, 1)
     if np.isinf(loss.slope_at_minus_infinity):
         exists = (level <= top) & (level > -jnp.inf)
         # Exponential: h >= Q det/k11, so the curve has fallen by `drop` at this high; thirty more powers of e for other losses.
@@ -224,19 +230,19 @@ def saddle_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, fold
         slack = 0.0 if loss.name == "exponential" else 30.0
         high = folds.upper + jnp.log1p(2 * (drop + 1 - jnp.log(jnp.minimum(ease, 1))) / ease) + slack
         start = jnp.where(drop > 1, high, jnp.fmin(guess, high))
-        q = falling_point(loss, gram, log_descent, level, folds.upper, high, start)
+        q = falling_point(loss, gram, pull, level, folds.upper, high, start)
     else:
-        bottom = curve(loss, gram, log_descent, folds.lower, ASCENT).level
+        bottom = curve(loss, gram, pull, folds.lower, ASCENT).level
         exists = (level <= top) & (level >= bottom)
-        q = falling_point(loss, gram, log_descent, level, folds.upper, folds.lower, jnp.fmin(guess, folds.lower))
+        q = falling_point(loss, gram, pull, level, folds.upper, folds.lower, jnp.fmin(guess, folds.lower))
     return jnp.where(exists, q, jnp.nan)
 
 
-def far_branch(loss: Loss, gram: Gram, log_descent: Array, level: Array, lower_fold: Array) -> Array:
+def far_branch(loss: Loss, gram: Gram, pull: Array, level: Array, lower_fold: Array) -> Array:
     """``q`` of the far minimum of a loss with bounded ``phi``, beyond its second fold; NaN where there is none."""
     high = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
-    exists = level >= curve(loss, gram, log_descent, lower_fold, ASCENT).level
-    return jnp.where(exists, rising_point(loss, gram, log_descent, level, lower_fold, high, high, ASCENT), jnp.nan)
+    exists = level >= curve(loss, gram, pull, lower_fold, ASCENT).level
+    return jnp.where(exists, rising_point(loss, gram, pull, level, lower_fold, high, high, ASCENT), jnp.nan)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -52,9 +52,9 @@ def folds(pair: CorrelatedPair) -> FoldSet:
     ``fold-condition-any-loss``.
     """
     retain, share = pair.ascent_masses[0], forget_share(pair)
-    descent = special.log_ratio(retain, pair.ridge)
-    found = masses.fold_points(pair.loss, pair.gram, descent)
-    ends = [_fold_point(pair, descent, share, q) for q in (found.lower, found.upper)]
+    pull = masses.log_pull(pair.gram, retain, pair.ridge)
+    found = masses.fold_points(pair.loss, pair.gram, pull)
+    ends = [_fold_point(pair, pull, share, q) for q in (found.lower, found.upper)]
     lower, upper = ends
     first = jax.tree.map(lambda low, high: jnp.where(jnp.isnan(lower[0]), high, low), lower, upper)
     second = jax.tree.map(lambda high: jnp.where(jnp.isnan(lower[0]), jnp.nan, high), upper)
@@ -66,11 +66,11 @@ def forget_share(pair: CorrelatedPair) -> Array:
     return pair.retain_in_pair / pair.forget_size if pair.reduction == "mean" else pair.retain_in_pair
 
 
-def _fold_point(pair: CorrelatedPair, descent: Array, share: Array, q: Array) -> tuple[Array, Array, Array, Array]:
+def _fold_point(pair: CorrelatedPair, pull: Array, share: Array, q: Array) -> tuple[Array, Array, Array, Array]:
     # NaN marks a fold that is not there; it is put back at the end, since reverse-mode derivatives would spread it.
     there = ~jnp.isnan(q)
-    q = _implicit_fold(pair.loss, jnp.where(there, q, 0), descent, pair.gram)
-    point = masses.curve(pair.loss, pair.gram, descent, q, ASCENT)
+    q = _implicit_fold(pair.loss, jnp.where(there, q, 0), pull, pair.gram)
+    point = masses.curve(pair.loss, pair.gram, pull, q, ASCENT)
     unit = special.log_ratio(share, pair.ridge)
     log_alpha = point.level - unit
     # The plain product where it neither over- nor underflows: no digits lost to the size of its logarithms.
@@ -80,11 +80,11 @@ def _fold_point(pair: CorrelatedPair, descent: Array, share: Array, q: Array) ->
     return jax.tree.map(lambda value: jnp.where(there, value, jnp.nan), found)
 
 
-def _implicit_fold(loss, q: Array, descent: Array, gram: Gram) -> Array:
+def _implicit_fold(loss, q: Array, pull: Array, gram: Gram) -> Array:
     """``q``, a root of ``log h = 0``, with its implicit derivatives."""
 
     @jax.custom_jvp
-    def attach(found, descent, gram):
+    def attach(found, pull, gram):
         return jax.lax.stop_gradient(found)
 
     @attach.defjvp
@@ -94,7 +94,7 @@ def _implicit_fold(loss, q: Array, descent: Array, gram: Gram) -> Array:
         _, change = jax.jvp(lambda d, g: masses.log_bend(loss, g, d, root), primals[1:], tangents[1:])
         return root, -change / steepening
 
-    return attach(q, descent, gram)
+    return attach(q, pull, gram)
 
 
 class FoldLocus(NamedTuple):
@@ -142,8 +142,8 @@ def fold_rates(pair: CorrelatedPair, distance) -> FoldRates:
     for the exponential loss all three ratios are 1 and :math:`\theta = k_{12}/(k_{22} + \det k\,P)`. Source: new. Claim: ``fold-rates``.
     """
     distance = checks.nonnegative("distance", distance)
-    descent = special.log_ratio(pair.ascent_masses[0], pair.ridge)
-    point = masses.curve(pair.loss, pair.gram, descent, masses.fold_points(pair.loss, pair.gram, descent).upper, ASCENT)
+    pull = masses.log_pull(pair.gram, pair.ascent_masses[0], pair.ridge)
+    point = masses.curve(pair.loss, pair.gram, pull, masses.fold_points(pair.loss, pair.gram, pull).upper, ASCENT)
     (descent_mass, ascent_mass), decay = point.masses, pair.loss.decay
     tilt = pair.gram.cross * ascent_mass * decay(point.y) / (1 + pair.gram.first * decay(point.x) * descent_mass)
     skew = ascent_mass * _third(pair.loss, point.y) - descent_mass * _third(pair.loss, point.x) * tilt**3
@@ -184,12 +184,13 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
 
 @functools.partial(jax.jit, static_argnames="loss")
 def _cusp(loss, gram: Gram) -> Cusp:
-    def highest(log_descent):
+    def highest(pull):
         # At the largest bend its derivative along q is zero, so the location may be held fixed.
-        peak = jax.lax.stop_gradient(masses.largest_bend(loss, gram, log_descent)[1])
-        return masses.log_bend(loss, gram, log_descent, peak)
+        peak = jax.lax.stop_gradient(masses.largest_bend(loss, gram, pull)[1])
+        return masses.log_bend(loss, gram, pull, peak)
 
     low, start = jnp.full_like(gram.first, -5.0), jnp.full_like(gram.first, 3.0)
-    log_descent = roots.bracketed(highest, low, jnp.full_like(low, 1e5), start, noise=1.0)
-    point = masses.curve(loss, gram, log_descent, masses.largest_bend(loss, gram, log_descent)[1], ASCENT)
+    pull = roots.bracketed(highest, low, jnp.full_like(low, 1e5), start, noise=1.0)
+    point = masses.curve(loss, gram, pull, masses.largest_bend(loss, gram, pull)[1], ASCENT)
+    log_descent = pull - jnp.log(gram.first)
     return Cusp(jnp.exp(log_descent), jnp.exp(point.level), log_descent, point.x, point.y)

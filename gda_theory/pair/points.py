@@ -48,7 +48,8 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
     solution. Claims: ``dual-masses``, ``pretrain-unique``.
     """
     retain, forget = pair.pretrain_masses
-    q = masses.pretrain_point(pair.loss, pair.gram, special.log_ratio(retain, pair.ridge), special.log_ratio(forget, pair.ridge))
+    pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
+    q = masses.pretrain_point(pair.loss, pair.gram, pull, level)
     return _solution(pair, retain, forget, _unless_empty(forget, q), PRETRAIN)
 
 
@@ -80,9 +81,9 @@ def descent_ascent(pair: CorrelatedPair, strength=1.0) -> PairSolution:
 def _descent_ascent(pair: CorrelatedPair, strength: Array) -> PairSolution:
     pair = _scaled(pair, strength)
     retain, forget = pair.ascent_masses
-    descent, level = special.log_ratio(retain, pair.ridge), special.log_ratio(forget, pair.ridge)
-    folds = masses.fold_points(pair.loss, pair.gram, descent)
-    q = masses.oracle_branch(pair.loss, pair.gram, descent, level, folds.upper)
+    pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
+    folds = masses.fold_points(pair.loss, pair.gram, pull)
+    q = masses.oracle_branch(pair.loss, pair.gram, pull, level, folds.upper)
     return _solution(pair, retain, forget, _unless_empty(forget, q), ASCENT)
 
 
@@ -100,8 +101,8 @@ def stationary_points(pair: CorrelatedPair, strength=1.0) -> StationaryPoints:
 def _stationary_points(pair: CorrelatedPair, strength: Array) -> StationaryPoints:
     pair = _scaled(pair, strength)
     retain, forget = pair.ascent_masses
-    descent, level = special.log_ratio(retain, pair.ridge), special.log_ratio(forget, pair.ridge)
-    known = (pair.loss, pair.gram, descent, level)
+    pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
+    known = (pair.loss, pair.gram, pull, level)
     folds = masses.fold_points(*known[:3])
     branches = [_unless_empty(forget, masses.oracle_branch(*known, folds.upper)), masses.saddle_branch(*known, folds)]
     if np.isfinite(pair.loss.slope_at_minus_infinity):
@@ -128,8 +129,8 @@ def _unless_empty(forget: Array, q: Array) -> Array:
 
 def _solution(pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, side: int) -> PairSolution:
     """The point at ``q``, with the implicit derivatives of its masses."""
-    log_descent = special.log_ratio(descent, pair.ridge)
-    found = jax.lax.stop_gradient(masses.curve(pair.loss, pair.gram, log_descent, q, side).masses)
+    pull = masses.log_pull(pair.gram, descent, pair.ridge)
+    found = jax.lax.stop_gradient(masses.curve(pair.loss, pair.gram, pull, q, side).masses)
     solved = masses.implicit(pair.loss, side, found, descent, ascent, pair.ridge, pair.gram)
     x, y = masses.margins(pair.gram, solved, side)
     weights = solved.descent[..., None] * pair.types[..., 0, :] + side * solved.ascent[..., None] * pair.types[..., 1, :]

@@ -127,7 +127,8 @@ def _upper_edges(pair: CorrelatedPair) -> tuple[Edge, Edge]:
     y = gram.cross * oracle * kept + gram.second * push
     x_edge = jnp.log(push) - loss.log_phi(y) - unit
     # y_D = y_R: k22 Q = k12 (P_R - P), which leaves a one-dimensional problem in P.
-    pull = masses.shifted_mass(loss, unit, gram.determinant / gram.second, -(gram.cross**2) / gram.second * oracle)
+    slope = gram.determinant / gram.second
+    pull = masses.shifted_mass(loss, unit + jnp.log(slope), -(gram.cross**2) / gram.second * oracle) / slope
     push = gram.cross * (oracle - pull) / gram.second
     y_edge = jnp.log(push) - loss.log_phi(gram.cross * oracle) - unit
     return _edge(x_edge), _edge(y_edge)
@@ -180,7 +181,7 @@ def lemma_10_edges(pair: CorrelatedPair) -> Margins:
     gram, loss, retain = pair.gram, pair.loss, pair.pretrain_masses[0]
     oracle = points.retrain(pair)
     unit = special.log_ratio(retain, pair.ridge)
-    alone = gram.first * masses.shifted_mass(loss, unit, gram.first, jnp.zeros_like(unit))
+    alone = gram.first * masses.oracle_mass(loss, gram, masses.log_pull(gram, retain, pair.ridge))
     q = gram.second / gram.cross * (oracle.x - alone)
     alpha_x = jnp.exp(jnp.log(q) - jnp.log(gram.second) - loss.log_phi(q) - unit)
     ratio = (pair.retain_size + pair.forget_size) / pair.retain_size
