@@ -170,7 +170,7 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
     else:
         slopes = slopes * line.unit
     weights = jnp.where(found[:, None], span.lift(points), jnp.nan)
-    reach = trace.times[trace.count - 1] * line.step
+    reach = trace.times[trace.anchors - 1] * line.step
     ended = (trace.status == FOLD) | (trace.status == ESCAPED)
     bounded = jax.vmap(lambda strength: jnp.all(fixed.recession_slopes(strength) >= 0))(at)
     lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
@@ -211,7 +211,7 @@ class Line(NamedTuple):
         phi = loss.phi(self.types @ weights)
         return self.ridge * weights - ((self.retain - time * self.pull) * phi) @ self.types, (self.pull * phi) @ self.types
 
-    def hessian(self, loss: Loss, weights: Array, time: Array) -> Array:
+    def hessian(self, loss: Loss, weights: Array, time: Array | float) -> Array:
         return self.weighted((self.retain - time * self.pull) * loss.curvature(self.types @ weights)) + jnp.diag(self.ridge)
 
     def weighted(self, weight: Array) -> Array:
@@ -243,7 +243,7 @@ class Metric(NamedTuple):
     def dual(self, weights: Array, time: Array) -> tuple[Array, Array]:
         return self.gram @ weights, time
 
-    def length(self, weights: Array, time: Array) -> Array:
+    def length(self, weights: Array, time: Array | float) -> Array:
         return jnp.sqrt(jnp.maximum(weights @ self.gram @ weights, 0) + time**2)
 
 
@@ -251,14 +251,14 @@ class Metric(NamedTuple):
 
 
 class Trace(NamedTuple):
-    """Anchors on the path, the first ``count`` of each array: points, unit tangents, Hessians. ``next_step`` is a length."""
+    """Anchors on the path, the first ``anchors`` of each array: points, unit tangents, Hessians. ``next_step`` is a length."""
 
-    count: Int[Array, ""]
-    weights: Float[Array, "anchors m"]
-    times: Float[Array, " anchors"]
-    directions: Float[Array, "anchors m"]
-    rates: Float[Array, " anchors"]
-    hessians: Float[Array, "anchors m m"]
+    anchors: Int[Array, ""]
+    weights: Float[Array, "capacity m"]
+    times: Float[Array, " capacity"]
+    directions: Float[Array, "capacity m"]
+    rates: Float[Array, " capacity"]
+    hessians: Float[Array, "capacity m m"]
     next_step: Float[Array, ""]
     status: Int[Array, ""]
     gram: Float[Array, "m m"]
@@ -300,10 +300,10 @@ def _nodes(trace: Trace, reference: Array, indices: Array):
     """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it."""
     metric = Metric(trace.gram)
     along, rate = metric.dual(trace.directions[reference], trace.rates[reference])
-    safe = jnp.clip(indices, 0, trace.count - 1)
+    safe = jnp.clip(indices, 0, trace.anchors - 1)
     positions = (trace.weights[safe] - trace.weights[reference]) @ along + (trace.times[safe] - trace.times[reference]) * rate
     cosines = trace.directions[safe] @ along + trace.rates[safe] * rate
-    valid = (indices >= 0) & (indices < trace.count) & (cosines > 0.2)
+    valid = (indices >= 0) & (indices < trace.anchors) & (cosines > 0.2)
     cosines = jnp.where(valid, cosines, 1)
     return safe, positions, valid, trace.directions[safe] / cosines[:, None], trace.rates[safe] / cosines
 
@@ -328,7 +328,7 @@ def _hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
 def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
     """One more anchor, or the same trace with a shorter step."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
-    metric, last, step = Metric(trace.gram), trace.count - 1, trace.next_step
+    metric, last, step = Metric(trace.gram), trace.anchors - 1, trace.next_step
     direction, rate = trace.directions[last], trace.rates[last]
     indices = last - jnp.arange(3)
     safe, nodes, valid, slopes, time_slopes = _nodes(trace, last, indices)
@@ -381,9 +381,9 @@ def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
     growth = jnp.minimum((0.02 / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
     growth = jnp.nan_to_num(growth, nan=0.3)
     status = jnp.where(~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING)))
-    status = jnp.where((status == RUNNING) & (trace.count == ANCHORS - 1), FAILED, status)
+    status = jnp.where((status == RUNNING) & (trace.anchors == ANCHORS - 1), FAILED, status)
     extended = trace._replace(
-        count=trace.count + 1,
+        anchors=trace.anchors + 1,
         weights=trace.weights.at[last + 1].set(point),
         times=trace.times.at[last + 1].set(time),
         directions=trace.directions.at[last + 1].set(tangent[:-1]),
@@ -422,7 +422,7 @@ class Fold(NamedTuple):
 def _fold(loss: Loss, line: Line, trace: Trace) -> Fold:
     """The fold between the last two anchors, to full precision, by Newton's method on the system of Moore and Spence."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
-    before, metric = jnp.maximum(trace.count - 2, 0), Metric(trace.gram)
+    before, metric = jnp.maximum(trace.anchors - 2, 0), Metric(trace.gram)
     share = trace.rates[before] / jnp.where(trace.status == FOLD, trace.rates[before] - trace.rates[before + 1], 1)
     mix = lambda values: values[before] + share * (values[before + 1] - values[before])  # noqa: E731
     safe, nodes, valid, slopes, time_slopes = _nodes(trace, before, before + jnp.array([1, 0, -1]))
@@ -466,7 +466,7 @@ def _fold(loss: Loss, line: Line, trace: Trace) -> Fold:
 
 def _with_end(trace: Trace, fold: Fold) -> Trace:
     """The trace with the fold in the place of the anchor behind it; without that anchor and FAILED, if it did not close."""
-    last = trace.count - 1
+    last = trace.anchors - 1
     length = Metric(trace.gram).length(fold.null, 0.0)
     ended = trace._replace(
         weights=trace.weights.at[last].set(fold.weights),
@@ -475,7 +475,7 @@ def _with_end(trace: Trace, fold: Fold) -> Trace:
         rates=trace.rates.at[last].set(0),
         hessians=trace.hessians.at[last].set(fold.hessian),
     )
-    cut = trace._replace(count=last, status=jnp.int32(FAILED))
+    cut = trace._replace(anchors=last, status=jnp.int32(FAILED))
     done = trace.status == FOLD
     return jax.tree.map(lambda new, short, old: jnp.where(done, jnp.where(fold.closed, new, short), old), ended, cut, trace)
 
@@ -502,7 +502,7 @@ def _critical(objective: Objective, span: newton.Span, fold: Fold, line: Line, c
 
 def _between(trace: Trace, times: Float[Array, " q"]):
     """Weights and Hessians at times between anchors, by interpolation; and whether the times are covered."""
-    count = trace.count
+    count = trace.anchors
     usable = jnp.arange(ANCHORS) < count
     # The anchors' times increase up to the last one.
     place = jnp.clip(jnp.searchsorted(jnp.where(usable, trace.times, jnp.inf), times, side="right") - 1, 0, jnp.maximum(count - 2, 0))
@@ -636,7 +636,7 @@ def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array
     def excess(weights):
         return newton.norm(span.lift(weights) - oracle) - target
 
-    usable = jnp.arange(ANCHORS) < trace.count
+    usable = jnp.arange(ANCHORS) < trace.anchors
     beyond = usable & (excess(trace.weights) >= 0)
     index = jnp.maximum(jnp.argmax(beyond) - 1, 0)
     safe, nodes, valid, slopes, time_slopes = _nodes(trace, index, index + jnp.array([-1, 0, 1, 2]))

@@ -156,8 +156,18 @@ class Margins(NamedTuple):
     y: Float[AnyArray, "*batch"]
 
 
+def order_limit(pair: CorrelatedPair) -> Array:
+    r"""The largest alpha at which pretraining is sure to have ``y_D <= x_D``: :math:`(k_{11} - k_{12})/(k_{22} - k_{12})`, 1 in the paper.
+
+    Lemmas 7 (x from below, y from above) and 10 (y) rest on this order. Source: Lemma 12; any Gram matrix: new. Claim: ``lemma-12-order``.
+    """
+    room = pair.gram.second - pair.gram.cross
+    positive = room > 0
+    return jnp.where(positive, (pair.gram.first - pair.gram.cross) / jnp.where(positive, room, 1), jnp.inf)
+
+
 def lemma_9_edges(pair: CorrelatedPair) -> Margins:
-    r"""Lemma 9: from these alpha on, ``x_D >= x_DA`` and ``y_D >= y_DA`` (where descent-ascent has a minimum, alpha <= 1).
+    r"""Lemma 9: from these alpha on, ``x_D >= x_DA`` and ``y_D >= y_DA`` (where descent-ascent has a minimum).
 
     .. math:: \alpha \ge \frac{k_{11}}{k_{12}} \frac{f^2}{r(n+f)} \;(x), \qquad \alpha \ge \frac{k_{12}}{k_{22}} \frac{f n}{r (n+f)} \;(y)
 
@@ -198,12 +208,12 @@ class SufficientWindow(NamedTuple):
 
 
 def sufficient_window(pair: CorrelatedPair) -> SufficientWindow:
-    """Lemmas 9 and 10 together, as Fig. 4 draws them, cut at alpha = 1 where their proofs end. Mean losses.
+    """Lemmas 9 and 10 together, as Fig. 4 draws them, cut at alpha = 1 (:func:`order_limit`), where Lemma 10's proof ends. Mean losses.
 
     Source: Lemmas 9, 10, Fig. 4. Claims: ``lemma-9-window``, ``lemma-10-x``, ``lemma-10-y``.
     """
     below, above = lemma_9_edges(pair), lemma_10_edges(pair)
-    lower, upper = jnp.maximum(*below), jnp.minimum(jnp.minimum(*above), 1)
+    lower, upper = jnp.maximum(*below), jnp.minimum(jnp.minimum(*above), order_limit(pair))
     return SufficientWindow(lower, upper, lower <= upper)
 
 
@@ -222,19 +232,20 @@ def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
             + \tfrac{k_{12}}{k_{22}} W(\tfrac{\alpha k_{22} a}\lambda), \\
         W(\tfrac{\alpha k_{22}a}\lambda) &\le y_D \le W(\tfrac{(k_{12} + \alpha k_{22})a}\lambda)
 
-    The lower bound on x and the upper one on y need alpha <= 1 (NaN beyond). Source: Lemma 7. Claim: ``lemma-7-bounds``.
+    The lower bound on x and the upper one on y need alpha <= 1, see :func:`order_limit` (NaN beyond).
+    Source: Lemma 7. Claim: ``lemma-7-bounds``.
     """
     gram, alpha = pair.gram, pair.alpha
-    retain = pair.pretrain_masses[0]
+    retain, ordered = pair.pretrain_masses[0], alpha <= order_limit(pair)
 
     def root(factor):
         return _lambert(pair, factor * retain)
 
     x = Bounds(
-        jnp.where(alpha <= 1, root(gram.first + alpha * gram.cross), jnp.nan),
+        jnp.where(ordered, root(gram.first + alpha * gram.cross), jnp.nan),
         root(gram.first) + gram.cross / gram.second * root(alpha * gram.second),
     )
-    y = Bounds(root(alpha * gram.second), jnp.where(alpha <= 1, root(gram.cross + alpha * gram.second), jnp.nan))
+    y = Bounds(root(alpha * gram.second), jnp.where(ordered, root(gram.cross + alpha * gram.second), jnp.nan))
     return x, y
 
 
