@@ -64,7 +64,7 @@ def test_every_point_is_stationary_at_any_ridge(loss, exponents):
         below = (mass < 0) & (mass / ridge < -1 / np.e)
         np.testing.assert_array_equal(points.exists, ~below if loss == "exponential" else np.full(COUNT, True))
         there = np.asarray(points.exists)
-        # Logistic ascent alone goes through the pair's general curve, whose iteration ends at a noise that counts |w|: 37 epsilons at |w| = 70.
+        # Logistic ascent alone goes through the pair's curve, whose iteration ends at a noise that counts |w|: 37 at |w| = 70.
         allowed = 64 if loss == "logistic" and mass[0] < 0 else 32
         assert np.max(backward_error(loss, points.minimum[there], mass[there], ridge[there]), initial=0) <= allowed * EPS
         top = ~np.isnan(np.asarray(points.maximum))
