@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
+import scipy.special
 
 import gda_theory as gt
 from gda_theory import newton, path
@@ -332,6 +333,28 @@ def test_lemmas_9_and_10_are_sufficient_and_10_fails_beyond_alpha_1():
     counter = make(0.455356, 0.00106846, r=7.09182, f=123.107, r_p=6.94339)
     np.testing.assert_allclose(gt.pair.lemma_10_edges(counter).y, 2.980, atol=5e-4)
     np.testing.assert_allclose(gt.pair.ordering_windows(counter).y_upper.alpha, 2.677, atol=5e-4)
+
+
+def test_bounds_and_edges_are_the_lemmas_own_numbers():
+    """Lemmas 7 to 10 as the paper writes them, with SciPy's Lambert W: a bound that is merely valid could still be the wrong one."""
+    e, ridge, r, f, r_p, alpha = 0.3, 0.05, 80.0, 20.0, 8.0, 0.15
+    s, n, a, retained, forgotten = 1 + e**2, r + f, r_p / (r + f), r_p / r, alpha * r_p / f
+    pair = make(e, ridge, r, f, r_p, alpha * r_p)
+
+    def w(z):
+        return scipy.special.lambertw(z / ridge).real
+
+    x, y = gt.pair.lemma_7_bounds(pair)
+    expected = [w((s + 2 * alpha * e) * a), w(s * a) + 2 * e / s * w(alpha * s * a), w(alpha * s * a), w((2 * e + alpha * s) * a)]
+    np.testing.assert_allclose([*x, *y], expected, rtol=1e-13)
+    expected = [w(s * retained - 2 * e * forgotten), w(2 * e * retained - s * forgotten)]
+    np.testing.assert_allclose(gt.pair.lemma_8_bounds(pair), expected, rtol=1e-12)
+    expected = [s / (2 * e) * f**2 / (r * (n + f)), 2 * e / s * f * n / (r * (n + f))]
+    np.testing.assert_allclose(gt.pair.lemma_9_edges(pair), expected, rtol=1e-14)
+    q = s / (2 * e) * (w(s * retained) - w(s * a))
+    x_oracle = w(s * retained)
+    expected = [q * np.exp(q) * ridge / (s * a), 2 * e / s * (n / r * np.exp((2 * e / s - 1) * x_oracle) - 1)]
+    np.testing.assert_allclose(gt.pair.lemma_10_edges(pair), expected, rtol=1e-12)
 
 
 def test_fold_locus_is_the_fold():
