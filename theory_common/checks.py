@@ -52,8 +52,10 @@ def require(name: str, value, holds, rule: str) -> Array:
     if len(bad):
         index = tuple(bad[0].tolist())
         hint = ""
-        if concrete.dtype == np.float32 and concrete[index] in (0, np.inf):
-            hint = " (float32 makes 0 of 1e-300 and infinity of 1e300: enable float64 with jax.config.update('jax_enable_x64', True))"
+        # An array that is converted already no longer tells what it was: the remedy is offered on suspicion.
+        lost = isinstance(value, jax.Array) or bool(np.all(holds(np.asarray(value, np.float64))))
+        if concrete.dtype == np.float32 and concrete[index] in (0, np.inf) and lost:
+            hint = " (float32 rounds it there: enable float64 with jax.config.update('jax_enable_x64', True))"
         place = f" at index {index}" if index else ""
         raise ValueError(f"{name} must be {rule}, got {concrete[index]:g}{place} in {concrete.dtype}{hint}")
     return array
