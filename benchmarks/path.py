@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from scipy import optimize, special
+from threadpoolctl import threadpool_limits
 
 from benchmarks import timing
 from gda_theory import newton, path
@@ -25,7 +26,10 @@ def problem(samples: int = SAMPLES) -> Problem:
 
 
 def scipy_path(objective, strengths) -> np.ndarray:
-    """The last of the minima, one after the other, in NumPy and SciPy."""
+    """The last of the minima, one after the other, in NumPy and SciPy.
+
+    On one thread: its small products gain nothing from two, and on a busy machine a second thread costs it a factor of five.
+    """
     types, retain, forget = (np.asarray(array) for array in (objective.types, objective.retain_weight, objective.forget_weight))
     weights = np.zeros(types.shape[1])
     for strength in strengths:
@@ -42,7 +46,8 @@ def scipy_path(objective, strengths) -> np.ndarray:
             return (types.T * (c * odds * (1 - odds))) @ types + RIDGE * np.eye(len(w))
 
         options = {"gtol": GRADIENT_TOLERANCE}
-        weights = optimize.minimize(value, weights, method="trust-exact", jac=gradient, hess=hessian, options=options).x
+        with threadpool_limits(1):
+            weights = optimize.minimize(value, weights, method="trust-exact", jac=gradient, hess=hessian, options=options).x
     return weights
 
 

@@ -50,6 +50,40 @@ class Local(NamedTuple):
         return jnp.max(jnp.where(self.gradient_scale == 0, 0, jnp.abs(self.gradient) / self.gradient_scale))
 
 
+class Rough(NamedTuple):
+    """Types in float32, for Hessians that only steer: a product there takes a quarter of the time. ``squares``: ``|t_i|^2``."""
+
+    single: Float[Array, "k m"]
+    squares: Float[Array, " k"]
+
+    @classmethod
+    def of(cls, types: Float[Array, "k m"]) -> "Rough | None":
+        """None where the product is too small to matter, or is single already."""
+        count, dimension = types.shape
+        if types.dtype == jnp.float32 or count * dimension**2 < 10**6:
+            return None
+        return cls(types.astype(jnp.float32), jnp.sum(types**2, -1))
+
+
+def steering_hessian(types: Float[Array, "k m"], rough: Rough | None, bend: Float[Array, " k"], ridge: Float[Array, " m"]) -> Array:
+    """``T' diag(bend) T + diag(ridge)``, in float32 where the smallest ridge stands far above what rounding does there."""
+
+    def double():
+        return (types.T * bend) @ types
+
+    def single():
+        top = jnp.max(jnp.abs(bend))
+        top = jnp.where(top > 0, top, 1)
+        return top * (rough.single.T @ (rough.single * (bend / top).astype(jnp.float32)[:, None])).astype(types.dtype)
+
+    if rough is None:
+        return double() + jnp.diag(ridge)
+    # Rounding perturbs by 6e-8 of the sum of the terms' sizes: here at most a hundredth of the smallest eigenvalue of a convex
+    # objective. The comparison is False for NaN and for what overflows float32.
+    size = jnp.abs(bend) @ rough.squares
+    return jax.lax.cond((1e-5 * size < jnp.min(ridge)) & (jnp.max(rough.squares) < 1e30), single, double) + jnp.diag(ridge)
+
+
 class Margins(NamedTuple):
     """A margin objective at a fixed strength: what the iterations work on. The Loss selects code and stays outside."""
 
@@ -71,15 +105,15 @@ class Margins(NamedTuple):
             jnp.abs(decay) + (jnp.abs(pulls) + unsure) @ sizes,
         )
 
-    def hessian(self, loss: Loss, weights: Float[Array, " d"]) -> Float[Array, "d d"]:
-        bend = self.coefficients * loss.curvature(self.types @ weights)
-        return (self.types.T * bend) @ self.types + jnp.diag(self.ridge)
+    def hessian(self, loss: Loss, rough: Rough | None, weights: Float[Array, " d"]) -> Float[Array, "d d"]:
+        return steering_hessian(self.types, rough, self.coefficients * loss.curvature(self.types @ weights), self.ridge)
 
     def minimise(self, loss: Loss, start: Float[Array, " d"], max_iterations: int) -> Solution:
         """:func:`iterate` on this objective."""
         sizes = jnp.abs(self.types)
         convex = jnp.all(self.coefficients >= 0) & jnp.all(self.ridge > 0)
-        return iterate(functools.partial(self.local, loss, sizes), functools.partial(self.hessian, loss), start, max_iterations, convex)
+        hessian = functools.partial(self.hessian, loss, Rough.of(self.types))
+        return iterate(functools.partial(self.local, loss, sizes), hessian, start, max_iterations, convex)
 
 
 def minimise(function: Callable[..., Array], start, *parameters, max_iterations: int = MAX_ITERATIONS) -> Solution:

@@ -32,6 +32,7 @@ from theory_common import checks
 
 ANCHORS = 128  # at most; a path to the fold takes 10 to 25
 TURNS = 12
+PREDICTION = 0.0005  # error of a predictor to aim at, in margins: larger means fewer anchors and more corrections between them
 RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
 
 
@@ -212,7 +213,14 @@ class Line(NamedTuple):
         return self.ridge * weights - ((self.retain - time * self.pull) * phi) @ self.types, (self.pull * phi) @ self.types
 
     def hessian(self, loss: Loss, weights: Array, time: Array | float) -> Array:
-        return self.weighted((self.retain - time * self.pull) * loss.curvature(self.types @ weights)) + jnp.diag(self.ridge)
+        return self.weighted(self.bend(loss, weights, time)) + jnp.diag(self.ridge)
+
+    def steering_hessian(self, loss: Loss, rough: newton.Rough | None, weights: Array, time: Array) -> Array:
+        """The Hessian for steps and tangents, where corrections follow: see :func:`newton.steering_hessian`."""
+        return newton.steering_hessian(self.types, rough, self.bend(loss, weights, time), self.ridge)
+
+    def bend(self, loss: Loss, weights: Array, time: Array | float) -> Array:
+        return (self.retain - time * self.pull) * loss.curvature(self.types @ weights)
 
     def weighted(self, weight: Array) -> Array:
         """``T' diag(weight) T``."""
@@ -292,7 +300,7 @@ def _trace(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, L
         jnp.where(limit > 0, RUNNING, jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)).astype(jnp.int32),
         gram,
     )
-    step = functools.partial(_advance, loss, line, limit / unit_step)
+    step = functools.partial(_advance, loss, line, newton.Rough.of(line.types), limit / unit_step)
     return jax.lax.while_loop(lambda trace: trace.status == RUNNING, step, empty), line
 
 
@@ -325,7 +333,7 @@ def _hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
     return (1 - 2 * (at - nodes) * slopes) * squares, (at - nodes) * squares
 
 
-def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
+def _advance(loss: Loss, line: Line, rough: newton.Rough | None, limit: Array, trace: Trace) -> Trace:
     """One more anchor, or the same trace with a shorter step."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
     metric, last, step = Metric(trace.gram), trace.anchors - 1, trace.next_step
@@ -363,7 +371,7 @@ def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
         unfinished, correct, (guess, time, infinite, jnp.zeros_like(time), infinite, jnp.int32(0))
     )
     # One full Newton step with the Hessian that is needed anyway takes the anchor to rounding.
-    hessian = line.hessian(loss, point, time)
+    hessian = line.steering_hessian(loss, rough, point, time)
     slope, force = line.gradient(loss, point, time)
     ahead = jnp.zeros(len(point) + 1, time.dtype).at[-1].set(1)
     rest, tangent = jnp.linalg.solve(bordered(hessian, force), jnp.stack([jnp.append(slope, 0), ahead], 1)).T
@@ -376,9 +384,9 @@ def _advance(loss: Loss, line: Line, limit: Array, trace: Trace) -> Trace:
     turning = _turns_back(time - trace.times[last], step, rate, tangent[-1] / cosine)
     good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < 0.6)
     stuck = jnp.abs(time - trace.times[last]) <= 4 * eps * jnp.abs(time)
-    # A good corrector contracts fivefold or more a turn, from a few hundredths of a margin.
+    # A good corrector contracts fivefold or more a turn.
     order = 2 * jnp.sum(valid)
-    growth = jnp.minimum((0.02 / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
+    growth = jnp.minimum((PREDICTION / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
     growth = jnp.nan_to_num(growth, nan=0.3)
     status = jnp.where(~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING)))
     status = jnp.where((status == RUNNING) & (trace.anchors == ANCHORS - 1), FAILED, status)
@@ -555,7 +563,7 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
 
     first, pulls = gradients(guesses)
     # The scale of rounding hardly changes along the correction.
-    sizes = jnp.abs(line.ridge * guesses) + jnp.abs(pulls) @ jnp.abs(line.types)
+    sizes = jnp.abs(line.ridge * guesses) + _rough_product(jnp.abs(pulls), jnp.abs(line.types))
     sizes = jnp.where(sizes > 0, sizes, 1)
 
     def error(slopes):
@@ -569,7 +577,7 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
         proposal = weights + scales * step
         after, _ = gradients(proposal)
         better = error(after) < error(slopes)
-        still = open_ & (error(after) < error(slopes) / 2) & (error(after) > 2 * eps)
+        still = open_ & (error(after) < error(slopes) / 2) & (error(after) > 4 * eps)
         keep = better[:, None]
         return jnp.where(keep, proposal, weights), jnp.where(keep, after, slopes), still, turns + 1, history.at[turns].set(step)
 
@@ -577,7 +585,7 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
         _, _, open_, turns, _ = state
         return jnp.any(open_) & (turns < TURNS)
 
-    start = (guesses, first, covered & (error(first) > 2 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
+    start = (guesses, first, covered & (error(first) > 4 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
     weights, slopes, *_ = jax.lax.while_loop(unfinished, correct, start)
 
     def exact(weights, slopes, time, size, needed):
@@ -596,6 +604,13 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
     weights, slopes = jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed))
     near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
     return weights, covered & near & (error(slopes) <= 64 * eps), slopes
+
+
+def _rough_product(left: Float[Array, "q k"], right: Float[Array, "k m"]) -> Float[Array, "q m"]:
+    """A product of matrices of which only the size matters, in float32; each is scaled into its range."""
+    tops = [jnp.where((top > 0) & jnp.isfinite(top), top, 1) for top in (jnp.max(left), jnp.max(right))]
+    single = (left / tops[0]).astype(jnp.float32) @ (right / tops[1]).astype(jnp.float32)
+    return single.astype(left.dtype) * tops[0] * tops[1]
 
 
 def _share(one: Float[Array, "q m"], other: Float[Array, "q m"]) -> Float[Array, "q 1"]:

@@ -266,6 +266,25 @@ def test_tiny_ridge_and_tiny_strengths():
         np.testing.assert_allclose(np.log(path.critical_strength), expected, rtol=0, atol=1e-10)
 
 
+def test_many_samples_steer_in_float32_and_end_in_float64():
+    """Above a million multiplications Hessians that only steer are single; what is reported is checked here in NumPy."""
+    rng = np.random.default_rng(11)
+    features = rng.normal(size=(1200, 30))
+    labels = np.where(features @ rng.normal(size=30) / 2 + rng.logistic(size=1200) > 0, 1, -1)
+    objective = Problem(features, labels, np.arange(1200) % 15 == 0, ridge=0.01).objective()
+    assert newton.Rough.of(objective.types) is not None
+    path, reference = ascent_path(objective, jnp.linspace(0, 0.15, 4)), Reference(objective)
+    assert np.all(path.exists)
+    for strength, weights in zip(np.asarray(path.strengths), np.asarray(path.weights), strict=True):
+        gradient, hessian = reference.parts(weights, strength)
+        assert np.abs(gradient).max() < 1e-15
+        assert np.linalg.eigvalsh(hessian)[0] > 0
+    gradient, hessian = reference.parts(np.asarray(path.fold_weights), float(path.critical_strength))
+    assert np.abs(gradient).max() < 1e-14
+    assert abs(np.linalg.eigvalsh(hessian)[0]) < 1e-12
+    assert np.linalg.eigvalsh(hessian)[1] > 1e-6
+
+
 def test_float32():
     exact = ascent_path(random_problem(9), jnp.array([0.0, 0.02, 0.01, 0.005]))
     assert np.all(exact.exists)
