@@ -252,12 +252,16 @@ def order_range(coordinate: Coordinate) -> OrderRange:
 
 @functools.partial(jax.jit, static_argnames="loss")
 def _stationary_points(loss: Loss, mass: Array, ridge: Array) -> Stationary:
+    ridge = jnp.where(ridge > 0, ridge, jnp.nan)  # a traced one has passed no check
     log_ratio = special.log_ratio(jnp.abs(mass), ridge)
     # Not a constant: XLA's simplifier runs in circles on the constant Gram matrix, and says so on standard error.
     zero = jnp.where(jnp.isnan(mass), mass, 0)
     pulled = masses.shifted_mass(loss, log_ratio, zero)
     if loss.name == "exponential":
         pushed, top = special.lambertw_exp(log_ratio, -1 + zero, branch=0), special.lambertw_exp(log_ratio, -1 + zero, branch=-1)
+    elif loss.name == "logistic":
+        # No fold: the r-Lambert function at r = 1 has one real branch.
+        pushed, top = special.r_lambertw(-jnp.abs(mass) / ridge, 1.0), jnp.full_like(mass, jnp.nan)
     else:
         # Ascent alone is the forgotten half of an uncorrelated pair, with weight -Q.
         gram = masses.Gram(zero + 1, zero, zero + 1, zero + 1)
