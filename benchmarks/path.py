@@ -97,7 +97,7 @@ def rows():
         comparison = timing.interleaved(ours, lambda: scipy_path(objective, grid), turns=5)
         line = path._upward(objective)
         trace, _ = path._trace(objective.loss, line, newton.retrain(objective).weights, found.searched_to)
-        bare = bare_products(objective, int(trace.count))
+        bare = bare_products(objective, int(trace.anchors))
         yield {
             "work": f"ascent_path, {STRENGTHS} strengths {name}, n={SAMPLES}, d={DIMENSION}",
             "against": f"{STRENGTHS} warm-started scipy minimize(trust-exact)",

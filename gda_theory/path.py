@@ -563,7 +563,7 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
 
     first, pulls = gradients(guesses)
     # The scale of rounding hardly changes along the correction.
-    sizes = jnp.abs(line.ridge * guesses) + _rough_product(jnp.abs(pulls), jnp.abs(line.types))
+    sizes = jnp.abs(line.ridge * guesses) + jnp.abs(pulls) @ jnp.abs(line.types)
     sizes = jnp.where(sizes > 0, sizes, 1)
 
     def error(slopes):
@@ -604,13 +604,6 @@ def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"
     weights, slopes = jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed))
     near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
     return weights, covered & near & (error(slopes) <= 64 * eps), slopes
-
-
-def _rough_product(left: Float[Array, "q k"], right: Float[Array, "k m"]) -> Float[Array, "q m"]:
-    """A product of matrices of which only the size matters, in float32; each is scaled into its range."""
-    tops = [jnp.where((top > 0) & jnp.isfinite(top), top, 1) for top in (jnp.max(left), jnp.max(right))]
-    single = (left / tops[0]).astype(jnp.float32) @ (right / tops[1]).astype(jnp.float32)
-    return single.astype(left.dtype) * tops[0] * tops[1]
 
 
 def _share(one: Float[Array, "q m"], other: Float[Array, "q m"]) -> Float[Array, "q 1"]:
