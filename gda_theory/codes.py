@@ -4,7 +4,7 @@ from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What a stationary point is."""
+    """What a stationary point is; 0 to 2 count the negative eigenvalues of a Hessian in two dimensions."""
 
     NONE = -1
     MINIMUM = 0

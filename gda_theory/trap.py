@@ -11,7 +11,6 @@ h > 1/2. The text leaves open which targets :math:`t_i` are meant, whether error
 loss of margins, so this file stands beside the library's one objective, not on it.
 """
 
-import enum
 import functools
 from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
@@ -22,6 +21,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
+from gda_theory.codes import Kind
 from theory_common import checks
 
 POINTS, LABELS = (-1.0, 1.0, 3.0, 4.0), (-1, 1, -1, 1)
@@ -142,15 +142,6 @@ def _distinct_roots(system, *data) -> list[np.ndarray]:
         tolerance = 30 * np.sqrt(np.finfo(points.dtype).eps) * (1 + np.linalg.norm(points[0]))
         points = points[np.linalg.norm(points - points[0], axis=1) > tolerance]
     return roots
-
-
-class Kind(enum.IntEnum):
-    """What a stationary point is: the number of negative eigenvalues of its Hessian."""
-
-    MINIMUM = 0
-    SADDLE = 1
-    MAXIMUM = 2
-    DEGENERATE = 3
 
 
 class StationaryPoints(NamedTuple):
