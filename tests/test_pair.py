@@ -190,11 +190,9 @@ def test_closed_form_newton_and_continuation_agree(loss):
     curvature = np.abs(np.linalg.det(np.where(safe[:, None, None], hessian, np.eye(2))))
     regular = safe & (curvature > 1e-3)
     scale = np.linalg.norm(closed.weights, axis=-1)
-    # 1e-12 is the promise; the weights of the solvers are as good as the Hessian's condition allows.
-    condition = np.linalg.cond(np.where(safe[:, None, None], hessian, np.eye(2)))
     gap = np.linalg.norm(closed.weights - followed.weights, axis=-1) / scale
     assert np.sum(regular) > 400
-    assert np.max(gap[regular]) < 1e-12 + 4 * EPS * np.max(condition[regular])
+    assert np.max(gap[regular]) < 1e-12
     # Existence may differ only within rounding of the fold; a few far logistic minima the continuation reports as not reached.
     unreached = np.asarray(followed.reason) == Reason.NOT_CONVERGED
     assert np.mean(unreached) < 0.05
