@@ -1,7 +1,7 @@
 """When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
 
 from gda_theory import coordinate, losses, pair, trap
-from gda_theory.codes import Kind, Reason
+from gda_theory.codes import Kind, Outcome, Reason
 from gda_theory.coordinate import Coordinate
 from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.losses import Loss, exponential, logistic, margin_loss
@@ -10,6 +10,7 @@ from gda_theory.objective import Objective
 from gda_theory.pair import CorrelatedPair
 from gda_theory.path import DescentAscent, Path, ascent_path, descent_ascent
 from gda_theory.problem import Problem
+from gda_theory.simulation import Scheme, Trajectory, ascent_then_descent, distances_to, recorded_weights, simulate
 from gda_theory.special import lambertw, lambertw_exp, r_lambertw, r_lambertw_exp, wright_omega
 
 __all__ = [
@@ -20,14 +21,19 @@ __all__ = [
     "Kind",
     "Loss",
     "Objective",
+    "Outcome",
     "Path",
     "Problem",
     "Reason",
+    "Scheme",
     "Solution",
+    "Trajectory",
     "ascent_path",
+    "ascent_then_descent",
     "coordinate",
     "descent_ascent",
     "diagnose",
+    "distances_to",
     "exponential",
     "lambertw",
     "lambertw_exp",
@@ -39,7 +45,9 @@ __all__ = [
     "pretrain",
     "r_lambertw",
     "r_lambertw_exp",
+    "recorded_weights",
     "retrain",
+    "simulate",
     "trap",
     "wright_omega",
 ]

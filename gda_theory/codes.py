@@ -22,6 +22,15 @@ class Reason(IntEnum):
     UNBOUNDED = 3
 
 
+class Outcome(IntEnum):
+    """What was seen of a run, without a theory."""
+
+    MOVING = 0
+    CONVERGED = 1
+    CYCLE = 2
+    LEFT_RANGE = 3
+
+
 SENTENCES = {
     Reason.FOUND: "found",
     Reason.PAST_FOLD: "the minimum that starts at the oracle has merged with a saddle at a smaller strength and is gone",
