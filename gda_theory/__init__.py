@@ -12,6 +12,7 @@ from gda_theory.path import DescentAscent, Path, ascent_path, descent_ascent
 from gda_theory.problem import Problem
 from gda_theory.simulation import Scheme, Trajectory, ascent_then_descent, distances_to, recorded_weights, simulate
 from gda_theory.special import lambertw, lambertw_exp, r_lambertw, r_lambertw_exp, wright_omega
+from gda_theory.sweeps import grid, sweep
 
 __all__ = [
     "Coordinate",
@@ -35,6 +36,7 @@ __all__ = [
     "diagnose",
     "distances_to",
     "exponential",
+    "grid",
     "lambertw",
     "lambertw_exp",
     "logistic",
@@ -48,6 +50,7 @@ __all__ = [
     "recorded_weights",
     "retrain",
     "simulate",
+    "sweep",
     "trap",
     "wright_omega",
 ]

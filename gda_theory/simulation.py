@@ -32,7 +32,7 @@ from gda_theory.newton import objective_of
 from gda_theory.objective import Objective
 from theory_common import checks
 
-WATCH = 48  # epochs between observations: a multiple of the commonest periods
+WATCH = 96  # epochs between observations (a twentieth of the time): a multiple of the commonest periods
 LONGEST_PERIOD = 64
 RETURN = 1e-6  # a cycle is closed when it misses its starting point by less than this part of one epoch's move
 
@@ -40,11 +40,15 @@ RETURN = 1e-6  # a cycle is closed when it misses its starting point by less tha
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """The half-steps ``(retain factor, forget factor)`` of one epoch; the first ``ascent_epochs`` epochs are ascent alone, (0, 1)."""
+    """The half-steps ``(retain factor, forget factor)`` of one epoch; the first ``ascent_epochs`` epochs are ascent alone, (0, 1).
+
+    ``batch_size`` is what :func:`simulate` was told, None without minibatches.
+    """
 
     name: str
     half_steps: tuple[tuple[float, float], ...]
     ascent_epochs: int = 0
+    batch_size: int | None = None
 
 
 SCHEMES = {
@@ -94,7 +98,6 @@ class Trajectory(NamedTuple):
     step_size: Float[Array, "*batch"]
     strength: Float[Array, "*batch"]
     scheme: Scheme
-    noisy: bool
 
 
 def recorded_weights(weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
@@ -181,8 +184,7 @@ def simulate(
         start,
         step_size,
         strength,
-        scheme,
-        rows is not None,
+        dataclasses.replace(scheme, batch_size=rows),
     )
 
 
