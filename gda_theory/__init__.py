@@ -1,12 +1,13 @@
 """When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
 
 from gda_theory import coordinate, losses, pair, trap
-from gda_theory.codes import Kind, Outcome, Reason
+from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.coordinate import Coordinate
 from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.losses import Loss, exponential, logistic, margin_loss
 from gda_theory.newton import Solution, newton_step, pretrain, retrain
 from gda_theory.objective import Objective
+from gda_theory.outcomes import Explanation, explain
 from gda_theory.pair import CorrelatedPair
 from gda_theory.path import DescentAscent, Path, ascent_path, descent_ascent
 from gda_theory.problem import Problem
@@ -15,10 +16,12 @@ from gda_theory.special import lambertw, lambertw_exp, r_lambertw, r_lambertw_ex
 from gda_theory.sweeps import grid, sweep
 
 __all__ = [
+    "Cause",
     "Coordinate",
     "CorrelatedPair",
     "DescentAscent",
     "Diagnosis",
+    "Explanation",
     "Kind",
     "Loss",
     "Objective",
@@ -35,6 +38,7 @@ __all__ = [
     "descent_ascent",
     "diagnose",
     "distances_to",
+    "explain",
     "exponential",
     "grid",
     "lambertw",

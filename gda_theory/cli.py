@@ -138,7 +138,7 @@ def _solutions(given: CorrelatedPair) -> list[Answer]:
         solution = solver(given)
         found.append(_answer(f"{name} (x, y)", _point(solution.x, solution.y), solver))
         found.append(_answer(f"{name}: weights", np.asarray(solution.weights), solver))
-    found.append(_answer("descent-ascent: status", codes.sentence(solution.reason), pair.descent_ascent))
+    found.append(_answer("descent-ascent: status", codes.sentence(codes.Reason(int(solution.reason))), pair.descent_ascent))
     points = pair.stationary_points(given)
     for x, y, kind in zip(points.x, points.y, points.kind, strict=True):
         if kind != Kind.NONE:
