@@ -1,6 +1,6 @@
 """When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
 
-from gda_theory import coordinate, losses, pair, trap
+from gda_theory import coordinate, losses, pair, random_sets, trap
 from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.coordinate import Coordinate
 from gda_theory.diagnosis import Diagnosis, diagnose
@@ -51,6 +51,7 @@ __all__ = [
     "pretrain",
     "r_lambertw",
     "r_lambertw_exp",
+    "random_sets",
     "recorded_weights",
     "retrain",
     "simulate",
