@@ -10,7 +10,7 @@ and 1 for sums. Source: new.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
-from gda_theory import newton
-from gda_theory.codes import Reason
+from gda_theory import newton, outcomes, trials
+from gda_theory.codes import Cause, Outcome, Reason, sentence
 from gda_theory.newton import norm, solve_linear
 from gda_theory.objective import Objective
 from gda_theory.path import Path, ascent_path
@@ -88,15 +88,38 @@ class Convention(NamedTuple):
     verdict: str
 
 
+class Stop(NamedTuple):
+    """One scheme at one step size, run for ``epochs`` from the pretrained model; distances to the oracle in units of the pretrained one.
+
+    ``best_relative`` at ``best_epoch`` (0: doing nothing was best); ``good_epochs`` of the epochs leave at most half of the distance;
+    ``descent_relative`` is left by plain descent on the retain set at ``best_epoch``, ``descent_final`` after all epochs,
+    ``final_relative`` by the scheme. ``outcome`` and ``cause``: what was seen at the end, and why.
+    """
+
+    scheme: str
+    step_size: float
+    epochs: int
+    best_epoch: int
+    best_relative: float
+    good_epochs: int
+    descent_relative: float
+    final_relative: float
+    descent_final: float
+    outcome: str
+    cause: str
+
+
 class Diagnosis(NamedTuple):
     """A verdict on gradient ascent at ``strength``; ``given`` holds the problem's own reduction, ``other`` the other one.
 
     ``other`` has the ridge at which the *pretrained* model is the same (n times or one n-th), since that is the model one has.
+    ``stops``: what early stopping can do in the given reduction, for each scheme and step size.
     """
 
     strength: float
     given: Convention
     other: Convention
+    stops: tuple[Stop, ...]
 
     @property
     def verdict(self) -> str:
@@ -116,6 +139,7 @@ class Diagnosis(NamedTuple):
         widths = [max(len(row[column]) for row in cells) for column in range(3)]
         lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells]
         lines.insert(1, "-" * (sum(widths) + 4))
+        lines += ["", *_stopping(self.stops)]
         other = f"(*) {self.other.reduction}, at the ridge that gives the same pretrained model: {self.other.verdict}"
         said = [textwrap.fill(other, 80), "", textwrap.fill(f"VERDICT: {self.given.verdict}", 80)]
         return "\n".join([*lines, "", *said])
@@ -127,7 +151,8 @@ class Diagnosis(NamedTuple):
 def diagnose(problem: Problem, strength: float = 1.0) -> Diagnosis:
     """What gradient ascent at ``strength`` would do to this problem's model, in numbers and in one sentence, for both reductions.
 
-    Rules of the verdict: :class:`Verdict`. Nothing is trained: minima are solved for, the path is followed from the oracle to its fold.
+    Rules of the verdict: :class:`Verdict`. Minima are solved for and the path is followed from the oracle to its fold; then every
+    scheme is run from the pretrained model at several step sizes (:func:`gda_theory.trials.trials`) and judged at its best epoch.
 
     Args:
         problem: a :class:`Problem` with concrete arrays. strength: finite and > 0; 1 is the paper's.
@@ -136,7 +161,10 @@ def diagnose(problem: Problem, strength: float = 1.0) -> Diagnosis:
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, got {type(problem).__name__}; a CorrelatedPair has gda_theory.pair.regime")
     strength = float(checks.positive("strength", strength))
-    return Diagnosis(strength, _convention(problem, strength), _convention(other_convention(problem), strength))
+    paths = [ascent_path(one, [strength]) for one in (problem, other_convention(problem))]
+    stops = _stops(problem, paths[0], strength)
+    given = _convention(problem, paths[0], strength, stops)
+    return Diagnosis(strength, given, _convention(other_convention(problem), paths[1], strength, ()), stops)
 
 
 def other_convention(problem: Problem) -> Problem:
@@ -216,8 +244,34 @@ def _around(objective: Objective, path: Path) -> OppositeSides:
     )
 
 
-def _convention(problem: Problem, strength: float) -> Convention:
-    path = ascent_path(problem, [strength])
+def _stops(problem: Problem, path: Path, strength: float) -> tuple[Stop, ...]:
+    """Every scheme at every step size; none where there is nothing to forget, or no oracle to compare with."""
+    objective, found = problem.objective(), []
+    apart, length = (float(norm(vector)) for vector in (path.pretrained.weights - path.oracle.weights, path.oracle.weights))
+    if not (path.oracle.converged and apart > NEGLIGIBLE * length):
+        return ()
+    for trial in trials.trials(objective, path.pretrained.weights, path.oracle.weights, strength=strength):
+        causes = outcomes.explain(trial.run, objective).cause
+        for i in range(len(trial.step_size)):
+            found.append(
+                Stop(
+                    scheme=trial.scheme.name,
+                    step_size=float(trial.step_size[i]),
+                    epochs=trial.distances.shape[-1] - 1,
+                    best_epoch=int(trial.best_epoch[i]),
+                    best_relative=float(trial.best_distance[i]),
+                    good_epochs=int(trial.good_epochs[i]),
+                    descent_relative=float(trial.descent_distance[i]),
+                    final_relative=float(trial.final_distance[i]),
+                    descent_final=float(trial.descent_final[i]),
+                    outcome=sentence(Outcome(int(trial.run.outcome[i]))),
+                    cause=sentence(Cause(int(causes[i]))),
+                )
+            )
+    return tuple(found)
+
+
+def _convention(problem: Problem, path: Path, strength: float, stops: tuple[Stop, ...]) -> Convention:
     sides = _around(problem.objective(), path)
     stepped = norm(newton.newton_step(problem, path.pretrained.weights) - path.oracle.weights)
     ridges = np.unique(np.asarray(problem.ridge)[np.asarray(problem.ridge) > 0])
@@ -247,7 +301,7 @@ def _convention(problem: Problem, strength: float) -> Convention:
         verdict="",
     )
     code = _decide(numbers, float(norm(path.oracle.weights)))
-    return numbers._replace(code=int(code), verdict=_sentence(code, numbers, strength))
+    return numbers._replace(code=int(code), verdict=_sentence(code, numbers, strength, stops))
 
 
 # Words -------------------------------------------------------------------------------------------------------------------------
@@ -268,7 +322,7 @@ def _decide(numbers: Convention, oracle_length: float) -> Verdict:
     return Verdict.FARTHER if numbers.descent_ascent_distance > numbers.pretrain_distance else Verdict.NEARER
 
 
-def _sentence(code: Verdict, numbers: Convention, strength: float) -> str:
+def _sentence(code: Verdict, numbers: Convention, strength: float, stops: Sequence[Stop] = ()) -> str:
     n, at = tables.number, tables.number(strength)
     even = numbers.break_even_strength
     already = (
@@ -276,9 +330,7 @@ def _sentence(code: Verdict, numbers: Convention, strength: float) -> str:
     )
     match code:
         case Verdict.UNCERTAIN:
-            return (
-                "No verdict: a solver did not reach its tolerance (see the gradient norms); a larger ridge or standardised features help."
-            )
+            return "No verdict: a solver did not reach its tolerance; a larger ridge or standardised features help."
         case Verdict.NOTHING_TO_FORGET:
             return "Do nothing: the model already equals the one retrained without these samples, to nine digits."
         case Verdict.UNBOUNDED:
@@ -291,7 +343,64 @@ def _sentence(code: Verdict, numbers: Convention, strength: float) -> str:
         case Verdict.NEARER:
             left = f"{n(100 * _left(numbers), 3)} %"
             return f"Gradient ascent at strength {at} ends nearer, at {left} of the distance to the retrained model; {_better(numbers)}."
-    return f"Do not use gradient ascent at strength {at} here: {wrong}; {_instead(numbers)}."
+    return f"Do not use gradient ascent at strength {at} here: {wrong}{_even_at_best(stops)}; {_instead(numbers)}."
+
+
+def _best(stops: Iterable[Stop]) -> Stop:
+    return min(stops, key=lambda stop: stop.best_relative)
+
+
+def _even_at_best(stops: Sequence[Stop]) -> str:
+    """What early stopping adds to the verdict; a scheme that ends in plain descent is not ascent's merit."""
+    ascending = [stop for stop in stops if stop.scheme != "ascent_then_descent"]
+    if not ascending:
+        return ""
+    best = _best(ascending)
+    if best.best_epoch == 0:
+        return "; no early stop helps, every epoch leads away from the retrained model"
+    return (
+        f"; stopped at its best epoch, which one cannot see without retraining, it leaves {_percent(best.best_relative)} of the distance"
+        f" (plain descent: {_percent(best.descent_relative)} at that epoch, {_percent(_final(stops))} after {best.epochs})"
+    )
+
+
+def _final(stops: Iterable[Stop]) -> float:
+    """What plain descent leaves at its best step size."""
+    return min(stop.descent_final for stop in stops)
+
+
+def _percent(part: float) -> str:
+    return "<0.01 %" if part < 1e-4 else f"{tables.number(100 * part, 3)} %"
+
+
+def _stopping(stops: Sequence[Stop]) -> list[str]:
+    """The table of early stops: of each scheme the step size with the best one."""
+    if not stops:
+        return []
+    names = ("run from the pretrained model", "step", "at epoch", "leaves", "descent", "good")
+    rows = [
+        (
+            stop.scheme,
+            tables.number(stop.step_size, 2),
+            str(stop.best_epoch),
+            _percent(stop.best_relative),
+            _percent(stop.descent_relative),
+            str(stop.good_epochs),
+        )
+        for stop in (_best(one for one in stops if one.scheme == name) for name in dict.fromkeys(stop.scheme for stop in stops))
+    ]
+    import textwrap
+
+    slow = next(stop for stop in stops if stop.scheme == "simultaneous")
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    table = ["  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in (names, *rows)]
+    table.insert(1, "-" * (sum(widths) + 10))
+    notes = [
+        f"best of {slow.epochs} epochs; descent: plain descent on the retained samples at that epoch ({_percent(_final(stops))} after all);"
+        " good: epochs that leave at most half",
+        f"why, at small steps: {slow.cause}",
+    ]
+    return [*table, *(line for note in notes for line in textwrap.wrap(note, 80))]
 
 
 def _left(numbers: Convention) -> float:
@@ -331,9 +440,6 @@ def _rows(strength: float) -> list[tuple[str, Callable]]:
         (f"objective bounded below at strength {at}", lambda c: c.bounded_below),
         ("cosine of pretraining's and ascent's shift", lambda c: c.opposite_cosine),
         ("Newton steps of exact retraining", lambda c: c.retrain_iterations),
-        ("gradient norm: pretrained", lambda c: c.pretrain_gradient_norm),
-        ("gradient norm: retrained", lambda c: c.retrain_gradient_norm),
-        (f"gradient norm: ascent at strength {at}", lambda c: c.descent_ascent_gradient_norm),
     ]
 
 

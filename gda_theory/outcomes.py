@@ -11,6 +11,7 @@ its oracle) and how curved it is there decides between the causes. Source: App. 
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -26,6 +27,7 @@ from gda_theory.newton import norm, objective_of
 from gda_theory.objective import Objective
 from gda_theory.pair import CorrelatedPair
 from gda_theory.simulation import Trajectory
+from theory_common import checks
 
 BOTTLENECK = 0.1  # so near above the fold, relative to its strength, a run slows down where the minimum was
 
@@ -70,14 +72,21 @@ def explain(run: Trajectory, problem) -> Explanation:
     known = _effective(problem, len(steps), retained)
     strength = jnp.asarray(run.strength) * (forgotten / retained)
     objective = known.objective() if isinstance(known, CorrelatedPair) else known
-    minimum, reason, critical = _minimum(known, jnp.broadcast_to(strength, jnp.shape(run.outcome)))
+    batch = jnp.shape(run.outcome)
+    minimum, reason, critical = (
+        jnp.broadcast_to(found, batch + found.shape[found.ndim - rank :])
+        for found, rank in zip(_minimum(known, _distinct(objective, jnp.broadcast_to(strength, batch))), (1, 0, 0), strict=True)
+    )
     exists = reason == Reason.FOUND
     weights, start, step = (jnp.asarray(array) for array in (run.weights, run.start, run.step_size))
     reference = jnp.where(exists[..., None], minimum, weights)
     at_rest, at_start = (_curvatures(objective, point, strength) for point in (reference, start))
     lowest, highest = at_rest[..., 0], at_rest[..., -1]
     met = jnp.maximum(jnp.max(jnp.abs(at_rest), -1), jnp.max(jnp.abs(at_start), -1))
-    cause = _cause(run, exists, reason, critical, strength, reference, too_large=step * met > 2, alternating=len(steps) > 1)
+    # A loss of bounded slope has a minimum somewhere, if it has none where the oracle's was.
+    elsewhere = math.isfinite(objective.loss.slope_at_minus_infinity)
+    kind = _Kind(alternating=len(steps) > 1, elsewhere=elsewhere, noisy=run.scheme.batch_size is not None)
+    cause = _cause(kind, run, exists, reason, critical, strength, reference, too_large=step * met > 2)
     return Explanation(
         cause,
         minimum,
@@ -96,6 +105,14 @@ def _effective(problem, half_steps: int, retained: float):
         return problem.replace(ridge=problem.ridge * scale)
     objective = objective_of(problem)
     return dataclasses.replace(objective, ridge=objective.ridge * scale)
+
+
+def _distinct(objective: Objective, strength: Array) -> Array:
+    """One strength where all lanes share it and the objective: its minimum is then looked for once."""
+    if objective.size_ratio.ndim or objective.types.ndim > 2 or checks.is_traced(strength) or not strength.ndim:
+        return strength
+    values = np.unique(strength)
+    return jnp.asarray(values[0]) if len(values) == 1 else strength
 
 
 def _minimum(known, strength: Array) -> tuple[Array, Array, Array]:
@@ -118,7 +135,15 @@ def _curvatures(objective: Objective, weights: Array, strength: Array) -> Array:
     return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
 
-def _cause(run: Trajectory, exists, reason, critical, strength, reference, *, too_large: Array, alternating: bool) -> Array:
+class _Kind(NamedTuple):
+    """What does not differ from lane to lane."""
+
+    alternating: bool
+    elsewhere: bool
+    noisy: bool
+
+
+def _cause(kind: _Kind, run: Trajectory, exists, reason, critical, strength, reference, too_large: Array) -> Array:
     """The rules, the special before the general."""
     weights, outcome = jnp.asarray(run.weights), jnp.asarray(run.outcome)
     size = norm(weights) + norm(reference)
@@ -127,8 +152,9 @@ def _cause(run: Trajectory, exists, reason, critical, strength, reference, *, to
     lost = jnp.where(unbounded, Cause.UNBOUNDED, Cause.NO_MINIMUM)
     pulled = strength != 0
 
-    if alternating:
-        converged = jnp.where(exists, Cause.ALTERNATING_MINIMUM, jnp.where(gone, Cause.ALTERNATING_OWN, Cause.UNKNOWN))
+    if kind.alternating:
+        other = Cause.OTHER_MINIMUM if kind.elsewhere else Cause.ALTERNATING_OWN
+        converged = jnp.where(exists, Cause.ALTERNATING_MINIMUM, jnp.where(gone, other, Cause.UNKNOWN))
         cycle = jnp.where(exists & too_large, Cause.STEP_TOO_LARGE, Cause.PERIOD_DOUBLING)
     else:
         here = jnp.where(pulled, Cause.REACHED_MINIMUM, Cause.REACHED_ORACLE)
@@ -139,7 +165,7 @@ def _cause(run: Trajectory, exists, reason, critical, strength, reference, *, to
     near = gone & ~unbounded & (strength <= (1 + BOTTLENECK) * critical)
     out = jnp.where(near, Cause.BOTTLENECK, jnp.where(unbounded, Cause.UNBOUNDED, jnp.where(gone, Cause.ESCAPING, Cause.UNKNOWN)))
     moving = jnp.where(exists, jnp.where(too_large, Cause.STEP_TOO_LARGE, Cause.TOO_FEW_STEPS), out)
-    if run.scheme.batch_size is not None:
+    if kind.noisy:
         moving = jnp.where(exists & ~too_large, Cause.NOISE, out)
     cases = [(Outcome.CONVERGED, converged), (Outcome.CYCLE, cycle), (Outcome.LEFT_RANGE, left), (Outcome.MOVING, moving)]
     return jnp.select([outcome == seen for seen, _ in cases], [cause for _, cause in cases], Cause.UNKNOWN).astype(jnp.int32)

@@ -163,8 +163,8 @@ def simulate(
         observed = observed_steps = None
     else:
         whole, rest = divmod(steps, observe_every)
-        watch = jax.tree_util.Partial(_observed, batch, observe if isinstance(observe, jax.tree_util.Partial) else _static(observe))
-        state, observed = _run_recorded(*static, (observe_every, whole, rest), lanes, flat, factors, key, tolerance, watch)
+        watch = observe if isinstance(observe, jax.tree_util.Partial) else _static(observe)
+        state, observed = _run_recorded(*static, batch, (observe_every, whole, rest), lanes, flat, factors, key, tolerance, watch)
         observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, len(batch)), observed)
         observed_steps = observe_every * jnp.arange(whole + 1)
     weights = jnp.moveaxis(state.held, 0, -1).reshape(start.shape)
@@ -273,10 +273,6 @@ def _batch_size(batch_size, key, rows: int) -> int | None:
 def _static(observe):
     """A function as a pytree without leaves, so that it selects code."""
     return jax.tree_util.Partial(observe)
-
-
-def _observed(batch, observe, weights):
-    return observe(jnp.moveaxis(weights, 0, -1).reshape(*batch, -1))
 
 
 # One epoch -------------------------------------------------------------------------------------------------------------------
@@ -444,20 +440,23 @@ def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, steps
     return _with_period(loss, scheme, lanes, jax.lax.while_loop(more, block, _initial(start, rows, lanes.types.shape[0])))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3))
-def _run_recorded(loss, scheme, rows, counts, lanes: Lanes, start, factors, key, tolerance, observe):
+@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+def _run_recorded(loss, scheme, rows, batch, counts, lanes: Lanes, start, factors, key, tolerance, observe):
     """All the epochs, ``observe`` recorded at the start and after every block."""
     every, whole, rest = counts
     advance = functools.partial(_advance, loss, scheme, rows, lanes, factors, key, tolerance)
 
+    def seen(weights):
+        return observe(jnp.moveaxis(weights, 0, -1).reshape(*batch, -1))
+
     def block(state, _):
         state = advance(every, state)
-        return state, observe(state.held)
+        return state, seen(state.held)
 
     initial = _initial(start, rows, lanes.types.shape[0])
     state, observed = jax.lax.scan(block, initial, length=whole)
     state = advance(rest, state) if rest else state
-    observed = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), observe(start), observed)
+    observed = jax.tree.map(lambda first, later: jnp.concatenate([first[None], later]), seen(start), observed)
     return _with_period(loss, scheme, lanes, state), observed
 
 
