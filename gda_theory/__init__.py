@@ -5,6 +5,7 @@ from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.coordinate import Coordinate
 from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.losses import Loss, exponential, logistic, margin_loss
+from gda_theory.many import Oracles, retrain_many
 from gda_theory.newton import Solution, newton_step, pretrain, retrain
 from gda_theory.objective import Objective
 from gda_theory.outcomes import Explanation, explain
@@ -25,6 +26,7 @@ __all__ = [
     "Kind",
     "Loss",
     "Objective",
+    "Oracles",
     "Outcome",
     "Path",
     "Problem",
@@ -54,6 +56,7 @@ __all__ = [
     "random_sets",
     "recorded_weights",
     "retrain",
+    "retrain_many",
     "simulate",
     "sweep",
     "trap",
