@@ -1,4 +1,4 @@
-r"""Many oracles at once: retraining without each of B forget sets, at little more than one retraining's cost a dozen sets.
+r"""Many oracles at once: retraining without each of B forget sets, which share the passes over the data.
 
 With the weights :math:`c_i` (:math:`s_i` over their total over *all* rows) and :math:`\rho` the share of them that a set leaves, its
 oracle solves, up to a factor,
@@ -126,11 +126,11 @@ def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Or
 def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Oracles:
     """:func:`retrain_many` behind its door."""
     weight = np.asarray(problem.sample_weight, np.float64)
-    total = weight.sum()
-    share = 1 - np.array([weight[rows].sum() for rows in forget]) / total
+    total = float(weight.sum())
+    share = np.array([_left(weight, total, rows) for rows in forget]) / total
     mean = problem.reduction == "mean"
     shrink, unit = (share, 1 / share) if mean else (np.full_like(share, 1 / total), np.full_like(share, total))
-    span, centre = _centre(problem, total, 1.0 if mean else 1 / (total * share.mean()))
+    span, centre = _centre(problem, total, 1.0 if mean else float(1 / (total * share.mean())))
     dtype = centre.weights.dtype
 
     count, dimension = len(problem.signs), len(centre.weights)
@@ -160,6 +160,12 @@ def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Or
         weights[number], value[number], length[number], converged[number] = one.weights, one.value, one.gradient_norm, one.converged
     fell_back = ~np.concatenate([block[3] for block in found])[order]
     return Oracles(*map(jnp.asarray, (weights, value, length, converged, fell_back)))
+
+
+def _left(weight: np.ndarray, total: float, rows: np.ndarray) -> float:
+    """The retained weight; summed anew where little is left of the total and the difference would be rounding."""
+    left = total - weight[rows].sum()
+    return left if left > total / 2 else np.delete(weight, rows).sum()
 
 
 def _tracked(blocks, progress: bool):
@@ -244,7 +250,8 @@ def _derivatives(loss: Loss, margins: Array) -> list[Array]:
 def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, Array, Array, Array]:
     """Weights, value, gradient norm and convergence of each set's oracle, in the centre's coordinates; ``drop`` leads out of them."""
     ridge = sets.shrink[:, None] * centre.ridge
-    pull, noise, curvature = (whole - part for whole, part in zip((centre.pull, centre.noise, centre.curvature), _forgotten(centre, sets), strict=True))
+    forgotten_pull, forgotten_curvature = _forgotten(centre, sets)
+    pull, curvature = centre.pull - forgotten_pull, centre.curvature - forgotten_curvature
     lower, scale = jax.vmap(newton.factor)(curvature + ridge[:, :, None] * jnp.eye(ridge.shape[1], dtype=ridge.dtype))
     forgotten = _forgotten_tiles(centre, sets)
     start = jnp.broadcast_to(centre.weights, ridge.shape)
@@ -258,45 +265,70 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, A
         return sets.unit * newton.norm(gradient if drop is None else gradient @ drop)
 
     def measured(weights, best: _Best) -> _Best:
-        """The better of ``weights`` and the best so far, on the exact gradient."""
+        """The better of ``weights``, measured on the exact gradient, and the best so far."""
         pull, value = _pass(loss, centre, forgotten, weights)
         gradient = ridge * weights - pull
-        proposal = step(gradient)
-        rounding = jnp.max(jnp.abs(gradient) / (noise + ridge * jnp.abs(weights)), -1) <= 4 * jnp.finfo(weights.dtype).eps
-        small = (length(gradient) <= TOLERANCE) & (newton.norm(proposal) <= ERROR * newton.norm(weights))
-        better = length(gradient) < best.length
-        hopeful = length(gradient) < best.length / 2
-        value = sets.unit * (value + jnp.sum(ridge * weights**2, -1) / 2)
-        new = _Best(weights, value, length(gradient), proposal, rounding | small, hopeful)
-        return jax.tree.map(lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old), new, best)._replace(hopeful=hopeful)
+        proposal, size = step(gradient), length(gradient)
+        small = (size <= TOLERANCE) & (newton.norm(proposal) <= ERROR * newton.norm(weights))
 
-    # The centre's own value is never measured, nor returned: nothing has converged there.
-    nothing = jnp.full_like(sets.unit, jnp.nan)
-    centred = _Best(start, nothing, length(gradient), step(gradient), jnp.zeros_like(sets.unit, bool), jnp.zeros_like(sets.unit, bool))
+        def rounding():
+            terms = _noise(centre, sets) + ridge * jnp.abs(weights)
+            return jnp.max(jnp.abs(gradient) / terms, -1) <= 4 * jnp.finfo(weights.dtype).eps
+
+        # The terms are only summed where some set needs them.
+        converged = jax.lax.cond(jnp.all(small), lambda: small, lambda: small | rounding())
+        value = sets.unit * (value + jnp.sum(ridge * weights**2, -1) / 2)
+        new = _Best(weights, value, size, proposal, converged, size < best.length / 2)
+        better = size < best.length
+        chosen = jax.tree.map(lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old), new, best)
+        return chosen._replace(hopeful=new.hopeful)
+
+    def unfinished(state):
+        best, turn = state
+        return jnp.any(best.hopeful & ~best.converged) & (turn < CHORDS)
+
+    def chord(state):
+        best, turn = state
+        return measured(best.weights + jnp.where(best.converged[:, None], 0, best.step), best), turn + 1
+
+    # At the centre the value is not measured, nor returned: nothing has converged there.
+    no, unknown = jnp.zeros_like(sets.unit, bool), jnp.full_like(sets.unit, jnp.nan)
+    at_centre = _Best(start, unknown, length(gradient), step(gradient), no, no)
     expanded = start + _expanded(centre, forgotten, gradient, step, length)
-    first = measured(expanded, centred)._replace(hopeful=jnp.ones_like(centred.hopeful))
-    unfinished = lambda state: jnp.any(state[0].hopeful & ~state[0].converged) & (state[1] < CHORDS)
-    chord = lambda state: (measured(state[0].weights + jnp.where(state[0].converged[:, None], 0, state[0].step), state[0]), state[1] + 1)
+    first = measured(expanded, at_centre)._replace(hopeful=~no)
     best, _ = jax.lax.while_loop(unfinished, chord, (first, jnp.int32(0)))
     return best.weights, best.value, best.length, best.converged
 
-def _forgotten(centre: Centre, sets: Sets) -> tuple[Float[Array, "sets d"], Float[Array, "sets d"], Float[Array, "sets d d"]]:
-    """Each set's own part of the centre's pull, its noise and its curvature."""
+
+def _over_forgotten(centre: Centre, sets: Sets, term, total):
+    """``total`` and the sum of ``term(types, *pulls, doubts and bends)`` over the forgotten rows, which are gathered some at a time."""
     types = centre.types.reshape(-1, centre.types.shape[-1])
 
-    def body(turn, sums):
+    def body(turn, total):
         rows = jax.lax.dynamic_slice_in_dim(sets.rows, turn * GATHERED, GATHERED, 1)
         gathered = jnp.take(types, rows, axis=0, mode="clip")
-        pulls, doubts, bends = (jnp.take(array, rows, mode="fill", fill_value=0) for array in (centre.pulls, centre.doubts, centre.bends))
-        pull = jnp.einsum("bf,bfd->bd", pulls, gathered)
-        noise = jnp.einsum("bf,bfd->bd", doubts, jnp.abs(gathered))
-        return sums[0] + pull, sums[1] + noise, sums[2] + jnp.einsum("bfd,bfe->bde", bends[..., None] * gathered, gathered)
+        factors = (jnp.take(array, rows, mode="fill", fill_value=0) for array in (centre.pulls, centre.doubts, centre.bends))
+        return jax.tree.map(jnp.add, total, term(gathered, *factors))
 
-    count, dimension = len(sets.rows), types.shape[1]
-    zero = jnp.zeros((count, dimension), types.dtype)
     # The end is dynamic: a block of small sets does not pay for the largest of all.
-    turns = -(-jnp.max(jnp.sum(sets.rows != NO_ROW, 1)) // GATHERED)
-    return jax.lax.fori_loop(0, turns, body, (zero, zero, jnp.zeros((count, dimension, dimension), types.dtype)))
+    return jax.lax.fori_loop(0, -(-jnp.max(jnp.sum(sets.rows != NO_ROW, 1)) // GATHERED), body, total)
+
+
+def _forgotten(centre: Centre, sets: Sets) -> tuple[Float[Array, "sets d"], Float[Array, "sets d d"]]:
+    """Each set's own part of the centre's pull and curvature."""
+
+    def term(types, pulls, _, bends):
+        return jnp.einsum("bf,bfd->bd", pulls, types), jnp.einsum("bfd,bfe->bde", bends[..., None] * types, types)
+
+    vectors = jnp.zeros((len(sets.rows), len(centre.ridge)), centre.ridge.dtype)
+    return _over_forgotten(centre, sets, term, (vectors, jnp.zeros((*vectors.shape, len(centre.ridge)), vectors.dtype)))
+
+
+def _noise(centre: Centre, sets: Sets) -> Float[Array, "sets d"]:
+    """The absolute values of the terms of each set's pull, summed: where its rounding starts (at the centre)."""
+    zero = jnp.zeros((len(sets.rows), len(centre.ridge)), centre.ridge.dtype)
+    forgotten = _over_forgotten(centre, sets, lambda types, _, doubts, __: jnp.einsum("bf,bfd->bd", doubts, jnp.abs(types)), zero)
+    return jnp.maximum(centre.noise - forgotten, 0)
 
 
 def _forgotten_tiles(centre: Centre, sets: Sets) -> Bool[Array, "tiles rows sets"]:
@@ -323,7 +355,7 @@ def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array,
     def unfinished(state):
         _, _, change, before, turn = state
         # Each turn multiplies the change by about the same; the next one's is what this one leaves.
-        wanted = (change < before / 2) & (change**2 > TOLERANCE / 4 * before)
+        wanted = (change < before / 2) & (change**2 > TOLERANCE / 2 * before)
         return jnp.any(wanted) & (turn < EXPANSIONS)
 
     def body(state):
@@ -367,8 +399,8 @@ def softplus(margin: Array) -> Array:
 
 def _rows_of_each(forget_sets, count: int) -> list[np.ndarray]:
     """The row numbers of each set, sorted; an error names the set."""
-    if getattr(forget_sets, "dtype", None) == bool and forget_sets.ndim != 2:
-        raise ValueError(f"forget_sets must have shape (B, {count}) as a mask, got {forget_sets.shape}")
+    if isinstance(forget_sets, (np.ndarray, jax.Array)) and forget_sets.dtype != object and forget_sets.ndim != 2:
+        raise ValueError(f"forget_sets must have shape (B, {count}), a mask a set, if it is an array, got {forget_sets.shape}")
     try:
         given = list(np.asarray(forget_sets) if isinstance(forget_sets, jax.Array) else forget_sets)
     except TypeError:
@@ -408,19 +440,21 @@ def _rows_of(name: str, one, count: int) -> np.ndarray:
 def _check_retained(problem: Problem, forget: list[np.ndarray]) -> None:
     """What :class:`Problem` asks of its sets, for each of many: counted in all rows and in the forgotten ones."""
     present, signs = np.asarray(problem.sample_weight) > 0, np.asarray(problem.signs)
-    kinds = {"no row of positive sample_weight is left to retrain on": present}
+    kinds = [("no row of positive sample_weight is left to retrain on", present)]
     for sign in (-1, 1):
-        kinds[f"every row with label {sign:+d} is in it, and each class must stay in the retain set"] = present & (signs == sign)
+        why = f"every row with label {sign:+d} is in it, and each class must stay in the retain set"
+        kinds.append((why, present & (signs == sign)))
     for column in np.flatnonzero(np.asarray(problem.ridge) == 0):
-        side = signs * np.asarray(problem.features[:, column])
-        for kind in (side > 0, side < 0):
-            kinds[f"on its retain set y_i x_i{column} has one sign only, so without a ridge there no finite weight is best"] = present & kind
+        sides = signs * np.asarray(problem.features[:, column])
+        why = f"y_i x_i{column} has one sign only on its retain set, so that without a ridge at ({column},) no finite weight is best"
+        kinds += [(why, present & (sides > 0)), (why, present & (sides < 0))]
     owner = np.repeat(np.arange(len(forget)), [len(rows) for rows in forget])
     together = np.concatenate(forget)
-    for why, kind in kinds.items():
+    for why, kind in kinds:
         taken = np.bincount(owner, kind[together], len(forget))
-        bad = np.flatnonzero(taken == kind.sum()) if kind.any() else []
-        if len(bad):
+        bad = np.flatnonzero(taken == kind.sum())
+        # A class that is not in the data cannot leave it.
+        if len(bad) and np.any(kind):
             raise ValueError(f"forget_sets[{bad[0]}] must leave an oracle: {why}")
     weightless = np.flatnonzero(np.bincount(owner, present[together], len(forget)) == 0)
     if len(weightless):
