@@ -181,8 +181,8 @@ def worst_one_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
 @functools.partial(jnp.vectorize, excluded=(2, 3))
 def _two_sided_binomial(gap, accuracy, forget_size, test_size):
     below, above = _lag(gap, accuracy, forget_size, test_size), _lag(gap, accuracy, test_size, forget_size)
-    # For a gap of 0 both contain the tie, and together they are certain.
-    return jnp.where(gap <= _slack(gap), jnp.where(jnp.isnan(below + above), jnp.nan, 1), jnp.minimum(below + above, 1))
+    # From a gap of 0 down both hold at a tie, and together they are certain.
+    return jnp.minimum(below + above, 1)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
@@ -192,10 +192,10 @@ def _one_sided_binomial(gap, accuracy, forget_size, test_size):
 
 
 def _lag(gap, accuracy, size, other_size):
-    """``P(other mean - mean >= gap)``; NaN where an argument is not a number or no probability."""
+    """``P(other mean - mean >= gap)``; NaN where an argument is, or where ``accuracy`` is no probability, as its logarithm."""
     means, weights = _outcomes(accuracy, size)
     probability = jnp.sum(weights * _reached(means + gap, accuracy, other_size))
-    return jnp.where(jnp.isnan(gap) | ~((accuracy >= 0) & (accuracy <= 1)), jnp.nan, probability)
+    return jnp.where(jnp.isnan(gap), jnp.nan, probability)
 
 
 def _outcomes(accuracy, size):
