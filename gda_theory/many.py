@@ -183,23 +183,28 @@ def _tracked(blocks, progress: bool):
 
 def _centre(problem: Problem, total: float, ridge_factor: float) -> tuple[newton.Span, Centre]:
     """The coordinates to work in, and the expansion about the minimum over all rows at ``ridge_factor`` times the problem's ridge."""
-    objective, at_centre = _everything(problem, total, ridge_factor)
-    span = newton.into_span(objective, newton.span_pattern(objective))
-    inside = span.objective
-    centred = at_centre if span.basis is None else dataclasses.replace(inside, ridge=ridge_factor * inside.ridge)
+    # Only the shape and the ridge are looked at.
+    pattern = newton.span_pattern(_everything(problem.features, problem, 1.0))
+    span, centred = _centred(problem, total, ridge_factor, pattern)
     # Any centre near all oracles will do, since nothing is assumed to vanish there: single precision, if that is enough.
     rough = newton.solve(jax.tree.map(lambda array: array.astype(jnp.float32), centred))
-    start = rough.weights.astype(inside.types.dtype) if rough.converged else newton.solve(centred).weights
+    start = rough.weights.astype(centred.types.dtype) if rough.converged else newton.solve(centred).weights
+    inside = span.objective
     return span, _expand(problem.loss, inside.types, inside.retain_weight, inside.ridge, start, -(-len(problem.signs) // ROWS))
 
 
-@jax.jit
-def _everything(problem: Problem, total, ridge_factor) -> tuple[Objective, Objective]:
-    """Pretraining in units of the total weight, at the problem's ridge and at ``ridge_factor`` times it."""
+@functools.partial(jax.jit, static_argnames="pattern")
+def _centred(problem: Problem, total, ridge_factor, pattern) -> tuple[newton.Span, Objective]:
+    """All rows in the coordinates to work in, at the problem's ridge and at ``ridge_factor`` times it."""
+    span = newton.into_span(_everything(problem.signs[:, None] * problem.features, problem, total), pattern)
+    return span, dataclasses.replace(span.objective, ridge=ridge_factor * span.objective.ridge)
+
+
+def _everything(types, problem: Problem, total) -> Objective:
+    """Pretraining, the weights in units of the total."""
     weight = problem.sample_weight / total
-    types = problem.signs[:, None] * problem.features
-    objective = Objective(types, weight, jnp.zeros_like(weight), problem.ridge, jnp.zeros_like(weight[0]), problem.loss, "mean")
-    return objective, dataclasses.replace(objective, ridge=ridge_factor * problem.ridge)
+    none = jnp.zeros_like(weight)
+    return Objective(types, weight, none, problem.ridge, none[0], problem.loss, "mean")
 
 
 @functools.partial(jax.jit, static_argnames=("loss", "tiles"))
