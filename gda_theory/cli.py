@@ -1,9 +1,11 @@
-"""The commands ``diagnose`` (a verdict on data) and ``solve`` (every answer for a correlated pair), as tables or as JSON."""
+"""The commands: ``diagnose`` (a verdict on data), ``certify`` and ``check`` (a proof on data), ``solve`` (all about a correlated pair)."""
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +14,7 @@ from gda_theory import codes, data, pair
 from gda_theory.codes import Kind
 from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.pair import CorrelatedPair
+from gda_theory.problem import Problem
 from theory_common import precision, tables
 
 COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
@@ -23,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         print_answer = options.command(options)
-    except (ValueError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         print(f"gda_theory {options.name}: {error}", file=sys.stderr)
         return 2
     print_answer()
@@ -32,25 +35,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m gda_theory", description="When can a logistic-regression model unlearn?")
-    commands = parser.add_subparsers(required=True, metavar="diagnose|solve")
+    commands = parser.add_subparsers(required=True, metavar="diagnose|certify|check|solve")
     verdict = _command(commands, "diagnose", _diagnose, "would gradient ascent on some rows of these data help or harm?")
-    verdict.add_argument("data", help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file whose first line names the columns")
-    verdict.add_argument("--forget", required=True, metavar="SPEC", help="rows (3,17,20-25, counted from 0), random:N, or COLUMN==VALUE")
-    verdict.add_argument("--label", metavar="COLUMN", help="of a file: the column with the two classes")
-    verdict.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="not a feature (may be repeated)")
-    verdict.add_argument("--seed", type=int, default=0, help="of random:N (default 0)")
-    verdict.add_argument("--ridge", type=float, default=1e-2, help="default 0.01")
-    verdict.add_argument("--strength", type=float, default=1.0, help="of the ascent (default 1, the paper's)")
-    verdict.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=True, help="features to mean 0, variance 1")
-    verdict.add_argument("--intercept", action="store_true", help="add an intercept without ridge, as scikit-learn does")
-    _conventions(verdict, "logistic")
+    _data(verdict)
+    verdict.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    proof = _command(commands, "certify", _certify, "prove how far ascent ends from the retrained model; the certificate is JSON")
+    _data(proof)
+    proof.add_argument("--out", metavar="FILE", help="where to write the certificate (default: standard output)")
+    check = _command(commands, "check", _check, "check a certificate against the data that it is about, by ball arithmetic alone")
+    check.add_argument("certificate", help="the JSON file that certify wrote")
+    _rows_of(check)
     solve = _command(commands, "solve", _solve, "every answer for a correlated pair of sample types, each with the claims behind it")
     solve.add_argument("--correlation", type=float, required=True, help="in [0, 1)")
     for name in COUNTS:
         solve.add_argument(f"--{name.replace('_', '-')}", type=float, required=name != "forget_in_pair", default=0.0)
     solve.add_argument("--allow-unrealisable", action="store_true", help="compute shares that no data have, as the paper draws them")
     _conventions(solve, "exponential")
+    solve.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
+
+
+def _rows_of(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("data", help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file whose first line names the columns")
+    parser.add_argument("--forget", required=True, metavar="SPEC", help="rows (3,17,20-25, counted from 0), random:N, or COLUMN==VALUE")
+    parser.add_argument("--label", metavar="COLUMN", help="of a file: the column with the two classes")
+    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="not a feature (may be repeated)")
+    parser.add_argument("--seed", type=int, default=0, help="of random:N (default 0)")
+    parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=True, help="features to mean 0, variance 1")
+    parser.add_argument("--intercept", action="store_true", help="add an intercept without ridge, as scikit-learn does")
+
+
+def _data(parser: argparse.ArgumentParser) -> None:
+    _rows_of(parser)
+    parser.add_argument("--ridge", type=float, default=1e-2, help="default 0.01")
+    parser.add_argument("--strength", type=float, default=1.0, help="of the ascent (default 1, the paper's)")
+    _conventions(parser, "logistic")
 
 
 def _command(commands, name: str, command: Callable, purpose: str) -> argparse.ArgumentParser:
@@ -64,17 +83,24 @@ def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
     parser.add_argument(
         "--reduction", choices=["mean", "sum"], default="mean", help="of the losses of each set (default mean, the paper's)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
 
 # diagnose ----------------------------------------------------------------------------------------------------------------------
 
 
-def _diagnose(options) -> Callable[[], None]:
-    loaded = data.load(
+def _loaded(options) -> data.Dataset:
+    return data.load(
         options.data, label=options.label, forget=options.forget, seed=options.seed, standardize=options.standardize, drop=options.drop
     )
-    problem = loaded.problem(ridge=options.ridge, loss=options.loss, reduction=options.reduction, intercept=options.intercept)
+
+
+def _problem(options, loaded: data.Dataset) -> Problem:
+    return loaded.problem(ridge=options.ridge, loss=options.loss, reduction=options.reduction, intercept=options.intercept)
+
+
+def _diagnose(options) -> Callable[[], None]:
+    loaded = _loaded(options)
+    problem = _problem(options, loaded)
     found = diagnose(problem, options.strength)
     bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
     notes = [*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}"]
@@ -86,6 +112,32 @@ def _diagnose(options) -> Callable[[], None]:
 def report(found: Diagnosis, notes: Sequence[str]) -> dict:
     """What ``diagnose --json`` prints, before it is text: the verdict first."""
     return {"verdict": found.verdict, "data": list(notes), **found._asdict()}
+
+
+# certify and check -------------------------------------------------------------------------------------------------------------
+
+
+def _certify(options) -> Callable[[], None]:
+    from gda_theory import certificates
+
+    certificate = certificates.certify(_problem(options, _loaded(options)), options.strength)
+    text = json.dumps(certificate, indent=1)
+    if options.out is None:
+        return lambda: print(text)
+    Path(options.out).write_text(text + "\n")
+    return lambda: print(f"PROVED: {certificate['claim']}.\nThe certificate is in {options.out}.")
+
+
+def _check(options) -> Callable[[], None]:
+    from gda_theory import checker
+
+    certificate = json.loads(Path(options.certificate).read_text())
+    # The ridge plays no part in how rows are read.
+    problem = _loaded(options).problem(ridge=1.0, intercept=options.intercept)
+    wrong = checker.failures(certificate, problem.features, problem.signs, problem.forget)
+    if wrong:
+        raise ValueError(f"{options.certificate} is rejected: {'; '.join(wrong)}")
+    return lambda: print(f"CHECKED: {certificate['claim']}.")
 
 
 # solve -------------------------------------------------------------------------------------------------------------------------

@@ -18,7 +18,8 @@ LIBRARIES = [name for name, rank in RANK.items() if rank < 2 and (ROOT / name).e
 # A module of gda_theory may import those before it. A new module is placed here on purpose, or the test fails.
 ORDER = (
     *("codes", "roots", "special", "losses", "objective", "masses", "problem", "newton", "many", "path", "simulation", "flow"),
-    *("coordinate", "pair", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials", "data", "diagnosis", "__init__", "cli", "__main__"),
+    *("coordinate", "pair", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
+    *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
 )
 HEAVY = ("matplotlib", "mpmath", "numba", "pandas", "rich", "scipy.optimize", "sklearn", "sympy")  # about half a second each to import
 
