@@ -9,7 +9,7 @@ from scipy import optimize, special
 from threadpoolctl import threadpool_limits
 
 from benchmarks import timing
-from gda_theory import newton, path
+from gda_theory import continuation, newton, path
 from gda_theory.problem import Problem
 
 SAMPLES, DIMENSION, STRENGTHS, RIDGE, LARGEST = 5000, 30, 100, 1e-2, 0.5
@@ -95,8 +95,8 @@ def rows():
         if not (found.exists.all() and found.gradient_norm.max() < GRADIENT_TOLERANCE and difference < 1e-6):
             raise RuntimeError(f"the two paths differ by {difference:.1e}")
         comparison = timing.interleaved(ours, lambda: scipy_path(objective, grid), turns=5)
-        line = path._upward(objective)
-        trace, _ = path._trace(objective.loss, line, newton.retrain(objective).weights, found.searched_to)
+        line = continuation.upward(objective)
+        trace, _ = continuation.trace_of(objective.loss, line, newton.retrain(objective).weights, found.searched_to)
         bare = bare_products(objective, int(trace.anchors))
         yield {
             "work": f"ascent_path, {STRENGTHS} strengths {name}, n={SAMPLES}, d={DIMENSION}",

@@ -4,11 +4,8 @@ From the oracle on, :math:`w(\gamma)` obeys :math:`dw/d\gamma = H_\gamma^{-1}\na
 *critical strength* is where the Hessian turns singular, :math:`\nabla J = 0,\ Hv = 0` (Moore and Spence, 1980): there the
 minimum meets a saddle and is gone.
 
-How: predictor and corrector in the plane of weights and strength (Keller's pseudo-arclength, for which a fold is an ordinary
-point), with lengths measured in margins, on which the loss acts. Points *and* tangents of the last anchors give the
-predictor (Hermite, order 6); Hessians are extrapolated too, so that an anchor costs one Hessian and a few gradients; the step
-follows from how fast the corrector contracts (Deuflhard, *Newton Methods for Nonlinear Problems*, 2004). All requested
-strengths are then interpolated between the anchors, weights and Hessians, and corrected together by matrix products.
+How: anchors along the curve by predictor and corrector, through the fold as through any point (:mod:`gda_theory.continuation`);
+all requested strengths are then interpolated between the anchors and corrected together by matrix products.
 
 Negative strengths lead to pretraining. For means the ridge grows there as ``1 - strength``; dividing by that factor leaves
 :math:`c = a - \theta (a - b)`, :math:`\theta = \gamma/(\gamma - 1)`, at the given ridge: an ascent path again, of a convex objective.
@@ -23,17 +20,13 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from gda_theory import newton
+from gda_theory import continuation, newton
 from gda_theory.codes import Reason
+from gda_theory.continuation import Fold, Line, Trace
 from gda_theory.losses import Loss
 from gda_theory.newton import Solution, implicit, objective_of
 from gda_theory.objective import Objective
 from theory_common import checks
-
-ANCHORS = 128  # at most; a path to the fold takes 10 to 25
-TURNS = 12
-PREDICTION = 0.0005  # error of a predictor to aim at, in margins: larger means fewer anchors and more corrections between them
-RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
 
 
 class DescentAscent(NamedTuple):
@@ -150,17 +143,17 @@ def _path(objective, strengths, search_to, oracle, pattern, below):
 def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
     fixed, at, limit, start = jax.lax.stop_gradient((objective, strengths, search_to, oracle))
     span = newton.into_span(fixed, pattern)
-    up = _upward(span.objective)
-    trace, line = _trace(objective.loss, up, span.drop @ start, limit)
-    fold = _fold(objective.loss, line, trace)
+    up = continuation.upward(span.objective)
+    trace, line = continuation.trace_of(objective.loss, up, span.drop @ start, limit)
+    fold = continuation.fold_of(objective.loss, line, trace)
     # A bracket that does not close on a fold ends the search at its first point.
-    trace = _with_end(trace, fold)
-    points, found, slopes = _at_strengths(objective.loss, line, trace, jnp.maximum(at, 0) / line.step)
+    trace = continuation.with_end(trace, fold)
+    points, found, slopes = continuation.at_strengths(objective.loss, line, trace, jnp.maximum(at, 0) / line.step)
     if below:
-        down, factor = _downward(span.objective)
+        down, factor = continuation.downward(span.objective)
         distance = -at / factor(-at)
-        other, other_line = _trace(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
-        less = _at_strengths(objective.loss, other_line, other, jnp.where(at < 0, distance, 0) / other_line.step)
+        other, other_line = continuation.trace_of(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
+        less = continuation.at_strengths(objective.loss, other_line, other, jnp.where(at < 0, distance, 0) / other_line.step)
         factors = jnp.where(at < 0, factor(-at), 1)
         below_oracle = (at < 0)[:, None]
         points, slopes = (
@@ -172,320 +165,23 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
         slopes = slopes * line.unit
     weights = jnp.where(found[:, None], span.lift(points), jnp.nan)
     reach = trace.times[trace.anchors - 1] * line.step
-    ended = (trace.status == FOLD) | (trace.status == ESCAPED)
+    ended = (trace.status == continuation.FOLD) | (trace.status == continuation.ESCAPED)
     bounded = jax.vmap(lambda strength: jnp.all(fixed.recession_slopes(strength) >= 0))(at)
     lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
     reason = jnp.where(found, jnp.int32(Reason.FOUND), jnp.where(ended & (at >= reach), lost, jnp.int32(Reason.NOT_CONVERGED)))
     differentiable = jax.vmap(lambda point, strength: implicit(newton.objective_gradient, point, objective, strength))(weights, strengths)
-    critical, fold_weights = _critical(objective, span, fold, line, trace.status == FOLD)
+    critical, fold_weights = _critical(objective, span, fold, line, trace.status == continuation.FOLD)
     branch = Branch(
         weights=differentiable,
         gradient_norm=jnp.where(found, newton.norm(slopes if pattern is None else jax.vmap(fixed.gradient)(weights, at)), jnp.nan),
         exists=found,
         reason=reason,
         bounded_below=bounded,
-        critical_strength=jnp.where(trace.status == ESCAPED, reach, critical),
+        critical_strength=jnp.where(trace.status == continuation.ESCAPED, reach, critical),
         fold_weights=fold_weights,
         searched_to=jnp.where(ended, reach, jnp.minimum(reach, limit)),
     )
     return branch, (trace, line)
-
-
-# Lines of objectives ---------------------------------------------------------------------------------------------------------
-
-
-class Line(NamedTuple):
-    """``ridge w^2/2 + sum_i (retain_i - time * pull_i) loss(m_i)``: a line of objectives, measured in ``unit``.
-
-    ``step`` is the strength of one unit of time.
-    """
-
-    types: Float[Array, "k m"]
-    retain: Float[Array, " k"]
-    pull: Float[Array, " k"]
-    ridge: Float[Array, " m"]
-    step: Float[Array, ""]
-    unit: Float[Array, ""]
-
-    def gradient(self, loss: Loss, weights: Array, time: Array) -> tuple[Array, Array]:
-        """The gradient, and its derivative in time."""
-        phi = loss.phi(self.types @ weights)
-        return self.ridge * weights - ((self.retain - time * self.pull) * phi) @ self.types, (self.pull * phi) @ self.types
-
-    def hessian(self, loss: Loss, weights: Array, time: Array | float) -> Array:
-        return self.weighted(self.bend(loss, weights, time)) + jnp.diag(self.ridge)
-
-    def steering_hessian(self, loss: Loss, rough: newton.Rough | None, weights: Array, time: Array) -> Array:
-        """The Hessian for steps and tangents, where corrections follow: see :func:`newton.steering_hessian`."""
-        return newton.steering_hessian(self.types, rough, self.bend(loss, weights, time), self.ridge)
-
-    def bend(self, loss: Loss, weights: Array, time: Array | float) -> Array:
-        return (self.retain - time * self.pull) * loss.curvature(self.types @ weights)
-
-    def weighted(self, weight: Array) -> Array:
-        """``T' diag(weight) T``."""
-        return (self.types.T * weight) @ self.types
-
-    def at(self, time: Array) -> newton.Margins:
-        return newton.Margins(self.types, self.retain - time * self.pull, self.ridge)
-
-
-def _upward(objective: Objective) -> Line:
-    """From the oracle to ascent."""
-    one = jnp.ones_like(objective.size_ratio)
-    return Line(objective.types, objective.retain_weight, objective.forget_weight, objective.ridge, one, one)
-
-
-def _downward(objective: Objective):
-    """From the oracle to pretraining, and the factor by which a strength ``-g`` was divided to give the time ``g / factor(g)``."""
-    mean = objective.reduction == "mean"
-    pull = objective.retain_weight - objective.forget_weight if mean else -objective.forget_weight
-    return _upward(objective)._replace(pull=pull), (lambda g: 1 + g) if mean else jnp.ones_like
-
-
-class Metric(NamedTuple):
-    """Length in the plane of weights and time: the root mean square change of the margins, retained and forgotten alike."""
-
-    gram: Float[Array, "m m"]
-
-    def dual(self, weights: Array, time: Array) -> tuple[Array, Array]:
-        return self.gram @ weights, time
-
-    def length(self, weights: Array, time: Array | float) -> Array:
-        return jnp.sqrt(jnp.maximum(weights @ self.gram @ weights, 0) + time**2)
-
-
-# Anchors ---------------------------------------------------------------------------------------------------------------------
-
-
-class Trace(NamedTuple):
-    """Anchors on the path, the first ``anchors`` of each array: points, unit tangents, Hessians. ``next_step`` is a length."""
-
-    anchors: Int[Array, ""]
-    weights: Float[Array, "capacity m"]
-    times: Float[Array, " capacity"]
-    directions: Float[Array, "capacity m"]
-    rates: Float[Array, " capacity"]
-    hessians: Float[Array, "capacity m m"]
-    next_step: Float[Array, ""]
-    status: Int[Array, ""]
-    gram: Float[Array, "m m"]
-
-
-def _trace(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Line]:
-    """Anchors from time 0 until the strength ``limit`` or a fold is passed; and the line in the units used."""
-    margins, unit = newton.scaled(line.at(jnp.zeros_like(limit)))
-    line = line._replace(retain=margins.coefficients, pull=line.pull / unit, ridge=margins.ridge, unit=unit)
-    share = [jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1) for weight in (line.retain, line.pull)]
-    gram = line.weighted(share[0] + share[1])
-    hessian = line.hessian(loss, start, 0.0)
-    velocity = -newton.solve_linear(hessian, line.gradient(loss, start, jnp.zeros_like(limit))[1])
-    size = jnp.max(jnp.abs(velocity))
-    size = jnp.where(size > 0, size, 1)  # before squaring: it may be 1e240
-    speed = size * Metric(gram).length(velocity / size, 0.0)
-    # One unit of time moves the margins by about 1, whatever the ridge; with nothing to forget, it is all the way.
-    unit_step = jnp.where(speed > 0, 1 / jnp.where(speed > 0, speed, 1), jnp.where(limit > 0, limit, 1))
-    line = line._replace(pull=line.pull * unit_step, step=unit_step)
-    velocity = velocity * unit_step
-    length = Metric(gram).length(velocity, 1.0)
-    shape = (ANCHORS, *start.shape)
-    empty = Trace(
-        jnp.int32(1),
-        jnp.zeros(shape, start.dtype).at[0].set(start),
-        jnp.zeros(ANCHORS, start.dtype),
-        jnp.zeros(shape, start.dtype).at[0].set(velocity / length),
-        jnp.zeros(ANCHORS, start.dtype).at[0].set(1 / length),
-        jnp.zeros((ANCHORS, *gram.shape), start.dtype).at[0].set(hessian),
-        jnp.asarray(0.1, start.dtype),
-        jnp.where(limit > 0, RUNNING, jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)).astype(jnp.int32),
-        gram,
-    )
-    step = functools.partial(_advance, loss, line, newton.Rough.of(line.types), limit / unit_step)
-    return jax.lax.while_loop(lambda trace: trace.status == RUNNING, step, empty), line
-
-
-def _nodes(trace: Trace, reference: Array, indices: Array):
-    """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it."""
-    metric = Metric(trace.gram)
-    along, rate = metric.dual(trace.directions[reference], trace.rates[reference])
-    safe = jnp.clip(indices, 0, trace.anchors - 1)
-    positions = (trace.weights[safe] - trace.weights[reference]) @ along + (trace.times[safe] - trace.times[reference]) * rate
-    cosines = trace.directions[safe] @ along + trace.rates[safe] * rate
-    valid = (indices >= 0) & (indices < trace.anchors) & (cosines > 0.2)
-    cosines = jnp.where(valid, cosines, 1)
-    return safe, positions, valid, trace.directions[safe] / cosines[:, None], trace.rates[safe] / cosines
-
-
-def _lagrange(nodes: Array, valid: Array, at: Array) -> Array:
-    """The basis polynomials of the valid nodes at one point; zero for the others."""
-    gaps = nodes[:, None] - nodes
-    used = valid[:, None] & valid & ~jnp.eye(len(nodes), dtype=bool)
-    factors = jnp.where(used, (at - nodes) / jnp.where(used, gaps, 1), 1)
-    return jnp.where(valid, jnp.prod(factors, 1), 0)
-
-
-def _hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
-    """What values and derivatives at the valid nodes contribute at one point: polynomial interpolation of both."""
-    gaps = nodes[:, None] - nodes
-    used = valid[:, None] & valid & ~jnp.eye(len(nodes), dtype=bool)
-    slopes = jnp.sum(jnp.where(used, 1 / jnp.where(used, gaps, 1), 0), 1)
-    squares = _lagrange(nodes, valid, at) ** 2
-    return (1 - 2 * (at - nodes) * slopes) * squares, (at - nodes) * squares
-
-
-def _advance(loss: Loss, line: Line, rough: newton.Rough | None, limit: Array, trace: Trace) -> Trace:
-    """One more anchor, or the same trace with a shorter step."""
-    eps = float(jnp.finfo(trace.times.dtype).eps)
-    metric, last, step = Metric(trace.gram), trace.anchors - 1, trace.next_step
-    direction, rate = trace.directions[last], trace.rates[last]
-    indices = last - jnp.arange(3)
-    safe, nodes, valid, slopes, time_slopes = _nodes(trace, last, indices)
-    values, derivatives = _hermite(nodes, valid, step)
-    guess = values @ trace.weights[safe] + derivatives @ slopes
-    time = values @ trace.times[safe] + derivatives @ time_slopes
-    stale = jnp.tensordot(_lagrange(nodes, valid, step), trace.hessians[safe], 1)
-    along = metric.dual(direction, rate)
-
-    def bordered(hessian, force):
-        top = jnp.concatenate([hessian, force[:, None]], 1)
-        return jnp.concatenate([top, jnp.append(along[0], along[1])[None]], 0)
-
-    # Anchors only guide: what is reported is corrected to rounding later.
-    tolerance = jnp.maximum(1e-6, 100 * eps * (1 + metric.length(guess, time)))
-    inverse = jax.scipy.linalg.lu_factor(bordered(stale, line.gradient(loss, guess, time)[1]))
-
-    def correct(state):
-        weights, time, size, _, first, turns = state
-        slope, _ = line.gradient(loss, weights, time)
-        off = (weights - trace.weights[last]) @ along[0] + (time - trace.times[last]) * along[1] - step
-        change = jax.scipy.linalg.lu_solve(inverse, jnp.append(slope, off))
-        new = metric.length(change[:-1], change[-1])
-        return weights - change[:-1], time - change[-1], new, new / size, jnp.where(turns == 0, new, first), turns + 1
-
-    def unfinished(state):
-        *_, size, contraction, _, turns = state
-        return (size > tolerance) & (turns < 8) & ((contraction < 0.5) | (turns < 2))
-
-    infinite = jnp.asarray(jnp.inf, time.dtype)
-    point, time, size, contraction, first, _ = jax.lax.while_loop(
-        unfinished, correct, (guess, time, infinite, jnp.zeros_like(time), infinite, jnp.int32(0))
-    )
-    # One full Newton step with the Hessian that is needed anyway takes the anchor to rounding.
-    hessian = line.steering_hessian(loss, rough, point, time)
-    slope, force = line.gradient(loss, point, time)
-    ahead = jnp.zeros(len(point) + 1, time.dtype).at[-1].set(1)
-    rest, tangent = jnp.linalg.solve(bordered(hessian, force), jnp.stack([jnp.append(slope, 0), ahead], 1)).T
-    point, time = point - rest[:-1], time - rest[-1]
-    tangent = tangent / metric.length(tangent[:-1], tangent[-1])
-    cosine = tangent[:-1] @ along[0] + tangent[-1] * along[1]
-    definite = jnp.all(jnp.isfinite(newton.factor(hessian)[0]))
-    forward = tangent[-1] > 0
-    # Between two anchors that both move forward the strength must not turn back: a pair of folds could hide there.
-    turning = _turns_back(time - trace.times[last], step, rate, tangent[-1] / cosine)
-    good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < 0.6)
-    stuck = jnp.abs(time - trace.times[last]) <= 4 * eps * jnp.abs(time)
-    # A good corrector contracts fivefold or more a turn.
-    order = 2 * jnp.sum(valid)
-    growth = jnp.minimum((PREDICTION / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
-    growth = jnp.nan_to_num(growth, nan=0.3)
-    status = jnp.where(~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING)))
-    status = jnp.where((status == RUNNING) & (trace.anchors == ANCHORS - 1), FAILED, status)
-    extended = trace._replace(
-        anchors=trace.anchors + 1,
-        weights=trace.weights.at[last + 1].set(point),
-        times=trace.times.at[last + 1].set(time),
-        directions=trace.directions.at[last + 1].set(tangent[:-1]),
-        rates=trace.rates.at[last + 1].set(tangent[-1]),
-        hessians=trace.hessians.at[last + 1].set(hessian),
-        next_step=step * jnp.clip(growth, 0.3, 2.5),
-        status=status.astype(jnp.int32),
-    )
-    shorter = trace._replace(next_step=step * jnp.clip(growth, 0.2, 0.6), status=jnp.where(step > 1e-7, RUNNING, FAILED).astype(jnp.int32))
-    return jax.tree.map(lambda new, old: jnp.where(good, new, old), extended, shorter)
-
-
-def _turns_back(rise: Array, step: Array, first: Array, last: Array) -> Array:
-    """Whether the cubic with this rise over ``step`` and these end slopes (both positive) nearly stops or turns in between."""
-    mean = rise / step
-    # Its slope is first + b x + c x^2, x in [0, 1].
-    b, c = 6 * mean - 4 * first - 2 * last, 3 * (first + last) - 6 * mean
-    place = jnp.clip(-b / jnp.where(c > 0, 2 * c, 1), 0, 1)
-    lowest = first + place * (b + c * place)
-    return (c > 0) & (lowest < 0.1 * jnp.minimum(first, last))
-
-
-# The fold --------------------------------------------------------------------------------------------------------------------
-
-
-class Fold(NamedTuple):
-    """A fold: the point, the null vector of its Hessian, and whether Newton's method closed on it."""
-
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
-    null: Float[Array, " m"]
-    hessian: Float[Array, "m m"]
-    closed: Bool[Array, ""]
-
-
-def _fold(loss: Loss, line: Line, trace: Trace) -> Fold:
-    """The fold between the last two anchors, to full precision, by Newton's method on the system of Moore and Spence."""
-    eps = float(jnp.finfo(trace.times.dtype).eps)
-    before, metric = jnp.maximum(trace.anchors - 2, 0), Metric(trace.gram)
-    share = trace.rates[before] / jnp.where(trace.status == FOLD, trace.rates[before] - trace.rates[before + 1], 1)
-    mix = lambda values: values[before] + share * (values[before + 1] - values[before])  # noqa: E731
-    safe, nodes, valid, slopes, time_slopes = _nodes(trace, before, before + jnp.array([1, 0, -1]))
-    values, derivatives = _hermite(nodes, valid, share * nodes[0])
-    guess, time = values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[safe] + derivatives @ time_slopes
-    null = mix(trace.directions)
-    dimension = len(guess)
-    scale = trace.gram @ null
-    scale = scale / jnp.where(scale @ null > 0, scale @ null, 1)
-
-    def newton_step(state):
-        weights, time, null, size, _, turns = state
-        slope, force = line.gradient(loss, weights, time)
-        margins, tilt = line.types @ weights, line.types @ null
-        coefficients = line.retain - time * line.pull
-        curvature, third = jax.jvp(loss.curvature, (margins,), (tilt,))
-        hessian = line.weighted(coefficients * curvature) + jnp.diag(line.ridge)
-        bent = line.weighted(coefficients * third)
-        flatter = -(line.pull * curvature * tilt) @ line.types
-        zero, column = jnp.zeros_like(hessian), jnp.zeros_like(null)
-        matrix = jnp.block(
-            [[hessian, zero, force[:, None]], [bent, hessian, flatter[:, None]], [column[None], scale[None], jnp.zeros((1, 1), time.dtype)]]
-        )
-        residual = jnp.concatenate([slope, hessian @ null, (scale @ null - 1)[None]])
-        change = jnp.linalg.solve(matrix, residual)
-        new = metric.length(change[:dimension], change[-1]) + metric.length(change[dimension:-1], 0.0)
-        return weights - change[:dimension], time - change[-1], null - change[dimension:-1], new, size, turns + 1
-
-    def unfinished(state):
-        *_, size, before, turns = state
-        return (trace.status == FOLD) & (turns < 20) & (size > 4 * eps) & ((size < 0.5 * before) | (turns < 6))
-
-    infinite = jnp.asarray(jnp.inf, time.dtype)
-    weights, time, null, size, _, _ = jax.lax.while_loop(unfinished, newton_step, (guess, time, null, infinite, infinite, jnp.int32(0)))
-    width = metric.length(trace.weights[before + 1] - trace.weights[before], trace.times[before + 1] - trace.times[before])
-    near = metric.length(weights - guess, time - mix(trace.times)) <= width
-    ahead = time >= trace.times[before] * (1 - 4 * eps)
-    accurate = size <= jnp.sqrt(eps) * (1 + metric.length(weights, time))
-    return Fold(weights, time, null, line.hessian(loss, weights, time), (trace.status == FOLD) & near & ahead & accurate)
-
-
-def _with_end(trace: Trace, fold: Fold) -> Trace:
-    """The trace with the fold in the place of the anchor behind it; without that anchor and FAILED, if it did not close."""
-    last = trace.anchors - 1
-    length = Metric(trace.gram).length(fold.null, 0.0)
-    ended = trace._replace(
-        weights=trace.weights.at[last].set(fold.weights),
-        times=trace.times.at[last].set(fold.time),
-        directions=trace.directions.at[last].set(fold.null / jnp.where(length > 0, length, 1)),
-        rates=trace.rates.at[last].set(0),
-        hessians=trace.hessians.at[last].set(fold.hessian),
-    )
-    cut = trace._replace(anchors=last, status=jnp.int32(FAILED))
-    done = trace.status == FOLD
-    return jax.tree.map(lambda new, short, old: jnp.where(done, jnp.where(fold.closed, new, short), old), ended, cut, trace)
 
 
 def _fold_residual(point, objective):
@@ -503,113 +199,6 @@ def _critical(objective: Objective, span: newton.Span, fold: Fold, line: Line, c
     point = jnp.concatenate([span.lift(fold.weights), null, (fold.time * line.step)[None]])
     point = implicit(_fold_residual, jnp.where(closed, point, jnp.nan), objective)
     return point[-1], point[: objective.types.shape[-1]]
-
-
-# Between the anchors ---------------------------------------------------------------------------------------------------------
-
-
-def _between(trace: Trace, times: Float[Array, " q"]):
-    """Weights and Hessians at times between anchors, by interpolation; and whether the times are covered."""
-    count = trace.anchors
-    usable = jnp.arange(ANCHORS) < count
-    # The anchors' times increase up to the last one.
-    place = jnp.clip(jnp.searchsorted(jnp.where(usable, trace.times, jnp.inf), times, side="right") - 1, 0, jnp.maximum(count - 2, 0))
-
-    def one(index, time):
-        safe, nodes, valid, slopes, time_slopes = _nodes(trace, index, index + jnp.array([-1, 0, 1, 2]))
-
-        def late(position):
-            values, derivatives = _hermite(nodes, valid, position)
-            return values @ trace.times[safe] + derivatives @ time_slopes - time
-
-        position = _bisect(late, jnp.where(valid[2], nodes[2], 0))
-        values, derivatives = _hermite(nodes, valid, position)
-        return values @ trace.weights[safe] + derivatives @ slopes, jnp.tensordot(
-            _lagrange(nodes, valid, position), trace.hessians[safe], 1
-        )
-
-    last = trace.times[count - 1]
-    covered = (times <= last) & (trace.status != FAILED) | (times < last)
-    return *jax.vmap(one)(place, times), covered
-
-
-def _bisect(function, end: Array) -> Array:
-    """Where an increasing function crosses zero in ``[0, end]``; 40 bits are plenty for a first guess."""
-
-    def halve(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        beyond = function(middle) > 0
-        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
-
-    low, high = jax.lax.fori_loop(0, 40, halve, (jnp.zeros_like(end), end))
-    return (low + high) / 2
-
-
-def _at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]):
-    """The minima at the given times: weights, whether they exist, gradients (in the line's unit).
-
-    Broyden's method for all of them at once: the gradients are two matrix products, and each time starts from the inverse of its
-    interpolated Hessian, which is nearly the true one.
-    """
-    eps = float(jnp.finfo(times.dtype).eps)
-    guesses, hessians, covered = _between(trace, times)
-    factors, scales = jax.vmap(newton.factor)(hessians)
-    coefficients = line.retain - times[:, None] * line.pull
-
-    def gradients(weights):
-        pulls = coefficients * loss.phi(weights @ line.types.T)
-        return line.ridge * weights - pulls @ line.types, pulls
-
-    first, pulls = gradients(guesses)
-    # The scale of rounding hardly changes along the correction.
-    sizes = jnp.abs(line.ridge * guesses) + jnp.abs(pulls) @ jnp.abs(line.types)
-    sizes = jnp.where(sizes > 0, sizes, 1)
-
-    def error(slopes):
-        return jnp.max(jnp.abs(slopes) / sizes, 1)
-
-    def correct(state):
-        weights, slopes, open_, turns, history = state
-        step = -jax.vmap(lambda factor, right: jax.scipy.linalg.cho_solve((factor, True), right))(factors, scales * slopes)
-        step = jax.lax.fori_loop(0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step)
-        step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
-        proposal = weights + scales * step
-        after, _ = gradients(proposal)
-        better = error(after) < error(slopes)
-        still = open_ & (error(after) < error(slopes) / 2) & (error(after) > 4 * eps)
-        keep = better[:, None]
-        return jnp.where(keep, proposal, weights), jnp.where(keep, after, slopes), still, turns + 1, history.at[turns].set(step)
-
-    def unfinished(state):
-        _, _, open_, turns, _ = state
-        return jnp.any(open_) & (turns < TURNS)
-
-    start = (guesses, first, covered & (error(first) > 4 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
-    weights, slopes, *_ = jax.lax.while_loop(unfinished, correct, start)
-
-    def exact(weights, slopes, time, size, needed):
-        """Newton's steps where the interpolated Hessian was not good enough: next to a fold."""
-
-        def newton_step(_, state):
-            weights, slope = state
-            proposal = weights - newton.solve_linear(line.hessian(loss, weights, time), slope)
-            after = line.gradient(loss, proposal, time)[0]
-            better = jnp.max(jnp.abs(after) / size) < jnp.max(jnp.abs(slope) / size)
-            return jnp.where(better, proposal, weights), jnp.where(better, after, slope)
-
-        return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, newton_step, (weights, slopes)), lambda: (weights, slopes))
-
-    needed = covered & ~(error(slopes) <= 16 * eps)
-    weights, slopes = jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed))
-    near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
-    return weights, covered & near & (error(slopes) <= 64 * eps), slopes
-
-
-def _share(one: Float[Array, "q m"], other: Float[Array, "q m"]) -> Float[Array, "q 1"]:
-    """``<one, other>/<one, one>`` row by row; 0 for rows of zeros."""
-    size = jnp.sum(one * one, 1, keepdims=True)
-    return jnp.sum(one * other, 1, keepdims=True) / jnp.where(size > 0, size, 1)
 
 
 # Break-even ------------------------------------------------------------------------------------------------------------------
@@ -644,16 +233,16 @@ def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array
     def excess(weights):
         return newton.norm(span.lift(weights) - oracle) - target
 
-    usable = jnp.arange(ANCHORS) < trace.anchors
+    usable = jnp.arange(continuation.ANCHORS) < trace.anchors
     beyond = usable & (excess(trace.weights) >= 0)
     index = jnp.maximum(jnp.argmax(beyond) - 1, 0)
-    safe, nodes, valid, slopes, time_slopes = _nodes(trace, index, index + jnp.array([-1, 0, 1, 2]))
+    safe, nodes, valid, slopes, time_slopes = continuation.nodes_at(trace, index, index + jnp.array([-1, 0, 1, 2]))
 
     def point(position):
-        values, derivatives = _hermite(nodes, valid, position)
+        values, derivatives = continuation.hermite(nodes, valid, position)
         return values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[safe] + derivatives @ time_slopes
 
-    position = _bisect(lambda at: excess(point(at)[0]), nodes[2])
+    position = continuation.bisect(lambda at: excess(point(at)[0]), nodes[2])
 
     def polish(_, state):
         weights, time = state

@@ -17,7 +17,21 @@ RANK = {"theory_common": 0, "gda_theory": 1, "rhm_theory": 1, "derivations": 2, 
 LIBRARIES = [name for name, rank in RANK.items() if rank < 2 and (ROOT / name).exists()]
 # A module of gda_theory may import those before it. A new module is placed here on purpose, or the test fails.
 ORDER = (
-    *("codes", "roots", "special", "losses", "objective", "masses", "problem", "newton", "many", "path", "simulation", "flow"),
+    *(
+        "codes",
+        "roots",
+        "special",
+        "losses",
+        "objective",
+        "masses",
+        "problem",
+        "newton",
+        "many",
+        "continuation",
+        "path",
+        "simulation",
+        "flow",
+    ),
     *("coordinate", "pair", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
     *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
 )
