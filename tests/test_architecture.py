@@ -32,7 +32,7 @@ ORDER = (
         "simulation",
         "flow",
     ),
-    *("coordinate", "pair", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
+    *("coordinate", "pair", "basins", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
     *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
 )
 HEAVY = ("matplotlib", "mpmath", "numba", "pandas", "rich", "scipy.optimize", "sklearn", "sympy")  # about half a second each to import
