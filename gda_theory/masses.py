@@ -29,7 +29,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from gda_theory import roots, special
+from gda_theory import losses, roots, special
 from gda_theory.losses import Loss
 
 PRETRAIN, ASCENT = 1, -1
@@ -52,13 +52,15 @@ class Masses(NamedTuple):
 
 
 class Curve(NamedTuple):
-    """A point of the curve: ``level = log(B/ridge)``, the masses and margins, and ``bend = h``, which is 1 at a fold."""
+    """A point of the curve: ``level = log(B/ridge)``, the masses and margins, ``bend = h``, which is 1 at a fold, and
+    ``steepening``, the slope of ``log h`` in q (for the ascent curve)."""
 
     level: Float[Array, "*batch"]
     masses: Masses
     x: Float[Array, "*batch"]
     y: Float[Array, "*batch"]
     bend: Float[Array, "*batch"]
+    steepening: Float[Array, "*batch"]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
@@ -102,9 +104,18 @@ def curve(loss: Loss, gram: Gram, pull: Array, log_ascent_mass: Array, side: int
     ascent = jnp.exp(log_ascent_mass)
     descent = shifted_mass(loss, pull, -side * gram.cross * ascent) / gram.first
     x, y = margins(gram, Masses(descent, ascent), side)
-    stiffness = loss.decay(x) * descent
-    bend = ascent * loss.decay(y) * (gram.second + gram.determinant * stiffness) / (1 + gram.first * stiffness)
-    return Curve(log_ascent_mass - loss.log_phi(y), Masses(descent, ascent), x, y, bend)
+    decay, softening = _value_and_slope(loss.decay, x)
+    _, fading = _value_and_slope(loss.log_decay, y)
+    stiffness = decay * descent
+    free, bound = gram.second + gram.determinant * stiffness, 1 / (1 + gram.first * stiffness)
+    y_slope = ascent * free * bound
+    x_slope, grip = gram.cross * ascent * bound, gram.cross**2 * descent * bound * (decay**2 - softening)
+    steepening = 1 + side * (fading * y_slope + x_slope * grip / free)
+    return Curve(log_ascent_mass - loss.log_phi(y), Masses(descent, ascent), x, y, loss.decay(y) * y_slope, steepening)
+
+
+def _value_and_slope(function, at: Array) -> tuple[Array, Array]:
+    return jax.jvp(function, (at,), (jnp.ones_like(at),))
 
 
 def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
@@ -122,23 +133,18 @@ def log_bend(loss: Loss, gram: Gram, pull: Array, q: Array) -> Array:
     return q + loss.log_decay(point.y) + jnp.log((gram.second + gram.determinant * stiffness) / (1 + gram.first * stiffness))
 
 
-def rising_point(loss: Loss, gram: Gram, pull: Array, level: Array, low: Array, high: Array, start: Array, side: int) -> Array:
-    """``q`` in ``[low, high]``, a stretch on which the curve rises, where it has the given level."""
+def level_point(
+    loss: Loss, gram: Gram, pull: Array, level: Array, low: Array, high: Array, start: Array, side: int, *, direction: int = 1
+) -> Array:
+    """``q`` in ``[low, high]``, a stretch on which the curve rises (``direction`` 1) or falls (-1), where it has the given level."""
 
-    def residual(q):
-        # Only the level is used: XLA drops the rest of the curve.
-        return curve(loss, gram, pull, q, side).level - level
+    def miss(q):
+        point = curve(loss, gram, pull, q, side)
+        second = side * point.bend * point.steepening
+        noise = 1 + jnp.abs(level) + gram.second * point.masses.ascent
+        return roots.Jet(direction * (point.level - level), direction * (1 + side * point.bend), direction * second, noise)
 
-    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level) + gram.second * jnp.exp(start))
-
-
-def falling_point(loss: Loss, gram: Gram, pull: Array, level: Array, low: Array, high: Array, start: Array) -> Array:
-    """``q`` in ``[low, high]``, a stretch on which the ascent curve falls, where it has the given level."""
-
-    def residual(q):
-        return level - curve(loss, gram, pull, q, ASCENT).level
-
-    return roots.bracketed(residual, low, high, start, noise=1 + jnp.abs(level) + gram.second * jnp.exp(start))
+    return roots.bracketed_jet(miss, low, high, start)
 
 
 def pretrain_point(loss: Loss, gram: Gram, pull: Array, level: Array) -> Array:
@@ -147,7 +153,7 @@ def pretrain_point(loss: Loss, gram: Gram, pull: Array, level: Array) -> Array:
     start = jnp.log(shifted_mass(loss, level + jnp.log(gram.second), -gram.cross * alone) / gram.second)
     # Slope at least 1: the root is no farther away than the miss.
     reached = start + level - curve(loss, gram, pull, start, PRETRAIN).level
-    return rising_point(loss, gram, pull, level, jnp.minimum(start, reached), jnp.maximum(start, reached), start, PRETRAIN)
+    return level_point(loss, gram, pull, level, jnp.minimum(start, reached), jnp.maximum(start, reached), start, PRETRAIN)
 
 
 class Folds(NamedTuple):
@@ -171,6 +177,39 @@ def largest_bend(loss: Loss, gram: Gram, pull: Array) -> tuple[Array, Array, Arr
     return low, roots.bracketed(fall, low, high, jnp.log1p(jnp.abs(gram.cross) * alone / gram.second), noise=1.0), high
 
 
+def exponential_fold(gram: Gram, pull: Array) -> Array:
+    r"""``q`` at the only fold of the exponential loss, where :math:`Q = (1 + k_{11}P)/(k_{22} + \det k\,P)`.
+
+    The first equation is then one of :math:`t = k_{11}P` alone, and every term of it is positive:
+
+    .. math:: \log t + t\,\frac{n + st}{1 + st} = c, \quad s = \frac{\det k}{k_{11}k_{22}}, \quad
+              n = s + (1 - s)(1 - k_{12}/k_{22}), \quad c = \log(k_{11}A/\lambda) + k_{12}/k_{22}.
+
+    Claim: ``fold-locus``.
+    """
+    ratio, diagonal = gram.cross / gram.second, gram.first * gram.second
+    apart, shared = gram.determinant / diagonal, gram.cross**2 / diagonal
+    rest = apart + shared * ((gram.second - gram.cross) / gram.second)
+    target = pull + ratio
+
+    def miss(log_t):
+        t = jnp.exp(log_t)
+        scale = 1 / (1 + apart * t)
+        lost = shared * ratio * scale * scale
+        slope = t * (1 - lost)
+        second = slope + 2 * apart * t * t * lost * scale
+        return roots.Jet(log_t + t * (rest + apart * t) * scale - target, 1 + slope, second, noise=jnp.abs(target))
+
+    # Where the second term alone, which is at most max(1, n) at t = 1, takes this value, t is no smaller than at the root.
+    share = jnp.maximum(target, jnp.maximum(rest, 1))
+    half = (rest - apart * share) / 2
+    root = jnp.sqrt(half * half + apart * share)
+    most = jnp.where(half > 0, share / (half + root), (root - half) / apart)
+    high = jnp.minimum(jnp.log(most), target)
+    t = jnp.exp(roots.bracketed_jet(miss, target - share, high, high))
+    return jnp.log((1 + t) / (gram.second * (1 + apart * t)))
+
+
 def fold_points(loss: Loss, gram: Gram, pull: Array) -> Folds:
     """Where minima and saddles of descent-ascent meet.
 
@@ -182,13 +221,11 @@ def fold_points(loss: Loss, gram: Gram, pull: Array) -> Folds:
         return log_bend(loss, gram, pull, q)
 
     if np.isinf(loss.slope_at_minus_infinity):
+        start = exponential_fold(gram, pull)
+        if loss is losses.exponential:
+            return Folds(start, jnp.full_like(start, jnp.nan))
         # h is between Q det/k11 and Q k22 for a loss of decay 1. Thirty powers of e more for others.
-        slack = 0.0 if loss.name == "exponential" else 30.0
-        low, high = -jnp.log(gram.second) - slack, jnp.log(gram.first / gram.determinant) + slack
-        start = low + slack
-        for _ in range(2):
-            mass = shifted_mass(loss, pull, gram.cross * jnp.exp(start)) / gram.first
-            start = jnp.log((1 + gram.first * mass) / (gram.second + gram.determinant * mass))
+        low, high = -jnp.log(gram.second) - 30, jnp.log(gram.first / gram.determinant) + 30
         return Folds(roots.bracketed(bend, low, high, start, noise=1.0), jnp.full_like(start, jnp.nan))
     low, peak, high = largest_bend(loss, gram, pull)
     bent = bend(peak) > 0
@@ -197,52 +234,52 @@ def fold_points(loss: Loss, gram: Gram, pull: Array) -> Folds:
     return Folds(jnp.where(bent, upper, jnp.nan), jnp.where(bent, lower, jnp.nan))
 
 
-def _near_fold(loss: Loss, gram: Gram, pull: Array, level: Array, fold: Array, direction: int) -> tuple[Array, Array]:
-    """The level of the fold, and where the parabola through it has ``level``: the start that resolves a nearly double root."""
-    _, steepening = jax.jvp(lambda q: log_bend(loss, gram, pull, q), (fold,), (jnp.ones_like(fold),))
-    top = curve(loss, gram, pull, fold, ASCENT).level
-    return top, fold + direction * jnp.sqrt(2 * jnp.maximum(top - level, 0) / jnp.abs(steepening))
+def _beside_fold(loss: Loss, gram: Gram, pull: Array, level: Array, fold: Array, branch: int) -> tuple[Array, Array]:
+    """How far the ascent curve falls from its maximum ``fold`` to ``level``, and about where it gets there.
+
+    Exact if ``log h`` is straight, as it is without correlation: with its slope m there the fall at ``q = fold + v/m`` is
+    ``(exp(v) - 1 - v)/m``. ``branch`` is 0 for the side of small q, -1 for that of large q, as in Lambert W. NaN if ``level`` is higher.
+    """
+    top = curve(loss, gram, pull, fold, ASCENT)
+    drop = top.level - level
+    gap = top.steepening * drop
+    return drop, fold - (special.lambertw_plus_one_from_gap(gap, branch=branch) + gap) / top.steepening
 
 
 def oracle_branch(loss: Loss, gram: Gram, pull: Array, level: Array, upper_fold: Array) -> Array:
     """``q`` of the minimum that starts at the oracle (level -infinity); NaN beyond the fold ``upper_fold`` (NaN: no fold)."""
     none = jnp.isnan(upper_fold)
-    alone = oracle_mass(loss, gram, pull)
     # y only falls along the curve, from the oracle's y: Q >= (B/ridge) phi(y_oracle), and Q <= (B/ridge) sup phi.
-    low = level + loss.log_phi(gram.cross * alone)
-    ceiling = jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
-    high = jnp.where(none, level + ceiling, jnp.minimum(upper_fold, level + ceiling))
-    top, guess = _near_fold(loss, gram, pull, level, upper_fold, -1)
-    # Far below the fold the curve is nearly straight, and concave: Newton's steps from the left do not overshoot.
-    start = jnp.where(none | (top - level > 1), low, jnp.fmax(low, guess))
-    q = rising_point(loss, gram, pull, level, low, high, start, ASCENT)
-    return jnp.where(none | (level <= top), q, jnp.nan)
+    low = level + loss.log_phi(gram.cross * oracle_mass(loss, gram, pull))
+    ceiling = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
+    high = jnp.where(none, ceiling, jnp.minimum(upper_fold, ceiling))
+    drop, guess = _beside_fold(loss, gram, pull, level, upper_fold, 0)
+    start = jnp.where(none | (drop >= 0), jnp.fmax(low, guess), jnp.nan)
+    return level_point(loss, gram, pull, level, low, high, start, ASCENT)
 
 
 def saddle_branch(loss: Loss, gram: Gram, pull: Array, level: Array, folds: Folds) -> Array:
     """``q`` of the saddle between the folds (beyond the only fold of an unbounded loss); NaN where there is none."""
-    top, guess = _near_fold(loss, gram, pull, level, folds.upper, 1)
+    drop, guess = _beside_fold(loss, gram, pull, level, folds.upper, -1)
     if np.isinf(loss.slope_at_minus_infinity):
-        exists = (level <= top) & (level > -jnp.inf)
-        # Exponential: h >= Q det/k11, so the curve has fallen by `drop` at this high; thirty more powers of e for other losses.
+        exists = (drop >= 0) & (level > -jnp.inf)
+        # Exponential: h >= Q det/k11, and a curve with that h in place of h takes longer to fall; thirty more powers of e for other losses.
         ease = jnp.exp(folds.upper) * gram.determinant / gram.first
-        drop = jnp.maximum(top - level, 0)
-        slack = 0.0 if loss.name == "exponential" else 30.0
-        high = folds.upper + jnp.log1p(2 * (drop + 1 - jnp.log(jnp.minimum(ease, 1))) / ease) + slack
-        start = jnp.where(drop > 1, high, jnp.fmin(guess, high))
-        q = falling_point(loss, gram, pull, level, folds.upper, high, start)
+        gap = drop + (ease - 1 - jnp.log(ease))
+        slack = 0.0 if loss is losses.exponential else 30.0
+        high = folds.upper + jnp.log((1 - special.lambertw_plus_one_from_gap(gap, branch=-1)) / ease) + slack
     else:
-        bottom = curve(loss, gram, pull, folds.lower, ASCENT).level
-        exists = (level <= top) & (level >= bottom)
-        q = falling_point(loss, gram, pull, level, folds.upper, folds.lower, jnp.fmin(guess, folds.lower))
-    return jnp.where(exists, q, jnp.nan)
+        exists = (drop >= 0) & (level >= curve(loss, gram, pull, folds.lower, ASCENT).level)
+        high = folds.lower
+    start = jnp.where(exists, jnp.fmin(guess, high), jnp.nan)
+    return level_point(loss, gram, pull, level, folds.upper, high, start, ASCENT, direction=-1)
 
 
 def far_branch(loss: Loss, gram: Gram, pull: Array, level: Array, lower_fold: Array) -> Array:
     """``q`` of the far minimum of a loss with bounded ``phi``, beyond its second fold; NaN where there is none."""
     high = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
     exists = level >= curve(loss, gram, pull, lower_fold, ASCENT).level
-    return jnp.where(exists, rising_point(loss, gram, pull, level, lower_fold, high, high, ASCENT), jnp.nan)
+    return jnp.where(exists, level_point(loss, gram, pull, level, lower_fold, high, high, ASCENT), jnp.nan)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))

@@ -1,31 +1,54 @@
-"""One root of an increasing function of one real variable, for a whole batch at once: Newton's steps inside a bracket."""
+"""One root of an increasing function of one real variable, for a whole batch at once: Newton's or Halley's steps inside a bracket."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+
+
+class Jet(NamedTuple):
+    """A function at a point: its value, its first two derivatives, and the size of the terms that cancel in the value."""
+
+    value: Array
+    slope: Array
+    second: ArrayLike
+    noise: ArrayLike
 
 
 def bracketed(function: Callable[[Array], Array], low: Array, high: Array, start: Array, *, noise=0.0, iterations: int = 120) -> Array:
-    """The root of ``function`` in ``[low, high]``, where it crosses zero upwards; elementwise over one common shape.
+    """:func:`bracketed_jet` by Newton's steps, with the slope of ``function`` from automatic differentiation; ``noise`` as in :class:`Jet`."""
 
-    A Newton step that leaves the bracket, or shrinks by less than a quarter, is replaced by bisection, so the error shrinks
-    whatever the shape of the function, and quadratically near the root. ``noise`` is the size of the terms that cancel in
-    ``function``: a value below eight machine epsilons of ``|point| + noise`` is rounding, and ends the search after one more
-    step. NaN in, NaN out. Not differentiable: callers attach implicit derivatives.
+    def jet(point):
+        return Jet(*jax.jvp(function, (point,), (jnp.ones_like(point),)), second=0.0, noise=noise)
+
+    return bracketed_jet(jet, low, high, start, iterations=iterations)
+
+
+def bracketed_jet(jet: Callable[[Array], Jet], low: Array, high: Array, start: Array, *, iterations: int = 120) -> Array:
+    """The root in ``[low, high]`` of a function, given as its ``jet``, that crosses zero upwards; elementwise over one common shape.
+
+    A Halley step (Newton's where the second derivative is 0) ends at the bracket; one that does not shrink by a quarter is
+    replaced by bisection, so the error shrinks whatever the shape of the function, and cubically near the root. A value below
+    eight machine epsilons of ``|point| + noise`` is rounding, and ends the search after one more step. A start of NaN gives NaN.
+    Not differentiable: callers attach implicit derivatives.
     """
     eps = jnp.finfo(start.dtype).eps
     inside = jnp.clip(start, low, high)
 
     def body(state):
         step, point, low, high, last, _ = state
-        value, slope = jax.jvp(function, (point,), (jnp.ones_like(point),))
+        value, slope, second, noise = jet(point)
         low, high = jnp.where(value <= 0, point, low), jnp.where(value >= 0, point, high)
-        proposal, unit = point - value / slope, eps * (jnp.abs(point) + noise)
-        inside, settled = (proposal >= low) & (proposal <= high), jnp.abs(value) <= 8 * unit
-        accept = inside & (jnp.abs(proposal - point) <= 0.75 * last)
-        # A zero value closes the bracket on the point; a NaN proposal is refused by the comparisons.
+        newton = value / slope
+        # At most twice Newton's step: far from the root the second derivative says little.
+        proposal = jnp.clip(point - newton / jnp.maximum(1 - newton * second / (2 * slope), 0.5), low, high)
+        unit = eps * (jnp.abs(point) + noise)
+        settled = jnp.abs(value) <= 8 * unit
+        # A zero value closes the bracket on the point; a NaN proposal is refused by the comparison.
+        accept = jnp.abs(proposal - point) <= 0.75 * last
         updated = jnp.where(accept, proposal, jnp.where(settled, point, low + (high - low) / 2))
         updated = jnp.where(jnp.isfinite(updated), updated, point)
         move = jnp.abs(updated - point)
@@ -34,6 +57,7 @@ def bracketed(function: Callable[[Array], Array], low: Array, high: Array, start
     def keep_going(state):
         return (state[0] < iterations) & jnp.any(state[5])
 
-    wide = jnp.full_like(inside, jnp.inf)
-    state = (jnp.int32(0), inside, jnp.broadcast_to(low, inside.shape), jnp.broadcast_to(high, inside.shape), wide, jnp.isfinite(inside))
+    # A bracket of NaN keeps a start of NaN from being bisected into a number.
+    low, high = (jnp.where(jnp.isnan(inside), jnp.nan, end) for end in (low, high))
+    state = (jnp.int32(0), inside, low, high, jnp.full_like(inside, jnp.inf), jnp.isfinite(inside))
     return jax.lax.while_loop(keep_going, body, state)[1]

@@ -104,22 +104,22 @@ def _stationary_points(pair: CorrelatedPair, strength: Array) -> StationaryPoint
     pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
     known = (pair.loss, pair.gram, pull, level)
     folds = masses.fold_points(*known[:3])
-    branches = [_unless_empty(forget, masses.oracle_branch(*known, folds.upper)), masses.saddle_branch(*known, folds)]
+    near, saddle = masses.oracle_branch(*known, folds.upper), masses.saddle_branch(*known, folds)
+    branches = [_unless_empty(forget, near), saddle]
     if np.isfinite(pair.loss.slope_at_minus_infinity):
-        branches.append(masses.far_branch(*known, folds.lower))
-    found = [(_solution(pair, retain, forget, q, ASCENT), masses.curve(*known[:3], q, ASCENT)) for q in branches]
-    relative = jnp.stack([(1 + pair.gram.first * pair.loss.decay(c.x) * c.masses.descent) * (1 - c.bend) for _, c in found], -1)
-    x, y = (jnp.stack([getattr(s, name) for s, _ in found], -1) for name in ("x", "y"))
-    weights = jnp.stack([s.weights for s, _ in found], -2)
+        # Past the fold only the far minimum is left, and comes first.
+        far, lost = masses.far_branch(*known, folds.lower), jnp.isnan(near)
+        branches = [jnp.where(lost, far, branches[0]), saddle, jnp.where(lost, jnp.nan, far)]
+    found = [_solution(pair, retain, forget, q, ASCENT) for q in branches]
+    curves = [masses.curve(*known[:3], q, ASCENT) for q in branches]
+    x, y, bend = (jnp.stack(values, -1) for values in zip(*((s.x, s.y, c.bend) for s, c in zip(found, curves, strict=True)), strict=True))
+    relative = jnp.stack([(1 + pair.gram.first * pair.loss.decay(c.x) * c.masses.descent) * (1 - c.bend) for c in curves], -1)
     # At the fold 1 - h is the square root of what rounding does to the level.
     rounding = jnp.sqrt(32 * jnp.finfo(x.dtype).eps * (1 + jnp.where(forget == 0, 0, jnp.abs(level))))[..., None]
-    bend = jnp.stack([c.bend for _, c in found], -1)
     kind = jnp.where(bend < 1, Kind.MINIMUM, Kind.SADDLE)
     kind = jnp.where(jnp.abs(1 - bend) <= rounding, Kind.DEGENERATE, kind)
     kind = jnp.where(jnp.isnan(x), Kind.NONE, kind)
-    order = jnp.argsort(jnp.isnan(x), axis=-1, stable=True)
-    x, y, kind, relative = (jnp.take_along_axis(a, order, -1) for a in (x, y, kind, relative))
-    return StationaryPoints(x, y, jnp.take_along_axis(weights, order[..., None], -2), kind, relative * pair.ridge[..., None] ** 2)
+    return StationaryPoints(x, y, jnp.stack([s.weights for s in found], -2), kind, relative * pair.ridge[..., None] ** 2)
 
 
 def _unless_empty(forget: Array, q: Array) -> Array:
