@@ -5,9 +5,23 @@
 To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
-from derivations import coordinate, data, folds, logistic, pair, paths, windows
+from derivations import coordinate, data, folds, logistic, pair, paths, random_sets, windows
 from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
 
-__all__ = ["LEDGER", "Claim", "Ledger", "LedgerError", "claim", "coordinate", "data", "folds", "logistic", "pair", "paths", "windows"]
+__all__ = [
+    "LEDGER",
+    "Claim",
+    "Ledger",
+    "LedgerError",
+    "claim",
+    "coordinate",
+    "data",
+    "folds",
+    "logistic",
+    "pair",
+    "paths",
+    "random_sets",
+    "windows",
+]
 
 claim = LEDGER.__getitem__

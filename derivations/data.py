@@ -1,4 +1,4 @@
-"""Arbitrary data: reduction to sample types, an unpenalised intercept, random forget sets, and App. J's two samples that become one."""
+"""Arbitrary data: reduction to sample types, an unpenalised intercept, and App. J's two samples that become one."""
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
@@ -7,10 +7,10 @@ import sympy as sp
 
 from derivations.ledger import claim
 from derivations.steps import Equal, Positive
-from derivations.symbols import forget, phi, ridge, w
+from derivations.symbols import phi, ridge, w
 
 b, strength, retain_share, forget_share = sp.symbols("b gamma rho_R rho_F", positive=True)
-time, dimension, tolerance, test_size, scale = sp.symbols("tau d t m z", positive=True)
+time, dimension, scale = sp.symbols("tau d z", positive=True)
 coefficient, dual, margin = sp.symbols("c_i p_i m_i", real=True)
 
 
@@ -122,23 +122,3 @@ def appendix_j(
         yield Equal(f"{name}: 2K/λ", 2 * mass / ridge, argument)
     yield Equal("-1/e at the least ridge", descent_ascent.subs(ridge, least_ridge), -sp.exp(-1))
     yield Positive("the least ridge, d = 2 + z", least_ridge.subs(dimension, 2 + scale))
-
-
-@claim(
-    "hoeffding",
-    where="Lemmas 1 and 11",
-    domain="i.i.d. data, F chosen independently of the values, accuracies of the oracle; t > 0",
-    origin="corrected",
-    evidence="proved",
-    rules=["Hoeffding"],
-    counterexample="f, m, t with a larger probability (f = 400, m = 20, t = 0.2, p = 1/2: 0.083, where the first form says 2.5e-14)",
-)
-def hoeffding(population=2 * forget * tolerance**2, finite=2 * tolerance**2 * forget * test_size / (forget + test_size)):
-    """P(|Acc − Acc_F| ≥ t) ≤ 2exp(−2ft²) for the population accuracy; ≤ 2exp(−2t² fm/(f+m)) for that on a test set of m points.
-
-    Given the oracle, Acc_F is a mean of f independent 0/1 terms (ranges 1/f), and Acc_test one of m more, independent of them (ranges 1/m).
-    """
-    in_forget, in_test = forget * (1 / forget) ** 2, test_size * (1 / test_size) ** 2  # sums of squared ranges
-    yield Equal("2t²/Σc² for Acc_F", 2 * tolerance**2 / in_forget, population)
-    yield Equal("2t²/Σc² for Acc_test - Acc_F", 2 * tolerance**2 / (in_forget + in_test), finite)
-    yield Equal("m -> oo gives the first form", sp.limit(finite, test_size, sp.oo), population)

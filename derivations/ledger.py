@@ -46,6 +46,9 @@ RULES = {
     "saddle-node normal form": "at a simple zero eigenvalue the flow along the null vector is z' = p δ + c z²/2 to leading order",
     "quadratic convergence": "a Newton step from distance d of a nondegenerate root of a C² map ends within O(d²) of it",
     "Hoeffding": "P(|S - E S| >= t) <= 2 exp(-2 t²/sum c_i²) for a sum S of independent terms of ranges c_i",
+    "Chernoff": "P(S >= t) <= e^{-ht} E e^{hS} for every h > 0, and the factors of independent terms multiply",
+    "convexity of the exponential": "on an interval e^x lies below its chord",
+    "Taylor": "g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M",
     "Krawczyk": "if the Krawczyk operator maps a box into its interior, the box holds exactly one root",
 }
 
