@@ -15,26 +15,18 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RANK = {"theory_common": 0, "gda_theory": 1, "rhm_theory": 1, "derivations": 2, "figures": 3, "benchmarks": 3}
 LIBRARIES = [name for name, rank in RANK.items() if rank < 2 and (ROOT / name).exists()]
-# A module of gda_theory may import those before it. A new module is placed here on purpose, or the test fails.
-ORDER = (
-    *(
-        "codes",
-        "roots",
-        "special",
-        "losses",
-        "objective",
-        "masses",
-        "problem",
-        "newton",
-        "many",
-        "continuation",
-        "path",
-        "simulation",
-        "flow",
+# A module may import those of its library before it. A new module is placed here on purpose, or the test fails.
+ORDER = {
+    "gda_theory": (
+        *("codes", "roots", "special", "losses", "objective", "masses", "problem", "newton", "many", "continuation", "path"),
+        *("simulation", "flow", "coordinate", "pair", "basins", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
+        *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
     ),
-    *("coordinate", "pair", "basins", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
-    *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
-)
+    "rhm_theory": (
+        *("grammar", "likelihood", "inference", "moments", "sampling", "mean_field", "controls", "experiment", "probe"),
+        *("__init__", "cli", "__main__"),
+    ),
+}
 HEAVY = ("matplotlib", "mpmath", "numba", "pandas", "rich", "scipy.optimize", "sklearn", "sympy")  # about half a second each to import
 
 
@@ -67,12 +59,13 @@ def upward(importer: str, imported: str) -> bool:
     (house, *_), (other, *_) = importer.split("."), imported.split(".")
     if house != other:
         return RANK[other] >= RANK[house]
-    if house != "gda_theory":
+    if house not in ORDER:
         return False
+    order = ORDER[house]
     places = [[*name.split("."), "__init__"][1] for name in (importer, imported)]
-    unplaced = [place for place in places if place not in ORDER]
-    assert not unplaced, f"place gda_theory.{unplaced[0]} in ORDER"
-    return ORDER.index(places[0]) < ORDER.index(places[1])
+    unplaced = [place for place in places if place not in order]
+    assert not unplaced, f"place {house}.{unplaced[0]} in ORDER"
+    return order.index(places[0]) < order.index(places[1])
 
 
 def test_imports_point_one_way():
@@ -87,6 +80,8 @@ def test_the_wrong_way_is_seen(tmp_path):
     assert upward("gda_theory.special", "gda_theory.losses")
     assert upward("gda_theory.coordinate", "gda_theory")  # through the door of its own house
     assert upward("figures.page", "benchmarks.timing")
+    assert upward("rhm_theory.grammar", "rhm_theory.inference")
+    assert upward("rhm_theory.grammar", "gda_theory.special")  # neither library knows the other
     assert not upward("gda_theory.losses", "gda_theory.special")
     hidden = tmp_path / "hidden.py"
     hidden.write_text("def f():\n    from gda_theory import losses, Loss\n    import theory_common.checks")
@@ -111,7 +106,7 @@ def test_importing_changes_no_jax_setting():
 
 @pytest.mark.smoke
 def test_importing_the_library_imports_nothing_heavy():
-    assert python(f"import sys, gda_theory\nprint([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
+    assert python(f"import sys, gda_theory, rhm_theory\nprint([name for name in {HEAVY} if name in sys.modules])") == "[]\n"
 
 
 def test_every_package_of_the_libraries_is_installed():

@@ -1,0 +1,96 @@
+r"""Forward processes: what the noise leaves of each leaf, as a likelihood.
+
+A *leaf likelihood* is :math:`\pi_i(x) \propto p(\text{what is seen of leaf } i \mid \text{leaf } i = x)`, an array ``(*batch, length,
+vocabulary)``; a factor a leaf only shifts the log evidence. It is no posterior: leaves are not uniform.
+
+``noise`` is in [0, 1], one number or an array that broadcasts against the batch of ``start`` (so noise levels ``(levels, 1)`` and starts
+``(starts, length)`` give ``(levels, starts, length, vocabulary)``); a traced one outside gives what the formula gives. Likelihoods come
+in the working float dtype of ``noise``.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import ArrayLike, Bool, Float, Int
+
+from rhm_theory.grammar import symbols_in
+from theory_common import checks
+
+MASK_LAWS = ("independent", "fixed_number")
+
+
+def epsilon_process(
+    start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
+) -> Float[Array, "*batch length vocabulary"]:
+    r"""Each leaf keeps a share of certainty: :math:`\pi_i(x) = (1-\epsilon)\,[x = x^0_i] + \epsilon/v`. No chance enters.
+
+    Noise 0 leaves zeros, noise 1 leaves nothing. Source: *A Phase Transition in Diffusion Models Reveals the Hierarchical Nature of Data*.
+    """
+    noise = _noise(noise)[..., None, None]
+    return (1 - noise) * exact(start, vocabulary=vocabulary).astype(noise.dtype) + noise / vocabulary
+
+
+def exact(start: Int[ArrayLike, "*batch length"], *, vocabulary: int) -> Bool[Array, "*batch length vocabulary"]:
+    """True at the symbol of each leaf: the likelihood of leaves that are seen."""
+    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
+    return start[..., None] == jnp.arange(vocabulary)
+
+
+def masked(
+    start: Int[ArrayLike, "*#batch length"], hidden: Bool[ArrayLike, "*#batch length"], *, vocabulary: int
+) -> Float[Array, "*batch length vocabulary"]:
+    """1 for every symbol of the leaves that are ``hidden``, 1 and 0 for the others: the likelihood under a given mask."""
+    return (jnp.asarray(hidden)[..., None] | exact(start, vocabulary=vocabulary)).astype(jnp.zeros(()).dtype)
+
+
+def mask(
+    key: Array, start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], law: str = "independent", *, vocabulary: int
+) -> Float[Array, "*batch length vocabulary"]:
+    """A share ``noise`` of the leaves is hidden, by the ``law`` of :func:`random_mask`; the others are seen exactly."""
+    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
+    noise = _noise(noise)
+    shape = (*jnp.broadcast_shapes(start.shape[:-1], noise.shape), start.shape[-1])
+    return masked(start, random_mask(key, shape, noise, law), vocabulary=vocabulary).astype(noise.dtype)
+
+
+def random_mask(
+    key: Array, shape: tuple[int, ...], noise: Float[ArrayLike, "*#batch"], law: str = "independent"
+) -> Bool[Array, "*batch length"]:
+    """True where a leaf is hidden.
+
+    The law is decisive for susceptibilities, so state it with every result:
+
+    * ``"independent"``: each leaf with probability ``noise`` (masked diffusion);
+    * ``"fixed_number"``: ``noise * length`` leaves, rounded to the nearest integer (halves to the even one), all subsets equally likely. It
+      takes a correlation of order 1/length from each of length² pairs: the susceptibility changes by a number of order 1.
+    """
+    checks.choice("law", law, MASK_LAWS)
+    noise = _noise(noise)[..., None]
+    if law == "independent":
+        return jax.random.uniform(key, shape, noise.dtype) < noise
+    ranks = jax.random.permutation(key, jnp.broadcast_to(jnp.arange(shape[-1]), shape), axis=-1, independent=True)
+    return ranks < jnp.round(noise * shape[-1])
+
+
+def uniform_flips(
+    key: Array, start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
+) -> Float[Array, "*batch length vocabulary"]:
+    r"""The likelihood of :func:`flipped` leaves :math:`y`: :math:`\pi_i(x) = (1-\epsilon)\,[x = y_i] + \epsilon/v`."""
+    return epsilon_process(flipped(key, start, noise, vocabulary=vocabulary), noise, vocabulary=vocabulary)
+
+
+def flipped(
+    key: Array, start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
+) -> Int[Array, "*batch length"]:
+    """Each leaf, with probability ``noise`` and independently, drawn anew from all symbols (so it may stay what it is)."""
+    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
+    noise = _noise(noise)
+    shape = (*jnp.broadcast_shapes(start.shape[:-1], noise.shape), start.shape[-1])
+    which, what = jax.random.split(key)
+    anew = jax.random.randint(what, shape, 0, vocabulary, start.dtype)
+    return jnp.where(random_mask(which, shape, noise, "independent"), anew, start)
+
+
+def _noise(noise) -> Float[Array, "*batch"]:
+    return checks.require("noise", noise, lambda value: np.isfinite(value) & (value >= 0) & (value <= 1), "in [0, 1]")
