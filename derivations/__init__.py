@@ -5,7 +5,7 @@
 To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
-from derivations import coordinate, data, folds, logistic, pair, paths, random_sets, windows
+from derivations import coordinate, data, flow, folds, logistic, pair, paths, random_sets, windows
 from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "claim",
     "coordinate",
     "data",
+    "flow",
     "folds",
     "logistic",
     "pair",

@@ -353,3 +353,60 @@ def lemma_4_any_loss(
     yield Equal("logistic: 1/w - φ'/φ - 1", excess, logistic_slack)
     tangent = {sp.exp(positive_weight): 1 + positive_weight}
     yield Positive("1 + e^w - w > 0: put 1 + w below e^w", (1 + sp.exp(positive_weight) - positive_weight).subs(tangent))
+
+
+excess, kappa_mass = sp.symbols("delta kappa", positive=True)
+
+
+@claim(
+    "coordinate-runs-away",
+    where="App. H: where w_DA -> -infinity is true",
+    domain="exponential loss, K/λ = -κ < -1/e; simultaneous steps of any size η > 0, and the flow",
+    origin="corrected",
+    evidence="proved",
+    backs=["gda_theory.coordinate.descent_ascent", "gda_theory.outcomes.explain"],
+    rules=["convexity", "tangent line"],
+    counterexample="K/λ < -1/e with a step that raises w, or a flow that exists for all time",
+)
+def coordinate_runs_away(
+    least_drift=1 + sp.log(kappa_mass), turning=sp.log(kappa_mass), escape=sp.pi * sp.sqrt(2) / (ridge * sp.sqrt(excess))
+):
+    """For K/λ = −κ < −1/e every step lowers w by at least ηλ(1 + ln κ), whatever η: w → −∞; the flow gets there in finite time, and
+    near the threshold, δ = 1 + ln κ → 0, in π√2/(λ√δ) to leading order.
+
+    J'(w)/λ = w + κ e^{-w} is convex and least at w = ln κ. As w -> -oo it grows like e^{-w}, so the time, the integral of 1/J', is finite.
+    Near its least value it is δ + (w - ln κ)²/2.
+    """
+    slope = (sp.diff(exponential, w) / ridge).subs(mass, -kappa_mass * ridge)
+    yield Equal("J'/λ turns at ln κ", sp.diff(slope, w).subs(w, turning), 0)
+    yield Positive("it is convex", sp.diff(slope, w, 2))
+    yield Equal("least value", slope.subs(w, turning), least_drift)
+    yield Equal("which is 0 at κ = 1/e", least_drift.subs(kappa_mass, sp.exp(-1)), 0)
+    far = slope.subs(w, -positive_weight)
+    yield Equal("J'/λ grows like e^{-w}", sp.limit(far * sp.exp(-positive_weight), positive_weight, sp.oo), kappa_mass)
+    local = sp.series(slope.subs(w, turning + z), z, 0, 3).removeO()
+    yield Equal("near the least value", sp.expand(local), least_drift + z**2 / 2)
+    u = sp.Symbol("u", real=True)
+    yield Equal("passage time", sp.integrate(1 / (excess + u**2 / 2), (u, -sp.oo, sp.oo)) / ridge, escape)
+
+
+@claim(
+    "semistable-approach",
+    where="Lemma 2 at its end: K/λ = -1/e",
+    domain="exponential loss, gradient flow from w > -1",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.coordinate.stationary_points",
+    rules=["tangent line"],
+    counterexample="a start w > -1 with (w(t) + 1) t tending to another number",
+)
+def semistable_approach(rate=ridge / 2, flow=ridge * (1 - z - sp.exp(-z))):
+    """At K/λ = −1/e the one stationary point w = −1 is reached from above as w + 1 ~ 2/(λt); from below the flow runs away.
+
+    With v = w + 1 the flow is v' = λ(1 - v - e^{-v}) <= 0, so d(1/v)/dt = -v'/v² -> λ/2 as v -> 0.
+    """
+    velocity = -sp.diff(exponential, w).subs(mass, -ridge * sp.exp(-1))
+    yield Equal("flow in v = w + 1", velocity.subs(w, z - 1), flow)
+    yield Equal("d(1/v)/dt as v -> 0", sp.limit(-flow / z**2, z, 0), rate)
+    yield Equal("w = -1 is stationary", velocity.subs(w, -1), 0)
+    yield Equal("v' = -λ (e^{-v} - (1 - v)), and e^{-v} > 1 - v", -flow / ridge, sp.exp(-z) - (1 - z))

@@ -340,3 +340,32 @@ def _fold_series():
     solved[p2] = sp.solve(quadratic.subs(solved), p2)[0]
     series = orders(sp.log(Q) + 2 * epsilon * P - s * Q)
     return zeroth, *(order.subs(p2, solved[p2]).subs(p1, solved[p1]) for order in series)
+
+
+@claim(
+    "fold-power-law",
+    where="Sec. 5.1.2, λ -> 0",
+    domain="exponential loss, 0 < ε < 1, A = r_p/r fixed; the identity for every λ",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.pair.folds", "gda_theory.pair.fold_locus"],
+    rules=["implicit function"],
+    counterexample="ε at which ln α_fold / ln λ, corrected by the logarithm, tends to another number",
+)
+def fold_power_law(
+    power=(1 - epsilon) ** 2 / s,
+    retain_power=2 * epsilon / s,
+    constant=sp.log(s / q) - 1,
+    rest=sp.log(Q) - q * Q / s,
+):
+    """As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s} with P ~ ln(A/λ)/s: a power of λ up to a logarithm.
+
+    On the locus, exactly, ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s. A/λ -> oo means P -> oo, hence Q -> s/q.
+    """
+    log_retain, log_forget = sp.log(P) + s * P - 2 * epsilon * Q, sp.log(Q) + 2 * epsilon * P - s * Q
+    yield Equal("ln(B/λ)", log_forget, retain_power * (log_retain - sp.log(P)) + rest)
+    yield Equal("Q as P -> oo", sp.limit(fold_Q.subs(paper_gram), P, sp.oo), s / q)
+    yield Equal("the rest there", rest.subs(Q, s / q), constant)
+    yield Equal("B = λ (A/λ)^{2ε/s} ...: power of λ", 1 - retain_power, power)
+    yield Equal("sP/ln(A/λ) -> 1", sp.limit(sp.log(P) / P, P, sp.oo), 0)
+    yield Positive("the power", power.subs(epsilon, below_one))

@@ -49,6 +49,10 @@ RULES = {
     "Chernoff": "P(S >= t) <= e^{-ht} E e^{hS} for every h > 0, and the factors of independent terms multiply",
     "convexity of the exponential": "on an interval e^x lies below its chord",
     "Taylor": "g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M",
+    "Kamke comparison": "z' = F(z) keeps z <= z' for all time if each F_i increases in every other coordinate",
+    "planar monotone flow": "every bounded orbit of a flow in the plane that preserves such an order converges to a stationary point",
+    "Perron-Frobenius": "if F increases strictly in the other coordinate, ordered orbits are at once ordered in both coordinates",
+    "gradient flow": "a bounded orbit of w' = -∇J exists for all time and its limit points are stationary",
     "Krawczyk": "if the Krawczyk operator maps a box into its interior, the box holds exactly one root",
 }
 
