@@ -7,8 +7,9 @@ rule with random rules gives :math:`p_{\ell+1} = F(p_\ell)`,
 
 Going down again each node is *unchanged* (U) or *changed* (C) given its parent alone, so that the correlation of two leaves is a
 product along the path that joins them. Nothing here needs a grammar: only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
-``branching`` s and ``depth``. v and m may be fractional (the duality m <-> v^(s-1)/m asks for it) and batched; s and the depth are
-Python integers. The formulas are arranged so that no probability of *change* is a difference: they are as accurate at small noise.
+``branching`` s and ``depth``. v and m may be fractional (the duality m <-> v^(s-1)/m asks for it) and batched, as may be the depth
+where the result's shape does not depend on it; s is a Python integer. The formulas are arranged so that no probability of *change* is a
+difference: they are as accurate at small noise.
 
 Source: *Probing the Latent Hierarchical Structure of Data via Diffusion Models*, arXiv:2410.13770; the factorisation for every s, the
 duality and the closed-form correlations are new.
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
@@ -92,8 +94,8 @@ def upward(noise, *, vocabulary, rules_per_symbol, branching: int, depth: int) -
     Source: arXiv:2410.13770.
     """
     noise, rules, branching = _door("upward", vocabulary, rules_per_symbol, branching, noise=noise)
-    changed, _ = _changed(noise, rules, branching, checks.whole("depth", depth))
-    return 1 - changed
+    depth = checks.whole("depth", depth)
+    return 1 - _changed(noise, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
 
 
 def step(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
@@ -117,28 +119,13 @@ def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints
     and repels. Accuracy: a few eps; derivatives are implicit. Source: new.
     """
     _, rules, branching = _door("fixed_points", vocabulary, rules_per_symbol, branching)
-    interior, exists = _interior(rules, branching)
-    recovered = jnp.where(jnp.isnan(rules.vocabulary), rules.vocabulary, 1)
-    return FixedPoints(1 / rules.vocabulary, interior, recovered, exists)
+    return _fixed_points(rules, branching)
 
 
 def criticality(*, vocabulary, rules_per_symbol, branching: int) -> Criticality:
     """The transition and everything that scales at it; see :class:`Criticality`. Source: new, beyond noise and exponent."""
     _, rules, branching = _door("criticality", vocabulary, rules_per_symbol, branching)
-    belief, _ = _interior(rules, branching)
-    ascent = _slope(belief, rules, branching)
-    exponent = jnp.log(branching) / jnp.log(ascent)
-    return Criticality(
-        noise=(1 - belief) / (1 - 1 / rules.vocabulary),
-        belief=belief,
-        slope=ascent,
-        exponent=exponent,
-        correlation_decay=2 - 2 / exponent,
-        kesten_stigum=ascent**2 / branching,
-        diverges=ascent**2 > branching,
-        susceptibility_growth=jnp.maximum(2 / exponent - 1, 0),
-        susceptibility_exponent=jnp.maximum(2 - exponent, 0),
-    )
+    return _criticality(rules, branching)
 
 
 def critical_noise(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
@@ -169,29 +156,34 @@ def correlations(noise, *, vocabulary, rules_per_symbol, branching: int, depth: 
     Accuracy: relative, a few eps times the depth, at any noise. Source: new (equivalent to w, g, g_2 of the derivation).
     """
     noise, rules, branching = _door("correlations", vocabulary, rules_per_symbol, branching, noise=noise)
-    return _correlations(noise, rules, branching, checks.whole("depth", depth, least=1))
+    depth = checks.whole("depth", depth, least=1)
+    found = _correlations(noise, rules, branching, *_capacity(depth))
+    return found._replace(covariance=found.covariance[..., :depth])
 
 
-def mean_changed(noise, *, vocabulary, rules_per_symbol, branching: int, depth: int) -> Float[AnyArray, "*batch"]:
-    """Probability that a leaf of the posterior's sample differs from the start. Arguments of :func:`correlations`."""
-    return correlations(noise, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching, depth=depth).mean_changed
+def mean_changed(noise, *, vocabulary, rules_per_symbol, branching: int, depth) -> Float[AnyArray, "*batch"]:
+    """Probability that a leaf of the posterior's sample differs from the start. As :func:`correlations`, but depths broadcast."""
+    noise, rules, branching = _door("mean_changed", vocabulary, rules_per_symbol, branching, noise=noise)
+    return _correlations(noise, rules, branching, *_capacity(depth)).mean_changed
 
 
-def susceptibility(noise, *, vocabulary, rules_per_symbol, branching: int, depth: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; its limit, 1, at zero noise. Arguments of :func:`correlations`."""
-    return correlations(noise, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching, depth=depth).susceptibility
+def susceptibility(noise, *, vocabulary, rules_per_symbol, branching: int, depth) -> Float[AnyArray, "*batch"]:
+    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; 1 at zero noise (limit). As :func:`correlations`, but depths broadcast."""
+    noise, rules, branching = _door("susceptibility", vocabulary, rules_per_symbol, branching, noise=noise)
+    return _correlations(noise, rules, branching, *_capacity(depth)).susceptibility
 
 
-def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth: int) -> Peak:
-    """Height and place of the largest susceptibility over the noise in [0, 1], at a finite depth >= 1.
+def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth) -> Peak:
+    """Height and place of the largest susceptibility over the noise in [0, 1], at finite depths >= 1, which broadcast.
 
     Accuracy: the height to a few eps; the place is a root of the derivative, to about eps times height over curvature. Derivatives of
     the place are implicit. The place is NaN for m = v^(s-1), where every string is valid, nothing correlates and the height is 1.
     """
     _, rules, branching = _door("susceptibility_peak", vocabulary, rules_per_symbol, branching)
-    depth = checks.whole("depth", depth, least=1)
-    place = _peak_place(branching, depth, rules)
-    height = _correlations(place, rules, branching, depth).susceptibility
+    capacity, depth = _capacity(depth)
+    rules = _Rules(*(jnp.broadcast_to(value, jnp.broadcast_shapes(value.shape, depth.shape)) for value in rules))
+    place = _peak_place(branching, capacity, depth, rules)
+    height = _correlations(place, rules, branching, capacity, depth).susceptibility
     flat = rules.per_symbol >= rules.vocabulary ** (branching - 1)
     return Peak(jnp.where(flat, jnp.nan, place), height)
 
@@ -207,15 +199,37 @@ def _door(owner: str, vocabulary, rules_per_symbol, branching, **state) -> tuple
     values = checks.broadcast(owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **state)
     checks.require("vocabulary", values["vocabulary"], lambda v: (v >= 2) & (v < float("inf")), "finite and >= 2")
     checks.require("rules_per_symbol", values["rules_per_symbol"], lambda m: m >= 1, ">= 1")
-    # Four eps of room: a power of the vocabulary need not be correctly rounded.
-    most = values["vocabulary"] ** (branching - 1) * (1 + 4 * jnp.finfo(values["vocabulary"].dtype).eps)
+    most = _most_rules(values["vocabulary"], branching)
     checks.at_most("rules_per_symbol", values["rules_per_symbol"], "vocabulary^(branching - 1)", most)
-    valid = (values["vocabulary"] >= 2) & (values["rules_per_symbol"] >= 1) & (values["rules_per_symbol"] <= most)
     for name in state:
         checks.require(name, values[name], lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
-        valid &= (values[name] >= 0) & (values[name] <= 1)
-    rules = _Rules(jnp.where(valid, values["vocabulary"], jnp.nan), jnp.where(valid, values["rules_per_symbol"], jnp.nan))
-    return next((values[name] for name in state), None), rules, branching
+    probability = next((values[name] for name in state), None)
+    return probability, _valid(_Rules(values["vocabulary"], values["rules_per_symbol"]), branching, probability), branching
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _most_rules(vocabulary: Array, branching: int) -> Array:
+    # Four eps of room: a power of the vocabulary need not be correctly rounded.
+    return vocabulary ** (branching - 1) * (1 + 4 * jnp.finfo(vocabulary.dtype).eps)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
+    """The rules, NaN where they or the probability are out of range: a traced value has passed no check."""
+    valid = (rules.vocabulary >= 2) & (rules.per_symbol >= 1) & (rules.per_symbol <= _most_rules(rules.vocabulary, branching))
+    if probability is not None:
+        valid &= (probability >= 0) & (probability <= 1)
+    return jax.tree.map(lambda value: jnp.where(valid, value, jnp.nan), rules)
+
+
+def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
+    """Levels to compile for, and the depths: a few capacities serve all depths, so that finite-size scaling compiles once."""
+    depths = np.asarray(depth)
+    if depths.dtype.kind not in "iu":
+        raise TypeError(f"depth must be an integer or an array of them, got {depth!r}")
+    if np.any(depths < least):
+        raise ValueError(f"depth must be >= {least}, got {depths.min()}")
+    return 8 * max(1, -(-int(depths.max()) // 8)), depths.astype(np.int32)
 
 
 def _geometric(ratio: Array, terms: int) -> Array:
@@ -231,6 +245,7 @@ def _denominator(belief: Array, rules: _Rules, branching: int) -> Array:
     return (v**branching - m * v) * belief**branching + (m * v - 1)
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def _step(changed: Array, rules: _Rules, branching: int) -> Array:
     """``1 - F(1 - changed)``, in which nothing cancels: ``m (v-1) (1 - p^s) / denominator``."""
     belief = 1 - changed
@@ -238,6 +253,7 @@ def _step(changed: Array, rules: _Rules, branching: int) -> Array:
     return changed * (m * (v - 1) * _geometric(belief, branching) / _denominator(belief, rules, branching))
 
 
+@functools.partial(jax.jit, static_argnums=2)
 def _slope(belief: Array, rules: _Rules, branching: int) -> Array:
     v, m = rules
     below = _denominator(belief, rules, branching)
@@ -246,28 +262,30 @@ def _slope(belief: Array, rules: _Rules, branching: int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _changed(noise: Array, rules: _Rules, branching: int, depth: int) -> tuple[Array, Array]:
-    """``1 - p`` at every level (last axis) and its ratio to the leaves' ``1 - p_0``, whose limit at zero noise is finite."""
+def _changed(noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array) -> tuple[Array, Array]:
+    """``1 - p`` at every level (last axis; above the root as at the root) and its ratio to that of the leaves, finite at zero noise."""
     leaf = noise * (1 - 1 / rules.vocabulary)
 
-    def body(ratio, _):
+    def ascend(ratio, level):
         belief = 1 - leaf * ratio
         growth = rules.per_symbol * (rules.vocabulary - 1) * _geometric(belief, branching) / _denominator(belief, rules, branching)
-        return ratio * growth, ratio
+        return jnp.where(level < depth, ratio * growth, ratio), ratio
 
-    last, ratios = jax.lax.scan(body, jnp.ones_like(leaf), length=depth)
+    start = jnp.ones(jnp.broadcast_shapes(leaf.shape, depth.shape), leaf.dtype)
+    last, ratios = jax.lax.scan(ascend, start, jnp.arange(capacity))
     ratios = jnp.concatenate([jnp.moveaxis(ratios, 0, -1), last[..., None]], -1)
     return leaf[..., None] * ratios, ratios
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
-def _correlations(noise: Array, rules: _Rules, branching: int, depth: int) -> Correlations:
-    changed, ratios = (jnp.moveaxis(array, -1, 0) for array in _changed(noise, rules, branching, depth))
+def _correlations(noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array) -> Correlations:
+    """:class:`Correlations` with zeros above the depth."""
+    changed, ratios = (jnp.moveaxis(array, -1, 0) for array in _changed(noise, rules, branching, capacity, depth))
     leaf, (v, m) = changed[0], rules
 
     def descend(parent, child):
         """``parent`` and all the results are per ``leaf`` = 1 - p_0: their limit at zero noise is finite, and so are derivatives."""
-        child_changed, child_ratio = child
+        level, child_changed, child_ratio = child
         belief = 1 - child_changed
         power, terms, unchanged = belief**branching, _geometric(belief, branching), 1 - leaf * parent
         total = (v**branching - m) * power + (m - 1)  # proportional to the weight of all rules of the true symbol
@@ -275,13 +293,15 @@ def _correlations(noise: Array, rules: _Rules, branching: int, depth: int) -> Co
         other_rule = (m - 1) * child_ratio * terms / total  # 1 - true_rule, per leaf
         excess = power * (v**branching - m) * child_changed * terms / total  # true_rule - power, which would cancel
         siblings = (unchanged * other_rule * excess - parent * power + unchanged * parent * true_rule**2) / terms**2
-        return (unchanged * other_rule + parent) / terms, (siblings, true_rule / terms)
+        child = jnp.where(level < depth, (unchanged * other_rule + parent) / terms, parent)
+        return child, (jnp.where(level < depth, siblings, 0), true_rule / terms)
 
-    mean, (siblings, damping) = jax.lax.scan(descend, ratios[-1], (changed[:-1], ratios[:-1]), reverse=True)
+    levels = jnp.arange(capacity), changed[:-1], ratios[:-1]
+    mean, (siblings, damping) = jax.lax.scan(descend, ratios[-1], levels, reverse=True)
     path = jnp.cumprod(jnp.concatenate([jnp.ones_like(damping[:1]), damping[:-1]]), 0)
     covariance = siblings * path**2
     variance = mean * (1 - leaf * mean)
-    pairs = (branching - 1) * jnp.asarray([float(branching) ** level for level in range(depth)], leaf.dtype)
+    pairs = (branching - 1) * jnp.asarray([float(branching) ** level for level in range(capacity)], leaf.dtype)
     return Correlations(
         mean_changed=leaf * mean,
         variance=leaf * variance,
@@ -291,15 +311,31 @@ def _correlations(noise: Array, rules: _Rules, branching: int, depth: int) -> Co
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _interior(rules: _Rules, branching: int) -> tuple[Array, Array]:
-    """The interior fixed point and whether it exists: both ends attract."""
+def _fixed_points(rules: _Rules, branching: int) -> FixedPoints:
     v = rules.vocabulary
-    ends = (_slope(jnp.ones_like(v), rules, branching), _slope(1 / v, rules, branching))
-    exists = (ends[0] < 1) & (ends[1] < 1)
+    lost, recovered = 1 / v, jnp.where(jnp.isnan(v), v, 1)
+    exists = (_slope(lost, rules, branching) < 1) & (_slope(recovered, rules, branching) < 1)
     # A number that is inside in any case, so that the derivatives of the unused branch are finite: m^2 = v^(s-1) has p* = v^(-1/2).
-    middle = v ** ((branching - 1) / 2)
-    safe = _Rules(v, jnp.where(exists, rules.per_symbol, middle))
-    return jnp.where(exists, _interior_root(branching, safe), jnp.nan), exists
+    safe = _Rules(v, jnp.where(exists, rules.per_symbol, v ** ((branching - 1) / 2)))
+    return FixedPoints(lost, jnp.where(exists, _interior_root(branching, safe), jnp.nan), recovered, exists)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _criticality(rules: _Rules, branching: int) -> Criticality:
+    belief = _fixed_points(rules, branching).interior
+    ascent = _slope(belief, rules, branching)
+    exponent = jnp.log(branching) / jnp.log(ascent)
+    return Criticality(
+        noise=(1 - belief) / (1 - 1 / rules.vocabulary),
+        belief=belief,
+        slope=ascent,
+        exponent=exponent,
+        correlation_decay=2 - 2 / exponent,
+        kesten_stigum=ascent**2 / branching,
+        diverges=ascent**2 > branching,
+        susceptibility_growth=jnp.maximum(2 / exponent - 1, 0),
+        susceptibility_exponent=jnp.maximum(2 - exponent, 0),
+    )
 
 
 def _interior_equation(belief: Array, rules: _Rules, branching: int) -> Array:
@@ -329,22 +365,22 @@ def _interior_root_jvp(branching, primals, tangents):
     return root, -moved / ascent
 
 
-def _susceptibility_slope(noise: Array, rules: _Rules, branching: int, depth: int) -> Array:
-    chi = lambda place: _correlations(place, rules, branching, depth).susceptibility  # noqa: E731
+def _susceptibility_slope(noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array) -> Array:
+    chi = lambda place: _correlations(place, rules, branching, capacity, depth).susceptibility  # noqa: E731
     return jax.jvp(chi, (noise,), (jnp.ones_like(noise),))[1]
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _peak_place(branching: int, depth: int, rules: _Rules) -> Array:
+def _peak_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
     """The best of a grid, then bisection of the slope between its neighbours. An end of [0, 1] if it is the best."""
     grid = jnp.linspace(0, 1, 257, dtype=rules.vocabulary.dtype)
     spread = grid.reshape(-1, *[1] * rules.vocabulary.ndim)
-    best = jnp.argmax(_correlations(spread, rules, branching, depth).susceptibility, 0)
+    best = jnp.argmax(_correlations(spread, rules, branching, capacity, depth).susceptibility, 0)
 
     def halve(_, bracket):
         middle = (bracket[0] + bracket[1]) / 2
-        rising = _susceptibility_slope(middle, rules, branching, depth) > 0
+        rising = _susceptibility_slope(middle, rules, branching, capacity, depth) > 0
         return jnp.where(rising, middle, bracket[0]), jnp.where(rising, bracket[1], middle)
 
     ends = (grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 256)])
@@ -353,9 +389,10 @@ def _peak_place(branching: int, depth: int, rules: _Rules) -> Array:
 
 
 @_peak_place.defjvp
-def _peak_place_jvp(branching, depth, primals, tangents):
-    place = _peak_place(branching, depth, *primals)
-    slope_at = functools.partial(_susceptibility_slope, branching=branching, depth=depth)
-    moved = jax.jvp(lambda rules: slope_at(place, rules), primals, tangents)[1]
-    curvature = jax.jvp(lambda noise: slope_at(noise, primals[0]), (place,), (jnp.ones_like(place),))[1]
+def _peak_place_jvp(branching, capacity, primals, tangents):
+    depth, rules = primals
+    place = _peak_place(branching, capacity, depth, rules)
+    slope_at = functools.partial(_susceptibility_slope, branching=branching, capacity=capacity, depth=depth)
+    moved = jax.jvp(lambda rules: slope_at(place, rules), (rules,), tangents[1:])[1]
+    curvature = jax.jvp(lambda noise: slope_at(noise, rules), (place,), (jnp.ones_like(place),))[1]
     return place, -moved / curvature
