@@ -4,7 +4,10 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-ORDER = ("fig4", "distances", "opposite_sides", "logistic", "fig5", "appendix_j", "normalisation", "illusion", "random_sets")
+ORDER = (
+    *("fig4", "distances", "opposite_sides", "logistic", "fig5", "appendix_j", "normalisation", "illusion", "random_sets"),
+    *("dynamics", "critical_slowing", "large_steps"),
+)
 PRESETS = ("quick", "paper")
 TOOLS = ("catalogue", "page", "runner", "store", "style")  # modules of this folder that are no figure; nor are those that begin with "_"
 OFFERS = {"TITLE": str, "CAPTION": str, "LEMMAS": list, "compute": None, "draw": None, "claims": None}
