@@ -178,7 +178,7 @@ def simulate(
         taken,
         period,
         move,
-        newton.norm(objective.gradient(weights, strength)),
+        _size(_gradient(objective.loss, lanes, lanes.retain - lanes.forget, state.held), strength),
         observed,
         observed_steps,
         start,
@@ -287,9 +287,16 @@ def _products(types: Array, columns: Float[Array, "d lanes"]) -> Array:
     return functools.reduce(jnp.add, [types[:, j] * columns[j] for j in range(types.shape[1])])
 
 
-def _half_step(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array, step: Array) -> Array:
-    pulls = coefficients * loss.phi(_products(lanes.types, weights))
-    return weights - step * (lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), pulls))
+def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
+    # A set that takes no part pulls with 0, not with 0 times infinity, however wrong its margins are.
+    pulls = jnp.where(coefficients == 0, 0, coefficients * loss.phi(_products(lanes.types, weights)))
+    return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), pulls)
+
+
+def _size(gradient: Float[Array, "d lanes"], strength: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
+    """The Euclidean length; infinite where pulls that both overflowed left infinity minus infinity."""
+    size = newton.norm(gradient.T).reshape(strength.shape)
+    return jnp.where(jnp.isnan(size) & jnp.isfinite(strength), jnp.inf, size)
 
 
 def _epoch(loss: Loss, scheme: Scheme, lanes: Lanes, weights: Array, step: Array, time) -> Array:
@@ -298,7 +305,7 @@ def _epoch(loss: Loss, scheme: Scheme, lanes: Lanes, weights: Array, step: Array
         coefficients = retain * lanes.retain - forget * lanes.forget
         if scheme.ascent_epochs:
             coefficients = jnp.where(time < scheme.ascent_epochs, -lanes.forget, coefficients)
-        weights = _half_step(loss, lanes, coefficients, weights, step)
+        weights = weights - step * _gradient(loss, lanes, coefficients, weights)
     return weights
 
 
@@ -339,7 +346,7 @@ def _initial(start: Array, rows: int | None, count: int) -> _State:
         outcome=jnp.full(lanes, Outcome.MOVING, jnp.int32),
         seen_at=none,
         taken=none,
-        move=jnp.full(lanes, jnp.inf, start.dtype),
+        move=jnp.zeros(lanes, start.dtype),
         reference=start,
         period=none,
         time=jnp.int32(0),
@@ -398,31 +405,36 @@ def _advance(loss, scheme, rows, lanes: Lanes, factors, key, tolerance, epochs, 
         blocks=state.blocks + 1,
         order=order,
     )
-    factor = 1 if factors is None else factors[state.time - 1]
-    return _look(state, jnp.max(jnp.abs(weights - before), 0) / factor, epochs, tolerance, rows is not None)
+    factor = jnp.ones((), size.dtype) if factors is None else factors[state.time - 1]
+    return _look(state, jnp.max(jnp.abs(weights - before), 0), factor, epochs, tolerance, rows is not None)
 
 
-def _look(state: _State, move: Array, epochs, tolerance, noisy: bool) -> _State:
-    """Update what is known after a block; ``move`` is the size of the last epoch's change at the full step size."""
+def _look(state: _State, move: Array, factor: Array, epochs, tolerance, noisy: bool) -> _State:
+    """Update what is known after a block; ``move`` is the size of the last epoch's change, at ``factor`` times the step size."""
+    asleep = factor == 0  # such an epoch shows nothing
+    move = jnp.where(asleep, state.move, move / jnp.where(asleep, 1, factor))
     eps = float(jnp.finfo(move.dtype).eps)
     scale = jnp.max(jnp.abs(state.weights), 0)
-    resting = move <= 4 * eps * scale
     rate = jnp.where(move < state.move, (move / state.move) ** (1 / epochs), 1)
     # Moves that shrink by the same factor add up to a geometric series.
     near = move <= tolerance * scale * (1 - rate)
-    # Brent's search for cycles: compare with a point that is renewed at the powers of two.
-    returned = (jnp.max(jnp.abs(state.weights - state.reference), 0) <= RETURN * move) & ~resting
+    # Brent's search for cycles: compare with a point that is renewed at the powers of two. A cycle within the tolerance is rounding.
+    back = jnp.max(jnp.abs(state.weights - state.reference), 0) <= RETURN * move
+    returned = back & (move > tolerance * scale)
+    resting = (move <= 4 * eps * scale) | (back & ~returned)
     renew = (state.blocks & (state.blocks - 1)) == 0
     open_, none = state.outcome == Outcome.MOVING, jnp.zeros_like(returned)
     converged = none if noisy else (resting | near) & (state.blocks > 1)
     now = jnp.where(returned & ~converged & (not noisy), Outcome.CYCLE, Outcome.MOVING)
     now = jnp.where(converged, Outcome.CONVERGED, now)
+    now = jnp.where(asleep, Outcome.MOVING, now)
     now = jnp.where(state.live, now, Outcome.LEFT_RANGE)
     outcome = jnp.where(open_, now, state.outcome).astype(jnp.int32)
     return state._replace(
         outcome=outcome,
         seen_at=jnp.where(open_, state.taken, state.seen_at),
-        move=jnp.where(state.live, move, state.move),
+        # A lane that left at once, or left earlier, keeps what it had.
+        move=jnp.where(state.live | (move > 0), move, state.move),
         reference=jnp.where(renew, state.weights, state.reference),
     )
 
