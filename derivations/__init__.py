@@ -5,7 +5,7 @@
 To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
-from derivations import coordinate, data, flow, folds, logistic, pair, paths, random_sets, windows
+from derivations import coordinate, data, flow, folds, iterations, logistic, pair, paths, random_sets, windows
 from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "data",
     "flow",
     "folds",
+    "iterations",
     "logistic",
     "pair",
     "paths",
