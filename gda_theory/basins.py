@@ -23,8 +23,8 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
-from jax.experimental import ode
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
@@ -34,7 +34,18 @@ from gda_theory.masses import Gram
 from gda_theory.pair import CorrelatedPair
 from theory_common import checks
 
-LONGEST = 20_000  # steps: a hundred times what common pairs take
+STEPS = 256  # to the boundary; they go as far as a tenth of an e-fold of the distance from the saddle
+CORRECTIONS = 4  # Newton's, a step
+_ROOT = np.sqrt(6.0)
+# Radau IIA, three stages, order 5: Hairer and Wanner, Solving Ordinary Differential Equations II, Table IV.5.6.
+_NODES = np.array([(4 - _ROOT) / 10, (4 + _ROOT) / 10, 1.0])
+_RADAU = np.array(
+    [
+        [(88 - 7 * _ROOT) / 360, (296 - 169 * _ROOT) / 1800, (-2 + 3 * _ROOT) / 225],
+        [(296 + 169 * _ROOT) / 1800, (88 + 7 * _ROOT) / 360, (-2 - 3 * _ROOT) / 225],
+        [(16 - _ROOT) / 36, (16 + _ROOT) / 36, 1 / 9],
+    ]
+)
 
 
 class OrderCoordinates(NamedTuple):
@@ -64,7 +75,8 @@ def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
 def velocity(pair: CorrelatedPair, y, descent, strength=1.0) -> OrderCoordinates:
     """How fast the flow moves the order coordinates, in units of the ridge."""
     y, descent = checks.broadcast("velocity", y=y, descent=descent).values()
-    return OrderCoordinates(*_velocity(pair.loss, _forces(pair, strength), y, descent))
+    up, along, scale = _velocity(pair.loss, _forces(pair, strength), y, descent)
+    return OrderCoordinates(jnp.exp(scale) * up, jnp.exp(scale) * along)
 
 
 def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*batch"]:
@@ -72,12 +84,12 @@ def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*ba
 
     It is followed from the saddle along its stable eigenvector, backwards in time, which damps the errors across it. With
     :math:`y = y_s + (p - p_s)\,g` and :math:`\sigma = \ln|p - p_s|` it obeys :math:`dg/d\sigma = \dot y/\dot p - g`, without a
-    singularity and without a time that runs to infinity.
+    singularity and without a time that runs to infinity: an implicit method of order 5, in steps of a fixed number.
 
     Args:
         descent: ``p``; broadcasts against the pair and the strength.
-    Returns: NaN where there is no saddle (past the fold, nothing forgotten, a loss without folds) or ``exp(-x)`` overflows.
-    Accuracy: about 1e-9 of the way from the saddle in float64, 1e-4 in float32. Source: new.
+    Returns: NaN where there is no saddle: past the fold, nothing forgotten, or a loss without folds.
+    Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured). Source: new.
     """
     descent = checks.finite("descent", descent)
     return _followed(pair.loss, _forces(pair, strength), descent)[0]
@@ -116,11 +128,14 @@ def _margin(gram: Gram, y: Array, descent: Array) -> Array:
     return (gram.determinant * descent + gram.cross * y) / gram.second
 
 
-def _velocity(loss: Loss, forces: _Forces, y: Array, descent: Array) -> tuple[Array, Array]:
+def _velocity(loss: Loss, forces: _Forces, y: Array, descent: Array) -> tuple[Array, Array, Array]:
+    """The velocities of ``y`` and ``p``, both to be multiplied by the exponential of a third number that keeps them finite."""
     gram = forces.gram
-    pull = jnp.exp(forces.retain + loss.log_phi(_margin(gram, y, descent)))
-    push = jnp.exp(forces.forget + loss.log_phi(y))
-    return -y + gram.cross * pull - gram.second * push, pull - descent
+    pull = forces.retain + loss.log_phi(_margin(gram, y, descent))
+    push = forces.forget + loss.log_phi(y)
+    scale = jnp.maximum(jnp.maximum(pull, push), 0)
+    pull, push, one = jnp.exp(pull - scale), jnp.exp(push - scale), jnp.exp(-scale)
+    return -one * y + gram.cross * pull - gram.second * push, pull - one * descent, scale
 
 
 def _stable_slope(gram: Gram, pull: Array, push: Array) -> Array:
@@ -159,19 +174,40 @@ def _boundary(loss: Loss, k11, k12, k22, determinant, retain, forget, x, y, desc
     eps = float(jnp.finfo(y.dtype).eps)
     # So near the saddle the graph is its tangent: the curvature is of the order of the square, the rounding of eps over it.
     near = eps ** (1 / 3) / (slope + (determinant + k12 * slope) / k22)
-    # An e-fold of distance a step at most, and nothing beyond one step past the end, where the solver looks for its first step.
-    known, close = ~jnp.isnan(y), ~(jnp.abs(away) > near)
-    begin = jnp.where(known, jnp.log(near), 0)
-    end = jnp.where(known & ~close, jnp.log(jnp.abs(away)), begin + 1)
+    begin = jnp.log(near)
+    end = jnp.maximum(begin, jnp.log(jnp.abs(away)))
     side = jnp.where(away < 0, -1, 1)
 
-    def change(secant, log_distance, forces, pull, y, side, last):
-        distance = side * jnp.exp(jnp.minimum(log_distance, last))
-        up, down = _velocity(loss, forces, y + distance * secant, pull + distance)
-        return up / down - secant
+    def change(secant, log_distance):
+        distance = side * jnp.exp(log_distance)
+        up, along, _ = _velocity(loss, forces, y + distance * secant, pull + distance)
+        return up / along - secant
 
-    tolerance = eps ** (2 / 3)
-    options = {"rtol": tolerance, "atol": tolerance, "hmax": 1.0, "mxstep": LONGEST}
-    start = jnp.where(known, slope, 0)
-    secant = ode.odeint(change, start, jnp.stack([begin, end]), forces, pull, y, side, end + 1, **options)[-1]
-    return jnp.where(known, y + away * jnp.where(close, slope, secant), jnp.nan)
+    return y + away * _radau(change, slope, begin, end)
+
+
+def _radau(change, start: Array, begin: Array, end: Array) -> Array:
+    """The end of ``dg/ds = change(g, s)``, ``change`` elementwise: implicit, since far below a fold the errors are damped too fast."""
+    step = (end - begin) / STEPS
+    # Rounded before they meet a traced number: a constant of 64 bits has no place in a program of 32.
+    matrix, nodes = step * _RADAU.astype(start.dtype), _NODES.astype(start.dtype)
+
+    def one(carry, index):
+        value, rate = carry
+        times = begin + step * (index + nodes)
+
+        def correct(_, stages):
+            slopes, bends = jax.jvp(lambda at: change(at, times), (stages,), (jnp.ones_like(stages),))
+            return stages - _solve(jnp.eye(3, dtype=start.dtype) - matrix * bends, stages - value - matrix @ slopes)
+
+        stages = jax.lax.fori_loop(0, CORRECTIONS, correct, value + step * nodes * rate)
+        return (stages[-1], change(stages[-1], times[-1])), None
+
+    return jax.lax.scan(one, (start, jnp.zeros_like(start)), jnp.arange(STEPS))[0][0]
+
+
+def _solve(matrix: Float[Array, "3 3"], right: Float[Array, "3"]) -> Float[Array, "3"]:
+    """By Cramer's rule, which fuses: a library call for each small system would cost more than all the rest."""
+    first, second, third = matrix.T
+    normal = jnp.cross(second, third)
+    return jnp.stack([right @ normal, first @ jnp.cross(right, third), first @ jnp.cross(second, right)]) / (first @ normal)
