@@ -8,6 +8,7 @@ over, and a row's numbers do not depend on how many devices there are. One CPU d
 import concurrent.futures
 import hashlib
 import os
+import threading
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -101,7 +102,11 @@ def _load(path: Path) -> list[np.ndarray] | None:
 def _save(path: Path, leaves: list[np.ndarray]) -> None:
     """All or nothing: written beside, then renamed."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(f".{os.getpid()}.part")
-    with beside.open("wb") as file:
-        np.savez(file, *leaves)
-    beside.replace(path)
+    # Threads too may meet at one chunk: an axis may repeat itself.
+    beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")
+    try:
+        with beside.open("wb") as file:
+            np.savez(file, *leaves)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
