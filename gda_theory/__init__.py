@@ -4,6 +4,7 @@ from gda_theory import coordinate, losses, pair, random_sets, trap
 from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.coordinate import Coordinate
 from gda_theory.diagnosis import Diagnosis, diagnose
+from gda_theory.flows import Flow, flow
 from gda_theory.losses import Loss, exponential, logistic, margin_loss
 from gda_theory.many import Oracles, retrain_many
 from gda_theory.newton import Solution, newton_step, pretrain, retrain
@@ -23,6 +24,7 @@ __all__ = [
     "DescentAscent",
     "Diagnosis",
     "Explanation",
+    "Flow",
     "Kind",
     "Loss",
     "Objective",
@@ -42,6 +44,7 @@ __all__ = [
     "distances_to",
     "explain",
     "exponential",
+    "flow",
     "grid",
     "lambertw",
     "lambertw_exp",

@@ -19,15 +19,25 @@ LIBRARIES = [name for name, rank in RANK.items() if rank < 2 and (ROOT / name).e
 ORDER = {
     "gda_theory": (
         *("codes", "roots", "special", "losses", "objective", "masses", "problem", "newton", "many", "continuation", "path"),
-        *("simulation", "flow", "coordinate", "pair", "basins", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
+        *("simulation", "flows", "coordinate", "pair", "basins", "sweeps", "appendix", "trap", "random_sets", "outcomes", "trials"),
         *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
     ),
     "rhm_theory": (
-        *("grammar", "likelihood", "inference", "moments", "sampling", "mean_field", "controls", "experiment", "probe"),
+        *("grammar", "likelihood", "messages", "inference", "moments", "sampling", "mean_field", "controls", "experiment", "probe"),
         *("__init__", "cli", "__main__"),
     ),
 }
-HEAVY = ("matplotlib", "mpmath", "numba", "pandas", "rich", "scipy.optimize", "sklearn", "sympy")  # about half a second each to import
+HEAVY = (
+    "diffrax",
+    "matplotlib",
+    "mpmath",
+    "numba",
+    "pandas",
+    "rich",
+    "scipy.optimize",
+    "sklearn",
+    "sympy",
+)  # about half a second each to import
 
 
 def module_name(path: Path) -> str:

@@ -1,0 +1,95 @@
+"""The gradient flow against quadrature, a Taylor solver of mpmath, closed-form equilibria and small steps."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import mpmath
+import numpy as np
+import pytest
+
+import gda_theory as gt
+from gda_theory.codes import Outcome
+
+PAIR = gt.CorrelatedPair(0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1)
+
+
+def coordinate(mass, ridge):
+    """``mass exp(-w) + ridge w^2/2``: all mass retained, or (negative) all forgotten."""
+    retain, forget = (max(mass, 0.0), max(-mass, 0.0))
+    return gt.Objective(
+        jnp.ones((1, 1)), jnp.array([retain]), jnp.array([forget]), jnp.array([ridge]), jnp.asarray(0.25), gt.exponential, "mean"
+    )
+
+
+def test_the_flow_follows_an_independent_solver():
+    """mpmath's Taylor series method on w' = K e^{-w} - ridge w."""
+    found = gt.flow(coordinate(2.0, 0.5), [-1.0], [0.0, 0.3, 1.0, 3.0])
+    with mpmath.workdps(20):
+        exact = mpmath.odefun(lambda t, w: 2 * mpmath.exp(-w) - w / 2, 0, -1, tol=1e-14)
+        np.testing.assert_allclose(found.weights[:, 0], [float(exact(t)) for t in (0, 0.3, 1, 3)], rtol=1e-8)
+
+
+def test_it_ends_where_the_closed_form_is():
+    found = gt.flow(PAIR, [[0.0, 0.0], [0.5, 0.3]], [1.0, 1000.0])
+    assert np.all(found.outcome == Outcome.CONVERGED)
+    assert np.all(found.reached == 1000)
+    np.testing.assert_allclose(found.weights[:, -1], np.tile(gt.pair.descent_ascent(PAIR).weights, (2, 1)), rtol=1e-9)
+    early = gt.flow(PAIR, [0.0, 0.0], [1.0])
+    assert early.outcome == Outcome.MOVING
+    np.testing.assert_allclose(early.weights[0], found.weights[0, 0], rtol=1e-8)
+
+
+def test_small_steps_approach_it_at_first_order():
+    exact = np.asarray(gt.flow(PAIR, [0.0, 0.0], [4.0]).weights[0])
+    steps = np.array([0.2, 0.1, 0.05, 0.025])
+    ends = [gt.simulate(PAIR, np.zeros(2), step_size=step, steps=round(4 / step)).weights for step in steps]
+    errors = np.linalg.norm(np.array(ends) - exact, axis=1)
+    np.testing.assert_allclose(np.diff(np.log(errors)) / np.diff(np.log(steps)), 1, atol=0.1)
+
+
+def test_it_blows_up_when_the_integral_says():
+    """Past the branch point w' = -(K e^{-w} + ridge w) < 0 reaches -infinity after the integral of -dw/w'."""
+    found = gt.flow(coordinate(-2.0, 0.5), [1.0], [0.1, 100.0])
+    time = mpmath.quad(lambda w: 1 / (2 * mpmath.exp(-w) + w / 2), [-mpmath.inf, -5, 0, 1])
+    assert found.outcome == Outcome.LEFT_RANGE
+    np.testing.assert_allclose(found.reached, float(time), rtol=1e-8)
+    assert np.all(np.isfinite(found.weights))
+    assert found.weights[-1, 0] < -10
+    pair = PAIR.replace(forget_in_pair=jnp.asarray(2.0))  # past its fold at 1.42
+    gone = gt.flow(pair, [0.0, 0.0], [1.0, 1000.0])
+    assert gone.outcome == Outcome.LEFT_RANGE
+    steps = gt.simulate(pair, np.zeros(2), step_size=1e-3, steps=40_000)
+    np.testing.assert_allclose(gone.reached, 1e-3 * steps.step, rtol=2e-3)
+
+
+def test_single_precision_says_what_it_reached():
+    with jax.enable_x64(False):
+        pair = gt.CorrelatedPair(0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1)
+        found = gt.flow(pair, [0.0, 0.0], [1.0, 200.0])
+        assert found.weights.dtype == np.float32
+    np.testing.assert_allclose(found.weights[-1], gt.pair.descent_ascent(PAIR).weights, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"start": np.zeros(3)}, r"start must have shape \(\*batch, 2\)"),
+        ({"start": [np.inf, 0.0]}, "start must be finite"),
+        ({"times": [1.0, 0.5]}, "times must increase"),
+        ({"times": [-1.0, 0.5]}, "times must be finite and >= 0"),
+        ({"times": 1.0}, r"times must have shape \(t,\)"),
+        ({"strength": -3.0}, "strength must be >="),
+        ({"tolerance": 0.0}, "tolerance must be finite and > 0"),
+    ],
+)
+def test_bad_input_names_the_argument(changes, message):
+    given = {"start": np.zeros(2), "times": [1.0], **changes}
+    with pytest.raises(ValueError, match=message):
+        gt.flow(PAIR, given.pop("start"), given.pop("times"), **given)
+
+
+def test_the_missing_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "diffrax", None)
+    with pytest.raises(ModuleNotFoundError, match=r"flow needs diffrax: pip install 'gda-theory\[flow\]'"):
+        gt.flow(PAIR, np.zeros(2), [1.0])
