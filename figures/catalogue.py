@@ -6,7 +6,7 @@ from types import ModuleType
 
 ORDER = (
     *("fig4", "distances", "opposite_sides", "logistic", "fig5", "appendix_j", "normalisation", "illusion", "random_sets"),
-    *("dynamics", "critical_slowing", "large_steps"),
+    *("dynamics", "critical_slowing", "large_steps", "alternating", "basin"),
 )
 PRESETS = ("quick", "paper")
 TOOLS = ("catalogue", "page", "runner", "store", "style")  # modules of this folder that are no figure; nor are those that begin with "_"

@@ -1,0 +1,209 @@
+"""Which starts reach the minimum of descent-ascent below the fold, and which run away: the saddle's stable manifold decides."""
+
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.patches import Rectangle
+
+import gda_theory as gt
+from figures.style import COLOURS
+from gda_theory import basins
+
+TITLE = "The basin of descent-ascent: below the fold a start may still run away, and with large steps even the pretrained model"
+CAPTION = (
+    "Correlated pair, exponential loss, ε = 0.5, λ = 0.1, r = 80, f = 20, r_p = 8, α = 0.125 (70 % of the fold). (a) Margins of the "
+    "retained and the forgotten type, with the flow (grey). Each dot is a start, light blue if descent-ascent in small steps converged "
+    "from there, orange if it left the range of numbers. The separatrix is the stable manifold of the saddle, followed backwards from it, "
+    "and knows nothing of the dots. Curves: the flow from pretraining, from the oracle, and from either side of the separatrix. (b) The "
+    "same in the coordinates in which the flow preserves an order: y and p, where w = p u − q v. A start above and to the left of the "
+    "saddle (shaded) stays there: the separatrix rises. The four points are in order of p. (c) Finite steps move the boundary: "
+    "starts of (a) that end on the other side than the separatrix says, against the step in units of 2/|H| at the minimum. (d) Random "
+    "pairs below their folds: how high pretraining lies above the separatrix, against how high above the saddle. Left of the dashed line "
+    "nothing is proved; hard pairs (hardly anything retained, high correlation, tiny ridge) were drawn to get there. The flow always came "
+    "to the minimum; steps of 0.95 · 2/|H| overshot in a few hard pairs and ran away (circles)."
+)
+LEMMAS = ["Sec. 5.1.2", "Eq. 1"]
+SIZE = (10.5, 9.0)
+PAIR = {"ridge": 0.1, "retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 1}
+CORRELATION, SEED = 0.5, 0
+WINDOW = {"x": (-1.0, 2.5), "p": (-1.0, 4.0), "y": (-3.5, 1.0)}
+STEPS = 0.9 * 2.0 ** np.arange(-8, 1)  # in units of 2/|H|
+SHARES = np.array([0.5, 0.95])  # for the random pairs
+BATCH = 600
+ARRIVED = 1e-6  # from the minimum, relative to its size
+POINTS = {"pretrained": ("green", "*", 16), "oracle": ("black", "P", 8), "minimum": ("blue", "o", 10), "saddle": ("vermillion", "X", 11)}
+
+
+def compute(preset):
+    starts, batches = {"quick": (1000, 1), "paper": (2000, 10)}[preset]
+    pair = gt.CorrelatedPair(CORRELATION, **PAIR)
+    weights = jnp.stack(four_points(pair))
+    descent = np.linspace(-3, 9, starts)  # one shape for all that is asked of a basin: each would be compiled
+    boundary = basins.separatrix(pair, descent)
+    return {
+        "points": coordinates(pair, weights),
+        "separatrix": coordinates(pair, basins.weights_at(pair, boundary, descent)),
+        "runs": runs(pair, weights, boundary, descent),
+        "field": field(pair),
+        "starts": outcomes(pair, weights[2], starts),
+        "random": random_pairs(batches),
+    }
+
+
+def four_points(pair):
+    """Weights of pretraining, the oracle, the minimum of descent-ascent and the saddle."""
+    found = gt.pair.stationary_points(pair).weights
+    return gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights, found[..., 0, :], found[..., 1, :]
+
+
+def coordinates(pair, weights):
+    place = basins.order_coordinates(pair, weights)
+    return {"x": jnp.sum(weights * pair.types[0], -1), "y": place.y, "p": place.descent}
+
+
+def descent_of(pair, x, y):
+    """``p`` from the margins."""
+    return (pair.gram.second * x - pair.gram.cross * y) / pair.gram.determinant
+
+
+def field(pair):
+    """The flow on a grid of margins, and on one of ``p`` and ``y``."""
+    lines = {name: np.linspace(*ends, 41) for name, ends in WINDOW.items()}
+    gram = pair.gram
+    x, y = np.meshgrid(lines["x"], lines["y"])
+    up, along = basins.velocity(pair, y, descent_of(pair, x, y))
+    p_up, p_along = basins.velocity(pair, *np.meshgrid(lines["y"], lines["p"], indexing="ij"))
+    in_margins = {"across": (gram.determinant * along + gram.cross * up) / gram.second, "up": up}
+    return {**lines, "margins": in_margins, "order": {"across": p_along, "up": p_up}}
+
+
+def runs(pair, weights, boundary, descent):
+    """From pretraining and the oracle, and from either side of the separatrix."""
+    index = np.argmin(np.abs(descent - 3.5))
+    beside = basins.weights_at(pair, boundary[index] + np.array([0.05, -0.05]), descent[index])
+    start = jnp.concatenate([weights[:2], beside])
+    run = gt.simulate(pair, start, step_size=0.05, steps=6000, observe=gt.recorded_weights, observe_every=10)
+    return coordinates(pair, run.observed)
+
+
+def outcomes(pair, minimum, count):
+    """Starts in the window, on which side of the separatrix they lie, and whether steps of each size converge from there."""
+    x, y = np.random.default_rng(SEED).uniform(*np.transpose([WINDOW["x"], WINDOW["y"]]), (count, 2)).T
+    weights = basins.weights_at(pair, y, descent_of(pair, x, y))
+    largest = 2 / norm(pair.objective().hessian(minimum))
+    ends = [gt.simulate(pair, weights, step_size=share * largest, steps=100_000).outcome for share in STEPS]
+    return {"x": x, "y": y, "inside": basins.in_basin(pair, weights), "converged": np.array(ends) == gt.Outcome.CONVERGED}
+
+
+def norm(hessian):
+    return jnp.max(jnp.abs(jnp.linalg.eigvalsh(hessian)), -1)
+
+
+def random_pairs(batches):
+    """The order in ``p``, how high pretraining starts, and where runs from it end, for :data:`BATCH` pairs a batch."""
+    found = [from_pretraining(*below_fold(np.random.default_rng([SEED, batch]))) for batch in range(batches)]
+    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]}
+
+
+def below_fold(rng):
+    """Pairs below their fold; in the second half hardly anything may be retained, the correlation high, the ridge tiny."""
+    hard = np.arange(BATCH) >= BATCH // 2
+
+    def either(any_, hard_):
+        return np.where(hard, rng.uniform(*hard_, BATCH), rng.uniform(*any_, BATCH))
+
+    retain = 1000 * 10 ** either((-1, -0.005), (-4, -0.3))
+    ridge, correlation = 10 ** either((-6, 0.5), (-12, 0)), 1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3))
+    used = retain * 10 ** rng.uniform(-2, 0, BATCH)
+    pair = gt.CorrelatedPair(correlation, ridge=ridge, retain_size=retain, forget_size=1000 - retain, retain_in_pair=used)
+    below = 1 - 10 ** rng.uniform(-4, -0.05, BATCH)
+    # No more is forgotten than there is.
+    alpha = np.minimum(below * np.asarray(gt.pair.folds(pair).critical_alpha), (1000 - retain) / used)
+    return pair.replace(forget_in_pair=jnp.asarray(alpha * used)), hard
+
+
+def from_pretraining(pair, hard):
+    weights = jnp.stack(four_points(pair))
+    place, minimum = basins.order_coordinates(pair, weights), weights[2]
+    largest = 2 / jnp.max(norm(pair.objective().hessian(weights[::2])), 0)
+    ends = jnp.stack([gt.simulate(pair, weights[0], step_size=share * largest, steps=20_000).weights for share in SHARES])
+    miss = jnp.linalg.norm(ends - minimum, axis=-1) / jnp.linalg.norm(minimum, axis=-1)
+    return {
+        "hard": hard,
+        "p": place.descent,
+        "above_saddle": place.y[0] - place.y[3],
+        "above_separatrix": place.y[0] - basins.separatrix(pair, place.descent[0]),
+        "arrived": miss < ARRIVED,
+        "in_basin": jnp.stack([basins.in_basin(pair, end) for end in ends]),
+    }
+
+
+def draw(figure, data):
+    (margins, order), (steps, heights) = figure.subplots(2, 2)
+    starts, boundary = data["starts"], data["separatrix"]
+    reached = starts["converged"][0]
+    for shown, hue, label in ((reached, "sky", "start that converged"), (~reached, "orange", "start that ran away")):
+        margins.plot(starts["x"][shown], starts["y"][shown], ".", ms=6, mew=0, alpha=0.8, color=COLOURS[hue], label=label)
+    corner = data["points"]["p"][3], data["points"]["y"][3]
+    safe = Rectangle((-99, corner[1]), corner[0] + 99, 99, color=COLOURS["sky"], alpha=0.25, lw=0, label="never crosses the separatrix")
+    order.add_patch(safe)
+    for panel, across, flow in ((margins, "x", "margins"), (order, "p", "order")):
+        arrows = data["field"][flow]
+        lines = {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9}
+        panel.streamplot(data["field"][across], data["field"]["y"], arrows["across"], arrows["up"], **lines)
+        panel.plot(boundary[across], boundary["y"], color="black", lw=2.2, label="separatrix", zorder=3)
+        for index, hue in enumerate(("green", "black", "blue", "vermillion")):
+            panel.plot(data["runs"][across][index], data["runs"]["y"][index], color=COLOURS[hue], lw=1.6, zorder=4)
+        for index, (name, (hue, mark, size)) in enumerate(POINTS.items()):
+            place = data["points"][across][index], data["points"]["y"][index]
+            panel.plot(*place, mark, color=COLOURS[hue], ms=size, mec="white", mew=0.8, zorder=5, label=name, ls="none")
+        panel.set(xlim=WINDOW[across], ylim=WINDOW["y"], ylabel="margin of the forgotten type y")
+    margins.set(xlabel="margin of the retained type x", title="(a) margins")
+    margins.legend(loc="lower right", markerscale=1.0)
+    order.set(xlabel="p, the weights' part along the retained type", title="(b) the coordinates with an order")
+    order.legend(handles=[safe], loc="lower right")
+    wrong = disagreements(starts)
+    steps.plot(STEPS, 100 * wrong / len(reached), "o-", color=COLOURS["blue"])
+    steps.set(xscale="log", xlabel="step η in units of 2/|H|", ylabel="starts on the other side (%)")
+    steps.set(title=f"(c) separatrix against simulation, {len(reached)} starts")
+    found = data["random"]
+    for shown, hue, mark, label in ((~found["hard"], "blue", "o", "any"), (found["hard"], "vermillion", "^", "hard")):
+        values = found["above_saddle"][shown], found["above_separatrix"][shown]
+        heights.plot(*values, mark, color=COLOURS[hue], ms=4, mew=0, alpha=0.5, label=f"{label}: {np.sum(shown)} pairs")
+    heights.axvline(0, color="black", ls="--", lw=1.2)
+    lost = missed(found)[-1]
+    values = found["above_saddle"][lost], found["above_separatrix"][lost]
+    heights.plot(*values, "o", color="black", ms=9, mfc="none", label=f"ran away, η = {SHARES[-1]:g} · 2/|H|")
+    heights.set(xscale="symlog", yscale="log", title="(d) pretraining, random pairs")
+    heights.set(xlabel="y above the saddle", ylabel="y above the separatrix")
+    heights.legend(loc="upper left")
+
+
+def disagreements(starts):
+    """How many starts end on the other side than the separatrix says, for each step."""
+    return np.sum(starts["converged"] != starts["inside"], 1)
+
+
+def missed(found):
+    """Which runs neither arrived at the minimum nor are still in its basin."""
+    return ~found["arrived"] & ~found["in_basin"]
+
+
+def claims(data):
+    starts, found = data["starts"], data["random"]
+    wrong, lost, count = disagreements(starts), missed(found), len(starts["inside"])
+    pairs, height, unproved = len(found["hard"]), found["above_separatrix"], found["above_saddle"] < 0
+    way = np.sum(~found["arrived"] & found["in_basin"], 1)
+    ordered = np.sum(np.all(np.diff(found["p"], axis=0) > 0, 0))
+    rows = {
+        "starts on the other side than the separatrix says": "; ".join(
+            f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8)
+        ),
+        "p_D < p_R < p_DA < p_saddle below the fold": f"{ordered} of {pairs} random pairs",
+        "flow from pretraining misses the minimum of descent-ascent below the fold (conjecture: never)": (
+            f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; least height {np.min(height):.4g}"
+        ),
+    }
+    for index, share in enumerate(SHARES):
+        here = f"{np.sum(lost[index])} of {pairs} run away; {way[index]} still on their way after 20,000 steps"
+        rows[f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends"] = here
+    return [{"claim": claim, "paper": "not treated", "here": here} for claim, here in rows.items()]
