@@ -111,9 +111,10 @@ class Grammar:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Grammar":
         """The grammar that :meth:`save` wrote, checked anew; ``ValueError`` for another file."""
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files") or "rules" not in file.files:
-                raise ValueError(f"{os.fspath(path)} must be an .npz file with an array named rules")
+        file = np.load(path, allow_pickle=False)
+        if not isinstance(file, np.lib.npyio.NpzFile) or "rules" not in file:
+            raise ValueError(f"{os.fspath(path)} must be an .npz file with an array named rules")
+        with file:
             return cls(file["rules"])
 
     def save(self, path: str | os.PathLike) -> None:
@@ -169,19 +170,14 @@ class Grammar:
 
     def derive(self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch parents"], ...]) -> Tree:
         """The tree that grows from ``root`` by the rules given for each node, bottom level first, as :class:`Tree` has them."""
-        symbols = [symbols_in("root", root, self.vocabulary)[..., None]]
         chosen = tuple(symbols_in(f"rules[{index}]", rule, self.rules_per_symbol) for index, rule in enumerate(rules))
-        for table, rule in zip(self.rules[::-1], chosen[::-1], strict=True):
-            children = table[symbols[-1], rule]
-            symbols.append(children.reshape(*children.shape[:-2], -1))
-        return Tree(tuple(symbols[::-1]), chosen)
+        return _derive(self, symbols_in("root", root, self.vocabulary), chosen)
 
     def reference_start(self, root: Int[ArrayLike, "*batch"] = 0) -> Tree:
         """A tree without random numbers: node ``j`` (from 0, left to right) of a level uses rule ``(j + level) mod rules_per_symbol``."""
-        shape = jnp.shape(root)
-        levels = range(1, self.depth + 1)
-        rules = ((jnp.arange(self.nodes(level)) + level) % self.rules_per_symbol for level in levels)
-        return self.derive(root, tuple(jnp.broadcast_to(rule, (*shape, rule.size)) for rule in rules))
+        root = symbols_in("root", root, self.vocabulary)
+        numbers = (np.arange(self.nodes(level)) + level for level in range(1, self.depth + 1))
+        return self.derive(root, tuple(np.broadcast_to(number % self.rules_per_symbol, (*root.shape, number.size)) for number in numbers))
 
     def parse(self, leaves: Int[ArrayLike, "*batch length"]) -> Tree:
         """The only derivation of each sequence.
@@ -315,6 +311,15 @@ def _repeats_earlier(tuples: Int[Array, "count branching"]) -> Bool[Array, " cou
     return jnp.zeros(count, bool).at[order[1:]].set(same)
 
 
+@jax.jit
+def _derive(grammar: Grammar, root: Int[Array, "*batch"], rules: tuple[Int[Array, "*batch parents"], ...]) -> Tree:
+    symbols = [root[..., None]]
+    for table, rule in zip(grammar.rules[::-1], rules[::-1], strict=True):
+        children = table[symbols[-1], rule]
+        symbols.append(children.reshape(*children.shape[:-2], -1))
+    return Tree(tuple(symbols[::-1]), rules)
+
+
 @functools.partial(jax.jit, static_argnames="shape")
 def _sample(grammar: Grammar, key: Array, root: Int[Array, "*shape"] | None, *, shape: tuple[int, ...]) -> Tree:
     draw = functools.partial(jax.random.randint, minval=0, dtype=jnp.int32)
@@ -324,37 +329,49 @@ def _sample(grammar: Grammar, key: Array, root: Int[Array, "*shape"] | None, *, 
         draw(jax.random.fold_in(key, level), (*shape, grammar.nodes(level)), maxval=grammar.rules_per_symbol)
         for level in range(1, grammar.depth + 1)
     )
-    return grammar.derive(root, tuple(rules))
+    return _derive(grammar, root, tuple(rules))
 
 
 @jax.jit
 def _parse(grammar: Grammar, leaves: Int[Array, "*batch length"]) -> Tree:
     symbols, rules = [leaves], []
-    for table in grammar.rules:
+    for index in zip(*jax.vmap(_index)(grammar.rules), strict=True):
         children = symbols[-1].reshape(*leaves.shape[:-1], -1, grammar.branching)
-        number = _number_of_tuple(table, children)
+        number = _number_of_tuple(index, children, grammar.vocabulary)
         symbols.append(jnp.where(number < 0, -1, number // grammar.rules_per_symbol))
         rules.append(jnp.where(number < 0, -1, number % grammar.rules_per_symbol))
     return Tree(tuple(symbols), tuple(rules))
 
 
-def _number_of_tuple(
-    table: Int[Array, "vocabulary rules_per_symbol branching"], tuples: Int[Array, "*batch branching"]
-) -> Int[Array, "*batch"]:
-    """``symbol * rules_per_symbol + rule`` of each tuple, -1 where no rule gives it: by binary search, one child after the other.
+def _index(table: Int[Array, "vocabulary rules_per_symbol branching"]) -> tuple[Int[Array, "branching tuples"], Int[Array, " tuples"]]:
+    """For binary search, one child after the other: the sorted names of all prefixes of 1, 2, ... children; and the tuples so ordered.
 
-    A prefix of i children is named by its rank among the table's prefixes, so that no number exceeds vocabulary * the number of tuples,
-    while the code of a whole tuple may not fit 64 bits.
+    A prefix is named by the rank of the shorter one and its last symbol: no name exceeds vocabulary * the number of tuples, while the code of
+    a whole tuple may not fit 64 bits.
     """
-    vocabulary = len(table)
+
+    def longer(ranks, symbols):
+        names = ranks * len(table) + symbols
+        ordered = jnp.sort(names)
+        return jnp.searchsorted(ordered, names).astype(jnp.int32), ordered
+
     known = table.reshape(-1, table.shape[-1])
-    names, sought = jnp.zeros(len(known), jnp.int32), jnp.zeros(tuples.shape[:-1], jnp.int32)
-    found = jnp.all((tuples >= 0) & (tuples < vocabulary), -1)
-    order = names
-    for place in range(table.shape[-1]):
-        keys, wanted = names * vocabulary + known[:, place], sought * vocabulary + tuples[..., place]
-        order = jnp.argsort(keys)
-        names, sought = (jnp.searchsorted(keys[order], side).astype(jnp.int32) for side in (keys, wanted))
-        sought = jnp.minimum(sought, len(known) - 1)
-        found &= keys[order][sought] == wanted
-    return jnp.where(found, order[sought], -1)
+    ranks, names = jax.lax.scan(longer, jnp.zeros(len(known), jnp.int32), known.T)
+    return names, jnp.argsort(ranks)
+
+
+def _number_of_tuple(index, tuples: Int[Array, "*batch branching"], vocabulary: int) -> Int[Array, "*batch"]:
+    """``symbol * rules_per_symbol + rule`` of each tuple, -1 where no rule gives it."""
+    names, order = index
+
+    def longer(carry, place):
+        rank, found = carry
+        known, symbol = place
+        name = rank * vocabulary + symbol
+        rank = jnp.minimum(jnp.searchsorted(known, name), len(known) - 1).astype(jnp.int32)
+        return (rank, found & (known[rank] == name)), None
+
+    # Symbols out of range would pass for others behind another prefix.
+    start = jnp.zeros(tuples.shape[:-1], jnp.int32), jnp.all((tuples >= 0) & (tuples < vocabulary), -1)
+    (rank, found), _ = jax.lax.scan(longer, start, (names, jnp.moveaxis(tuples, -1, 0)))
+    return jnp.where(found, order[rank], -1)

@@ -1,0 +1,206 @@
+r"""The paper's experiment: noise a start, denoise it, and see which leaves changed together; many starts, noise levels and trajectories.
+
+Two estimators side by side, for N the number of changed leaves and n_i the change of leaf i. *Plain*: one posterior sample a noise draw,
+and what :mod:`rhm_theory.measure` makes of it. *Conditional* (Rao-Blackwell): the exact moments given the noise and, by the law of total
+variance,
+
+.. math:: \operatorname{Var} N = E\,[\operatorname{Var}(N \mid \text{noise})] + \operatorname{Var}(E\,[N \mid \text{noise}]),
+
+the first part being due to the backward sampling, the second to the noise; likewise for each leaf. The epsilon-process has no second
+part, so that there the conditional estimator is exact for each start. For masks most of the variance is the second part, and little is
+gained. The law of the mask is decisive and therefore part of every result (:func:`rhm_theory.likelihood.random_mask`).
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Float
+
+from rhm_theory import likelihood, measure, moments, sampling
+from rhm_theory.grammar import Grammar
+from rhm_theory.measure import Estimate, Measurement, Sums
+from theory_common import checks, sweep
+
+NOISES = ("epsilon", "mask", "flips")
+CHUNK_BYTES = 2**26  # of the likelihoods of one chunk
+
+
+class Experiment(NamedTuple):
+    """What was seen, for each noise level and start; :func:`susceptibility` and :func:`measurements` are made of it.
+
+    ``process`` names the noise and its law. ``sums``: the plain estimator's (None for a likelihood alone). ``variance_within`` is
+    E[Var(N | noise)], ``variance_between`` the unbiased Var(E[N | noise]); ``leaf_within``, ``leaf_between`` the same summed over single
+    leaves (NaN with a denoiser, whose posterior is unknown). ``changed``: share of the nodes of each level (leaves first) that differ
+    from the start's, ``root_kept``: share of trajectories with the start's class, both from samples.
+    """
+
+    process: str
+    noise_levels: Float[AnyArray, " levels"]
+    sums: Sums
+    variance_within: Float[AnyArray, "levels starts"]
+    variance_between: Float[AnyArray, "levels starts"]
+    leaf_within: Float[AnyArray, "levels starts"]
+    leaf_between: Float[AnyArray, "levels starts"]
+    changed: Float[AnyArray, "levels starts tree_levels"]
+    root_kept: Float[AnyArray, "levels starts"]
+    groups: Any
+
+
+def forward_backward(
+    key,
+    grammar: Grammar,
+    *,
+    noise: str = "mask",
+    noise_levels,
+    starts,
+    trajectories: int,
+    law: str = "independent",
+    denoiser: Callable | None = None,
+    groups=None,
+    folder=None,
+    progress: bool = False,
+) -> Experiment:
+    """Starts x noise levels x trajectories.
+
+    Args:
+        key: the only source of chance; each start and level has its own stream, whatever the chunks.
+        noise: ``"mask"`` (``law`` as in :func:`rhm_theory.likelihood.random_mask`), ``"epsilon"`` or ``"flips"``.
+        noise_levels: in [0, 1], ``(levels,)``. starts: sequences of the language ``(starts, length)``, or how many to draw.
+        trajectories: noise draws for each start and level (posterior samples of the one likelihood for ``"epsilon"``), at least 2.
+        denoiser: from noised sequences ``(batch, length)`` of integers (masked leaves are ``vocabulary``) to samples of the same shape;
+            the exact posterior by default. A sample outside the language has no tree: its inner nodes count as changed.
+        groups: a label for each start that errors are clustered by; each start alone by default.
+        folder: keeps finished chunks, so that a stopped experiment goes on (exact posterior only). progress: show a bar.
+    Raises: ``TypeError`` or ``ValueError`` naming the argument.
+    """
+    checks.choice("noise", noise, NOISES)
+    checks.choice("law", law, likelihood.MASK_LAWS)
+    trajectories = checks.whole("trajectories", trajectories, least=2)
+    levels = np.atleast_1d(likelihood._noise(noise_levels))
+    if levels.ndim != 1:
+        raise ValueError(f"noise_levels must have shape (levels,), got {levels.shape}")
+    if denoiser is not None and noise == "epsilon":
+        raise ValueError("denoiser needs noised sequences, which the epsilon-process does not have: use noise='mask' or 'flips'")
+    start_key, run_key = jax.random.split(key)
+    if isinstance(starts, int):
+        starts = grammar.sample(start_key, (checks.whole("starts", starts, least=1),)).leaves
+    starts = np.asarray(grammar.parse(starts).leaves)
+    count, length = starts.shape
+    groups = np.arange(count) if groups is None else np.asarray(groups)
+    if groups.shape != (count,):
+        raise ValueError(f"groups must have shape ({count},), one label a start, got {groups.shape}")
+    keys = jax.random.key_data(jax.random.split(run_key, (len(levels), count))).reshape(len(levels) * count, -1)
+    rows = (np.repeat(levels, count), np.tile(starts, (len(levels), 1)), np.asarray(keys))
+    process = f"mask, {law}" if noise == "mask" else noise
+    if denoiser is None:
+        bytes_a_row = trajectories * length * grammar.vocabulary * rows[0].dtype.itemsize
+        chunk = int(np.clip(CHUNK_BYTES // bytes_a_row, 1, len(rows[0])))
+        run = functools.partial(_exact, noise=noise, law=law, trajectories=trajectories)
+        name = f"{process} {trajectories} {np.asarray(grammar.rules).tobytes().hex() if folder is not None else ''}"
+        found = sweep.mapped(run, grammar, rows, chunk=chunk, folder=folder, name=name, progress=progress)
+    else:
+        found = _by_denoiser(denoiser, grammar, rows, noise, law, trajectories)
+    shaped = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(len(levels), count, *leaf.shape[1:]), found)
+    return Experiment(process, levels, *shaped, groups)
+
+
+def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
+    """The plain and the conditional estimate of chi at each noise level, with errors clustered by the groups."""
+    plain = measurements(found)
+    within = found.variance_within + found.variance_between, found.leaf_within + found.leaf_between
+    conditional = [measure.ratio(a, b, found.groups) for a, b in zip(*within, strict=True)]
+    return _stacked([one.susceptibility for one in plain]), _stacked(conditional)
+
+
+def noise_part(found: Experiment) -> Estimate:
+    """The part of chi that is due to the noise, ``Var(E[N | noise]) / sum_i Var n_i``; the rest is due to the backward sampling."""
+    leaves = found.leaf_within + found.leaf_between
+    return _stacked([measure.ratio(a, b, found.groups) for a, b in zip(found.variance_between, leaves, strict=True)])
+
+
+def measurements(found: Experiment, *, r_max: int | None = None) -> list[Measurement]:
+    """C(r), chi and lengths of the plain estimator, one :class:`rhm_theory.measure.Measurement` a noise level."""
+    return [
+        measure.measurement(Sums(pairs, mean), r_max=r_max, groups=found.groups)
+        for pairs, mean in zip(found.sums.pair_sums, found.sums.mean, strict=True)
+    ]
+
+
+def _stacked(estimates: list[Estimate]) -> Estimate:
+    return Estimate(*(np.stack(part) for part in zip(*estimates, strict=True)))
+
+
+# One chunk -------------------------------------------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnames=("noise", "law", "trajectories"))
+def _exact(grammar: Grammar, rows, *, noise: str, law: str, trajectories: int):
+    levels, starts, keys = rows
+    both = jax.vmap(jax.random.split)(jax.vmap(jax.random.wrap_key_data)(keys))
+    repeated = jnp.broadcast_to(starts[:, None], (len(starts), trajectories, starts.shape[-1]))
+    seen = jax.vmap(functools.partial(_likelihood, noise, law, grammar.vocabulary))(both[:, 0], repeated, levels)
+    tree = jax.vmap(functools.partial(_samples, grammar))(both[:, 1], seen)
+    original = grammar.parse(starts)
+    # The epsilon-process has one likelihood a start: its moments once.
+    distinct = seen[:, :1] if noise == "epsilon" else seen
+    exact = moments.change_moments(grammar, distinct, jax.tree.map(lambda leaf: leaf[:, None], original))
+    return *_observed(tree.symbols, original.symbols), *_parts(exact)[:4], *_shares(tree.symbols, original.symbols)
+
+
+def _likelihood(noise: str, law: str, vocabulary: int, key: Array, starts: Array, level: Array) -> Array:
+    if noise == "epsilon":
+        return likelihood.epsilon_process(starts, level, vocabulary=vocabulary)
+    if noise == "flips":
+        return likelihood.uniform_flips(key, starts, level, vocabulary=vocabulary)
+    return likelihood.mask(key, starts, level, law, vocabulary=vocabulary)
+
+
+def _samples(grammar: Grammar, key: Array, seen: Array):
+    return sampling.sample_posterior(key, grammar, seen, ())
+
+
+def _parts(exact: moments.ChangeMoments):
+    """Within and between variances of N and, summed, of the leaves."""
+    leaves = exact.changed[0]
+    draws = leaves.shape[1]
+
+    def between(values):
+        return jnp.var(values, axis=1, ddof=1) if draws > 1 else jnp.zeros_like(values[:, 0])
+
+    return exact.variance.mean(1), between(exact.mean), exact.leaf_variance.mean(1), between(leaves).sum(-1)
+
+
+def _observed(symbols, original) -> tuple[Sums]:
+    return (measure._change_sums(symbols[0] != original[0][:, None]),)
+
+
+def _shares(symbols, original):
+    """Share of changed nodes of each level, and of kept roots."""
+    dtype = jnp.zeros(()).dtype
+    changed = [(now != then[:, None]).astype(dtype).mean((1, 2)) for now, then in zip(symbols, original, strict=True)]
+    return jnp.stack(changed, -1), 1 - changed[-1]
+
+
+def _by_denoiser(denoiser, grammar: Grammar, rows, noise: str, law: str, trajectories: int):
+    """One row after the other, outside jit: the denoiser is anybody's code."""
+    found = []
+    for level, start, key in zip(*rows, strict=True):
+        key, repeated = jax.random.wrap_key_data(key), np.tile(start, (trajectories, 1))
+        if noise == "mask":
+            noised = np.where(likelihood.random_mask(key, repeated.shape, level, law), grammar.vocabulary, repeated)
+        else:
+            noised = np.asarray(likelihood.flipped(key, repeated, level, vocabulary=grammar.vocabulary))
+        samples = np.asarray(denoiser(noised))
+        if samples.shape != noised.shape or samples.dtype.kind not in "iu":
+            raise ValueError(f"denoiser must return integers of shape {noised.shape}, got {samples.dtype} of shape {samples.shape}")
+        tree = jax.jit(type(grammar).parse)(grammar, samples)  # traced: a sample outside the language does not raise
+        symbols, original = (tuple(level[None] for level in one.symbols) for one in (tree, grammar.parse(start)))
+        unknown = jnp.full(1, jnp.nan)
+        found.append((*_observed(symbols, original), *(unknown,) * 4, *_shares(symbols, original)))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)

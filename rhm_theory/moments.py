@@ -1,0 +1,427 @@
+r"""How many leaves change: exact mean, variance, cumulants, correlations and the whole law of N, of a posterior sample against its start.
+
+``N = sum_i n_i`` with ``n_i`` 1 where leaf i of the sample differs from the start. With a field :math:`\eta` on "leaf i differs",
+all of it is in one function, :math:`\ln Z(\eta)`: its Taylor coefficients are the cumulants, its Hessian in separate fields is the
+covariance, its values on the unit circle are the characteristic function. Differences of large terms are avoided by carrying,
+for each node and each of its symbols, the law of the changes below *given that symbol*: a parent's law is a mixture, over its rules, of
+sums over its children. One upward pass (:func:`_climb`) serves every observable; they differ in what is carried and mixed only:
+
+* the first cumulants, mixed about the common mean, so that all terms of the variance are >= 0;
+* the characteristic function at the roots of unity, then a Fourier transform;
+* the conditional expectation of every leaf's change below a node.
+
+Every function takes ``likelihood`` ``(*batch, length, vocabulary)`` (:mod:`rhm_theory.likelihood`; zeros are fine) and ``start``, leaves
+``(*batch, length)`` or a :class:`Tree`; batches broadcast. Impossible evidence is a ``ValueError`` that names the node; traced, NaN.
+Time and memory are linear in the length unless a function says otherwise. Works under jit, vmap and grad.
+
+Source: new.
+"""
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Float
+
+from rhm_theory import inference, messages
+from rhm_theory.grammar import Grammar, Tree
+from theory_common import checks
+
+# Bytes of the largest intermediate of change_distribution, which takes as many frequencies at once as fit: a few caches' worth.
+CHUNK_BYTES = 2**25
+
+
+class ChangeMoments(NamedTuple):
+    """Exact moments of the number N of changed leaves.
+
+    Attributes:
+        mean, variance: of N.
+        leaf_variance: sum over the leaves of their variances.
+        pair_sums: connected, sum of Cov(n_i, n_j) over ordered pairs whose lowest common ancestor is at level 1, 2, .. depth; so
+            ``variance = leaf_variance + pair_sums.sum(-1)``.
+        raw_pair_sums: the same of the raw moments <n_i n_j>.
+        changed: for each level, leaves first, the probability that each node differs from the start's.
+    """
+
+    mean: Float[AnyArray, "*batch"]
+    variance: Float[AnyArray, "*batch"]
+    leaf_variance: Float[AnyArray, "*batch"]
+    pair_sums: Float[AnyArray, "*batch depth"]
+    raw_pair_sums: Float[AnyArray, "*batch depth"]
+    changed: tuple[Float[AnyArray, "*batch nodes"], ...]
+
+    @property
+    def susceptibility(self) -> Float[AnyArray, "*batch"]:
+        """See :func:`susceptibility`."""
+        return self.variance / self.leaf_variance
+
+
+def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
+    r"""Mean and variance of N, pair sums by the level of the common ancestor, and the change probability of every node.
+
+    Conditional on a symbol a, with weights w of its rules k, :math:`N(a) = \sum_k w_k \sum_i N_i` and
+    :math:`V(a) = \sum_k w_k [\sum_i V_i + (\sum_i N_i - N(a))^2]`. With node posteriors P and
+    :math:`\delta_u(a) = N_u(a) - \langle N_u\rangle`, the pairs that meet at level l add
+    :math:`C_\ell = \sum_{u \in \ell} \sum_a P_u(a) \sum_k w_k \sum_{i \ne j} \delta_i \delta_j`.
+
+    Accuracy: a few eps times the depth; in float32 about 1e-5.
+    Raises: ``ValueError`` if a concrete ``start`` is not in the language; a traced one gives NaN for the nodes that derive nothing.
+    """
+    tree = start if isinstance(start, Tree) else grammar.parse(start)
+    likelihood, differs = _observed(grammar, likelihood, tree.leaves)
+    found = _change_moments(grammar, likelihood, differs, tree.symbols)
+    _require_possible(grammar, likelihood, found.mean)
+    return found
+
+
+def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch"]:
+    r""":math:`\chi = \operatorname{Var} N / \sum_i \operatorname{Var} n_i`: the variance-weighted size of a block that changes together.
+
+    1 without correlations. NaN where nothing can change (zero noise): its limit there is no universal 1 but, in the epsilon-process,
+    the least number of leaves in which another sequence of the language differs from the start.
+    For several starts average both variances of :func:`change_moments` apart.
+    """
+    likelihood, differs = _observed(grammar, likelihood, start)
+    mean, chi = _susceptibility(grammar, likelihood, differs)
+    _require_possible(grammar, likelihood, mean)
+    return chi
+
+
+def change_cumulants(grammar: Grammar, likelihood, start, *, order: int = 4) -> Float[AnyArray, "*batch order"]:
+    """The first ``order`` cumulants of N, from the mean on.
+
+    Accuracy: the first two as in :func:`change_moments`; the higher are differences by nature, exact relative to the central moments.
+    """
+    likelihood, differs = _observed(grammar, likelihood, start)
+    found = _change_cumulants(grammar, likelihood, differs, order=checks.whole("order", order, least=1))
+    _require_possible(grammar, likelihood, found[..., 0])
+    return found
+
+
+def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch numbers"]:
+    r"""The law P(N = k), k = 0 .. length, from the characteristic function at the (length + 1)-th roots of unity.
+
+    Time is quadratic in the length, memory bounded (``CHUNK_BYTES``). Accuracy: absolute, about 1e-15 (float32: 1e-7); below that the
+    values are rounding, cut at 0.
+    """
+    likelihood, differs = _observed(grammar, likelihood, start)
+    law = _change_distribution(grammar, likelihood, differs)
+    _require_possible(grammar, likelihood, law[..., 0])
+    return law
+
+
+def change_correlations(grammar: Grammar, likelihood, start, *, memory_limit: int = 2**31) -> Float[AnyArray, "*batch length length"]:
+    r"""The covariance matrix of the ``n_i``: the Hessian :math:`\partial^2 \ln Z/\partial\eta_i\partial\eta_j`, in time of its own size.
+
+    For each node the changes of the leaves below, given its symbol, are averaged upwards; two children and the rule that made both
+    give a block of the matrix. The spins of the paper, 1 - 2 n, have four times this covariance.
+
+    Raises: ``ValueError`` if the matrices need more than ``memory_limit`` bytes.
+    """
+    likelihood, differs = _observed(grammar, likelihood, start)
+    needed = math.prod(likelihood.shape[:-2]) * grammar.length**2 * likelihood.dtype.itemsize
+    if needed > memory_limit:
+        raise ValueError(
+            f"change_correlations needs {needed / 2**30:.3g} GiB for {math.prod(likelihood.shape[:-2])} matrices of "
+            f"{grammar.length} x {grammar.length}, more than memory_limit = {memory_limit / 2**30:.3g} GiB: "
+            "raise it, take fewer starts at once, or use change_moments, whose pair sums need no matrix"
+        )
+    matrix = _change_correlations(grammar, likelihood, differs)
+    _require_possible(grammar, likelihood, matrix[..., 0, 0])
+    return matrix
+
+
+def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
+    """C(r): mean of a matrix over pairs at distance r = |i - j| on the line, r = 0 .. length - 1."""
+    matrix = checks.real("matrix", matrix)
+    length = matrix.shape[-1]
+    if matrix.shape[-2:] != (length, length):
+        raise ValueError(f"matrix must end in two equal axes, got shape {matrix.shape}")
+    distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length))).ravel()
+    sums = jnp.zeros((*matrix.shape[:-2], length), matrix.dtype).at[..., distance].add(matrix.reshape(*matrix.shape[:-2], -1))
+    return sums / np.bincount(distance)
+
+
+# --- the pass
+
+# Inside, arrays have the layout of rhm_theory.messages: [symbol, node, start], the i-th children of all parents in one block.
+
+
+def _observed(grammar: Grammar, likelihood, start) -> tuple[Array, Array]:
+    """The likelihood, and 1 for each symbol of each leaf that differs from the start; of one shape."""
+    likelihood = inference.checked(grammar, likelihood)
+    leaves = grammar.sequences("start", start.leaves if isinstance(start, Tree) else start)
+    differs = leaves[..., None] != jnp.arange(grammar.vocabulary)
+    return jnp.broadcast_arrays(likelihood, differs.astype(likelihood.dtype))
+
+
+def _require_possible(grammar: Grammar, likelihood: Array, found: Array) -> None:
+    if not checks.is_traced(found):
+        inference.require_possible(grammar, likelihood, np.isfinite(found))
+
+
+def _upward(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[messages.Upward, Array]:
+    """The messages, and ``differs`` in their layout."""
+    passed = messages.upward(grammar.rules, likelihood.reshape(-1, *likelihood.shape[-2:]))
+    changed = differs.reshape(-1, *differs.shape[-2:])
+    return passed, messages.arranged(changed, grammar.branching, jnp.ones_like(passed.messages[0][0]))
+
+
+def _posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
+    """Posterior of every node, by level."""
+    return [up * down for up, down in zip(passed.messages, messages.downward(grammar.rules, passed), strict=True)]
+
+
+def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callable) -> Any:
+    """One level up: the parents' values, from the children's messages ``below`` and their values.
+
+    ``join(children)`` is the value that the children of one rule make together, ``mix(weights, parts)`` that of the parts with these
+    weights. Weights sum to 1, or are 0 where no rule is possible. Mixing must be associative, as mixing of laws is.
+    """
+    rules, branching = table.shape[-2:]
+    blocks = jax.tree.map(lambda x: x.reshape(len(x) * branching, -1, *x.shape[2:]), (below, values))
+    rows = table * branching + jnp.arange(branching, dtype=table.dtype)
+    unrolled = max(size for size in range(1, messages.UNROLLED_RULES + 1) if rules % size == 0)
+
+    def mixed(weights, parts):
+        total = _sum(weights)
+        inverse = 1 / jnp.where(total > 0, total, 1)
+        return total, mix([weight * inverse for weight in weights], parts)
+
+    def some(chosen):
+        picked = [[jax.tree.map(functools.partial(_row, row), blocks) for row in places] for places in chosen]
+        weights = [_product(message for message, _ in places) for places in picked]
+        return mixed(weights, [join([value for _, value in places]) for places in picked])
+
+    def one_symbol(chosen):
+        first, *others = chosen.reshape(-1, unrolled, branching)
+        state = some(first)
+        if others:
+            state, _ = jax.lax.scan(lambda state, part: (mixed(*zip(state, some(part), strict=True)), None), state, jnp.stack(others))
+        return state[1]
+
+    # One symbol after the other keeps a CPU's caches; other devices take all at once.
+    return jax.lax.map(one_symbol, rows) if jax.default_backend() == "cpu" else jax.vmap(one_symbol)(rows)
+
+
+def _row(row: Array, values: Array) -> Array:
+    # Without a wrap of negative indices, which would be looked at for every entry.
+    return jax.lax.dynamic_index_in_dim(values, row, 0, keepdims=False, allow_negative_indices=False)
+
+
+def _sum(values) -> Array:
+    return functools.reduce(operator.add, values)
+
+
+def _product(values) -> Array:
+    return functools.reduce(operator.mul, values)
+
+
+def _average(weights, values) -> Array:
+    return _sum(weight * value for weight, value in zip(weights, values, strict=True))
+
+
+# --- cumulants: a law is the list of its cumulants of order 1, 2, ..
+
+
+def _join_cumulants(children: list[list[Array]]) -> list[Array]:
+    """Cumulants of independent laws add."""
+    return [_sum(cumulants) for cumulants in zip(*children, strict=True)]
+
+
+def _mix_cumulants(weights, parts: list[list[Array]]) -> list[Array]:
+    """Cumulants of a mixture: central moments about the common mean are averaged; of order 2, ``sum_k w_k (V_k + (N_k - N)^2)``."""
+    mean = _average(weights, [part[0] for part in parts])
+    moments = [_moments_of([part[0] - mean, *part[1:]])[2:] for part in parts]
+    central = [_average(weights, moment) for moment in zip(*moments, strict=True)]
+    return [mean, *_cumulants_of([jnp.ones_like(mean), jnp.zeros_like(mean), *central])[1:]]
+
+
+def _moments_of(cumulants: list[Array]) -> list[Array]:
+    """Moments of order 0, 1, .. from the cumulants of order 1, 2, .."""
+    moments = [jnp.ones_like(cumulants[0])]
+    for order in range(1, len(cumulants) + 1):
+        moments.append(_sum(math.comb(order - 1, j - 1) * cumulants[j - 1] * moments[order - j] for j in range(1, order + 1)))
+    return moments
+
+
+def _cumulants_of(moments: list[Array]) -> list[Array]:
+    """Cumulants of order 1, 2, .. from the moments of order 0, 1, .."""
+    cumulants: list[Array] = []
+    for order in range(1, len(moments)):
+        lower = sum(math.comb(order - 1, j - 1) * cumulants[j - 1] * moments[order - j] for j in range(1, order))
+        cumulants.append(moments[order] - lower)
+    return cumulants
+
+
+def _at_root(passed: messages.Upward, values: Any, mix: Callable) -> Any:
+    """The values of the whole tree: those of the root's symbols, mixed with its posterior (NaN where no symbol is possible)."""
+    root = passed.messages[-1][:, 0]
+    return mix(root / root.sum(0), [jax.tree.map(lambda value, symbol=symbol: value[symbol, 0], values) for symbol in range(len(root))])
+
+
+def _cumulants(grammar: Grammar, passed: messages.Upward, changed: Array, order: int) -> list[Array]:
+    values = [changed, *[jnp.zeros_like(changed)] * (order - 1)]
+    for table, below in zip(grammar.rules, passed.messages, strict=False):
+        values = _climb(table, below, values, _join_cumulants, _mix_cumulants)
+    return _at_root(passed, values, _mix_cumulants)
+
+
+@functools.partial(jax.jit, static_argnames="order")
+def _change_cumulants(grammar: Grammar, likelihood: Array, differs: Array, *, order: int) -> Array:
+    found = _cumulants(grammar, *_upward(grammar, likelihood, differs), order)
+    return jnp.stack(found, -1).reshape(*likelihood.shape[:-2], order)
+
+
+@jax.jit
+def _susceptibility(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[Array, Array]:
+    passed, changed = _upward(grammar, likelihood, differs)
+    mean, variance = _cumulants(grammar, passed, changed, 2)
+    chi = variance / _leaf_variances(_posteriors(grammar, passed)[0], changed).sum(0)
+    return mean.reshape(likelihood.shape[:-2]), chi.reshape(likelihood.shape[:-2])
+
+
+def _over_symbols(term: Callable, *arrays: Array) -> Any:
+    """``sum_a term(a-th of each array)``. A loop: on a CPU, XLA's own sum over a leading axis strides, and takes eight times as long."""
+    add = lambda total, each: (jax.tree.map(operator.add, total, term(*each)), None)  # noqa: E731
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(term, *(array[0] for array in arrays)))
+    return jax.lax.scan(add, zero, arrays)[0]
+
+
+def _leaf_variances(leaves: Array, changed: Array) -> Array:
+    """[leaf, start]; products of the probabilities to change and to stay: 1 minus either would cancel."""
+    return _product(_over_symbols(lambda p, change: (p * change, p * (1 - change)), leaves, changed))
+
+
+# --- moments by level
+
+
+class _Pairs(NamedTuple):
+    """Of the changes below a node: cumulants, and the expected products of the means of two of its children, raw and connected."""
+
+    law: list[Array]
+    raw: Array
+    connected: Array
+
+
+def _join_pairs(children: list[tuple[list[Array], Array]]) -> _Pairs:
+    """From the laws of the children, and the deviations of their means from those without conditions."""
+    laws, deviations = zip(*children, strict=True)
+    return _Pairs(_join_cumulants(laws), _pairs([law[0] for law in laws]), _pairs(deviations))
+
+
+def _mix_pairs(weights, parts: list[_Pairs]) -> _Pairs:
+    raw, connected = (_average(weights, [getattr(part, name) for part in parts]) for name in ("raw", "connected"))
+    return _Pairs(_mix_cumulants(weights, [part.law for part in parts]), raw, connected)
+
+
+def _pairs(values) -> Array:
+    """``sum_{i != j} x_i x_j``, not as a difference of squares."""
+    total, pairs = values[0], 0
+    for value in values[1:]:
+        total, pairs = total + value, pairs + total * value
+    return 2 * pairs
+
+
+@jax.jit
+def _change_moments(grammar: Grammar, likelihood: Array, differs: Array, symbols: tuple[Array, ...]) -> ChangeMoments:
+    batch = likelihood.shape[:-2]
+    passed, changed = _upward(grammar, likelihood, differs)
+    posteriors = _posteriors(grammar, passed)
+    law, sums = [changed, jnp.zeros_like(changed)], []
+    for table, below, posterior, above in zip(grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False):
+        found = _climb(table, below, (law, law[0] - _over_symbols(operator.mul, posterior, law[0])), _join_pairs, _mix_pairs)
+        law = found.law
+        by_node = _over_symbols(lambda p, *pairs: [p * pair for pair in pairs], above, found.raw, found.connected)
+        sums.append([pairs.sum(0) for pairs in by_node])
+    mean, variance = _at_root(passed, law, _mix_cumulants)
+    raw, connected = (jnp.stack(levels, -1).reshape(*batch, grammar.depth) for levels in zip(*sums, strict=True))
+    return ChangeMoments(
+        mean=mean.reshape(batch),
+        variance=variance.reshape(batch),
+        leaf_variance=_leaf_variances(posteriors[0], changed).sum(0).reshape(batch),
+        pair_sums=connected,
+        raw_pair_sums=raw,
+        changed=tuple(_changed(level, nodes, batch, grammar.branching) for level, nodes in zip(posteriors, symbols, strict=True)),
+    )
+
+
+def _changed(posterior: Array, symbols: Array, batch: tuple[int, ...], branching: int) -> Array:
+    """Probability to differ from ``symbols`` (*batch, nodes), NaN where that is -1; as a sum: 1 minus would cancel."""
+    nodes = symbols.shape[-1]
+    order = messages.digit_reversal(nodes, branching)
+    arranged = jnp.broadcast_to(symbols, (*batch, nodes)).reshape(-1, nodes)[:, order].T
+    differs = lambda p, symbol: jnp.where(arranged == symbol, 0, p)  # noqa: E731
+    found = _over_symbols(differs, posterior, jnp.arange(len(posterior)))
+    return jnp.where(arranged < 0, jnp.nan, found)[order].T.reshape(*batch, nodes)
+
+
+# --- the whole law
+
+
+@jax.jit
+def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
+    numbers = grammar.length + 1
+    passed, changed = _upward(grammar, likelihood, differs)
+
+    def characteristic(angle):
+        values = jnp.where(changed > 0, jax.lax.complex(jnp.cos(angle), -jnp.sin(angle)), 1)
+        for table, below in zip(grammar.rules, passed.messages, strict=False):
+            values = _climb(table, below, values, _product, _average)
+        return _at_root(passed, values, _average)
+
+    angles = 2 * jnp.pi / numbers * jnp.arange(numbers // 2 + 1, dtype=likelihood.dtype)
+    at_once = CHUNK_BYTES // (2 * likelihood.dtype.itemsize * max(likelihood.size, 1))
+    spectrum = jax.lax.map(characteristic, angles, batch_size=min(max(at_once, 1), len(angles)))
+    return jnp.maximum(jnp.fft.irfft(spectrum.T, numbers), 0).reshape(*likelihood.shape[:-2], numbers)
+
+
+# --- correlations of every pair
+
+
+def _mix_expectations(weights, parts: list[Array]) -> Array:
+    """[parent, start, leaf]"""
+    return _average([weight[..., None] for weight in weights], parts)
+
+
+def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
+    """Posterior of each symbol and rule of every node: [symbol and rule, node, start]."""
+    children = below.reshape(len(below), table.shape[-1], -1, below.shape[-1])
+    weights = _product(children[table[..., place], place] for place in range(table.shape[-1]))
+    total = weights.sum(1, keepdims=True)
+    return (above[:, None] * weights / jnp.where(total > 0, total, 1)).reshape(-1, *above.shape[1:])
+
+
+@jax.jit
+def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
+    branching = grammar.branching
+    passed, changed = _upward(grammar, likelihood, differs)
+    posteriors = _posteriors(grammar, passed)
+    expected = changed[..., None]
+    matrix = _leaf_variances(posteriors[0], changed)[..., None, None]  # [node, start, leaf, leaf]: the covariances below each node
+    for table, below, posterior, above in zip(grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False):
+        deviation = expected - _over_symbols(lambda p, leaves: p[..., None] * leaves, posterior, expected)
+        expected = _climb(table, below, expected, functools.partial(jnp.concatenate, axis=-1), _mix_expectations)
+        joint = _rule_posteriors(table, below, above)
+        deviation = deviation.reshape(len(deviation), branching, -1, *deviation.shape[2:])
+        places = [deviation[table[..., place].ravel(), place] for place in range(branching)]
+        matrix = jnp.block(_grid(matrix.reshape(branching, -1, *matrix.shape[1:]), joint, places))
+    return matrix.reshape(*likelihood.shape[:-2], grammar.length, grammar.length)
+
+
+def _grid(diagonal: Array, joint: Array, places: list[Array]) -> list[list[Array]]:
+    """Blocks of the covariance below each node, from those below its children and from the joint law of what makes two of them."""
+    size = len(places)
+    grid = [[diagonal[i]] * size for i in range(size)]
+    for i, j in itertools.combinations(range(size), 2):
+        grid[i][j] = jnp.einsum("xns,xnsp,xnsq->nspq", joint, places[i], places[j])
+        grid[j][i] = grid[i][j].swapaxes(-1, -2)
+    return grid
