@@ -14,7 +14,7 @@ from gda_theory.newton import objective_of
 from gda_theory.objective import Objective
 from gda_theory.pair import CorrelatedPair
 from gda_theory.pair.model import geometry
-from gda_theory.simulation import Trajectory
+from gda_theory.simulation import Scheme, Trajectory
 from theory_common import checks
 from theory_common import sweep as chunks
 
@@ -58,7 +58,7 @@ def sweep(
             ``lambda pair: gt.pair.pretrain(pair).weights``.
         step_size, strength: one number, or an array ``(m,)``, which is an axis after those of ``axes``.
         axes: one number or an array ``(m,)`` each; two or more make the product of all.
-        folder: keeps finished chunks, so that a sweep that was stopped goes on.
+        folder: keeps finished chunks, so that a sweep that was stopped goes on; a loss of your own is known by its name there.
     Chunks of points run on every device that JAX sees, on one CPU a thread a core. Arrays come back as NumPy's.
     Raises: as :func:`simulate`; ``ValueError`` for an axis that is no parameter of the problem.
     """
@@ -70,7 +70,7 @@ def sweep(
     values, shape = _spread({**axes, "step_size": step_size, "strength": strength}, (*known, *COMMON_AXES), objective.types.dtype)
     base = problem if paired else objective
     _check(base, objective, {name: value.squeeze() for name, value in values.items()}, allow_unrealisable)
-    tolerance = None if tolerance is None else float(checks.positive("tolerance", tolerance))
+    settings = Settings(steps, scheme, None if tolerance is None else float(checks.positive("tolerance", tolerance)))
     count, width = int(np.prod(shape)), objective.types.shape[-2]
     lanes = max(1, min(LANES, ELEMENTS // width, count))
     rows = {name: np.broadcast_to(value, shape).reshape(count) for name, value in values.items()}
@@ -81,18 +81,27 @@ def sweep(
     if starts.shape != (count, objective.types.shape[-1]):
         raise ValueError(f"start must have shape ({objective.types.shape[-1]},) at each point of a sweep, got {starts.shape[1:]}")
     checks.finite("start", starts)
-    run = functools.partial(_run, steps=steps, scheme=scheme, tolerance=tolerance)
-    name = "" if folder is None else f"{scheme} {steps} {tolerance} {objective.loss} {objective.reduction} {_digest(objective)}"
-    found = chunks.mapped(run, base, (rows, starts), chunk=lanes, folder=folder, name=name, progress=progress)
-    return jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), found)
+    name = "" if folder is None else f"{settings} {objective.loss} {objective.reduction} {_digest(objective)}"
+    found = chunks.mapped(_run, (base, settings), (rows, starts), chunk=lanes, folder=folder, name=name, progress=progress)
+    return jax.tree.map(lambda leaf: leaf.reshape((*shape, *leaf.shape[1:])), found)
 
 
-@functools.partial(jax.jit, static_argnames=("steps", "scheme", "tolerance"), compiler_options=WIDE)
-def _run(base, rows, *, steps, scheme, tolerance) -> Trajectory:
-    values, start = rows
-    step_size, strength = values["step_size"], values["strength"]
-    problem = _at(base, values)
-    return simulation.simulate(problem, start, step_size=step_size, steps=steps, scheme=scheme, strength=strength, tolerance=tolerance)
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What all points of a sweep share and no array holds."""
+
+    steps: int
+    scheme: Scheme
+    tolerance: float | None
+
+
+@functools.partial(jax.jit, compiler_options=WIDE)
+def _run(shared: tuple[Any, Settings], rows) -> Trajectory:
+    """One chunk."""
+    (base, settings), (values, start) = shared, rows
+    common = {name: values[name] for name in COMMON_AXES}
+    return simulation.simulate(_at(base, values), start, **common, **vars(settings))
 
 
 def _at(base, values: dict, allow_unrealisable: bool = True):

@@ -7,6 +7,7 @@ over, and a row's numbers do not depend on how many devices there are. One CPU d
 
 import concurrent.futures
 import hashlib
+import inspect
 import os
 import threading
 import zipfile
@@ -70,7 +71,9 @@ def mapped(function: Callable[[Any, Any], Any], shared, rows, *, chunk: int, fol
             pool.shutdown(cancel_futures=True)
             raise
     one_chunk = [jax.ShapeDtypeStruct((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-    answer = structures or [jax.tree.structure(jax.eval_shape(function, shared, jax.tree.unflatten(structure, one_chunk)))]
+    # Options of the compiler do not nest, so the shape is asked of what is under jit.
+    plain = inspect.unwrap(function)
+    answer = structures or [jax.tree.structure(jax.eval_shape(plain, shared, jax.tree.unflatten(structure, one_chunk)))]
     return jax.tree.unflatten(answer[0], [np.concatenate(column) for column in zip(*done, strict=True)])
 
 
@@ -93,8 +96,9 @@ def _fingerprint(name: str, chunk: int, structure, part: list[np.ndarray]) -> st
 def _load(path: Path) -> list[np.ndarray] | None:
     """A finished chunk; None if it is not there or broken."""
     try:
-        with np.load(path) as file:
-            return [file[f"arr_{index}"] for index in range(len(file.files))]
+        # NumPy would leave open what it cannot read.
+        with path.open("rb") as file, np.load(file) as kept:
+            return [kept[f"arr_{index}"] for index in range(len(kept.files))]
     except (FileNotFoundError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 
