@@ -298,17 +298,32 @@ def _distinct_tuples(key: Array, count: int, vocabulary: int, branching: int) ->
         key, tuples, repeated = state
         key, now = jax.random.split(key)
         tuples = jnp.where(repeated[:, None], jax.random.randint(now, tuples.shape, 0, vocabulary, jnp.int32), tuples)
-        return key, tuples, _repeats_earlier(tuples)
+        return key, tuples, _repeats_earlier(tuples, vocabulary)
 
     start = key, jnp.zeros((count, branching), jnp.int32), jnp.ones(count, bool)
     return jax.lax.while_loop(lambda state: state[2].any(), draw_again, start)[1]
 
 
-def _repeats_earlier(tuples: Int[Array, "count branching"]) -> Bool[Array, " count"]:
-    count = len(tuples)
-    order = jnp.lexsort((jnp.arange(count), *tuples.T))  # among equals by number, so that the first one stays
-    same = (tuples[order[1:]] == tuples[order[:-1]]).all(-1)
-    return jnp.zeros(count, bool).at[order[1:]].set(same)
+def _repeats_earlier(tuples: Int[Array, "count branching"], vocabulary: int) -> Bool[Array, " count"]:
+    numbers = jnp.arange(len(tuples))
+    ranks, _ = _ranks(tuples, vocabulary)
+    first = jnp.full_like(numbers, len(tuples)).at[ranks].min(numbers)
+    return first[ranks] < numbers
+
+
+def _ranks(tuples: Int[Array, "count branching"], vocabulary: int) -> tuple[Int[Array, " count"], Int[Array, "branching count"]]:
+    """The rank of each tuple in the order of the alphabet, equal ones alike; and the sorted names of all prefixes of 1, 2, ... symbols.
+
+    A prefix is named by the rank of the shorter one and its last symbol: no name exceeds vocabulary * count, while the number of a whole
+    tuple may not fit 64 bits.
+    """
+
+    def longer(ranks, symbols):
+        names = ranks * vocabulary + symbols
+        ordered = jnp.sort(names)
+        return jnp.searchsorted(ordered, names).astype(jnp.int32), ordered
+
+    return jax.lax.scan(longer, jnp.zeros(len(tuples), jnp.int32), tuples.T)
 
 
 @jax.jit
@@ -322,47 +337,30 @@ def _derive(grammar: Grammar, root: Int[Array, "*batch"], rules: tuple[Int[Array
 
 @functools.partial(jax.jit, static_argnames="shape")
 def _sample(grammar: Grammar, key: Array, root: Int[Array, "*shape"] | None, *, shape: tuple[int, ...]) -> Tree:
-    draw = functools.partial(jax.random.randint, minval=0, dtype=jnp.int32)
+    for_root, for_rules = jax.random.split(key)
     if root is None:
-        root = draw(jax.random.fold_in(key, 0), shape, maxval=grammar.vocabulary)
-    rules = (
-        draw(jax.random.fold_in(key, level), (*shape, grammar.nodes(level)), maxval=grammar.rules_per_symbol)
-        for level in range(1, grammar.depth + 1)
-    )
-    return _derive(grammar, root, tuple(rules))
+        root = jax.random.randint(for_root, shape, 0, grammar.vocabulary, jnp.int32)
+    # One draw for the rules of all levels: a generator for each would compile as often.
+    rules = jax.random.randint(for_rules, (*shape, grammar.inner_nodes), 0, grammar.rules_per_symbol, jnp.int32)
+    ends = np.cumsum([grammar.nodes(level) for level in range(1, grammar.depth + 1)])
+    return _derive(grammar, root, tuple(jnp.split(rules, ends[:-1], axis=-1)))
 
 
 @jax.jit
 def _parse(grammar: Grammar, leaves: Int[Array, "*batch length"]) -> Tree:
+    tuples = grammar.rules.reshape(grammar.depth, -1, grammar.branching)
+    ranks, names = jax.vmap(_ranks, (0, None))(tuples, grammar.vocabulary)
     symbols, rules = [leaves], []
-    for index in zip(*jax.vmap(_index)(grammar.rules), strict=True):
+    for known, order in zip(names, jnp.argsort(ranks), strict=True):
         children = symbols[-1].reshape(*leaves.shape[:-1], -1, grammar.branching)
-        number = _number_of_tuple(index, children, grammar.vocabulary)
-        symbols.append(jnp.where(number < 0, -1, number // grammar.rules_per_symbol))
-        rules.append(jnp.where(number < 0, -1, number % grammar.rules_per_symbol))
+        rank = _rank_among(known, children, grammar.vocabulary)
+        symbols.append(jnp.where(rank < 0, -1, order[rank] // grammar.rules_per_symbol))
+        rules.append(jnp.where(rank < 0, -1, order[rank] % grammar.rules_per_symbol))
     return Tree(tuple(symbols), tuple(rules))
 
 
-def _index(table: Int[Array, "vocabulary rules_per_symbol branching"]) -> tuple[Int[Array, "branching tuples"], Int[Array, " tuples"]]:
-    """For binary search, one child after the other: the sorted names of all prefixes of 1, 2, ... children; and the tuples so ordered.
-
-    A prefix is named by the rank of the shorter one and its last symbol: no name exceeds vocabulary * the number of tuples, while the code of
-    a whole tuple may not fit 64 bits.
-    """
-
-    def longer(ranks, symbols):
-        names = ranks * len(table) + symbols
-        ordered = jnp.sort(names)
-        return jnp.searchsorted(ordered, names).astype(jnp.int32), ordered
-
-    known = table.reshape(-1, table.shape[-1])
-    ranks, names = jax.lax.scan(longer, jnp.zeros(len(known), jnp.int32), known.T)
-    return names, jnp.argsort(ranks)
-
-
-def _number_of_tuple(index, tuples: Int[Array, "*batch branching"], vocabulary: int) -> Int[Array, "*batch"]:
-    """``symbol * rules_per_symbol + rule`` of each tuple, -1 where no rule gives it."""
-    names, order = index
+def _rank_among(names: Int[Array, "branching count"], tuples: Int[Array, "*batch branching"], vocabulary: int) -> Int[Array, "*batch"]:
+    """The rank of each tuple among those that have these ``names`` (see :func:`_ranks`), by binary search; -1 where it is none of them."""
 
     def longer(carry, place):
         rank, found = carry
@@ -371,7 +369,7 @@ def _number_of_tuple(index, tuples: Int[Array, "*batch branching"], vocabulary: 
         rank = jnp.minimum(jnp.searchsorted(known, name), len(known) - 1).astype(jnp.int32)
         return (rank, found & (known[rank] == name)), None
 
-    # Symbols out of range would pass for others behind another prefix.
+    # A symbol out of range would pass for another behind another prefix.
     start = jnp.zeros(tuples.shape[:-1], jnp.int32), jnp.all((tuples >= 0) & (tuples < vocabulary), -1)
     (rank, found), _ = jax.lax.scan(longer, start, (names, jnp.moveaxis(tuples, -1, 0)))
-    return jnp.where(found, order[rank], -1)
+    return jnp.where(found, rank, -1)

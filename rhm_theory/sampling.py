@@ -42,11 +42,14 @@ def _sample(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int, ...])
     *batch, length, vocabulary = likelihood.shape
     passed = messages.upward(grammar.rules, likelihood.reshape(-1, length, vocabulary)).messages
     # Samples are (samples, nodes, columns), and nodes in the order of the messages.
-    size = (math.prod(shape), 1, math.prod(batch))
-    symbols = [_draw(jax.random.fold_in(key, 0), jnp.broadcast_to(passed[-1].transpose(1, 2, 0), (*size, vocabulary)))]
-    rules: list[Array] = []
-    for level in range(grammar.depth, 0, -1):
-        rule, children = _rewrite(jax.random.fold_in(key, level), grammar.rules[level - 1], symbols[-1], passed[level - 1])
+    size = (math.prod(shape), math.prod(batch))
+    # One draw for the nodes of all levels, and one more for the root's symbol: a generator for each would compile as often.
+    uniform = jax.random.uniform(key, (size[0], grammar.inner_nodes + 1, size[1]), likelihood.dtype)
+    ends = np.cumsum([grammar.nodes(level) for level in range(1, grammar.depth + 1)])
+    *for_rules, for_root = jnp.split(uniform, ends, axis=1)
+    symbols, rules = [_draw(for_root, passed[-1].transpose(1, 2, 0))], []
+    for table, numbers, below in list(zip(grammar.rules, for_rules, passed[:-1], strict=True))[::-1]:
+        rule, children = _rewrite(numbers, table, symbols[-1], below)
         rules.append(rule)
         symbols.append(children)
     possible = passed[-1][:, 0].sum(0) > 0
@@ -59,7 +62,7 @@ def _sample(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int, ...])
 
 
 def _rewrite(
-    key: Array,
+    uniform: Float[Array, "samples parents columns"],
     table: Int[Array, "vocabulary rules branching"],
     symbols: Int[Array, "samples parents columns"],
     below: Float[Array, "vocabulary nodes columns"],
@@ -71,15 +74,14 @@ def _rewrite(
     parent, column = jnp.arange(parents)[:, None, None], jnp.arange(columns)[:, None]
     picked = table[symbols]
     weights = functools.reduce(jnp.multiply, (below[picked[..., i], i, parent, column] for i in range(branching)))
-    rule = _draw(key, weights)
+    rule = _draw(uniform, weights)
     children = jnp.take_along_axis(picked, rule[..., None, None], -2)[..., 0, :]
     return rule, jnp.moveaxis(children, -1, 1).reshape(samples, branching * parents, columns)
 
 
-def _draw(key: Array, weights: Float[Array, "*shape choices"]) -> Int[Array, "*shape"]:
-    """An index for each row of weights (one at least positive; else the last index)."""
+def _draw(uniform: Float[Array, "*shape"], weights: Float[Array, "*#shape choices"]) -> Int[Array, "*shape"]:
+    """An index for each number of [0, 1), with the given weights, one at least positive; else the last index."""
     below = jnp.cumsum(weights, -1)
-    # uniform < 1, so the product stays below the total, and the first sum above it belongs to a positive weight.
-    level = jax.random.uniform(key, below.shape[:-1], below.dtype) * below[..., -1]
-    chosen = jnp.sum(below <= level[..., None], -1, dtype=jnp.int32)
+    # The number is < 1, so the product stays below the total, and the first sum above it belongs to a positive weight.
+    chosen = jnp.sum(below <= (uniform * below[..., -1])[..., None], -1, dtype=jnp.int32)
     return jnp.minimum(chosen, weights.shape[-1] - 1)
