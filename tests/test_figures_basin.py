@@ -4,6 +4,7 @@ import functools
 import importlib
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ import gda_theory as gt
 from figures import style
 from theory_common import tables
 
-NAMES = ("basin",)
+NAMES = ("alternating", "basin")
 
 
 @functools.cache
@@ -99,3 +100,76 @@ def test_the_flow_from_pretraining_arrives_and_large_steps_need_not():
     largest = 2 / max(size(start), size(minimum))
     assert plain_run(types, masses, ridge, start, 0.95 * largest, 20_000) is None
     assert plain_run(types, masses, ridge, start, 0.5 * largest, 20_000) is not None
+
+
+def epoch(scheme, weight, ratio, step, ridge):
+    """One epoch of a scheme on one coordinate with a = 1, in mpmath."""
+
+    def descend(w):
+        return w - step * (ridge * w - mpmath.exp(-w))
+
+    def ascend(w):
+        return w - step * (ridge * w + ratio * mpmath.exp(-w))
+
+    return ascend(descend(weight)) if scheme == "retain_first" else descend(ascend(weight))
+
+
+def test_resting_points_are_those_of_mpmath():
+    module, data = made("alternating")
+    rest, limit = data["rest"], data["limit"]
+    for scheme in module.SCHEMES:
+        assert np.all(rest["outcome"][scheme] == gt.Outcome.CONVERGED)  # also where descent-ascent has no minimum
+        for row, column in ((0, 0), (0, 20), (1, 9), (1, 29)):
+            step, ratio, found = module.STEPS[row], rest["ratio"][column], rest["weights"][scheme][row, column]
+            root = mpmath.findroot(lambda w, at=(scheme, ratio, step): epoch(at[0], w, at[1], at[2], module.RIDGE) - w, found)
+            # What is left of the way is at most the tolerance over the slowest rate, 4096 eps/(1e-3 * 0.02).
+            assert abs(root - found) < 1e-7
+        # The limit of small ridge is met linearly in the ridge.
+        off = limit["off"][scheme].max((1, 2))
+        np.testing.assert_allclose(off[:-1] / off[1:], 100, rtol=0.05)
+    # The multiplier by mpmath's derivative of the exact map.
+    for column, ratio in enumerate(limit["ratio"]):
+        at = module.resting_point(ratio, 0.1, "retain_first")
+        slope = mpmath.diff(lambda w, ratio=ratio: epoch("retain_first", w, ratio, 0.1, 0), at)
+        assert slope == pytest.approx(1 - np.log(ratio) ** 2, abs=1e-12)
+        assert limit["multiplier"][-1, 1, column] == pytest.approx(float(slope), abs=1e-5)
+
+
+def test_period_doubling_and_what_follows():
+    _, data = made("alternating")
+    near, fine, coarse = data["doubling"], data["last"]["0.1"], data["last"]["0.001"]
+    before = near["ratio"] < np.exp(np.sqrt(2))
+    assert before.sum() == 3
+    np.testing.assert_array_equal(near["rests"], np.broadcast_to(before, (2, 6)))
+    np.testing.assert_array_equal(near["period"], np.broadcast_to(np.where(before, 0, 2), (2, 6)))
+    # In units of the step both steps do the same; the periods up to the onset of chaos.
+    regular = coarse["ratio"] < 5
+    np.testing.assert_array_equal(coarse["period"][regular], fine["period"][::8][regular])
+    np.testing.assert_allclose(coarse["lowest"][regular], fine["lowest"][::8][regular], atol=1e-3)
+    resting = fine["ratio"] < 4.1
+    np.testing.assert_allclose(fine["growth"][resting], np.log(np.abs(1 - np.log(fine["ratio"][resting]) ** 2)), atol=0.01)
+    assert np.all(fine["lowest"] > 1 - fine["ratio"] / np.e)
+    # A plain loop at one chaotic and one periodic place, without a ridge.
+    for ratio, chaotic in ((5.3, True), (4.9, False)):
+        u, total = 0.5, 0.0
+        for _ in range(20_000):
+            middle = u + np.exp(-u)
+            total += np.log(abs((1 - np.exp(-u)) * (1 + ratio * np.exp(-middle))))
+            u = middle - ratio * np.exp(-middle)
+        index = np.argmin(np.abs(fine["ratio"] - ratio))
+        assert (total > 0) == chaotic == (fine["growth"][index] > 0.01)
+
+
+def test_only_high_correlation_lets_the_pair_rest_past_the_fold():
+    _, data = made("alternating")
+    pair = data["pair"]
+    past = pair["ratio"] > 1.02 * pair["doubled_fold"][:, None]
+    below = pair["ratio"] < 0.98 * pair["doubled_fold"][:, None]
+    rests = pair["outcome"] == gt.Outcome.CONVERGED
+    assert np.mean(rests[below]) > 0.99
+    assert not np.any((rests & past)[pair["correlation"] < 0.3])
+    high = pair["correlation"] > 0.98
+    assert np.all(rests[high][:, (pair["ratio"] > 1.5) & (pair["ratio"] < 3.5)])
+    ran = pair["outcome"] == gt.Outcome.LEFT_RANGE
+    assert np.mean(ran[pair["correlation"] < 0.2][past[pair["correlation"] < 0.2]]) > 0.9
+    assert not np.any(ran[pair["correlation"] > 0.7])
