@@ -36,7 +36,8 @@ class Experiment(NamedTuple):
 
     ``process`` names the noise and its law. ``sums``: the plain estimator's (None for a likelihood alone). ``variance_within`` is
     E[Var(N | noise)], ``variance_between`` the unbiased Var(E[N | noise]); ``leaf_within``, ``leaf_between`` the same summed over single
-    leaves (NaN with a denoiser, whose posterior is unknown). ``changed``: share of the nodes of each level (leaves first) that differ
+    leaves, ``tree_sums`` E[C_l | noise] over pairs of leaves by the level of their common ancestor, from 1 (all NaN with a denoiser,
+    whose posterior is unknown). ``changed``: share of the nodes of each level (leaves first) that differ
     from the start's, ``root_kept``: share of trajectories with the start's class, both from samples.
     """
 
@@ -47,6 +48,7 @@ class Experiment(NamedTuple):
     variance_between: Float[AnyArray, "levels starts"]
     leaf_within: Float[AnyArray, "levels starts"]
     leaf_between: Float[AnyArray, "levels starts"]
+    tree_sums: Float[AnyArray, "levels starts depth"]
     changed: Float[AnyArray, "levels starts tree_levels"]
     root_kept: Float[AnyArray, "levels starts"]
     groups: Any
@@ -143,14 +145,15 @@ def _stacked(estimates: list[Estimate]) -> Estimate:
 def _exact(grammar: Grammar, rows, *, noise: str, law: str, trajectories: int):
     levels, starts, keys = rows
     both = jax.vmap(jax.random.split)(jax.vmap(jax.random.wrap_key_data)(keys))
-    repeated = jnp.broadcast_to(starts[:, None], (len(starts), trajectories, starts.shape[-1]))
+    # The epsilon-process has one likelihood a start, all others one a trajectory.
+    draws, samples = (1, (trajectories,)) if noise == "epsilon" else (trajectories, ())
+    repeated = jnp.broadcast_to(starts[:, None], (len(starts), draws, starts.shape[-1]))
     seen = jax.vmap(functools.partial(_likelihood, noise, law, grammar.vocabulary))(both[:, 0], repeated, levels)
-    tree = jax.vmap(functools.partial(_samples, grammar))(both[:, 1], seen)
+    tree = jax.vmap(lambda key, seen: sampling.sample_posterior(key, grammar, seen, samples))(both[:, 1], seen)
+    symbols = tuple(level.reshape(len(starts), trajectories, -1) for level in tree.symbols)
     original = grammar.parse(starts)
-    # The epsilon-process has one likelihood a start: its moments once.
-    distinct = seen[:, :1] if noise == "epsilon" else seen
-    exact = moments.change_moments(grammar, distinct, jax.tree.map(lambda leaf: leaf[:, None], original))
-    return *_observed(tree.symbols, original.symbols), *_parts(exact)[:4], *_shares(tree.symbols, original.symbols)
+    exact = moments.change_moments(grammar, seen, jax.tree.map(lambda leaf: leaf[:, None], original))
+    return *_observed(symbols, original.symbols), *_parts(exact), *_shares(symbols, original.symbols)
 
 
 def _likelihood(noise: str, law: str, vocabulary: int, key: Array, starts: Array, level: Array) -> Array:
@@ -161,19 +164,15 @@ def _likelihood(noise: str, law: str, vocabulary: int, key: Array, starts: Array
     return likelihood.mask(key, starts, level, law, vocabulary=vocabulary)
 
 
-def _samples(grammar: Grammar, key: Array, seen: Array):
-    return sampling.sample_posterior(key, grammar, seen, ())
-
-
 def _parts(exact: moments.ChangeMoments):
-    """Within and between variances of N and, summed, of the leaves."""
+    """Within and between variances of N and, summed, of the leaves; pair sums by tree level within."""
     leaves = exact.changed[0]
     draws = leaves.shape[1]
 
     def between(values):
         return jnp.var(values, axis=1, ddof=1) if draws > 1 else jnp.zeros_like(values[:, 0])
 
-    return exact.variance.mean(1), between(exact.mean), exact.leaf_variance.mean(1), between(leaves).sum(-1)
+    return exact.variance.mean(1), between(exact.mean), exact.leaf_variance.mean(1), between(leaves).sum(-1), exact.pair_sums.mean(1)
 
 
 def _observed(symbols, original) -> tuple[Sums]:
@@ -202,5 +201,5 @@ def _by_denoiser(denoiser, grammar: Grammar, rows, noise: str, law: str, traject
         tree = jax.jit(type(grammar).parse)(grammar, samples)  # traced: a sample outside the language does not raise
         symbols, original = (tuple(level[None] for level in one.symbols) for one in (tree, grammar.parse(start)))
         unknown = jnp.full(1, jnp.nan)
-        found.append((*_observed(symbols, original), *(unknown,) * 4, *_shares(symbols, original)))
+        found.append((*_observed(symbols, original), *(unknown,) * 4, jnp.full((1, grammar.depth), jnp.nan), *_shares(symbols, original)))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)

@@ -1,0 +1,100 @@
+"""How the susceptibility's peak grows with the depth: it diverges for one grammar and saturates for another, as theory says beforehand."""
+
+import jax
+import numpy as np
+
+import rhm_theory as rt
+from figures.style import COLOURS
+
+TITLE = "The correlation length always diverges at the critical noise; the susceptibility only where F′(p*)² exceeds the branching"
+CAPTION = (
+    "ε-process on the Random Hierarchy Model, branching 2. (a, b) Mean-field susceptibility against the noise at depths 5, 7, 9, 11: "
+    "for 64 symbols and 8 rules the peak grows without bound, for 16 and 4 it saturates; dotted: critical noise ε*. (c) Height of the "
+    "peak against the number of leaves: mean field (lines), exact averages over random grammars at the mean-field peak (dots, 95 % "
+    "intervals over grammars), and the predicted power d^(2/ν − 1) (dashed, for the diverging one). (d) Distance of the peak from ε* "
+    "against the number of leaves: it closes with the power −1/ν (dashed), which is how the exponent ν of the correlation length is "
+    "seen."
+)
+LEMMAS = ["App. (exponent ν)", "Fig. 3", "arXiv:2410.13770"]
+SIZE = (10.5, 7)
+CASES = {"64 symbols, 8 rules": (64, 8, "vermillion"), "16 symbols, 4 rules": (16, 4, "blue")}
+DEPTHS = np.arange(3, 25)
+
+
+def compute(preset):
+    grammars, starts, exact_depths = {"quick": (8, 8, (3, 5, 7)), "paper": (40, 32, (3, 5, 7, 9))}[preset]
+    noise = np.linspace(0.6, 1, 161)
+    found = {}
+    for name, (vocabulary, rules, _) in CASES.items():
+        numbers = {"vocabulary": vocabulary, "rules_per_symbol": rules, "branching": 2}
+        peaks = rt.mean_field.susceptibility_peak(**numbers, depth=DEPTHS)
+        curves = [rt.mean_field.susceptibility(noise, **numbers, depth=depth) for depth in (5, 7, 9, 11)]
+        exact = [exact_peak(numbers, depth, float(peaks.noise[depth == DEPTHS][0]), grammars, starts) for depth in exact_depths]
+        found[name] = {
+            "curves": np.stack(curves),
+            "peak_height": peaks.height,
+            "peak_noise": peaks.noise,
+            "exact": rt.measure.Estimate(*np.transpose(exact))._asdict(),
+            **rt.mean_field.criticality(**numbers)._asdict(),
+        }
+    return {"noise": noise, "depths": DEPTHS, "exact_depths": np.array(exact_depths), "cases": found}
+
+
+def exact_peak(numbers, depth, noise, grammars, starts):
+    """Exact susceptibility at one noise, over random grammars and starts, errors over grammars."""
+    parts = []
+    for index in range(grammars):
+        keys = jax.random.split(jax.random.key(index))
+        grammar = rt.Grammar.random(keys[0], depth=depth, **numbers)
+        tree = grammar.sample(keys[1], (starts,))
+        likelihood = rt.likelihood.epsilon_process(tree.leaves, noise, vocabulary=grammar.vocabulary)
+        moments = rt.change_moments(grammar, likelihood, tree)
+        parts.append((moments.variance.sum(), moments.leaf_variance.sum()))
+    return rt.measure.ratio(*np.transpose(parts))
+
+
+def draw(figure, data):
+    (first, second), (height, distance) = figure.subplots(2, 2)
+    leaves = 2.0 ** data["depths"]
+    for panel, letter, (name, case) in zip((first, second), "ab", data["cases"].items(), strict=True):
+        for shade, depth, curve in zip((0.35, 0.55, 0.75, 1), (5, 7, 9, 11), case["curves"], strict=True):
+            panel.plot(data["noise"], curve, color=COLOURS[CASES[name][2]], alpha=shade, label=f"depth {depth}")
+        panel.axvline(float(case["noise"]), color="black", ls=":", lw=1.2, label="ε*")
+        panel.set(xlabel="noise ε", ylabel="susceptibility χ", title=f"({letter}) {name}: F′²/s = {float(case['kesten_stigum']):.3f}")
+        panel.legend(loc="upper left")
+    for name, case in data["cases"].items():
+        hue = COLOURS[CASES[name][2]]
+        height.plot(leaves, case["peak_height"], color=hue, label=f"{name}, mean field")
+        exact = case["exact"]
+        bars = (exact["value"] - exact["low"], exact["high"] - exact["value"])
+        height.errorbar(2.0 ** data["exact_depths"], exact["value"], bars, fmt="o", color=hue, ms=5, mec="black", label="exact")
+        gap = np.abs(case["peak_noise"] - case["noise"])
+        distance.plot(leaves, gap, color=hue, label=name)
+        distance.plot(leaves, gap[-1] * (leaves / leaves[-1]) ** (-1 / case["exponent"]), "--", color=hue, lw=1)
+        if case["diverges"]:
+            height.plot(leaves, case["peak_height"][-1] * (leaves / leaves[-1]) ** case["susceptibility_growth"], "--", color=hue, lw=1)
+    height.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="largest susceptibility", title="(c)")
+    distance.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="|ε of the peak − ε*|", title="(d)")
+    height.legend(loc="upper left")
+    distance.legend(loc="upper right")
+
+
+def claims(data):
+    rows = []
+    for name, case in data["cases"].items():
+        logs = [np.log(np.asarray(values)[-2:]) for values in (case["peak_height"], np.abs(case["peak_noise"] - case["noise"]))]
+        step = np.log(2)
+        slopes = [float(np.diff(values)[0] / step) for values in logs]
+        rows += [
+            {
+                "claim": f"{name}: exponent ν from the peak's distance to ε*",
+                "paper": "ν = ln s/ln F′(p*)",
+                "here": f"{-1 / slopes[1]:.4g}; theory {float(case['exponent']):.4g}",
+            },
+            {
+                "claim": f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}",
+                "paper": "χ diverges",
+                "here": f"{slopes[0]:.4g}; theory {float(case['susceptibility_growth']):.4g}",
+            },
+        ]
+    return rows
