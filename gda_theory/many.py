@@ -278,7 +278,7 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, A
 
         def rounding():
             terms = _noise(centre, sets) + ridge * jnp.abs(weights)
-            return jnp.max(jnp.abs(gradient) / terms, -1) <= 4 * jnp.finfo(weights.dtype).eps
+            return jnp.all(jnp.abs(gradient) <= 4 * jnp.finfo(weights.dtype).eps * terms, -1)
 
         # The terms are only summed where some set needs them.
         converged = jax.lax.cond(jnp.all(small), lambda: small, lambda: small | rounding())

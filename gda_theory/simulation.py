@@ -289,15 +289,16 @@ def _products(types: Array, columns: Float[Array, "d lanes"]) -> Array:
 
 
 def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
-    # A set that takes no part pulls with 0, not with 0 times infinity, however wrong its margins are.
-    pulls = jnp.where(coefficients == 0, 0, coefficients * loss.phi(_products(lanes.types, weights)))
-    return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), pulls)
+    # Clipped, since 0 times infinity is no pull: a set that takes no part may have losses as large as it likes.
+    slopes = jnp.minimum(loss.phi(_products(lanes.types, weights)), jnp.finfo(weights.dtype).max)
+    return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), coefficients * slopes)
 
 
 def _size(gradient: Float[Array, "d lanes"], strength: Float[Array, "*batch"]) -> Float[Array, "*batch"]:
-    """The Euclidean length; infinite where pulls that both overflowed left infinity minus infinity."""
+    """The Euclidean length; infinite where pulls beyond the range of the dtype enter it."""
     size = newton.norm(gradient.T).reshape(strength.shape)
-    return jnp.where(jnp.isnan(size) & jnp.isfinite(strength), jnp.inf, size)
+    inside = _in_range(gradient).reshape(strength.shape)
+    return jnp.where(inside | jnp.isnan(strength), size, jnp.inf)
 
 
 def _epoch(loss: Loss, scheme: Scheme, lanes: Lanes, weights: Array, step: Array, time) -> Array:
@@ -358,7 +359,8 @@ def _initial(start: Array, rows: int | None, count: int) -> _State:
 
 def _in_range(weights: Array) -> Array:
     """Whether a lane is representable with room for its squares; False for NaN."""
-    return jnp.max(jnp.abs(weights), 0) <= np.sqrt(float(jnp.finfo(weights.dtype).max))
+    # Entry by entry: XLA's maximum over many lanes on a CPU can lose a NaN.
+    return jnp.all(jnp.abs(weights) <= np.sqrt(float(jnp.finfo(weights.dtype).max)), 0)
 
 
 def _advance(loss, scheme, rows, lanes: Lanes, factors, key, tolerance, epochs, state: _State) -> _State:

@@ -362,3 +362,13 @@ def test_bad_input_names_the_argument(changes, message):
 def test_ascent_epochs_are_whole():
     with pytest.raises(ValueError, match="epochs must be >= 1"):
         simulation.ascent_then_descent(0)
+
+
+def test_thousands_of_lanes_that_leave_are_seen_to_leave():
+    """XLA's maximum of many lanes on a CPU can lose a NaN: what left must not be called converged."""
+    pair = gt.CorrelatedPair(0.5, ridge=0.01, retain_size=80, forget_size=20, retain_in_pair=80, forget_in_pair=4)
+    run = gt.simulate(pair, np.zeros((2048, 2)), step_size=np.geomspace(2, 20, 2048), steps=2000)
+    assert np.all(np.isfinite(run.weights))
+    few = gt.simulate(pair, np.zeros((64, 2)), step_size=np.geomspace(2, 20, 2048)[::32], steps=2000)
+    np.testing.assert_array_equal(run.outcome[::32], few.outcome)
+    assert not np.any(run.outcome == Outcome.CONVERGED)
