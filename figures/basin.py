@@ -1,5 +1,6 @@
 """Which starts reach the minimum of descent-ascent below the fold, and which run away: the saddle's stable manifold decides."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.patches import Rectangle
@@ -36,7 +37,7 @@ POINTS = {"pretrained": ("green", "*", 16), "oracle": ("black", "P", 8), "minimu
 def compute(preset):
     starts, batches = {"quick": (1000, 1), "paper": (2000, 10)}[preset]
     pair = gt.CorrelatedPair(CORRELATION, **PAIR)
-    weights = jnp.stack(four_points(pair))
+    weights = jnp.stack(four_points(copies(pair, BATCH)))[:, 0]  # the shape of the random pairs: compiled once
     descent = np.linspace(-3, 9, starts)  # one shape for all that is asked of a basin: each would be compiled
     boundary = basins.separatrix(pair, descent)
     return {
@@ -53,6 +54,10 @@ def four_points(pair):
     """Weights of pretraining, the oracle, the minimum of descent-ascent and the saddle."""
     found = gt.pair.stationary_points(pair).weights
     return gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights, found[..., 0, :], found[..., 1, :]
+
+
+def copies(pair, count):
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), pair)
 
 
 def coordinates(pair, weights):
