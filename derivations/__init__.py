@@ -5,7 +5,7 @@
 To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
-from derivations import coordinate, data, flow, folds, iterations, logistic, pair, paths, random_sets, windows
+from derivations import coordinate, data, flow, folds, iterations, logistic, pair, paths, random_sets, trap, windows
 from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "pair",
     "paths",
     "random_sets",
+    "trap",
     "windows",
 ]
 

@@ -19,17 +19,22 @@ def main(arguments: list[str] | None = None) -> int:
     except UnknownClaim as error:
         print(f"derivations: {error}", file=sys.stderr)
         return 2
-    if options.markdown:
-        print(markdown(chosen), end="")
+    for page, wanted in ((markdown, options.markdown), (corrections, options.corrections), (bibliography, options.bibtex)):
+        if wanted:
+            print(page(chosen), end="")
+            return 0
+    if options.publish:
+        print(json.dumps(publication(chosen), indent=2, ensure_ascii=False))
         return 0
     started = time.perf_counter()
-    reports = list(_checked(chosen))
+    left_out = [] if options.slow or options.claim else [claim for claim in chosen if claim.slow]
+    reports = list(_checked(claim for claim in chosen if claim not in left_out))
     if options.json:
         print(json.dumps({"claims": [record(report) for report in reports]}, indent=2, ensure_ascii=False))
     elif options.claim:
         print("\n\n".join(details(report) for report in reports))
     else:
-        table(reports, time.perf_counter() - started)
+        table(reports, left_out, time.perf_counter() - started)
     failures = [report for report in reports if not report.passes]
     for report in failures:
         print(f"derivations: {failure(report)}", file=sys.stderr)
@@ -39,9 +44,15 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m derivations", description=__doc__)
     parser.add_argument("--claim", action="append", metavar="ID", help="only this claim, step by step; may be repeated")
+    parser.add_argument(
+        "--slow", action="store_true", help="check slow certificates too, about a minute and a half; --claim does so anyway"
+    )
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the checked ledger as JSON, with BibTeX entries")
-    form.add_argument("--markdown", action="store_true", help="the ledger as the documentation prints it; states, does not check")
+    form.add_argument("--markdown", action="store_true", help="the ledger as docs/ledger.md prints it; states, does not check")
+    form.add_argument("--corrections", action="store_true", help="docs/where_claims_fail.md: what the paper says, and what is true")
+    form.add_argument("--publish", action="store_true", help="docs/claims.json, to be cited; its schema is docs/claims.schema.json")
+    form.add_argument("--bibtex", action="store_true", help="a BibTeX entry a claim")
     return parser
 
 
@@ -66,25 +77,28 @@ def failure(report: Report) -> str:
     return f"claim {report.claim.id}: only {len(report.mutants)} mutants of at least 3"
 
 
-def table(reports: list[Report], seconds: float) -> None:
-    """The ledger in a terminal, one row a claim."""
+def table(reports: list[Report], left_out: list[Claim], seconds: float) -> None:
+    """The ledger in a terminal, one row a claim; those ``left_out`` are listed unchecked."""
     from rich.console import Console
     from rich.table import Table
 
     grid = Table(show_lines=True)
     for heading in ("id", "where", "statement", "domain", "origin", "evidence", "how", "a counterexample would be", "mutants"):
         grid.add_column(heading, overflow="fold")
-    for report in reports:
-        claim = report.claim
-        evidence = claim.evidence if report.passes else "FAILS"
-        killed = f"{report.killed}/{len(report.mutants)}"
-        cells = (claim.id, claim.where, claim.statement, claim.domain, claim.origin, evidence, claim.how, claim.counterexample, killed)
+    rows = [
+        (report.claim, report.claim.evidence if report.passes else "FAILS", f"{report.killed}/{len(report.mutants)}") for report in reports
+    ]
+    rows += [(claim, f"{claim.evidence}; not checked now: --slow, {claim.slow}", "-") for claim in left_out]
+    for claim, evidence, killed in rows:
+        cells = (claim.id, claim.where, claim.statement, claim.domain, claim.origin, evidence, _how(claim), claim.counterexample, killed)
         grid.add_row(*(cell.replace("[", r"\[") for cell in cells))
     console = Console(width=None if sys.stdout.isatty() else 220)
     console.print(grid)
     passed, tried = sum(report.passes for report in reports), sum(len(report.mutants) for report in reports)
     killed = sum(report.killed for report in reports)
     console.print(f"{passed} of {len(reports)} claims pass; {killed} of {tried} mutants killed; {seconds:.1f} s", highlight=False)
+    if left_out:
+        console.print(f"{len(left_out)} slow certificates not checked: python -m derivations --slow", highlight=False)
 
 
 def details(report: Report) -> str:
@@ -102,25 +116,49 @@ def details(report: Report) -> str:
     return "\n".join(lines)
 
 
+def _how(claim: Claim) -> str:
+    """``claim.how``; for a slow certificate, whose steps are its search, what it rests on."""
+    return f"interval search, {claim.slow}; {', '.join(claim.rules)}" if claim.slow else claim.how
+
+
 def _fields(claim: Claim) -> list[tuple[str, str]]:
     return [
         ("where", claim.where),
         ("domain", claim.domain),
         ("origin", f"{claim.origin}: {ORIGINS[claim.origin]}"),
         ("evidence", f"{claim.evidence}: {EVIDENCE[claim.evidence]}"),
-        ("how", claim.how),
+        ("how", _how(claim)),
+        *([("the paper says", claim.paper_says)] if claim.paper_says else []),
         ("counterexample", claim.counterexample),
         ("backs", ", ".join(claim.backs) or "-"),
     ]
 
 
-def record(report: Report) -> dict:
-    """One claim as JSON."""
-    claim = report.claim
-    fields = ("id", "statement", "explanation", "where", "domain", "origin", "evidence", "how", "counterexample", "relation", "bibtex")
+def stated(claim: Claim) -> dict:
+    """What one claim says, as JSON."""
+    fields = ("id", "url", "statement", "explanation", "where", "paper_says", "domain", "origin", "evidence", "counterexample", "relation")
     return {field: getattr(claim, field) for field in fields} | {
+        "how": _how(claim),
+        "rules": list(claim.rules),
         "backs": list(claim.backs),
         "claimed": {name: sp.latex(expression) for name, expression in claim.claimed.items()},
+        "bibtex": claim.bibtex,
+    }
+
+
+def publication(claims: Iterable[Claim]) -> dict:
+    """docs/claims.json: every claim under its stable id, by docs/claims.schema.json."""
+    return {"$schema": "claims.schema.json", "claims": [stated(claim) for claim in claims]}
+
+
+def bibliography(claims: Iterable[Claim]) -> str:
+    """One BibTeX entry a claim."""
+    return "\n\n".join(claim.bibtex for claim in claims) + "\n"
+
+
+def record(report: Report) -> dict:
+    """One claim as JSON, with what became of its steps and mutants."""
+    return stated(report.claim) | {
         "steps": [{"text": step.text, "holds": verdict.holds, "detail": verdict.detail} for step, verdict in report.proof.steps],
         "mutants": {"tried": len(report.mutants), "killed": report.killed},
         "passes": report.passes,
@@ -149,6 +187,30 @@ def markdown(claims: Iterable[Claim]) -> str:
             lines += [claim.explanation, ""]
         lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in _fields(claim)), ""]
         lines += [f"* {name.replace('_', ' ')}: ${sp.latex(expression)}$" for name, expression in claim.claimed.items()]
+    return "\n".join(lines) + "\n"
+
+
+def corrections(claims: Iterable[Claim]) -> str:
+    """The page of claims whose origin is ``corrected``: what the paper says, what is true, and where."""
+    lines = [
+        "# Where the papers' claims do not hold",
+        "",
+        "Generated by `python -m derivations --corrections`; do not edit. *Ascent Fails to Forget*, arXiv:2509.26427. Each row's proof or "
+        "certificate stands in [the ledger](ledger.md) under the same name.",
+    ]
+    for claim in claims:
+        if claim.origin == "corrected":
+            lines += [
+                "",
+                f"## [`{claim.id}`](ledger.md#{claim.id})",
+                "",
+                f"*{claim.where}*",
+                "",
+                f"**The paper says:** {claim.paper_says}",
+                "",
+            ]
+            lines += [f"**True is:** {claim.statement}", "", f"**Where:** {claim.domain}.", "", claim.explanation, ""]
+            lines += [f"Evidence: {claim.evidence}. A counterexample would be: {claim.counterexample}."]
     return "\n".join(lines) + "\n"
 
 

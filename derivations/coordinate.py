@@ -66,7 +66,13 @@ def lambert_derivative(derivative=w / (z * (1 + w))):
     domain="λ, r_j, α > 0; w_DA where its argument is >= -1/e",
     origin="paper",
     evidence="proved",
-    backs=["gda_theory.coordinate.pretrain", "gda_theory.coordinate.retrain", "gda_theory.coordinate.descent_ascent"],
+    backs=[
+        "gda_theory.coordinate.pretrain",
+        "gda_theory.coordinate.retrain",
+        "gda_theory.coordinate.descent_ascent",
+        "gda_theory.coordinate.stationary_points",
+        "gda_theory.masses.shifted_mass",
+    ],
     rules=["definition of W"],
     counterexample="counts at which a numerical minimiser differs from the closed form",
 )
@@ -94,8 +100,9 @@ def lemma_2(
     domain="K real, λ > 0",
     origin="corrected",
     evidence="proved",
-    backs="gda_theory.coordinate.stationary_points",
+    backs=["gda_theory.coordinate.stationary_points", "gda_theory.coordinate.descent_ascent", "gda_theory.coordinate.order_range"],
     rules=["definition of W", "monotone bijection"],
+    paper_says="App. F calls W_{-1} the minimum and W_0 the maximum.",
     counterexample="a stationary point w > -1 with J'' <= 0, or one with K/λ < -1/e",
 )
 def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
@@ -187,6 +194,7 @@ def _lemma_5(**parameters):
     rules=["definition of W"],
     relation=">=",
     evaluate=_lemma_5,
+    paper_says="App. H: w_DA → −∞ for every α > f/r.",
     counterexample="α >= f/r with a stationary w_DA > 0",
 )
 def lemma_5(threshold=forget / retain, existence=forget / retain + ridge * forget / (sp.E * on_coordinate)):
@@ -268,7 +276,7 @@ def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordi
     domain="K real, λ > 0",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.special.r_lambertw", "gda_theory.coordinate.stationary_points"],
+    backs=["gda_theory.special.r_lambertw", "gda_theory.coordinate.stationary_points", "gda_theory.masses.shifted_mass"],
     counterexample="a stationary point of K log(1+e^-w) + λw²/2 with w e^w + w != K/λ",
 )
 def r_lambert_form(left_side=w * sp.exp(w) + w):
@@ -366,6 +374,7 @@ excess, kappa_mass = sp.symbols("delta kappa", positive=True)
     evidence="proved",
     backs=["gda_theory.coordinate.descent_ascent", "gda_theory.outcomes.explain"],
     rules=["convexity", "tangent line"],
+    paper_says="App. H: w_DA → −∞ for every α > f/r. It is true beyond α = f/r + λf/(e r_j) only.",
     counterexample="K/λ < -1/e with a step that raises w, or a flow that exists for all time",
 )
 def coordinate_runs_away(

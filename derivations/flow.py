@@ -385,7 +385,7 @@ def flow_blow_up(
     domain="simultaneous steps of size η on any J whose Hessian is at most L along the segment of the step",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.outcomes.explain", "gda_theory.simulation.simulate"],
+    backs="gda_theory.outcomes.explain",
     rules=["Taylor", "gradient flow"],
     counterexample="a cycle, or a bounded orbit without a stationary limit point, with ηL < 2",
 )

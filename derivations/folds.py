@@ -57,7 +57,7 @@ fold_theta = k12 / (k22 + gram_determinant * P)
     domain="any φ > 0, k12 > 0, along the curve of descent-ascent",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.pair.folds", "gda_theory.pair.descent_ascent_curve"],
+    backs=["gda_theory.pair.folds", "gda_theory.pair.descent_ascent_curve", "gda_theory.masses.log_bend"],
     counterexample="a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse",
 )
 def fold_hessian(determinant=reduced_determinant, slope=-forget / in_pair * ridge * reduced_determinant / (k12 * phi(y))):
@@ -83,7 +83,7 @@ def fold_hessian(determinant=reduced_determinant, slope=-forget / in_pair * ridg
     domain="exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22; false for k = (100, 10, 1.01)",
     origin="new",
     evidence="proved",
-    backs="gda_theory.pair.folds",
+    backs=["gda_theory.pair.folds", "gda_theory.masses.fold_points"],
     rules=["monotone bijection", "intermediate value"],
     counterexample="(ε, A/λ) for which sE + ln E - ln(A/λ) = 2ε(1+sE)/(s+qE) has no root or two",
 )
@@ -119,7 +119,13 @@ def exponential_one_fold(
     domain="exponential loss, 0 < ε < 1",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.pair.stationary_points", "gda_theory.pair.folds"],
+    backs=[
+        "gda_theory.pair.stationary_points",
+        "gda_theory.pair.folds",
+        "gda_theory.outcomes.explain",
+        "gda_theory.pair.descent_ascent",
+        "gda_theory.pair.regime",
+    ],
     rules=["intermediate value", "monotone bijection"],
     counterexample="α < α_fold without two stationary points, or α > α_fold with one",
 )
@@ -150,7 +156,7 @@ def two_points_below_fold(
     domain="exponential loss, any Gram matrix; P > 0 the parameter",
     origin="new",
     evidence="proved",
-    backs="gda_theory.pair.fold_locus",
+    backs=["gda_theory.pair.fold_locus", "gda_theory.masses.exponential_fold"],
     counterexample="P > 0 whose (A/λ, B/λ) is not a fold",
 )
 def fold_locus(Q_fold=fold_Q, log_retain=sp.log(P) + k11 * P - k12 * Q, log_forget=sp.log(Q) + k12 * P - k22 * Q):

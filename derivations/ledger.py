@@ -9,11 +9,24 @@ yields the steps of the proof (:mod:`derivations.steps`), to be read from top to
         yield Equal("the second derivative, by K = λ w e^w", ..., curvature)
 
 Because the statement is data, wrong statements can be generated (:mod:`derivations.mutation`), and each of them must break
-the proof. A reader's own lemma goes into a ledger of his own: ``mine = Ledger()`` and ``@mine.claim(...)``.
+the proof. A reader's own lemma goes into a ledger of his own::
+
+    mine = Ledger()
+
+    @mine.claim("log-bound", where="my notes", domain="x > 0", origin="new", evidence="proved", counterexample="x with ln x > x - 1")
+    def log_bound(slope=(x - 1) / x):
+        '''ln x <= x - 1: the difference x - 1 - ln x has slope (x - 1)/x, so it is least, 0, at x = 1.'''
+        difference = x - 1 - sp.log(x)
+        yield Equal("slope", sp.diff(difference, x), slope)
+        yield Equal("value at 1", difference.subs(x, 1), 0)
+        yield Positive("it is convex", sp.diff(difference, x, 2))
+
+    report = mine["log-bound"].check()  # report.passes, report.killed of len(report.mutants)
 """
 
 import dataclasses
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -131,6 +144,8 @@ class Claim:
     rules: tuple[str, ...]
     claimed: Mapping[str, sp.Expr]
     relation: str
+    slow: str
+    paper_says: str
     function: Callable[..., Iterable[Step]]
     evaluation: Callable[..., tuple] | None
 
@@ -175,13 +190,18 @@ class Claim:
         point = _assignment(self.id, left.free_symbols | right.free_symbols, parameters)
         return _number(left, point), _number(right, point)
 
-    @property
+    @functools.cached_property
     def how(self) -> str:
         """In one line: how many steps of which kind, and the rules that join them."""
         kinds = [type(step) for step in self.steps()]
         names = {Equal: "identities", Positive: "signs", Certificate: "certificates"}
         counted = [f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds]
         return ", ".join(counted) + (f"; {', '.join(self.rules)}" if self.rules else "")
+
+    @property
+    def url(self) -> str:
+        """Where the documentation states it, relative to the project."""
+        return f"docs/ledger.md#{self.id}"
 
     @property
     def bibtex(self) -> str:
@@ -230,6 +250,8 @@ class Ledger:
         rules: Iterable[str] = (),
         relation: str = "==",
         evaluate: Callable[..., tuple] | None = None,
+        slow: str = "",
+        paper_says: str = "",
     ) -> Callable[[Callable[..., Iterable[Step]]], Claim]:
         """Decorator that turns a function of claimed expressions into a :class:`Claim` of this ledger.
 
@@ -243,6 +265,8 @@ class Ledger:
             rules: keys of :data:`RULES` that join the machine-checked steps.
             relation: ``computed relation claimed`` is what ``evaluate`` shows: ``==``, ``<=`` or ``>=``.
             evaluate: ``(**parameters) -> (computed, claimed)``; callable without arguments at its own example.
+            slow: how long its certificates take, where that is too long for every run: they are checked on request only.
+            paper_says: of a corrected claim, what stands in the paper.
 
         Raises: :class:`InvalidClaim` if a field is not one of the allowed words, the id is taken, the docstring is missing, or
             no default is a claimed expression (there would be nothing to mutate).
@@ -253,6 +277,9 @@ class Ledger:
             _require(identifier, "id", identifier not in self._claims, "is taken already")
             _require(identifier, "origin", origin in ORIGINS, f"must be one of {', '.join(ORIGINS)}, got {origin!r}")
             _require(identifier, "evidence", evidence in EVIDENCE, f"must be one of {', '.join(EVIDENCE)}, got {evidence!r}")
+            _require(
+                identifier, "paper_says", bool(paper_says) == (origin == "corrected"), "goes with origin 'corrected', and only with it"
+            )
             _require(identifier, "rules", set(rules) <= set(RULES), f"must be among {', '.join(RULES)}, got {rules}")
             _require(identifier, "relation", relation in ("==", "<=", ">="), f"must be ==, <= or >=, got {relation!r}")
             document = inspect.getdoc(function) or ""
@@ -274,6 +301,8 @@ class Ledger:
                 rules=rules,
                 claimed=claimed,
                 relation=relation,
+                slow=slow,
+                paper_says=paper_says,
                 function=function,
                 evaluation=evaluate,
             )

@@ -110,7 +110,13 @@ def pair_gradient(
     domain="any margin loss, any u, v in any dimension",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.pair.stationary_points", "gda_theory.pair.descent_ascent", "gda_theory.masses.margins", "gda_theory.masses.curve"],
+    backs=[
+        "gda_theory.pair.stationary_points",
+        "gda_theory.pair.descent_ascent",
+        "gda_theory.masses.margins",
+        "gda_theory.masses.curve",
+        "gda_theory.pair.pretrain",
+    ],
     counterexample="a stationary w outside the span of u and v",
 )
 def dual_masses(x_claimed=k11 * P - k12 * Q, y_claimed=k12 * P - k22 * Q, log_equation=sp.log(P) + k11 * P - k12 * Q):
@@ -159,7 +165,8 @@ def lemma_6(argument=s * A / ridge, ratio=k12 / k11):
     domain="φ > 0 decreasing. The paper's types: α <= 1 for pretraining ('without loss of generality' needs it). Any types: as stated",
     origin="corrected",
     evidence="proved",
-    backs="gda_theory.pair.lemma_7_bounds",
+    backs=["gda_theory.pair.lemma_7_bounds", "gda_theory.pair.order_limit"],
+    paper_says='The order y_D ≤ x_D holds "without loss of generality", for every α.',
     counterexample="α <= 1 with y_D > x_D, or a stationary point of descent-ascent with y >= x, for the paper's types",
 )
 def lemma_12(
@@ -207,6 +214,7 @@ def _lemma_7(**parameters):
     rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_7,
+    paper_says="All four bounds hold for every α.",
     counterexample="a pretrained pair outside a bound (for α > 1 outside the x-upper or y-lower one)",
 )
 def lemma_7(
@@ -380,6 +388,7 @@ COUNTEREXAMPLE = {retain: "7.09182", forget: "123.107", in_pair: "6.94339", ridg
     rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_10_y,
+    paper_says="y_R ≥ y_D for α ≤ α_y, without α ≤ 1.",
     counterexample="α <= min(1, α_y) with y_D > y_R",
 )
 def lemma_10_y(alpha_y=k12 / k22 * (total / retain * phi(x_R) / phi(y_R) - 1), exponent=(1 - epsilon) ** 2 / s * x_R):

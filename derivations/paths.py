@@ -99,7 +99,7 @@ def path_monotone(
     domain="any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at the fold",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.path.descent_ascent", "gda_theory.path.ascent_path"],
+    backs=["gda_theory.path.descent_ascent", "gda_theory.path.ascent_path", "gda_theory.outcomes.explain"],
     rules=["implicit function", "convexity"],
     counterexample="a path of minima from the oracle that ends where H_γ is invertible, or passes a fold at which D³J[n,n,n] != 0",
 )

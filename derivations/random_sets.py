@@ -84,6 +84,7 @@ def _finite(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
     rules=["Hoeffding"],
     relation="<=",
     evaluate=_finite,
+    paper_says="2 exp(−2ft²) bounds the gap to the test accuracy, whatever the number of test points.",
     counterexample="f, m, t with a larger probability (f = 400, m = 20, t = 0.2, p = 1/2: 0.083, where the first form says 2.5e-14)",
 )
 def hoeffding_finite_test(

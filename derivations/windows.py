@@ -153,7 +153,7 @@ def curve_share(system, x_value):
     domain="0 < ε < 1, λ > 0, any α > 0; the x form for any φ > 0 decreasing",
     origin="new",
     evidence="proved",
-    backs="gda_theory.pair.ordering_windows",
+    backs=["gda_theory.pair.ordering_windows", "gda_theory.pair.regime"],
     rules=["monotone bijection", "definition of W"],
     evaluate=_exact_windows,
     counterexample="α <= α_D(x_R) with x_D > x_R, or α <= α_D(x_b) with y_D > y_R",

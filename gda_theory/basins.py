@@ -56,7 +56,10 @@ class OrderCoordinates(NamedTuple):
 
 
 def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
-    """The order coordinates of ``weights`` ``(*batch, 2)``; batch dimensions broadcast against the pair's."""
+    """The order coordinates of ``weights`` ``(*batch, 2)``; batch dimensions broadcast against the pair's.
+
+    Claim: ``flow-preserves-order``.
+    """
     weights = checks.finite("weights", weights)
     if not weights.ndim or weights.shape[-1] != 2:
         raise ValueError(f"weights must have shape (*batch, 2), got {weights.shape}")
@@ -73,7 +76,7 @@ def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
 
 
 def velocity(pair: CorrelatedPair, y, descent, strength=1.0) -> OrderCoordinates:
-    """How fast the flow moves the order coordinates, in units of the ridge."""
+    """How fast the flow moves the order coordinates, in units of the ridge. Claim: ``flow-preserves-order``."""
     y, descent = checks.broadcast("velocity", y=y, descent=descent).values()
     up, along, scale = _velocity(pair.loss, _forces(pair, strength), y, descent)
     return OrderCoordinates(jnp.exp(scale) * up, jnp.exp(scale) * along)
@@ -90,6 +93,7 @@ def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*ba
         descent: ``p``; broadcasts against the pair and the strength.
     Returns: NaN where there is no saddle: past the fold, nothing forgotten, or a loss without folds.
     Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured). Source: new.
+    Claims: ``flow-preserves-order``, ``basin-theorem``.
     """
     descent = checks.finite("descent", descent)
     return _followed(pair.loss, _forces(pair, strength), descent)[0]
@@ -99,6 +103,7 @@ def in_basin(pair: CorrelatedPair, weights, strength=1.0) -> Bool[Array, "*batch
     """Whether the flow from ``weights`` ``(*batch, 2)`` reaches the minimum that continues the oracle.
 
     False past the fold, where that minimum is gone; True everywhere where it exists and there is no saddle. Source: new.
+    Claims: ``mass-order``, ``basin-theorem``, ``basin-from-pretraining``, ``flow-blow-up``.
     """
     start = order_coordinates(pair, weights)
     boundary, bounded, exists = _followed(pair.loss, _forces(pair, strength), start.descent)

@@ -150,7 +150,7 @@ def stationary_points(mass, *, ridge, loss="exponential") -> Stationary:
     Raises: ``ValueError`` if a concrete ``ridge`` is not finite and positive. A traced one cannot raise; it gives NaN.
     Accuracy: backward stable; near the fold ``K/ridge = -1/e`` the weight itself is ill-conditioned, like ``1/(1+w)``.
     Source: *Ascent Fails to Forget*, Lemma 2 and App. F (which exchanges the branches); logistic: new.
-    Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``r-lambert-form``, ``logistic-minimum-exists``.
+    Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``r-lambert-form``, ``logistic-minimum-exists``, ``semistable-approach``.
     """
     values = checks.broadcast("stationary_points", mass=mass, ridge=ridge)
     checks.finite("mass", values["mass"])
@@ -180,7 +180,7 @@ def descent_ascent(coordinate: Coordinate, strength=1.0) -> CoordinateSolution:
     r"""The minimum of descent-ascent: :math:`K = r_j/r - \gamma\, \alpha r_j/f` (mean) or :math:`(1 - \gamma\alpha) r_j` (sum).
 
     Exponential loss: it exists iff ``K/ridge >= -1/e``; logistic: always. Args: strength: ``gamma >= 0``, 1 in the paper.
-    Source: Lemma 2, App. F. Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``.
+    Source: Lemma 2, App. F. Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``coordinate-runs-away``.
     """
     retain, forget = coordinate.shares
     # Equal shares are equal floats (both are correctly rounded quotients), so their difference is exactly 0 at the threshold.

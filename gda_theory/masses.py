@@ -100,7 +100,7 @@ def oracle_mass(loss: Loss, gram: Gram, pull: Array) -> Array:
 
 
 def curve(loss: Loss, gram: Gram, pull: Array, log_ascent_mass: Array, side: int) -> Curve:
-    """The point of the curve at ``q = log_ascent_mass``, given ``pull`` = :func:`log_pull`."""
+    """The point of the curve at ``q = log_ascent_mass``, given ``pull`` = :func:`log_pull`. Claims: ``dual-masses``, ``dual-curve``."""
     ascent = jnp.exp(log_ascent_mass)
     descent = shifted_mass(loss, pull, -side * gram.cross * ascent) / gram.first
     x, y = margins(gram, Masses(descent, ascent), side)
@@ -119,7 +119,7 @@ def _value_and_slope(function, at: Array) -> tuple[Array, Array]:
 
 
 def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
-    """``x = k11 P ± k12 Q`` and ``y = k12 P ± k22 Q``."""
+    """``x = k11 P ± k12 Q`` and ``y = k12 P ± k22 Q``. Claim: ``dual-masses``."""
     return (
         gram.first * masses.descent + side * gram.cross * masses.ascent,
         gram.cross * masses.descent + side * gram.second * masses.ascent,
@@ -127,7 +127,10 @@ def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
 
 
 def log_bend(loss: Loss, gram: Gram, pull: Array, q: Array) -> Array:
-    """``log h`` on the ascent curve, 0 at a fold; from logarithms, since ``h`` underflows far beyond the second fold."""
+    """``log h`` on the ascent curve, 0 at a fold; from logarithms, since ``h`` underflows far beyond the second fold.
+
+    Claims: ``dual-curve``, ``fold-hessian``.
+    """
     point = curve(loss, gram, pull, q, ASCENT)
     stiffness = loss.decay(point.x) * point.masses.descent
     return q + loss.log_decay(point.y) + jnp.log((gram.second + gram.determinant * stiffness) / (1 + gram.first * stiffness))

@@ -171,7 +171,10 @@ def pretraining(objective: Objective) -> Objective:
 
 
 def pretrain(problem) -> Solution:
-    """The minimum over all data, retained and forgotten, of a Problem, a CorrelatedPair or an Objective; see :func:`retrain`."""
+    """The minimum over all data, retained and forgotten, of a Problem, a CorrelatedPair or an Objective; see :func:`retrain`.
+
+    Claim: ``one-path``.
+    """
     return solve(pretraining(objective_of(problem)), 0.0)
 
 
@@ -196,6 +199,7 @@ def solve(objective: Objective, strength=0.0, start=None, *, max_iterations: int
         objective: arrays may carry leading batch dimensions.
         strength: at least ``objective.pretrain_strength``; broadcast against the batch.
         start: ``(*batch, d)``.
+    Claims: ``logistic-norm-bound``, ``one-path``.
     """
     strength = strength_in_range(objective.pretrain_strength, strength)
     # Always an array, so that one shape is compiled once.
@@ -208,6 +212,7 @@ def newton_step(problem, start, strength=0.0) -> Float[Array, "*batch d"]:
 
     From the pretrained weights this is the *certified removal* step (Guo et al., 2020); with means it equals ascent on the
     forget objective preconditioned by the oracle's curvature, ``w_D + (f/r) H_R^{-1}(grad L_F + ridge w_D)``.
+    Claim: ``newton-step-is-preconditioned-ascent``.
     """
     objective = objective_of(problem)
     strength = strength_in_range(objective.pretrain_strength, strength)

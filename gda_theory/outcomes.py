@@ -65,7 +65,9 @@ def explain(run: Trajectory, problem) -> Explanation:
         problem: what the run was made with: Problem, CorrelatedPair (exact at any ridge) or Objective; its batch broadcasts to the run's.
     Returns: :class:`Explanation`; its ``str`` is a sentence a lane.
     Where a minimum exists and the curvature there or at the start exceeds 2 over the step, a run that does not settle is blamed on
-    the step, also if its start should lie outside the basin as well. Claim: ``effective-ridge``.
+    the step, also if its start should lie outside the basin as well.
+    Claims: ``effective-ridge``, ``coordinate-runs-away``, ``two-points-below-fold``, ``short-steps-descend``,
+    ``large-step-two-cycle``, ``oracle-continuation``.
     """
     steps = run.scheme.half_steps
     retained, forgotten = (sum(factors) for factors in zip(*steps, strict=True))

@@ -63,6 +63,7 @@ def effective_size(forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     r""":math:`fm/(f+m)`: a gap between two samples is as uncertain as one between the population and a sample of this size.
 
     Args: forget_size, test_size: finite and > 0; ``test_size`` may be infinite, for the population accuracy.
+    Claim: ``hoeffding-finite-test``.
     """
     sizes = checks.broadcast("effective_size", forget_size=forget_size, test_size=test_size)
     forget, test = checks.positive("forget_size", sizes["forget_size"]), checks.require("test_size", sizes["test_size"], _above_zero, "> 0")
@@ -79,7 +80,7 @@ def two_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*b
     p = 1/2 has probability 0.083, where that form says 2.5e-14. Any metric with values in [0, 1] will do.
 
     Args: gap: finite; 0 or less gives 1. forget_size, test_size: as in :func:`effective_size`. All broadcast.
-    Source: Lemmas 1 and 11 (population); finite test set: corrected. Claim: ``hoeffding``.
+    Source: Lemmas 1 and 11 (population); finite test set: corrected. Claims: ``hoeffding``, ``hoeffding-finite-test``.
     """
     return jnp.minimum(1, 2 * _hoeffding(gap, forget_size, test_size))
 
@@ -87,7 +88,8 @@ def two_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*b
 def one_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     """At least the probability that an oracle's forget accuracy lies ``gap`` or more below its test accuracy: without the 2.
 
-    Arguments as in :func:`two_sided_bound`. Source: Lemmas 1 and 11. Claim: ``hoeffding``.
+    Arguments as in :func:`two_sided_bound`. Source: Lemmas 1 and 11.
+    Claim: ``hoeffding-one-sided``.
     """
     return _hoeffding(gap, forget_size, test_size)
 
@@ -97,7 +99,8 @@ def two_sided_half_width(significance, *, forget_size, test_size=math.inf) -> Fl
 
     Args: significance: in (0, 1), one minus the confidence, which would lose the digits of a small one. Others as in
         :func:`effective_size`. Above 1 no gap is that improbable.
-    Source: Lemmas 1 and 11. Claim: ``hoeffding``.
+    Source: Lemmas 1 and 11.
+    Claim: ``hoeffding-finite-test``.
     """
     return _half_width(significance, 2, forget_size, test_size)
 
@@ -105,7 +108,8 @@ def two_sided_half_width(significance, *, forget_size, test_size=math.inf) -> Fl
 def one_sided_half_width(significance, *, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     r"""The gap at which :func:`one_sided_bound` is ``significance``: :math:`\sqrt{\ln(1/\mathrm{significance})\,(1/f + 1/m)/2}`.
 
-    Arguments as in :func:`two_sided_half_width`. Source: Lemmas 1 and 11. Claim: ``hoeffding``.
+    Arguments as in :func:`two_sided_half_width`. Source: Lemmas 1 and 11.
+    Claim: ``hoeffding-finite-test``.
     """
     return _half_width(significance, 1, forget_size, test_size)
 
@@ -255,6 +259,7 @@ def two_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*
         forget_size, test_size: Python integers >= 1. They are shapes, hence never traced.
     Accuracy: relative (f + m) epsilon; below the smallest normal number 0. Source: new.
     Errors: ``TypeError`` or ``ValueError`` naming the argument; a traced ``correct`` out of its range gives NaN.
+    Claim: ``random-subset-law``.
     """
     gap, correct, *sizes = _subset_arguments(gap, correct, forget_size, test_size)
     return _two_sided_subset(gap, correct, *sizes)
@@ -264,6 +269,7 @@ def one_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*
     """The probability that forget accuracy lies ``gap`` or more below test accuracy; the gap may be negative.
 
     Arguments, accuracy and errors as in :func:`two_sided_subset`. Source: new.
+    Claim: ``random-subset-law``.
     """
     gap, correct, *sizes = _subset_arguments(gap, correct, forget_size, test_size)
     return _one_sided_subset(gap, correct, *sizes)
@@ -287,7 +293,7 @@ def departure(forget_accuracy, test_accuracy, *, forget_size, test_size) -> Depa
         forget_size, test_size: Python integers >= 1.
     Returns: :class:`Departure`; at ``confidence`` the model leaves the law that every oracle of a random forget set obeys. Of many models
         looked at, some lie outside at any confidence.
-    Source: Lemmas 1 and 11; the exact value: new. Claim: ``hoeffding``.
+    Source: Lemmas 1 and 11; the exact value: new. Claims: ``hoeffding``, ``hoeffding-one-sided``, ``random-subset-law``.
     """
     forget_size, test_size = _finite_sizes(forget_size, test_size)
     values = checks.broadcast("departure", forget_accuracy=forget_accuracy, test_accuracy=test_accuracy)

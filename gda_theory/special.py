@@ -116,7 +116,7 @@ def r_lambertw(z, r=1.0) -> Array:
     is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``, ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
     Shapes: broadcast. Accuracy: 4 ulp, the triple root included.
     Derivatives: ``1 / (exp(w) (1 + w) + r)`` in ``z``, ``-w`` times that in ``r``; 8 ulp, but about ``w`` ulp where a large ``w`` passes
-    ``ln r``, since the derivative changes there within one unit of ``w``. Claim: ``r-lambert-monotone``.
+    ``ln r``, since the derivative changes there within one unit of ``w``. Claims: ``r-lambert-monotone``, ``r-lambert-form``.
     """
     lowest = float(np.exp(-2.0))
     z, r = checks.reals(z=z, r=r).values()

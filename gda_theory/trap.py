@@ -30,7 +30,10 @@ PROBLEMS = ("pretrain", "retrain", "descent_ascent")
 
 
 class Convention(NamedTuple):
-    """One reading of the text: targets of h for the labels -1 and +1, a factor on the squared error, sums or means."""
+    """One reading of the text: targets of h for the labels -1 and +1, a factor on the squared error, sums or means.
+
+    Claim: ``trap-conventions``.
+    """
 
     targets: tuple[float, float]
     factor: float
@@ -176,6 +179,7 @@ def stationary_points(weights: Float[ArrayLike, " 4"], targets: Float[ArrayLike,
 
     Raises: ``ValueError`` unless ``ridge`` is finite and positive: without it J need not have a minimum.
     Accuracy: a few machine epsilons times the Hessian's condition number.
+    Claims: ``ridge-moves-not-radially``, ``trap-minima``.
     """
     data = tuple(checks.reals(weights=weights, targets=targets, ridge=checks.positive("ridge", ridge)).values())
     points = np.array(_distinct_roots(gradient, *data))
@@ -201,6 +205,7 @@ def folds(convention: str | Convention = "literal", *, problem: str, least_ridge
 
     Solves grad J = 0, det hess J = 0 by Newton; relative error about 1e-13 in float64, 1e-4 in float32.
     Raises: ``ValueError`` for an unknown name, or a ridge that is not one finite positive number. Source: new.
+    Claims: ``ridge-moves-not-radially``, ``trap-thresholds``.
     """
     weights, targets, least = arguments(convention, least_ridge, name="least_ridge")
     data = weights[PROBLEMS.index(checks.choice("problem", problem, PROBLEMS))], targets
@@ -217,6 +222,7 @@ def fine_tune(start: Parameters, weights: Clusters, targets: Clusters, ridge, *,
     """Gradient descent from ``start``, recorded after 0, 1, 3, 6, ... steps.
 
     The step is 1/Λ with ``|hess J| <= Λ``, from |h'| <= 1/8 and |h''| <= 1/(24√3): J falls in every step, whatever the start.
+    Claim: ``trap-holds``.
     """
     squares = jnp.array([x**2 + x**4 for x in POINTS], start.dtype)
     largest = jnp.maximum(jnp.abs(targets), jnp.abs(1 - targets))
@@ -261,6 +267,7 @@ def landscape(convention: str | Convention = "literal", ridge: float = 0.1) -> L
         convention: a name in :data:`CONVENTIONS`, or a :class:`Convention`.
         ridge: c > 0, loss per squared parameter; if the paper's 0.1 is λ in (λ/2)|θ|², c is 0.05. Concrete.
     Raises: ``ValueError`` for an unknown name, or a ridge that is not one finite positive number. Source: Sec. 5.2, Fig. 5.
+    Claims: ``trap-conventions``, ``trap-minima``, ``trap-global-minima-hold``, ``trap-literal-fails``, ``trap-holds``.
     """
     weights, targets, c = arguments(convention, ridge)
     pretrain, retrain, ascent = (stationary_points(row, targets, c) for row in weights)

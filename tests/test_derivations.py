@@ -1,8 +1,11 @@
 """Every claim of the ledger is proved, every generated mutant is killed, and the ledger itself can fail."""
 
+import ast
+import inspect
 import json
 import pkgutil
 import re
+import textwrap
 from pathlib import Path
 
 import mpmath
@@ -18,11 +21,14 @@ from derivations.ledger import InvalidClaim, Ledger, LedgerError, UnknownClaim
 from derivations.steps import Certificate, Equal, Positive
 
 CLAIMS = list(derivations.LEDGER)
+DOCS = Path(__file__).parent.parent / "docs"
+CHECKED = [pytest.param(claim, marks=[pytest.mark.slow] if claim.slow else [], id=claim.id) for claim in CLAIMS]
 x = sp.Symbol("x", positive=True)
 ABOUT = {"where": "test", "origin": "new", "evidence": "proved", "domain": "x > 0", "counterexample": "none"}
+PAGES = {"--markdown": "ledger.md", "--corrections": "where_claims_fail.md", "--publish": "claims.json"}
 
 
-@pytest.fixture(scope="module", params=CLAIMS, ids=lambda claim: claim.id)
+@pytest.fixture(scope="module", params=CHECKED)
 def report(request):
     return request.param.check()
 
@@ -60,7 +66,7 @@ def small_parameters(claim):
     return {symbol.name: 0.9 / (1 + 0.3 * index) for index, symbol in enumerate(sorted(symbols, key=str))}
 
 
-@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+@pytest.mark.parametrize("claim", CHECKED)
 def test_evaluate_agrees(claim):
     computed, claimed = claim.evaluate(**({} if claim.evaluation else small_parameters(claim)))
     if claim.relation == "==":
@@ -230,18 +236,6 @@ def test_every_function_that_a_claim_backs_exists(claim):
         assert found is not None
 
 
-def test_every_claim_that_the_library_names_is_in_the_ledger():
-    library = Path(__file__).parent.parent / "gda_theory"
-    named = {
-        identifier: path.name
-        for path in sorted(library.rglob("*.py"))
-        for listed in re.findall(r"Claims?: ((?:``[a-z0-9-]+``[,\s]*(?:and )?)+)", path.read_text())
-        for identifier in re.findall(r"``([a-z0-9-]+)``", listed)
-    }
-    assert len(named) >= 20
-    assert not named.keys() - {claim.id for claim in CLAIMS}, named
-
-
 def test_a_false_claim_fails():
     mine = Ledger()
 
@@ -389,7 +383,129 @@ def test_command_fails_when_a_claim_does(monkeypatch, capsys):
     assert "claim false: step 'expand'" in captured.err
 
 
-def test_the_page_in_the_docs_is_the_one_generated(capsys):
-    assert command.main(["--markdown"]) == 0
-    page = Path(__file__).parent.parent / "docs" / "ledger.md"
-    assert page.read_text() == capsys.readouterr().out, "run: python -m derivations --markdown > docs/ledger.md"
+@pytest.mark.parametrize(("option", "page"), PAGES.items())
+def test_the_pages_in_the_docs_are_the_ones_generated(option, page, capsys):
+    assert command.main([option]) == 0
+    assert (DOCS / page).read_text() == capsys.readouterr().out, f"run: python -m derivations {option} > docs/{page}"
+
+
+def test_corrections_say_what_the_paper_says(capsys):
+    command.main(["--corrections"])
+    page = capsys.readouterr().out
+    corrected = [claim for claim in CLAIMS if claim.origin == "corrected"]
+    assert len(corrected) >= 10
+    assert all(f"(ledger.md#{claim.id})" in page and claim.paper_says in page for claim in corrected)
+    assert page.count("**The paper says:**") == len(corrected)
+
+
+def violations(value, schema, at="$"):
+    """Where ``value`` breaks ``schema``: the few keywords of JSON Schema that docs/claims.schema.json uses."""
+    unknown = schema.keys() - {
+        "$schema",
+        "title",
+        "description",
+        *("type", "enum", "pattern", "required", "properties", "items", "additionalProperties"),
+    }
+    assert not unknown, unknown
+    kinds = {"object": dict, "array": list, "string": str}
+    if "type" in schema and not isinstance(value, kinds[schema["type"]]):
+        return [f"{at}: no {schema['type']}"]
+    found = [f"{at}: {value} not in the list"] if "enum" in schema and value not in schema["enum"] else []
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        found.append(f"{at}: {value!r} does not match")
+    if isinstance(value, dict):
+        properties, rest = schema.get("properties", {}), schema.get("additionalProperties", {})
+        found += [f"{at}: {name} is missing" for name in schema.get("required", []) if name not in value]
+        found += [f"{at}: {name} is unknown" for name in value if name not in properties and rest is False]
+        found += [
+            v for name in value if name in properties or rest for v in violations(value[name], properties.get(name, rest), f"{at}.{name}")
+        ]
+    if isinstance(value, list) and "items" in schema:
+        found += [v for index, item in enumerate(value) for v in violations(item, schema["items"], f"{at}[{index}]")]
+    return found
+
+
+def test_the_published_claims_follow_their_schema():
+    published, schema = (json.loads((DOCS / name).read_text()) for name in ("claims.json", "claims.schema.json"))
+    assert violations(published, schema) == []
+    assert [record["id"] for record in published["claims"]] == [claim.id for claim in CLAIMS]
+    anchors = set(re.findall(r'<a id="([^"]+)">', (DOCS / "ledger.md").read_text()))
+    assert {record["url"].split("#")[1] for record in published["claims"]} == anchors
+    broken = json.loads(json.dumps(published))
+    broken["claims"][0] |= {"origin": "folklore", "backs": ["elsewhere"]}
+    del broken["claims"][1]["bibtex"]
+    assert [message.split(":")[0] for message in violations(broken, schema)] == [
+        "$.claims[0].origin",
+        "$.claims[0].backs[0]",
+        "$.claims[1]",
+    ]
+
+
+def test_the_bibliography_has_an_entry_a_claim(capsys):
+    assert command.main(["--bibtex"]) == 0
+    entries = re.findall(r"^@misc\{gda-theory:([a-z0-9-]+),$", capsys.readouterr().out, re.MULTILINE)
+    assert entries == [claim.id for claim in CLAIMS]
+
+
+def test_slow_certificates_are_listed_and_left_out(monkeypatch, capsys):
+    mine = Ledger()
+
+    @mine.claim("quick", **ABOUT)
+    def square(claimed=x**2 + 2 * x + 1):
+        """(x+1)² = x² + 2x + 1."""
+        yield Equal("expand", (x + 1) ** 2, claimed)
+
+    @mine.claim("late", **ABOUT, slow="an hour")
+    def false(claimed=x**2 + 2 * x):
+        """(x+1)² = x² + 2x."""
+        yield Equal("expand", (x + 1) ** 2, claimed)
+
+    monkeypatch.setattr(command, "LEDGER", mine)
+    assert command.main([]) == 0
+    assert "1 slow certificates not checked" in capsys.readouterr().out
+    assert command.main(["--slow"]) == 1
+    assert command.main(["--claim", "late"]) == 1
+
+
+def test_the_lemma_in_the_ledgers_docstring_is_a_readers_own():
+    code = derivations.ledger.__doc__.split("ledger of his own::")[1]
+    names = {"Ledger": Ledger, "Equal": Equal, "Positive": Positive, "sp": sp, "x": x}
+    exec(textwrap.dedent(code), names)
+    assert names["report"].passes
+    assert names["report"].killed >= 3
+    assert "log-bound" not in {claim.id for claim in CLAIMS}  # his ledger is not ours
+
+
+def docstrings():
+    """Every docstring of gda_theory: (dotted name as written, docstring), modules, classes and functions, private ones too."""
+    for path in sorted((DOCS.parent / "gda_theory").rglob("*.py")):
+        module = ".".join(path.relative_to(DOCS.parent).with_suffix("").parts).removesuffix(".__init__")
+        stack = [(module, ast.parse(path.read_text()))]
+        while stack:
+            name, node = stack.pop()
+            yield name, ast.get_docstring(node) or ""
+            stack += [(f"{name}.{child.name}", child) for child in node.body if isinstance(child, ast.FunctionDef | ast.ClassDef)]
+
+
+def cited(document):
+    """The ids after ``Claim:`` or ``Claims:``."""
+    listed = re.findall(r"Claims?:((?:\s*``[a-z0-9-]+``,?(?:\s+and)?)+)", document)
+    return {identifier for group in listed for identifier in re.findall(r"``([a-z0-9-]+)``", group)}
+
+
+def written_name(public):
+    """Where the object of a dotted name is written: ``gda_theory.pair.folds`` stands in ``gda_theory.pair.bifurcations``."""
+    found = pkgutil.resolve_name(public)
+    return found.__name__ if inspect.ismodule(found) else f"{found.__module__}.{found.__qualname__}"
+
+
+def test_docstrings_and_claims_name_each_other():
+    by_docstring = {(name, identifier) for name, document in docstrings() for identifier in cited(document)}
+    by_claim = {(written_name(name), claim.id) for claim in CLAIMS for name in claim.backs}
+    assert len(by_claim) >= 100
+    # A module may name what backs one of its functions.
+    of_modules = {(name, identifier) for name, identifier in by_docstring if inspect.ismodule(pkgutil.resolve_name(name))}
+    of_members = {(name.rpartition(".")[0], identifier) for name, identifier in by_claim}
+    unanswered = by_docstring - by_claim - (of_modules & of_members)
+    assert unanswered == set(), "a docstring names a claim that does not name it: add it to the claim's backs"
+    assert by_claim - by_docstring == set(), "a claim names a function whose docstring does not name it"

@@ -48,8 +48,9 @@ def folds(pair: CorrelatedPair) -> FoldSet:
     r"""Every fold of descent-ascent in alpha, at this pair's correlation, ridge and sizes (its ``forget_in_pair`` is ignored).
 
     Implicitly differentiable (d alpha_fold / d ridge, ...). Accuracy: alpha to a few units of rounding of ``y`` and ``log alpha``.
-    Source: Sec. 5.1.2 shows that there is a threshold; its value: new. Claims: ``exponential-one-fold``, ``fold-hessian``,
-    ``fold-condition-any-loss``.
+    Source: Sec. 5.1.2 shows that there is a threshold; its value: new.
+    Claims: ``exponential-one-fold``, ``fold-hessian``, ``fold-condition-any-loss``, ``two-points-below-fold``, ``fold-locus-bounds``,
+    ``small-correlation-series``, ``fold-power-law``, ``logistic-zero-or-two-folds``.
     """
     retain, share = pair.ascent_masses[0], forget_share(pair)
     pull = masses.log_pull(pair.gram, retain, pair.ridge)
@@ -111,7 +112,7 @@ def fold_locus(descent_mass, *, correlation=None, gram=None) -> FoldLocus:
     .. math:: Q = \frac{1 + k_{11}P}{k_{22} + \det k\,P}, \quad \frac A\lambda = P e^{k_{11}P - k_{12}Q}, \quad
               \frac{B}{\lambda} = Q e^{k_{12}P - k_{22}Q}, \qquad \alpha_{fold} = \frac{f}{r_p} B .
 
-    Source: new. Claim: ``fold-locus``.
+    Source: new. Claims: ``fold-locus``, ``fold-power-law``.
     """
     gram, _ = model.geometry(correlation, gram)
     descent = checks.positive("descent_mass", descent_mass)
@@ -173,7 +174,7 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
     r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
 
     Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none (an unbounded loss
-    always has one fold). Source: new. Claim: ``cusp-condition``.
+    always has one fold). Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``.
     """
     gram, _ = model.geometry(correlation, gram)
     loss = losses.resolve(loss)

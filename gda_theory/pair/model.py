@@ -48,6 +48,7 @@ class CorrelatedPair:
             that the exponential loss can have three folds (claim ``exponential-one-fold``), which are not told apart here.
 
     Raises: ``ValueError`` or ``TypeError`` naming the argument, for concrete values; traced ones give NaN later.
+    Claim: ``pair-gradient``.
     """
 
     gram: Gram

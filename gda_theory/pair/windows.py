@@ -36,7 +36,7 @@ def pretrain_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
               \alpha_D(x) = \frac{\lambda x - a k_{11}\varphi(x)}{k_{12}\, a\, \varphi(y_D)}, \qquad x \ge x_D|_{\alpha=0}
 
     The paper says that none is known. Loses digits at small correlation (it divides by k12): the solvers do not use it.
-    Source: new. Claim: ``explicit-curves``.
+    Source: new. Claims: ``explicit-curves``, ``bijections``.
     """
     return _explicit(pair, pair.pretrain_masses[0], pair.pretrain_masses[0], x, PRETRAIN)
 
@@ -47,7 +47,7 @@ def descent_ascent_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
     .. math:: y_A(x) = \frac{k_{22} x - A \det k\, \varphi(x)/\lambda}{k_{12}}, \qquad
               \alpha_{DA}(x) = \frac{f}{k_{12} r_p} \frac{A k_{11}\varphi(x) - \lambda x}{\varphi(y_A)}, \qquad x \le x_R
 
-    Source: new. Claim: ``explicit-curves``.
+    Source: new. Claims: ``explicit-curves``, ``fold-hessian``.
     """
     return _explicit(pair, pair.ascent_masses[0], bifurcations.forget_share(pair), x, ASCENT)
 
@@ -233,7 +233,7 @@ def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
         W(\tfrac{\alpha k_{22}a}\lambda) &\le y_D \le W(\tfrac{(k_{12} + \alpha k_{22})a}\lambda)
 
     The lower bound on x and the upper one on y need alpha <= 1, see :func:`order_limit` (NaN beyond).
-    Source: Lemma 7. Claim: ``lemma-7-bounds``.
+    Source: Lemma 7. Claims: ``lemma-7-bounds``, ``lemma-12-order``.
     """
     gram, alpha = pair.gram, pair.alpha
     retain, ordered = pair.pretrain_masses[0], alpha <= order_limit(pair)
