@@ -76,10 +76,7 @@ def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
     Raises: ``ValueError`` if a concrete ``start`` is not in the language; a traced one gives NaN for the nodes that derive nothing.
     """
     tree = start if isinstance(start, Tree) else grammar.parse(start)
-    likelihood, differs = _observed(grammar, likelihood, tree.leaves)
-    found = _change_moments(grammar, likelihood, differs, tree.symbols)
-    _require_possible(grammar, likelihood, found.mean)
-    return found
+    return _evaluate(_change_moments, grammar, likelihood, tree.leaves, nodes=tree.symbols)
 
 
 def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch"]:
@@ -89,10 +86,7 @@ def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*bat
     the least number of leaves in which another sequence of the language differs from the start.
     For several starts average both variances of :func:`change_moments` apart.
     """
-    likelihood, differs = _observed(grammar, likelihood, start)
-    mean, chi = _susceptibility(grammar, likelihood, differs)
-    _require_possible(grammar, likelihood, mean)
-    return chi
+    return _evaluate(_susceptibility, grammar, likelihood, start)[1]
 
 
 def change_cumulants(grammar: Grammar, likelihood, start, *, order: int = 4) -> Float[AnyArray, "*batch order"]:
@@ -100,10 +94,7 @@ def change_cumulants(grammar: Grammar, likelihood, start, *, order: int = 4) -> 
 
     Accuracy: the first two as in :func:`change_moments`; the higher are differences by nature, exact relative to the central moments.
     """
-    likelihood, differs = _observed(grammar, likelihood, start)
-    found = _change_cumulants(grammar, likelihood, differs, order=checks.whole("order", order, least=1))
-    _require_possible(grammar, likelihood, found[..., 0])
-    return found
+    return _evaluate(functools.partial(_change_cumulants, order=checks.whole("order", order, least=1)), grammar, likelihood, start)
 
 
 def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch numbers"]:
@@ -112,10 +103,7 @@ def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, 
     Time is quadratic in the length, memory bounded (``CHUNK_BYTES``). Accuracy: absolute, about 1e-15 (float32: 1e-7); below that the
     values are rounding, cut at 0.
     """
-    likelihood, differs = _observed(grammar, likelihood, start)
-    law = _change_distribution(grammar, likelihood, differs)
-    _require_possible(grammar, likelihood, law[..., 0])
-    return law
+    return _evaluate(_change_distribution, grammar, likelihood, start)
 
 
 def change_correlations(grammar: Grammar, likelihood, start, *, memory_limit: int = 2**31) -> Float[AnyArray, "*batch length length"]:
@@ -126,17 +114,16 @@ def change_correlations(grammar: Grammar, likelihood, start, *, memory_limit: in
 
     Raises: ``ValueError`` if the matrices need more than ``memory_limit`` bytes.
     """
-    likelihood, differs = _observed(grammar, likelihood, start)
-    needed = math.prod(likelihood.shape[:-2]) * grammar.length**2 * likelihood.dtype.itemsize
+    likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
+    matrices = math.prod(jnp.broadcast_shapes(likelihood.shape[:-2], leaves.shape[:-1]))
+    needed = matrices * grammar.length**2 * likelihood.dtype.itemsize
     if needed > memory_limit:
         raise ValueError(
-            f"change_correlations needs {needed / 2**30:.3g} GiB for {math.prod(likelihood.shape[:-2])} matrices of "
-            f"{grammar.length} x {grammar.length}, more than memory_limit = {memory_limit / 2**30:.3g} GiB: "
-            "raise it, take fewer starts at once, or use change_moments, whose pair sums need no matrix"
+            f"change_correlations needs {needed / 2**30:.3g} GiB for {matrices} matrices of {grammar.length} x {grammar.length}, more than "
+            f"memory_limit = {memory_limit / 2**30:.3g} GiB: raise it, take fewer starts at once, or use change_moments, whose pair sums "
+            "need no matrix"
         )
-    matrix = _change_correlations(grammar, likelihood, differs)
-    _require_possible(grammar, likelihood, matrix[..., 0, 0])
-    return matrix
+    return _evaluate(_change_correlations, grammar, likelihood, leaves)
 
 
 def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
@@ -155,24 +142,32 @@ def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
 # Inside, arrays have the layout of rhm_theory.messages: [symbol, node, start], the i-th children of all parents in one block.
 
 
-def _observed(grammar: Grammar, likelihood, start) -> tuple[Array, Array]:
-    """The likelihood, and 1 for each symbol of each leaf that differs from the start; of one shape."""
-    likelihood = inference.checked(grammar, likelihood)
-    leaves = grammar.sequences("start", start.leaves if isinstance(start, Tree) else start)
-    differs = leaves[..., None] != jnp.arange(grammar.vocabulary)
-    return jnp.broadcast_arrays(likelihood, differs.astype(likelihood.dtype))
+def _leaves(grammar: Grammar, start) -> Array:
+    return grammar.sequences("start", start.leaves if isinstance(start, Tree) else start)
 
 
-def _require_possible(grammar: Grammar, likelihood: Array, found: Array) -> None:
-    if not checks.is_traced(found):
-        inference.require_possible(grammar, likelihood, np.isfinite(found))
+def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tuple[Array, ...] = ()) -> Any:
+    """``compute(grammar, likelihood, differs)`` with checked arguments and one batch axis.
+
+    ``differs`` is 1 for each symbol of each leaf that is not the start's. The first array that is computed is finite if and only if the
+    evidence is possible. ``nodes`` are the start's symbols by level, where they are needed.
+    """
+    likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
+    differs = (leaves[..., None] != jnp.arange(grammar.vocabulary)).astype(likelihood.dtype)
+    batch = jnp.broadcast_shapes(likelihood.shape[:-2], leaves.shape[:-1])
+    flat = [jnp.broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-1, *array.shape[-2:]) for array in (likelihood, differs)]
+    levels = [jnp.broadcast_to(level, (*batch, level.shape[-1])).reshape(-1, level.shape[-1]) for level in nodes]
+    found = compute(grammar, *flat, *([tuple(levels)] if nodes else []))
+    first = jax.tree.leaves(found)[0]
+    if not checks.is_traced(first):
+        inference.require_possible(grammar, flat[0], np.isfinite(first).reshape(len(first), -1).all(-1))
+    return jax.tree.map(lambda array: array.reshape(*batch, *array.shape[1:]), found)
 
 
 def _upward(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[messages.Upward, Array]:
     """The messages, and ``differs`` in their layout."""
-    passed = messages.upward(grammar.rules, likelihood.reshape(-1, *likelihood.shape[-2:]))
-    changed = differs.reshape(-1, *differs.shape[-2:])
-    return passed, messages.arranged(changed, grammar.branching, jnp.ones_like(passed.messages[0][0]))
+    passed = messages.upward(grammar.rules, likelihood)
+    return passed, messages.arranged(differs, grammar.branching, jnp.ones_like(passed.messages[0][0]))
 
 
 def _posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
@@ -278,15 +273,14 @@ def _cumulants(grammar: Grammar, passed: messages.Upward, changed: Array, order:
 @functools.partial(jax.jit, static_argnames="order")
 def _change_cumulants(grammar: Grammar, likelihood: Array, differs: Array, *, order: int) -> Array:
     found = _cumulants(grammar, *_upward(grammar, likelihood, differs), order)
-    return jnp.stack(found, -1).reshape(*likelihood.shape[:-2], order)
+    return jnp.stack(found, -1)
 
 
 @jax.jit
 def _susceptibility(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[Array, Array]:
     passed, changed = _upward(grammar, likelihood, differs)
     mean, variance = _cumulants(grammar, passed, changed, 2)
-    chi = variance / _leaf_variances(_posteriors(grammar, passed)[0], changed).sum(0)
-    return mean.reshape(likelihood.shape[:-2]), chi.reshape(likelihood.shape[:-2])
+    return mean, variance / _leaf_variances(_posteriors(grammar, passed)[0], changed).sum(0)
 
 
 def _over_symbols(term: Callable, *arrays: Array) -> Any:
@@ -333,7 +327,6 @@ def _pairs(values) -> Array:
 
 @jax.jit
 def _change_moments(grammar: Grammar, likelihood: Array, differs: Array, symbols: tuple[Array, ...]) -> ChangeMoments:
-    batch = likelihood.shape[:-2]
     passed, changed = _upward(grammar, likelihood, differs)
     posteriors = _posteriors(grammar, passed)
     law, sums = [changed, jnp.zeros_like(changed)], []
@@ -343,25 +336,24 @@ def _change_moments(grammar: Grammar, likelihood: Array, differs: Array, symbols
         by_node = _over_symbols(lambda p, *pairs: [p * pair for pair in pairs], above, found.raw, found.connected)
         sums.append([pairs.sum(0) for pairs in by_node])
     mean, variance = _at_root(passed, law, _mix_cumulants)
-    raw, connected = (jnp.stack(levels, -1).reshape(*batch, grammar.depth) for levels in zip(*sums, strict=True))
+    raw, connected = (jnp.stack(levels, -1) for levels in zip(*sums, strict=True))
     return ChangeMoments(
-        mean=mean.reshape(batch),
-        variance=variance.reshape(batch),
-        leaf_variance=_leaf_variances(posteriors[0], changed).sum(0).reshape(batch),
+        mean=mean,
+        variance=variance,
+        leaf_variance=_leaf_variances(posteriors[0], changed).sum(0),
         pair_sums=connected,
         raw_pair_sums=raw,
-        changed=tuple(_changed(level, nodes, batch, grammar.branching) for level, nodes in zip(posteriors, symbols, strict=True)),
+        changed=tuple(_changed(level, nodes, grammar.branching) for level, nodes in zip(posteriors, symbols, strict=True)),
     )
 
 
-def _changed(posterior: Array, symbols: Array, batch: tuple[int, ...], branching: int) -> Array:
-    """Probability to differ from ``symbols`` (*batch, nodes), NaN where that is -1; as a sum: 1 minus would cancel."""
-    nodes = symbols.shape[-1]
-    order = messages.digit_reversal(nodes, branching)
-    arranged = jnp.broadcast_to(symbols, (*batch, nodes)).reshape(-1, nodes)[:, order].T
+def _changed(posterior: Array, symbols: Array, branching: int) -> Array:
+    """Probability to differ from ``symbols`` [start, node], NaN where that is -1; as a sum: 1 minus would cancel."""
+    order = messages.digit_reversal(symbols.shape[-1], branching)
+    arranged = symbols[:, order].T
     differs = lambda p, symbol: jnp.where(arranged == symbol, 0, p)  # noqa: E731
     found = _over_symbols(differs, posterior, jnp.arange(len(posterior)))
-    return jnp.where(arranged < 0, jnp.nan, found)[order].T.reshape(*batch, nodes)
+    return jnp.where(arranged < 0, jnp.nan, found)[order].T
 
 
 # --- the whole law
@@ -381,7 +373,7 @@ def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) ->
     angles = 2 * jnp.pi / numbers * jnp.arange(numbers // 2 + 1, dtype=likelihood.dtype)
     at_once = CHUNK_BYTES // (2 * likelihood.dtype.itemsize * max(likelihood.size, 1))
     spectrum = jax.lax.map(characteristic, angles, batch_size=min(max(at_once, 1), len(angles)))
-    return jnp.maximum(jnp.fft.irfft(spectrum.T, numbers), 0).reshape(*likelihood.shape[:-2], numbers)
+    return jnp.maximum(jnp.fft.irfft(spectrum.T, numbers), 0)
 
 
 # --- correlations of every pair
@@ -414,7 +406,7 @@ def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) ->
         deviation = deviation.reshape(len(deviation), branching, -1, *deviation.shape[2:])
         places = [deviation[table[..., place].ravel(), place] for place in range(branching)]
         matrix = jnp.block(_grid(matrix.reshape(branching, -1, *matrix.shape[1:]), joint, places))
-    return matrix.reshape(*likelihood.shape[:-2], grammar.length, grammar.length)
+    return matrix[0]
 
 
 def _grid(diagonal: Array, joint: Array, places: list[Array]) -> list[list[Array]]:
