@@ -87,9 +87,10 @@ def test_step_sizes_and_strengths_are_axes_after_the_others():
 
 
 def test_without_axes_a_sweep_is_one_run():
-    found = gt.sweep(PAIR, START, alpha=0.1, **SETTINGS)
+    found = gt.sweep(PAIR, START, alpha=AXES["alpha"][1], correlation=AXES["correlation"][2], **SETTINGS)
     assert found.weights.shape == (2,)
-    same(found, gt.simulate(gt.grid(PAIR, alpha=0.1), START, **SETTINGS))
+    for name in SEEN:
+        np.testing.assert_array_equal(getattr(found, name), getattr(swept(), name)[1, 2], err_msg=name)
 
 
 def test_an_alternating_scheme():
@@ -343,4 +344,4 @@ def test_what_is_no_number_is_named():
 
 def test_beyond_what_is_realisable_when_asked():
     assert gt.grid(PAIR, alpha=[0.1, 2.6], allow_unrealisable=True).forget_in_pair[1] == pytest.approx(20.8, rel=4 * EPS)
-    assert gt.sweep(PAIR, START, alpha=2.6, allow_unrealisable=True, **SETTINGS).outcome == Outcome.LEFT_RANGE
+    assert gt.sweep(PAIR, START, alpha=2.6, correlation=0.5, allow_unrealisable=True, **SETTINGS).outcome == Outcome.LEFT_RANGE

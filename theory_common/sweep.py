@@ -2,7 +2,7 @@
 
 A chunk is compiled once and fits the cache; the last one is padded with its own last row. Chunks, not arrays, are what
 devices share: while loops of different devices then never wait for each other, as they do where one sharded array is looped
-over, and a row's numbers do not depend on how many devices there are. One CPU device serves all cores, a thread each.
+over, and a row's numbers do not depend on how many devices there are. On a CPU there is a thread for each core, elsewhere for each device.
 """
 
 import concurrent.futures
@@ -38,7 +38,7 @@ def mapped(function: Callable[[Any, Any], Any], shared, rows, *, chunk: int, fol
     wide = jax.config.read("jax_enable_x64")  # a thread does not inherit what was set by a context
     devices = jax.local_devices()
     everywhere = [jax.device_put(shared, device) for device in devices]
-    workers = len(devices) if len(devices) > 1 or devices[0].platform != "cpu" else os.cpu_count() or 1
+    workers = os.cpu_count() or 1 if devices[0].platform == "cpu" else len(devices)  # CPU devices, one or many, share the cores
 
     structures: list = []
 

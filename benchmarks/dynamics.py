@@ -1,0 +1,200 @@
+"""Descent-ascent on many correlated pairs: the sweep against loops that Numba compiles and against NumPy; eight devices against one.
+
+Both run the same plain steps; ours also watches every lane (converged, cycle, left its range), which they do not.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import gda_theory as gt
+from benchmarks import timing
+from theory_common import precision
+from theory_common import sweep as chunks
+
+CORRELATIONS, STEPS, STEP_SIZE, RIDGE, DESCENT = 20_000, 2000, 0.01, 0.1, 0.1
+# Ascent 0.04 is below every fold: no lane ends early or overflows, where NumPy would warn and Numba's fastmath may do anything.
+ASCENT, ASCENT_OF_RUNAWAYS = 0.04, 0.084  # at the second a tenth of the lanes leaves its range
+TARGETS = {"Numba": 2.5, "NumPy": 5}
+TURNS, BLOCK = 9, 64
+
+
+def correlations(count: int = CORRELATIONS) -> np.ndarray:
+    """Shuffled, so that lanes which run away are in every chunk."""
+    return np.random.default_rng(0).permutation(np.linspace(0.01, 0.9, count))
+
+
+def pair(ascent: float = ASCENT) -> gt.CorrelatedPair:
+    return gt.CorrelatedPair(0.5, ridge=RIDGE, retain_size=80, forget_size=20, retain_in_pair=80 * DESCENT, forget_in_pair=20 * ascent)
+
+
+def ours(correlation: np.ndarray, steps: int = STEPS, ascent: float = ASCENT) -> gt.Trajectory:
+    return gt.sweep(pair(ascent), (0.0, 0.0), steps=steps, step_size=STEP_SIZE, correlation=correlation)
+
+
+def numpy_steps(correlation: np.ndarray, steps: int = STEPS) -> np.ndarray:
+    """All lanes at once, as one writes it."""
+    first, second = np.zeros((2, len(correlation)))
+    for _ in range(steps):
+        pull = DESCENT * np.exp(-(first + correlation * second))
+        push = ASCENT * np.exp(-(correlation * first + second))
+        first, second = (
+            first - STEP_SIZE * (RIDGE * first - pull + correlation * push),
+            second - STEP_SIZE * (RIDGE * second - correlation * pull + push),
+        )
+    return np.stack([first, second], -1)
+
+
+def numba_loops() -> dict:
+    """Two loops that Numba compiles, by name: a lane after the other, and blocks of lanes whose inner loop LLVM can vectorise."""
+    try:
+        import numba
+    except ImportError:
+        raise RuntimeError("numba is not installed: pip install 'gda-theory[bench]'") from None
+
+    @numba.njit(parallel=True, fastmath=True)
+    def plain(correlation, steps):
+        found = np.empty((len(correlation), 2))
+        for lane in numba.prange(len(correlation)):
+            epsilon, first, second = correlation[lane], 0.0, 0.0
+            for _ in range(steps):
+                pull = DESCENT * np.exp(-(first + epsilon * second))
+                push = ASCENT * np.exp(-(epsilon * first + second))
+                first, second = (
+                    first - STEP_SIZE * (RIDGE * first - pull + epsilon * push),
+                    second - STEP_SIZE * (RIDGE * second - epsilon * pull + push),
+                )
+            found[lane, 0], found[lane, 1] = first, second
+        return found
+
+    @numba.njit(parallel=True, fastmath=True)
+    def blocked(correlation, steps):
+        found = np.empty((len(correlation), 2))
+        for block in numba.prange((len(correlation) + BLOCK - 1) // BLOCK):
+            epsilon = correlation[block * BLOCK : (block + 1) * BLOCK]
+            lanes = len(epsilon)
+            first, second = np.zeros(BLOCK), np.zeros(BLOCK)
+            for _ in range(steps):
+                for lane in range(lanes):
+                    pull = DESCENT * np.exp(-(first[lane] + epsilon[lane] * second[lane]))
+                    push = ASCENT * np.exp(-(epsilon[lane] * first[lane] + second[lane]))
+                    gradient = RIDGE * first[lane] - pull + epsilon[lane] * push
+                    second[lane] -= STEP_SIZE * (RIDGE * second[lane] - epsilon[lane] * pull + push)
+                    first[lane] -= STEP_SIZE * gradient
+            for lane in range(lanes):
+                found[block * BLOCK + lane, 0], found[block * BLOCK + lane, 1] = first[lane], second[lane]
+        return found
+
+    return {"plain": plain, "blocked": blocked}
+
+
+@jax.jit
+def bare(steps, lanes):
+    """Nothing but two exponentials a step."""
+    return jax.lax.fori_loop(0, steps, lambda _, both: (jnp.exp(-both[0]), jnp.exp(-both[1])), (lanes, lanes))
+
+
+def two_exponentials():
+    """The two exponentials of every step and lane, on all cores: without them there is no step."""
+    return chunks.mapped(bare, STEPS, np.linspace(0.1, 1, CORRELATIONS), chunk=CORRELATIONS // 10)
+
+
+def median_seconds(call) -> float:
+    call()
+    return statistics.median(timing.seconds(call) for _ in range(5))
+
+
+def growth() -> str:
+    """With steps, with correlations, and where lanes run away: each such lane costs the blocks of its chunk a second run."""
+    lanes = correlations()
+    whole = median_seconds(lambda: ours(lanes))
+    cases = {
+        "4x the steps": median_seconds(lambda: ours(lanes, 4 * STEPS)),
+        "4x the correlations": median_seconds(lambda: ours(correlations(4 * CORRELATIONS))),
+        "a tenth of the lanes runs away": median_seconds(lambda: ours(lanes, ascent=ASCENT_OF_RUNAWAYS)),
+    }
+    return ", ".join(f"{name}: {seconds / whole:.1f}x the time" for name, seconds in cases.items())
+
+
+def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
+    """Fast math may round otherwise at every step, and steps contract here."""
+    difference = np.abs(found - expected).max()
+    if not difference < 1e-10:
+        raise RuntimeError(f"{name} ends {difference:.1e} from our sweep: they must do the same work to be compared")
+
+
+def against_loops():
+    """One row for NumPy and each of Numba's loops."""
+    lanes = correlations()
+    compiling = timing.compile_seconds(lambda: ours(lanes))
+    expected = ours(lanes).weights
+    escaped = float(np.mean(ours(lanes, ascent=ASCENT_OF_RUNAWAYS).outcome == gt.Outcome.LEFT_RANGE))
+    if not 0.05 < escaped < 0.15:
+        raise RuntimeError(f"{escaped:.0%} of the lanes run away, and a tenth was meant")
+    limit = timing.interleaved(two_exponentials, lambda: ours(lanes), turns=TURNS)
+    shared = {"work": f"pair dynamics, {CORRELATIONS:,} correlations x {STEPS:,} steps, float64"}
+    named = [("NumPy", "NumPy, all lanes at once", numpy_steps)]
+    named += [("Numba", f"Numba parallel, fastmath, {name}", loop) for name, loop in numba_loops().items()]
+    for kind, against, theirs in named:
+        agree(against, theirs(lanes, STEPS), expected)
+        found = timing.interleaved(lambda: ours(lanes), lambda: theirs(lanes, STEPS), turns=TURNS)  # noqa: B023
+        yield shared | {
+            "against": against,
+            "ours_seconds": found.ours_seconds,
+            "theirs_seconds": found.theirs_seconds,
+            "ratio": found.ratio,
+            "target": TARGETS[kind],
+            "compile_seconds": compiling,
+            "limit": f"two exponentials a step and lane {1e3 * limit.ours_seconds:.0f} ms, we take {limit.ratio:.1f}x",
+            "growth": growth() if kind == "NumPy" else None,
+        }
+
+
+def devices(count: int) -> dict:
+    """What :func:`report` prints in a process that sees so many CPU devices."""
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+    command = [sys.executable, "-c", "from benchmarks import dynamics\ndynamics.report()"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def report() -> None:
+    """In that process: seconds of a sweep, of compiling it, and what it found."""
+    precision.enable_float64()
+    lanes = correlations()
+    compiling = timing.compile_seconds(lambda: ours(lanes))
+    print(json.dumps({"seconds": median_seconds(lambda: ours(lanes)), "compiling": compiling, "weights": ours(lanes).weights.tolist()}))
+
+
+def against_one_device():
+    """Eight host devices and one take turns, a process each time."""
+    one, eight = [], []
+    for turn in range(3):
+        for count, found in ((1, one), (8, eight)) if turn % 2 == 0 else ((8, eight), (1, one)):
+            found.append(devices(count))
+    if any(other["weights"] != one[0]["weights"] for other in (*one, *eight)):
+        raise RuntimeError("the numbers depend on the devices")
+    theirs, mine = (statistics.median(entry["seconds"] for entry in found) for found in (one, eight))
+    yield {
+        "work": f"the same on 8 host devices of these {os.cpu_count()} cores",
+        "against": "1 device, the same numbers bit for bit",
+        "ours_seconds": mine,
+        "theirs_seconds": theirs,
+        "ratio": theirs / mine,
+        "target": "no slower (0.9x, their noise)",
+        "met": theirs / mine >= 0.9,
+        "compile_seconds": statistics.median(entry["compiling"] for entry in eight),
+    }
+
+
+def rows():
+    """NumPy, Numba's two loops, and the devices."""
+    yield from against_loops()
+    yield from against_one_device()
