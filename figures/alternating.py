@@ -108,7 +108,7 @@ def last(count, kept):
     growth = np.mean(np.log(np.abs(slope(weights, ratio[:, None], STEPS[:, None, None], TINY)) + 1e-300), -1)
     relative = weights - np.log(STEPS)[:, None, None]
     found = {}
-    for index, (step, every) in enumerate(zip(STEPS, (8, 1), strict=True)):
+    for index, (step, every) in enumerate(zip(STEPS, (count // 45, 1), strict=True)):
         orbits = relative[index, ::every]
         found[f"{step:g}"] = {
             "ratio": ratio[::every],
@@ -204,7 +204,7 @@ def claims(data):
         f"{step:g}": (rests, period) for step, rests, period in zip(STEPS, *(data["doubling"][k] for k in ("rests", "period")), strict=True)
     }
     multiplier = np.max(np.abs(limit_["multiplier"][-1] - (1 - np.log(limit_["ratio"]) ** 2)))
-    beyond = pair["ratio"] > pair["doubled_fold"][:, None]
+    beyond = pair["ratio"] > 1.2 * pair["doubled_fold"][:, None]
     rests = (pair["outcome"] == gt.Outcome.CONVERGED) & beyond
     ratio = data["doubling"]["ratio"]
     above = np.min(fine["lowest"] - (1 - fine["ratio"] / np.e))
@@ -222,7 +222,7 @@ def claims(data):
     rows["beyond"] = (
         f"{cycles}, chaos from {chaos:.4g}; nothing escapes: w − ln(ηa) from {above:.2g} above the bound to {np.max(fine['highest']):.3g}"
     )
-    rows["correlated pair, past the fold of the doubled ridge: alternating still rests"] = (
+    rows["correlated pair, 20 % and more past the fold of the doubled ridge: alternating still rests"] = (
         f"in {np.sum(rests)} of {np.sum(beyond)} points, all with ε ≥ {np.min(pair['correlation'][np.any(rests, 1)]):.2g}; runs away in "
         f"{np.sum((pair['outcome'] == gt.Outcome.LEFT_RANGE) & beyond)}"
     )
