@@ -366,6 +366,10 @@ def literal_steps(last: float = 1.0):
     return tuple(ridges), certified, lower.value, upper.value
 
 
+def _literal_at_end():
+    return np.array(_table("literal", "R", 1.0)), np.array([15.184361093118, 15.332247462501])
+
+
 @claim(
     "trap-literal-fails",
     where="Sec. 5.2: 'retraining keeps it', read literally",
@@ -374,6 +378,7 @@ def literal_steps(last: float = 1.0):
     evidence="certified",
     backs="gda_theory.trap.landscape",
     rules=["implicit function", "Krawczyk"],
+    evaluate=_literal_at_end,
     paper_says="Retraining keeps the minimum that misclassifies only x = 3 (11 right, 1 wrong).",
     counterexample="a ridge of the range at which retraining's global minimum is right at x = 4",
 )

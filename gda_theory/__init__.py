@@ -1,6 +1,6 @@
 """When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
 
-from gda_theory import coordinate, losses, pair, random_sets, trap
+from gda_theory import basins, coordinate, losses, pair, random_sets, trap
 from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.coordinate import Coordinate
 from gda_theory.diagnosis import Diagnosis, diagnose
@@ -38,6 +38,7 @@ __all__ = [
     "Trajectory",
     "ascent_path",
     "ascent_then_descent",
+    "basins",
     "coordinate",
     "descent_ascent",
     "diagnose",

@@ -155,7 +155,8 @@ def simulate(
     lanes, start, step_size, strength = _lanes(objective, start, step_size, strength)
     factors = _schedule(schedule, steps, start.dtype)
     rows = _batch_size(batch_size, key, objective.types.shape[-2])
-    tolerance = 4096 * float(jnp.finfo(start.dtype).eps) if tolerance is None else float(checks.positive("tolerance", tolerance))
+    allowed = 4096 * float(jnp.finfo(start.dtype).eps) if tolerance is None else tolerance
+    tolerance = checks.positive("tolerance", allowed).astype(start.dtype)
     static = (objective.loss, scheme, rows)
     batch = start.shape[:-1]
     flat = _last(start, 1)

@@ -292,6 +292,6 @@ def test_float32_reaches_a_few_eps_of_its_own(record_property):
         point = mean_field.fixed_points(**arguments(16, 4, 2))
     assert single.susceptibility.dtype == point.interior.dtype == point.recovered.dtype == np.float32
     reached = np.max(np.abs(np.asarray(single.susceptibility, float) / np.asarray(double.susceptibility) - 1))
-    record_property("float32 relative error of chi", reached)
+    record_property("float32 relative error of chi", float(reached))
     assert reached < 32 * np.finfo(np.float32).eps  # F' <= 2 a level amplifies the rounding of the noise itself
     np.testing.assert_allclose(point.interior, 0.25, rtol=8 * np.finfo(np.float32).eps)

@@ -281,7 +281,7 @@ def test_float32_says_what_it_reaches(reference, record_property):
         one, exact = np.asarray(getattr(single, name)), np.asarray(getattr(double, name))
         assert one.dtype == np.float32
         reached[name] = np.max(np.abs(one - exact) / np.abs(exact).max(-1, keepdims=exact.ndim > 1))
-        record_property(f"float32 relative error of {name}", reached[name])
+        record_property(f"float32 relative error of {name}", float(reached[name]))
     # Rounding of 128 leaves' likelihoods; the largest error is in pair sums that nearly cancel.
     assert max(reached.values()) < 2e-5
 
