@@ -190,7 +190,8 @@ class MarkovChain:
         likelihood, start = self._likelihood(likelihood), symbols_in("start", start, self.vocabulary)
         if start.shape[-1:] != (self.length,):
             raise ValueError(f"start must have a last axis of {self.length} sites, got shape {start.shape}")
-        return jnp.broadcast_arrays(likelihood, start[..., None] != jnp.arange(self.vocabulary))
+        likelihood, differs = jnp.broadcast_arrays(likelihood, start[..., None] != jnp.arange(self.vocabulary))
+        return likelihood, differs
 
 
 def markov_chain(transition, *, length: int, initial=None) -> MarkovChain:
