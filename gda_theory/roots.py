@@ -19,7 +19,7 @@ class Jet(NamedTuple):
 
 
 def bracketed(function: Callable[[Array], Array], low: Array, high: Array, start: Array, *, noise=0.0, iterations: int = 120) -> Array:
-    """:func:`bracketed_jet` by Newton's steps, with the slope of ``function`` from automatic differentiation; ``noise`` as in :class:`Jet`."""
+    """:func:`bracketed_jet` by Newton's steps, the slope of ``function`` by automatic differentiation; ``noise`` as in :class:`Jet`."""
 
     def jet(point):
         return Jet(*jax.jvp(function, (point,), (jnp.ones_like(point),)), second=0.0, noise=noise)

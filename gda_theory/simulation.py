@@ -155,18 +155,18 @@ def simulate(
     lanes, start, step_size, strength = _lanes(objective, start, step_size, strength)
     factors = _schedule(schedule, steps, start.dtype)
     rows = _batch_size(batch_size, key, objective.types.shape[-2])
-    allowed = 4096 * float(jnp.finfo(start.dtype).eps) if tolerance is None else tolerance
-    tolerance = checks.positive("tolerance", allowed).astype(start.dtype)
+    rounding = 4096 * float(jnp.finfo(start.dtype).eps)
+    allowed = checks.positive("tolerance", rounding if tolerance is None else tolerance).astype(start.dtype)
     static = (objective.loss, scheme, rows)
     batch = start.shape[:-1]
     flat = _last(start, 1)
     if observe is None:
-        state = _run(*static, lanes, flat, factors, key, tolerance, steps)
+        state = _run(*static, lanes, flat, factors, key, allowed, steps)
         observed = observed_steps = None
     else:
         whole, rest = divmod(steps, observe_every)
         watch = observe if isinstance(observe, jax.tree_util.Partial) else _static(observe)
-        state, observed = _run_recorded(*static, batch, (observe_every, whole, rest), lanes, flat, factors, key, tolerance, watch)
+        state, observed = _run_recorded(*static, batch, (observe_every, whole, rest), lanes, flat, factors, key, allowed, watch)
         observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, len(batch)), observed)
         observed_steps = observe_every * jnp.arange(whole + 1)
     weights = jnp.moveaxis(state.held, 0, -1).reshape(start.shape)

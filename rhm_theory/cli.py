@@ -60,8 +60,13 @@ def _probe(options) -> Callable[[], None]:
     ]
     starts, trajectories, length = sequences.samples.shape
     title = f"{starts} starts x {trajectories} samples of {length} leaves; errors over {len(set(sequences.groups.tolist()))} groups"
-    drawn = "" if options.out is None else f"C(r) is drawn in {options.out}"
-    return lambda: (tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title), print(drawn) if drawn else None)[0]
+
+    def show():
+        tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
+        if options.out is not None:
+            print(f"C(r) is drawn in {options.out}")
+
+    return show
 
 
 def _theory(options) -> Callable[[], None]:
@@ -76,7 +81,7 @@ def _theory(options) -> Callable[[], None]:
         answer = {**numbers, **found._asdict(), "peaks": {str(depth): peak._asdict() for depth, peak in peaks.items()}}
         return lambda: print(tables.dumps(answer, indent=2))
     exists = found.noise == found.noise
-    rows = [
+    rows: list[tuple] = [
         ("transition", "yes" if exists else "none: the root is lost or recovered at every noise"),
         ("critical noise", float(found.noise)),
         ("belief at the transition p*", float(found.belief)),

@@ -19,7 +19,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
 from rhm_theory import likelihood, measure, moments, sampling
@@ -42,15 +41,15 @@ class Experiment(NamedTuple):
     """
 
     process: str
-    noise_levels: Float[AnyArray, " levels"]
+    noise_levels: Float[np.ndarray, " levels"]
     sums: Sums
-    variance_within: Float[AnyArray, "levels starts"]
-    variance_between: Float[AnyArray, "levels starts"]
-    leaf_within: Float[AnyArray, "levels starts"]
-    leaf_between: Float[AnyArray, "levels starts"]
-    tree_sums: Float[AnyArray, "levels starts depth"]
-    changed: Float[AnyArray, "levels starts tree_levels"]
-    root_kept: Float[AnyArray, "levels starts"]
+    variance_within: Float[np.ndarray, "levels starts"]
+    variance_between: Float[np.ndarray, "levels starts"]
+    leaf_within: Float[np.ndarray, "levels starts"]
+    leaf_between: Float[np.ndarray, "levels starts"]
+    tree_sums: Float[np.ndarray, "levels starts depth"]
+    changed: Float[np.ndarray, "levels starts tree_levels"]
+    root_kept: Float[np.ndarray, "levels starts"]
     groups: Any
 
 
@@ -109,7 +108,7 @@ def forward_backward(
     else:
         found = _by_denoiser(denoiser, grammar, rows, noise, law, trajectories)
     shaped = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(len(levels), count, *leaf.shape[1:]), found)
-    return Experiment(process, levels, *shaped, groups)
+    return Experiment(process, np.asarray(levels), *(*shaped, groups))
 
 
 def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:

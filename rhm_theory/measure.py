@@ -28,10 +28,10 @@ from theory_common import checks
 class Estimate(NamedTuple):
     """A ratio with its standard error and the 95 % interval; NaN errors from fewer than two groups."""
 
-    value: Float[AnyArray, "*batch"]
-    error: Float[AnyArray, "*batch"]
-    low: Float[AnyArray, "*batch"]
-    high: Float[AnyArray, "*batch"]
+    value: Float[np.ndarray, "*batch"]
+    error: Float[np.ndarray, "*batch"]
+    low: Float[np.ndarray, "*batch"]
+    high: Float[np.ndarray, "*batch"]
 
 
 class Sums(NamedTuple):
@@ -92,7 +92,7 @@ def _quantile(groups: int) -> float:
     return float(t.ppf(0.975, groups - 1))
 
 
-def correlation_length(correlation, definition: str = "half") -> Float[AnyArray, "*batch"]:
+def correlation_length(correlation, definition: str = "half") -> Float[np.ndarray, "*batch"]:
     r"""A length of a correlation function C(0), C(1), .. (last axis).
 
     ``"half"``: the first r with C(r) < C(0)/2, interpolated linearly; the largest r if there is none. ``"second_moment"``:

@@ -23,7 +23,19 @@ ORDER = {
         *("checker", "certificates", "data", "diagnosis", "__init__", "cli", "__main__"),
     ),
     "rhm_theory": (
-        *("grammar", "likelihood", "messages", "inference", "moments", "sampling", "mean_field", "controls", "measure", "experiment", "probe"),
+        *(
+            "grammar",
+            "likelihood",
+            "messages",
+            "inference",
+            "moments",
+            "sampling",
+            "mean_field",
+            "controls",
+            "measure",
+            "experiment",
+            "probe",
+        ),
         *("__init__", "cli", "__main__"),
     ),
 }
