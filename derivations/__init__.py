@@ -5,7 +5,7 @@
 To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
-from derivations import coordinate, data, flow, folds, iterations, logistic, pair, paths, random_sets, trap, windows
+from derivations import coordinate, data, flow, folds, influence, iterations, lambert, logistic, pair, paths, random_sets, trap, windows
 from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
 
 __all__ = [
@@ -18,7 +18,9 @@ __all__ = [
     "data",
     "flow",
     "folds",
+    "influence",
     "iterations",
+    "lambert",
     "logistic",
     "pair",
     "paths",

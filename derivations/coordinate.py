@@ -419,3 +419,33 @@ def semistable_approach(rate=ridge / 2, flow=ridge * (1 - z - sp.exp(-z))):
     yield Equal("d(1/v)/dt as v -> 0", sp.limit(-flow / z**2, z, 0), rate)
     yield Equal("w = -1 is stationary", velocity.subs(w, -1), 0)
     yield Equal("v' = -λ (e^{-v} - (1 - v)), and e^{-v} > 1 - v", -flow / ridge, sp.exp(-z) - (1 - z))
+
+
+@claim(
+    "lemma-3-sharp",
+    where="Lemma 3, its sharpness",
+    domain="λ, r_j > 0",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.coordinate.order_range",
+    rules=["monotone bijection"],
+    counterexample="an α outside the range, however near, with w_DA <= w_D <= w_R",
+)
+def lemma_3_sharp(
+    lower_slope=on_coordinate * (total + forget) / (forget * total),
+    upper_slope=-on_coordinate / total,
+    at_lower=on_coordinate * total / (retain * (total + forget)),
+):
+    """Both ends of Lemma 3's range are attained and crossed with nonzero slope: w_D = w_DA at f²/(r(f+n)), w_D = w_R at f/r, and beyond
+    either the order is lost at once, for every λ.
+
+    The masses' differences are linear in α. At the lower end K_D = K_DA = r_j n/(r(n+f)); at the upper end w_DA = 0.
+    """
+    lower, upper = forget**2 / (retain * (forget + total)), forget / retain
+    yield Equal("slope of K_D - K_DA", sp.diff(pretrain_mass - descent_ascent_mass, alpha), lower_slope)
+    yield Equal("slope of K_R - K_D", sp.diff(retrain_mass - pretrain_mass, alpha), upper_slope)
+    yield Equal("K_D at the lower end", pretrain_mass.subs(alpha, lower), at_lower)
+    yield Equal("K_DA at the lower end", descent_ascent_mass.subs(alpha, lower), at_lower)
+    yield Equal("K_DA at the upper end", descent_ascent_mass.subs(alpha, upper), 0)
+    yield Positive("lower slope", lower_slope)
+    yield Positive("upper slope", -upper_slope)

@@ -307,7 +307,7 @@ def basin_from_pretraining(
 
     ln p + k11 p is ln(A/λ) plus ln(r/n) - k12 Q_D at w_D and plus k12 Q at the saddle, so p_D < p_saddle; basin-theorem does the
     rest where y_D >= y_saddle. Searched against: basin_escapes, random systems spread over the whole fold locus and down to 1e-6 below it,
-    all with y_D < y_saddle; SEARCHED of them, none escaped.
+    all with y_D < y_saddle (1.6 % of what random_pair draws): of 2,000 (systems=2000, seed=1) none escaped.
     """
     share = slack  # a/A = r/n
     yield Equal("p_D = aφ(x_D)/λ, x_D = k11 p + k12 Q", sp.log(P) - sp.log(share * A / ridge) + k11 * P + k12 * Q, pretrain_equation)

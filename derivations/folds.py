@@ -375,3 +375,30 @@ def fold_power_law(
     yield Equal("B = λ (A/λ)^{2ε/s} ...: power of λ", 1 - retain_power, power)
     yield Equal("sP/ln(A/λ) -> 1", sp.limit(sp.log(P) / P, P, sp.oo), 0)
     yield Positive("the power", power.subs(epsilon, below_one))
+
+
+@claim(
+    "fold-correlation-limits",
+    where="Sec. 5.1.2, ε -> 0 and ε -> 1; App. J",
+    domain="exponential loss, A/λ fixed",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.folds",
+    rules=["implicit function"],
+    counterexample="A/λ at which B_fold tends to another number",
+)
+def fold_correlation_limits(at_zero=ridge * sp.exp(-1), at_one=A + ridge * sp.exp(-1) / 2, merged_argument=2 * (A - B) / ridge):
+    """B_fold → λ/e as ε → 0 (orthogonal types: Lemma 2's threshold), → A + λ/(2e) as ε → 1 (one type, squared norm 2, net mass A − B).
+
+    On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + 1/2, hence A/λ = P/e and B/λ = (P + 1/2)/e. A
+    merged type has u e^u = 2(A - B)/λ in its margin u, with its end at -1/e: the same B.
+    """
+    on_locus = fold_Q.subs(paper_gram)
+    retain_ratio, forget_ratio = P * sp.exp(s * P - 2 * epsilon * Q), Q * sp.exp(2 * epsilon * P - s * Q)
+    yield Equal("Q at ε = 0", on_locus.subs(epsilon, 0), 1)
+    yield Equal("B at ε = 0", ridge * forget_ratio.subs(Q, on_locus).subs(epsilon, 0), at_zero)
+    yield Equal("Q at ε = 1", on_locus.subs(epsilon, 1), P + sp.Rational(1, 2))
+    at_end = {Q: P + sp.Rational(1, 2), epsilon: 1}
+    mass_at_end = ridge * retain_ratio.subs(at_end)
+    yield Equal("B at ε = 1", ridge * forget_ratio.subs(at_end), at_one.subs(A, mass_at_end))
+    yield Equal("the merged type's end of existence", merged_argument.subs(B, at_one), -sp.exp(-1))

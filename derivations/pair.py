@@ -76,7 +76,7 @@ def objective(retain_mass, forget_mass):
     domain="0 <= ε < 1, λ > 0",
     origin="paper",
     evidence="proved",
-    backs=["gda_theory.pair.CorrelatedPair", "gda_theory.pair.pretrain", "gda_theory.pair.retrain", "gda_theory.pair.descent_ascent"],
+    backs=["gda_theory.pair.CorrelatedPair", "gda_theory.pair.pretrain", "gda_theory.pair.descent_ascent"],
     counterexample="a w with zero gradient whose margins violate the equations",
 )
 def pair_gradient(

@@ -204,7 +204,7 @@ def distances(coordinate: Coordinate) -> Distances:
     * Lemma 5: :math:`|w_R - w_{DA}| \ge w_R` for :math:`\alpha \ge f/r` (``lemma_5_bound``).
     * new: :math:`w_R - w_{DA} \le \ln(1/\kappa)`, :math:`\kappa = 1 - \alpha r/f \in (0, 1)`, for every ridge (``rate_bound``).
 
-    Claims: ``lemma-4-bound``, ``lemma-4-any-loss``, ``lemma-5-bound``, ``corollary-1-rate``.
+    Claims: ``lemma-4-bound``, ``lemma-4-any-loss``, ``lemma-5-bound``, ``corollary-1-rate``, ``best-early-stop``.
     """
     trained, oracle, ascended = pretrain(coordinate).weight, retrain(coordinate).weight, descent_ascent(coordinate).weight
     mean = coordinate.reduction == "mean"
@@ -234,7 +234,8 @@ def order_range(coordinate: Coordinate) -> OrderRange:
     Means: :math:`w_{DA} \le w_D \le w_R \iff f^2/(r(f+n)) \le \alpha \le f/r`. Sums: never, the order is
     :math:`w_{DA} < w_R < w_D` for every alpha > 0 (NaN). The minimum exists up to :math:`f/r + \lambda f/(e r_j)` (mean),
     :math:`1 + \lambda/(e r_j)` (sum), for the exponential loss; for the logistic loss always.
-    Source: Lemma 3; sums: new. Claims: ``lemma-3-order``, ``sum-order``, ``lemma-2-branches``.
+    Source: Lemma 3; sums: new.
+    Claims: ``lemma-3-order``, ``sum-order``, ``lemma-2-branches``, ``lemma-3-sharp``, ``first-step-sign``, ``best-early-stop``.
     """
     kept, gone, on = coordinate.retain_size, coordinate.forget_size, coordinate.retain_in_coordinate
     if coordinate.reduction == "mean":

@@ -212,7 +212,7 @@ def newton_step(problem, start, strength=0.0) -> Float[Array, "*batch d"]:
 
     From the pretrained weights this is the *certified removal* step (Guo et al., 2020); with means it equals ascent on the
     forget objective preconditioned by the oracle's curvature, ``w_D + (f/r) H_R^{-1}(grad L_F + ridge w_D)``.
-    Claim: ``newton-step-is-preconditioned-ascent``.
+    Claims: ``newton-step-is-preconditioned-ascent``, ``influence-error``.
     """
     objective = objective_of(problem)
     strength = strength_in_range(objective.pretrain_strength, strength)

@@ -24,7 +24,7 @@ class Objective:
     """``sum_i c_i loss(m_i) + w' ridge w / 2``; a pytree whose arrays may carry leading batch dimensions.
 
     Weights are real, so counts may be fractional and a correlated pair needs no rows. ``size_ratio`` is f/r.
-    Claims: ``type-reduction``, ``logistic-norm-bound``, ``one-path``.
+    Claims: ``type-reduction``, ``logistic-norm-bound``, ``one-path``, ``near-the-origin``.
     """
 
     types: Float[Array, "*batch k d"]

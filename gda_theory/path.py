@@ -101,7 +101,7 @@ def ascent_path(problem, strengths, *, search_to=None) -> Path:
         search_to: how far to look for the fold; ten times the largest of the strengths and 1 by default.
     Cost: about 15 Hessians and 80 gradients for the anchors, then some 4 gradients a strength, as matrix products.
     Weights, critical and break-even strength have implicit derivatives in every array; NaN where they are NaN.
-    Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``, ``break-even-first-order``.
+    Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``, ``break-even-first-order``, ``opposite-sides-error``.
     """
     objective = objective_of(problem)
     strengths = newton.strength_in_range(objective.pretrain_strength[..., None], strengths)

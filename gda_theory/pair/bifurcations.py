@@ -50,7 +50,7 @@ def folds(pair: CorrelatedPair) -> FoldSet:
     Implicitly differentiable (d alpha_fold / d ridge, ...). Accuracy: alpha to a few units of rounding of ``y`` and ``log alpha``.
     Source: Sec. 5.1.2 shows that there is a threshold; its value: new.
     Claims: ``exponential-one-fold``, ``fold-hessian``, ``fold-condition-any-loss``, ``two-points-below-fold``, ``fold-locus-bounds``,
-    ``small-correlation-series``, ``fold-power-law``, ``logistic-zero-or-two-folds``.
+    ``small-correlation-series``, ``fold-power-law``, ``logistic-zero-or-two-folds``, ``fold-correlation-limits``.
     """
     retain, share = pair.ascent_masses[0], forget_share(pair)
     pull = masses.log_pull(pair.gram, retain, pair.ridge)

@@ -57,7 +57,7 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
 def retrain(pair: CorrelatedPair) -> PairSolution:
     r"""The oracle, the minimum on the retained data: :math:`x_R = k_{11} P,\; y_R = k_{12} P` with ``k11 P`` a Lambert W.
 
-    Source: Lemma 6 (exponential loss); any loss: new. Claims: ``lemma-6``, ``pair-gradient``.
+    Source: Lemma 6 (exponential loss); any loss: new. Claim: ``lemma-6``.
     """
     retain, forget = pair.ascent_masses
     return _solution(pair, retain, jnp.zeros_like(forget), jnp.full_like(retain, -jnp.inf), ASCENT)
