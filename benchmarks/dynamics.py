@@ -130,6 +130,13 @@ def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
         raise RuntimeError(f"{name} ends {difference:.1e} from our sweep: they must do the same work to be compared")
 
 
+def loops():
+    """``(whose target, against what, the loop)``; NumPy's first, for Numba may be missing."""
+    yield "NumPy", "NumPy, all lanes at once", numpy_steps
+    for name, loop in numba_loops().items():
+        yield "Numba", f"Numba parallel, fastmath, {name}", loop
+
+
 def against_loops():
     """One row for NumPy and each of Numba's loops."""
     lanes = correlations()
@@ -140,9 +147,7 @@ def against_loops():
         raise RuntimeError(f"{escaped:.0%} of the lanes run away, and a tenth was meant")
     limit = timing.interleaved(two_exponentials, lambda: ours(lanes), turns=TURNS)
     shared = {"work": f"pair dynamics, {CORRELATIONS:,} correlations x {STEPS:,} steps, float64"}
-    named = [("NumPy", "NumPy, all lanes at once", numpy_steps)]
-    named += [("Numba", f"Numba parallel, fastmath, {name}", loop) for name, loop in numba_loops().items()]
-    for kind, against, theirs in named:
+    for kind, against, theirs in loops():
         agree(against, theirs(lanes, STEPS), expected)
         found = timing.interleaved(lambda: ours(lanes), lambda: theirs(lanes, STEPS), turns=TURNS)  # noqa: B023
         yield shared | {
@@ -195,6 +200,6 @@ def against_one_device():
 
 
 def rows():
-    """NumPy, Numba's two loops, and the devices."""
-    yield from against_loops()
+    """The devices, NumPy and Numba's two loops."""
     yield from against_one_device()
+    yield from against_loops()
