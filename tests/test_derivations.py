@@ -16,7 +16,7 @@ import sympy as sp
 
 import derivations
 from derivations import __main__ as command
-from derivations import folds, intervals, mutation, numeric, pair, symbols
+from derivations import folds, influence, intervals, mutation, numeric, pair, symbols
 from derivations.ledger import InvalidClaim, Ledger, LedgerError, UnknownClaim
 from derivations.steps import Certificate, Equal, Positive
 
@@ -509,3 +509,29 @@ def test_docstrings_and_claims_name_each_other():
     unanswered = by_docstring - by_claim - (of_modules & of_members)
     assert unanswered == set(), "a docstring names a claim that does not name it: add it to the claim's backs"
     assert by_claim - by_docstring == set(), "a claim names a function whose docstring does not name it"
+
+
+def test_first_order_errors_hold_on_random_pairs_of_samples():
+    # Logistic loss, one sample a set: the bounds of opposite-sides-error (pretraining and ascent) and influence-error.
+    generator = np.random.default_rng(0)
+    claimed = derivations.claim("opposite-sides-error").claimed["ascent_error"]
+    met = 0
+    for _ in range(60):
+        numbers = generator.uniform((0.01, 0.01, 0.1, -2, -2), (0.5, 0.3, 1, 2, 2))
+        parameters = dict(zip(("share", "strength", "ridge", "retained", "forgotten"), map(float, numbers), strict=True))
+        for identifier in ("opposite-sides-error", "influence-error"):
+            computed, bound = derivations.claim(identifier).evaluate(**parameters)
+            assert computed <= bound
+        (_, oracle, ascended), slope, hessian, constants = influence.one_sample_each(**parameters)
+        if constants["gamma"] * constants["S"] < constants["ridge"]:
+            names = {
+                "gamma": influence.gamma,
+                "G": influence.ascent_pull,
+                "M": influence.bend,
+                "S": influence.smooth,
+                "ridge": symbols.ridge,
+            }
+            bound = claimed.subs({symbol: constants[name] for name, symbol in names.items()})
+            assert abs(ascended - oracle - constants["gamma"] * slope / hessian) <= bound
+            met += 1
+    assert met >= 40
