@@ -97,7 +97,7 @@ def _one(structure, times, tolerance, lane):
     *leaves, start, strength = lane
     objective: Objective = jax.tree.unflatten(structure, leaves)
     # The solver squares velocities: where they are beyond that it could not begin. Zeros keep it busy in such a lane.
-    begins = jnp.max(jnp.abs(_velocity(0.0, start, (objective, strength)))) <= np.sqrt(float(jnp.finfo(start.dtype).max))
+    begins = jnp.all(jnp.abs(_velocity(0.0, start, (objective, strength))) <= np.sqrt(float(jnp.finfo(start.dtype).max)))
     found = diffrax.diffeqsolve(
         diffrax.ODETerm(_velocity),
         # The default chord iteration fails where the curvature changes: up to ten times the steps.
