@@ -11,7 +11,7 @@ import scipy.optimize
 import scipy.special
 
 import gda_theory as gt
-from gda_theory import newton, path
+from gda_theory import masses, newton, path, roots
 from gda_theory.codes import Kind, Reason
 
 EPS = np.finfo(np.float64).eps
@@ -436,6 +436,37 @@ def test_jit_vmap_and_batches_agree():
     bad = jax.jit(lambda ridge: gt.pair.descent_ascent(make(ridge=ridge)))(-1.0)
     assert np.isnan(bad.x)
     assert not bad.exists
+
+
+@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("side", [masses.PRETRAIN, masses.ASCENT])
+def test_the_curves_slope_and_steepening_are_its_derivatives(loss, side):
+    """By automatic differentiation, for unequal types too: Halley's steps would hide a wrong one, and only be slower."""
+    first, second, cosine = np.random.default_rng(9).uniform((0.3, 0.3, -0.9), (2, 2, 0.9), (50, 3)).T
+    cross = np.minimum(cosine * np.sqrt(first * second), second)
+    pair = gt.CorrelatedPair(gram=(first, cross, second), ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=30, loss=loss)
+    pull, q = masses.log_pull(pair.gram, pair.ascent_masses[0], pair.ridge), jnp.linspace(-3.0, 2.0, 50)
+
+    def heights(at):
+        point = masses.curve(pair.loss, pair.gram, pull, at, side)
+        return point.level, jnp.log(point.bend)
+
+    point = masses.curve(pair.loss, pair.gram, pull, q, side)
+    slope, steepening = jax.jvp(heights, (q,), (jnp.ones_like(q),))[1]
+    # The slope is a difference of terms of the size of the bend, at most about 10 here.
+    np.testing.assert_allclose([1 + side * point.bend, point.steepening], [slope, steepening], rtol=1e-12, atol=1e-13)
+
+
+def test_roots_are_bracketed_and_nan_stays():
+    """Halley's steps overshoot where the function is flat, and must not leave the bracket; a start of NaN is no search at all."""
+
+    def jet(x):
+        slope = 1 / (1 + (x - 1) ** 2)
+        return roots.Jet(jnp.arctan(x - 1), slope, -2 * (x - 1) * slope**2, noise=1.0)
+
+    start = jnp.array([-40.0, 1.0, 49.0, jnp.nan])
+    found = roots.bracketed_jet(jet, jnp.full(4, -50.0), jnp.full(4, 50.0), start)
+    np.testing.assert_allclose(found, [1, 1, 1, np.nan], rtol=4 * EPS)
 
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
