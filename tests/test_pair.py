@@ -469,6 +469,20 @@ def test_roots_are_bracketed_and_nan_stays():
     np.testing.assert_allclose(found, [1, 1, 1, np.nan], rtol=4 * EPS)
 
 
+def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
+    """In blocks and threads, where a jit of one's own takes the batch whole: the same points, of the same shape and dtype."""
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    many = jax.tree.map(lambda leaf: leaf.reshape(17, 241, *leaf.shape[1:]), random_pairs("exponential", 4097, 8))
+    with jax.enable_x64(False):
+        single = jax.tree.map(lambda leaf: leaf.astype(jnp.float32), many)
+        assert {leaf.dtype for leaf in gt.pair.stationary_points(single)[:3]} == {np.dtype(np.float32)}
+    blocks, whole = gt.pair.stationary_points(many), jax.jit(gt.pair.stationary_points)(many)
+    assert blocks.weights.shape == (17, 241, 2, 2)
+    for ours, expected in zip(blocks, whole, strict=True):
+        # No pair depends on its neighbours; only the compiled code may differ, by a few roundings of the terms that cancel.
+        np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-13 * np.nanmax(np.abs(expected)))
+
+
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 def test_any_gram_matrix(loss):
     """Closed form for two arbitrary types, one anticorrelated pair among them, against the solver on the rows themselves."""

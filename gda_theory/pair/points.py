@@ -1,5 +1,9 @@
 """All stationary points of a correlated pair: pretraining, the oracle, descent-ascent and what else there is."""
 
+import concurrent.futures
+import functools
+import math
+import os
 from typing import NamedTuple
 
 import jax
@@ -45,7 +49,7 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
     .. math:: \lambda x = a(k_{11}\varphi(x) + \alpha k_{12}\varphi(y)), \quad \lambda y = a(k_{12}\varphi(x) + \alpha k_{22}\varphi(y))
 
     with a = r_p/n. Accuracy: backward stable in the logarithms of the masses. Source: Sec. 5.1.2; the paper knows no explicit
-    solution. Claims: ``dual-masses``, ``pretrain-unique``, ``pair-gradient``.
+    solution. Claims: ``dual-masses``, ``pretrain-unique``.
     """
     retain, forget = pair.pretrain_masses
     pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
@@ -71,8 +75,7 @@ def descent_ascent(pair: CorrelatedPair, strength=1.0) -> PairSolution:
     Args: strength: ascent strength ``gamma >= 0``; 1 is the paper's descent-ascent, 0 the oracle.
     Returns: NaN, ``exists`` False and ``reason`` ``PAST_FOLD`` beyond the fold, even where a logistic loss has another, far
     minimum (:func:`stationary_points` has all).
-    Source: Sec. 5.1.2, Lemma 8; existence: new.
-    Claims: ``dual-masses``, ``two-points-below-fold``, ``pair-gradient``, ``lemma-8-bounds``, ``flow-blow-up``.
+    Source: Sec. 5.1.2, Lemma 8; existence: new. Claims: ``dual-masses``, ``two-points-below-fold``.
     """
     strength = checks.nonnegative("strength", strength)
     return _descent_ascent(pair, strength.astype(pair.ridge.dtype))
@@ -92,15 +95,67 @@ def stationary_points(pair: CorrelatedPair, strength=1.0) -> StationaryPoints:
     """Every stationary point of descent-ascent, with its kind.
 
     Exponential loss: a minimum and a saddle below the fold, none above. Logistic: one minimum, or two minima and a saddle
-    between two folds. Source: new. Claims: ``two-points-below-fold``, ``logistic-zero-or-two-folds``, ``dual-masses``.
+    between two folds. Source: new. Claims: ``two-points-below-fold``, ``logistic-zero-or-two-folds``.
     """
     strength = checks.nonnegative("strength", strength)
-    return _stationary_points(pair, strength.astype(pair.ridge.dtype))
+    pair = _scaled(pair, strength.astype(pair.ridge.dtype))
+    workers = _workers(pair.ridge)
+    if workers == 1:
+        return _stationary_points(pair)
+    # What was set by a context, a thread does not inherit.
+    wide = jax.config.read("jax_enable_x64")
+
+    def work(part: CorrelatedPair) -> StationaryPoints:
+        with jax.enable_x64(wide):
+            return jax.block_until_ready(_points_by_blocks(part))
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        return _joined(list(pool.map(work, _split(pair, workers))), pair.ridge.shape)
+
+
+_BLOCK = 2048  # pairs: the arrays of that many fit the cache of a core
+
+
+def _workers(batch: Array) -> int:
+    """How many threads are worth it for a concrete batch on a CPU, where XLA would walk through memory once per operation; else 1."""
+    if checks.is_traced(batch) or next(iter(batch.devices())).platform != "cpu":
+        return 1
+    return max(1, min(os.cpu_count() or 1, batch.size // _BLOCK))
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _split(pair: CorrelatedPair, workers: int) -> list[CorrelatedPair]:
+    """The batch in equal parts of whole blocks, ``(blocks, _BLOCK)`` each; the last pair fills the last one up."""
+    count, rank = pair.ridge.size, pair.ridge.ndim
+    blocks = -(-count // (workers * _BLOCK))
+
+    def parts(leaf: Array) -> Array:
+        flat = leaf.reshape(count, *leaf.shape[rank:])
+        padding = [(0, workers * blocks * _BLOCK - count)] + [(0, 0)] * (flat.ndim - 1)
+        return jnp.pad(flat, padding, mode="edge").reshape(workers, blocks, _BLOCK, *flat.shape[1:])
+
+    whole = jax.tree.map(parts, pair)
+    return [jax.tree.map(lambda leaf, index=index: leaf[index], whole) for index in range(workers)]
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _joined(parts: list[StationaryPoints], shape: tuple[int, ...]) -> StationaryPoints:
+    """The inverse of :func:`_split`."""
+
+    def join(*leaves: Array) -> Array:
+        flat = jnp.concatenate([leaf.reshape(-1, *leaf.shape[2:]) for leaf in leaves])
+        return flat[: math.prod(shape)].reshape(*shape, *flat.shape[1:])
+
+    return jax.tree.map(join, *parts)
 
 
 @jax.jit
-def _stationary_points(pair: CorrelatedPair, strength: Array) -> StationaryPoints:
-    pair = _scaled(pair, strength)
+def _points_by_blocks(pair: CorrelatedPair) -> StationaryPoints:
+    return jax.lax.map(_stationary_points, pair)
+
+
+@jax.jit
+def _stationary_points(pair: CorrelatedPair) -> StationaryPoints:
     retain, forget = pair.ascent_masses
     pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
     known = (pair.loss, pair.gram, pull, level)
@@ -139,6 +194,7 @@ def _solution(pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, sid
     return PairSolution(x, y, weights, solved, exists, jnp.where(exists, Reason.FOUND, Reason.PAST_FOLD))
 
 
+@jax.jit
 def _scaled(pair: CorrelatedPair, strength: Array) -> CorrelatedPair:
     """Ascent at a strength is ascent at 1 with that many times the forgotten samples; also broadcasts the batch."""
     shape = jnp.broadcast_shapes(pair.ridge.shape, strength.shape)
