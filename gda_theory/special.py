@@ -58,7 +58,8 @@ def lambertw(z, branch: int = 0) -> Array:
     as ``-1/e``, though it lies a fraction of an ulp outside, and gives -1.
     Args: ``z`` of any shape; ``branch`` static, 0 or -1, else ``ValueError``.
     Accuracy: 4 ulp, the neighbourhood of the fold included (measured: ``docs/accuracy.md``).
-    Derivative: ``exp(-w) / (1 + w)``, 8 ulp; infinite at the fold. Claim: ``lambert-derivative``.
+    Derivative: ``exp(-w) / (1 + w)``, 8 ulp; infinite at the fold.
+    Claims: ``lambert-derivative``, ``lambert-identities``, ``lambert-monotone``, ``lambert-series``.
     """
     return _part(_lambertw, 0, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
 
@@ -67,6 +68,7 @@ def lambertw_plus_one(z, branch: int = 0) -> Array:
     r"""``1 + lambertw(z, branch)`` without the cancellation near ``z = -1/e``, where it behaves like ``sqrt(2 (e z + 1))``.
 
     Accuracy: 4 ulp of ``1 + w`` (8 at the two or three floats next to ``-1/e``). Domain, arguments and errors: :func:`lambertw`.
+    Claim: ``lambert-series``.
     """
     return _part(_lambertw, 1, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
 
@@ -75,6 +77,7 @@ def wright_omega(u) -> Array:
     r"""The root ``w > 0`` of ``w + ln w = u``, that is ``W_0(exp(u))``, for any real ``u``; 0 at -inf, inf at inf.
 
     Accuracy: 4 ulp; 0 where ``exp(u)`` underflows. Derivative: ``w / (1 + w)``.
+    Claim: ``wright-omega``.
     """
     u = checks.real("u", u)
     return _part(_lambertw_exp, 0, (0,), u, jnp.ones((), u.dtype))
@@ -88,6 +91,7 @@ def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
         sign: any real number, only its sign counts: a signed mass will do. 0 means ``z = 0``.
         branch: static, 0 or -1 (NaN for a positive sign), else ``ValueError``.
     Shapes: ``log_abs`` and ``sign`` broadcast. Accuracy: 4 ulp. Derivative in ``log_abs``: ``w / (1 + w)``; none in ``sign``.
+    Claims: ``lambert-identities``, ``wright-omega``.
     """
     branch = checks.choice("branch", branch, (0, -1))
     log_abs, sign = checks.reals(log_abs=log_abs, sign=sign).values()
@@ -116,7 +120,7 @@ def r_lambertw(z, r=1.0) -> Array:
     is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``, ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
     Shapes: broadcast. Accuracy: 4 ulp, the triple root included.
     Derivatives: ``1 / (exp(w) (1 + w) + r)`` in ``z``, ``-w`` times that in ``r``; 8 ulp, but about ``w`` ulp where a large ``w`` passes
-    ``ln r``, since the derivative changes there within one unit of ``w``. Claim: ``r-lambert-monotone``.
+    ``ln r``, since the derivative changes there within one unit of ``w``. Claims: ``r-lambert-monotone``, ``r-lambert-form``.
     """
     lowest = float(np.exp(-2.0))
     z, r = checks.reals(z=z, r=r).values()

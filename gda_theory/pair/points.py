@@ -49,7 +49,7 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
     .. math:: \lambda x = a(k_{11}\varphi(x) + \alpha k_{12}\varphi(y)), \quad \lambda y = a(k_{12}\varphi(x) + \alpha k_{22}\varphi(y))
 
     with a = r_p/n. Accuracy: backward stable in the logarithms of the masses. Source: Sec. 5.1.2; the paper knows no explicit
-    solution. Claims: ``dual-masses``, ``pretrain-unique``.
+    solution. Claims: ``dual-masses``, ``pretrain-unique``, ``pair-gradient``.
     """
     retain, forget = pair.pretrain_masses
     pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
@@ -75,7 +75,8 @@ def descent_ascent(pair: CorrelatedPair, strength=1.0) -> PairSolution:
     Args: strength: ascent strength ``gamma >= 0``; 1 is the paper's descent-ascent, 0 the oracle.
     Returns: NaN, ``exists`` False and ``reason`` ``PAST_FOLD`` beyond the fold, even where a logistic loss has another, far
     minimum (:func:`stationary_points` has all).
-    Source: Sec. 5.1.2, Lemma 8; existence: new. Claims: ``dual-masses``, ``two-points-below-fold``.
+    Source: Sec. 5.1.2, Lemma 8; existence: new.
+    Claims: ``dual-masses``, ``two-points-below-fold``, ``pair-gradient``, ``lemma-8-bounds``, ``flow-blow-up``.
     """
     strength = checks.nonnegative("strength", strength)
     return _descent_ascent(pair, strength.astype(pair.ridge.dtype))
@@ -95,7 +96,7 @@ def stationary_points(pair: CorrelatedPair, strength=1.0) -> StationaryPoints:
     """Every stationary point of descent-ascent, with its kind.
 
     Exponential loss: a minimum and a saddle below the fold, none above. Logistic: one minimum, or two minima and a saddle
-    between two folds. Source: new. Claims: ``two-points-below-fold``, ``logistic-zero-or-two-folds``.
+    between two folds. Source: new. Claims: ``two-points-below-fold``, ``logistic-zero-or-two-folds``, ``dual-masses``.
     """
     strength = checks.nonnegative("strength", strength)
     pair = _scaled(pair, strength.astype(pair.ridge.dtype))
