@@ -1,0 +1,185 @@
+"""Exact inference for the Random Hierarchy Model, against the same passes in NumPy (batch first) and in scalar Numba.
+
+All of it on one core: in a process that may use no other, so that neither side's threads help it.
+"""
+
+import functools
+import json
+import operator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import jax
+import numpy as np
+
+import rhm_theory as rt
+from benchmarks import timing
+from theory_common import precision
+
+DEPTH, VOCABULARY, RULES, BRANCHING, STARTS = 7, 16, 4, 2, 256
+NOISE = 0.5
+TURNS = 15
+DEPTHS, GROWTH_STARTS = (7, 9, 11, 13), 64
+LONGEST_COMPILE = 5
+
+
+def draw(depth: int, starts: int, seed: int = 0) -> tuple[rt.Grammar, jax.Array]:
+    """A random grammar, and the likelihoods of sequences that it gave."""
+    key = jax.random.key(seed)
+    grammar = rt.Grammar.random(key, depth=depth, vocabulary=VOCABULARY, rules_per_symbol=RULES, branching=BRANCHING)
+    return grammar, rt.likelihood.epsilon_process(grammar.sample(key, (starts,)).leaves, NOISE, vocabulary=VOCABULARY)
+
+
+def numpy_upward(rules: np.ndarray, likelihood: np.ndarray) -> tuple[list, list]:
+    """Messages ``(batch, nodes, vocabulary)`` of all levels, and the children's entries of every rule; so few levels need no scale."""
+    messages, entries = [likelihood], []
+    for table in rules:
+        children = messages[-1].reshape(len(likelihood), -1, BRANCHING, VOCABULARY)
+        entries.append([children[:, :, place][:, :, table[:, :, place]] for place in range(BRANCHING)])
+        messages.append(functools.reduce(operator.mul, entries[-1]).sum(-1))
+    return messages, entries
+
+
+def numpy_evidence(rules: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
+    return np.log(numpy_upward(rules, likelihood)[0][-1][:, 0].sum(-1)) - constant(len(rules))
+
+
+def numpy_marginals(rules: np.ndarray, likelihood: np.ndarray) -> list[np.ndarray]:
+    """Down again; the sum over the rules that give a child is a product with their incidence matrix, which is faster than ``np.add.at``."""
+    messages, entries = numpy_upward(rules, likelihood)
+    above = np.repeat(1 / messages[-1].sum(-1, keepdims=True), VOCABULARY, -1)
+    found = [messages[-1] * above]
+    for level in reversed(range(len(rules))):
+        below = np.empty((*above.shape[:2], BRANCHING, VOCABULARY))
+        for place in range(BRANCHING):
+            others = [entry for other, entry in enumerate(entries[level]) if other != place]
+            given = above[..., None] * functools.reduce(operator.mul, others)
+            incidence = np.eye(VOCABULARY)[rules[level][:, :, place].ravel()]
+            below[:, :, place] = (given.reshape(-1, VOCABULARY * RULES) @ incidence).reshape(*above.shape)
+        above = below.reshape(len(likelihood), -1, VOCABULARY)
+        found.append(messages[level] * above)
+    return found[::-1]
+
+
+def constant(depth: int) -> float:
+    """What the log evidence owes to the probabilities of the root and the rules."""
+    return np.log(VOCABULARY) + (BRANCHING**depth - 1) // (BRANCHING - 1) * np.log(RULES)
+
+
+def numba_evidence():
+    """The compiled scalar loops: one sequence after the other, so that its messages stay in the cache."""
+    import numba
+
+    @numba.njit(fastmath=True)
+    def evidence(rules, likelihood):
+        depth, vocabulary, count, branching = rules.shape
+        batch, length = likelihood.shape[:2]
+        found = np.empty(batch)
+        messages, parents = np.empty((length, vocabulary)), np.empty((length, vocabulary))
+        for index in range(batch):
+            messages[:] = likelihood[index]
+            nodes = length
+            for level in range(depth):
+                nodes //= branching
+                for node in range(nodes):
+                    for symbol in range(vocabulary):
+                        total = 0.0
+                        for rule in range(count):
+                            term = 1.0
+                            for place in range(branching):
+                                term *= messages[node * branching + place, rules[level, symbol, rule, place]]
+                            total += term
+                        parents[node, symbol] = total
+                messages, parents = parents, messages
+            found[index] = np.log(messages[0].sum())
+        return found
+
+    return evidence
+
+
+def traffic_seconds(likelihood: jax.Array) -> float:
+    """Seconds to read and write once as many bytes as the likelihood and all messages are."""
+    values = jax.numpy.concatenate([likelihood, likelihood], 1)
+    stream = jax.jit(lambda x: x + 1)
+    return min(timing.seconds(lambda: stream(values)) for _ in range(9))
+
+
+def measure() -> Iterator[dict]:
+    """The rows, in a process of one core."""
+    grammar, likelihood = draw(DEPTH, STARTS)
+    other, _ = draw(DEPTH, STARTS, seed=1)
+    rules, values = np.asarray(grammar.rules), np.asarray(likelihood)
+    limit = traffic_seconds(likelihood)
+    multiplications = STARTS * grammar.inner_nodes * VOCABULARY * RULES
+    work = f"of {STARTS} starts, depth {DEPTH}, v={VOCABULARY}, m={RULES}, float64"
+
+    def row(name, against, ours, theirs, target, passes):
+        """``passes``: how often the messages must be read or written at least."""
+        compiling = timing.compile_seconds(lambda: ours(grammar))
+        recompiling = timing.compile_seconds(lambda: ours(other))
+        measured = timing.interleaved(lambda: ours(grammar), theirs, turns=TURNS)
+        least = passes * limit
+        return {
+            "work": f"{name} {work}",
+            "against": against,
+            "target": target,
+            **measured._asdict(),
+            "compile_seconds": compiling,
+            "limit": f"{passes} streams of all messages: {1e3 * least:.1f} ms, we take {measured.ours_seconds / least:.1f}x; "
+            f"{multiplications / 1e6:.1f} M multiply-adds a pass; another grammar compiles for {recompiling:.2f} s",
+        }
+
+    def evidence(grammar):
+        return rt.log_evidence(grammar, likelihood)
+
+    np.testing.assert_allclose(evidence(grammar), numpy_evidence(rules, values), rtol=1e-12)
+    jax.clear_caches()
+    yield row("log evidence", "NumPy, vectorised, batch first", evidence, lambda: numpy_evidence(rules, values), 8, 1)
+    scalar = numba_evidence()
+    np.testing.assert_allclose(evidence(grammar), scalar(rules, values) - constant(DEPTH), rtol=1e-12)
+    jax.clear_caches()
+    yield row("log evidence", "Numba, scalar, fastmath", evidence, lambda: scalar(rules, values), 3, 1)
+    for ours, theirs in zip(rt.marginals(grammar, likelihood), numpy_marginals(rules, values), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-300)
+    jax.clear_caches()
+    yield row("all marginals", "NumPy, up and down", lambda g: rt.marginals(g, likelihood), lambda: numpy_marginals(rules, values), 10, 4)
+    yield growth()
+
+
+def growth() -> dict:
+    """How the time of the evidence grows with the length."""
+    lengths, seconds = [], []
+    for depth in DEPTHS:
+        grammar, likelihood = draw(depth, GROWTH_STARTS)
+        rt.log_evidence(grammar, likelihood)
+        lengths.append(grammar.length)
+        seconds.append(min(timing.seconds(lambda: rt.log_evidence(grammar, likelihood)) for _ in range(TURNS)))  # noqa: B023
+    slope = float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])
+    return {
+        "work": f"log evidence of {GROWTH_STARTS} starts by length, {lengths[0]} to {lengths[-1]:,} leaves",
+        "against": "linear growth",
+        "target": "slope of log time by log length 0.9 to 1.1",
+        "met": 0.9 <= slope <= 1.1,
+        "ours_seconds": seconds[-1],
+        "growth": f"slope {slope:.2f}: " + ", ".join(f"{1e3 * value:.1f} ms" for value in seconds),
+    }
+
+
+def child() -> None:
+    """In that process: the rows, one JSON object a line."""
+    precision.enable_float64()
+    for row in measure():
+        print(json.dumps(row), flush=True)
+
+
+def rows() -> Iterator[dict]:
+    """The table's rows, from a process that is held to one core."""
+    code = "import os\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
+    code += "from benchmarks import rhm\nrhm.child()"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+        yield from map(json.loads, process.stdout)
+    if process.returncode:
+        raise RuntimeError(f"the measuring process ended with status {process.returncode}")
