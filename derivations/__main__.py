@@ -44,9 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m derivations", description=__doc__)
     parser.add_argument("--claim", action="append", metavar="ID", help="only this claim, step by step; may be repeated")
-    parser.add_argument(
-        "--slow", action="store_true", help="check slow certificates too, about a minute and a half; --claim does so anyway"
-    )
+    parser.add_argument("--slow", action="store_true", help="check slow certificates too, under a minute; --claim does so anyway")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="the checked ledger as JSON, with BibTeX entries")
     form.add_argument("--markdown", action="store_true", help="the ledger as docs/ledger.md prints it; states, does not check")

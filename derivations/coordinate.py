@@ -422,7 +422,7 @@ def semistable_approach(rate=ridge / 2, flow=ridge * (1 - z - sp.exp(-z))):
 
 
 @claim(
-    "lemma-3-sharp",
+    "order-range-sharp",
     where="Lemma 3, its sharpness",
     domain="λ, r_j > 0",
     origin="new",

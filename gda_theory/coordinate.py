@@ -235,7 +235,7 @@ def order_range(coordinate: Coordinate) -> OrderRange:
     :math:`w_{DA} < w_R < w_D` for every alpha > 0 (NaN). The minimum exists up to :math:`f/r + \lambda f/(e r_j)` (mean),
     :math:`1 + \lambda/(e r_j)` (sum), for the exponential loss; for the logistic loss always.
     Source: Lemma 3; sums: new.
-    Claims: ``lemma-3-order``, ``sum-order``, ``lemma-2-branches``, ``lemma-3-sharp``, ``first-step-sign``, ``best-early-stop``.
+    Claims: ``lemma-3-order``, ``sum-order``, ``lemma-2-branches``, ``order-range-sharp``, ``first-step-sign``, ``best-early-stop``.
     """
     kept, gone, on = coordinate.retain_size, coordinate.forget_size, coordinate.retain_in_coordinate
     if coordinate.reduction == "mean":
