@@ -97,7 +97,8 @@ def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
 
 @jax.jit
 def _valid(likelihood):
-    return jnp.all((likelihood >= 0) & (likelihood < jnp.inf))
+    # By rows first, which is twice as fast as all at once; NaN passes through both, and fails both comparisons.
+    return (likelihood.min(-1).min() >= 0) & (likelihood.max(-1).max() < jnp.inf)
 
 
 def _batch_as_one(function):

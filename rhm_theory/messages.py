@@ -151,7 +151,8 @@ def arranged(
         block = jax.lax.optimization_barrier(_row(values, source, axis=1))
         return jax.lax.dynamic_update_slice_in_dim(moved, (block.T / scale)[:, None], target, 1), None
 
-    return jax.lax.scan(move, jnp.zeros((vocabulary, nodes, batch), values.dtype), (np.arange(nodes), order, divisor))[0]
+    # In the order of the source, where neighbours share pages of memory.
+    return jax.lax.scan(move, jnp.zeros((vocabulary, nodes, batch), values.dtype), (order, np.arange(nodes), divisor[order]))[0]
 
 
 def restored(
@@ -168,7 +169,7 @@ def restored(
         block = jax.lax.optimization_barrier(_row(first, source, axis=1) * _row(second, source, axis=1))
         return jax.lax.dynamic_update_slice_in_dim(moved, block.T[:, None], target, 1), None
 
-    return jax.lax.scan(move, jnp.zeros((batch, nodes, vocabulary), first.dtype), (order, np.arange(nodes)))[0]
+    return jax.lax.scan(move, jnp.zeros((batch, nodes, vocabulary), first.dtype), (np.arange(nodes), order))[0]
 
 
 def _levels_between_scalings(dtype, branching: int) -> int:
