@@ -41,7 +41,6 @@ def log_evidence(grammar: Grammar, likelihood: Float[Array, "*batch length vocab
     Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``, if it is negative, not finite, or does not fit the grammar.
     Traced, a negative or infinite one gives a meaningless number or NaN. Impossible evidence: -inf; its derivatives are NaN.
     Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted.
-    Claim: ``rhm-evidence``.
     """
     return _log_evidence(grammar, checked(grammar, likelihood))
 
