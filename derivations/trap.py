@@ -10,6 +10,7 @@ x = 3's side too late: right at -1, 1, 3 and wrong at 4. Searches are :mod:`deri
 
 import functools
 import itertools
+import math
 
 import mpmath
 import numpy as np
@@ -216,8 +217,17 @@ def _table(convention, problem, ridge):
     return [float(point.value.mid()) for point in minima(convention, problem, ridge)]
 
 
+def value_near(convention, problem, ridge, start):
+    """J at the stationary point near ``start``: SymPy's gradient, mpmath's Newton, nothing of the searches."""
+    ridge = sp.Rational(str(ridge))
+    objective = loss(data(convention, problem)) + ridge * (a**2 + b**2)
+    with mpmath.workdps(30):
+        found = mpmath.findroot(sp.lambdify((a, b), (objective.diff(a), objective.diff(b)), "mpmath"), start)
+        return float(sp.lambdify((a, b), objective, "mpmath")(*found))
+
+
 def _literal_values():
-    return np.array(_table("literal", "R", 0.1)), np.array([10.86122825859166, 11.79375877149427])
+    return np.array(_table("literal", "R", 0.1)), np.array([value_near("literal", "R", 0.1, at) for at in ((3.25, -2.14), (3.68, -0.89))])
 
 
 @claim(
@@ -296,6 +306,14 @@ def value_of(convention: str, problem: str, ridge: float, classes) -> object:
     return point.value
 
 
+def _good_and_bad():
+    """J of D's and R's good minimum just beyond the threshold, and of the bad one at the beginning of the range."""
+    starts = {"D": ((4.28, -0.87), (6.0, -2.63)), "R": ((3.49, -0.72), (6.0, -2.66))}
+    good = [value_near("zero_one", problem, THRESHOLD_ABOVE[problem], starts[problem][0]) for problem in starts]
+    bad = [value_near("zero_one", problem, SEARCHED["zero_one"][0], starts[problem][1]) for problem in starts]
+    return np.array(good), np.array(bad)
+
+
 @claim(
     "trap-global-minima-hold",
     where="Sec. 5.2: 'pretraining misclassifies only x = 3, retraining keeps it'",
@@ -306,6 +324,8 @@ def value_of(convention: str, problem: str, ridge: float, classes) -> object:
     rules=["implicit function", "Krawczyk"],
     slow="20 s",
     paper_says="Pretraining misclassifies only x = 3 (13 right, 1 wrong), and retraining keeps it (11, 1).",
+    relation="<=",
+    evaluate=_good_and_bad,
     counterexample="a ridge of the range at which a global minimum of D or R misclassifies anything but x = 3",
 )
 def global_minima_hold(
@@ -467,6 +487,17 @@ def certified_energy_end():
     return holds, detail, intervals.ball(centre[-1], sp.Rational(1, 10**18))
 
 
+def _energies(*, ridge=0.0125):
+    """J_R at descent-ascent's minimum and at R's saddle, 0/1 targets."""
+    start = landscapes.newton(data("zero_one", "DA"), ridge, (3.911, -1.853))
+    saddle = landscapes.newton(data("zero_one", "R"), ridge, (3.528, -1.424))
+
+    def value(at):
+        return landscapes.slopes(data("zero_one", "R"), *at, math.exp).value + ridge * (at[0] ** 2 + at[1] ** 2)
+
+    return value(start), value(saddle)
+
+
 @claim(
     "trap-holds",
     where="Sec. 5.2: 'fine-tuning on the retain set cannot leave it'",
@@ -477,6 +508,8 @@ def certified_energy_end():
     rules=["gradient flow", "Krawczyk", "implicit function"],
     slow="20 s",
     paper_says="Descent-ascent's minimum is another one: right on the 10 points it counts, wrong on 2 retained; fine-tuning stays.",
+    relation="<=",
+    evaluate=_energies,
     counterexample="a ridge of the range at which gradient descent on R from descent-ascent's minimum reaches R's global one",
 )
 def trap_holds(energy_end=sp.Rational("0.0161899930045749"), threshold=sp.Rational("0.0771966651699514") / 4):
