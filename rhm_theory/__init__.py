@@ -1,6 +1,7 @@
 """How far does a change reach? Exact inference, moments and samples for the Random Hierarchy Model and its noising processes."""
 
-from rhm_theory import controls, experiment, likelihood, mean_field, measure
+from rhm_theory import comparison, controls, experiment, likelihood, mean_field, measure
+from rhm_theory.comparison import Comparison, compare
 from rhm_theory.experiment import Experiment, forward_backward
 from rhm_theory.grammar import Grammar, Tree
 from rhm_theory.inference import impossible_at, log_evidence, marginals
@@ -18,6 +19,7 @@ from rhm_theory.sampling import sample_posterior
 
 __all__ = [
     "ChangeMoments",
+    "Comparison",
     "Experiment",
     "Grammar",
     "Tree",
@@ -25,6 +27,8 @@ __all__ = [
     "change_cumulants",
     "change_distribution",
     "change_moments",
+    "compare",
+    "comparison",
     "controls",
     "correlation_length",
     "experiment",

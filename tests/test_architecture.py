@@ -34,6 +34,7 @@ ORDER = {
             "controls",
             "measure",
             "experiment",
+            "comparison",
             "probe",
         ),
         *("__init__", "cli", "__main__"),
