@@ -36,7 +36,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
 from rhm_theory import inference, likelihood, measure, sampling
@@ -177,14 +176,14 @@ def truncated_log_loss(probability, order: int) -> Array:
 
 
 class _Scores(NamedTuple):
-    """Means over draws and nodes, for one start at one noise level, or stacked for all."""
+    """Means over draws and nodes."""
 
-    log_loss: Float[AnyArray, "*cells tree_levels"]
-    bayes_log_loss: Float[AnyArray, "*cells tree_levels"]
-    entropy: Float[AnyArray, "*cells tree_levels"]
-    changed: Float[AnyArray, "*cells tree_levels"]
-    bayes_changed: Float[AnyArray, "*cells tree_levels"]
-    underivable: Float[AnyArray, "*cells tree_levels"]
+    log_loss: Float[np.ndarray, "levels starts tree_levels"]
+    bayes_log_loss: Float[np.ndarray, "levels starts tree_levels"]
+    entropy: Float[np.ndarray, "levels starts tree_levels"]
+    changed: Float[np.ndarray, "levels starts tree_levels"]
+    bayes_changed: Float[np.ndarray, "levels starts tree_levels"]
+    underivable: Float[np.ndarray, "levels starts tree_levels"]
 
 
 def _shown(part, place) -> str:
@@ -221,8 +220,8 @@ def _answers(denoiser: Callable, grammar: Grammar, noised: np.ndarray) -> np.nda
 
 
 @jax.jit
-def _scores(grammar: Grammar, start: Array, evidence: Array, answers: Array) -> _Scores:
-    """Answers are ``(draws, samples, length)``; a traced parse does not raise, but has -1 where there is no symbol."""
+def _scores(grammar: Grammar, start: Array, evidence: Array, answers: Array) -> tuple[Array, ...]:
+    """The fields of :class:`_Scores` for one start and noise level. Answers are ``(draws, samples, length)``; a traced parse does not raise, but has -1 where there is no symbol."""
     order = answers.shape[1]
     harmonic = jnp.concatenate([jnp.zeros(1), jnp.cumsum(1 / jnp.arange(1, order + 1))])
     levels = zip(inference.marginals(grammar, evidence), grammar.parse(start).symbols, grammar.parse(answers).symbols, strict=True)
@@ -239,7 +238,7 @@ def _scores(grammar: Grammar, start: Array, evidence: Array, answers: Array) -> 
             jnp.mean(sampled < 0),
         )
 
-    return _Scores(*map(jnp.stack, zip(*itertools.starmap(one_level, levels), strict=True)))
+    return tuple(map(jnp.stack, zip(*itertools.starmap(one_level, levels), strict=True)))
 
 
 @functools.partial(jax.jit, static_argnames="order")
