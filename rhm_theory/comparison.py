@@ -221,7 +221,10 @@ def _answers(denoiser: Callable, grammar: Grammar, noised: np.ndarray) -> np.nda
 
 @jax.jit
 def _scores(grammar: Grammar, start: Array, evidence: Array, answers: Array) -> tuple[Array, ...]:
-    """The fields of :class:`_Scores` for one start and noise level. Answers are ``(draws, samples, length)``; a traced parse does not raise, but has -1 where there is no symbol."""
+    """The fields of :class:`_Scores` for one start and noise level. Answers are ``(draws, samples, length)``.
+
+    A traced parse does not raise, but has -1 where there is no symbol.
+    """
     order = answers.shape[1]
     harmonic = jnp.concatenate([jnp.zeros(1), jnp.cumsum(1 / jnp.arange(1, order + 1))])
     levels = zip(inference.marginals(grammar, evidence), grammar.parse(start).symbols, grammar.parse(answers).symbols, strict=True)
