@@ -9,7 +9,7 @@ import traceback
 import jax
 
 import benchmarks
-from theory_common import precision, tables
+from theory_common import entry, tables
 
 TOOLS = ("timing",)
 COLUMNS = {
@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
     unknown = [name for name in chosen.names if name not in available]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}: choose from {', '.join(available)}")
-    precision.enable_float64()
+    entry.enable_float64()
     rows, failed = measure(chosen.names or available, package)
     device = str(jax.devices()[0].device_kind)
     if chosen.json:

@@ -17,7 +17,7 @@ import numpy as np
 import scipy.special
 
 from gda_theory import special
-from theory_common import precision
+from theory_common import entry
 
 DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "accuracy.md"
 BITS = 300
@@ -322,7 +322,7 @@ def document(count: int = POINTS) -> str:
 
 def main() -> None:
     """Write the page."""
-    precision.enable_float64()
+    entry.enable_float64()
     DOCUMENT.write_text(document())
     print(DOCUMENT.read_text())
 

@@ -16,7 +16,7 @@ import numpy as np
 
 import gda_theory as gt
 from benchmarks import timing
-from theory_common import precision
+from theory_common import entry
 from theory_common import sweep as chunks
 
 CORRELATIONS, STEPS, STEP_SIZE, RIDGE, DESCENT = 20_000, 2000, 0.01, 0.1, 0.1
@@ -172,7 +172,7 @@ def devices(count: int) -> dict:
 
 def report() -> None:
     """In that process: seconds of a sweep, of compiling it, and what it found."""
-    precision.enable_float64()
+    entry.enable_float64()
     lanes = correlations()
     compiling = timing.compile_seconds(lambda: ours(lanes))
     print(json.dumps({"seconds": median_seconds(lambda: ours(lanes)), "compiling": compiling, "weights": ours(lanes).weights.tolist()}))

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 import gda_theory as gt
 from benchmarks import timing
 from gda_theory import many
-from theory_common import precision
+from theory_common import entry
 
 DIMENSION, RIDGE = 50, 1e-2
 SMALL, LARGE = (10_000, 200, 100), (100_000, 1000, 1000)  # rows, sets, forgotten rows a set
@@ -113,7 +113,7 @@ def peak_gibibytes(rows: int, sets: int, forgotten: int) -> float:
 
 def peak(rows: int, sets: int, forgotten: int) -> float:
     """In that process: all oracles, then the peak in GiB."""
-    precision.enable_float64()
+    entry.enable_float64()
     gt.retrain_many(*draw(rows, sets, forgotten))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 

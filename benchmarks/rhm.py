@@ -16,7 +16,7 @@ import numpy as np
 
 import rhm_theory as rt
 from benchmarks import timing
-from theory_common import precision
+from theory_common import entry
 
 DEPTH, VOCABULARY, RULES, BRANCHING, STARTS = 7, 16, 4, 2, 256
 NOISE = 0.5
@@ -169,7 +169,7 @@ def growth() -> dict:
 
 def child() -> None:
     """In that process: the rows, one JSON object a line."""
-    precision.enable_float64()
+    entry.enable_float64()
     for row in measure():
         print(json.dumps(row), flush=True)
 

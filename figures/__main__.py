@@ -49,9 +49,10 @@ def main(argv: list[str] | None = None, package: str = "figures") -> int:
     chosen = arguments(argv, package)
     # Imported here: a mistyped argument is answered at once, not after JAX has been loaded.
     from figures import runner
-    from theory_common import precision
+    from theory_common import entry
 
-    precision.enable_float64()
+    entry.enable_float64()
+    entry.compile_quickly()
     if chosen.list:
         return FAILED if runner.print_list(chosen.names, package) else 0
     outcomes, interrupted = runner.make_all(chosen.names, package, chosen.preset, chosen.out)

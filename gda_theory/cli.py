@@ -15,14 +15,15 @@ from gda_theory.codes import Kind
 from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.pair import CorrelatedPair
 from gda_theory.problem import Problem
-from theory_common import precision, tables
+from theory_common import entry, tables
 
 COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 2 after one line on standard error about what was wrong with the input."""
-    precision.enable_float64()
+    entry.enable_float64()
+    entry.compile_quickly()
     options = _parser().parse_args(arguments)
     try:
         print_answer = options.command(options)

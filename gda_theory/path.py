@@ -149,6 +149,9 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
     fold = continuation.fold_of(objective.loss, line, trace)
     # A bracket that does not close on a fold ends the search at its first point.
     trace = continuation.with_end(trace, fold)
+    reach = trace.times[trace.anchors - 1] * line.step
+    lost_hold = (trace.status == continuation.FAILED) & _ends_boundedness(fixed, reach)
+    trace = trace._replace(status=jnp.where(lost_hold, continuation.ESCAPED, trace.status))
     points, found, slopes = continuation.at_strengths(objective.loss, line, trace, jnp.maximum(at, 0) / line.step)
     if below:
         down, factor = continuation.downward(span.objective)
@@ -165,7 +168,6 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
     else:
         slopes = slopes * line.unit
     weights = jnp.where(found[:, None], span.lift(points), jnp.nan)
-    reach = trace.times[trace.anchors - 1] * line.step
     ended = (trace.status == continuation.FOLD) | (trace.status == continuation.ESCAPED)
     bounded = jax.vmap(lambda strength: jnp.all(fixed.recession_slopes(strength) >= 0))(at)
     lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
@@ -183,6 +185,13 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
         searched_to=jnp.where(ended, reach, jnp.minimum(reach, limit)),
     )
     return branch, (trace, line)
+
+
+def _ends_boundedness(objective: Objective, strength: Array) -> Array:
+    """Whether the objective ceases to be bounded below at this strength: a path that gets no further has run to infinity."""
+    width = float(jnp.finfo(strength.dtype).eps) ** 0.5
+    within, beyond = (jnp.all(objective.recession_slopes(strength * factor) >= 0) for factor in (1 - width, 1 + width))
+    return within & ~beyond
 
 
 def _fold_residual(point, objective):

@@ -6,14 +6,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rhm_theory import mean_field, probe
-from theory_common import precision, tables
+from theory_common import entry, tables
 
 DEPTHS = (5, 7, 9, 11)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, or 2 after one line on standard error about what was wrong with the input."""
-    precision.enable_float64()
+    entry.enable_float64()
+    entry.compile_quickly()
     options = _parser().parse_args(arguments)
     try:
         print_answer = options.command(options)

@@ -1,8 +1,5 @@
 """Checks at the door, and the working precision that they convert to: in float64 (the tests' own) and in float32."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -100,13 +97,6 @@ class TestPrecision:
         assert precision.working(np.float32([1])).dtype == np.float32
         assert precision.working(np.float32([1]), np.dtype(np.float64)).dtype == np.float64
         assert precision.working(1).dtype == np.float64
-
-    def test_enable_float64(self):
-        code = "import jax.numpy as n\nfrom theory_common import precision\n"
-        code += "print(n.ones(1).dtype)\nprecision.enable_float64()\nprint(n.ones(1).dtype)"
-        environment = os.environ | {"JAX_ENABLE_X64": "0"}
-        done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-        assert done.stdout.split() == ["float32", "float64"]
 
     def test_reals_share_one_dtype(self):
         mixed = checks.reals(x=np.float32([1]), y=2, z=[3.0])

@@ -1,6 +1,5 @@
-"""The working float dtype, decided in one place; float64 is switched on for entry points only."""
+"""The working float dtype, decided in one place."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -23,8 +22,3 @@ def working(value, to: np.dtype | None = None) -> Array:
     """``value`` (any real number, list or array) as an array of the dtype ``to``, by default :func:`dtype` of the value."""
     with np.errstate(over="ignore"):  # a float64 beyond float32's range becomes inf, and the checks say so; a warning would say less
         return jnp.asarray(value, dtype=dtype(value) if to is None else to)
-
-
-def enable_float64() -> None:
-    """Switch JAX to 64 bits. Called by the commands, the figures and the tests; importing a library never does."""
-    jax.config.update("jax_enable_x64", True)
