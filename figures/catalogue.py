@@ -7,7 +7,7 @@ from types import ModuleType
 ORDER = (
     *("fig4", "distances", "opposite_sides", "logistic", "fig5", "appendix_j", "normalisation"),
     *("dynamics", "illusion", "alternating", "critical_slowing", "large_steps", "basin", "random_sets"),
-    *("rhm_epsilon", "rhm_scaling", "rhm_law"),
+    *("rhm_tree", "rhm_epsilon", "rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls", "rhm_law"),
 )
 PRESETS = ("quick", "paper")
 TOOLS = ("catalogue", "page", "runner", "store", "style")  # modules of this folder that are no figure; nor are those that begin with "_"

@@ -1,0 +1,104 @@
+"""One tree whose changed nodes light up as the noise grows: leaves change in blocks, because their common ancestor changed."""
+
+import jax
+import matplotlib as mpl
+import numpy as np
+
+import rhm_theory as rt
+from figures.style import COLOURS
+
+TITLE = "Leaves change in blocks, since what changes is a node above them: the more noise, the higher it sits"
+CAPTION = (
+    "One derivation of the affine grammar (16 symbols, 4 rules, branching 2, depth 5; root on top, 32 leaves below) under the ε-process, "
+    "at four noise levels. Upper row: exact probability, on a logarithmic scale, that each node of a posterior sample differs from the "
+    "start: light climbs from the leaves to the root. Lower row: a sample a panel, the first with as many changed leaves as the sample "
+    "of a changed leaf has on average; changed nodes are large and red, with the edges between them. A block of neighbouring changed "
+    "leaves hangs on one changed ancestor. At low noise only leaves and their parents change; past the critical noise (0.8) the root "
+    "itself, the class, changes and most leaves with it."
+)
+LEMMAS = ["Fig. 3", "Sec. 3.1", "arXiv:2410.13770"]
+SIZE = (10.5, 5.2)
+DEPTH, SHOWN = 5, (0.5, 0.7, 0.8, 0.9)
+
+
+def compute(preset):
+    samples = {"quick": 4000, "paper": 100_000}[preset]
+    grammar = rt.Grammar.affine(DEPTH, 16, 4, 2, multiplier=37, offset=11)
+    start = grammar.reference_start(0)
+    likelihood = rt.likelihood.epsilon_process(start.leaves, np.array(SHOWN), vocabulary=16)
+    drawn = rt.sample_posterior(jax.random.key(3), grammar, likelihood, (samples,))
+    changed = [np.asarray(now != then) for now, then in zip(drawn.symbols, start.symbols, strict=True)]
+    return {
+        "noise": np.array(SHOWN),
+        "probability": {str(level): p for level, p in enumerate(rt.change_moments(grammar, likelihood, start).changed)},
+        "sample": {str(level): nodes[typical(changed[0]), np.arange(len(SHOWN))] for level, nodes in enumerate(changed)},
+        **blocks(changed),
+        "critical": rt.mean_field.critical_noise(vocabulary=16, rules_per_symbol=4, branching=2),
+    }
+
+
+def typical(leaves):
+    """For each noise level the sample that a changed leaf is likely in: the first whose number N of changed leaves is <N^2>/<N>."""
+    number = leaves.sum(-1)
+    return np.abs(number - (number**2).mean(0) / number.mean(0)).argmin(0)
+
+
+def blocks(changed):
+    """Of the changed nodes without a changed ancestor, by level and noise: how many there are, and changed leaves below them."""
+    tops, covered = [], np.zeros_like(changed[-1])
+    for nodes in changed[::-1]:
+        tops.insert(0, nodes & ~covered)
+        covered = np.repeat(covered | nodes, 2, -1)
+    leaves = [(top * changed[0].reshape(*top.shape, -1).sum(-1)).sum((0, 2)) for top in tops]
+    return {"tops": np.array([top.sum((0, 2)) for top in tops]), "leaves_below": np.array(leaves)}
+
+
+def draw(figure, data):
+    panels = figure.subplots(2, len(SHOWN), sharex=True, sharey=True)
+    scale = {"cmap": "cividis", "norm": mpl.colors.LogNorm(1e-3, 1)}
+    for (upper, lower), noise, index in zip(panels.T, data["noise"], range(len(SHOWN)), strict=True):
+        for level in range(DEPTH + 1):
+            x = (np.arange(2 ** (DEPTH - level)) + 0.5) * 2**level
+            probability, changed = data["probability"][str(level)][index], data["sample"][str(level)][index]
+            if level < DEPTH:
+                above = x.reshape(-1, 2).mean(1).repeat(2)
+                edges = np.stack([x, above]), np.broadcast_to([[level], [level + 1]], (2, len(x)))
+                together = changed & data["sample"][str(level + 1)][index].repeat(2)
+                upper.plot(*edges, color="0.75", lw=0.7, zorder=1)
+                lower.plot(edges[0][:, ~together], edges[1][:, ~together], color="0.75", lw=0.7, zorder=1)
+                lower.plot(edges[0][:, together], edges[1][:, together], color=COLOURS["vermillion"], lw=2, zorder=2)
+            y = np.full(len(x), level)
+            dots = upper.scatter(x, y, 26 if level else 17, probability, **scale, edgecolors="black", lw=0.4, zorder=3)
+            lower.scatter(x[~changed], y[~changed], 7, "white", edgecolors="0.35", lw=0.7, zorder=3)
+            lower.scatter(x[changed], y[changed], 30 if level else 19, COLOURS["vermillion"], edgecolors="black", lw=0.4, zorder=4)
+        upper.set(title=f"ε = {noise:g}")
+        lower.set(xlabel="leaf", title=f"{int(data['sample']['0'][index].sum())} of {2**DEPTH} leaves changed")
+    for panel in panels.flat:
+        panel.grid(False)
+        panel.set(xticks=[0.5, 16.5, 31.5], xticklabels=["0", "16", "31"], yticks=range(DEPTH + 1))
+    panels[0, 0].set_ylabel("level (exact)")
+    panels[1, 0].set_ylabel("level (sampled)")
+    figure.colorbar(dots, ax=panels[0], label="P(node changed)", aspect=12, extend="min")
+
+
+def claims(data):
+    sizes = data["leaves_below"].sum(1) / data["tops"].sum(1)
+    height = np.arange(DEPTH + 1) @ data["leaves_below"] / data["leaves_below"].sum(0)
+    return [
+        {
+            "claim": "changed leaves below a topmost changed node of level 0, 1, .. 5",
+            "paper": "larger changed blocks reflect deeper latent changes",
+            "here": ", ".join(f"{size:.3g}" for size in sizes),
+        },
+        {
+            "claim": "mean level of the topmost changed ancestor of a changed leaf, "
+            + ", ".join(f"ε = {level:g}" for level in data["noise"]),
+            "paper": "grows with the noise",
+            "here": ", ".join(f"{level:.3g}" for level in height),
+        },
+        {
+            "claim": "probability that the root (the class) changes, exact",
+            "paper": "small below the transition, near 1 above",
+            "here": ", ".join(f"{float(p):.3g}" for p in data["probability"][str(DEPTH)][:, 0]) + f"; ε* = {float(data['critical']):.3g}",
+        },
+    ]
