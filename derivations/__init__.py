@@ -1,11 +1,27 @@
-"""Every claim about descent-ascent that the library rests on, machine-checked, in one ledger.
+"""Every claim about descent-ascent and random hierarchies that the libraries rest on, machine-checked, in one ledger.
 
 ``python -m derivations`` prints it; ``derivations.claim("lemma-3-order")`` is one :class:`~derivations.ledger.Claim`, with its proof
 (``prove()``), its generated mutants (``mutants()``) and its numbers at your parameters (``evaluate(ridge=0.1, ...)``).
 To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
-from derivations import coordinate, data, flow, folds, influence, iterations, lambert, logistic, pair, paths, random_sets, trap, windows
+from derivations import (
+    coordinate,
+    data,
+    flow,
+    folds,
+    influence,
+    iterations,
+    lambert,
+    logistic,
+    mean_field,
+    pair,
+    paths,
+    random_sets,
+    trap,
+    tree_correlations,
+    windows,
+)
 from derivations.ledger import LEDGER, Claim, Ledger, LedgerError
 
 __all__ = [
@@ -22,10 +38,12 @@ __all__ = [
     "iterations",
     "lambert",
     "logistic",
+    "mean_field",
     "pair",
     "paths",
     "random_sets",
     "trap",
+    "tree_correlations",
     "windows",
 ]
 

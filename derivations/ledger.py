@@ -44,7 +44,7 @@ ORIGINS = {
 }
 EVIDENCE = {
     "proved": "each step an identity or a sign that SymPy checked, joined by the quoted rules",
-    "certified": "at least one step is a rigorous interval computation (Arb)",
+    "certified": "at least one step is a rigorous computation: intervals (Arb), or an enumeration in exact rational numbers",
     "tested": "numbers at many points only",
     "conjecture": "not established; the searches made against it are described",
 }
@@ -66,6 +66,14 @@ RULES = {
     "planar monotone flow": "every bounded orbit of a flow in the plane that preserves such an order converges to a stationary point",
     "Perron-Frobenius": "if F increases strictly in the other coordinate, ordered orbits are at once ordered in both coordinates",
     "gradient flow": "a bounded orbit of w' = -∇J exists for all time and its limit points are stationary",
+    "geometric sum": "(x - 1) sum_{k<s} x^k = x^s - 1, by induction on s: base and step are checked where it is used",
+    "linearity of expectation": "the mean of a sum is the sum of the means, dependent or not",
+    "exchangeability": "items drawn without replacement in random order have the same law, each the population's",
+    "conditioning": "E X = E E[X|Y], and Cov(X, Y) = E Cov(X, Y|Z) + Cov(E[X|Z], E[Y|Z])",
+    "tree Markov property": "given the state of a node, what lies below each of its children is independent",
+    "monotone iteration": "the orbit of an increasing continuous map is monotone and tends to the next fixed point on its way",
+    "Koenigs linearisation": "near a repelling fixed point of slope F' > 1 a smooth map is conjugate to z -> F'z by a smooth change of z",
+    "increasing functions correlate": "Cov(g(K), K) = 1/2 sum w_j w_k (g(k) - g(j))(k - j) >= 0 for an increasing g",
     "Krawczyk": "if the Krawczyk operator maps a box into its interior, the box holds exactly one root",
 }
 
@@ -210,7 +218,7 @@ class Claim:
         note = f"{self.origin}, {self.evidence}; {self.where}".replace("_", r"\_")
         return (
             f"@misc{{gda-theory:{self.id},\n  title = {{Claim {self.id}: {title}}},\n"
-            f"  howpublished = {{Ledger of descent-ascent claims, gda-theory}},\n  note = {{{note}}}\n}}"
+            f"  howpublished = {{Ledger of claims, gda-theory}},\n  note = {{{note}}}\n}}"
         )
 
 

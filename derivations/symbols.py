@@ -28,6 +28,8 @@ q = (1 - epsilon**2) ** 2
 paper_gram = {k11: s, k12: 2 * epsilon, k22: s}
 gram_determinant = k11 * k22 - k12**2
 
+vocabulary, rules_per_symbol, branching, belief = sp.symbols("v m s p", positive=True)  # of a random hierarchy; real numbers here
+
 phi = sp.Function("phi", real=True)  # minus the derivative of any margin loss: positive, and decreasing where said
 
 WORDS = {
@@ -45,4 +47,8 @@ WORDS = {
     "forget_mass": B,
     "retain_dual": P,
     "forget_dual": Q,
+    "vocabulary": vocabulary,
+    "rules_per_symbol": rules_per_symbol,
+    "branching": branching,
+    "belief": belief,
 }

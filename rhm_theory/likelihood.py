@@ -26,6 +26,7 @@ def epsilon_process(
     r"""Each leaf keeps a share of certainty: :math:`\pi_i(x) = (1-\epsilon)\,[x = x^0_i] + \epsilon/v`. No chance enters.
 
     Noise 0 leaves zeros, noise 1 leaves nothing. Source: *A Phase Transition in Diffusion Models Reveals the Hierarchical Nature of Data*.
+    Claim: ``rhm-upward-map``.
     """
     noise = _noise(noise)[..., None, None]
     return (1 - noise) * exact(start, vocabulary=vocabulary).astype(noise.dtype) + noise / vocabulary

@@ -91,7 +91,7 @@ def upward(noise, *, vocabulary, rules_per_symbol, branching: int, depth: int) -
         vocabulary: v >= 2. rules_per_symbol: m, 1 <= m <= v^(s-1). branching: s >= 2. depth: >= 0.
 
     Returns: shape (\*batch, depth + 1). Raises: ``ValueError`` naming the argument; traced values out of range give NaN.
-    Source: arXiv:2410.13770.
+    Source: arXiv:2410.13770. Claim: ``rhm-upward-map``.
     """
     noise, rules, branching = _door("upward", vocabulary, rules_per_symbol, branching, noise=noise)
     depth = checks.whole("depth", depth)
@@ -99,13 +99,16 @@ def upward(noise, *, vocabulary, rules_per_symbol, branching: int, depth: int) -
 
 
 def step(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    """F(p): one level up from the probability ``belief`` in [0, 1] of the true symbol, the others equal. Arguments of :func:`upward`."""
+    """F(p): one level up from the probability ``belief`` in [0, 1] of the true symbol, the others equal. Arguments of :func:`upward`.
+
+    Claim: ``rhm-upward-map``.
+    """
     belief, rules, branching = _door("step", vocabulary, rules_per_symbol, branching, belief=belief)
     return 1 - _step(1 - belief, rules, branching)
 
 
 def slope(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`F'(p) = s m (v-1)(v^s-1) p^{s-1} / ((v^s-mv) p^s + mv - 1)^2`. Arguments of :func:`step`."""
+    r""":math:`F'(p) = s m (v-1)(v^s-1) p^{s-1} / ((v^s-mv) p^s + mv - 1)^2`. Arguments of :func:`step`. Claim: ``rhm-upward-slope``."""
     belief, rules, branching = _door("slope", vocabulary, rules_per_symbol, branching, belief=belief)
     return _slope(belief, rules, branching)
 
@@ -116,30 +119,40 @@ def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints
     .. math:: F(p) = p \iff (p-1)(vp-1) \sum_{k<s} (v^k - m) p^k = 0 .
 
     The interior one exists iff :math:`s v^{s-1}(v-1)/(v^s-1) < m < (v^s-1)/(s(v-1))`, which is F' < 1 at both ends; then it is unique
-    and repels. Accuracy: a few eps; derivatives are implicit. Source: new.
+    and repels. Accuracy: a few eps; derivatives are implicit. Source: new. Claims: ``rhm-fixed-points``, ``rhm-transition``.
     """
     _, rules, branching = _door("fixed_points", vocabulary, rules_per_symbol, branching)
     return _fixed_points(rules, branching)
 
 
 def criticality(*, vocabulary, rules_per_symbol, branching: int) -> Criticality:
-    """The transition and everything that scales at it; see :class:`Criticality`. Source: new, beyond noise and exponent."""
+    """The transition and everything that scales at it; see :class:`Criticality`. Source: new, beyond noise and exponent.
+
+    Claims: ``rhm-transition``, ``rhm-critical-noise``, ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``,
+    ``rhm-stationary-covariance``, ``rhm-susceptibility-exponents``.
+    """
     _, rules, branching = _door("criticality", vocabulary, rules_per_symbol, branching)
     return _criticality(rules, branching)
 
 
 def critical_noise(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`\varepsilon^* = (1-p^*)/(1-1/v)`, NaN without a transition."""
+    r""":math:`\varepsilon^* = (1-p^*)/(1-1/v)`, NaN without a transition. Claim: ``rhm-critical-noise``."""
     return criticality(vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching).noise
 
 
 def exponent(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`\nu = \ln s/\ln F'(p^*)`, the power with which the correlation length diverges; NaN without a transition."""
+    r""":math:`\nu = \ln s/\ln F'(p^*)`, the power with which the correlation length diverges; NaN without a transition.
+
+    Claim: ``rhm-exponent``.
+    """
     return criticality(vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching).exponent
 
 
 def dual(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r"""The number of rules :math:`m' = v^{s-1}/m` of the conjugate map: :math:`F_{m'}(1/(vp)) = 1/(v F_m(p))`, same slope. New."""
+    r"""The number of rules :math:`m' = v^{s-1}/m` of the conjugate map: :math:`F_{m'}(1/(vp)) = 1/(v F_m(p))`, same slope. New.
+
+    Claim: ``rhm-duality``.
+    """
     _, rules, branching = _door("dual", vocabulary, rules_per_symbol, branching)
     return rules.vocabulary ** (branching - 1) / rules.per_symbol
 
@@ -153,7 +166,8 @@ def correlations(noise, *, vocabulary, rules_per_symbol, branching: int, depth: 
 
     .. math:: \left( P_U (1-w)(w - p^s) - P_C\, p^s + P_U P_C\, w^2 \right) / A_s^2 .
 
-    Accuracy: relative, a few eps times the depth, at any noise. Source: new (equivalent to w, g, g_2 of the derivation).
+    Accuracy: relative, a few eps times the depth, at any noise. Source: new. Claims: ``rhm-descent``,
+    ``rhm-sibling-covariance``, ``rhm-correlations``.
     """
     noise, rules, branching = _door("correlations", vocabulary, rules_per_symbol, branching, noise=noise)
     depth = checks.whole("depth", depth, least=1)
@@ -162,13 +176,19 @@ def correlations(noise, *, vocabulary, rules_per_symbol, branching: int, depth: 
 
 
 def mean_changed(noise, *, vocabulary, rules_per_symbol, branching: int, depth) -> Float[AnyArray, "*batch"]:
-    """Probability that a leaf of the posterior's sample differs from the start. As :func:`correlations`, but depths broadcast."""
+    """Probability that a leaf of the posterior's sample differs from the start. As :func:`correlations`, but depths broadcast.
+
+    Claim: ``rhm-correlations``.
+    """
     noise, rules, branching = _door("mean_changed", vocabulary, rules_per_symbol, branching, noise=noise)
     return _correlations(noise, rules, branching, *_capacity(depth)).mean_changed
 
 
 def susceptibility(noise, *, vocabulary, rules_per_symbol, branching: int, depth) -> Float[AnyArray, "*batch"]:
-    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; 1 at zero noise (limit). As :func:`correlations`, but depths broadcast."""
+    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; 1 at zero noise (limit). As :func:`correlations`, but depths broadcast.
+
+    Claim: ``rhm-correlations``.
+    """
     noise, rules, branching = _door("susceptibility", vocabulary, rules_per_symbol, branching, noise=noise)
     return _correlations(noise, rules, branching, *_capacity(depth)).susceptibility
 

@@ -225,7 +225,7 @@ def test_claims_are_complete(claim):
     assert claim.where
     assert claim.domain
     assert claim.counterexample
-    assert all(re.fullmatch(r"gda_theory(\.\w+)+", name) for name in claim.backs)
+    assert all(re.fullmatch(r"(gda|rhm)_theory(\.\w+)+", name) for name in claim.backs)
     assert claim.bibtex.count("{") == claim.bibtex.count("}")
 
 
@@ -477,8 +477,8 @@ def test_the_lemma_in_the_ledgers_docstring_is_a_readers_own():
 
 
 def docstrings():
-    """Every docstring of gda_theory: (dotted name as written, docstring), modules, classes and functions, private ones too."""
-    for path in sorted((DOCS.parent / "gda_theory").rglob("*.py")):
+    """Every docstring of the libraries: (dotted name as written, docstring), modules, classes and functions, private ones too."""
+    for path in sorted(path for library in ("gda_theory", "rhm_theory") for path in (DOCS.parent / library).rglob("*.py")):
         module = ".".join(path.relative_to(DOCS.parent).with_suffix("").parts).removesuffix(".__init__")
         stack = [(module, ast.parse(path.read_text()))]
         while stack:
