@@ -339,7 +339,7 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
     domain="gradient flow, exponential loss, α > α_fold, every start; the paper's types, 0 < ε < 1 (or any with k12 < k22)",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.basins.in_basin", "gda_theory.pair.descent_ascent"],
+    backs=["gda_theory.basins.in_basin", "gda_theory.pair.descent_ascent", "gda_theory.flows.flow"],
     rules=["gradient flow"],
     relation="<=",
     evaluate=_remaining_time,
@@ -385,7 +385,7 @@ def flow_blow_up(
     domain="simultaneous steps of size η on any J whose Hessian is at most L along the segment of the step",
     origin="new",
     evidence="proved",
-    backs="gda_theory.outcomes.explain",
+    backs=["gda_theory.outcomes.explain", "gda_theory.simulation.simulate"],
     rules=["Taylor", "gradient flow"],
     counterexample="a cycle, or a bounded orbit without a stationary limit point, with ηL < 2",
 )

@@ -48,6 +48,7 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
     Method: Kvaerno's implicit Runge-Kutta pair of order 5, since curvatures may differ by many powers of ten (2,000 rows whose columns
     differ by 1e4 in scale take 420 steps, more than 20,000 explicit ones of Tsit5). Reverse-mode derivatives work.
     Raises: ``ModuleNotFoundError`` without diffrax (extra ``flow``); ``ValueError`` naming the argument.
+    Claim: ``flow-blow-up`` (why LEFT_RANGE has a time).
     """
     _solvers()
     objective = objective_of(problem)
