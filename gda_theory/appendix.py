@@ -15,8 +15,10 @@ from jaxtyping import Bool, Float
 from gda_theory import coordinate, losses
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable()
 class AlignedLimits(NamedTuple):
     """What ``w_1`` and ``w_2`` both tend to as the correlation tends to 1. ``exists``: descent-ascent has a minimum there, which is so
     from ``least_ridge`` on; below it ``descent_ascent`` is NaN. ``least_ridge`` is 0 if the loss is bounded from running away."""

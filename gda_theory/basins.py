@@ -33,6 +33,7 @@ from gda_theory.losses import Loss
 from gda_theory.masses import Gram
 from gda_theory.pair import CorrelatedPair
 from theory_common import checks
+from theory_common.display import readable
 
 STEPS = 256  # to the boundary; they go as far as a tenth of an e-fold of the distance from the saddle
 CORRECTIONS = 4  # Newton's, a step
@@ -48,6 +49,7 @@ _RADAU = np.array(
 )
 
 
+@readable()
 class OrderCoordinates(NamedTuple):
     """The weights ``p u - q v`` by ``y = <w, v>`` and ``descent = p``: in these the flow preserves an order, up in y and down in p."""
 

@@ -22,6 +22,7 @@ from gda_theory.codes import Reason
 from gda_theory.losses import Loss
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 _ARRAYS = ("ridge", "retain_size", "forget_size", "retain_in_coordinate", "forget_in_coordinate")
 
@@ -37,6 +38,7 @@ def check_counts(values: dict[str, Array], place: str, allow_unrealisable: bool)
         checks.at_most(f"forget_in_{place}", values[f"forget_in_{place}"], "forget_size", values["forget_size"], hint)
 
 
+@readable()
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Coordinate:
@@ -119,6 +121,7 @@ class Coordinate:
         )
 
 
+@readable()
 class Stationary(NamedTuple):
     """Stationary points of one coordinate: local ``minimum`` and ``maximum``, NaN where there is none; ``exists`` is the minimum's."""
 
@@ -127,6 +130,7 @@ class Stationary(NamedTuple):
     exists: Bool[AnyArray, "*batch"]
 
 
+@readable(reason=Reason)
 class CoordinateSolution(NamedTuple):
     """The minimum ``weight``; NaN, ``exists`` False and a :class:`gda_theory.codes.Reason` where there is none."""
 
@@ -187,6 +191,7 @@ def descent_ascent(coordinate: Coordinate, strength=1.0) -> CoordinateSolution:
     return _minimum(coordinate, retain - checks.nonnegative("strength", strength) * forget)
 
 
+@readable()
 class Distances(NamedTuple):
     """``|w_D - w_R|`` and ``|w_DA - w_R|`` beside the bounds on them; NaN where a bound does not apply or a point does not exist."""
 
@@ -220,6 +225,7 @@ def distances(coordinate: Coordinate) -> Distances:
     )
 
 
+@readable()
 class OrderRange(NamedTuple):
     """``lower <= alpha <= upper`` is where Lemma 3's order holds; beyond ``last`` descent-ascent has no minimum (inf: never)."""
 

@@ -19,10 +19,12 @@ from gda_theory.codes import Outcome
 from gda_theory.newton import objective_of
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 MAX_STEPS = 100_000
 
 
+@readable(outcome=Outcome)
 class Flow(NamedTuple):
     """The flow at ``times``; from ``reached`` on, where it could not be followed, the last state.
 

@@ -34,6 +34,7 @@ from gda_theory.losses import Loss
 from gda_theory.objective import Objective
 from gda_theory.problem import Problem
 from theory_common import checks
+from theory_common.display import readable
 
 TOLERANCE = 1e-10  # of the gradient's norm
 ERROR = 1e-9  # of the weights, relative: a small gradient is not enough where the ridge is small
@@ -43,6 +44,7 @@ ROWS, SETS, GATHERED = 4096, 256, 128  # of one matrix product: what fits the ca
 NO_ROW = np.iinfo(np.int32).max
 
 
+@readable()
 class Oracles(NamedTuple):
     """The oracles of B forget sets, in the order given.
 

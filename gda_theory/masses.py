@@ -31,6 +31,7 @@ from jaxtyping import Float
 
 from gda_theory import losses, roots, special
 from gda_theory.losses import Loss
+from theory_common.display import readable
 
 PRETRAIN, ASCENT = 1, -1
 
@@ -44,6 +45,7 @@ class Gram(NamedTuple):
     determinant: Float[Array, "*batch"]
 
 
+@readable()
 class Masses(NamedTuple):
     """The pulls ``descent = P`` of the retained and ``ascent = Q`` of the forgotten type, in units of weight."""
 

@@ -21,11 +21,13 @@ from jaxtyping import Bool, Float, Int
 from gda_theory.losses import Loss
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 MAX_ITERATIONS = 200
 RANKS = (2, 1, 1, 1, 0)  # of one objective's arrays, in the order of its leaves
 
 
+@readable()
 class Solution(NamedTuple):
     """A minimum. ``converged``: positive curvature and ``backward_error`` of at most 16 machine epsilons; else the last iterate."""
 

@@ -16,8 +16,10 @@ from jax import Array
 from jaxtyping import Float
 
 from gda_theory.losses import Loss
+from theory_common.display import readable
 
 
+@readable()
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Objective:

@@ -28,10 +28,12 @@ from gda_theory.objective import Objective
 from gda_theory.pair import CorrelatedPair
 from gda_theory.simulation import Trajectory
 from theory_common import checks
+from theory_common.display import readable
 
 BOTTLENECK = 0.1  # so near above the fold, relative to its strength, a run slows down where the minimum was
 
 
+@readable(cause=Cause, reason=Reason)
 class Explanation(NamedTuple):
     """A cause (:class:`gda_theory.Cause`) for each lane of a run, and the numbers that it rests on.
 

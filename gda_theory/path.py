@@ -27,8 +27,10 @@ from gda_theory.losses import Loss
 from gda_theory.newton import Solution, implicit, objective_of
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable(reason=Reason)
 class DescentAscent(NamedTuple):
     """The minimum continued from the oracle to one strength; NaN where ``exists`` is False, for the ``reason`` (:class:`Reason`).
 
@@ -45,6 +47,7 @@ class DescentAscent(NamedTuple):
     bounded_below: Bool[Array, "*batch"]
 
 
+@readable(reason=Reason)
 class Path(NamedTuple):
     """The minima at ``strengths`` (q of them, in the order given), and where the path breaks even and ends.
 

@@ -12,10 +12,12 @@ from jaxtyping import Bool, Float
 from gda_theory.losses import Loss, resolve
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 REDUCTIONS = ("mean", "sum")
 
 
+@readable()
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Problem:

@@ -30,11 +30,13 @@ from jax import Array
 from jaxtyping import Float
 
 from theory_common import checks
+from theory_common.display import readable
 
 OVERSAMPLING = 8  # accuracies tried per degree of the polynomial in p, of which the worst case is sought
 BISECTIONS = 60  # an interval of length 1 becomes shorter than float64 can tell
 
 
+@readable()
 class WorstCase(NamedTuple):
     """The largest probability over all population accuracies. ``probability`` is attained at ``accuracy`` (a local maximum next to the best
     of a grid); ``at_most`` bounds what any accuracy attains, by at most 2 % above it."""
@@ -44,6 +46,7 @@ class WorstCase(NamedTuple):
     at_most: Float[Array, "*batch"]
 
 
+@readable()
 class Departure(NamedTuple):
     """How improbable it is that an oracle's forget accuracy lies so far below its test accuracy: the ``gap``, and two probabilities.
 

@@ -31,6 +31,7 @@ from gda_theory.losses import Loss
 from gda_theory.newton import objective_of
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 WATCH = 96  # epochs between observations (a twentieth of the time): a multiple of the commonest periods
 LONGEST_PERIOD = 64
@@ -75,6 +76,7 @@ def resolve(scheme: str | Scheme) -> Scheme:
     return SCHEMES[scheme]
 
 
+@readable(outcome=Outcome)
 class Trajectory(NamedTuple):
     """Where a run went, and what was seen.
 

@@ -23,12 +23,14 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 
 from gda_theory.codes import Kind
 from theory_common import checks
+from theory_common.display import readable
 
 POINTS, LABELS = (-1.0, 1.0, 3.0, 4.0), (-1, 1, -1, 1)
 RETAIN, FORGET = (5, 4, 1, 2), (0, 0, 0, 2)
 PROBLEMS = ("pretrain", "retrain", "descent_ascent")
 
 
+@readable()
 class Convention(NamedTuple):
     """One reading of the text: targets of h for the labels -1 and +1, a factor on the squared error, sums or means.
 
@@ -147,6 +149,7 @@ def _distinct_roots(system, *data) -> list[np.ndarray]:
     return roots
 
 
+@readable(kind=Kind)
 class StationaryPoints(NamedTuple):
     """All stationary points found: minima first, each kind by increasing value, so that row 0 is the global minimum.
 
@@ -193,6 +196,7 @@ def stationary_points(weights: Float[ArrayLike, " 4"], targets: Float[ArrayLike,
     return StationaryPoints(points[order], value[order], kind[order], right[order], complete)
 
 
+@readable()
 class Folds(NamedTuple):
     """Where a second minimum is born, with a saddle, as the ridge falls: the ridges, falling, and the parameters there."""
 
@@ -235,6 +239,7 @@ def fine_tune(start: Parameters, weights: Clusters, targets: Clusters, ridge, *,
     return jax.lax.scan(record, start, jnp.arange(records))[1]
 
 
+@readable()
 class Statement(NamedTuple):
     """One of the paper's claims, whether it holds under a convention, and what was found."""
 
@@ -243,6 +248,7 @@ class Statement(NamedTuple):
     found: str
 
 
+@readable()
 class Landscape(NamedTuple):
     """What :func:`landscape` found. ``ends_in``: the row of ``retrain.minima`` where fine-tuning ends, -1 if it has not settled.
 

@@ -20,8 +20,10 @@ from jaxtyping import Float, Int
 
 from rhm_theory.grammar import symbols_in
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable()
 class FieldResponse(NamedTuple):
     """Covariance of the change x0_hat - x0 at a given start: by ``modes`` k = 0..length//2, by distance ``covariance`` r = 0..length-1.
 
@@ -60,6 +62,7 @@ class GaussianField:
         With :math:`u = \bar\alpha S_k/\sigma^2`, :math:`C \propto u(2u+1)/(u+1)^2`, whose logarithmic slope falls with u: where the
         spectrum is largest at k = 0, the susceptibility grows monotonically, from 1 (its limit at zero noise) to
         :math:`S_0/\operatorname{mean} S` at noise 1: no peak. Accuracy: a few eps, nothing cancels. Source: new.
+        Claims: ``gaussian-control-response``, ``gaussian-control-monotone``.
         """
         noise = _noise(noise)[..., None]
         signal = (1 - noise) * self.spectrum
@@ -114,6 +117,7 @@ def gaussian_field(length: int, decay) -> GaussianField:
     return GaussianField(spectrum / _mean_over_modes(spectrum, length), length)
 
 
+@readable()
 class ChainMoments(NamedTuple):
     """Law of N, the number of sites that differ from the start: ``mean``, ``variance``, and P(changed) and variance of each site."""
 
@@ -172,6 +176,7 @@ class MarkovChain:
 
         With weights :math:`w(a|b)` of the symbol before a site with symbol b, given all before, the conditional mean and variance are
         :math:`N(b) = [b \ne x^0] + \sum_a w N(a)` and :math:`V(b) = \sum_a w\,[V(a) + (N(a) - \sum w N)^2]`: all terms are >= 0.
+        Claim: ``rhm-change-moments``.
         """
         return _chain_moments(self, *self._observed(likelihood, start))
 

@@ -25,11 +25,13 @@ from rhm_theory import likelihood, measure, moments, sampling
 from rhm_theory.grammar import Grammar
 from rhm_theory.measure import Estimate, Measurement, Sums
 from theory_common import checks, sweep
+from theory_common.display import readable
 
 NOISES = ("epsilon", "mask", "flips")
 CHUNK_BYTES = 2**26  # of the likelihoods of one chunk
 
 
+@readable()
 class Experiment(NamedTuple):
     """What was seen, for each noise level and start; :func:`susceptibility` and :func:`measurements` are made of it.
 
@@ -79,6 +81,7 @@ def forward_backward(
         groups: a label for each start that errors are clustered by; each start alone by default.
         folder: keeps finished chunks, so that a stopped experiment goes on (exact posterior only). progress: show a bar.
     Raises: ``TypeError`` or ``ValueError`` naming the argument.
+    Claims: ``rhm-unbiased``, ``rhm-two-parts``.
     """
     checks.choice("noise", noise, NOISES)
     checks.choice("law", law, likelihood.MASK_LAWS)

@@ -17,11 +17,13 @@ from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
 from theory_common import checks, precision
+from theory_common.display import readable
 
 # Up to this many tuples for each one that is wanted, shuffling them all is cheap; beyond, few draws repeat.
 SHUFFLED_TUPLES_PER_DRAW = 4
 
 
+@readable()
 class Tree(NamedTuple):
     """Derivations: the symbol of every node and the rule that rewrote it.
 

@@ -24,8 +24,10 @@ from jaxtyping import Float, Int
 from rhm_theory import messages
 from rhm_theory.grammar import Grammar
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable()
 class Place(NamedTuple):
     """A node: its level (leaves 0) and its number from the left, from 0; -1 where there is none."""
 
@@ -40,7 +42,7 @@ def log_evidence(grammar: Grammar, likelihood: Float[Array, "*batch length vocab
 
     Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``, if it is negative, not finite, or does not fit the grammar.
     Traced, a negative or infinite one gives a meaningless number or NaN. Impossible evidence: -inf; its derivatives are NaN.
-    Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted.
+    Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted. Claim: ``rhm-evidence``.
     """
     return _log_evidence(grammar, checked(grammar, likelihood))
 
@@ -52,7 +54,7 @@ def marginals(
 
     Raises: as :func:`log_evidence`, and ``ValueError`` that names the node where the evidence is impossible; traced, such an entry of the
     batch is NaN.
-    Accuracy: relative, about ``length`` rounding errors.
+    Accuracy: relative, about ``length`` rounding errors. Claim: ``rhm-evidence``.
     """
     likelihood = checked(grammar, likelihood)
     found = _marginals(grammar, likelihood)

@@ -26,8 +26,10 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable()
 class FixedPoints(NamedTuple):
     """Where F(p) = p: the root ``lost`` (1/v), the ``interior`` point (NaN unless ``exists``), the root ``recovered`` (1)."""
 
@@ -37,6 +39,7 @@ class FixedPoints(NamedTuple):
     exists: Bool[AnyArray, "*batch"]
 
 
+@readable()
 class Criticality(NamedTuple):
     r"""The transition; NaN and False where there is none.
 
@@ -63,6 +66,7 @@ class Criticality(NamedTuple):
     susceptibility_exponent: Float[AnyArray, "*batch"]
 
 
+@readable()
 class Correlations(NamedTuple):
     """Leaves at finite depth: ``mean_changed`` is P(a leaf changed), ``covariance`` Cov(n_i, n_j) for a common ancestor at level 1..depth.
 
@@ -76,6 +80,7 @@ class Correlations(NamedTuple):
     susceptibility: Float[AnyArray, "*batch"]
 
 
+@readable()
 class Peak(NamedTuple):
     """The largest ``height`` of the susceptibility at a finite depth and the ``noise`` where it is reached (NaN if it is flat)."""
 
@@ -91,7 +96,7 @@ def upward(noise, *, vocabulary, rules_per_symbol, branching: int, depth: int) -
         vocabulary: v >= 2. rules_per_symbol: m, 1 <= m <= v^(s-1). branching: s >= 2. depth: >= 0.
 
     Returns: shape (\*batch, depth + 1). Raises: ``ValueError`` naming the argument; traced values out of range give NaN.
-    Source: arXiv:2410.13770. Claim: ``rhm-upward-map``.
+    Source: arXiv:2410.13770. Claims: ``rhm-upward-map``, ``rhm-random-rules``.
     """
     noise, rules, branching = _door("upward", vocabulary, rules_per_symbol, branching, noise=noise)
     depth = checks.whole("depth", depth)

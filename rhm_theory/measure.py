@@ -23,8 +23,10 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable()
 class Estimate(NamedTuple):
     """A ratio with its standard error and the 95 % interval; NaN errors from fewer than two groups."""
 
@@ -34,6 +36,7 @@ class Estimate(NamedTuple):
     high: Float[np.ndarray, "*batch"]
 
 
+@readable()
 class Sums(NamedTuple):
     """Of one start: ``S(r)`` for r = 0 .. d - 1, and the mean number of changed leaves."""
 
@@ -41,6 +44,7 @@ class Sums(NamedTuple):
     mean: Float[AnyArray, "*starts"]
 
 
+@readable()
 class Measurement(NamedTuple):
     """Over all starts. ``correlation``: C(r), r = 0 .. r_max; ``half_length``: first r at which C falls below C(0)/2, interpolated."""
 

@@ -41,7 +41,7 @@ class Upward(NamedTuple):
 
 
 def upward(rules: Int[Array, "depth vocabulary rules branching"], likelihood: Float[Array, "batch length vocabulary"]) -> Upward:
-    """All upward messages. A complex likelihood (a generating function on a circle) is scaled by moduli."""
+    """All upward messages. A complex likelihood (a generating function on a circle) is scaled by moduli. Claim: ``rhm-evidence``."""
     branching = rules.shape[-1]
     largest = _divisor(jnp.abs(jax.lax.stop_gradient(likelihood)).max(-1))
     log_scale = jnp.log(largest).sum(-1)
@@ -58,7 +58,10 @@ def upward(rules: Int[Array, "depth vocabulary rules branching"], likelihood: Fl
 
 
 def downward(rules: Int[Array, "depth vocabulary rules branching"], passed: Upward) -> tuple[Float[Array, "vocabulary nodes batch"], ...]:
-    """The derivative of the log evidence by each (scaled) upward message, leaves first. NaN or infinite where the evidence is 0."""
+    """The derivative of the log evidence by each (scaled) upward message, leaves first. NaN or infinite where the evidence is 0.
+
+    Claim: ``rhm-evidence``.
+    """
     root = passed.messages[-1]
     found = [jnp.broadcast_to(1 / root.sum(0), root.shape)]
     for level in reversed(range(len(rules))):

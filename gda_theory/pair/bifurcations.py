@@ -21,8 +21,10 @@ from gda_theory.masses import ASCENT, Gram
 from gda_theory.pair import model
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable()
 class FoldSet(NamedTuple):
     """Folds along a last axis of 2, in order of alpha, NaN where there is none: the exponential loss has one, first; the logistic
     none, or ``lower`` then ``upper`` (:attr:`critical_alpha`, where the minimum that starts at the oracle ends, is the last one)."""
@@ -98,6 +100,7 @@ def _implicit_fold(loss, q: Array, pull: Array, gram: Gram) -> Array:
     return attach(q, pull, gram)
 
 
+@readable()
 class FoldLocus(NamedTuple):
     """A point of the exponential fold's locus, in units of the ridge: ``A/ridge``, ``B_fold/ridge`` and the mass ``Q``."""
 
@@ -121,6 +124,7 @@ def fold_locus(descent_mass, *, correlation=None, gram=None) -> FoldLocus:
     return FoldLocus(descent * jnp.exp(x), ascent * jnp.exp(y), ascent)
 
 
+@readable()
 class FoldRates(NamedTuple):
     r"""Critical slowing down at distance :math:`\delta = |\alpha/\alpha_{fold} - 1|`, by one number :math:`\kappa_f`.
 
@@ -160,6 +164,7 @@ def _third(loss, margin: Array) -> Array:
     return decay**2 - change
 
 
+@readable()
 class Cusp(NamedTuple):
     """Where the two folds of a bounded loss are born, in units of the ridge; ``log_descent_ratio`` for where the ratio overflows."""
 

@@ -26,10 +26,12 @@ from gda_theory.losses import Loss
 from gda_theory.masses import Gram
 from gda_theory.objective import Objective
 from theory_common import checks
+from theory_common.display import readable
 
 _ARRAYS = ("gram", "types", "ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
 
 
+@readable()
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class CorrelatedPair:

@@ -18,8 +18,10 @@ from gda_theory.codes import Kind, Reason
 from gda_theory.masses import ASCENT, PRETRAIN, Masses
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
+from theory_common.display import readable
 
 
+@readable(reason=Reason)
 class PairSolution(NamedTuple):
     """One stationary point: margins ``x``, ``y``, ``weights``, the dual ``masses``; NaN, ``exists`` False and a ``reason`` if none."""
 
@@ -31,6 +33,7 @@ class PairSolution(NamedTuple):
     reason: Int[AnyArray, "*batch"]
 
 
+@readable(kind=Kind)
 class StationaryPoints(NamedTuple):
     """All stationary points along a last axis (2 for unbounded ``phi``, 3 for bounded), existing ones first, in order of distance
     from the oracle; NaN and ``kind`` -1 after them. ``kind`` is a :class:`gda_theory.codes.Kind`."""

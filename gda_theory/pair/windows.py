@@ -19,6 +19,7 @@ from gda_theory.masses import ASCENT, PRETRAIN
 from gda_theory.pair import bifurcations, points
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
+from theory_common.display import readable
 
 
 class ExplicitCurve(NamedTuple):
@@ -62,6 +63,7 @@ def _explicit(pair: CorrelatedPair, descent: Array, share: Array, x, side: int) 
     return ExplicitCurve(y, push / loss.phi(y) * (pair.ridge / share), log_alpha)
 
 
+@readable()
 class Edge(NamedTuple):
     """A share alpha where an order changes, with its logarithm; NaN where it never does."""
 
@@ -69,6 +71,7 @@ class Edge(NamedTuple):
     log_alpha: Float[AnyArray, "*batch"]
 
 
+@readable()
 class OrderingWindows(NamedTuple):
     r"""The exact ranges of alpha in which pretraining lies between descent-ascent and the oracle.
 
@@ -199,6 +202,7 @@ def lemma_10_edges(pair: CorrelatedPair) -> Margins:
     return Margins(alpha_x, alpha_y)
 
 
+@readable()
 class SufficientWindow(NamedTuple):
     """The paper's window: ``lower <= alpha <= upper`` implies the order in both margins; empty unless ``exists``."""
 
@@ -217,6 +221,7 @@ def sufficient_window(pair: CorrelatedPair) -> SufficientWindow:
     return SufficientWindow(lower, upper, lower <= upper)
 
 
+@readable()
 class Bounds(NamedTuple):
     """Two-sided bounds on a margin."""
 
@@ -284,6 +289,7 @@ REGIME_SENTENCES = {
 }
 
 
+@readable(code=RegimeCode)
 class Regime(NamedTuple):
     """``code`` (a :class:`RegimeCode`) and what it rests on: Euclidean distances of the weights to the oracle, whether the margins are
     ordered oracle >= pretraining >= descent-ascent (which does not imply an order of the distances), alpha and its threshold."""
