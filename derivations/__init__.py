@@ -6,10 +6,12 @@ To write a claim, use the decorator :func:`derivations.ledger.claim`.
 """
 
 from derivations import (
+    controls,
     coordinate,
     data,
     flow,
     folds,
+    hierarchy,
     influence,
     iterations,
     lambert,
@@ -30,10 +32,12 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "claim",
+    "controls",
     "coordinate",
     "data",
     "flow",
     "folds",
+    "hierarchy",
     "influence",
     "iterations",
     "lambert",

@@ -7,13 +7,15 @@ as the symbol in p^s and v^s: what is proved holds for every s. Sums over k < s 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
 
+import functools
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import NamedTuple
 
 import mpmath
 import sympy as sp
 
-from derivations import intervals
+from derivations import enumeration, intervals
 from derivations.ledger import claim
 from derivations.steps import Certificate, Equal, Positive
 from derivations.symbols import belief as p
@@ -47,6 +49,75 @@ def geometric_steps() -> Iterator[Equal]:
 
 
 interior = geometric(v * p) - m * geometric(p)  # sum_{k<s} (v^k - m) p^k
+
+
+def _fraction(number) -> Fraction:
+    number = sp.Rational(number)
+    return Fraction(int(number.p), int(number.q))
+
+
+@functools.cache
+def _mean_messages(vocabulary: int, rules: int, branching: int, belief: Fraction) -> tuple[Fraction, Fraction]:
+    """Mean message to the true symbol and to symbol 1 over all tables, given the true tuple; children true with ``belief``."""
+    child = [belief, *[(1 - belief) / (vocabulary - 1)] * (vocabulary - 1)]
+    true_sum = other_sum = Fraction(0)
+    count = 0
+    for table in enumeration.random_tables(vocabulary, rules, branching):
+        messages = enumeration.upward(enumeration.Grammar((table,)), [child] * branching)[1][0]
+        true_sum, other_sum, count = true_sum + messages[0], other_sum + messages[1], count + 1
+    return true_sum / count, other_sum / count
+
+
+TABLES = ((2, 1, 2), (2, 2, 2), (3, 1, 2), (2, 2, 3))  # v, m, s: 3, 6, 56 and 210 tables
+
+
+def _random_rules(*, vocabulary=3, rules_per_symbol=1, branching=2, belief=0.7):
+    values = {v: vocabulary, m: rules_per_symbol, s: branching, p: sp.Rational(str(belief))}
+    computed = _mean_messages(vocabulary, rules_per_symbol, branching, Fraction(str(belief)))
+    claimed = RANDOM_RULES["true_symbol"], RANDOM_RULES["other_symbol"]
+    return [float(number) for number in computed], [float(expression.subs(values)) for expression in claimed]
+
+
+RANDOM_RULES = {
+    "true_symbol": (power + (m - 1) * (1 - power) / (tuples - 1)) / m,
+    "other_symbol": (1 - power) / (tuples - 1),
+}
+
+
+@claim(
+    "rhm-random-rules",
+    where=f"{PAPER}, averages of belief propagation over random rules",
+    domain="mv distinct tuples uniformly without replacement; children's messages fixed; one level",
+    origin="paper",
+    evidence="certified",
+    backs="rhm_theory.mean_field.upward",
+    rules=["exchangeability", "linearity of expectation"],
+    evaluate=_random_rules,
+    counterexample="v, m, s, p whose enumerated tables have another mean message",
+)
+def random_rules(true_symbol=RANDOM_RULES["true_symbol"], other_symbol=RANDOM_RULES["other_symbol"], uniform=1 / v):
+    """Averaged over random rules given the true tuple, the message to the true symbol is (p^s + (m−1)q)/m and q to every other, q =
+    (1−p^s)/(v^s−1): exactly, also in numerator and denominator of Bayes' rule apart. Without evidence every node's mean marginal is 1/v.
+
+    All tuples together have weight (Σ_x μ(x))^s = 1, so the v^s - 1 tuples other than the true one have mean weight q, and each other
+    rule is one of them with equal chances. The mean of the *quotient* is not F: that, and rules shared by the nodes of a level, is the
+    error of the mean field. Without evidence: v^{s-1} of v^s tuples have a given symbol at a given place. Certified: all tables of four
+    sizes.
+    """
+    one_child = p + (v - 1) * (1 - p) / (v - 1)
+    yield Equal("one child's messages sum to 1, hence those of all tuples", one_child, 1)
+    mean_of_others = (1 - power) / (tuples - 1)
+    yield Equal("the true symbol: one rule is the true tuple", true_symbol, (power + (m - 1) * mean_of_others) / m)
+    yield Equal("another symbol: m rules", other_symbol, m * mean_of_others / m)
+    yield Equal("share of tuples with a given symbol at a given place", v ** (s - 1) / tuples, uniform)
+    for system in TABLES:
+        values = dict(zip((v, m, s), system, strict=True))
+        agree = all(
+            tuple(_fraction(claimed.subs(values | {p: sp.Rational(at, 10)})) for claimed in (true_symbol, other_symbol))
+            == _mean_messages(*system, Fraction(at, 10))
+            for at in range(2, 3 + system[2])  # both sides are polynomials in p of degree s: s + 1 points suffice
+        )
+        yield Certificate(f"all tables, (v, m, s) = {system}", agree, f"at {system[2] + 1} beliefs, hence at all")
 
 
 @claim(
