@@ -2,6 +2,8 @@
 
 import functools
 import importlib
+import itertools
+import math
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ import rhm_theory as rt
 from figures import style
 from theory_common import tables
 
-NAMES = ("rhm_tree",)
+NAMES = ("rhm_tree", "rhm_masking")
 
 
 @functools.cache
@@ -63,3 +65,46 @@ def test_tree_probabilities_are_posteriors_and_samples_are_trees():
     assert sizes[0] == 1
     assert np.all(np.diff(sizes) > 0)
     assert np.all(sizes <= 2.0 ** np.arange(6))
+
+
+def test_enumerated_masks_by_the_whole_law_and_samples_around_them():
+    module, data = made("rhm_masking")
+    grammar, starts = module.drawn(0, 3, 24)
+    hidden = np.array(list(itertools.product([False, True], repeat=8)))
+    seen = rt.likelihood.masked(starts, hidden, vocabulary=16)
+    law = np.asarray(rt.change_distribution(grammar, seen, starts))
+    kept = np.take_along_axis(np.asarray(rt.marginals(grammar, seen)[0]), np.asarray(starts)[..., None], -1)[..., 0]
+    number = np.arange(9)
+    for index, share in enumerate(data["eighths"]):
+        for name, chance in {
+            "independent": share ** hidden.sum(-1) * (1 - share) ** (~hidden).sum(-1),
+            "fixed_number": (hidden.sum(-1) == 8 * share) / math.comb(8, int(8 * share)),
+        }.items():
+            mean, square = (np.einsum("m,smk,k->s", chance, law, number**power) for power in (1, 2))
+            changed = 1 - np.einsum("m,smi->si", chance, kept)
+            exact = (square - mean**2).sum() / (changed * (1 - changed)).sum()
+            assert data["enumerated"][name]["susceptibility"][index] == pytest.approx(exact, rel=1e-10)
+            found = data["small"][name]["plain"]
+            # 14 points, the same starts on both sides: an error over starts is generous.
+            assert abs(found["value"][index] - exact) < 4 * found["error"][index]
+
+
+def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
+    """8 other grammars x 3 starts x 64 masks: chi and its part from the mask, errors of about the same size as here."""
+    _, data = made("rhm_masking")
+    table = {
+        "fixed_number": {0.3: (1.18, 0.64), 0.5: (0.99, 0.42), 0.7: (0.59, 0.12), 0.9: (0.65, 0.04)},
+        "independent": {0.3: (2.23, 1.68), 0.5: (2.73, 2.17), 0.7: (1.93, 1.46), 0.9: (1.47, 0.86)},
+    }
+    for law, rows in table.items():
+        found = data["large"][law]
+        for share, (chi, mask) in rows.items():
+            at = int(np.argmin(np.abs(data["noise"] - share)))
+            for part, value in (("conditional", chi), ("plain", chi), ("mask", mask)):
+                assert abs(found[part]["value"][at] - value) < 4 * np.hypot(found[part]["error"][at], found[part]["error"][at]) + 0.02
+    # What the figure says: a peak inside for independent masks, none that stands out for a fixed number; sampling does the same in both.
+    rest = [data["large"][law]["conditional"]["value"] - data["large"][law]["mask"]["value"] for law in table]
+    np.testing.assert_allclose(rest[0], rest[1], rtol=0.15)
+    top = data["large"]["independent"]["conditional"]
+    assert 2 <= np.argmax(top["value"]) <= 6
+    assert top["low"].max() > 1.5 * data["large"]["fixed_number"]["conditional"]["high"].max()
