@@ -8,6 +8,7 @@ one *signed mass* K. Lambert W is never simplified: each proof replaces the mass
 # ruff: noqa: B008
 
 import mpmath
+import numpy as np
 import sympy as sp
 
 from derivations.ledger import claim
@@ -28,7 +29,7 @@ descent_ascent_mass = on_coordinate / retain - alpha * on_coordinate / forget
 
 
 def weights(*, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8, ridge=0.01):
-    """(w_D, w_R, w_DA) in 30 digits, from mpmath's Lambert W."""
+    """(w_D, w_R, w_DA) in 30 digits, from mpmath's Lambert W; NaN where there is no stationary point."""
     with mpmath.workdps(30):
         alpha, ridge = mpmath.mpf(alpha), mpmath.mpf(ridge)
         scale = retain_on_coordinate / ridge
@@ -37,7 +38,7 @@ def weights(*, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8
             scale / retain_size,
             (1 - alpha * retain_size / forget_size) * scale / retain_size,
         )
-        return tuple(mpmath.lambertw(argument).real for argument in arguments)
+        return tuple(mpmath.lambertw(z).real if z >= -mpmath.exp(-1) else mpmath.nan for z in arguments)
 
 
 @claim(
@@ -180,7 +181,7 @@ def lemma_4(log_ratio=sp.log((1 + alpha) * retain / total)):
 
 
 def _lemma_5(**parameters):
-    _, retrain, ascend = weights(**{"alpha": 0.27} | parameters)
+    _, retrain, ascend = weights(**{"alpha": 0.255} | parameters)
     return float(retrain - ascend), float(retrain)
 
 
@@ -209,11 +210,12 @@ def lemma_5(threshold=forget / retain, existence=forget / retain + ridge * forge
 
 
 def _corollary_1(**parameters):
-    _, retrain, ascend = weights(**parameters)
-    defaults = {"alpha": 0.1, "retain_size": 80, "forget_size": 20} | parameters
-    return float(retrain - ascend), float(
-        -mpmath.log(1 - mpmath.mpf(defaults["alpha"]) * defaults["retain_size"] / defaults["forget_size"])
-    )
+    defaults = {"alpha": 0.1, "retain_size": 80, "forget_size": 20, "retain_on_coordinate": 8, "ridge": 0.01} | parameters
+    _, retrain, ascend = weights(**defaults)
+    kappa = 1 - mpmath.mpf(defaults["alpha"]) * defaults["retain_size"] / defaults["forget_size"]
+    ratio = mpmath.mpf(defaults["retain_on_coordinate"]) / defaults["retain_size"] / defaults["ridge"]
+    growth = mpmath.log(ratio) - mpmath.log(mpmath.log(ratio)) if ratio >= mpmath.e else mpmath.nan
+    return np.array([retrain - ascend, growth], float), np.array([-mpmath.log(kappa), retrain], float)
 
 
 @claim(
@@ -334,6 +336,18 @@ def logistic_minimum(curvature=ridge * (1 + (1 + w) * sp.exp(w)) / (1 + sp.exp(w
     yield Positive("the least slope, 1 - e^-2", 1 - sp.exp(-2))
 
 
+def _lemma_4_logistic(*, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8, ridge=0.01):
+    """|w_D - w_R| of the logistic loss, from w e^w + w = K/λ; and Lemma 4's bound."""
+    with mpmath.workdps(30):
+        scale = retain_on_coordinate / mpmath.mpf(ridge)
+        shares = (1 + mpmath.mpf(alpha)) / (retain_size + forget_size), 1 / mpmath.mpf(retain_size)
+        # In logarithms, so that a tiny ridge is no large number; w e^w <= z <= 2 w e^w brackets the root.
+        equation = lambda w, share: w + mpmath.log1p(mpmath.exp(-w)) + mpmath.log(w) - mpmath.log(share * scale)  # noqa: E731
+        bracket = lambda share: (mpmath.lambertw(share * scale / 2).real, mpmath.lambertw(share * scale).real)  # noqa: E731
+        found = [mpmath.findroot(lambda w, k=share: equation(w, k), bracket(share), solver="anderson") for share in shares]
+        return float(abs(found[0] - found[1])), float(abs(mpmath.log(shares[0] / shares[1])))
+
+
 @claim(
     "lemma-4-any-loss",
     where="Lemma 4, carried over",
@@ -342,6 +356,8 @@ def logistic_minimum(curvature=ridge * (1 + (1 + w) * sp.exp(w)) / (1 + sp.exp(w
     evidence="proved",
     backs="gda_theory.coordinate.distances",
     rules=["tangent line", "monotone bijection"],
+    relation="<=",
+    evaluate=_lemma_4_logistic,
     counterexample="a loss of that kind with |w_D - w_R| > |ln((1+α) r/n)|",
 )
 def lemma_4_any_loss(

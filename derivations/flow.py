@@ -379,6 +379,18 @@ def flow_blow_up(
     yield Equal("time left", remaining * half_speed, -sp.exp(y))
 
 
+def _decrease(*, retain_mass=1.0, ridge=0.1, start=0.5, step=0.5):
+    """By how much one step lowers J = A e^{-w} + λw²/2, and the bound with the largest curvature on the way."""
+
+    def loss(weight):
+        return retain_mass * np.exp(-weight) + ridge * weight**2 / 2
+
+    gradient = ridge * start - retain_mass * np.exp(-start)
+    end = start - step * gradient
+    steepest = ridge + retain_mass * np.exp(-min(start, end))
+    return float(loss(start) - loss(end)), float(step * (1 - step * steepest / 2) * gradient**2)
+
+
 @claim(
     "short-steps-descend",
     where="App. D.3; any data",
@@ -387,6 +399,8 @@ def flow_blow_up(
     evidence="proved",
     backs=["gda_theory.outcomes.explain", "gda_theory.simulation.simulate"],
     rules=["Taylor", "gradient flow"],
+    relation=">=",
+    evaluate=_decrease,
     counterexample="a cycle, or a bounded orbit without a stationary limit point, with ηL < 2",
 )
 def short_steps_descend(decrease=step * (1 - step * largest / 2) * slope_squared, critical=2 / largest):

@@ -9,6 +9,8 @@ exponential loss h_u = P, h_v = Q), with u, v the sample types, k their Gram mat
 
 import functools
 
+import mpmath
+import numpy as np
 import sympy as sp
 
 from derivations.ledger import claim
@@ -170,6 +172,32 @@ def fold_locus(Q_fold=fold_Q, log_retain=sp.log(P) + k11 * P - k12 * Q, log_forg
     yield Equal("ln(B/λ)", sp.log(Q * sp.exp(margin_y)), log_forget)
 
 
+def log_forget_at_fold(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
+    """ln(B_fold/λ) of the paper's types at given A and λ, in 30 digits: the locus inverted for its parameter P."""
+    with mpmath.workdps(30):
+        own, cross = 1 + mpmath.mpf(correlation) ** 2, 2 * mpmath.mpf(correlation)
+        target = mpmath.log(mpmath.mpf(retain_mass) / mpmath.mpf(ridge))
+
+        def on_locus(dual):
+            forget_dual = (1 + own * dual) / (own + (own**2 - cross**2) * dual)
+            return mpmath.log(dual) + own * dual - cross * forget_dual - target, mpmath.log(forget_dual) + cross * dual - own * forget_dual
+
+        # 1/s <= Q <= s/q: so ln P + sP is at least the target, and sP at most it plus 2εs/q where P > 1.
+        low = mpmath.lambertw(own * mpmath.exp(target)).real / own
+        high = max(1, (target + cross * own / (own**2 - cross**2)) / own)
+        bracket = mpmath.log(low), mpmath.log(high)
+        dual = mpmath.exp(mpmath.findroot(lambda t: on_locus(mpmath.exp(t))[0], bracket, solver="anderson"))
+        return on_locus(dual)[1]
+
+
+def _locus_bounds(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
+    with mpmath.workdps(30):
+        own, cross = 1 + correlation**2, 2 * correlation
+        fold = ridge * mpmath.exp(log_forget_at_fold(correlation=correlation, retain_mass=retain_mass, ridge=ridge))
+        lower, upper = ridge / (mpmath.e * own), (cross * retain_mass + ridge / mpmath.e) / own
+        return np.array([lower, fold], float), np.array([fold, upper], float)
+
+
 @claim(
     "fold-locus-bounds",
     where="Sec. 5.1.2",
@@ -178,6 +206,8 @@ def fold_locus(Q_fold=fold_Q, log_retain=sp.log(P) + k11 * P - k12 * Q, log_forg
     evidence="proved",
     backs="gda_theory.pair.folds",
     rules=["monotone bijection"],
+    relation="<=",
+    evaluate=_locus_bounds,
     counterexample="a fold with B_fold outside the bounds",
 )
 def fold_locus_bounds(
@@ -309,6 +339,13 @@ def cusp_condition(
     yield Equal("d(det H/λ²)/dx at a fold", total_slope.subs(at_theta), slope)
 
 
+def _series(*, correlation=1e-5, retain_mass=0.1, ridge=0.1):
+    """ln(B_fold/λ) and its series up to ε²; they differ by O(ε³)."""
+    dual = mpmath.lambertw(mpmath.mpf(retain_mass) / ridge).real
+    series = -1 + 2 * dual * correlation + (4 * dual / (1 + dual) - 1) * correlation**2
+    return float(log_forget_at_fold(correlation=correlation, retain_mass=retain_mass, ridge=ridge)), float(series)
+
+
 @claim(
     "small-correlation-series",
     where="Sec. 5.1.2, ε -> 0",
@@ -317,6 +354,7 @@ def cusp_condition(
     evidence="proved",
     backs="gda_theory.pair.folds",
     rules=["implicit function"],
+    evaluate=_series,
     counterexample="A/λ at which (ln(B_fold/λ) - series)/ε³ is unbounded as ε -> 0",
 )
 def small_correlation_series(first=2 * P0, second=4 * P0 / (1 + P0) - 1):

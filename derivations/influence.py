@@ -8,6 +8,7 @@ Hessian of L_F is at most S), V = |∇L_F + λw| and G = |∇L_F| at the oracle 
 # ruff: noqa: B008
 
 import mpmath
+import numpy as np
 import sympy as sp
 
 from derivations.coordinate import descent_ascent_mass, pretrain_mass, retrain_mass, weights
@@ -45,11 +46,19 @@ def one_sample_each(*, share=0.05, strength=0.02, ridge=0.3, retained=1.0, forgo
         return found, forget_gradient, hessian, constants | {"G": abs(forget_gradient), "rho": share, "gamma": strength, "ridge": ridge}
 
 
-def _pretrain_error(**parameters):
-    (pretrained, oracle, _), gradient, hessian, k = one_sample_each(**parameters)
-    error = abs(pretrained - oracle + k["rho"] * (gradient + k["ridge"] * oracle) / hessian)
-    bound = k["rho"] ** 2 * k["V"] / k["ridge"] ** 2 * (k["M"] * k["V"] / (2 * k["ridge"]) + k["S"] + k["ridge"])
-    return float(error), float(bound)
+def _first_order_errors(**parameters):
+    """The errors of both first-order forms, pretraining's and ascent's (NaN for γS >= λ), and their bounds."""
+    (pretrained, oracle, ascended), gradient, hessian, k = one_sample_each(**parameters)
+    errors = (
+        abs(pretrained - oracle + k["rho"] * (gradient + k["ridge"] * oracle) / hessian),
+        abs(ascended - oracle - k["gamma"] * gradient / hessian),
+    )
+    convexity = k["ridge"] - k["gamma"] * k["S"] if k["gamma"] * k["S"] < k["ridge"] else mpmath.nan
+    bounds = (
+        k["rho"] ** 2 * k["V"] / k["ridge"] ** 2 * (k["M"] * k["V"] / (2 * k["ridge"]) + k["S"] + k["ridge"]),
+        k["gamma"] ** 2 * k["G"] / (k["ridge"] * convexity) * (k["M"] * k["G"] / (2 * convexity) + k["S"]),
+    )
+    return np.array(errors, float), np.array(bounds, float)
 
 
 @claim(
@@ -61,7 +70,7 @@ def _pretrain_error(**parameters):
     backs="gda_theory.path.ascent_path",
     rules=["triangle inequality", "Taylor", "convexity"],
     relation="<=",
-    evaluate=_pretrain_error,
+    evaluate=_first_order_errors,
     counterexample="data whose displacement differs from its first-order form by more than the bound",
 )
 def opposite_sides_error(

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derivations import intervals
+from derivations import influence, intervals
 from derivations.ledger import claim
 from derivations.steps import Certificate, Equal, Positive
 from derivations.symbols import P, Q, epsilon, gram_determinant, k11, k12, k22, q, ridge, s, x, y
@@ -17,6 +17,13 @@ from derivations.symbols import P, Q, epsilon, gram_determinant, k11, k12, k22, 
 margin = sp.Symbol("m", real=True)
 rate, norm, total_pull, sigma_y, h_u, h_v, x_R, determinant = sp.symbols("c |w| S sigma_y h_u h_v x_R Delta", positive=True)
 logistic = sp.log(1 + sp.exp(-margin))
+
+
+def _norm(**parameters):
+    """|w| of descent-ascent on one retained and one forgotten sample, and S/λ."""
+    (_, _, ascended), _, _, constants = influence.one_sample_each(**{"strength": 1.0} | parameters)
+    lengths = abs(parameters.get("retained", 1.0)), abs(parameters.get("forgotten", -0.6))
+    return float(abs(ascended)), float((lengths[0] + constants["gamma"] * lengths[1]) / constants["ridge"])
 
 
 @claim(
@@ -27,6 +34,8 @@ logistic = sp.log(1 + sp.exp(-margin))
     evidence="proved",
     backs=["gda_theory.newton.solve", "gda_theory.objective.Objective"],
     rules=["triangle inequality"],
+    relation="<=",
+    evaluate=_norm,
     counterexample="a stationary w with |w| > Σ|c_i||x_i|/λ",
 )
 def norm_bound(slope_slack=sp.exp(margin) / (1 + sp.exp(margin)), least=-(total_pull**2) / (2 * ridge)):

@@ -6,8 +6,10 @@ their vectors are claimed by a scalar pattern (g for ∇L_F, w for the weights) 
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 
+import mpmath
 import sympy as sp
 
+from derivations import influence
 from derivations.ledger import claim
 from derivations.steps import Equal, Positive
 from derivations.symbols import forget, retain, ridge, total
@@ -166,6 +168,20 @@ def opposite_sides(pretrain_drift=g + ridge * w, ascent_drift=-g, sum_of_velocit
     yield Equal("the velocities add up to -λ H_R⁻¹ w_R", velocities, hessian.inv() * pattern(sum_of_velocities, placeholder))
 
 
+def _break_even(*, share=1e-13, **parameters):
+    """γ_even r/f on one retained and one forgotten sample, logistic loss, from equal distances; and its first order."""
+    with mpmath.workdps(40):
+        share = mpmath.mpf(share)
+        (pretrained, oracle, _), gradient, _, k = influence.one_sample_each(share=share, **parameters)
+        first_order = abs(gradient + k["ridge"] * oracle) / abs(gradient)
+
+        def excess(ratio):
+            ascended = influence.one_sample_each(share=share, strength=share * ratio, **parameters)[0][2]
+            return abs(ascended - oracle) / abs(pretrained - oracle) - 1
+
+        return float(mpmath.findroot(excess, (first_order, first_order * (1 + share)), tol=1e-15)), float(first_order)
+
+
 @claim(
     "break-even-first-order",
     where="Sec. 5.1, any data",
@@ -174,6 +190,7 @@ def opposite_sides(pretrain_drift=g + ridge * w, ascent_drift=-g, sum_of_velocit
     evidence="proved",
     backs="gda_theory.path.ascent_path",
     rules=["implicit function"],
+    evaluate=_break_even,
     counterexample="data whose break-even strength times r/f, as f/r -> 0, tends to another number",
 )
 def break_even(

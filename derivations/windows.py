@@ -9,6 +9,7 @@ explicit functions of x. Monotonicity is read off logarithmic derivatives, writt
 # ruff: noqa: B008
 
 import mpmath
+import numpy as np
 import sympy as sp
 
 from derivations import numeric
@@ -185,6 +186,40 @@ def exact_windows(
     yield Equal("y_D(x_b) = y_R, exponential", exponential.subs(sp.exp(-x), t / c).subs(x, k + t), y_R)
 
 
+def _lower_edges(**parameters):
+    """The α at which x_D = x_DA and at which y_D = y_DA, from the stationary equations (NaN: beyond the fold); Lemma 9's thresholds."""
+    example = {"correlation": 0.2, "ridge": 1, "retain_size": 95, "forget_size": 5, "retain_in_pair": 9.5}
+    with mpmath.workdps(numeric.DIGITS):
+        system = numeric.masses(**example | parameters)
+        whole, gone = system.retain / system.pretrain, system.forget / (system.alpha * system.pretrain)  # n/r, n/f
+        # f²/(r(n+f)) and f n/(r(n+f)) by these ratios
+        share = whole / (gone * (gone + 1))
+        thresholds = system.own / system.cross * share, system.cross / system.own * share * gone
+        edges = [_common_margin(system, whole, gone, which, threshold) for which, threshold in enumerate(thresholds)]
+        return np.array(edges, float), np.array(thresholds, float)
+
+
+def _common_margin(system, whole, gone, which, threshold):
+    """Newton in α and the three margins of two points that share x (``which`` = 0) or y (1), from those at Lemma 9's threshold."""
+
+    def equations(alpha, shared, pretrained, ascended):
+        points = [(shared, own) if which == 0 else (own, shared) for own in (pretrained, ascended)]
+        masses = (system.pretrain, alpha * system.pretrain), (system.retain, -alpha * system.pretrain * gone)
+        return [
+            system.ridge * margin - near * on_retain * mpmath.exp(-x) - far * on_forget * mpmath.exp(-y)
+            for (x, y), (on_retain, on_forget) in zip(points, masses, strict=True)
+            for margin, near, far in ((x, system.own, system.cross), (y, system.cross, system.own))
+        ]
+
+    at = system._replace(alpha=threshold, forget=threshold * system.pretrain * gone)
+    try:
+        ends = numeric.pretrain(at), numeric.descent_ascent(at)
+        start = (threshold, (ends[0][which] + ends[1][which]) / 2, ends[0][1 - which], ends[1][1 - which])
+        return mpmath.findroot(equations, start, tol=mpmath.mpf(10) ** -30, maxsteps=60)[0]
+    except ValueError:  # no descent-ascent there
+        return mpmath.nan
+
+
 @claim(
     "exact-lower-edge",
     where="replaces Lemma 9's sufficient window",
@@ -193,6 +228,8 @@ def exact_windows(
     evidence="proved",
     backs="gda_theory.pair.ordering_windows",
     rules=["monotone bijection", "intermediate value"],
+    relation="<=",
+    evaluate=_lower_edges,
     counterexample="α < α_D(x_c), below the fold, with x_D >= x_DA, or α above it with x_D < x_DA",
 )
 def exact_lower_edge(
@@ -203,7 +240,8 @@ def exact_lower_edge(
 
     At x₀ = x_D(α=0), where λx = a k11 φ(x), α_D is 0 and α_DA is the positive start; at x_R, where λx = A k11 φ(x), α_DA is 0 and
     α_D the positive end: so a root exists. On x > x_fold α_D increases (bijections) and α_DA decreases (fold-hessian), so at
-    most one lies there. y: y_D increases and y_DA decreases with α (y rises with x on both curves), so one crossing again.
+    most one lies there. y: y_D increases and y_DA decreases with α (y rises with x on both curves), so one crossing again. The numbers
+    compare the exact edges with Lemma 9's thresholds.
     """
     at_start, at_end = {phi(x): ridge * x / (a * k11)}, {phi(x): ridge * x / (A * k11)}
     yield Equal("α_D at x₀", alpha_pretrain.subs(at_start), 0)
