@@ -1,6 +1,6 @@
 """How far does a change reach? Exact inference, moments and samples for the Random Hierarchy Model and its noising processes."""
 
-from rhm_theory import comparison, controls, experiment, likelihood, mean_field, measure
+from rhm_theory import comparison, controls, experiment, likelihood, mean_field, measure, scaling
 from rhm_theory.comparison import Comparison, compare
 from rhm_theory.experiment import Experiment, forward_backward
 from rhm_theory.grammar import Grammar, Tree
@@ -41,5 +41,6 @@ __all__ = [
     "mean_field",
     "measure",
     "sample_posterior",
+    "scaling",
     "susceptibility",
 ]

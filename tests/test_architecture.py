@@ -33,6 +33,7 @@ ORDER = {
             "mean_field",
             "controls",
             "measure",
+            "scaling",
             "experiment",
             "comparison",
             "probe",
