@@ -5,7 +5,7 @@ import pkgutil
 from types import ModuleType
 
 ORDER = (
-    *("fig4", "distances", "opposite_sides", "logistic", "fig5", "appendix_j", "normalisation"),
+    *("fig4", "distances", "opposite_sides", "logistic", "fig5", "appendix_j", "tightness", "normalisation"),
     *("dynamics", "illusion", "alternating", "critical_slowing", "large_steps", "basin", "random_sets"),
     *("rhm_tree", "rhm_epsilon", "rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls", "rhm_law"),
 )

@@ -1,0 +1,155 @@
+"""How tight is each bound of the ledger? All numbers are those of ``derivations.claim(id).evaluate``."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.lines import Line2D
+
+import derivations
+from figures.style import COLOURS
+
+TITLE = "Every bound against the truth: which are tight, and which are loose by how many orders"
+CAPTION = (
+    "How many times a bound exceeds what it bounds, or falls short of it for a lower bound: 1 is exact. (a) Every bound over the "
+    "range of one parameter, given at the right, the others fixed: the values that were evaluated (dots), from the smallest to the "
+    "largest (line). (b)–(d) Some of them against that parameter. On one coordinate Lemma 4 is sharp as λ → 0, and so are both bounds"
+    " of Corollary 1; at a large ridge Lemma 4 says nothing, as it does not know λ. For a pair most bounds are nearly exact at a "
+    "large ridge; Lemma 9's threshold for y stays 20 = n/f times too large, that for x becomes exact. The error bounds of the first-"
+    "order forms have the right order in f/r, at a constant factor of 3 to 5. Hoeffding's bounds, which know nothing but the range of"
+    " one answer, lose up to three orders as the gap t grows. Series and first-order forms (fold, break-even) are no bounds: there "
+    "the factor is that between them and the truth."
+)
+LEMMAS = [f"Lemma {number}" for number in (1, 4, 5, 7, 8, 9, 10, 11)] + ["Corollary 1", "App. B", "App. D.3"]
+SIZE = (12.0, 9.4)
+GROUPS = {  # colour, heading
+    "coordinate": ("blue", "one coordinate"),
+    "pair": ("vermillion", "correlated pair"),
+    "data": ("green", "any data"),
+    "random": ("purple", "random sets"),
+}
+
+
+class Sweep(NamedTuple):
+    """A claim's bounds over one parameter; ``labels`` are of the components of what it evaluates."""
+
+    claim: str
+    group: str
+    labels: tuple[str, ...]
+    parameter: str
+    values: tuple[float, float]
+    fixed: Mapping[str, float] = MappingProxyType({})
+    spacing: str = "log"
+    together: str = ""  # another parameter that takes the same values
+    logarithms: bool = False  # whether what is evaluated are logarithms, whose ratio means nothing
+
+
+RIDGE, SHARE = ("ridge", (1e-8, 1e4)), ("share", (1e-4, 0.5))
+SWEEPS = (
+    Sweep("lemma-4-bound", "coordinate", ("Lemma 4, |w_D − w_R| ≤",), *RIDGE),
+    Sweep("lemma-4-any-loss", "coordinate", ("Lemma 4, logistic loss",), *RIDGE),
+    Sweep("lemma-5-bound", "coordinate", ("Lemma 5, w_R − w_DA ≥ w_R",), "alpha", (0.2501, 0.259), spacing="linear"),
+    Sweep("corollary-1-rate", "coordinate", ("Cor. 1, w_R − w_DA ≤ ln 1/κ", "Cor. 1, w_R ≥ ln z − ln ln z"), "ridge", (1e-8, 0.035)),
+    Sweep("short-steps-descend", "coordinate", ("one step's decrease of J",), "step", (0.01, 2.5)),
+    Sweep("lemma-7-bounds", "pair", ("Lemma 7, x_D ≥", "Lemma 7, x_D ≤", "Lemma 7, y_D ≥", "Lemma 7, y_D ≤"), *RIDGE),
+    Sweep("lemma-8-bounds", "pair", ("Lemma 8, x_DA ≤", "Lemma 8, y_DA ≤"), "ridge", (1e-3, 1e4), {"alpha": 0.02}),
+    Sweep("exact-lower-edge", "pair", ("Lemma 9, α for x", "Lemma 9, α for y"), "ridge", (0.1, 1e4)),
+    Sweep("lemma-10-x", "pair", ("Lemma 10, x_D ≤ x_R at α_x",), *RIDGE),
+    Sweep("lemma-10-y", "pair", ("Lemma 10, y_D ≤ y_R at α_y",), *RIDGE),
+    Sweep("fold-locus-bounds", "pair", ("fold, B ≥", "fold, B ≤"), *RIDGE),
+    Sweep("flow-blow-up", "pair", ("time to blow-up",), "y", (-14.0, -4.0), spacing="linear"),
+    Sweep("small-correlation-series", "pair", ("fold, B by the series to ε²",), "correlation", (0.01, 0.9), logarithms=True),
+    Sweep("opposite-sides-error", "data", ("error of w_D to first order", "error of w(γ), γ = f/r"), *SHARE, together="strength"),
+    Sweep("influence-error", "data", ("error of the Newton step",), *SHARE),
+    Sweep("break-even-first-order", "data", ("break-even strength, first order",), "share", (1e-4, 0.2)),
+    Sweep("near-the-origin", "data", ("distance to the signed mean",), "ridge", (0.01, 1e4)),
+    Sweep("logistic-norm-bound", "data", ("‖w‖ ≤ S/λ, logistic",), "ridge", (1e-4, 1e4)),
+    Sweep("hoeffding", "random", ("Lemmas 1, 11, f = 40",), "gap", (0.05, 0.5), spacing="linear"),
+    Sweep("hoeffding-finite-test", "random", ("Lemmas 1, 11, 20 test points",), "gap", (0.05, 0.5), spacing="linear"),
+    Sweep("hoeffding-one-sided", "random", ("Lemmas 1, 11, one side",), "gap", (0.05, 0.5), spacing="linear"),
+)
+# Inequalities of the ledger that are orders or counts, not bounds on a size.
+NOT_BOUNDS = {
+    *("best-early-stop", "bijections", "lambert-monotone", "lemma-9-window", "logistic-zero-or-two-folds"),
+    *("trap-global-minima-hold", "trap-holds"),
+}
+SHOWN = {"pair": 1.2}
+SYMBOLS = {"ridge": "λ", "alpha": "α", "step": "η", "y": "y", "correlation": "ε", "share": "f/r", "gap": "t"}
+
+
+def compute(preset):
+    points = {"quick": 13, "paper": 49}[preset]
+    return {sweep.claim: evaluated(sweep, points) for sweep in SWEEPS}
+
+
+def evaluated(sweep, points):
+    """The parameter's values, and by component what the claim computed, claimed, and by what factor they differ."""
+    claim = derivations.claim(sweep.claim)
+    between = np.geomspace if sweep.spacing == "log" else np.linspace
+    values = between(*sweep.values, points)
+    varied = [sweep.parameter, *([sweep.together] if sweep.together else [])]
+    both = [claim.evaluate(**sweep.fixed, **dict.fromkeys(varied, float(value))) for value in values]
+    computed, claimed = (np.array([np.atleast_1d(side[index]) for side in both], float).T for index in range(2))
+    apart = np.exp(np.abs(computed - claimed)) if sweep.logarithms else np.maximum(computed / claimed, claimed / computed)
+    return {"values": values, "computed": computed, "claimed": claimed, "factor": apart}
+
+
+def rows(data):
+    """(sweep, label, factors over the range) for each bound."""
+    for sweep in SWEEPS:
+        yield from ((sweep, label, factors) for label, factors in zip(sweep.labels, data[sweep.claim]["factor"], strict=True))
+
+
+def draw(figure, data):
+    left, right = figure.subfigures(1, 2, width_ratios=(1.45, 1))
+    strips(left.subplots(), data)
+    panels = right.subplots(3, 1)
+    chosen = (("coordinate", "ridge"), ("pair", "ridge"), ("data", "share"))
+    for letter, panel, (group, parameter) in zip("bcd", panels, chosen, strict=True):
+        lines(panel, data, group, parameter)
+        panel.set(title=f"({letter}) {GROUPS[group][1]}, against {SYMBOLS[parameter]}", xlabel=SYMBOLS[parameter], ylabel="factor")
+
+
+def strips(axes, data):
+    everything = list(rows(data))
+    for height, (sweep, _, factors) in enumerate(everything):
+        colour, found = COLOURS[GROUPS[sweep.group][0]], factors[np.isfinite(factors)]
+        axes.plot([found.min(), found.max()], [height, height], color=colour, lw=3, alpha=0.5)
+        axes.plot(found, np.full(len(found), height), "o", color=colour, ms=3.5)
+        axes.annotate(span(sweep), (1.01, height), xycoords=("axes fraction", "data"), va="center")
+    axes.axvline(1, color="black", lw=1)
+    axes.set_yticks(range(len(everything)), [label for _, label, _ in everything])
+    axes.set(xscale="log", xlabel="bound over truth (lower bounds: truth over bound); 1 is exact", title="(a) all bounds of the ledger")
+    axes.set_ylim(len(everything) - 0.4, -0.6)
+    handles = [Line2D([], [], color=COLOURS[colour], lw=3, marker="o", label=heading) for colour, heading in GROUPS.values()]
+    axes.legend(handles=handles, loc="center right", bbox_to_anchor=(1, 0.62))
+
+
+def lines(axes, data, group, parameter):
+    """The bounds of one group; of a pair's many, those that are somewhere 20 % off."""
+    drawn = [
+        row for row in rows(data) if (row[0].group, row[0].parameter) == (group, parameter) and np.nanmax(row[2]) > SHOWN.get(group, 1)
+    ]
+    for index, (sweep, label, factors) in enumerate(drawn):
+        colour = list(COLOURS.values())[index % len(COLOURS)]
+        axes.plot(data[sweep.claim]["values"], factors, ("-", "--")[index // len(COLOURS)], color=colour, label=label)
+    axes.set(xscale="log", yscale="log")
+    if len(drawn) > 5:
+        axes.set_ylim(top=3e8)  # room for the names
+    axes.legend(ncols=1 + (len(drawn) > 5))
+
+
+def span(sweep):
+    """The parameter and its range."""
+    low, high = (f"{value:g}".replace("e-0", "e-") for value in sweep.values)
+    return f"{SYMBOLS[sweep.parameter]} {low} … {high}"
+
+
+def claims(data):
+    found = []
+    for sweep, label, factors in rows(data):
+        word = "within a factor of" if sweep.logarithms or sweep.claim == "break-even-first-order" else "holds; off by a factor of"
+        here = f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}"
+        found.append({"claim": label, "paper": f"ledger: {sweep.claim}", "here": here})
+    return found
