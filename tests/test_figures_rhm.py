@@ -5,6 +5,7 @@ import importlib
 import itertools
 import math
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,7 +13,7 @@ import rhm_theory as rt
 from figures import style
 from theory_common import tables
 
-NAMES = ("rhm_tree", "rhm_masking")
+NAMES = ("rhm_tree", "rhm_masking", "rhm_exponent")
 
 
 @functools.cache
@@ -108,3 +109,45 @@ def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
     top = data["large"]["independent"]["conditional"]
     assert 2 <= np.argmax(top["value"]) <= 6
     assert top["low"].max() > 1.5 * data["large"]["fixed_number"]["conditional"]["high"].max()
+
+
+def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
+    module, data = made("rhm_exponent")
+    for exponent in data["exponents"].values():
+        np.testing.assert_allclose(exponent, exponent[::-1], rtol=1e-9)
+    # s = 2, m = sqrt(v): F' = 2 (sqrt(v) - 1)^2 (v + 1) sqrt(v) / (sqrt(v) (v - 1)^2), from the closed form.
+    for name, (vocabulary, branching) in module.CURVES.items():
+        if branching == 2:
+            root = np.sqrt(vocabulary)
+            slope = 2 * (vocabulary - root) * (root - 1) * (vocabulary + 1) / (root * (vocabulary - 1) ** 2)
+            assert data["exponents"][name][98] == pytest.approx(np.log(2) / np.log(slope), rel=1e-12)
+    v = data["vocabulary"]
+    for s in (2, 3):
+        ends = np.array([s * v ** (s - 1) * (v - 1) / (v**s - 1), (v**s - 1) / (s * (v - 1))])
+        # The grid of 1e-3 finds the edge to its spacing.
+        np.testing.assert_allclose(data["edges"][str(s)]["exists"], np.log(ends) / np.log(v) / (s - 1), atol=1.1e-3)
+    inside = np.isfinite(data["edges"]["2"]["diverges"][0])
+    # F' = 2 (v + 1)/(sqrt(v) + 1)^2 at m = sqrt(v), where it is largest: its square exceeds 2 from there on.
+    root = (1 + np.sqrt(1 - (np.sqrt(2) - 1) ** 2)) / (np.sqrt(2) - 1)
+    np.testing.assert_array_equal(inside, v > root**2)
+
+
+def test_exponents_measured_in_mean_field_and_on_random_grammars():
+    module, data = made("rhm_exponent")
+    assert [float(case["exponent"]) for case in data["cases"].values()] == pytest.approx([1.4651632, 2.2542493, 3.7097871], abs=5e-8)
+    for name, case in data["cases"].items():
+        assert case["size_exponent"] == pytest.approx(case["exponent"], rel=1e-3)
+        found, theory = case["slopes"], case["mean_field_slopes"]
+        # Mean field is off by some per cent, the dots by their errors.
+        np.testing.assert_array_less(np.abs(found["value"] - theory), 4 * found["error"] + 0.06 * theory, err_msg=name)
+        assert case["fit"]["low"] < 1 / case["exponent"] + 0.03
+        assert case["fit"]["high"] > 1 / case["exponent"] - 0.03
+    # One slope by finite differences of the posterior, for the first grammar alone.
+    keys = jax.random.split(jax.random.split(jax.random.key(2), 1)[0])
+    numbers = {"vocabulary": 64, "rules_per_symbol": 8, "branching": 2}
+    grammar = rt.Grammar.random(keys[0], depth=2, **numbers)
+    tree = grammar.sample(keys[1], (4,))
+    noise = 8 / 9 + np.array([1e-4, -1e-4])
+    posterior = rt.marginals(grammar, rt.likelihood.epsilon_process(tree.leaves, noise[:, None], vocabulary=64))[-1]
+    kept = np.take_along_axis(np.asarray(posterior)[:, :, 0], np.asarray(tree.root)[None, :, None], -1).mean((1, 2))
+    assert module.root_slope(numbers, 2, 1, 4).value == pytest.approx((kept[1] - kept[0]) / 2e-4, rel=1e-5)
