@@ -1,10 +1,15 @@
-"""``python -m benchmarks``: run the benchmarks, print a row as soon as it is measured and one table at the end; ``--json`` for programs."""
+"""``python -m benchmarks``: run the benchmarks, print a row as soon as it is measured and one table at the end.
+
+``--json`` for programs, ``--markdown FILE`` for the page of the documentation (docs/speed.md).
+"""
 
 import argparse
 import importlib
+import os
 import pkgutil
 import sys
 import traceback
+from pathlib import Path
 
 import jax
 
@@ -74,12 +79,42 @@ def summary(rows: list[dict]) -> str:
     return f"{sum(targets)} of {len(targets)} targets met"
 
 
+def page(rows: list[dict], machine: str) -> str:
+    """The rows as a page in Markdown, a section each."""
+    lines = [
+        "# Speed",
+        "",
+        "Written by `python -m benchmarks --markdown docs/speed.md`; do not edit. Both sides are measured in one run, turn by turn,",
+        "medians; a machine that is busy with other work slows both, not always alike.",
+        "",
+        f"{summary(rows)}, on {machine}.",
+        "",
+        "| work | against | ratio | target | met | ours | compile |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        values = [
+            row["work"],
+            row["against"],
+            *(tables.cell(row.get(key), 3) for key in ("ratio", "target", "met", "ours_seconds", "compile_seconds")),
+        ]
+        lines.append("| " + " | ".join(values) + " |")
+    lines += ["", "Seconds. How far from what the hardware allows, and how cost grows:", ""]
+    lines += [
+        f"* {row['work']}: " + "; ".join(row[key] for key in ("limit", "growth") if row.get(key))
+        for row in rows
+        if row.get("limit") or row.get("growth")
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def main(argv: list[str] | None = None, package=benchmarks) -> int:
     """Exit code: 0; 1 if a benchmark failed to run (a missed target is a finding, not a failure); 2 for unusable arguments."""
     available = names(package)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ours and theirs side by side and compare medians.")
     parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run, all if none is named: " + ", ".join(available))
     parser.add_argument("--json", action="store_true", help="print strict JSON instead of the table")
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a page about it too")
     chosen = parser.parse_args(argv)
     unknown = [name for name in chosen.names if name not in available]
     if unknown:
@@ -87,6 +122,8 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
     entry.enable_float64()
     rows, failed = measure(chosen.names or available, package)
     device = str(jax.devices()[0].device_kind)
+    if chosen.markdown:
+        chosen.markdown.write_text(page(rows, f"{os.cpu_count()} cores, {device}, jax {jax.__version__}"))
     if chosen.json:
         print(tables.dumps({"rows": rows, "failed": failed, "device": device, "jax": jax.__version__}, indent=1))
     else:

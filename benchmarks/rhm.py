@@ -1,4 +1,5 @@
-"""Exact inference for the Random Hierarchy Model, against the same passes in NumPy (batch first) and in scalar Numba.
+"""Exact inference for the Random Hierarchy Model, against the same passes in NumPy (batch first) and in scalar Numba, against a public
+library for graphical models, and against the samples that would tell as much.
 
 All of it on one core: in a process that may use no other, so that neither side's threads help it.
 """
@@ -22,7 +23,7 @@ DEPTH, VOCABULARY, RULES, BRANCHING, STARTS = 7, 16, 4, 2, 256
 NOISE = 0.5
 TURNS = 15
 DEPTHS, GROWTH_STARTS = (7, 9, 11, 14), 16
-LONGEST_COMPILE = 5
+PRECISION = 0.01
 
 
 def draw(depth: int, starts: int, seed: int = 0) -> tuple[rt.Grammar, jax.Array]:
@@ -145,20 +146,103 @@ def measure() -> Iterator[dict]:
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-300)
     jax.clear_caches()
     yield row("all marginals", "NumPy, up and down", lambda g: rt.marginals(g, likelihood), lambda: numpy_marginals(rules, values), 10, 4)
-    yield growth()
+    yield against_samples(grammar)
+    yield against_pgmpy(grammar, likelihood[0])
+    yield growth("log evidence", lambda grammar, likelihood, starts: rt.log_evidence(grammar, likelihood))
+    yield growth("susceptibility", rt.susceptibility)
 
 
-def growth() -> dict:
-    """How the time of the evidence grows with the length."""
+def against_samples(grammar: rt.Grammar) -> dict:
+    """The exact variance of the number of changes of one start, against posterior samples until theirs is known to one per cent."""
+    start = grammar.sample(jax.random.key(1)).leaves
+    likelihood = rt.likelihood.epsilon_process(start, NOISE, vocabulary=VOCABULARY)
+    variance, _, fourth = rt.change_cumulants(grammar, likelihood, start, order=4)[1:]
+    # The variance of a sample variance is (fourth cumulant + 2 variance^2)/samples, for many samples.
+    samples = int(np.ceil((fourth / variance**2 + 2) / PRECISION**2))
+
+    @jax.jit
+    def sampled(key):
+        drawn = rt.sample_posterior(key, grammar, likelihood, (samples,)).leaves
+        return jax.numpy.var((drawn != start).sum(-1), ddof=1)
+
+    tree, compiled = grammar.parse(start), jax.jit(lambda likelihood, tree: rt.change_moments(grammar, likelihood, tree).variance)
+
+    def exact():
+        return compiled(likelihood, tree)
+
+    compiling = timing.compile_seconds(exact)
+    measured = timing.interleaved(exact, lambda: sampled(jax.random.key(2)), turns=TURNS)
+    plain = min(timing.seconds(lambda: rt.change_moments(grammar, likelihood, start).variance) for _ in range(TURNS))
+    off = abs(float(sampled(jax.random.key(3)) / exact()) - 1)
+    if off > 5 * PRECISION:
+        raise RuntimeError(f"the samples' variance is {off:.1%} away from the exact one")
+    return {
+        "work": f"exact variance of the number of changes of one start, depth {DEPTH}",
+        "against": f"{samples:,} posterior samples (standard error {PRECISION:.0%}), our own sampler",
+        "target": 1000,
+        **measured._asdict(),
+        "compile_seconds": compiling,
+        "limit": f"both compiled; from Python, with all checks, a call takes {1e3 * plain:.1f} ms",
+    }
+
+
+def pgmpy_graph(grammar: rt.Grammar, likelihood: np.ndarray):
+    """The tree as a factor graph: a factor a rule application and one a leaf; and the names of the nodes, level by level."""
+    from pgmpy.factors.discrete import DiscreteFactor
+    from pgmpy.models import FactorGraph
+
+    names = [[f"{level},{node}" for node in range(BRANCHING ** (grammar.depth - level))] for level in range(grammar.depth + 1)]
+    factors = [DiscreteFactor([name], [VOCABULARY], values) for name, values in zip(names[0], likelihood, strict=True)]
+    for level, table in enumerate(np.asarray(grammar.rules)):
+        chances = np.zeros((VOCABULARY,) * (BRANCHING + 1))
+        for symbol in range(VOCABULARY):
+            chances[(symbol, *table[symbol].T)] = 1 / RULES
+        for node, parent in enumerate(names[level + 1]):
+            children = names[level][node * BRANCHING : (node + 1) * BRANCHING]
+            factors.append(DiscreteFactor([parent, *children], chances.shape, chances))
+    graph = FactorGraph()
+    graph.add_nodes_from([name for level in names for name in level] + factors)
+    graph.add_factors(*factors)
+    graph.add_edges_from([(name, factor) for factor in factors for name in factor.variables])
+    return graph, names
+
+
+def against_pgmpy(grammar: rt.Grammar, likelihood: jax.Array) -> dict:
+    """All marginals of one tree by pgmpy's belief propagation."""
+    from pgmpy.inference import BeliefPropagationWithMessagePassing
+
+    graph, names = pgmpy_graph(grammar, np.asarray(likelihood))
+    propagation, nodes = BeliefPropagationWithMessagePassing(graph), [name for level in names for name in level]
+
+    def ours():
+        return rt.marginals(grammar, likelihood)
+
+    found = propagation.query(nodes)
+    for level, exact in zip(names, ours(), strict=True):
+        np.testing.assert_allclose(exact, [found[name].values for name in level], atol=1e-12)
+    measured = timing.interleaved(ours, lambda: propagation.query(nodes), turns=3)
+    root = min(timing.seconds(lambda: propagation.query(names[-1])) for _ in range(5))
+    return {
+        "work": f"all marginals of one tree, depth {DEPTH}",
+        "against": "pgmpy, belief propagation by messages on the factor graph",
+        "target": 50,
+        **measured._asdict(),
+        "limit": f"pgmpy's root alone takes {1e3 * root:.0f} ms",
+    }
+
+
+def growth(name: str, function) -> dict:
+    """How the time grows with the length."""
     lengths, seconds = [], []
     for depth in DEPTHS:
         grammar, likelihood = draw(depth, GROWTH_STARTS)
-        rt.log_evidence(grammar, likelihood)
+        starts = grammar.sample(jax.random.key(0), (GROWTH_STARTS,)).leaves
+        function(grammar, likelihood, starts)
         lengths.append(grammar.length)
-        seconds.append(min(timing.seconds(lambda: rt.log_evidence(grammar, likelihood)) for _ in range(TURNS)))  # noqa: B023
+        seconds.append(min(timing.seconds(lambda: function(grammar, likelihood, starts)) for _ in range(TURNS)))  # noqa: B023
     slope = float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])
     return {
-        "work": f"log evidence of {GROWTH_STARTS} starts by length, {lengths[0]} to {lengths[-1]:,} leaves",
+        "work": f"{name} of {GROWTH_STARTS} starts by length, {lengths[0]} to {lengths[-1]:,} leaves",
         "against": "linear growth",
         "target": "slope of log time by log length 0.9 to 1.1",
         "met": 0.9 <= slope <= 1.1,

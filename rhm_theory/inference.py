@@ -91,8 +91,11 @@ def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
     if likelihood.shape[-2:] != expected:
         raise ValueError(f"likelihood must end in the axes (length, vocabulary) = {expected}, got shape {likelihood.shape}")
     # All at once on the device: only to name an offender is it worth the way to NumPy.
-    if not checks.is_traced(likelihood) and not _valid(likelihood):
-        checks.nonnegative("likelihood", likelihood)
+    if not checks.is_traced(likelihood):
+        with jax.ensure_compile_time_eval():  # a constant in a function that is being traced is known too
+            valid = bool(_valid(likelihood))
+        if not valid:
+            checks.nonnegative("likelihood", likelihood)
     return likelihood
 
 

@@ -50,6 +50,16 @@ def test_the_table(package, capsys):
     assert "fast: bare against nothing: (no target)" in output.err
 
 
+def test_the_page(package, capsys, tmp_path):
+    assert command.main(["fast", "--markdown", str(tmp_path / "speed.md")], package) == 0
+    lines = (tmp_path / "speed.md").read_text().split("\n")
+    assert "| roots | SciPy | 1,200 | 1,000 | yes |" in "\n".join(lines)
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 5
+    assert {line.count("|") for line in table} == {8}
+    assert any(line.startswith("2 of 3 targets met, on ") for line in lines)
+
+
 def test_a_benchmark_that_fails_keeps_its_rows_and_the_others(package, capsys):
     assert command.main(["--json"], package) == 1
     output = capsys.readouterr()

@@ -317,3 +317,17 @@ def test_bad_likelihoods(function, change, error, message):
     grammar = enumeration.random_grammar(0, enumeration.SHAPES[1])
     with pytest.raises(error, match=message):
         function(grammar, change(np.ones((2, 4, 3))))
+
+
+def test_constants_inside_another_trace():
+    """A likelihood that a jitted function of something else holds is checked there, as outside."""
+    grammar = rt.Grammar.random(jax.random.key(0), depth=2, vocabulary=3, rules_per_symbol=2, branching=2)
+    leaves = grammar.sample(jax.random.key(1)).leaves
+    likelihood = rt.likelihood.epsilon_process(leaves, 0.5, vocabulary=3)
+    scaled = jax.jit(lambda factor: factor * rt.log_evidence(grammar, likelihood))(2.0)
+    np.testing.assert_allclose(scaled, 2 * rt.log_evidence(grammar, likelihood), rtol=1e-14)
+    sampled = jax.jit(lambda key: rt.sample_posterior(key, grammar, likelihood).leaves)
+    np.testing.assert_array_equal(sampled(jax.random.key(2)), rt.sample_posterior(jax.random.key(2), grammar, likelihood).leaves)
+    negative = -likelihood
+    with pytest.raises(ValueError, match="likelihood must be finite and >= 0"):
+        jax.jit(lambda factor: factor * rt.log_evidence(grammar, negative))(2.0)

@@ -565,6 +565,16 @@ def test_bad_input(changes, message):
         make(**changes)
 
 
+def test_replace_broadcasts_and_knows_its_names():
+    counts = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
+    wide = gt.CorrelatedPair(0.5, ridge=0.1, forget_in_pair=1, **counts).replace(ridge=[0.1, 0.2], forget_in_pair=0.5)
+    anew = gt.CorrelatedPair(0.5, ridge=[0.1, 0.2], forget_in_pair=0.5, **counts)
+    assert jax.tree.structure(wide) == jax.tree.structure(anew)
+    jax.tree.map(np.testing.assert_array_equal, wide, anew)
+    with pytest.raises(TypeError, match="correlation is no array of a CorrelatedPair"):
+        wide.replace(correlation=0.9)
+
+
 def test_bad_types_and_strengths():
     with pytest.raises(TypeError, match="ridge must be a real number"):
         make(ridge="much")

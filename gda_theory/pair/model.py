@@ -139,8 +139,18 @@ class CorrelatedPair:
         )
 
     def replace(self, **changes) -> "CorrelatedPair":
-        """A copy with some arrays exchanged, unchecked."""
-        return self.tree_unflatten((self.loss, self.reduction), [changes.get(name, getattr(self, name)) for name in _ARRAYS])
+        """A copy with some arrays exchanged: broadcast to a common batch, otherwise unchecked.
+
+        ``TypeError`` for a name that is no array of a pair (make a new one for another correlation, loss or reduction).
+        """
+        unknown = changes.keys() - set(_ARRAYS)
+        if unknown:
+            raise TypeError(f"{unknown.pop()} is no array of a CorrelatedPair: replace exchanges {', '.join(_ARRAYS)}")
+        scalars = {name: jnp.asarray(changes[name], self.ridge.dtype) for name in changes.keys() - {"gram", "types"}}
+        shape = jnp.broadcast_shapes(self.ridge.shape, *(value.shape for value in scalars.values()))
+        wide = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[self.ridge.ndim :]), self)
+        changes |= {name: jnp.broadcast_to(value, shape) for name, value in scalars.items()}
+        return self.tree_unflatten((self.loss, self.reduction), [changes.get(name, getattr(wide, name)) for name in _ARRAYS])
 
 
 def geometry(correlation=None, gram=None) -> tuple[Gram, Array]:
