@@ -145,3 +145,39 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
     yield Equal("it is -1 at the threshold", multiplier.subs(contrast, threshold), -1)
     yield Positive("ln(b/a) is positive there", threshold)
     yield Positive("and falls as b/a grows", -sp.diff(multiplier, contrast))
+
+
+@claim(
+    "alternating-second-order-sign",
+    where="App. D.3: does alternating push back against divergence?",
+    domain="exponential loss, λ, η, a, b > 0; descent first where w <= 0 and b e^{-w} > λ; ascent first where b e^{-w} > -λw",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.simulation.simulate",
+    rules=["Taylor"],
+    counterexample="a weight of the domain at which the η² term pushes towards -oo",
+)
+def second_order_sign(
+    descent_term=descent * (ridge - pushed * sp.exp(-w)),
+    ascent_term=ascent * (ridge + a * sp.exp(-w)),
+    descent_third=-pushed * sp.exp(-w) * descent**2 / 2,
+    ascent_third=a * sp.exp(-w) * ascent**2 / 2,
+):
+    """Where descent-ascent runs away, w → −∞, the η² terms of both orders are positive: they push back. The η³ term pushes on if descent
+    comes first (−½b e^{−w}d² ≤ 0) and back if ascent does (+½a e^{−w}g² ≥ 0).
+
+    d = λw - a e^{-w} < 0 for w <= 0, and λ - b e^{-w} < 0: their product is positive. g = λw + b e^{-w} > 0 where the forget set's pull
+    beats the ridge, which it does for w → −∞. The text of App. D.3 says ascent first and its formulas descent first: their η² terms differ.
+    """
+    orders = ((a, -pushed, descent_term, descent_third), (-pushed, a, ascent_term, ascent_third))
+    for name, (first, second, quadratic, cubic) in zip(("descent", "ascent"), orders, strict=True):
+        for order, term in ((2, quadratic), (3, cubic)):
+            taylor = sp.diff(composed(first, second), eta, order).subs(eta, 0) / sp.factorial(order)
+            yield Equal(f"{name} first, coefficient of η^{order}", taylor, term)
+    low, excess = sp.symbols("u t", positive=True)  # w = -u
+    beaten = {pushed: (ridge + excess) * sp.exp(-low)}  # b e^{-w} = λ + t
+    yield Positive("descent first, η²", descent_term.subs(w, -low).subs(beaten))
+    outweighed = {pushed: (ridge * low + excess) * sp.exp(-low)}  # b e^{-w} = -λw + t
+    yield Positive("ascent first, η²", ascent_term.subs(w, -low).subs(outweighed))
+    yield Positive("descent first, -η³", -descent_third, strict=False)
+    yield Positive("ascent first, η³", ascent_third, strict=False)

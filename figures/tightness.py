@@ -51,6 +51,7 @@ SWEEPS = (
     Sweep("lemma-4-any-loss", "coordinate", ("Lemma 4, logistic loss",), *RIDGE),
     Sweep("lemma-5-bound", "coordinate", ("Lemma 5, w_R − w_DA ≥ w_R",), "alpha", (0.2501, 0.259), spacing="linear"),
     Sweep("corollary-1-rate", "coordinate", ("Cor. 1, w_R − w_DA ≤ ln 1/κ", "Cor. 1, w_R ≥ ln z − ln ln z"), "ridge", (1e-8, 0.035)),
+    Sweep("early-stop-coordinates", "coordinate", ("best early stop, two coordinates",), "ridge", (0.01, 1.0)),
     Sweep("short-steps-descend", "coordinate", ("one step's decrease of J",), "step", (0.01, 2.5)),
     Sweep("lemma-7-bounds", "pair", ("Lemma 7, x_D ≥", "Lemma 7, x_D ≤", "Lemma 7, y_D ≥", "Lemma 7, y_D ≤"), *RIDGE),
     Sweep("lemma-8-bounds", "pair", ("Lemma 8, x_DA ≤", "Lemma 8, y_DA ≤"), "ridge", (1e-3, 1e4), {"alpha": 0.02}),

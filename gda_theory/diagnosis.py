@@ -61,6 +61,7 @@ class Convention(NamedTuple):
     ``newton_distance``: after one Newton step from the pretrained weights on the oracle's objective; ``newton_relative``: over
     ``pretrain_distance``. ``first_step_towards``: whether a first small step of ascent at strength 1 from the pretrained weights comes
     nearer to the oracle, which it nearly always does, also where the limit is far worse: never a verdict.
+    Claims: ``first-step-any-data``, ``first-step-sign-pair``.
     """
 
     reduction: str

@@ -147,7 +147,8 @@ def simulate(
         tolerance: *converged* means that the distance to the limit, extrapolated from how fast the moves shrink, is below this part
             of the largest weight; 4096 machine epsilons by default.
     Raises: ``ValueError`` or ``TypeError`` naming the argument. Inside jit, what cannot be checked is not.
-    Source: App. D.3. Claims: ``effective-ridge``, ``alternating-fixed-point``, ``alternating-multiplier``, ``short-steps-descend``.
+    Source: App. D.3. Claims: ``effective-ridge``, ``alternating-fixed-point``, ``alternating-multiplier``, ``short-steps-descend``,
+    ``alternating-second-order-sign``.
     """
     objective = objective_of(problem)
     scheme, steps = resolve(scheme), checks.whole("steps", steps, least=1)

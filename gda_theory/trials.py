@@ -54,6 +54,7 @@ def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SC
         pretrained, oracle: weights ``(*batch, d)``.
         steps: step sizes over the largest curvature of the retain objective at the pretrained model, a last batch axis of the answer.
     Cost: (1 + schemes) times epochs passes over the data for each step size, as matrix products.
+    Claims: ``early-stop-coordinates``, ``early-stop-one-step``.
     """
     lanes = _with_axis(objective)
     start, target = jnp.asarray(pretrained)[..., None, :], jnp.asarray(oracle)[..., None, :]

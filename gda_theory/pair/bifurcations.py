@@ -179,7 +179,8 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
     r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
 
     Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none (an unbounded loss
-    always has one fold). Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``.
+    always has one fold). Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``,
+    ``logistic-cusp-closed-form``, ``logistic-cusp-near-one``.
     """
     gram, _ = model.geometry(correlation, gram)
     loss = losses.resolve(loss)
