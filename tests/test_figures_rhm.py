@@ -13,7 +13,7 @@ import rhm_theory as rt
 from figures import style
 from theory_common import tables
 
-NAMES = ("rhm_tree", "rhm_masking", "rhm_exponent")
+NAMES = ("rhm_tree", "rhm_masking", "rhm_exponent", "rhm_controls")
 
 
 @functools.cache
@@ -112,7 +112,7 @@ def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
 
 
 def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
-    module, data = made("rhm_exponent")
+    module, data = made("rhm_exponent", "rhm_controls")
     for exponent in data["exponents"].values():
         np.testing.assert_allclose(exponent, exponent[::-1], rtol=1e-9)
     # s = 2, m = sqrt(v): F' = 2 (sqrt(v) - 1)^2 (v + 1) sqrt(v) / (sqrt(v) (v - 1)^2), from the closed form.
@@ -133,7 +133,7 @@ def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
 
 
 def test_exponents_measured_in_mean_field_and_on_random_grammars():
-    module, data = made("rhm_exponent")
+    module, data = made("rhm_exponent", "rhm_controls")
     assert [float(case["exponent"]) for case in data["cases"].values()] == pytest.approx([1.4651632, 2.2542493, 3.7097871], abs=5e-8)
     for name, case in data["cases"].items():
         assert case["size_exponent"] == pytest.approx(case["exponent"], rel=1e-3)
@@ -151,3 +151,55 @@ def test_exponents_measured_in_mean_field_and_on_random_grammars():
     posterior = rt.marginals(grammar, rt.likelihood.epsilon_process(tree.leaves, noise[:, None], vocabulary=64))[-1]
     kept = np.take_along_axis(np.asarray(posterior)[:, :, 0], np.asarray(tree.root)[None, :, None], -1).mean((1, 2))
     assert module.root_slope(numbers, 2, 1, 4).value == pytest.approx((kept[1] - kept[0]) / 2e-4, rel=1e-5)
+
+
+def test_controls_by_moments_and_closed_forms():
+    """chi again without any matrix: by moments of N on the same starts, and by summing the ring's covariance."""
+    module, data = made("rhm_controls")
+    noise = data["noise"]
+    for size, found in data["field"].items():
+        covariance = np.asarray(rt.controls.gaussian_field(int(size), 0.5).response(noise).covariance)
+        np.testing.assert_allclose(found["susceptibility"]["value"], covariance.sum(-1) / covariance[:, 0], rtol=1e-12)
+    move = np.full((4, 4), 0.2 / 3) + np.eye(4) * (0.8 - 0.2 / 3)
+    chain = rt.controls.markov_chain(move, length=8)
+    start = chain.sample(jax.random.key(8), (32 * 16,))
+    moments = chain.change_moments(rt.likelihood.epsilon_process(start, noise[:, None], vocabulary=4), start)
+    chi = np.asarray(moments.variance).sum(1) / np.asarray(moments.site_variance).sum((1, 2))
+    np.testing.assert_allclose(data["chain"]["8"]["susceptibility"]["value"], chi, rtol=1e-10)
+    parts = []
+    for key in jax.random.split(jax.random.key(8), 6):
+        for_rules, for_starts = jax.random.split(key)
+        grammar = rt.Grammar.random(for_rules, depth=3, **module.NUMBERS)
+        tree = grammar.sample(for_starts, (4,))
+        exact = rt.change_moments(grammar, rt.likelihood.epsilon_process(tree.leaves, noise[:, None], vocabulary=64), tree)
+        parts.append((exact.variance.sum(1), exact.leaf_variance.sum(1)))
+    above, below = np.sum(parts, 0)
+    np.testing.assert_allclose(data["hierarchy"]["8"]["susceptibility"]["value"], above / below, rtol=1e-10)
+
+
+def test_only_the_hierarchy_has_a_peak_inside_that_grows():
+    module, data = made("rhm_controls")
+    top = {
+        name: {
+            quantity: [(int(np.argmax(one[quantity]["value"])), float(np.max(one[quantity]["value"]))) for one in data[name].values()]
+            for quantity in ("susceptibility", "length")
+        }
+        for name in module.SYSTEMS
+    }
+    last = len(data["noise"]) - 1
+    for quantity in ("susceptibility", "length"):
+        for one in data["field"].values():
+            assert np.all(np.diff(one[quantity]["value"]) > 0)
+        for place, height in top["hierarchy"][quantity]:
+            assert 0.8 <= data["noise"][place] <= 0.9
+            assert height > 3
+        heights = [height for _, height in top["hierarchy"][quantity]]
+        assert min(np.divide(heights[1:], heights[:-1])) > 1.4
+        # The chain's maximum lies inside too, against the plain claim; but it settles, and stays within a tenth of the end.
+        for (place, height), one in zip(top["chain"][quantity], data["chain"].values(), strict=True):
+            assert place < last
+            assert height < 1.15 * one[quantity]["value"][-1]
+        assert top["chain"][quantity][2][1] < 1.1 * top["chain"][quantity][1][1]
+    # A geometric sequence has the second-moment length of its closed form.
+    q = 0.7 ** np.arange(400)
+    assert module.length_of(q[None])[0] == pytest.approx(np.sqrt(2 * 0.7 / (1 - 0.7) ** 2), rel=1e-9)
