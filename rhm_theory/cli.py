@@ -9,6 +9,19 @@ from rhm_theory import mean_field, probe
 from theory_common import entry, tables
 
 DEPTHS = (5, 7, 9, 11)
+# Which claim of the ledger stands behind a number of the theory command.
+CLAIMS = {
+    "noise": "rhm-critical-noise",
+    "belief": "rhm-fixed-points",
+    "slope": "rhm-upward-slope",
+    "exponent": "rhm-exponent",
+    "correlation_decay": "rhm-susceptibility-exponents",
+    "kesten_stigum": "rhm-path-damping",
+    "diverges": "rhm-susceptibility-exponents",
+    "susceptibility_growth": "rhm-susceptibility-exponents",
+    "susceptibility_exponent": "rhm-susceptibility-exponents",
+    "peaks": "rhm-correlations",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,18 +92,21 @@ def _theory(options) -> Callable[[], None]:
     found = mean_field.criticality(**numbers)
     peaks = {depth: mean_field.susceptibility_peak(**numbers, depth=depth) for depth in DEPTHS}
     if options.json:
-        answer = {**numbers, **found._asdict(), "peaks": {str(depth): peak._asdict() for depth, peak in peaks.items()}}
+        answer = {**numbers, **found._asdict(), "peaks": {str(depth): peak._asdict() for depth, peak in peaks.items()}, "claims": CLAIMS}
         return lambda: print(tables.dumps(answer, indent=2))
     exists = found.noise == found.noise
     rows: list[tuple] = [
-        ("transition", "yes" if exists else "none: the root is lost or recovered at every noise"),
-        ("critical noise", float(found.noise)),
-        ("belief at the transition p*", float(found.belief)),
-        ("slope F'(p*)", float(found.slope)),
-        ("exponent of the correlation length nu", float(found.exponent)),
-        ("C(r) falls at the transition with the power", float(found.correlation_decay)),
-        ("F'(p*)^2 / branching (Kesten-Stigum)", float(found.kesten_stigum)),
-        ("susceptibility diverges with the depth", bool(found.diverges)),
+        ("transition", "yes" if exists else "none: the root is lost or recovered at every noise", "rhm-transition"),
+        ("critical noise", float(found.noise), CLAIMS["noise"]),
+        ("belief at the transition p*", float(found.belief), CLAIMS["belief"]),
+        ("slope F'(p*)", float(found.slope), CLAIMS["slope"]),
+        ("exponent of the correlation length nu", float(found.exponent), CLAIMS["exponent"]),
+        ("C(r) falls at the transition with the power", float(found.correlation_decay), CLAIMS["correlation_decay"]),
+        ("F'(p*)^2 / branching (Kesten-Stigum)", float(found.kesten_stigum), CLAIMS["kesten_stigum"]),
+        ("susceptibility diverges with the depth", bool(found.diverges), CLAIMS["diverges"]),
     ]
-    rows += [(f"susceptibility's peak at depth {depth}: height, noise", (peak.height, peak.noise)) for depth, peak in peaks.items()]
-    return lambda: tables.print_table(rows, ["quantity", "mean field"], "", digits=6)
+    rows += [
+        (f"susceptibility's peak at depth {depth}: height, noise", (peak.height, peak.noise), CLAIMS["peaks"])
+        for depth, peak in peaks.items()
+    ]
+    return lambda: tables.print_table(rows, ["quantity", "mean field", "claim"], "", digits=6)

@@ -1,6 +1,7 @@
 """Files of sequences: three formats with the same content, every error named; the commands print what the library computes."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,8 +92,13 @@ def test_the_theory_command(capsys):
     assert found["diverges"] is True
     peak = mean_field.susceptibility_peak(vocabulary=64, rules_per_symbol=8, branching=2, depth=7)
     np.testing.assert_allclose(found["peaks"]["7"]["height"], peak.height)
+    ledger = {claim["id"] for claim in json.loads((Path(__file__).parents[1] / "docs" / "claims.json").read_text())["claims"]}
+    assert set(found["claims"]) == {*mean_field.Criticality._fields, "peaks"}
+    assert set(found["claims"].values()) <= ledger
     assert cli.main(["theory", *numbers]) == 0
-    assert "critical noise" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "critical noise" in out
+    assert "rhm-critical-noise" in out
     assert cli.main(["theory", "--vocabulary", "16", "--rules-per-symbol", "15", "--branching", "2"]) == 0
     assert "none" in capsys.readouterr().out
     assert cli.main(["theory", "--vocabulary", "16", "--rules-per-symbol", "99", "--branching", "2"]) == 2
