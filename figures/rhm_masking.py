@@ -23,7 +23,7 @@ NUMBERS, DEPTH = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}, 7
 
 
 def compute(preset):
-    grammars, starts, masks = {"quick": (6, 4, 24), "paper": (32, 16, 128)}[preset]
+    grammars, starts, masks = {"quick": (6, 4, 24), "paper": (64, 4, 64)}[preset]
     noise, eighths = np.linspace(0.1, 0.9, 9).round(1), np.arange(1, 8) / 8
     grammar, leaves = drawn(0, 3, 24)
     few = masked(0, grammar, leaves, eighths, 4 * masks)
