@@ -8,6 +8,9 @@ Three formats:
 """
 
 import csv
+import io
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,25 +32,39 @@ class Sequences(NamedTuple):
 def load(path) -> Sequences:
     """The sequences of a file.
 
-    Raises: ``OSError`` if it cannot be opened; ``ValueError`` naming the file and the line or array for ragged rows, symbols that are no
-    integers >= 0, shapes that disagree, or fewer than two samples of a start.
+    Raises: ``OSError`` if it cannot be opened; ``ValueError`` naming the file and the line or array for a damaged file, ragged rows,
+    symbols that are no integers >= 0, shapes that disagree, no start, or fewer than two samples of a start.
     """
     path = Path(path)
     if path.suffix == ".npz":
-        with np.load(path, allow_pickle=False) as file:
-            missing = [name for name in ("starts", "samples") if name not in file.files]
-            if missing:
-                raise ValueError(f"{path}: must have arrays named starts and samples, has {', '.join(file.files) or 'none'}")
-            starts, samples = file["starts"], file["samples"]
-            groups = file["groups"] if "groups" in file.files else np.arange(len(starts))
+        arrays = _undamaged(path, _named_arrays)
+        missing = [name for name in ("starts", "samples") if name not in arrays]
+        if missing:
+            raise ValueError(f"{path}: must have arrays named starts and samples, has {', '.join(arrays) or 'none'}")
+        starts, samples = arrays["starts"], arrays["samples"]
+        groups = arrays.get("groups", np.arange(len(starts)) if starts.ndim else starts)
     elif path.suffix == ".npy":
-        array = np.load(path, allow_pickle=False)
+        array = _undamaged(path, np.lib.format.read_array)
         if array.ndim != 3:
             raise ValueError(f"{path}: must have shape (starts, 1 + samples, length), got {array.shape}")
-        starts, samples, groups = array[:, 0], array[:, 1:], np.arange(len(array))
+        starts, samples, groups = array[:, :1].reshape(len(array), -1), array[:, 1:], np.arange(len(array))
     else:
         starts, samples, groups = _read_lines(path)
     return _checked(path, starts, samples, groups)
+
+
+def _named_arrays(file) -> dict[str, np.ndarray]:
+    with np.lib.npyio.NpzFile(file, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _undamaged(path: Path, read: Callable):
+    """What ``read`` makes of the file: NumPy's errors, of many types, name no file."""
+    with path.open("rb") as file:
+        try:
+            return read(file)
+        except (ValueError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: not a {path.suffix} file of numbers: {error}") from None
 
 
 def _checked(path: Path, starts, samples, groups) -> Sequences:
@@ -55,6 +72,8 @@ def _checked(path: Path, starts, samples, groups) -> Sequences:
         raise ValueError(
             f"{path}: starts (S, d), samples (S, K, d) and groups (S,) must agree, got {starts.shape}, {samples.shape}, {groups.shape}"
         )
+    if not starts.size:
+        raise ValueError(f"{path}: needs at least one start of at least one symbol, got starts of shape {starts.shape}")
     if samples.shape[1] < 2:
         raise ValueError(f"{path}: needs at least 2 samples (trajectories) of each start to tell how they vary, got {samples.shape[1]}")
     for name, array in (("starts", starts), ("samples", samples)):
@@ -70,22 +89,27 @@ def _read_lines(path: Path):
     """Starts, samples and labels of a CSV file."""
     sequences: dict[str, list[list[int]]] = {}
     length = None
-    with path.open(newline="") as file:
-        for number, row in enumerate(csv.reader(file), 1):
-            if not row:
-                continue
-            label, cells = row[0], row[1:]
-            if length is None:
-                length = len(cells)
-            if len(cells) != length or not cells:
-                raise ValueError(f"{path}, line {number}: expected a label and {length or 'some'} symbols, got {len(cells)} symbols")
-            try:
-                symbols = [int(cell) for cell in cells]
-            except ValueError:
-                raise ValueError(f"{path}, line {number}: symbols must be integers, got {cells}") from None
-            if min(symbols) < 0:
-                raise ValueError(f"{path}, line {number}: symbols must be >= 0, got {min(symbols)}")
-            sequences.setdefault(label, []).append(symbols)
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-8-sig")  # a byte order mark would make another label of the first one
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path}, line {line}: not UTF-8 text (byte {raw[error.start]:#04x})") from None
+    for number, row in enumerate(csv.reader(io.StringIO(text, newline="")), 1):
+        if not any(cell.strip() for cell in row):
+            continue
+        label, cells = row[0], row[1:]
+        if length is None:
+            length = len(cells)
+        if len(cells) != length or not cells:
+            raise ValueError(f"{path}, line {number}: expected a label and {length or 'some'} symbols, got {len(cells)} symbols")
+        try:
+            symbols = [int(cell) for cell in cells]
+        except ValueError:
+            raise ValueError(f"{path}, line {number}: symbols must be integers, got {cells}") from None
+        if min(symbols) < 0:
+            raise ValueError(f"{path}, line {number}: symbols must be >= 0, got {min(symbols)}")
+        sequences.setdefault(label, []).append(symbols)
     if not sequences:
         raise ValueError(f"{path}: no sequences")
     counts = {label: len(rows) - 1 for label, rows in sequences.items()}

@@ -46,11 +46,12 @@ def test_three_formats_say_the_same(sequences, files):
         ("a,1,2\na,1,2", "needs at least 2 samples"),
         ("a,1,2\na,1,2\na,1,2\nb,1,1\nb,1,1", "every start needs as many samples: 'b' has 1, 'a' has 2"),
         ("", "no sequences"),
+        (b"a,1,2\na,\xe9,2", r"line 2: not UTF-8 text (byte 0xe9)"),
     ],
 )
 def test_broken_files_are_named(tmp_path, capsys, text, message):
     path = tmp_path / "broken.csv"
-    path.write_text(text)
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert cli.main(["probe", str(path)]) == 2
     said = capsys.readouterr().err
     assert "broken.csv" in said
@@ -67,6 +68,41 @@ def test_broken_arrays_are_named(tmp_path):
     np.save(tmp_path / "z.npy", np.zeros((2, 3, 4)))
     with pytest.raises(ValueError, match="must be integers, got float64"):
         probe.load(tmp_path / "z.npy")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("empty.npy", b"", "not a .npy file"),
+        ("empty.npz", b"", "not a .npz file"),
+        ("text.npy", b"1,2,3 " * 20, "not a .npy file"),
+        ("cut.npy", np.zeros((2, 3, 4), int), "not a .npy file"),
+        ("cut.npz", {"starts": np.zeros((2, 4), int), "samples": np.zeros((2, 3, 4), int)}, "not a .npz file"),
+        ("objects.npy", np.array([1, None]), "not a .npy file"),
+        ("array.npz", np.zeros((2, 3, 4), int), "not a .npz file"),
+        ("none.npz", {"starts": np.zeros((0, 4), int), "samples": np.zeros((0, 3, 4), int)}, "at least one start"),
+        ("short.npy", np.zeros((2, 3, 0), int), "at least one symbol"),
+        ("number.npz", {"starts": 1, "samples": np.zeros((2, 3, 4), int)}, "must agree"),
+    ],
+)
+def test_a_damaged_or_empty_file_is_named(tmp_path, capsys, name, content, message):
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with path.open("wb") as file:
+            np.savez(file, **content) if isinstance(content, dict) else np.save(file, content)
+    if name.startswith("cut"):
+        path.write_bytes(path.read_bytes()[:150])
+    assert cli.main(["probe", str(path)]) == 2
+    said = capsys.readouterr().err
+    assert name in said
+    assert message in said
+
+
+def test_a_byte_order_mark_is_no_part_of_a_label(files, sequences):
+    files[2].write_bytes(b"\xef\xbb\xbf" + files[2].read_bytes())
+    np.testing.assert_array_equal(probe.load(files[2]).starts, sequences[0])
 
 
 def test_the_probe_command(files, sequences, tmp_path, capsys):
