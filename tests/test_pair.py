@@ -390,6 +390,20 @@ def test_regimes():
     assert set(gt.pair.REGIME_SENTENCES) == set(gt.pair.RegimeCode)
 
 
+def test_regimes_where_the_distances_squared_underflow():
+    counts = np.array([0.0, 1.0, 20.0])
+    found = gt.pair.regime(make(0.5, 1e300, f_p=counts))
+    # So far below the ridge phi is 1 everywhere: the weights are the masses times u = (1, 1/2) and v = (1/2, 1), over the ridge.
+    u, v = np.array([[1, 0.5], [0.5, 1]])
+    oracle, forgotten = 8 / 80 * u, counts[:, None] * v
+    for distance, weights in [
+        (found.pretrain_distance, (8 * u + forgotten) / 100),
+        (found.descent_ascent_distance, oracle - forgotten / 20),
+    ]:
+        np.testing.assert_allclose(distance * 1e300, np.linalg.norm(weights - oracle, axis=-1), rtol=1e-12)
+    assert list(np.asarray(found.code)) == [0, 1, 1]
+
+
 def test_windows_and_folds_ignore_how_many_are_forgotten():
     few, many = make(f_p=0.0), make(f_p=20.0)
     for function in (gt.pair.folds, gt.pair.ordering_windows, gt.pair.sufficient_window):

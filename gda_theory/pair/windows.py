@@ -13,7 +13,7 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
-from gda_theory import coordinate, masses, roots, special
+from gda_theory import coordinate, masses, newton, roots, special
 from gda_theory.codes import Reason
 from gda_theory.masses import ASCENT, PRETRAIN
 from gda_theory.pair import bifurcations, points
@@ -309,8 +309,7 @@ def regime(pair: CorrelatedPair) -> Regime:
     Source: the phase diagram of Sec. 5.1.2, exact; new. Claims: ``exact-windows``, ``two-points-below-fold``.
     """
     oracle, trained, ascended = points.retrain(pair), points.pretrain(pair), points.descent_ascent(pair)
-    nothing = jnp.linalg.norm(trained.weights - oracle.weights, axis=-1)
-    ascent = jnp.linalg.norm(ascended.weights - oracle.weights, axis=-1)
+    nothing, ascent = (newton.norm(point.weights - oracle.weights) for point in (trained, ascended))
     bounded = bool(np.isfinite(pair.loss.slope_at_minus_infinity))
     gone = RegimeCode.FAR_MINIMUM if bounded else RegimeCode.DIVERGENT
     code = jnp.where(ascent <= nothing, RegimeCode.BENIGN, RegimeCode.DETRIMENTAL)
