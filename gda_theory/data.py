@@ -1,6 +1,7 @@
 """A data set of scikit-learn or a CSV file, and what to forget of it, as the arrays of a :class:`gda_theory.problem.Problem`."""
 
 import csv
+import io
 import math
 import re
 from collections.abc import Sequence
@@ -163,8 +164,9 @@ def _read(source: str, label: str | None) -> Table:
 
 def _rows(source: str, text: str) -> list[tuple[int, list[str]]]:
     """The rows that are not blank, each with the line it begins on (a quoted cell may hold line breaks)."""
-    first = text.partition("\n")[0]
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=max(",;\t", key=first.count), strict=True)
+    first = text.lstrip().partition("\n")[0]
+    # Not splitlines: it breaks lines at form feeds and other separators of Unicode too, which may stand in a cell.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True)
     rows, begins = [], 1
     try:
         for cells in reader:

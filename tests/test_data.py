@@ -64,6 +64,12 @@ def test_numbers_as_labels_are_compared_by_value(table):
     assert found.classes == ("9", "10")
 
 
+def test_only_line_breaks_end_a_line(table):
+    found = data.load(table("\r\na;city;y\r\n1;Oslo\x0c\u2028North;0\r\n2;Rome;1\r\n3;Rome;0\r\n"), label="y", forget="city==Rome")
+    np.testing.assert_array_equal(found.forget, [False, True, True])
+    assert found.names == ("a",)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
