@@ -40,7 +40,7 @@ class Explanation(NamedTuple):
     ``minimum``: of the effective objective, continued from its oracle (NaN if there is none; ``reason`` says why);
     ``critical_strength``: where it is lost, NaN if that is not met up to the run's strength. ``stable_step``: 2 over the largest
     curvature at that minimum (at the run's end if there is none): larger steps cannot settle there. ``epochs_to_settle``: to shrink
-    the distance to the minimum by a factor e, at this step. ``distance``: from the run's end to the minimum.
+    the distance to the minimum by a factor e, at the step of the run's end. ``distance``: from the run's end to the minimum.
     """
 
     cause: Int[AnyArray, "*batch"]

@@ -84,7 +84,8 @@ class Trajectory(NamedTuple):
     or cycles ends early, one that ``LEFT_RANGE`` keeps the last iterate that its dtype could hold (never NaN). ``period`` is a
     cycle's, 0 for none (or one longer than 64). ``move`` is the largest entry of the last epoch's change; ``gradient_norm`` is that of
     J at ``strength``, which is *not* 0 where an alternating scheme rests. ``observed`` has what ``observe`` returned at the epochs
-    ``observed_steps`` (the start included), in the first axis after the batch. The rest is how the run was made.
+    ``observed_steps`` (the start included), in the first axis after the batch. The rest is how the run was made; ``step_size`` is, under
+    a schedule, that of the epoch at which the run ended.
     """
 
     weights: Float[Array, "*batch d"]
@@ -187,7 +188,7 @@ def simulate(
         observed,
         observed_steps,
         start,
-        step_size,
+        step_size if factors is None else step_size * factors[jnp.minimum(taken, steps - 1)],
         strength,
         dataclasses.replace(scheme, batch_size=rows),
     )

@@ -106,6 +106,20 @@ CASES = {
     "just above the fold": (at(EXPONENTIAL, 1.001 * FOLD), ORIGIN, {"step_size": 1.0, "steps": 300}, Outcome.MOVING, Cause.BOTTLENECK),
     "far above the fold, stopped early": (at(EXPONENTIAL, 2.0), ORIGIN, {"step_size": 0.1, "steps": 20}, Outcome.MOVING, Cause.ESCAPING),
     "stopped early": (EXPONENTIAL, ORIGIN, {"step_size": 0.1, "steps": 20}, Outcome.MOVING, Cause.TOO_FEW_STEPS),
+    "stopped early, the step from a schedule": (
+        EXPONENTIAL,
+        ORIGIN,
+        {"step_size": 100.0, "steps": 20, "schedule": np.full(20, 1e-3)},
+        Outcome.MOVING,
+        Cause.TOO_FEW_STEPS,
+    ),
+    "a schedule that grows too large": (
+        EXPONENTIAL,
+        ORIGIN,
+        {"step_size": 1.0, "steps": 5000, "schedule": lambda epoch: 0.1 + 2.0 * (epoch > 20) * epoch},
+        Outcome.LEFT_RANGE,
+        Cause.STEP_TOO_LARGE,
+    ),
     "minibatches": (
         EXPONENTIAL,
         ORIGIN,
