@@ -257,6 +257,8 @@ def _matches(table: Table, column: str, value: str) -> np.ndarray:
 
 def random_forget_set(count: int, size: int, seed: int) -> np.ndarray:
     """A mask ``(count,)`` of ``size`` rows drawn without replacement: what ``random:size`` means with this seed."""
+    if not -(2**63) <= seed < 2**63:
+        raise ValueError(f"seed must fit 64 bits, got {seed}")
     mask = np.zeros(count, bool)
     mask[np.asarray(jax.random.choice(jax.random.key(seed), count, (size,), replace=False))] = True
     return mask

@@ -119,6 +119,11 @@ def test_a_bad_forget_specification_is_refused(table, forget, message):
         data.load(table(ROWS), label="label", forget=forget, drop=["city"])
 
 
+def test_a_seed_beyond_64_bits_is_refused(table):
+    with pytest.raises(ValueError, match="seed must fit 64 bits, got 9223372036854775808"):
+        data.load(table(ROWS), label="label", forget="random:2", seed=2**63, drop=["city"])
+
+
 def test_files_that_cannot_be_opened(table, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no file 'nowhere.csv', and no data set of that name \(there are breast_cancer"):
         data.load("nowhere.csv", label="y", forget="0")
