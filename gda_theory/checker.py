@@ -102,7 +102,7 @@ def failures(certificate: dict, features, signs, forget) -> list[str]:
     ctx.dps = DIGITS
     try:
         return list(_failures(certificate, np.asarray(features, float), np.asarray(signs, float), np.asarray(forget, bool)))
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         return [f"the certificate is malformed: {type(error).__name__}: {error}"]
     finally:
         ctx.dps = before
@@ -119,6 +119,8 @@ def _failures(certificate, features, signs, forget):
     if certificate["data"] != fingerprint(features, signs, forget):
         yield "the data are not those of the certificate"
         return
+    if certificate["rows"] != [int(np.sum(~forget)), int(np.sum(forget))]:
+        yield f"rows must be how many are retained and forgotten, got {certificate['rows']}"
     # Numbers only: a text could pass for a ball.
     loss, reduction, strength = certificate["loss"], certificate["reduction"], float(certificate["strength"])
     boxes = {

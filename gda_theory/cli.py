@@ -132,7 +132,10 @@ def _certify(options) -> Callable[[], None]:
 def _check(options) -> Callable[[], None]:
     from gda_theory import checker
 
-    certificate = json.loads(Path(options.certificate).read_text())
+    try:
+        certificate = json.loads(Path(options.certificate).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{options.certificate} must be a JSON file that certify wrote: {error}") from None
     # The ridge plays no part in how rows are read.
     problem = _loaded(options).problem(ridge=1.0, intercept=options.intercept)
     wrong = checker.failures(certificate, problem.features, problem.signs, problem.forget)

@@ -93,6 +93,9 @@ def changed(certificate, path, value):
         (("reduction",), lambda reduction: "sum", "is not proved"),
         (("reduction",), lambda reduction: "median", "malformed"),
         (("data",), lambda digest: digest[::-1], "the data are not"),
+        (("rows", 1), lambda forgotten: forgotten + 1, "rows must be how many"),
+        (("boxes",), lambda boxes: None, "malformed"),
+        (("strength",), lambda g: 10**400, "malformed"),
     ],
 )
 def test_a_tampered_certificate_is_rejected(problem, certificate, path, value, words):
@@ -143,3 +146,7 @@ def test_the_commands(tmp_path, capsys):
     assert "CHECKED: descent-ascent at strength 0.02" in capsys.readouterr().out
     assert cli.main(["check", written, "iris:0-1", "--forget", "3,60,62"]) == 2
     assert "is rejected: the data are not those of the certificate" in capsys.readouterr().err
+    for damage in (b"", b"{", bytes(range(256))):
+        (tmp_path / "damaged.json").write_bytes(damage)
+        assert cli.main(["check", str(tmp_path / "damaged.json"), *rows]) == 2
+        assert "damaged.json must be a JSON file that certify wrote" in capsys.readouterr().err
