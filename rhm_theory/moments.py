@@ -77,7 +77,7 @@ def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
     Claim: ``rhm-change-moments``. Accuracy: a few eps times the depth; float32 reached 1e-6 of the largest entry at depth 7.
     Raises: ``ValueError`` if a concrete ``start`` is not in the language; a traced one gives NaN for the nodes that derive nothing.
     """
-    tree = start if isinstance(start, Tree) else grammar.parse(start)
+    tree = start if isinstance(start, Tree) else grammar.parse(_leaves(grammar, start))
     return _evaluate(_change_moments, grammar, likelihood, tree.leaves, nodes=tree.symbols)
 
 
@@ -118,7 +118,7 @@ def change_correlations(grammar: Grammar, likelihood, start, *, memory_limit: in
     Raises: ``ValueError`` if the matrices need more than ``memory_limit`` bytes.
     """
     likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
-    matrices = math.prod(jnp.broadcast_shapes(likelihood.shape[:-2], leaves.shape[:-1]))
+    matrices = math.prod(_batch(likelihood, leaves))
     needed = matrices * grammar.length**2 * likelihood.dtype.itemsize
     if needed > memory_limit:
         raise ValueError(
@@ -149,6 +149,15 @@ def _leaves(grammar: Grammar, start) -> Array:
     return grammar.sequences("start", start.leaves if isinstance(start, Tree) else start)
 
 
+def _batch(likelihood: Array, leaves: Array) -> tuple[int, ...]:
+    try:
+        return jnp.broadcast_shapes(likelihood.shape[:-2], leaves.shape[:-1])
+    except ValueError:
+        raise ValueError(
+            f"the batch dimensions of likelihood and start must broadcast, got {likelihood.shape[:-2]} and {leaves.shape[:-1]}"
+        ) from None
+
+
 def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tuple[Array, ...] = ()) -> Any:
     """``compute(grammar, likelihood, differs)`` with checked arguments and one batch axis.
 
@@ -157,13 +166,14 @@ def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tup
     """
     likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
     differs = (leaves[..., None] != jnp.arange(grammar.vocabulary)).astype(likelihood.dtype)
-    batch = jnp.broadcast_shapes(likelihood.shape[:-2], leaves.shape[:-1])
+    batch = _batch(likelihood, leaves)
     flat = [jnp.broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-1, *array.shape[-2:]) for array in (likelihood, differs)]
     levels = [jnp.broadcast_to(level, (*batch, level.shape[-1])).reshape(-1, level.shape[-1]) for level in nodes]
     found = compute(grammar, *flat, *([tuple(levels)] if nodes else []))
     first = jax.tree.leaves(found)[0]
     if not checks.is_traced(first):
-        inference.require_possible(grammar, flat[0], np.isfinite(first).reshape(len(first), -1).all(-1))
+        possible = np.isfinite(first).reshape(len(first), -1).all(-1).reshape(batch)
+        inference.require_possible(grammar, jnp.broadcast_to(likelihood, (*batch, *likelihood.shape[-2:])), possible)
     return jax.tree.map(lambda array: array.reshape(*batch, *array.shape[1:]), found)
 
 

@@ -314,7 +314,16 @@ def test_bad_input_is_named():
         (lambda: moments.change_cumulants(grammar, likelihood, start, order=0), "order must be >= 1"),
         (lambda: moments.change_correlations(grammar, likelihood, start, memory_limit=100), "change_correlations needs .* of 4 x 4"),
         (lambda: moments.mean_by_distance(np.zeros((3, 4))), "matrix must end in two equal axes"),
-        *((lambda f=f: f(grammar, impossible, start), "impossible: no symbol is left for node 1 of level 0") for f in OBSERVABLES),
+        *(
+            (lambda f=f: f(grammar, impossible, start), "^likelihood is impossible: no symbol is left for node 1 of level 0")
+            for f in OBSERVABLES
+        ),
+        (lambda: moments.susceptibility(grammar, np.stack([likelihood, impossible])[None], start), r"likelihood at index \(0, 1\) is impo"),
+        *(
+            (lambda f=f: f(grammar, np.stack([likelihood] * 2), np.stack([start] * 3)), r"broadcast, got \(2,\) and \(3,\)")
+            for f in OBSERVABLES
+        ),
+        (lambda: moments.change_moments(grammar, likelihood, start[:3]), "start must have a last axis of 4"),
     ]:
         with pytest.raises(ValueError, match=message):
             call()
