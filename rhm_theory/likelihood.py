@@ -41,8 +41,19 @@ def exact(start: Int[ArrayLike, "*batch length"], *, vocabulary: int) -> Bool[Ar
 def masked(
     start: Int[ArrayLike, "*#batch length"], hidden: Bool[ArrayLike, "*#batch length"], *, vocabulary: int
 ) -> Float[Array, "*batch length vocabulary"]:
-    """1 for every symbol of the leaves that are ``hidden``, 1 and 0 for the others: the likelihood under a given mask."""
-    return (jnp.asarray(hidden)[..., None] | exact(start, vocabulary=vocabulary)).astype(jnp.zeros(()).dtype)
+    """1 for every symbol of the leaves that are ``hidden``, 1 and 0 for the others: the likelihood under a given mask.
+
+    Raises: ``TypeError`` for a mask that is not boolean (numbers could be rows), ``ValueError`` for shapes that do not broadcast.
+    """
+    seen = exact(start, vocabulary=vocabulary)
+    hidden = jnp.asarray(hidden)
+    if hidden.dtype != bool:
+        raise TypeError(f"hidden must be a boolean mask, True where a leaf is hidden, got {hidden.dtype}")
+    try:
+        jnp.broadcast_shapes(hidden.shape, seen.shape[:-1])
+    except ValueError:
+        raise ValueError(f"hidden must broadcast with start {seen.shape[:-1]}, got {hidden.shape}") from None
+    return (hidden[..., None] | seen).astype(jnp.zeros(()).dtype)
 
 
 def mask(

@@ -100,8 +100,10 @@ def test_flips():
         (lambda: likelihood.epsilon_process(START * 1.0, 0.5, vocabulary=3), TypeError, r"start must be integers, got float64"),
         (lambda: likelihood.mask(KEY, START, 0.5, vocabulary=3.0), TypeError, r"vocabulary must be an integer"),
         (lambda: likelihood.mask(KEY, START, 0.5, "fixed", vocabulary=3), ValueError, r"law must be one of 'independent', 'fixed_number'"),
+        (lambda: likelihood.masked(START, [[0, 2, 0, 0]], vocabulary=3), TypeError, r"hidden must be a boolean mask, .* got int"),
+        (lambda: likelihood.masked(START, [True] * 7, vocabulary=3), ValueError, r"hidden must broadcast with start .*, got \(7,\)"),
     ],
-    ids=["above", "below", "nan", "bool", "symbols", "floats", "vocabulary", "law"],
+    ids=["above", "below", "nan", "bool", "symbols", "floats", "vocabulary", "law", "numbers", "shapes"],
 )
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
