@@ -87,13 +87,16 @@ def forward_backward(
     checks.choice("law", law, likelihood.MASK_LAWS)
     trajectories = checks.whole("trajectories", trajectories, least=2)
     levels = np.atleast_1d(likelihood._noise(noise_levels))
-    if levels.ndim != 1:
+    if levels.ndim != 1 or not levels.size:
         raise ValueError(f"noise_levels must have shape (levels,), got {levels.shape}")
     if denoiser is not None and noise == "epsilon":
         raise ValueError("denoiser needs noised sequences, which the epsilon-process does not have: use noise='mask' or 'flips'")
     start_key, run_key = jax.random.split(key)
-    if isinstance(starts, int):
+    if isinstance(starts, (int, np.integer)):
         starts = grammar.sample(start_key, (checks.whole("starts", starts, least=1),)).leaves
+    starts = grammar.sequences("starts", starts)
+    if starts.ndim != 2 or not len(starts):
+        raise ValueError(f"starts must have shape (starts, {grammar.length}) with at least one, or be how many to draw, got {starts.shape}")
     starts = np.asarray(grammar.parse(starts).leaves)
     count, length = starts.shape
     groups = np.arange(count) if groups is None else np.asarray(groups)

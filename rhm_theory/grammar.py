@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import math
 import os
+import zipfile
 from typing import NamedTuple
 
 import jax
@@ -113,11 +114,16 @@ class Grammar:
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Grammar":
         """The grammar that :meth:`save` wrote, checked anew; ``ValueError`` for another file."""
-        file = np.load(path, allow_pickle=False)
-        if not isinstance(file, np.lib.npyio.NpzFile) or "rules" not in file:
-            raise ValueError(f"{os.fspath(path)} must be an .npz file with an array named rules")
-        with file:
-            return cls(file["rules"])
+        wanted = f"{os.fspath(path)} must be an .npz file with an array named rules"
+        with open(path, "rb") as file:  # given a name, NumPy would leave a damaged file open
+            try:
+                found = np.load(file, allow_pickle=False)
+                rules = found["rules"] if isinstance(found, np.lib.npyio.NpzFile) and "rules" in found else None
+            except (ValueError, EOFError, zipfile.BadZipFile) as error:
+                raise ValueError(f"{wanted}: {error}") from None
+        if rules is None:
+            raise ValueError(wanted)
+        return cls(rules)
 
     def save(self, path: str | os.PathLike) -> None:
         """Write the rules to ``path`` (.npz), for :meth:`load`."""

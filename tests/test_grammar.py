@@ -149,7 +149,16 @@ def test_save_and_load(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.ones(3))
     np.save(tmp_path / "array.npy", np.ones(3))
     np.savez(tmp_path / "bad.npz", rules=np.zeros((1, 2, 2, 2), int))
-    for name, message in {"other.npz": "an array named rules", "array.npy": "an array named rules", "bad.npz": "unambiguous"}.items():
+    (tmp_path / "empty.npz").touch()
+    (tmp_path / "text.npz").write_text("rules")
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "rules").read_bytes()[:100])
+    damaged = dict.fromkeys(["empty.npz", "text.npz", "cut.npz"], r"npz must be an .npz file with an array named rules: ")
+    for name, message in {
+        "other.npz": "an array named rules",
+        "array.npy": "an array named rules",
+        "bad.npz": "unambiguous",
+        **damaged,
+    }.items():
         with pytest.raises(ValueError, match=message):
             rt.Grammar.load(tmp_path / name)
 
