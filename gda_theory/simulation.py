@@ -154,6 +154,8 @@ def simulate(
     objective = objective_of(problem)
     scheme, steps = resolve(scheme), checks.whole("steps", steps, least=1)
     observe_every = checks.whole("observe_every", observe_every, least=1)
+    if observe is not None and not callable(observe):
+        raise TypeError(f"observe must be a function of the weights, such as gt.recorded_weights, got {observe!r}")
     if observe is not None and observe_every > steps:
         raise ValueError(f"observe_every must be <= steps = {steps}, got {observe_every}")
     lanes, start, step_size, strength = _lanes(objective, start, step_size, strength)

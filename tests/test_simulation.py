@@ -393,6 +393,7 @@ def test_longer_cycles_have_their_period():
 
 BAD = [
     ({"scheme": "sideways"}, "scheme must be one of 'simultaneous'"),
+    ({"observe": 5}, "observe must be a function of the weights"),
     ({"step_size": 0.0}, "step_size must be finite and > 0"),
     ({"scheme": None}, "scheme must be one of 'simultaneous'"),
     ({"step_size": np.inf}, "step_size must be finite and > 0"),
