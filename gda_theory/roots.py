@@ -30,11 +30,11 @@ def bracketed(function: Callable[[Array], Array], low: Array, high: Array, start
 def bracketed_jet(jet: Callable[[Array], Jet], low: Array, high: Array, start: Array, *, iterations: int = 120) -> Array:
     """The root in ``[low, high]`` of a function, given as its ``jet``, that crosses zero upwards; elementwise over one common shape.
 
-    A Halley step (Newton's where the second derivative is 0) ends at the bracket; one that does not shrink by a quarter is
-    replaced by bisection, so the error shrinks whatever the shape of the function, and cubically near the root. A search ends
-    with the step after which the next one, foretold from the last two as if they converged quadratically, is rounding, or after
-    a value that is: eight machine epsilons of ``|point| + noise``. From then on its point stays, so that no result depends on
-    the rest of the batch. A start of NaN gives NaN. Not differentiable: callers attach implicit derivatives.
+    A Halley step (Newton's where the second derivative is 0) ends at the bracket; one that does not shrink by a quarter, or where
+    the function falls, is replaced by bisection, so the error shrinks whatever the shape of the function, and cubically near the
+    root. A search ends with the step after which the next one, foretold from the last two as if they converged quadratically, is
+    rounding, or after a value that is: eight machine epsilons of ``|point| + noise``. From then on its point stays, so that no result
+    depends on the rest of the batch. A start of NaN gives NaN. Not differentiable: callers attach implicit derivatives.
     """
     eps = jnp.finfo(start.dtype).eps
 
@@ -46,8 +46,9 @@ def bracketed_jet(jet: Callable[[Array], Jet], low: Array, high: Array, start: A
         # At most twice Newton's step: far from the root the second derivative says little.
         halley = 2 * value * slope / jnp.maximum(2 * slope**2 - value * second, slope**2)
         proposal, settled = jnp.clip(point - halley, low, high), jnp.abs(value) <= 8 * unit
-        # A zero value closes the bracket on the point; a NaN proposal is refused by the comparison.
-        accept = jnp.abs(proposal - point) <= 0.75 * last
+        # A zero value closes the bracket on the point; a NaN proposal is refused by the comparison. Where the function falls, the step
+        # points away from the root, and the end of the bracket would be taken for it.
+        accept = (slope > 0) & (jnp.abs(proposal - point) <= 0.75 * last)
         updated = jnp.where(accept, proposal, jnp.where(settled, point, low + (high - low) / 2))
         updated = jnp.where(going & jnp.isfinite(updated), updated, point)
         move = jnp.abs(updated - point)

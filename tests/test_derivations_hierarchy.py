@@ -119,7 +119,6 @@ def test_the_logistic_cusp_follows_its_closed_forms():
     assert found[1] != pytest.approx(limit, rel=5 * gaps[0] ** 2)
 
 
-@pytest.mark.xfail(reason="largest_bend ends at its start where the bend is convex there: no cusp is found above ε = 0.955", strict=True)
 @pytest.mark.parametrize("gap", [0.03, 0.01])
 def test_the_logistic_cusp_is_found_for_almost_equal_samples(gap):
     solved, _ = derivations.claim("logistic-cusp-near-one").evaluate(gap_to_one=gap)
