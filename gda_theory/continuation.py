@@ -379,12 +379,13 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         return line.ridge * weights - pulls @ line.types, pulls
 
     first, pulls = gradients(guesses)
-    # The scale of rounding hardly changes along the correction.
-    sizes = jnp.abs(line.ridge * guesses) + jnp.abs(pulls) @ jnp.abs(line.types)
-    sizes = jnp.where(sizes > 0, sizes, 1)
+    # The scale of rounding hardly changes along the correction, except that of the ridge: a guess that is rounding itself, near a minimum
+    # nearer still to 0, would pass by its own size.
+    forces = jnp.abs(pulls) @ jnp.abs(line.types)
 
-    def error(slopes):
-        return jnp.max(jnp.abs(slopes) / sizes, 1)
+    def error(slopes, weights):
+        sizes = jnp.abs(line.ridge * weights) + forces
+        return jnp.max(jnp.abs(slopes) / jnp.where(sizes > 0, sizes, 1), 1)
 
     def correct(state):
         weights, slopes, open_, turns, history = state
@@ -393,8 +394,9 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
         proposal = weights + scales * step
         after, _ = gradients(proposal)
-        better = error(after) < error(slopes)
-        still = open_ & (error(after) < error(slopes) / 2) & (error(after) > 4 * eps)
+        now, before = error(after, proposal), error(slopes, weights)
+        better = now < before
+        still = open_ & (now < before / 2) & (now > 4 * eps)
         keep = better[:, None]
         return jnp.where(keep, proposal, weights), jnp.where(keep, after, slopes), still, turns + 1, history.at[turns].set(step)
 
@@ -402,7 +404,7 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         _, _, open_, turns, _ = state
         return jnp.any(open_) & (turns < TURNS)
 
-    start = (guesses, first, covered & (error(first) > 4 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
+    start = (guesses, first, covered & (error(first, guesses) > 4 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
     weights, slopes, *_ = jax.lax.while_loop(unfinished, correct, start)
 
     def exact(weights, slopes, time, size, needed):
@@ -417,10 +419,11 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
 
         return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, newton_step, (weights, slopes)), lambda: (weights, slopes))
 
-    needed = covered & ~(error(slopes) <= 16 * eps)
+    needed = covered & ~(error(slopes, weights) <= 16 * eps)
+    sizes = jnp.where(forces > 0, forces, 1)
     weights, slopes = jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed))
     near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
-    return weights, covered & near & (error(slopes) <= 64 * eps), slopes
+    return weights, covered & near & (error(slopes, weights) <= 64 * eps), slopes
 
 
 def _share(one: Float[Array, "q m"], other: Float[Array, "q m"]) -> Float[Array, "q 1"]:

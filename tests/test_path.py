@@ -294,3 +294,14 @@ def test_float32():
         assert np.all(single.exists)
     np.testing.assert_allclose(single.weights, exact.weights, rtol=0, atol=1e-4)
     np.testing.assert_allclose(single.critical_strength, exact.critical_strength, rtol=1e-4)
+
+
+@pytest.mark.parametrize("ridge", [1e20, 1e50, 1e100, 1e200])
+def test_a_huge_ridge_gives_the_right_weights_or_none(ridge):
+    """The weights are the pull at 0 over the ridge; a guess of size 1e-44 passed for them by its own rounding."""
+    problem = Problem([[0.5], [-1.0], [2.0]], [1, -1, 1], [True, False, False], ridge=ridge)
+    found = descent_ascent(problem)
+    pull = (1.0 + 2.0) / 2 / 2 - 0.5 / 2
+    if found.exists:
+        np.testing.assert_allclose(found.weights * ridge, [pull], rtol=1e-12)
+    assert bool(found.exists) or (ridge > 1e150 and found.reason == Reason.NOT_CONVERGED)
