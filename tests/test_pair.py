@@ -65,6 +65,17 @@ def test_cusps():
     np.testing.assert_allclose(np.stack([cusp.descent_ratio, cusp.ascent_ratio], -1), list(reference.values()), rtol=2e-12)
 
 
+def test_derivatives_of_the_cusp_in_both_modes():
+    """Against central differences, whose error is about 1e-9 here."""
+
+    def critical(correlation):
+        return gt.pair.cusp(correlation).descent_ratio
+
+    ends = critical(np.array([0.5 + 1e-4, 0.5 - 1e-4]))
+    slope = (ends[0] - ends[1]) / 2e-4
+    np.testing.assert_allclose([jax.grad(critical)(0.5), jax.jvp(critical, (0.5,), (1.0,))[1]], slope, rtol=1e-6)
+
+
 def random_pairs(loss, count, seed, *, ridge=(-6, 2)):
     """Log-uniform ridges, correlations in [1e-4, 0.999], alpha over the realisable range."""
     draw = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
-from gda_theory import losses, masses, roots, special
+from gda_theory import losses, masses, newton, roots, special
 from gda_theory.masses import ASCENT, Gram
 from gda_theory.pair import model
 from gda_theory.pair.model import CorrelatedPair
@@ -179,7 +179,7 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
     r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
 
     Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none (an unbounded loss
-    always has one fold). Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``,
+    always has one fold). Derivatives are implicit. Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``,
     ``logistic-cusp-closed-form``, ``logistic-cusp-near-one``.
     """
     gram, _ = model.geometry(correlation, gram)
@@ -191,13 +191,25 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
 
 @functools.partial(jax.jit, static_argnames="loss")
 def _cusp(loss, gram: Gram) -> Cusp:
+    fixed = jax.lax.stop_gradient(gram)
+
     def highest(pull):
         # At the largest bend its derivative along q is zero, so the location may be held fixed.
-        peak = jax.lax.stop_gradient(masses.largest_bend(loss, gram, pull)[1])
-        return masses.log_bend(loss, gram, pull, peak)
+        peak = jax.lax.stop_gradient(masses.largest_bend(loss, fixed, pull)[1])
+        return masses.log_bend(loss, fixed, pull, peak)
 
     low, start = jnp.full_like(gram.first, -5.0), jnp.full_like(gram.first, 3.0)
     pull = roots.bracketed(highest, low, jnp.full_like(low, 1e5), start, noise=1.0)
-    point = masses.curve(loss, gram, pull, masses.largest_bend(loss, gram, pull)[1], ASCENT)
+    q = masses.largest_bend(loss, fixed, pull)[1]
+
+    def equations(point, gram):
+        bend, rise = jax.jvp(lambda q: masses.log_bend(loss, gram, point[1], q), (point[0],), (jnp.ones_like(point[0]),))
+        return jnp.stack([bend, rise])
+
+    solved = functools.partial(newton.implicit, equations)
+    for _ in range(gram.first.ndim):
+        solved = jax.vmap(solved)
+    q, pull = jnp.moveaxis(solved(jax.lax.stop_gradient(jnp.stack([q, pull], -1)), gram), -1, 0)
+    point = masses.curve(loss, gram, pull, q, ASCENT)
     log_descent = pull - jnp.log(gram.first)
     return Cusp(jnp.exp(log_descent), jnp.exp(point.level), log_descent, point.x, point.y)
