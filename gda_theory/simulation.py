@@ -274,6 +274,7 @@ def _batch_size(batch_size, key, rows: int) -> int | None:
         raise ValueError(f"batch_size must be <= the number of rows = {rows}, got {batch_size}")
     if key is None:
         raise ValueError("key must be given for minibatches: every random choice comes from a key, e.g. jax.random.key(0)")
+    checks.key("key", key)
     return batch_size
 
 

@@ -91,7 +91,7 @@ def forward_backward(
         raise ValueError(f"noise_levels must have shape (levels,), got {levels.shape}")
     if denoiser is not None and noise == "epsilon":
         raise ValueError("denoiser needs noised sequences, which the epsilon-process does not have: use noise='mask' or 'flips'")
-    start_key, run_key = jax.random.split(key)
+    start_key, run_key = jax.random.split(checks.key("key", key))
     if isinstance(starts, (int, np.integer)):
         starts = grammar.sample(start_key, (checks.whole("starts", starts, least=1),)).leaves
     starts = grammar.sequences("starts", starts)

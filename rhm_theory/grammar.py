@@ -88,7 +88,7 @@ class Grammar:
         Works inside jit and vmap over keys. Errors name a size that does not fit.
         """
         shape = _sizes(depth, vocabulary, rules_per_symbol, branching)
-        keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(1, depth + 1))
+        keys = jax.vmap(functools.partial(jax.random.fold_in, checks.key("key", key)))(jnp.arange(1, depth + 1))
         return cls(_distinct_tuples(keys, vocabulary * rules_per_symbol, vocabulary, branching).reshape(shape))
 
     @classmethod
@@ -172,9 +172,10 @@ class Grammar:
 
     def sample(self, key: Array, shape: tuple[int, ...] = (), root: Int[ArrayLike, "*#shape"] | None = None) -> Tree:
         """Trees of batch ``shape``: the root uniform, or the given class, then a rule for each node from the root to the leaves."""
+        key, shape = checks.key("key", key), checks.sizes("shape", shape)
         if root is not None:
             root = jnp.broadcast_to(symbols_in("root", root, self.vocabulary), shape)
-        return _sample(self, key, root, shape=tuple(shape))
+        return _sample(self, key, root, shape=shape)
 
     def derive(self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch parents"], ...]) -> Tree:
         """The tree that grows from ``root`` by the rules given for each node, bottom level first, as :class:`Tree` has them."""

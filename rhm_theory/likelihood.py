@@ -77,6 +77,7 @@ def random_mask(
     * ``"fixed_number"``: ``noise * length`` leaves, rounded to the nearest integer (halves to the even one), all subsets equally likely. It
       takes a correlation of order 1/length from each of length² pairs: the susceptibility changes by a number of order 1.
     """
+    checks.key("key", key)
     checks.choice("law", law, MASK_LAWS)
     noise = _noise(noise)[..., None]
     if law == "independent":
@@ -99,7 +100,7 @@ def flipped(
     start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
     noise = _noise(noise)
     shape = (*jnp.broadcast_shapes(start.shape[:-1], noise.shape), start.shape[-1])
-    which, what = jax.random.split(key)
+    which, what = jax.random.split(checks.key("key", key))
     anew = jax.random.randint(what, shape, 0, vocabulary, start.dtype)
     return jnp.where(random_mask(which, shape, noise, "independent"), anew, start)
 

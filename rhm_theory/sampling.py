@@ -29,8 +29,8 @@ def sample_posterior(
     Raises: as :func:`rhm_theory.marginals`; traced, impossible evidence gives -1 everywhere.
     Tested: chi-square against enumeration, at level 1e-4. Claim: ``rhm-unbiased``.
     """
-    likelihood = inference.checked(grammar, likelihood)
-    tree = _sample(key, grammar, likelihood, shape=tuple(shape))
+    key, shape, likelihood = checks.key("key", key), checks.sizes("shape", shape), inference.checked(grammar, likelihood)
+    tree = _sample(key, grammar, likelihood, shape=shape)
     if not checks.is_traced(tree.leaves):
         possible = np.asarray(tree.root >= 0)
         inference.require_possible(grammar, likelihood, possible.all(tuple(range(len(shape)))))

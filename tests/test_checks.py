@@ -174,3 +174,18 @@ def test_whole():
     for value in (True, np.True_, 1.0, "1", None, [1]):
         with pytest.raises(TypeError, match="steps must be an integer, got "):
             checks.whole("steps", value)
+
+
+def test_keys_are_keys_and_shapes_are_tuples():
+    for good in (jax.random.key(0), jax.random.PRNGKey(0)):
+        assert checks.key("key", good) is good
+    jax.jit(lambda key: checks.key("key", key))(jax.random.key(0))
+    for bad in (0, None, np.zeros(2), jax.random.split(jax.random.key(0)), jnp.zeros((), jnp.uint32)):
+        with pytest.raises(TypeError, match="start_key must be a JAX random key such as"):
+            checks.key("start_key", bad)
+    assert checks.sizes("shape", (np.int64(2), 3)) == (2, 3)
+    assert checks.sizes("shape", ()) == ()
+    with pytest.raises(TypeError, match="shape must be a tuple of integers"):
+        checks.sizes("shape", 5)
+    with pytest.raises(ValueError, match=r"shape\[1\] must be >= 0"):
+        checks.sizes("shape", (1, -1))

@@ -85,6 +85,22 @@ def choice(name: str, value, options: Iterable):
     return value
 
 
+def key(name: str, value):
+    """``value`` if it is one JAX random key (``jax.random.key(0)``, or the older pair of uint32), else ``TypeError``."""
+    dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
+    typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
+    if not (shape == () if typed else dtype == np.uint32 and shape == (2,)):
+        raise TypeError(f"{name} must be a JAX random key such as jax.random.key(0), got {_describe(value)}")
+    return value
+
+
+def sizes(name: str, value) -> tuple[int, ...]:
+    """``value`` as a tuple of whole numbers >= 0, the shape of a batch, else ``TypeError`` or ``ValueError``."""
+    if not isinstance(value, (tuple, list)):
+        raise TypeError(f"{name} must be a tuple of integers such as (5,), got {_describe(value)}")
+    return tuple(whole(f"{name}[{index}]", size) for index, size in enumerate(value))
+
+
 def whole(name: str, value, *, least: int = 0) -> int:
     """``value`` as a Python int >= ``least``, else ``TypeError`` or ``ValueError``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
