@@ -113,7 +113,7 @@ def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
 
 
 def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
-    module, data = made("rhm_exponent", "rhm_scaling", "rhm_controls")
+    module, data = made("rhm_exponent")
     for exponent in data["exponents"].values():
         np.testing.assert_allclose(exponent, exponent[::-1], rtol=1e-9)
     # s = 2, m = sqrt(v): F' = 2 (sqrt(v) - 1)^2 (v + 1) sqrt(v) / (sqrt(v) (v - 1)^2), from the closed form.
@@ -134,7 +134,7 @@ def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
 
 
 def test_exponents_measured_in_mean_field_and_on_random_grammars():
-    module, data = made("rhm_exponent", "rhm_scaling", "rhm_controls")
+    module, data = made("rhm_exponent")
     assert [float(case["exponent"]) for case in data["cases"].values()] == pytest.approx([1.4651632, 2.2542493, 3.7097871], abs=5e-8)
     for name, case in data["cases"].items():
         assert case["size_exponent"] == pytest.approx(case["exponent"], rel=1e-3)
