@@ -308,7 +308,10 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(package, tmp_path):
     name = package(a=LINE, b=slow.replace("WAIT", "60"), c=LINE)
     out = tmp_path / "out"
     call = [*a_command(tmp_path, name), "--out", str(out), "--preset", "quick"]
+    # A shell starts its background jobs with Ctrl-C ignored, which a child would inherit.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout.readline() == "slow begins\n"
     time.sleep(0.2)
     os.kill(process.pid, signal.SIGINT)
