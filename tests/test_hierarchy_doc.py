@@ -1,0 +1,23 @@
+"""The programs of docs/hierarchy.md print what stands below them."""
+
+import contextlib
+import io
+import pathlib
+import re
+
+import pytest
+
+TEXT = (pathlib.Path(__file__).parent.parent / "docs" / "hierarchy.md").read_text()
+PROGRAMS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", TEXT, re.DOTALL)
+
+
+def test_there_are_two():
+    assert len(PROGRAMS) == 2
+
+
+@pytest.mark.parametrize(("code", "printed"), PROGRAMS, ids=["transition", "compare"])
+def test_prints_what_is_printed(code, printed):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(code, {})
+    assert out.getvalue() == printed
