@@ -68,7 +68,7 @@ class Comparison(NamedTuple):
     changed_gap: Estimate
     underivable: Estimate
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         columns = ["noise", "level", "log loss", "Bayes' loss", "loss gap", "changed", "Bayes' changed", "changed gap", "no symbol"]
         losses = (self.log_loss.value, self.bayes_log_loss, self.log_loss_gap)
         changes = (self.changed.value, self.bayes_changed, self.changed_gap, self.underivable.value)

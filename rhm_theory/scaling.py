@@ -18,11 +18,13 @@ import numpy as np
 from jaxtyping import Float
 
 from theory_common import checks
+from theory_common.display import readable
 
 QUANTILE = 3.841458820694124  # 95 % of chi-square with one degree of freedom
 EXPONENTS = np.linspace(-4, 4, 8001)  # exponents sought
 
 
+@readable()
 class Fit(NamedTuple):
     """``exponent`` a with its 95 % interval (an end of the range sought, -4 or 4, where nothing bounds it); ``misfit`` is min X^2.
 
