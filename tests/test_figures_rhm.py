@@ -14,7 +14,13 @@ import rhm_theory as rt
 from figures import style
 from theory_common import tables
 
-NAMES = ("rhm_tree", "rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls")
+# The two that compile most, a quarter of a minute each, are slow.
+NAMES = (
+    "rhm_tree",
+    "rhm_masking",
+    "rhm_exponent",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("rhm_scaling", "rhm_controls")),
+)
 
 
 @functools.cache
@@ -154,6 +160,7 @@ def test_exponents_measured_in_mean_field_and_on_random_grammars():
     assert module.root_slope(numbers, 2, 1, 4).value == pytest.approx((kept[1] - kept[0]) / 2e-4, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_controls_by_moments_and_closed_forms():
     """chi again without any matrix: by moments of N on the same starts, and by summing the ring's covariance."""
     module, data = made("rhm_controls")
@@ -178,6 +185,7 @@ def test_controls_by_moments_and_closed_forms():
     np.testing.assert_allclose(data["hierarchy"]["8"]["susceptibility"]["value"], above / below, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_only_the_hierarchy_has_a_peak_inside_that_grows():
     module, data = made("rhm_controls")
     top = {
@@ -206,6 +214,7 @@ def test_only_the_hierarchy_has_a_peak_inside_that_grows():
     assert module.length_of(q[None])[0] == pytest.approx(np.sqrt(2 * 0.7 / (1 - 0.7) ** 2), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_scaling_fits_tell_growth_from_settling():
     """The fits again by solving for them; at these depths a plain power fits neither grammar."""
     _, data = made("rhm_scaling")

@@ -15,7 +15,9 @@ def test_there_are_two():
     assert len(PROGRAMS) == 2
 
 
-@pytest.mark.parametrize(("code", "printed"), PROGRAMS, ids=["transition", "compare"])
+@pytest.mark.parametrize(
+    ("code", "printed"), [pytest.param(*PROGRAMS[0], marks=pytest.mark.slow, id="transition"), pytest.param(*PROGRAMS[1], id="compare")]
+)
 def test_prints_what_is_printed(code, printed):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
