@@ -1,46 +1,21 @@
 """The figures `basin` and `alternating`: their numbers against plain loops, mpmath and what their captions say; legible."""
 
-import functools
-import importlib
-
 import jax
 import mpmath
 import numpy as np
 import pytest
 
 import gda_theory as gt
-from figures import style
-from theory_common import tables
+from tests.figure_checks import claimed, drawn, made
 
 NAMES = ("alternating", "basin")
-
-
-@functools.cache
-def made(name):
-    """The module and its quick data, as the runner stores them: computed once, since compiling is what costs."""
-    module = importlib.import_module(f"figures.{name}")
-    return module, tables.loads(tables.dumps(module.compute("quick")))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_legible_and_claimed(name):
     module, data = made(name)
-    sizes = {}
-
-    def draw(figure, data):
-        module.draw(figure, data)
-        figure.canvas.draw()
-        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
-            sizes[text.get_text()] = text.get_fontsize()
-        assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
-
-    images = style.images(draw, data, module.SIZE)
-    assert images["png"].startswith(b"\x89PNG")
-    assert images["pdf"].startswith(b"%PDF")
-    assert min(sizes.values()) >= 9
-    rows = module.claims(data)
-    assert rows
-    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in f"{row['here']}{row['paper']}" for row in rows)
+    drawn(module, data)
+    claimed(module, data)
 
 
 def plain_run(types, masses, ridge, weights, step, steps):

@@ -9,8 +9,9 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
 import gda_theory as gt
-from figures import random_sets, style
+from figures import random_sets
 from gda_theory import data as datasets
+from tests.figure_checks import drawn
 from theory_common import tables
 
 FORGET, TEST = random_sets.FORGET, random_sets.TEST
@@ -91,16 +92,4 @@ def test_claims_are_computed(computed):
 
 
 def test_drawn_and_legible(computed):
-    sizes = {}
-
-    def draw(figure, data):
-        random_sets.draw(figure, data)
-        figure.canvas.draw()
-        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
-            sizes[text.get_text()] = text.get_fontsize()
-        assert all(axes.get_xlabel() and axes.get_ylabel() for axes in figure.axes)
-
-    images = style.images(draw, computed, random_sets.SIZE)
-    assert images["png"].startswith(b"\x89PNG")
-    assert images["pdf"].startswith(b"%PDF")
-    assert min(sizes.values()) >= 9
+    drawn(random_sets, computed)

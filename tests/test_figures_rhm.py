@@ -1,7 +1,5 @@
 """The figures of the hierarchy: what they draw is recomputed by another route; they are legible and their claims are computed."""
 
-import functools
-import importlib
 import itertools
 import math
 
@@ -11,8 +9,7 @@ import pytest
 import scipy.optimize
 
 import rhm_theory as rt
-from figures import style
-from theory_common import tables
+from tests.figure_checks import at_the_edges, claimed, drawn, made
 
 # The two that compile most, a quarter of a minute each, are slow.
 NAMES = (
@@ -23,35 +20,11 @@ NAMES = (
 )
 
 
-@functools.cache
-def made(name):
-    """The module and its quick data, as the runner stores them: computed once, since compiling is what costs."""
-    module = importlib.import_module(f"figures.{name}")
-    return module, tables.loads(tables.dumps(module.compute("quick")))
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_drawn_legible_and_claimed(name):
     module, data = made(name)
-    sizes = {}
-
-    def draw(figure, data):
-        module.draw(figure, data)
-        figure.canvas.draw()
-        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
-            sizes[text.get_text()] = text.get_fontsize()
-        for axes in figure.axes:
-            place = axes.get_subplotspec()
-            assert place is None or not place.is_last_row() or axes.get_xlabel()
-            assert place is None or not place.is_first_col() or axes.get_ylabel()
-
-    images = style.images(draw, data, module.SIZE)
-    assert images["png"].startswith(b"\x89PNG")
-    assert images["pdf"].startswith(b"%PDF")
-    assert min(sizes.values()) >= 9
-    rows = module.claims(data)
-    assert rows
-    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in f"{row['here']}{row['paper']}" for row in rows)
+    drawn(module, data, at_the_edges)
+    claimed(module, data)
 
 
 def test_tree_probabilities_are_posteriors_and_samples_are_trees():

@@ -1,51 +1,18 @@
 """The figures of the closed forms: their data say what the theory says, they draw without a warning, their claims are computed."""
 
-import functools
-import importlib
-
 import numpy as np
 import pytest
 
-from figures import style
-from theory_common import tables
+from tests.figure_checks import claimed, drawn, made
 
 NAMES = ("fig4", "logistic", "distances", "normalisation", "appendix_j")
 
 
-@functools.cache
-def made(name):
-    """The module and its quick data, as the runner stores them: computed once, since compiling is what costs."""
-    module = importlib.import_module(f"figures.{name}")
-    return module, tables.loads(tables.dumps(module.compute("quick")))
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_draws_and_claims(name):
+def test_drawn_legible_and_claimed(name):
     module, data = made(name)
-    images = style.images(module.draw, data, module.SIZE)
-    assert images["png"].startswith(b"\x89PNG")
-    assert images["pdf"].startswith(b"%PDF")
-    rows = module.claims(data)
-    assert rows
-    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in f"{row['here']}{row['paper']}" for row in rows)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_legible(name):
-    module, data = made(name)
-    sizes, texts = [], []
-
-    def draw(figure, data):
-        module.draw(figure, data)
-        figure.canvas.draw()
-        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
-            sizes.append(text.get_fontsize())
-            texts.append(text.get_text())
-        assert all(axes.get_xlabel() for axes in figure.axes if axes.get_subplotspec().is_last_row())
-
-    with style.applied():
-        style.images(draw, data, module.SIZE)
-    assert min(sizes) >= 9, [text for text, size in zip(texts, sizes, strict=True) if size < 9]
+    drawn(module, data, lambda axes: axes.get_xlabel() or not axes.get_subplotspec().is_last_row())
+    claimed(module, data)
 
 
 def at(values, value):

@@ -1,0 +1,44 @@
+"""What the tests of several figures ask of each: computed once, drawn legibly, its claims in words."""
+
+import functools
+import importlib
+
+from figures import style
+from theory_common import tables
+
+
+@functools.cache
+def made(name):
+    """The module and its quick data, as the runner stores them: computed once, since compiling is what costs."""
+    module = importlib.import_module(f"figures.{name}")
+    return module, tables.loads(tables.dumps(module.compute("quick")))
+
+
+def drawn(module, data, labelled=lambda axes: axes.get_xlabel() and axes.get_ylabel()):
+    """Draws; no text is smaller than 9 points, and all axes are ``labelled``."""
+    sizes = {}
+
+    def draw(figure, data):
+        module.draw(figure, data)
+        figure.canvas.draw()
+        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
+            sizes[text.get_text()] = min(text.get_fontsize(), sizes.get(text.get_text(), text.get_fontsize()))
+        assert all(labelled(axes) for axes in figure.axes)
+
+    images = style.images(draw, data, module.SIZE)
+    assert images["png"].startswith(b"\x89PNG")
+    assert images["pdf"].startswith(b"%PDF")
+    assert min(sizes.values()) >= 9, [text for text, size in sizes.items() if size < 9]
+
+
+def claimed(module, data):
+    """Every claim is complete and every number in it known."""
+    rows = module.claims(data)
+    assert rows
+    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in f"{row['here']}{row['paper']}" for row in rows)
+
+
+def at_the_edges(axes):
+    """Labelled where no neighbour below or to the left says it."""
+    place = axes.get_subplotspec()
+    return place is None or ((not place.is_last_row() or axes.get_xlabel()) and (not place.is_first_col() or axes.get_ylabel()))
