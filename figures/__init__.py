@@ -3,7 +3,7 @@
 * ``TITLE`` (text), ``CAPTION`` (plain sentences: what to see), ``LEMMAS`` (a list of texts: where the paper says it);
 * ``compute(preset)``: a dict of arrays, numbers, texts and dicts of them; ``preset`` is ``"quick"`` or ``"paper"``. It asks the libraries;
 * ``draw(figure, data)``: makes axes in a Matplotlib figure and draws ``data``. It computes nothing;
-* ``claims(data)``: a list of ``dict(claim=..., paper=..., here=...)``, *here* computed from ``data``;
+* ``claims(data)``: triples (claim, what the paper says, what is found here), the last computed from ``data``;
 * optionally ``SIZE``: width and height in inches.
 
 ``draw`` and ``claims`` get what a reader of the stored JSON gets (NumPy arrays, Python numbers, dicts), so that drawing again from the file

@@ -227,7 +227,7 @@ def claims(data):
         f"{np.sum((pair['outcome'] == gt.Outcome.LEFT_RANGE) & beyond)}"
     )
     paper = "identical to first order to descent-ascent, which rests nowhere (App. D.3)"
-    return [{"claim": claim, "paper": paper if "w*" in claim else "not treated", "here": here} for claim, here in rows.items()]
+    return [(claim, paper if "w*" in claim else "not treated", here) for claim, here in rows.items()]
 
 
 def first(found, period):

@@ -69,11 +69,11 @@ def claims(data):
     found, limits = data["against_correlation"], data["limits"]
     formulas = {"pretrain": "½ W(4/(dλ))", "retrain": "½ W(2/((d−1)λ))", "descent_ascent": "½ W(−2(d−2)/((d−1)λ))"}
     rows = [
-        {
-            "claim": f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}",
-            "paper": f"{formulas[key]} = {limits[key][row]:.6f}" if np.isfinite(limits[key][row]) else "no limit",
-            "here": ", ".join(f"{w:.6f}" for w in found[key][row, -1]) if np.isfinite(found[key][row, -1, 0]) else "no minimum",
-        }
+        (
+            f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}",
+            f"{formulas[key]} = {limits[key][row]:.6f}" if np.isfinite(limits[key][row]) else "no limit",
+            ", ".join(f"{w:.6f}" for w in found[key][row, -1]) if np.isfinite(found[key][row, -1, 0]) else "no minimum",
+        )
         for row, ridge in enumerate(RIDGES)
         for key, (_, name) in MODELS.items()
     ]
@@ -82,5 +82,5 @@ def claims(data):
     bound = f"λ ≥ 2e(d−2)/(d−1) = {limits['least_ridge'][0]:.4f}"
     return [
         *rows,
-        {"claim": f"descent-ascent has a minimum at ε = {NEAR[-1]:g}", "paper": bound, "here": f"on the grid from λ = {first:.4f}"},
+        (f"descent-ascent has a minimum at ε = {NEAR[-1]:g}", bound, f"on the grid from λ = {first:.4f}"),
     ]

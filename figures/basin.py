@@ -211,4 +211,4 @@ def claims(data):
     for index, share in enumerate(SHARES):
         here = f"{np.sum(lost[index])} of {pairs} run away; {way[index]} still on their way after 20,000 steps"
         rows[f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends"] = here
-    return [{"claim": claim, "paper": "not treated", "here": here} for claim, here in rows.items()]
+    return [(claim, "not treated", here) for claim, here in rows.items()]

@@ -140,26 +140,18 @@ def claims(data):
     past = data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE
     by_step = [f"{value:.5g}" for value in fitted["coefficient"]]
     return [
-        {"claim": "runs past the fold that escape", "paper": "not treated", "here": f"{np.sum(past)} of {past.size}"},
-        {
-            "claim": f"log-log slope of the escape time for δ ≤ {LAW:g}, smallest step",
-            "paper": "not treated; −1/2 in theory",
-            "here": f"{fitted['slope'][0]:.4f}",
-        },
-        {
-            "claim": f"escape time × √δ at steps {', '.join(f'{step:g}' for step in data['step_size'])}",
-            "paper": f"not treated; π/(λκ) = {expected:.5g} in theory",
-            "here": ", ".join(by_step),
-        },
-        {
-            "claim": "constant beside it",
-            "paper": "not treated",
-            "here": ", ".join(f"{value:.2f}" for value in fitted["constant"]),
-        },
-        {"claim": "smallest gradient on the way, where no minimum exists", "paper": "not treated", "here": "; ".join(fooled)},
-        {
-            "claim": f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}",
-            "paper": "not treated; 1/2 and 1 in theory",
-            "here": f"{slope:.4f}; {below['simulated'][0] / below['law'][0]:.5f}",
-        },
+        ("runs past the fold that escape", "not treated", f"{np.sum(past)} of {past.size}"),
+        (f"log-log slope of the escape time for δ ≤ {LAW:g}, smallest step", "not treated; −1/2 in theory", f"{fitted['slope'][0]:.4f}"),
+        (
+            f"escape time × √δ at steps {', '.join(f'{step:g}' for step in data['step_size'])}",
+            f"not treated; π/(λκ) = {expected:.5g} in theory",
+            ", ".join(by_step),
+        ),
+        ("constant beside it", "not treated", ", ".join(f"{value:.2f}" for value in fitted["constant"])),
+        ("smallest gradient on the way, where no minimum exists", "not treated", "; ".join(fooled)),
+        (
+            f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}",
+            "not treated; 1/2 and 1 in theory",
+            f"{slope:.4f}; {below['simulated'][0] / below['law'][0]:.5f}",
+        ),
     ]

@@ -141,25 +141,27 @@ def claims(data):
     for name, label in RUNS.items():
         good = found[name]["good_epochs"] > 0
         rows.append(
-            {
-                "claim": f"{label}: largest correlation with a good window (half the distance left)",
-                "paper": "not treated",
-                "here": f"{correlation[good].max():.3g}; at most {found[name]['good_epochs'].max():,} of {EPOCHS:,} epochs",
-            }
+            (
+                f"{label}: largest correlation with a good window (half the distance left)",
+                "not treated",
+                f"{correlation[good].max():.3g}; at most {found[name]['good_epochs'].max():,} of {EPOCHS:,} epochs",
+            )
         )
     apart = np.abs(found["half_ridge"]["best"] - found["simultaneous"]["best"])
     doubled = np.abs(found["alternating"]["best"] - found["simultaneous"]["best"])
     return [
         *rows,
-        {
-            "claim": "best stop, alternating against simultaneous: largest difference at equal ridge; at equal effective ridge",
-            "paper": "identical to first order",
-            "here": f"{doubled.max():.3g}; {apart.max():.3g}",
-        },
-        {
-            "claim": "correlations at which even the best stop beats plain descent at the same epoch",
-            "paper": "not treated",
-            "here": f"{np.sum(found['simultaneous']['best'] < found['simultaneous']['descent'])} of {len(correlation)}; if descent takes "
-            f"its own step: {np.sum(found['simultaneous']['best'] < found['simultaneous']['swift'])}",
-        },
+        (
+            "best stop, alternating against simultaneous: largest difference at equal ridge; at equal effective ridge",
+            "identical to first order",
+            f"{doubled.max():.3g}; {apart.max():.3g}",
+        ),
+        (
+            "correlations at which even the best stop beats plain descent at the same epoch",
+            "not treated",
+            (
+                f"{np.sum(found['simultaneous']['best'] < found['simultaneous']['descent'])} of {len(correlation)}; if descent takes "
+                f"its own step: {np.sum(found['simultaneous']['best'] < found['simultaneous']['swift'])}"
+            ),
+        ),
     ]

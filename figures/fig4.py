@@ -93,17 +93,17 @@ def claims(data):
     inside = (exact["lower"] <= sufficient["lower"]) & (np.minimum(sufficient["upper"], fold) <= exact["upper"] * (1 + 1e-12))
     middle = np.argmin(np.abs(data["correlation"] - 0.5))
     rows = [
-        {
-            "claim": f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {data['forget_fraction'][SHOWN]:g}: α from, to",
-            "paper": span(sufficient, (column, SHOWN, middle), "Lemmas 9, 10"),
-            "here": span(exact, (column, SHOWN, middle), "exact") + f"; fold at {fold[column, SHOWN, middle]:.5g}",
-        }
+        (
+            f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {data['forget_fraction'][SHOWN]:g}: α from, to",
+            span(sufficient, (column, SHOWN, middle), "Lemmas 9, 10"),
+            span(exact, (column, SHOWN, middle), "exact") + f"; fold at {fold[column, SHOWN, middle]:.5g}",
+        )
         for column, ridge in enumerate(data["ridge"])
     ]
     counts = (
         f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; {np.sum(exact['exists'])} exact ones exist"
     )
-    return [*rows, {"claim": "the sufficient windows imply the order", "paper": "at every correlation", "here": counts}]
+    return [*rows, ("the sufficient windows imply the order", "at every correlation", counts)]
 
 
 def span(edges, at, name):

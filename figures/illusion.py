@@ -128,16 +128,12 @@ def claims(data):
     best = np.min([data["strengths"]["1"][name]["best"].min(1) for name in ("simultaneous", "retain_first", "forget_first")], 0)
     share = "{:.3g} %".format
     return [
-        {"claim": "part left at the best of all schemes, steps and stops, γ = 1", "paper": "may seem to work", "here": spread(best)},
-        {
-            "claim": "sets where even that leaves more than half",
-            "paper": "not treated",
-            "here": f"{np.sum(best > 0.5)} of {len(best)}",
-        },
-        {"claim": "runs and stops at random that leave at most half: γ = 1", "paper": "luck", "here": share(100 * np.mean(ascent <= 0.5))},
-        {"claim": "the same: γ = f/(2r)", "paper": "not treated", "here": share(100 * np.mean(gentle <= 0.5))},
-        {"claim": "the same: plain descent", "paper": "not treated", "here": share(100 * np.mean(descent <= 0.5))},
-        {"claim": "oracles converged", "paper": "-", "here": f"{np.sum(data['converged'])} of {len(best)}"},
+        ("part left at the best of all schemes, steps and stops, γ = 1", "may seem to work", spread(best)),
+        ("sets where even that leaves more than half", "not treated", f"{np.sum(best > 0.5)} of {len(best)}"),
+        ("runs and stops at random that leave at most half: γ = 1", "luck", share(100 * np.mean(ascent <= 0.5))),
+        ("the same: γ = f/(2r)", "not treated", share(100 * np.mean(gentle <= 0.5))),
+        ("the same: plain descent", "not treated", share(100 * np.mean(descent <= 0.5))),
+        ("oracles converged", "-", f"{np.sum(data['converged'])} of {len(best)}"),
     ]
 
 

@@ -142,25 +142,25 @@ def claims(data):
     names = list(GROUPS)
     counts = {name: int(np.sum(group[above] == names.index(name))) for name in names}
     return [
-        {
-            "claim": f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)",
-            "paper": "w → −∞ above the threshold (App. H)",
-            "here": "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist())) + f"; from the reference {apart:.1e}",
-        },
-        {
-            "claim": f"smallest step × curvature on the {stayed.sum()} bounded orbits past the fold",
-            "paper": "not treated; at least 2 in theory",
-            "here": f"{np.min((steps * past['curvature'])[stayed]):.4f}",
-        },
-        {
-            "claim": "steps of bounded orbits, and the periods of their cycles",
-            "paper": "not treated",
-            "here": f"{steps[stayed].min():g} to {steps[stayed].max():g}; periods "
+        (
+            f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)",
+            "w → −∞ above the threshold (App. H)",
+            "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist())) + f"; from the reference {apart:.1e}",
+        ),
+        (
+            f"smallest step × curvature on the {stayed.sum()} bounded orbits past the fold",
+            "not treated; at least 2 in theory",
+            f"{np.min((steps * past['curvature'])[stayed]):.4f}",
+        ),
+        (
+            "steps of bounded orbits, and the periods of their cycles",
+            "not treated",
+            f"{steps[stayed].min():g} to {steps[stayed].max():g}; periods "
             + ", ".join(map(str, sorted(set(past["period"][past["period"] > 0].tolist())))),
-        },
-        {
-            "claim": f"the {np.sum(above) * len(steps):,} runs past the fold",
-            "paper": "all leave",
-            "here": "; ".join(f"{name} {count:,}" for name, count in counts.items() if count),
-        },
+        ),
+        (
+            f"the {np.sum(above) * len(steps):,} runs past the fold",
+            "all leave",
+            "; ".join(f"{name} {count:,}" for name, count in counts.items() if count),
+        ),
     ]

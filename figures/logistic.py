@@ -108,20 +108,15 @@ def claims(data):
     lower, upper = logistic["fold_alpha"]
     half = data["coordinate"]["logistic"]
     return [
-        {
-            "claim": "folds in (a), exponential loss",
-            "paper": "w_DA → −∞ beyond a threshold",
-            "here": f"one, α = {proxy['fold_alpha'][0]:.10g}",
-        },
-        {"claim": "folds in (a), logistic loss", "paper": "not treated", "here": f"two, α = {lower:.10g} and {upper:.10g}"},
-        *(
-            {"claim": f"A/λ, B/λ at the cusp, ε = {e:g}", "paper": "not treated", "here": f"{a:.10g}, {b:.10g}"}
-            for e, a, b in zip(*cusp.values(), strict=True)
+        ("folds in (a), exponential loss", "w_DA → −∞ beyond a threshold", f"one, α = {proxy['fold_alpha'][0]:.10g}"),
+        ("folds in (a), logistic loss", "not treated", f"two, α = {lower:.10g} and {upper:.10g}"),
+        *((f"A/λ, B/λ at the cusp, ε = {e:g}", "not treated", f"{a:.10g}, {b:.10g}") for e, a, b in zip(*cusp.values(), strict=True)),
+        (
+            "one coordinate: masses without a minimum",
+            "w_DA → −∞ for α > f/r",
+            (
+                f"exponential: K/λ < {data['coordinate']['exponential']['mass'][data['coordinate']['exponential']['exists']][0]:.6f}; "
+                f"logistic: {np.sum(~half['exists'])} of {len(half['mass'])}"
+            ),
         ),
-        {
-            "claim": "one coordinate: masses without a minimum",
-            "paper": "w_DA → −∞ for α > f/r",
-            "here": f"exponential: K/λ < {data['coordinate']['exponential']['mass'][data['coordinate']['exponential']['exists']][0]:.6f}; "
-            f"logistic: {np.sum(~half['exists'])} of {len(half['mass'])}",
-        },
     ]

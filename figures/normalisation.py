@@ -83,14 +83,14 @@ def claims(data):
             found_in = [stretch(found["alpha"][1:], holds) for holds in (between, through, np.isfinite(ascended))]
             lemma = place == "coordinate" and reduction == "mean"
             rows.append(
-                {
-                    "claim": f"{reduction}, {name}: DA ≤ D ≤ R; DA < R < D; DA exists",
-                    "paper": "DA ≤ D ≤ R for f²/(r(f+n)) ≤ α ≤ f/r" if lemma else "not in the paper",
-                    "here": "; ".join(found_in),
-                }
+                (
+                    f"{reduction}, {name}: DA ≤ D ≤ R; DA < R < D; DA exists",
+                    "DA ≤ D ≤ R for f²/(r(f+n)) ≤ α ≤ f/r" if lemma else "not in the paper",
+                    "; ".join(found_in),
+                )
             )
     edges = data["mean"]["order_range"]
-    exact = {"claim": "mean, w: range of the order", "paper": "f²/(r(f+n)) to f/r", "here": f"{edges['lower']:.6g} to {edges['upper']:.6g}"}
+    exact = ("mean, w: range of the order", "f²/(r(f+n)) to f/r", f"{edges['lower']:.6g} to {edges['upper']:.6g}")
     return [*rows, exact]
 
 

@@ -98,24 +98,16 @@ def claims(data):
     even, fold = shown["break_even_strength"], shown["critical_strength"]
     count = len(even)
     return [
-        {"claim": f"break-even strength, f/r = {shown['size_ratio'][0]:.4f}", "paper": "γ = 1 is used", "here": spread(even)},
-        {
-            "claim": "first-order break-even over the exact one",
-            "paper": "not treated",
-            "here": spread(shown["first_order_break_even"] / even),
-        },
-        {"claim": "cosine, pretraining against ascent", "paper": "opposite (one coordinate)", "here": spread(shown["opposite_cosine"])},
-        {"claim": "minimum lost before γ = 1", "paper": "not treated", "here": f"{np.sum(fold < 1)} of {count}; strength {spread(fold)}"},
-        {
-            "claim": "sets where γ = 1 ends farther than doing nothing, or nowhere",
-            "paper": "most",
-            "here": f"{np.sum(~(even > 1))} of {count}",
-        },
-        {
-            "claim": "sets where the first step of ascent goes towards the retrained model",
-            "paper": "not treated",
-            "here": f"{np.sum(shown['first_step_towards'])} of {count}",
-        },
+        (f"break-even strength, f/r = {shown['size_ratio'][0]:.4f}", "γ = 1 is used", spread(even)),
+        ("first-order break-even over the exact one", "not treated", spread(shown["first_order_break_even"] / even)),
+        ("cosine, pretraining against ascent", "opposite (one coordinate)", spread(shown["opposite_cosine"])),
+        ("minimum lost before γ = 1", "not treated", f"{np.sum(fold < 1)} of {count}; strength {spread(fold)}"),
+        ("sets where γ = 1 ends farther than doing nothing, or nowhere", "most", f"{np.sum(~(even > 1))} of {count}"),
+        (
+            "sets where the first step of ascent goes towards the retrained model",
+            "not treated",
+            f"{np.sum(shown['first_step_towards'])} of {count}",
+        ),
     ]
 
 

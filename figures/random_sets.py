@@ -203,25 +203,25 @@ def claims(data):
         beyond = np.sum(np.abs(model["gap"][there, column]) > band["hoeffding"])
         return f"{beyond} by Hoeffding, {np.sum(model['probability'][there, column] <= SIGNIFICANCE)} by the exact law, of {there.sum()}"
 
-    rows = [{"claim": "oracles outside their 95 % band", "paper": "at most 5 %", "here": outside(oracle, 0)}]
+    rows = [("oracles outside their 95 % band", "at most 5 %", outside(oracle, 0))]
     for index, strength in list(enumerate(data["strengths"]))[1:]:
         claim = f"descent-ascent's minima at γ = {strength:g} outside the oracles' band"
-        rows.append({"claim": claim, "paper": "outside: not an oracle", "here": outside(oracle, index)})
+        rows.append((claim, "outside: not an oracle", outside(oracle, index)))
     last = data["reason"][:, -1]
     accuracy = f"forget {np.median(ends['forget']):.3f}, test {np.median(ends['test']):.3f}"
     before = f"forget {np.median(oracle['forget'][:, 0]):.3f}, test {np.median(oracle['test'][:, 0]):.3f}"
     return [
         *rows,
-        {"claim": "ends of descent at γ = 1 outside the oracles' band", "paper": "outside: not an oracle", "here": outside(ends, 0)},
-        {"claim": "median accuracies where descent ends at γ = 1", "paper": "as the oracle's", "here": f"{accuracy} (oracle: {before})"},
-        {
-            "claim": "minimum lost before γ = 1",
-            "paper": "not treated",
-            "here": f"{np.sum(last == gt.Reason.PAST_FOLD)} of {count} (not followed so far: {np.sum(last == gt.Reason.NOT_CONVERGED)})",
-        },
-        {
-            "claim": "f = 400, m = 20, p = ½: probability of a gap of 0.2",
-            "paper": f"at most {at['population']:.2g} (Lemma 1's form)",
-            "here": f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; finite form: at most {at['finite']:.3f}",
-        },
+        ("ends of descent at γ = 1 outside the oracles' band", "outside: not an oracle", outside(ends, 0)),
+        ("median accuracies where descent ends at γ = 1", "as the oracle's", f"{accuracy} (oracle: {before})"),
+        (
+            "minimum lost before γ = 1",
+            "not treated",
+            f"{np.sum(last == gt.Reason.PAST_FOLD)} of {count} (not followed so far: {np.sum(last == gt.Reason.NOT_CONVERGED)})",
+        ),
+        (
+            "f = 400, m = 20, p = ½: probability of a gap of 0.2",
+            f"at most {at['population']:.2g} (Lemma 1's form)",
+            f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; finite form: at most {at['finite']:.3f}",
+        ),
     ]

@@ -114,13 +114,7 @@ def claims(data):
                 f"{one['value'][top]:.3g}{error(one, top)} at {data['noise'][top]:g}" for one, top in zip(found, tops, strict=True)
             )
             ends = ", ".join(f"{one['value'][-1]:.3g}{error(one, -1)}" for one in found)
-            rows.append(
-                {
-                    "claim": f"{title}: largest {symbol} at 8, 32, 128 sites",
-                    "paper": expected[name],
-                    "here": f"{heights}; at noise 1: {ends}",
-                }
-            )
+            rows.append((f"{title}: largest {symbol} at 8, 32, 128 sites", expected[name], f"{heights}; at noise 1: {ends}"))
     return rows
 
 

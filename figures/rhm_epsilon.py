@@ -87,15 +87,11 @@ def draw(figure, data):
 def claims(data):
     top = int(np.argmax(data["exact"]["value"]))
     return [
-        {"claim": "critical noise ε* (16, 4, 2)", "paper": "peak of χ", "here": f"{float(data['critical']):.6g}"},
-        {
-            "claim": "largest susceptibility at depth 7, exact",
-            "paper": "at ε*",
-            "here": f"{data['exact']['value'][top]:.3g} ± {data['exact']['error'][top]:.2g} at ε = {data['noise'][top]:.3g}",
-        },
-        {
-            "claim": "the same in mean field",
-            "paper": "dashed line",
-            "here": f"{float(data['peak']['height']):.4g} at ε = {float(data['peak']['noise']):.4g}",
-        },
+        ("critical noise ε* (16, 4, 2)", "peak of χ", f"{float(data['critical']):.6g}"),
+        (
+            "largest susceptibility at depth 7, exact",
+            "at ε*",
+            f"{data['exact']['value'][top]:.3g} ± {data['exact']['error'][top]:.2g} at ε = {data['noise'][top]:.3g}",
+        ),
+        ("the same in mean field", "dashed line", f"{float(data['peak']['height']):.4g} at ε = {float(data['peak']['noise']):.4g}"),
     ]

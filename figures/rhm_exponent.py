@@ -145,24 +145,24 @@ def claims(data):
     rows = []
     for name, case in data["cases"].items():
         rows += [
-            {
-                "claim": f"{name}: ν of the mean field, from sizes at distances 1e-9 to 1e-5",
-                "paper": "ν = ln s/ln F′(p*)",
-                "here": f"{float(case['size_exponent']):.5g}; theory {float(case['exponent']):.5g}",
-            },
-            {
-                "claim": f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, {case['leaves'][-1]:.0f} leaves and less",
-                "paper": "confirmed numerically",
-                "here": f"{inverse(case['fit'])}; theory {float(case['exponent']):.4g}",
-            },
+            (
+                f"{name}: ν of the mean field, from sizes at distances 1e-9 to 1e-5",
+                "ν = ln s/ln F′(p*)",
+                f"{float(case['size_exponent']):.5g}; theory {float(case['exponent']):.5g}",
+            ),
+            (
+                f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, {case['leaves'][-1]:.0f} leaves and less",
+                "confirmed numerically",
+                f"{inverse(case['fit'])}; theory {float(case['exponent']):.4g}",
+            ),
         ]
     edge = data["edges"]["2"]["diverges"]
     first = int(np.argmax(np.isfinite(edge[0])))
     rows.append(
-        {
-            "claim": "smallest vocabulary with a diverging χ, branching 2",
-            "paper": "not treated",
-            "here": f"v = {data['vocabulary'][first]:.3g}, at ln m/ln v = {edge[0, first]:.3g} to {edge[1, first]:.3g}",
-        }
+        (
+            "smallest vocabulary with a diverging χ, branching 2",
+            "not treated",
+            f"v = {data['vocabulary'][first]:.3g}, at ln m/ln v = {edge[0, first]:.3g} to {edge[1, first]:.3g}",
+        )
     )
     return rows

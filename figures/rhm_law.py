@@ -63,11 +63,7 @@ def claims(data):
     at = int(np.argmin(np.abs(data["noise"] - 0.8)))
     widest = int(np.argmax(deviation(data["law"])))
     return [
-        {"claim": "humps of P(N) at ε = 0.8", "paper": "not treated", "here": str(humps(data["law"][at]))},
-        {
-            "claim": "widest law",
-            "paper": "at the transition",
-            "here": f"{deviation(data['law'])[widest]:.3g} leaves at ε = {data['noise'][widest]:.3g}",
-        },
-        {"claim": "largest χ of this start", "paper": "-", "here": f"{float(np.nanmax(data['susceptibility'])):.4g}"},
+        ("humps of P(N) at ε = 0.8", "not treated", str(humps(data["law"][at]))),
+        ("widest law", "at the transition", f"{deviation(data['law'])[widest]:.3g} leaves at ε = {data['noise'][widest]:.3g}"),
+        ("largest χ of this start", "-", f"{float(np.nanmax(data['susceptibility'])):.4g}"),
     ]

@@ -133,16 +133,18 @@ def claims(data):
         top = int(np.argmax(value))
         gain = (found["plain"]["error"] / found["conditional"]["error"]) ** 2
         rows += [
-            {
-                "claim": f"{law.replace('_', ' ')} masks: largest χ at depth 7",
-                "paper": "largest chunks at t/T in [0.5, 0.7]",
-                "here": f"{value[top]:.3g} ± {error[top]:.2g} at t/T = {data['noise'][top]:g}; "
-                f"the mask's part {found['mask']['value'][top]:.3g}; at 0.9: {value[-1]:.3g} ± {error[-1]:.2g}",
-            },
-            {
-                "claim": f"{law.replace('_', ' ')} masks: variance saved by exact moments given the mask",
-                "paper": "not treated",
-                "here": f"a factor {np.median(gain):.2g} (median over t/T)",
-            },
+            (
+                f"{law.replace('_', ' ')} masks: largest χ at depth 7",
+                "largest chunks at t/T in [0.5, 0.7]",
+                (
+                    f"{value[top]:.3g} ± {error[top]:.2g} at t/T = {data['noise'][top]:g}; "
+                    f"the mask's part {found['mask']['value'][top]:.3g}; at 0.9: {value[-1]:.3g} ± {error[-1]:.2g}"
+                ),
+            ),
+            (
+                f"{law.replace('_', ' ')} masks: variance saved by exact moments given the mask",
+                "not treated",
+                f"a factor {np.median(gain):.2g} (median over t/T)",
+            ),
         ]
     return rows

@@ -105,21 +105,24 @@ def claims(data):
         step = np.log(2)
         slopes = [float(np.diff(values)[0] / step) for values in logs]
         rows += [
-            {
-                "claim": f"{name}: exponent ν from the peak's distance to ε*",
-                "paper": "ν = ln s/ln F′(p*)",
-                "here": f"{-1 / slopes[1]:.4g}; theory {float(case['exponent']):.4g}",
-            },
-            {
-                "claim": f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}",
-                "paper": "χ diverges",
-                "here": f"{slopes[0]:.4g}; theory {float(case['susceptibility_growth']):.4g}",
-            },
-            {
-                "claim": f"{name}: exponent a of the exact peaks, B + A (d^a − 1)/a, depths {list(map(int, data['exact_depths']))}",
-                "paper": "χ diverges",
-                "here": f"{interval(case['fit'])}; theory 2/ν − 1 = {float(2 / case['exponent'] - 1):.4g}; mean field at these depths "
-                f"{float(case['mean_field_fit']['exponent']):.3g}; without B {interval(case['power'])}, X² {case['power']['misfit']:.3g}",
-            },
+            (
+                f"{name}: exponent ν from the peak's distance to ε*",
+                "ν = ln s/ln F′(p*)",
+                f"{-1 / slopes[1]:.4g}; theory {float(case['exponent']):.4g}",
+            ),
+            (
+                f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}",
+                "χ diverges",
+                f"{slopes[0]:.4g}; theory {float(case['susceptibility_growth']):.4g}",
+            ),
+            (
+                f"{name}: exponent a of the exact peaks, B + A (d^a − 1)/a, depths {list(map(int, data['exact_depths']))}",
+                "χ diverges",
+                (
+                    f"{interval(case['fit'])}; theory 2/ν − 1 = {float(2 / case['exponent'] - 1):.4g}; mean field at these depths "
+                    f"{float(case['mean_field_fit']['exponent']):.3g}; without B {interval(case['power'])}, "
+                    f"X² {case['power']['misfit']:.3g}"
+                ),
+            ),
         ]
     return rows

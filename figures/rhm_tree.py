@@ -85,20 +85,19 @@ def claims(data):
     sizes = data["leaves_below"].sum(1) / data["tops"].sum(1)
     height = np.arange(DEPTH + 1) @ data["leaves_below"] / data["leaves_below"].sum(0)
     return [
-        {
-            "claim": "changed leaves below a topmost changed node of level 0, 1, .. 5",
-            "paper": "larger changed blocks reflect deeper latent changes",
-            "here": ", ".join(f"{size:.3g}" for size in sizes),
-        },
-        {
-            "claim": "mean level of the topmost changed ancestor of a changed leaf, "
-            + ", ".join(f"ε = {level:g}" for level in data["noise"]),
-            "paper": "grows with the noise",
-            "here": ", ".join(f"{level:.3g}" for level in height),
-        },
-        {
-            "claim": "probability that the root (the class) changes, exact",
-            "paper": "small below the transition, near 1 above",
-            "here": ", ".join(f"{float(p):.3g}" for p in data["probability"][str(DEPTH)][:, 0]) + f"; ε* = {float(data['critical']):.3g}",
-        },
+        (
+            "changed leaves below a topmost changed node of level 0, 1, .. 5",
+            "larger changed blocks reflect deeper latent changes",
+            ", ".join(f"{size:.3g}" for size in sizes),
+        ),
+        (
+            "mean level of the topmost changed ancestor of a changed leaf, " + ", ".join(f"ε = {level:g}" for level in data["noise"]),
+            "grows with the noise",
+            ", ".join(f"{level:.3g}" for level in height),
+        ),
+        (
+            "probability that the root (the class) changes, exact",
+            "small below the transition, near 1 above",
+            ", ".join(f"{float(p):.3g}" for p in data["probability"][str(DEPTH)][:, 0]) + f"; ε* = {float(data['critical']):.3g}",
+        ),
     ]

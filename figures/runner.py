@@ -45,7 +45,7 @@ def make(name: str, package: str, preset: str, folder: Path) -> Outcome:
             versions=store.versions(),
             device=store.device(),
             seconds=round(time.perf_counter() - start, 3),
-            claims=[tables.loads(tables.dumps({key: row[key] for key in page.COLUMNS})) for row in module.claims(data)],
+            claims=[tables.loads(tables.dumps(dict(zip(page.COLUMNS, row, strict=True)))) for row in module.claims(data)],
             data=data,
             files={},
         )

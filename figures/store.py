@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 import jax
 
+import derivations
 import gda_theory
+import rhm_theory
 import theory_common
-from figures import style
+from figures import parts, style
 from theory_common import tables
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "matplotlib", "scikit-learn")
@@ -56,8 +58,8 @@ def device() -> str:
 def fingerprint(module: ModuleType, preset: str) -> str:
     """SHA-256 of the preset, the figure's source, what its folder shares, the libraries' sources, the versions and the device."""
     source = Path(str(module.__file__))
-    paths = [source, *sorted(source.parent.glob("_*.py")), Path(style.__file__)]
-    for library in (gda_theory, theory_common):
+    paths = [source, *sorted(source.parent.glob("_*.py")), Path(style.__file__), Path(parts.__file__)]
+    for library in (gda_theory, rhm_theory, theory_common, derivations):
         paths += sorted(Path(str(library.__file__)).parent.rglob("*.py"))
     digests = [(path.name, _digest(path.read_bytes())) for path in paths]
     return _digest(json.dumps([preset, digests, versions(), device()]).encode())

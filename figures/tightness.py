@@ -152,5 +152,5 @@ def claims(data):
     for sweep, label, factors in rows(data):
         word = "within a factor of" if sweep.logarithms or sweep.claim == "break-even-first-order" else "holds; off by a factor of"
         here = f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}"
-        found.append({"claim": label, "paper": f"ledger: {sweep.claim}", "here": here})
+        found.append((label, f"ledger: {sweep.claim}", here))
     return found

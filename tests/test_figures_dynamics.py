@@ -7,28 +7,23 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import gda_theory as gt
-from figures import critical_slowing, dynamics, large_steps, style
-from theory_common import tables
-
-
-def computed(figure):
-    """What a reader of the file gets."""
-    return tables.loads(tables.dumps(figure.compute("quick")))
+from figures import critical_slowing, dynamics, large_steps
+from tests.figure_checks import claimed, drawn, made
 
 
 @pytest.fixture(scope="module")
 def way():
-    return computed(dynamics)
+    return made("dynamics")[1]
 
 
 @pytest.fixture(scope="module")
 def slow():
-    return computed(critical_slowing)
+    return made("critical_slowing")[1]
 
 
 @pytest.fixture(scope="module")
 def large():
-    return computed(large_steps)
+    return made("large_steps")[1]
 
 
 def types(correlation):
@@ -230,9 +225,8 @@ def test_what_theory_says_of_each_run(large):
 @pytest.mark.parametrize(("name", "figure"), [("way", dynamics), ("slow", critical_slowing), ("large", large_steps)])
 def test_claims_are_computed_and_the_picture_is_drawn(name, figure, request):
     data = request.getfixturevalue(name)
-    rows = figure.claims(data)
-    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in row["here"] for row in rows)
-    assert style.images(figure.draw, data, figure.SIZE)["png"].startswith(b"\x89PNG")
+    claimed(figure, data)
+    drawn(figure, data)
     if figure is large_steps:
-        values = [float(value) for value in re.findall(r"\d\.\d{11}", rows[0]["here"])]
+        values = [float(value) for value in re.findall(r"\d\.\d{11}", figure.claims(data)[0][-1])]
         np.testing.assert_allclose(values, np.ravel(large_steps.REFERENCE), atol=1e-9)

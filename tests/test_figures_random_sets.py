@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import gda_theory as gt
 from figures import random_sets
 from gda_theory import data as datasets
-from tests.figure_checks import drawn
+from tests.figure_checks import claimed, drawn
 from theory_common import tables
 
 FORGET, TEST = random_sets.FORGET, random_sets.TEST
@@ -79,9 +79,8 @@ def test_what_the_caption_says(computed):
 
 
 def test_claims_are_computed(computed):
-    rows = random_sets.claims(computed)
-    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in f"{row['here']}{row['paper']}" for row in rows)
-    here = {row["claim"]: row["here"] for row in rows}
+    claimed(random_sets, computed)
+    here = {claim: found for claim, _, found in random_sets.claims(computed)}
     path = computed["models"]["descent_ascent"]
     outside = np.sum(path["probability"][:, 0] <= 0.05)
     assert here["oracles outside their 95 % band"] == f"0 by Hoeffding, {outside} by the exact law, of 200"

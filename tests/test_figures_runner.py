@@ -42,7 +42,7 @@ LINE = HEAD + textwrap.dedent("""
         axes.legend()
 
     def claims(data):
-        return [dict(claim="points", paper=None, here=len(data["ridge"])), dict(claim="a <claim>", paper="none", here=np.float64(0.25))]
+        return [("points", None, len(data["ridge"])), ("a <claim>", "none", np.float64(0.25))]
     """)
 MIXED = HEAD.replace("A line", "Mixed") + textwrap.dedent("""
     SIZE = (3, 2)
@@ -130,7 +130,7 @@ def test_the_same_inputs_are_not_computed_again(package, tmp_path):
     assert pictures == {path.name: path.read_bytes() for path in tmp_path.glob("*.p*")}  # no clock, no random name in them
 
 
-@pytest.mark.parametrize("change", ["figure", "shared", "library", "version", "device"])
+@pytest.mark.parametrize("change", ["figure", "shared", "gda_theory", "rhm_theory", "derivations", "theory_common", "version", "device"])
 def test_any_other_input_is_computed_again(change, package, tmp_path, monkeypatch):
     name = package(line=LINE, _shared="ONE = 1")
     assert states(tmp_path, name, "line") == {"line": "computed"}
@@ -139,14 +139,14 @@ def test_any_other_input_is_computed_again(change, package, tmp_path, monkeypatc
         package(line=LINE + "# changed")
     elif change == "shared":
         package(_shared="ONE = 2")
-    elif change == "library":
-        (tmp_path / "library").mkdir()
-        (tmp_path / "library" / "__init__.py").write_text("")
-        monkeypatch.setattr(store.gda_theory, "__file__", str(tmp_path / "library" / "__init__.py"))
     elif change == "version":
         monkeypatch.setattr(store, "versions", lambda: {"jax": "0.0"})
     elif change == "device":
         monkeypatch.setattr(store, "device", lambda: "abacus")
+    else:
+        (tmp_path / "library").mkdir()
+        (tmp_path / "library" / "__init__.py").write_text("")
+        monkeypatch.setattr(getattr(store, change), "__file__", str(tmp_path / "library" / "__init__.py"))
     assert states(tmp_path, name, "line") == {"line": "computed"}
 
 

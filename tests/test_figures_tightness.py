@@ -4,14 +4,13 @@ import numpy as np
 import pytest
 
 import derivations
-from figures import style, tightness
-from theory_common import tables
+from figures import tightness
+from tests.figure_checks import claimed, drawn, made
 
 
 @pytest.fixture(scope="module")
 def data():
-    """What a reader of the file gets."""
-    return tables.loads(tables.dumps(tightness.compute("quick")))
+    return made("tightness")[1]
 
 
 def test_every_bound_of_the_ledger_is_drawn():
@@ -62,17 +61,6 @@ def test_what_the_caption_says(data):
 
 
 def test_draws_and_claims(data):
-    sizes = []
-
-    def draw(figure, data):
-        tightness.draw(figure, data)
-        figure.canvas.draw()
-        sizes.extend(text.get_fontsize() for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()))
-
-    images = style.images(draw, data, tightness.SIZE)
-    assert images["png"].startswith(b"\x89PNG")
-    assert images["pdf"].startswith(b"%PDF")
-    assert min(sizes) >= 9
-    rows = tightness.claims(data)
-    assert len(rows) == sum(len(sweep.labels) for sweep in tightness.SWEEPS)
-    assert all(set(row) == {"claim", "paper", "here"} and "nan" not in row["here"] for row in rows)
+    drawn(tightness, data, lambda axes: axes.get_xlabel())
+    claimed(tightness, data)
+    assert len(list(tightness.claims(data))) == sum(len(sweep.labels) for sweep in tightness.SWEEPS)

@@ -1,19 +1,17 @@
 """The figure of the law of opposite sides: its numbers are the library's, and its claims follow from them."""
 
-import json
-
 import numpy as np
 import pytest
 
 import gda_theory as gt
-from figures import opposite_sides, style
+from figures import opposite_sides
 from gda_theory import data
-from theory_common import tables
+from tests.figure_checks import drawn, made
 
 
 @pytest.fixture(scope="module")
 def computed():
-    return tables.from_json(json.loads(tables.dumps(opposite_sides.compute("quick"))))
+    return made("opposite_sides")[1]
 
 
 def test_the_sets_are_those_of_the_command_line(computed):
@@ -46,8 +44,8 @@ def test_what_the_caption_says(computed):
 
 
 def test_claims_are_computed_and_the_picture_is_drawn(computed):
-    here = {claim["claim"]: claim["here"] for claim in opposite_sides.claims(computed)}
+    here = {claim: found for claim, _, found in opposite_sides.claims(computed)}
     even = computed["sets"]["28"]["break_even_strength"]
     assert here["break-even strength, f/r = 0.0518"] == f"median {np.median(even):.4g}, from {even.min():.4g} to {even.max():.4g}"
     assert here["minimum lost before γ = 1"].startswith("28 of 30")
-    assert style.images(opposite_sides.draw, computed, opposite_sides.SIZE)["png"].startswith(b"\x89PNG")
+    drawn(opposite_sides, computed)
