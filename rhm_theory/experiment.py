@@ -12,23 +12,26 @@ gained. The law of the mask is decisive and therefore part of every result (:fun
 """
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
 from rhm_theory import likelihood, measure, moments, sampling
-from rhm_theory.grammar import Grammar
+from rhm_theory.grammar import Grammar, Tree
 from rhm_theory.measure import Estimate, Measurement, Sums
 from theory_common import checks, sweep
 from theory_common.display import readable
 
 NOISES = ("epsilon", "mask", "flips")
 CHUNK_BYTES = 2**26  # of the likelihoods of one chunk
+ENUMERATED = 16  # leaves; there are 2 to that power of masks
 
 
 @readable()
@@ -53,6 +56,31 @@ class Experiment(NamedTuple):
     changed: Float[np.ndarray, "levels starts tree_levels"]
     root_kept: Float[np.ndarray, "levels starts"]
     groups: Any
+
+
+@readable()
+class Variances(NamedTuple):
+    """Var N by the law of total variance: ``within`` the noise draws and ``between`` them; the same summed over single leaves."""
+
+    within: Float[AnyArray, "*batch"]
+    between: Float[AnyArray, "*batch"]
+    leaf_within: Float[AnyArray, "*batch"]
+    leaf_between: Float[AnyArray, "*batch"]
+
+
+@readable()
+class EnumeratedMasks(NamedTuple):
+    """The exact ``susceptibility`` under random masks, over all of them, and its ``noise_part``."""
+
+    susceptibility: Float[np.ndarray, " levels"]
+    noise_part: Float[np.ndarray, " levels"]
+
+
+def grammar_and_starts(key, starts: int, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> tuple[Grammar, Tree]:
+    """A random grammar and ``starts`` derivations of it: what errors are clustered by in averages over grammars. May be traced."""
+    for_rules, for_starts = jax.random.split(checks.key("key", key))
+    grammar = Grammar.random(for_rules, depth=depth, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching)
+    return grammar, grammar.sample(for_starts, (checks.whole("starts", starts, least=1),))
 
 
 def forward_backward(
@@ -139,6 +167,66 @@ def measurements(found: Experiment, *, r_max: int | None = None) -> list[Measure
     ]
 
 
+def joined(experiments: Sequence[Experiment]) -> Experiment:
+    """Experiments on several grammars as one, whose errors are clustered by grammar: all starts of one experiment are one group.
+
+    Raises: ``ValueError`` if there is none, or if they differ in noise or in its levels.
+    """
+    if not experiments:
+        raise ValueError("experiments must be at least one")
+    first = experiments[0]
+    for index, one in enumerate(experiments):
+        if one.process != first.process or not np.array_equal(one.noise_levels, first.noise_levels):
+            raise ValueError(f"experiments must agree in process and noise_levels, number {index} differs from the first")
+    seen = [one._replace(process=None, noise_levels=None, groups=None) for one in experiments]
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *seen)
+    groups = np.repeat(np.arange(len(seen)), [one.root_kept.shape[1] for one in seen])
+    return whole._replace(process=first.process, noise_levels=first.noise_levels, groups=groups)
+
+
+def total_variance(exact: moments.ChangeMoments) -> Variances:
+    """Of moments given noise draws (last batch axis): the variances within, and the unbiased ones between draws (0 of a single draw).
+
+    Source: the law of total variance, in the module's docstring.
+    """
+    leaves = exact.changed[0]
+    draws = leaves.shape[-2]
+
+    def between(values, axis):
+        return jnp.var(values, axis=axis, ddof=1) if draws > 1 else jnp.zeros_like(values.take(0, axis))
+
+    return Variances(exact.variance.mean(-1), between(exact.mean, -1), exact.leaf_variance.mean(-1), between(leaves, -2).sum(-1))
+
+
+def enumerated_masks(grammar: Grammar, starts, noise_levels, law: str = "independent") -> EnumeratedMasks:
+    r"""The masking experiment without chance: all :math:`2^d` masks, each with its probability, averaged over ``starts``.
+
+    Args: starts: sequences ``(starts, length)``, of at most 16 leaves. noise_levels: ``(levels,)``. law: as in
+            :func:`rhm_theory.likelihood.random_mask`.
+    Raises: ``ValueError`` naming the argument. Source: the law of total variance, term by term.
+    """
+    checks.choice("law", law, likelihood.MASK_LAWS)
+    noise, length = np.atleast_1d(np.asarray(likelihood._noise(noise_levels)))[:, None], grammar.length
+    if length > ENUMERATED:
+        raise ValueError(f"grammar must have at most {ENUMERATED} leaves, for 2^{ENUMERATED} masks, got {length}")
+    starts = grammar.sequences("starts", starts)[:, None]
+    hidden = np.array(list(itertools.product([False, True], repeat=length)))
+    exact = moments.change_moments(grammar, likelihood.masked(starts, hidden, vocabulary=grammar.vocabulary), starts)
+    number = hidden.sum(-1)
+    weights = noise**number * (1 - noise) ** (length - number) if law == "independent" else number == np.round(noise * length)
+    weights = weights / weights.sum(-1, keepdims=True)
+
+    def mean(values):
+        return np.einsum("nm,sm...->ns...", weights, values)
+
+    def variance(values):
+        return mean(values**2) - mean(values) ** 2
+
+    within, leaf_within = (mean(np.asarray(part)).sum(-1) for part in (exact.variance, exact.leaf_variance))
+    between, leaf_between = variance(np.asarray(exact.mean)).sum(-1), variance(np.asarray(exact.changed[0])).sum((-2, -1))
+    return EnumeratedMasks((within + between) / (leaf_within + leaf_between), between / (leaf_within + leaf_between))
+
+
 def _stacked(estimates: list[Estimate]) -> Estimate:
     return Estimate(*(np.stack(part) for part in zip(*estimates, strict=True)))
 
@@ -158,7 +246,8 @@ def _exact(grammar: Grammar, rows, *, noise: str, law: str, trajectories: int):
     symbols = tuple(level.reshape(len(starts), trajectories, -1) for level in tree.symbols)
     original = grammar.parse(starts)
     exact = moments.change_moments(grammar, seen, jax.tree.map(lambda leaf: leaf[:, None], original))
-    return *_observed(symbols, original.symbols), *_parts(exact), *_shares(symbols, original.symbols)
+    variances = total_variance(exact)
+    return *_observed(symbols, original.symbols), *variances, exact.pair_sums.mean(1), *_shares(symbols, original.symbols)
 
 
 def _likelihood(noise: str, law: str, vocabulary: int, key: Array, starts: Array, level: Array) -> Array:
@@ -167,17 +256,6 @@ def _likelihood(noise: str, law: str, vocabulary: int, key: Array, starts: Array
     if noise == "flips":
         return likelihood.uniform_flips(key, starts, level, vocabulary=vocabulary)
     return likelihood.mask(key, starts, level, law, vocabulary=vocabulary)
-
-
-def _parts(exact: moments.ChangeMoments):
-    """Within and between variances of N and, summed, of the leaves; pair sums by tree level within."""
-    leaves = exact.changed[0]
-    draws = leaves.shape[1]
-
-    def between(values):
-        return jnp.var(values, axis=1, ddof=1) if draws > 1 else jnp.zeros_like(values[:, 0])
-
-    return exact.variance.mean(1), between(exact.mean), exact.leaf_variance.mean(1), between(leaves).sum(-1), exact.pair_sums.mean(1)
 
 
 def _observed(symbols, original) -> tuple[Sums]:

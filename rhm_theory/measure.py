@@ -150,14 +150,17 @@ def measurement(sums: Sums, *, r_max: int | None = None, groups=None) -> Measure
     correlation = ratio(kept * pairs, np.ones(starts), groups)
     chi = ratio((kept * weight).sum(-1), kept[:, 0], groups)
     lengths = {
-        name: _jackknife(functools.partial(correlation_length, definition=name), kept * pairs, groups) for name in ("half", "second_moment")
+        name: jackknife(functools.partial(correlation_length, definition=name), kept * pairs, groups) for name in ("half", "second_moment")
     }
     mean = ratio(np.asarray(sums.mean), np.full(starts, float(length)), groups)
     return Measurement(correlation, chi, lengths["half"], lengths["second_moment"], mean)
 
 
-def _jackknife(statistic, rows, groups) -> Estimate:
-    """``statistic`` of the mean of ``rows``, with the errors of leaving one group out at a time."""
+def jackknife(statistic, rows, groups) -> Estimate:
+    """``statistic`` of the mean of ``rows`` (one a start), with the errors of leaving one group out at a time.
+
+    Source: Efron, *The Jackknife, the Bootstrap and Other Resampling Plans* (1982), 3.
+    """
     value = statistic(rows.mean(0))
     names = np.unique(groups)
     if len(names) < 2:

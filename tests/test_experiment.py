@@ -75,6 +75,9 @@ def test_both_estimators_of_masking_agree_and_the_law_matters(every_start, law):
         assert abs(estimate.value[0] - chi) < 3 * estimate.error[0]
     part = experiment.noise_part(found)
     assert abs(part.value[0] - between.sum() / (leaf_within + leaf_between).sum()) < 3 * part.error[0]
+    enumerated = experiment.enumerated_masks(GRAMMAR, every_start, [0.5], law)
+    np.testing.assert_allclose(enumerated.susceptibility, chi, rtol=1e-12)  # the same terms, summed in another order
+    np.testing.assert_allclose(enumerated.noise_part, between.sum() / (leaf_within + leaf_between).sum(), rtol=1e-12)
     if law == "fixed_number":
         assert np.all(found.variance_between[0] < np.asarray(exact.mean).var(1) + 1)
 
@@ -106,6 +109,55 @@ def test_chunks_and_folders_change_nothing(every_start, tmp_path, monkeypatch):
         for name in ("variance_within", "variance_between", "changed", "root_kept"):
             np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-12, err_msg=name)
     assert len(list(tmp_path.glob("*.npz"))) == 3
+
+
+def test_joined_experiments_are_clustered_by_grammar(every_start):
+    given = {"noise": "epsilon", "noise_levels": [0.3, 0.6], "trajectories": 4}
+    parts = [
+        experiment.forward_backward(jax.random.key(seed), GRAMMAR, starts=every_start[some], **given)
+        for seed, some in enumerate((slice(5), slice(5, 8)))
+    ]
+    whole = experiment.joined(parts)
+    np.testing.assert_array_equal(whole.groups, [0] * 5 + [1] * 3)
+    np.testing.assert_array_equal(whole.sums.pair_sums, np.concatenate([part.sums.pair_sums for part in parts], 1))
+    np.testing.assert_array_equal(whole.changed[:, 5:], parts[1].changed)
+    _, conditional = experiment.susceptibility(whole)
+    above, below = (np.array([getattr(part, name).sum(1) for part in parts]) for name in ("variance_within", "leaf_within"))
+    np.testing.assert_allclose(conditional.value, above.sum(0) / below.sum(0), rtol=1e-14)
+    # Two groups a, b: the error of a sum over a sum is sqrt(2/1 * 2 (a - chi b)^2)/total, as both deviations are opposite.
+    error = 2 * np.abs(above[0] - conditional.value * below[0]) / below.sum(0)
+    np.testing.assert_allclose(conditional.error, error, rtol=1e-10)
+    with pytest.raises(ValueError, match="experiments must be at least one"):
+        experiment.joined([])
+    with pytest.raises(ValueError, match="experiments must agree in process and noise_levels, number 1 differs"):
+        experiment.joined([whole, whole._replace(noise_levels=np.array([0.3, 0.7]))])
+
+
+def test_a_grammar_and_starts_of_its_language():
+    numbers = {"depth": 2, "vocabulary": 4, "rules_per_symbol": 2, "branching": 2}
+    grammar, tree = experiment.grammar_and_starts(jax.random.key(0), 3, **numbers)
+    assert grammar.length == 4
+    assert tree.leaves.shape == (3, 4)
+    assert np.all(grammar.contains(tree.leaves))
+    other, _ = experiment.grammar_and_starts(jax.random.key(1), 3, **numbers)
+    assert np.any(np.asarray(other.rules) != np.asarray(grammar.rules))
+    with pytest.raises(ValueError, match="starts must be >= 1"):
+        experiment.grammar_and_starts(jax.random.key(0), 0, **numbers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"law": "some"}, "law must be one of"),
+        ({"noise_levels": [1.2]}, r"noise must be in \[0, 1\]"),
+        ({"starts": np.zeros((2, 3), int)}, "starts must have a last axis of 4"),
+        ({"grammar": Grammar.affine(5, 4, 2, 2, multiplier=5, offset=3)}, "grammar must have at most 16 leaves"),
+    ],
+)
+def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, message):
+    given = {"grammar": GRAMMAR, "starts": every_start[:2], "noise_levels": [0.5], **changes}
+    with pytest.raises((ValueError, TypeError), match=message):
+        experiment.enumerated_masks(**given)
 
 
 @pytest.mark.parametrize(

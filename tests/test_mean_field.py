@@ -127,6 +127,25 @@ def test_no_transition_is_nan(m):
     assert np.isnan(mean_field.exponent(**arguments(16, 15, 2)))
 
 
+def test_the_correlated_size_diverges_with_the_exponent():
+    distance = np.array([[1e-9, 1e-8], [1e-3, 0.4]])
+    size = mean_field.correlated_size(distance, **arguments(16, 4, 2))
+    # At small distances the way out is a geometric sequence from p*, of the slope: the size is a power, up to a ripple of its period.
+    slope = np.log(size[0, 0] / size[0, 1]) / np.log(10)
+    assert slope == pytest.approx(float(mean_field.exponent(**arguments(16, 4, 2))), abs=0.01)
+    # One by hand: iterate until half of the way is gone, and interpolate.
+    critical = mean_field.criticality(**arguments(16, 4, 2))
+    beliefs = [1 - float(critical.noise) * 0.6 * 15 / 16]
+    half = (1 + float(critical.belief)) / 2
+    while beliefs[-1] < half:
+        beliefs.append(float(mean_field.step(beliefs[-1], **arguments(16, 4, 2))))
+    level = len(beliefs) - 1 - (beliefs[-1] - half) / (beliefs[-1] - beliefs[-2]) if len(beliefs) > 1 else 0
+    assert size[1, 1] == pytest.approx(2**level, rel=1e-9)
+    assert np.all(np.isnan(mean_field.correlated_size(distance, **arguments(32, 1, 2))))
+    with pytest.raises(ValueError, match=r"distance must be in \(0, 1\]"):
+        mean_field.correlated_size(0.0, **arguments(16, 4, 2))
+
+
 @pytest.mark.parametrize("s", [2, 3, 4])
 def test_duality_is_a_conjugacy(s):
     v, m, p = 7.0, 3.0, np.linspace(1 / 7, 1, 20)
