@@ -30,3 +30,8 @@ def nearest(values, wanted) -> int:
 def plus_minus(estimate, at) -> str:
     """One number of an estimate, with its standard error if it has one."""
     return f"{estimate['value'][at]:.3g}" + (f" ± {estimate['error'][at]:.2g}" if "error" in estimate else "")
+
+
+def listed(values, digits: int = 3) -> str:
+    """Numbers, separated by commas."""
+    return ", ".join(f"{float(value):.{digits}g}" for value in values)

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 import rhm_theory as rt
+from figures.parts import DOTTED, band, dots, nearest, plus_minus
 from figures.style import COLOURS
 
 TITLE = (
@@ -20,40 +21,26 @@ CAPTION = (
 LEMMAS = ["Fig. 3", "Sec. 3.1", "arXiv:2410.13770"]
 SIZE = (10.5, 3.9)
 NUMBERS, DEPTH = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}, 7
-SHOWN = (0.5, 0.7, 0.78, 0.85)
+SHOWN = {0.5: "blue", 0.7: "green", 0.78: "vermillion", 0.85: "purple"}
+MEAN_FIELD = {"ls": "--", "color": "black", "lw": 1.2, "label": "mean field"}
 
 
 def compute(preset):
     grammars, starts, trajectories = {"quick": (6, 8, 40), "paper": (30, 32, 200)}[preset]
-    noise = np.union1d(np.linspace(0.3, 1, 15).round(3), SHOWN)
-    found = [
-        rt.forward_backward(
-            jax.random.key(index),
-            rt.Grammar.random(jax.random.key(1000 + index), depth=DEPTH, **NUMBERS),
-            noise="epsilon",
-            noise_levels=noise,
-            starts=starts,
-            trajectories=trajectories,
-        )
-        for index in range(grammars)
-    ]
-    names = ("variance_within", "variance_between", "leaf_within", "leaf_between", "changed", "root_kept", "tree_sums")
-    joined = {name: np.concatenate([getattr(one, name) for one in found], 1) for name in names}
-    whole = found[0]._replace(
-        **joined,
-        sums=jax.tree.map(lambda *parts: np.concatenate(parts, 1), *(one.sums for one in found)),
-        groups=np.repeat(np.arange(grammars), starts),
-    )
-    sampled, exact = rt.experiment.susceptibility(whole)
+    noise = np.union1d(np.linspace(0.3, 1, 15).round(3), list(SHOWN))
+    given = {"noise": "epsilon", "noise_levels": noise, "starts": starts, "trajectories": trajectories}
+    rules = [rt.Grammar.random(jax.random.key(1000 + index), depth=DEPTH, **NUMBERS) for index in range(grammars)]
+    found = rt.experiment.joined([rt.forward_backward(jax.random.key(index), one, **given) for index, one in enumerate(rules)])
+    sampled, exact = rt.experiment.susceptibility(found)
     pairs = (2**DEPTH) * 2.0 ** np.arange(DEPTH)  # ordered pairs of leaves that meet at level 1, 2, ..
     mean_field = rt.mean_field.correlations(noise, **NUMBERS, depth=DEPTH)
     return {
         "noise": noise,
         "sampled": sampled._asdict(),
         "exact": exact._asdict(),
-        "correlation": 4 * joined["tree_sums"].mean(1) / pairs,
+        "correlation": 4 * found.tree_sums.mean(1) / pairs,
         "mean_field": {"correlation": 4 * mean_field.covariance, "susceptibility": mean_field.susceptibility},
-        "root_kept": joined["root_kept"].mean(1),
+        "root_kept": found.root_kept.mean(1),
         "mean_field_root": rt.mean_field.upward(noise, **NUMBERS, depth=DEPTH)[:, -1],
         "critical": rt.mean_field.critical_noise(**NUMBERS),
         "peak": rt.mean_field.susceptibility_peak(**NUMBERS, depth=DEPTH)._asdict(),
@@ -64,34 +51,28 @@ def compute(preset):
 def draw(figure, data):
     decay, chi, root = figure.subplots(1, 3)
     noise, distance = data["noise"], 2.0 ** np.arange(1, DEPTH + 1) - 1
-    for hue, level in zip(("blue", "green", "vermillion", "purple"), SHOWN, strict=True):
-        at = np.argmin(np.abs(noise - level))
+    for level, hue in SHOWN.items():
+        at = nearest(noise, level)
         decay.plot(distance, data["correlation"][at], "o-", ms=4, lw=1, color=COLOURS[hue], label=f"ε = {level:g}")
         decay.plot(distance, data["mean_field"]["correlation"][at], "--", color=COLOURS[hue], lw=1)
     decay.set(xscale="log", yscale="log", ylim=(1e-5, 1), xlabel="distance r (leaves)", ylabel="correlation C(r)", title="(a)")
     decay.legend(loc="lower left")
-    chi.fill_between(noise, data["exact"]["low"], data["exact"]["high"], color=COLOURS["blue"], alpha=0.25, lw=0)
-    chi.plot(noise, data["exact"]["value"], color=COLOURS["blue"], label="exact")
-    bars = (data["sampled"]["value"] - data["sampled"]["low"], data["sampled"]["high"] - data["sampled"]["value"])
-    chi.errorbar(noise, data["sampled"]["value"], bars, fmt="o", ms=3.5, lw=0.9, color=COLOURS["vermillion"], label="sampled")
-    chi.plot(noise, data["mean_field"]["susceptibility"], "--", color="black", lw=1.2, label="mean field")
+    band(chi, noise, data["exact"], COLOURS["blue"], label="exact")
+    dots(chi, noise, data["sampled"], fmt="o", ms=3.5, lw=0.9, color=COLOURS["vermillion"], label="sampled")
+    chi.plot(noise, data["mean_field"]["susceptibility"], **MEAN_FIELD)
     chi.set(xlabel="noise ε", ylabel="susceptibility χ", title="(b)")
     root.plot(noise, data["root_kept"], "o-", ms=4, lw=1, color=COLOURS["blue"], label="sampled")
-    root.plot(noise, data["mean_field_root"], "--", color="black", lw=1.2, label="mean field")
+    root.plot(noise, data["mean_field_root"], **MEAN_FIELD)
     root.set(xlabel="noise ε", ylabel="probability that the root is kept", ylim=(0, 1.02), title="(c)")
     for panel in (chi, root):
-        panel.axvline(data["critical"], color="black", ls=":", lw=1.2, label="ε*")
+        panel.axvline(data["critical"], **DOTTED, label="ε*")
         panel.legend(loc="best")
 
 
 def claims(data):
-    top = int(np.argmax(data["exact"]["value"]))
+    top, peak = int(np.argmax(data["exact"]["value"])), data["peak"]
     return [
         ("critical noise ε* (16, 4, 2)", "peak of χ", f"{float(data['critical']):.6g}"),
-        (
-            "largest susceptibility at depth 7, exact",
-            "at ε*",
-            f"{data['exact']['value'][top]:.3g} ± {data['exact']['error'][top]:.2g} at ε = {data['noise'][top]:.3g}",
-        ),
-        ("the same in mean field", "dashed line", f"{float(data['peak']['height']):.4g} at ε = {float(data['peak']['noise']):.4g}"),
+        ("largest susceptibility at depth 7, exact", "at ε*", f"{plus_minus(data['exact'], top)} at ε = {data['noise'][top]:.3g}"),
+        ("the same in mean field", "dashed line", f"{float(peak['height']):.4g} at ε = {float(peak['noise']):.4g}"),
     ]

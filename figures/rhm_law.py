@@ -3,6 +3,7 @@
 import numpy as np
 
 import rhm_theory as rt
+from figures.parts import nearest
 from figures.style import COLOURS
 
 TITLE = "Through the transition the number of changed leaves spreads widely, in one hump and not in two"
@@ -15,55 +16,54 @@ CAPTION = (
 )
 LEMMAS = ["Fig. 3", "new"]
 SIZE = (10.5, 3.9)
-SHOWN = (0.6, 0.75, 0.78, 0.8, 0.9)
+SHOWN = {0.6: "blue", 0.75: "sky", 0.78: "green", 0.8: "vermillion", 0.9: "purple"}
 
 
 def compute(preset):
     grammar = rt.Grammar.affine(7, 16, 4, 2, multiplier=37, offset=11)
-    start = grammar.reference_start(0).leaves
-    noise = np.union1d(np.linspace(0.5, 1, {"quick": 26, "paper": 101}[preset]).round(4), SHOWN)
-    likelihood = rt.likelihood.epsilon_process(start, noise, vocabulary=16)
+    noise = np.union1d(np.linspace(0.5, 1, {"quick": 26, "paper": 101}[preset]).round(4), list(SHOWN))
+    starts = np.broadcast_to(grammar.reference_start(0).leaves, (len(noise), 128))
+    likelihood = rt.likelihood.epsilon_process(starts, noise, vocabulary=16)
     return {
         "noise": noise,
-        "law": rt.change_distribution(grammar, likelihood, np.broadcast_to(start, (len(noise), 128))),
-        "susceptibility": rt.susceptibility(grammar, likelihood, np.broadcast_to(start, (len(noise), 128))),
+        "law": rt.change_distribution(grammar, likelihood, starts),
+        "susceptibility": rt.susceptibility(grammar, likelihood, starts),
     }
+
+
+def deviation(law):
+    number = np.arange(law.shape[1])
+    return np.sqrt(law @ number**2 - (law @ number) ** 2)
+
+
+def humps(law):
+    """Local maxima of the law of N, averaged over three neighbours: at low noise even and odd numbers differ."""
+    smooth = np.convolve(law, np.ones(3) / 3, mode="valid")
+    ends = np.pad(smooth[smooth > 1e-3 * smooth.max()], 1)
+    return int(np.sum((ends[1:-1] > ends[:-2]) & (ends[1:-1] >= ends[2:])))
 
 
 def draw(figure, data):
     some, every, spread = figure.subplots(1, 3)
     noise, law, number = data["noise"], data["law"], np.arange(data["law"].shape[1])
-    for hue, level in zip(("blue", "sky", "green", "vermillion", "purple"), SHOWN, strict=True):
-        some.plot(number, law[np.argmin(np.abs(noise - level))], color=COLOURS[hue], lw=1.3, label=f"ε = {level:g}")
+    for level, hue in SHOWN.items():
+        some.plot(number, law[nearest(noise, level)], color=COLOURS[hue], lw=1.3, label=f"ε = {level:g}")
     some.set(yscale="log", ylim=(1e-5, 0.5), xlabel="changed leaves k", ylabel="P(N = k)", title="(a)")
     some.legend(loc="lower center")
     mesh = every.pcolormesh(noise, number, np.log10(np.maximum(law.T, 1e-6)), vmin=-5, vmax=-0.5, shading="nearest", rasterized=True)
     every.plot(noise, law @ number, color="white", lw=1.5)
-    every.figure.colorbar(mesh, ax=every, label="log₁₀ P(N = k)")
+    figure.colorbar(mesh, ax=every, label="log₁₀ P(N = k)")
     every.set(xlabel="noise ε", ylabel="changed leaves k", title="(b)")
     every.grid(False)
     spread.plot(noise, deviation(law), color=COLOURS["vermillion"])
     spread.set(xlabel="noise ε", ylabel="standard deviation of N (leaves)", title="(c)")
 
 
-def deviation(law):
-    number = np.arange(law.shape[1])
-    mean = law @ number
-    return np.sqrt(law @ number**2 - mean**2)
-
-
-def humps(law):
-    """Local maxima of the law of N, averaged over three neighbours: at low noise even and odd numbers differ."""
-    smooth = np.convolve(law, np.ones(3) / 3, mode="valid")
-    smooth = smooth[smooth > 1e-3 * smooth.max()]
-    return int(np.sum((smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] >= smooth[2:])) + (smooth[0] > smooth[1]) + (smooth[-1] > smooth[-2]))
-
-
 def claims(data):
-    at = int(np.argmin(np.abs(data["noise"] - 0.8)))
-    widest = int(np.argmax(deviation(data["law"])))
+    noise, spread = data["noise"], deviation(data["law"])
+    widest = int(np.argmax(spread))
     return [
-        ("humps of P(N) at ε = 0.8", "not treated", str(humps(data["law"][at]))),
-        ("widest law", "at the transition", f"{deviation(data['law'])[widest]:.3g} leaves at ε = {data['noise'][widest]:.3g}"),
+        ("humps of P(N) at ε = 0.8", "not treated", str(humps(data["law"][nearest(noise, 0.8)]))),
+        ("widest law", "at the transition", f"{spread[widest]:.3g} leaves at ε = {noise[widest]:.3g}"),
         ("largest χ of this start", "-", f"{float(np.nanmax(data['susceptibility'])):.4g}"),
     ]

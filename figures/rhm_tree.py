@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 
 import rhm_theory as rt
+from figures.parts import listed
 from figures.style import COLOURS
 
 TITLE = "Leaves change in blocks, since what changes is a node above them: the more noise, the higher it sits"
@@ -56,48 +57,46 @@ def blocks(changed):
 def draw(figure, data):
     panels = figure.subplots(2, len(SHOWN), sharex=True, sharey=True)
     scale = {"cmap": "cividis", "norm": mpl.colors.LogNorm(1e-3, 1)}
-    for (upper, lower), noise, index in zip(panels.T, data["noise"], range(len(SHOWN)), strict=True):
+    for index, (upper, lower) in enumerate(panels.T):
         for level in range(DEPTH + 1):
-            x = (np.arange(2 ** (DEPTH - level)) + 0.5) * 2**level
-            probability, changed = data["probability"][str(level)][index], data["sample"][str(level)][index]
+            x, y = (np.arange(2 ** (DEPTH - level)) + 0.5) * 2**level, np.full(2 ** (DEPTH - level), level)
+            probability, changed = (data[name][str(level)][index] for name in ("probability", "sample"))
             if level < DEPTH:
-                above = x.reshape(-1, 2).mean(1).repeat(2)
-                edges = np.stack([x, above]), np.broadcast_to([[level], [level + 1]], (2, len(x)))
                 together = changed & data["sample"][str(level + 1)][index].repeat(2)
-                upper.plot(*edges, color="0.75", lw=0.7, zorder=1)
-                lower.plot(edges[0][:, ~together], edges[1][:, ~together], color="0.75", lw=0.7, zorder=1)
-                lower.plot(edges[0][:, together], edges[1][:, together], color=COLOURS["vermillion"], lw=2, zorder=2)
-            y = np.full(len(x), level)
-            dots = upper.scatter(x, y, 26 if level else 17, probability, **scale, edgecolors="black", lw=0.4, zorder=3)
+                edges(upper, x, level, color="0.75", lw=0.7, zorder=1)
+                edges(lower, x, level, ~together, color="0.75", lw=0.7, zorder=1)
+                edges(lower, x, level, together, color=COLOURS["vermillion"], lw=2, zorder=2)
+            shades = upper.scatter(x, y, 26 if level else 17, probability, **scale, edgecolors="black", lw=0.4, zorder=3)
             lower.scatter(x[~changed], y[~changed], 7, "white", edgecolors="0.35", lw=0.7, zorder=3)
             lower.scatter(x[changed], y[changed], 30 if level else 19, COLOURS["vermillion"], edgecolors="black", lw=0.4, zorder=4)
-        upper.set(title=f"ε = {noise:g}")
+        upper.set(title=f"ε = {data['noise'][index]:g}")
         lower.set(xlabel="leaf", title=f"{int(data['sample']['0'][index].sum())} of {2**DEPTH} leaves changed")
     for panel in panels.flat:
         panel.grid(False)
         panel.set(xticks=[0.5, 16.5, 31.5], xticklabels=["0", "16", "31"], yticks=range(DEPTH + 1))
     panels[0, 0].set_ylabel("level (exact)")
     panels[1, 0].set_ylabel("level (sampled)")
-    figure.colorbar(dots, ax=panels[0], label="P(node changed)", aspect=12, extend="min")
+    figure.colorbar(shades, ax=panels[0], label="P(node changed)", aspect=12, extend="min")
+
+
+def edges(panel, x, level, shown=slice(None), **line):
+    """From the nodes at ``x`` to their parents."""
+    above = x.reshape(-1, 2).mean(1).repeat(2)
+    panel.plot(np.stack([x, above])[:, shown], np.broadcast_to([[level], [level + 1]], (2, len(x)))[:, shown], **line)
 
 
 def claims(data):
     sizes = data["leaves_below"].sum(1) / data["tops"].sum(1)
     height = np.arange(DEPTH + 1) @ data["leaves_below"] / data["leaves_below"].sum(0)
+    levels = ", ".join(f"ε = {level:g}" for level in data["noise"])
+    root = listed(data["probability"][str(DEPTH)][:, 0])
+    larger = "larger changed blocks reflect deeper latent changes"
     return [
-        (
-            "changed leaves below a topmost changed node of level 0, 1, .. 5",
-            "larger changed blocks reflect deeper latent changes",
-            ", ".join(f"{size:.3g}" for size in sizes),
-        ),
-        (
-            "mean level of the topmost changed ancestor of a changed leaf, " + ", ".join(f"ε = {level:g}" for level in data["noise"]),
-            "grows with the noise",
-            ", ".join(f"{level:.3g}" for level in height),
-        ),
+        ("changed leaves below a topmost changed node of level 0, 1, .. 5", larger, listed(sizes)),
+        (f"mean level of the topmost changed ancestor of a changed leaf, {levels}", "grows with the noise", listed(height)),
         (
             "probability that the root (the class) changes, exact",
             "small below the transition, near 1 above",
-            ", ".join(f"{float(p):.3g}" for p in data["probability"][str(DEPTH)][:, 0]) + f"; ε* = {float(data['critical']):.3g}",
+            f"{root}; ε* = {float(data['critical']):.3g}",
         ),
     ]
