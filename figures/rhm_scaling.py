@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 import rhm_theory as rt
+from figures.parts import DOTTED, dots, power
 from figures.style import COLOURS
 
 TITLE = "The correlation length always diverges at the critical noise; the susceptibility only where F′(p*)² exceeds the branching"
@@ -20,6 +21,7 @@ LEMMAS = ["App. (exponent ν)", "Fig. 3", "arXiv:2410.13770"]
 SIZE = (10.5, 7)
 CASES = {"64 symbols, 8 rules": (64, 8, "vermillion"), "16 symbols, 4 rules": (16, 4, "blue")}
 DEPTHS = np.arange(3, 25)
+SHADES = {5: 0.35, 7: 0.55, 9: 0.75, 11: 1}  # depths of (a, b)
 
 
 def compute(preset):
@@ -29,13 +31,12 @@ def compute(preset):
     for name, (vocabulary, rules, _) in CASES.items():
         numbers = {"vocabulary": vocabulary, "rules_per_symbol": rules, "branching": 2}
         peaks = rt.mean_field.susceptibility_peak(**numbers, depth=DEPTHS)
-        curves = [rt.mean_field.susceptibility(noise, **numbers, depth=depth) for depth in (5, 7, 9, 11)]
         exact = [exact_peak(numbers, depth, float(peaks.noise[depth == DEPTHS][0]), grammars, starts) for depth in exact_depths]
         estimate = rt.measure.Estimate(*np.transpose(exact))
         sizes = 2.0 ** np.array(exact_depths)
         at_sizes = np.asarray(peaks.height)[np.isin(DEPTHS, exact_depths)]
         found[name] = {
-            "curves": np.stack(curves),
+            "curves": np.stack([rt.mean_field.susceptibility(noise, **numbers, depth=depth) for depth in SHADES]),
             "peak_height": peaks.height,
             "peak_noise": peaks.noise,
             "exact": estimate._asdict(),
@@ -52,46 +53,34 @@ def exact_peak(numbers, depth, noise, grammars, starts):
     """Exact susceptibility at one noise, over random grammars and starts, errors over grammars."""
     parts = []
     for index in range(grammars):
-        keys = jax.random.split(jax.random.key(1000 * depth + index))  # else grammars of different depths would share their lower levels
-        grammar = rt.Grammar.random(keys[0], depth=depth, **numbers)
-        tree = grammar.sample(keys[1], (starts,))
-        likelihood = rt.likelihood.epsilon_process(tree.leaves, noise, vocabulary=grammar.vocabulary)
-        moments = rt.change_moments(grammar, likelihood, tree)
+        key = jax.random.key(1000 * depth + index)  # else grammars of different depths would share their lower levels
+        grammar, tree = rt.experiment.grammar_and_starts(key, starts, depth=depth, **numbers)
+        moments = rt.change_moments(grammar, rt.likelihood.epsilon_process(tree.leaves, noise, vocabulary=grammar.vocabulary), tree)
         parts.append((moments.variance.sum(), moments.leaf_variance.sum()))
     return rt.measure.ratio(*np.transpose(parts))
 
 
 def draw(figure, data):
-    (first, second), (height, distance) = figure.subplots(2, 2)
+    curves, (height, distance) = figure.subplots(2, 2)
     leaves = 2.0 ** data["depths"]
-    for panel, letter, (name, case) in zip((first, second), "ab", data["cases"].items(), strict=True):
-        for shade, depth, curve in zip((0.35, 0.55, 0.75, 1), (5, 7, 9, 11), case["curves"], strict=True):
-            panel.plot(data["noise"], curve, color=COLOURS[CASES[name][2]], alpha=shade, label=f"depth {depth}")
-        panel.axvline(float(case["noise"]), color="black", ls=":", lw=1.2, label="ε*")
+    for panel, letter, (name, case) in zip(curves, "ab", data["cases"].items(), strict=True):
+        hue, fit, gap = COLOURS[CASES[name][2]], case["fit"], np.abs(case["peak_noise"] - case["noise"])
+        for (depth, shade), curve in zip(SHADES.items(), case["curves"], strict=True):
+            panel.plot(data["noise"], curve, color=hue, alpha=shade, label=f"depth {depth}")
+        panel.axvline(float(case["noise"]), **DOTTED, label="ε*")
         panel.set(xlabel="noise ε", ylabel="susceptibility χ", title=f"({letter}) {name}: F′²/s = {float(case['kesten_stigum']):.3f}")
         panel.legend(loc="upper left")
-    for name, case in data["cases"].items():
-        hue = COLOURS[CASES[name][2]]
         height.plot(leaves, case["peak_height"], color=hue, label=f"{name}, mean field")
-        exact = case["exact"]
-        bars = (exact["value"] - exact["low"], exact["high"] - exact["value"])
-        height.errorbar(2.0 ** data["exact_depths"], exact["value"], bars, fmt="o", color=hue, ms=5, mec="black", label="exact")
-        height.plot(
-            leaves, fitted(case["fit"], leaves), ":", color=hue, lw=1.4, label=f"fit of the dots, a = {case['fit']['exponent']:+.2f}"
-        )
-        gap = np.abs(case["peak_noise"] - case["noise"])
-        distance.plot(leaves, gap, color=hue, label=name)
-        distance.plot(leaves, gap[-1] * (leaves / leaves[-1]) ** (-1 / case["exponent"]), "--", color=hue, lw=1)
+        dots(height, 2.0 ** data["exact_depths"], case["exact"], fmt="o", color=hue, ms=5, mec="black", label="exact")
+        height.plot(leaves, fitted(fit, leaves), ":", color=hue, lw=1.4, label=f"fit of the dots, a = {fit['exponent']:+.2f}")
         if case["diverges"]:
-            height.plot(leaves, case["peak_height"][-1] * (leaves / leaves[-1]) ** case["susceptibility_growth"], "--", color=hue, lw=1)
+            power(height, leaves, case["peak_height"], case["susceptibility_growth"], through=-1, ls="--", color=hue, lw=1)
+        distance.plot(leaves, gap, color=hue, label=name)
+        power(distance, leaves, gap, -1 / case["exponent"], through=-1, ls="--", color=hue, lw=1)
     height.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="largest susceptibility", ylim=(1.5, 3e4), title="(c)")
     distance.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="|ε of the peak − ε*|", title="(d)")
     height.legend(loc="upper left")
     distance.legend(loc="upper right")
-
-
-def interval(fit):
-    return f"{fit['exponent']:.3g} ({fit['low']:.3g} to {fit['high']:.3g})"
 
 
 def fitted(fit, leaves):
@@ -99,30 +88,18 @@ def fitted(fit, leaves):
 
 
 def claims(data):
-    rows = []
     for name, case in data["cases"].items():
-        logs = [np.log(np.asarray(values)[-2:]) for values in (case["peak_height"], np.abs(case["peak_noise"] - case["noise"]))]
-        step = np.log(2)
-        slopes = [float(np.diff(values)[0] / step) for values in logs]
-        rows += [
-            (
-                f"{name}: exponent ν from the peak's distance to ε*",
-                "ν = ln s/ln F′(p*)",
-                f"{-1 / slopes[1]:.4g}; theory {float(case['exponent']):.4g}",
-            ),
-            (
-                f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}",
-                "χ diverges",
-                f"{slopes[0]:.4g}; theory {float(case['susceptibility_growth']):.4g}",
-            ),
-            (
-                f"{name}: exponent a of the exact peaks, B + A (d^a − 1)/a, depths {list(map(int, data['exact_depths']))}",
-                "χ diverges",
-                (
-                    f"{interval(case['fit'])}; theory 2/ν − 1 = {float(2 / case['exponent'] - 1):.4g}; mean field at these depths "
-                    f"{float(case['mean_field_fit']['exponent']):.3g}; without B {interval(case['power'])}, "
-                    f"X² {case['power']['misfit']:.3g}"
-                ),
-            ),
-        ]
-    return rows
+        height, gap = case["peak_height"], np.abs(case["peak_noise"] - case["noise"])
+        growth, closing = (float(np.diff(np.log(values[-2:]))[0] / np.log(2)) for values in (height, gap))
+        theory = float(case["exponent"])
+        yield f"{name}: exponent ν from the peak's distance to ε*", "ν = ln s/ln F′(p*)", f"{-1 / closing:.4g}; theory {theory:.4g}"
+        claim = f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}"
+        yield claim, "χ diverges", f"{growth:.4g}; theory {float(case['susceptibility_growth']):.4g}"
+        claim = f"{name}: exponent a of the exact peaks, B + A (d^a − 1)/a, depths {list(map(int, data['exact_depths']))}"
+        here = f"{interval(case['fit'])}; theory 2/ν − 1 = {2 / theory - 1:.4g}; mean field at these depths "
+        here += f"{float(case['mean_field_fit']['exponent']):.3g}; without B {interval(case['power'])}, X² {case['power']['misfit']:.3g}"
+        yield claim, "χ diverges", here
+
+
+def interval(fit):
+    return f"{fit['exponent']:.3g} ({fit['low']:.3g} to {fit['high']:.3g})"

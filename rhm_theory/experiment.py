@@ -70,10 +70,10 @@ class Variances(NamedTuple):
 
 @readable()
 class EnumeratedMasks(NamedTuple):
-    """The exact ``susceptibility`` under random masks, over all of them, and its ``noise_part``."""
+    """The exact ``susceptibility`` under random masks, over all of them, and its part that the ``mask`` makes."""
 
     susceptibility: Float[np.ndarray, " levels"]
-    noise_part: Float[np.ndarray, " levels"]
+    mask: Float[np.ndarray, " levels"]
 
 
 def grammar_and_starts(key, starts: int, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> tuple[Grammar, Tree]:

@@ -77,7 +77,7 @@ def test_both_estimators_of_masking_agree_and_the_law_matters(every_start, law):
     assert abs(part.value[0] - between.sum() / (leaf_within + leaf_between).sum()) < 3 * part.error[0]
     enumerated = experiment.enumerated_masks(GRAMMAR, every_start, [0.5], law)
     np.testing.assert_allclose(enumerated.susceptibility, chi, rtol=1e-12)  # the same terms, summed in another order
-    np.testing.assert_allclose(enumerated.noise_part, between.sum() / (leaf_within + leaf_between).sum(), rtol=1e-12)
+    np.testing.assert_allclose(enumerated.mask, between.sum() / (leaf_within + leaf_between).sum(), rtol=1e-12)
     if law == "fixed_number":
         assert np.all(found.variance_between[0] < np.asarray(exact.mean).var(1) + 1)
 
