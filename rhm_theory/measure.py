@@ -77,8 +77,7 @@ def ratio(numerators, denominators, groups=None) -> Estimate:
     """``sum a / sum b`` over starts (first axis), with clustered errors: starts of one group count as one."""
     a, b = (np.asarray(array, float) for array in (numerators, denominators))
     if groups is not None:
-        names, index = np.unique(np.asarray(groups), return_inverse=True)
-        a, b = (np.stack([array[index == group].sum(0) for group in range(len(names))]) for array in (a, b))
+        a, b = (_by_group(array, groups)[0] for array in (a, b))
     count = len(a)
     b = np.broadcast_to(b.reshape(b.shape + (1,) * (a.ndim - b.ndim)), a.shape)
     total = b.sum(0)
@@ -88,6 +87,12 @@ def ratio(numerators, denominators, groups=None) -> Estimate:
         return Estimate(value, *(np.full_like(value, np.nan) for _ in range(3)))
     error = np.sqrt(count / (count - 1) * np.sum((a - value * b) ** 2, 0)) / np.abs(safe)
     return Estimate(value, error, value - _quantile(count) * error, value + _quantile(count) * error)
+
+
+def _by_group(rows: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of the rows of each group, and how many they are."""
+    names, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    return np.stack([rows[index == group].sum(0) for group in range(len(names))]), counts
 
 
 def _quantile(groups: int) -> float:
@@ -159,12 +164,15 @@ def measurement(sums: Sums, *, r_max: int | None = None, groups=None) -> Measure
 def jackknife(statistic, rows, groups) -> Estimate:
     """``statistic`` of the mean of ``rows`` (one a start), with the errors of leaving one group out at a time.
 
+    Args: statistic: from one row (any shape) to an array. rows: ``(starts, ...)``. groups: a label for each start.
     Source: Efron, *The Jackknife, the Bootstrap and Other Resampling Plans* (1982), 3.
     """
     value = statistic(rows.mean(0))
-    names = np.unique(groups)
-    if len(names) < 2:
+    sums, counts = _by_group(rows, groups)
+    groups = len(counts)
+    if groups < 2:
         return Estimate(value, *(np.full_like(value, np.nan) for _ in range(3)))
-    without = np.stack([statistic(rows[groups != name].mean(0)) for name in names])
-    error = np.sqrt((len(names) - 1) * np.mean((without - without.mean(0)) ** 2, 0))
-    return Estimate(value, error, value - _quantile(len(names)) * error, value + _quantile(len(names)) * error)
+    total = rows.sum(0)
+    without = np.stack([statistic((total - one) / (len(rows) - count)) for one, count in zip(sums, counts, strict=True)])
+    error = np.sqrt((groups - 1) * np.mean((without - without.mean(0)) ** 2, 0))
+    return Estimate(value, error, value - _quantile(groups) * error, value + _quantile(groups) * error)
