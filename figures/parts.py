@@ -7,8 +7,9 @@ DASHED = {"color": "black", "ls": "--", "lw": 1.2}  # a prediction
 
 
 def band(panel, x, estimate, color, **line):
-    """An estimate (``value``, ``low``, ``high``) as a line in the band of its 95 % interval."""
-    panel.fill_between(x, estimate["low"], estimate["high"], color=color, alpha=0.25, lw=0)
+    """An estimate (``value``, ``low``, ``high``) as a line in the band of its 95 % interval; an exact one has a ``value`` only."""
+    if "low" in estimate:
+        panel.fill_between(x, estimate["low"], estimate["high"], color=color, alpha=0.25, lw=0)
     panel.plot(x, estimate["value"], color=color, **line)
 
 

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 import rhm_theory as rt
+from figures.parts import DOTTED, band, plus_minus
 from figures.style import COLOURS
 
 TITLE = "Only the hierarchy has a peak inside the noise range, in susceptibility and correlation length, that grows with the system"
@@ -17,23 +18,27 @@ CAPTION = (
 )
 LEMMAS = ["Sec. 3.3", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 6.4)
-SIZES, HUES = (8, 32, 128), ("sky", "blue", "vermillion")
+SIZES = {8: "sky", 32: "blue", 128: "vermillion"}
 STAY, SYMBOLS = 0.8, 4
 NUMBERS = {"vocabulary": 64, "rules_per_symbol": 8, "branching": 2}
-SYSTEMS = {"field": "Gaussian field", "chain": "Markov chain", "hierarchy": "hierarchy"}
+QUANTITIES = {"susceptibility": "χ", "length": "ξ"}
+SYSTEMS = {  # title, what the paper says
+    "field": ("Gaussian field", "no peak, largest at t = T"),
+    "chain": ("Markov chain", "not treated"),
+    "hierarchy": ("hierarchy", "a peak inside that grows"),
+}
 
 
 def compute(preset):
     chains, grammars, starts = {"quick": (32, 6, 4), "paper": (512, 48, 16)}[preset]
     fine = [0.78, 0.82, 0.84, 0.86, 0.87, 0.88, 0.89, 0.92, 0.94, 0.96, 0.98]
     noise = np.union1d(np.linspace(0.1, 1, 10).round(1), fine)
-    systems = {
-        "field": [field(size, noise) for size in SIZES],
-        "chain": [chain(size, noise, chains * SIZES[-1] // size) for size in SIZES],
-        "hierarchy": [hierarchy(size, noise, grammars, starts) for size in SIZES],
-    }
-    return {"noise": noise, "critical": rt.mean_field.critical_noise(**NUMBERS)} | {
-        name: {str(size): one for size, one in zip(SIZES, found, strict=True)} for name, found in systems.items()
+    return {
+        "noise": noise,
+        "critical": rt.mean_field.critical_noise(**NUMBERS),
+        "field": {str(size): field(size, noise) for size in SIZES},
+        "chain": {str(size): chain(size, noise, chains * max(SIZES) // size) for size in SIZES},
+        "hierarchy": {str(size): hierarchy(size, noise, grammars, starts) for size in SIZES},
     }
 
 
@@ -43,40 +48,29 @@ def field(size, noise):
     return {"susceptibility": {"value": response.susceptibility}, "length": {"value": length}}
 
 
-def chain(size, noise, starts):
+def chain(size, noise, count):
     move = np.full((SYMBOLS, SYMBOLS), (1 - STAY) / (SYMBOLS - 1))
     one = rt.controls.markov_chain(move + np.diag(STAY - np.diag(move)), length=size)
-    start = one.sample(jax.random.key(size), (starts,))
-    seen = (rt.likelihood.epsilon_process(start, level, vocabulary=SYMBOLS) for level in noise)
-    return measured([by_distance(one.change_correlations(likelihood, start)) for likelihood in seen], np.arange(starts))
+    starts = one.sample(jax.random.key(size), (count,))
+    seen = (rt.likelihood.epsilon_process(starts, level, vocabulary=SYMBOLS) for level in noise)
+    return measured([rt.mean_by_distance(one.change_correlations(likelihood, starts)) for likelihood in seen], np.arange(count))
 
 
 def hierarchy(size, noise, grammars, starts):
-    depth, sums = size.bit_length() - 1, []
+    found = []
     for key in jax.random.split(jax.random.key(size), grammars):
-        for_rules, for_starts = jax.random.split(key)
-        grammar = rt.Grammar.random(for_rules, depth=depth, **NUMBERS)
-        start = grammar.sample(for_starts, (starts,)).leaves
-        likelihood = rt.likelihood.epsilon_process(start, noise[:, None], vocabulary=grammar.vocabulary)
-        sums.append(by_distance(rt.change_correlations(grammar, likelihood, start)))
-    return measured(np.concatenate(sums, 1), np.repeat(np.arange(grammars), starts))
+        grammar, tree = rt.experiment.grammar_and_starts(key, starts, depth=size.bit_length() - 1, **NUMBERS)
+        likelihood = rt.likelihood.epsilon_process(tree.leaves, noise[:, None], vocabulary=grammar.vocabulary)
+        found.append(rt.mean_by_distance(rt.change_correlations(grammar, likelihood, tree)))
+    return measured(np.concatenate(found, 1), np.repeat(np.arange(grammars), starts))
 
 
-def by_distance(covariance):
-    """S(r), the sum of the covariances of all pairs at distance r, as samples would estimate it."""
-    mean = np.asarray(rt.mean_by_distance(covariance))
-    return mean * np.arange(mean.shape[-1], 0, -1)
-
-
-def measured(pair_sums, groups):
-    """Susceptibility and length from exact S(r) ``(noise, starts, distance)``, with errors over groups: clustered, jackknife."""
-    pair_sums = np.asarray(pair_sums)
-    sums = np.stack([pair_sums[:, groups == group].sum(1) for group in np.unique(groups)])
-    count, pairs = len(sums), np.arange(sums.shape[-1], 0, -1)
-    whole, without = length_of(sums.sum(0) / pairs), length_of((sums.sum(0) - sums) / pairs)
-    deviation = np.sqrt((count - 1) * np.mean((without - without.mean(0)) ** 2, 0))
-    length = {"value": whole, "error": deviation, "low": whole - 2 * deviation, "high": whole + 2 * deviation}
-    return {"susceptibility": rt.measure.ratio(2 * sums.sum(-1) - sums[..., 0], sums[..., 0])._asdict(), "length": length}
+def measured(correlation, groups):
+    """Susceptibility and length from exact C(r) ``(noise, starts, distance)``, with errors over groups."""
+    correlation = np.swapaxes(correlation, 0, 1)
+    sums = correlation * np.arange(correlation.shape[-1], 0, -1)  # over the pairs at each distance
+    chi = rt.measure.ratio(2 * sums.sum(-1) - sums[..., 0], sums[..., 0], groups)
+    return {"susceptibility": chi._asdict(), "length": rt.measure.jackknife(length_of, correlation, groups)._asdict()}
 
 
 def length_of(correlation):
@@ -87,36 +81,24 @@ def length_of(correlation):
 
 def draw(figure, data):
     panels = figure.subplots(2, 3, sharex=True)
-    noise = data["noise"]
-    for column, (name, title) in zip(panels.T, SYSTEMS.items(), strict=True):
-        for panel, quantity in zip(column, ("susceptibility", "length"), strict=True):
-            for hue, (size, found) in zip(HUES, data[name].items(), strict=True):
-                if name != "field":
-                    panel.fill_between(noise, found[quantity]["low"], found[quantity]["high"], color=COLOURS[hue], alpha=0.25, lw=0)
-                panel.plot(noise, found[quantity]["value"], color=COLOURS[hue], label=f"{size} sites")
+    for column, (name, (title, _)) in zip(panels.T, SYSTEMS.items(), strict=True):
+        for panel, quantity in zip(column, QUANTITIES, strict=True):
+            for size, hue in SIZES.items():
+                band(panel, data["noise"], data[name][str(size)][quantity], COLOURS[hue], label=f"{size} sites")
         column[0].set(title=title, ylim=(0, None))
         column[0].legend(loc="upper left")
         column[1].set(yscale="log", ylim=(0.1, 200), xlabel="noise σ²" if name == "field" else "noise ε", xlim=(0.1, 1))
     for panel in panels[:, 2]:
-        panel.axvline(float(data["critical"]), color="black", ls=":", lw=1.2)
+        panel.axvline(float(data["critical"]), **DOTTED)
     panels[0, 0].set_ylabel("susceptibility χ")
     panels[1, 0].set_ylabel("second-moment length (sites)")
 
 
 def claims(data):
-    expected = {"field": "no peak, largest at t = T", "chain": "not treated", "hierarchy": "a peak inside that grows"}
-    rows = []
-    for name, title in SYSTEMS.items():
-        for quantity, symbol in (("susceptibility", "χ"), ("length", "ξ")):
+    for name, (title, paper) in SYSTEMS.items():
+        for quantity, symbol in QUANTITIES.items():
             found = [one[quantity] for one in data[name].values()]
             tops = [int(np.nanargmax(one["value"])) for one in found]
-            heights = ", ".join(
-                f"{one['value'][top]:.3g}{error(one, top)} at {data['noise'][top]:g}" for one, top in zip(found, tops, strict=True)
-            )
-            ends = ", ".join(f"{one['value'][-1]:.3g}{error(one, -1)}" for one in found)
-            rows.append((f"{title}: largest {symbol} at 8, 32, 128 sites", expected[name], f"{heights}; at noise 1: {ends}"))
-    return rows
-
-
-def error(estimate, at):
-    return f" ± {estimate['error'][at]:.2g}" if "error" in estimate else ""
+            heights = ", ".join(f"{plus_minus(one, top)} at {data['noise'][top]:g}" for one, top in zip(found, tops, strict=True))
+            ends = ", ".join(plus_minus(one, -1) for one in found)
+            yield f"{title}: largest {symbol} at 8, 32, 128 sites", paper, f"{heights}; at noise 1: {ends}"
