@@ -2,10 +2,10 @@
 
 import jax.numpy as jnp
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 import gda_theory as gt
+from figures.parts import DASHED, DOTTED, categories
 from figures.style import COLOURS
 
 TITLE = "Alternating steps never lose their resting point: what is “the same to first order” differs in kind"
@@ -29,7 +29,12 @@ RIDGE, TINY, DOUBLING = 1e-2, 1e-6, np.exp(np.sqrt(2))
 RIDGES = np.array([1e-2, 1e-4, 1e-6])
 PAIR = {"ridge": 0.01, "retain_size": 80, "forget_size": 20, "retain_in_pair": 2}
 SPAN = (3.0, 9.5)  # of b/a in (b) and (c)
-FILLS = ListedColormap(["#B8B8B8", "#CFE8DC", "#56B4E9", "#F3C6A5"])  # in the order of gt.Outcome
+FILLS = {
+    gt.Outcome.MOVING: ("keeps moving", "#B8B8B8"),
+    gt.Outcome.CONVERGED: ("rests", "#CFE8DC"),
+    gt.Outcome.CYCLE: ("cycle", "#56B4E9"),
+    gt.Outcome.LEFT_RANGE: ("runs away", "#F3C6A5"),
+}
 
 
 def compute(preset):
@@ -61,11 +66,9 @@ def rest():
     """Where both orders rest, from the oracle on, and the minimum of the objective that they imitate."""
     ratio = np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)])
     start = gt.coordinate.stationary_points(1.0, ridge=RIDGE).minimum * jnp.ones((len(STEPS), len(ratio), 1))
-    fold = 1 + 2 * RIDGE / np.e
-    fine = fold - np.geomspace(1e-9, 0.95, 100)[::-1]
-    runs = {
-        scheme: gt.simulate(coordinate(ratio, RIDGE), start, step_size=STEPS[:, None], steps=600_000, scheme=scheme) for scheme in SCHEMES
-    }
+    single, options = coordinate(ratio, RIDGE), {"step_size": STEPS[:, None], "steps": 600_000}
+    runs = {scheme: gt.simulate(single, start, scheme=scheme, **options) for scheme in SCHEMES}
+    fine = 1 + 2 * RIDGE / np.e - np.geomspace(1e-9, 0.95, 100)[::-1]  # up to the fold
     return {
         "ratio": ratio,
         "weights": {scheme: run.weights[..., 0] for scheme, run in runs.items()},
@@ -78,16 +81,13 @@ def rest():
 def limit():
     """How far the resting points are from their limit as the ridge vanishes, and the multiplier there."""
     ratio = np.array([1.5, 2.0, 3.0, 4.0])
-    batch = (len(RIDGES), len(STEPS), len(ratio))
-    off, multiplier = {}, np.zeros(batch)
-    ridge, step = np.broadcast_to(RIDGES[:, None, None], batch), np.broadcast_to(STEPS[:, None], batch)
-    for scheme in SCHEMES:
-        expected = resting_point(ratio, step, scheme)
-        run = gt.simulate(coordinate(ratio, ridge), expected[..., None] + 0.1, step_size=step, steps=5000, scheme=scheme)
-        off[scheme] = np.abs(run.weights[..., 0] - expected)
-        if scheme == "retain_first":
-            multiplier = slope(np.asarray(run.weights[..., 0]), ratio, step, ridge)
-    return {"ratio": ratio, "off": off, "multiplier": multiplier}
+    ridge, step, _ = np.broadcast_arrays(RIDGES[:, None, None], STEPS[:, None], ratio)
+    expected = {scheme: resting_point(ratio, step, scheme) for scheme in SCHEMES}
+    options = {"step_size": step, "steps": 5000}
+    runs = {scheme: gt.simulate(coordinate(ratio, ridge), at[..., None] + 0.1, scheme=scheme, **options) for scheme, at in expected.items()}
+    found = {scheme: np.asarray(run.weights[..., 0]) for scheme, run in runs.items()}
+    off = {scheme: np.abs(found[scheme] - at) for scheme, at in expected.items()}
+    return {"ratio": ratio, "off": off, "multiplier": slope(found["retain_first"], ratio, step, ridge)}
 
 
 def doubling():
@@ -102,8 +102,8 @@ def last(count, kept):
     """The last iterates relative to ln(eta), and the mean growth of a deviation over many more; fewer are kept of the smaller step."""
     ratio = np.linspace(*SPAN, count)
     start = np.broadcast_to(np.log(STEPS)[:, None, None] + 0.5, (len(STEPS), count, 1))
-    settings = {"step_size": STEPS[:, None], "steps": 6000, "scheme": "retain_first"}
-    run = gt.simulate(coordinate(ratio, TINY), start, **settings, observe=gt.recorded_weights)
+    options = {"step_size": STEPS[:, None], "steps": 6000, "scheme": "retain_first"}
+    run = gt.simulate(coordinate(ratio, TINY), start, **options, observe=gt.recorded_weights)
     weights = np.asarray(run.observed[:, :, 2001:, 0])  # after a transient
     growth = np.mean(np.log(np.abs(slope(weights, ratio[:, None], STEPS[:, None, None], TINY)) + 1e-300), -1)
     relative = weights - np.log(STEPS)[:, None, None]
@@ -129,18 +129,10 @@ def periods(weights, longest=32):
 
 def pair_map(across):
     """Outcomes of alternating steps over correlation and b/a, and the folds."""
-    pair = gt.CorrelatedPair(0.5, **PAIR)
+    pair, scale = gt.CorrelatedPair(0.5, **PAIR), PAIR["forget_size"] / PAIR["retain_size"]  # alpha = scale b/a
     correlation, ratio = np.linspace(0.01, 0.99, across), np.geomspace(0.02, 40, across)
-    scale = PAIR["forget_size"] / PAIR["retain_size"]  # alpha = scale b/a
-    run = gt.sweep(
-        pair,
-        lambda at: gt.pair.retrain(at).weights,
-        correlation=correlation,
-        alpha=scale * ratio,
-        step_size=1.0,
-        steps=20_000,
-        scheme="retain_first",
-    )
+    swept, options = {"correlation": correlation, "alpha": scale * ratio}, {"step_size": 1.0, "steps": 20_000, "scheme": "retain_first"}
+    run = gt.sweep(pair, lambda at: gt.pair.retrain(at).weights, **swept, **options)
     folds = [gt.pair.folds(gt.grid(pair, correlation=correlation, ridge=ridge)).critical_alpha / scale for ridge in (0.01, 0.02)]
     return {"correlation": correlation, "ratio": ratio, "outcome": run.outcome, "fold": folds[0], "doubled_fold": folds[1]}
 
@@ -148,18 +140,16 @@ def pair_map(across):
 def draw(figure, data):
     (points, diagram), (growth, pairs) = figure.subplots(2, 2)
     draw_rest(points, data["rest"])
-    for step, hue in zip(STEPS[::-1], HUES[::-1], strict=True):
+    for step, hue, (marker, size), line in ((0.1, "blue", (".", 2.0), "-"), (0.001, "orange", ("o", 3.0), "o")):
         found = data["last"][f"{step:g}"]
-        size, marker = (2.0, ".") if step == STEPS[1] else (3.0, "o")
         diagram.plot(found["ratio"], found["iterates"], marker, ms=size, mew=0, color=COLOURS[hue], alpha=0.6, rasterized=True)
-        growth.plot(found["ratio"], found["growth"], "-" if step == STEPS[1] else "o", ms=3, color=COLOURS[hue], label=f"η = {step:g}")
-    ratio = data["last"]["0.1"]["ratio"]
-    diagram.plot(ratio, 1 - ratio / np.e, "--", color="black", lw=1.2, label="bound 1 − b/(ea)")
-    stable = np.linspace(3, DOUBLING, 200)
+        growth.plot(found["ratio"], found["growth"], line, ms=3, color=COLOURS[hue], label=f"η = {step:g}")
+    ratio, stable = data["last"]["0.1"]["ratio"], np.linspace(3, DOUBLING, 200)
+    diagram.plot(ratio, 1 - ratio / np.e, **DASHED, label="bound 1 − b/(ea)")
     growth.plot(stable, np.log(np.abs(1 - np.log(stable) ** 2)), "--", color="black", label="ln|1 − ln²(b/a)|", zorder=4)
     growth.axhline(0, color="black", lw=0.8)
     for panel in (diagram, growth):
-        panel.axvline(DOUBLING, color="black", ls=":", lw=1.2)
+        panel.axvline(DOUBLING, **DOTTED)
         panel.set(xlabel="forget over retain weight b/a", xlim=ratio[[0, -1]])
     diagram.set(ylabel="last iterates, w − ln(ηa)", ylim=(-3, 8.5), title="(b) after the doubling at e^√2 (dotted)")
     diagram.legend(loc="upper left")
@@ -174,62 +164,43 @@ def draw_rest(panel, found):
     for scheme, (name, mark, line) in SCHEMES.items():
         for index, (step, hue) in enumerate(zip(STEPS, HUES, strict=True)):
             panel.plot(beyond, resting_point(beyond, step, scheme), line, color=COLOURS[hue], lw=1.2)
-            shown = found["outcome"][scheme][index] == gt.Outcome.CONVERGED
-            weights = found["weights"][scheme][index]
+            weights = np.where(found["outcome"][scheme][index] == gt.Outcome.CONVERGED, found["weights"][scheme][index], np.nan)
             options = {"ms": 5, "mfc": "none" if mark == "s" else COLOURS[hue], "color": COLOURS[hue], "ls": "none"}
-            panel.plot(found["ratio"][shown], weights[shown], mark, label=f"{name}, η = {step:g}", **options)
+            panel.plot(found["ratio"], weights, mark, label=f"{name}, η = {step:g}", **options)
     panel.axvline(1, color="black", lw=0.8)
     panel.set(xlabel="forget over retain weight b/a", ylabel="resting point w", title="(a) one coordinate", xlim=(0, 4.2))
     panel.legend(loc="upper right")
 
 
 def draw_pair(panel, found):
-    panel.pcolormesh(found["correlation"], found["ratio"], found["outcome"].T, cmap=FILLS, vmin=-0.5, vmax=3.5, rasterized=True)
+    categories(panel, found["correlation"], found["ratio"], found["outcome"].T, [hue for _, hue in FILLS.values()])
     panel.plot(found["correlation"], found["doubled_fold"], color="black", label="fold, ridge doubled")
     panel.axhline(DOUBLING, color="black", ls=":", label="e^√2")
     panel.set(yscale="log", xlabel="correlation ε", ylabel="forget over retain weight b/a = αr/f", title="(d) a correlated pair")
-    names = {
-        gt.Outcome.CONVERGED: "rests",
-        gt.Outcome.CYCLE: "cycle",
-        gt.Outcome.MOVING: "keeps moving",
-        gt.Outcome.LEFT_RANGE: "runs away",
-    }
-    patches = [Patch(color=FILLS(int(code)), label=name) for code, name in names.items()]
-    panel.legend(handles=[*patches, *panel.get_legend_handles_labels()[0]], loc="lower left", ncols=2)
+    moving, *others = [Patch(color=hue, label=name) for name, hue in FILLS.values()]
+    others.insert(2, moving)
+    panel.legend(handles=[*others, *panel.get_legend_handles_labels()[0]], loc="lower left", ncols=2)
 
 
 def claims(data):
-    limit_, pair, fine = data["limit"], data["pair"], data["last"]["0.1"]
-    near = {
-        f"{step:g}": (rests, period) for step, rests, period in zip(STEPS, *(data["doubling"][k] for k in ("rests", "period")), strict=True)
-    }
-    multiplier = np.max(np.abs(limit_["multiplier"][-1] - (1 - np.log(limit_["ratio"]) ** 2)))
+    limits, near, fine, pair = data["limit"], data["doubling"], data["last"]["0.1"], data["pair"]
+    ridges, same = ", ".join(f"{ridge:g}" for ridge in RIDGES), "identical to first order to descent-ascent, which rests nowhere (App. D.3)"
+    for scheme, (name, _, _) in SCHEMES.items():
+        yield f"|w − w*| at λ = {ridges}, {name}", same, ", ".join(f"{off:.2g}" for off in limits["off"][scheme].max((1, 2)))
+    off = np.max(np.abs(limits["multiplier"][-1] - (1 - np.log(limits["ratio"]) ** 2)))
+    yield "multiplier of the resting point, against 1 − ln²(b/a), λ = 1e-6", "not treated", f"off by at most {off:.2g}"
+    here = [
+        f"η = {step:g}: rests up to {near['ratio'][rests].max():.5g}, 2-cycle from {near['ratio'][period == 2].min():.5g}"
+        for step, rests, period in zip(STEPS, near["rests"], near["period"], strict=True)
+    ]
+    yield "rests up to b/a = e^√2 = 4.1133 whatever η, then a 2-cycle", "not treated", "; ".join(here)
+    first = {period: fine["ratio"][np.argmax(fine["period"] == period)] for period in (4, 8)}
+    above, chaos = np.min(fine["lowest"] - (1 - fine["ratio"] / np.e)), fine["ratio"][np.argmax(fine["growth"] > 0.01)]
+    here = ", ".join([*(f"{period}-cycle from {ratio:.4g}" for period, ratio in first.items()), f"chaos from {chaos:.4g}"])
+    bounded = f"nothing escapes: w − ln(ηa) from {above:.2g} above the bound to {np.max(fine['highest']):.3g}"
+    yield "beyond", "not treated", f"{here}; {bounded}"
     beyond = pair["ratio"] > 1.2 * pair["doubled_fold"][:, None]
-    rests = (pair["outcome"] == gt.Outcome.CONVERGED) & beyond
-    ratio = data["doubling"]["ratio"]
-    above = np.min(fine["lowest"] - (1 - fine["ratio"] / np.e))
-    away = f"|w − w*| at λ = {', '.join(f'{ridge:g}' for ridge in RIDGES)}"
-    rows = {
-        f"{away}, {name}": ", ".join(f"{off:.2g}" for off in limit_["off"][scheme].max((1, 2))) for scheme, (name, _, _) in SCHEMES.items()
-    }
-    rows["multiplier of the resting point, against 1 − ln²(b/a), λ = 1e-6"] = f"off by at most {multiplier:.2g}"
-    rows["rests up to b/a = e^√2 = 4.1133 whatever η, then a 2-cycle"] = "; ".join(
-        f"η = {step}: rests up to {ratio[quiet].max():.5g}, 2-cycle from {ratio[period == 2].min():.5g}"
-        for step, (quiet, period) in near.items()
-    )
-    cycles = ", ".join(f"{period}-cycle from {first(fine, period):.4g}" for period in (4, 8))
-    chaos = fine["ratio"][np.argmax(fine["growth"] > 0.01)]
-    rows["beyond"] = (
-        f"{cycles}, chaos from {chaos:.4g}; nothing escapes: w − ln(ηa) from {above:.2g} above the bound to {np.max(fine['highest']):.3g}"
-    )
-    rows["correlated pair, 20 % and more past the fold of the doubled ridge: alternating still rests"] = (
-        f"in {np.sum(rests)} of {np.sum(beyond)} points, all with ε ≥ {np.min(pair['correlation'][np.any(rests, 1)]):.2g}; runs away in "
-        f"{np.sum((pair['outcome'] == gt.Outcome.LEFT_RANGE) & beyond)}"
-    )
-    paper = "identical to first order to descent-ascent, which rests nowhere (App. D.3)"
-    return [(claim, paper if "w*" in claim else "not treated", here) for claim, here in rows.items()]
-
-
-def first(found, period):
-    """The smallest b/a with a cycle of that period."""
-    return found["ratio"][np.argmax(found["period"] == period)]
+    rests, lost = (beyond & (pair["outcome"] == outcome) for outcome in (gt.Outcome.CONVERGED, gt.Outcome.LEFT_RANGE))
+    here = f"in {np.sum(rests)} of {np.sum(beyond)} points, all with ε ≥ {np.min(pair['correlation'][np.any(rests, 1)]):.2g}; "
+    claim = "correlated pair, 20 % and more past the fold of the doubled ridge: alternating still rests"
+    yield claim, "not treated", f"{here}runs away in {np.sum(lost)}"

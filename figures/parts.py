@@ -1,6 +1,10 @@
 """What panels are made of: estimates with their intervals, powers, thresholds, keys; and numbers in the words of a claim."""
 
 import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.lines import Line2D
+
+from figures.style import COLOURS
 
 DOTTED = {"color": "black", "ls": ":", "lw": 1.2}  # a threshold: panel.axvline(place, **DOTTED, label=...)
 DASHED = {"color": "black", "ls": "--", "lw": 1.2}  # a prediction
@@ -23,6 +27,25 @@ def power(panel, x, y, exponent, *, through, **line):
     panel.plot(x, y[through] * (x / x[through]) ** exponent, **line)
 
 
+def categories(panel, x, y, codes, fills):
+    """A map of ``codes`` 0, 1, .. ``(y, x)`` in these ``fills``."""
+    panel.pcolormesh(x, y, codes, cmap=ListedColormap(fills), vmin=-0.5, vmax=len(fills) - 0.5, rasterized=True)
+
+
+def boxes(panel, columns, places, width, **options):
+    """The middle half of each column as a box, its median in red."""
+    panel.boxplot(columns, positions=places, widths=width, medianprops={"color": COLOURS["vermillion"]}, **options)
+
+
+def key(figure, rows, ncols):
+    """A legend below all panels: a row is ``(colour, line style, marker, name)`` or a handle of Matplotlib's own, a patch for instance."""
+    figure.legend(handles=[_line(*row) if isinstance(row, tuple) else row for row in rows], loc="outside lower center", ncols=ncols)
+
+
+def _line(colour, style, marker, name):
+    return Line2D([], [], color=colour, ls=style, marker=marker, mfc="none", lw=2, label=name)
+
+
 def nearest(values, wanted) -> int:
     """Where in ``values`` the one next to ``wanted`` stands."""
     return int(np.argmin(np.abs(values - wanted)))
@@ -36,3 +59,9 @@ def plus_minus(estimate, at) -> str:
 def listed(values, digits: int = 3) -> str:
     """Numbers, separated by commas."""
     return ", ".join(f"{float(value):.{digits}g}" for value in values)
+
+
+def spread(values, digits: int = 4) -> str:
+    """Median and range of those that are numbers."""
+    middle, low, high = (f"{value:.{digits}g}" for value in (np.nanmedian(values), np.nanmin(values), np.nanmax(values)))
+    return f"median {middle}, from {low} to {high}"
