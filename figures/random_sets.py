@@ -4,6 +4,7 @@ import jax
 import numpy as np
 
 import gda_theory as gt
+from figures.parts import DASHED, boxes, nearest
 from figures.style import COLOURS
 from gda_theory import data as datasets
 from gda_theory import newton, random_sets
@@ -36,10 +37,8 @@ def compute(preset):
     orders = jax.vmap(lambda key: jax.random.permutation(key, len(problem.signs)))(jax.random.split(jax.random.key(SEED), draws))
     found = [split(problem, order) for order in np.asarray(orders)]
     models = {name: tested(*np.stack([one[name] for one in found], 1)) for name in ("descent_ascent", "end")}
-    gap = np.linspace(0, 0.4, 161)
-    correct = models["descent_ascent"]["correct"][:, 0]
-    total = np.arange(FORGET + TEST + 1)
-    width = random_sets.two_sided_subset_half_width(SIGNIFICANCE, correct=total, **SIZES)
+    oracles = {name: values[:, 0] for name, values in models["descent_ascent"].items()}
+    gap, total = np.linspace(0, 0.4, 161), np.arange(FORGET + TEST + 1)
     return {
         "strengths": STRENGTHS,
         "models": models,
@@ -47,15 +46,14 @@ def compute(preset):
         "band": {
             "hoeffding": random_sets.two_sided_half_width(SIGNIFICANCE, **SIZES),
             "accuracy": total / total[-1],  # over both sets
-            "exact": width,
+            "exact": random_sets.two_sided_subset_half_width(SIGNIFICANCE, correct=total, **SIZES),
         },
         "oracles": {
             "gap": gap,
-            "measured": share_at_least(models["descent_ascent"]["gap"][:, 0], gap),
-            "exact": np.mean(random_sets.two_sided_subset(gap[:, None], correct=correct, **SIZES), 1),
-            "finite": random_sets.two_sided_bound(gap, **SIZES),
-            "population": random_sets.two_sided_bound(gap, forget_size=FORGET),
-        },
+            "measured": np.mean(np.abs(oracles["gap"]) >= gap[:, None] - 1e-9, 1),  # gaps are multiples of 1/171
+            "exact": np.mean(random_sets.two_sided_subset(gap[:, None], correct=oracles["correct"], **SIZES), 1),
+        }
+        | bounds(gap, **SIZES),
         "small": small(np.linspace(0, 0.6, 121)),
     }
 
@@ -75,153 +73,118 @@ def split(problem, order):
         right = [np.mean(types[rows] @ weights.T > 0, 0) for rows in (forgotten, held_out)]
         return np.where(np.isnan(weights[:, 0]), np.nan, right)  # no minimum, no accuracy
 
-    return {
-        "descent_ascent": accuracies(path.weights),
-        "end": accuracies(end.weights),
-        "reason": np.asarray(path.reason),
-    }
+    return {"descent_ascent": accuracies(path.weights), "end": accuracies(end.weights), "reason": np.asarray(path.reason)}
 
 
 def tested(forget, test):
     """Accuracies, gap, how many are right in both sets, and the gap's probability, two-sided and exact; NaN where there is no model."""
-    there = np.isfinite(forget)
-    correct = np.round(forget * FORGET + test * TEST)
-    gap = test - forget
-    probability = np.full(gap.shape, np.nan)
+    there, gap = np.isfinite(forget), test - forget
+    correct, probability = np.round(forget * FORGET + test * TEST), np.full(gap.shape, np.nan)
     probability[there] = random_sets.two_sided_subset(np.abs(gap[there]), correct=correct[there], **SIZES)
     return {"forget": forget, "test": test, "gap": gap, "correct": correct, "probability": probability}
 
 
-def share_at_least(gaps, thresholds):
-    return np.mean(np.abs(gaps) >= thresholds[:, None] - 1e-9, 1)  # gaps are multiples of 1/171
+def bounds(gap, forget_size, test_size):
+    """Hoeffding's, for the accuracy on a finite test set and on the population."""
+    finite = random_sets.two_sided_bound(gap, forget_size=forget_size, test_size=test_size)
+    return {"finite": finite, "population": random_sets.two_sided_bound(gap, forget_size=forget_size)}
 
 
 def small(gap):
-    return {
-        "gap": gap,
-        "exact": random_sets.two_sided_binomial(gap, accuracy=0.5, **SMALL),
-        "finite": random_sets.two_sided_bound(gap, **SMALL),
-        "population": random_sets.two_sided_bound(gap, forget_size=SMALL["forget_size"]),
-        "at": {
-            "exact": random_sets.two_sided_binomial(0.2, accuracy=0.5, **SMALL),
-            "worst": random_sets.worst_two_sided_binomial(0.2, **SMALL).probability,
-            "population": random_sets.two_sided_bound(0.2, forget_size=SMALL["forget_size"]),
-            "finite": random_sets.two_sided_bound(0.2, **SMALL),
-        },
-    }
+    exact, exact_at = (random_sets.two_sided_binomial(t, accuracy=0.5, **SMALL) for t in (gap, 0.2))
+    at = {"exact": exact_at, "worst": random_sets.worst_two_sided_binomial(0.2, **SMALL).probability} | bounds(0.2, **SMALL)
+    return {"gap": gap, "exact": exact} | bounds(gap, **SMALL) | {"at": at}
 
 
 def draw(figure, data):
-    (plane, boxes), (oracles, example) = figure.subplots(2, 2)
+    (plane, gaps), (oracles, example) = figure.subplots(2, 2)
     draw_plane(plane, data)
-    draw_boxes(boxes, data)
+    draw_gaps(gaps, data)
+    gap, measured, count, at = data["oracles"]["gap"], data["oracles"]["measured"], len(data["reason"]), data["small"]["at"]
     tails(oracles, data["oracles"], 2e-3)
-    measured, count = data["oracles"]["measured"], len(data["reason"])
     error = np.sqrt(measured * (1 - measured) / count)
-    gap = data["oracles"]["gap"]
     oracles.step(gap, np.where(measured > 0, measured, np.nan), where="pre", color="black", lw=1.8, label=f"{count} oracles")
     oracles.fill_between(gap, measured - error, measured + error, step="pre", color="black", alpha=0.2, lw=0)
-    oracles.set(title=f"(c) oracles, f = {FORGET}, m = {TEST}", ylabel="P(|test − forget accuracy| ≥ t)")
+    oracles.set_title(f"(c) oracles, f = {FORGET}, m = {TEST}")
     oracles.legend(loc="upper right")
     tails(example, data["small"], 1e-8)
-    at = data["small"]["at"]
     example.plot(0.2, at["exact"], "o", color=COLOURS["green"], mec="black", zorder=4)
     example.text(0.165, 2e-5, f"at t = 0.2: {at['exact']:.2g};\nthe population's\nform says {at['population']:.2g}")
     example.plot([0.2, 0.2], [7e-4, at["exact"]], color="black", lw=0.8)
-    example.set(title="(d) f = 400, m = 20, accuracy p = ½", ylabel="P(|test − forget accuracy| ≥ t)")
+    example.set_title("(d) f = 400, m = 20, accuracy p = ½")
     example.legend(loc="lower left", bbox_to_anchor=(0.26, 0))
 
 
 def draw_plane(panel, data):
-    band, models = data["band"], data["models"]
-    shown = int(np.argmin(np.abs(data["strengths"] - SHOWN)))
-    ends = {
-        "oracles (γ = 0)": ("blue", "o", models["descent_ascent"], 0),
-        f"minima at γ = {SHOWN:g}": ("orange", "s", models["descent_ascent"], shown),
-        f"ends at γ = {PAPER_STRENGTH:g}": ("vermillion", "^", models["end"], 0),
-    }
-    for label, (hue, mark, model, column) in ends.items():
+    band, models, diagonal = data["band"], data["models"], np.array([0, 1])
+    for label, hue, mark, model, column in (
+        ("oracles (γ = 0)", "blue", "o", models["descent_ascent"], 0),
+        (f"minima at γ = {SHOWN:g}", "orange", "s", models["descent_ascent"], nearest(data["strengths"], SHOWN)),
+        (f"ends at γ = {PAPER_STRENGTH:g}", "vermillion", "^", models["end"], 0),
+    ):
         panel.plot(model["test"][:, column], model["forget"][:, column], mark, color=COLOURS[hue], ms=4, alpha=0.45, mew=0, label=label)
-    diagonal = np.array([0, 1])
-    for sign in (-1, 1):
-        panel.plot(
-            diagonal, diagonal + sign * band["hoeffding"], color="black", ls="--", lw=1.2, label="Hoeffding, 95 %" if sign > 0 else "_"
-        )
+    for sign, labels in ((-1, "__"), (1, ("Hoeffding, 95 %", "exact law, 95 %"))):
+        panel.plot(diagonal, diagonal + sign * band["hoeffding"], **DASHED, label=labels[0])
         # A gap at the same number of errors over both sets.
         test = band["accuracy"] - sign * band["exact"] * FORGET / (FORGET + TEST)
-        panel.plot(test, test + sign * band["exact"], color="black", lw=1.0, label="exact law, 95 %" if sign > 0 else "_")
+        panel.plot(test, test + sign * band["exact"], color="black", lw=1.0, label=labels[1])
     panel.set(xlim=(0, 1.01), ylim=(0, 1.01), xlabel="test accuracy", ylabel="forget accuracy", title="(a) forget against test accuracy")
     panel.set_aspect("equal")
     panel.legend(loc="lower right", borderpad=0.3, handlelength=1.6)
 
 
-def draw_boxes(panel, data):
-    models, count = data["models"], len(data["reason"])
+def draw_gaps(panel, data):
+    models, band = data["models"], data["band"]
     columns = [(f"{strength:g}", models["descent_ascent"], index) for index, strength in enumerate(data["strengths"])]
     columns += [("end", models["end"], 0)]
     for place, (_, model, column) in enumerate(columns):
-        there = np.isfinite(model["gap"][:, column])
-        low_gap = -model["gap"][there, column]
-        panel.boxplot(
-            [low_gap],
-            positions=[place],
-            widths=0.55,
-            whis=(5, 95),
-            medianprops={"color": COLOURS["vermillion"]},
-            flierprops={"markersize": 3, "alpha": 0.5},
-        )
-        width = np.median(data["band"]["exact"][model["correct"][there, column].astype(int)])
+        found = there(model, column)
+        boxes(panel, [-found["gap"]], [place], 0.55, whis=(5, 95), flierprops={"markersize": 3, "alpha": 0.5})
+        width = np.median(band["exact"][found["correct"].astype(int)])
         for sign in (-1, 1):
             label = "exact law, 95 %" if place == 0 and sign > 0 else "_"
             panel.plot([place - 0.42, place + 0.42], [sign * width] * 2, color=COLOURS["blue"], lw=2, label=label)
-        outside = np.sum(model["probability"][there, column] <= SIGNIFICANCE)
-        panel.text(place, 0.36, f"{there.sum()}\n{outside}", ha="center", va="top", fontsize=9)
+        outside = np.sum(found["probability"] <= SIGNIFICANCE)
+        panel.text(place, 0.36, f"{len(found['gap'])}\n{outside}", ha="center", va="top", fontsize=9)
     panel.text(-0.62, 0.36, "found\noutside", ha="right", va="top", fontsize=9)
-    for sign in (-1, 1):
-        panel.axhline(sign * data["band"]["hoeffding"], color="black", ls="--", lw=1.2, label="Hoeffding, 95 %" if sign > 0 else "_")
+    for sign, label in ((-1, "_"), (1, "Hoeffding, 95 %")):
+        panel.axhline(sign * band["hoeffding"], **DASHED, label=label)
     panel.axhline(0, color="black", lw=0.8)
     panel.set_xticks(range(len(columns)), [name for name, _, _ in columns])
     panel.set(xlim=(-1.75, len(columns) - 0.4), ylim=(-0.32, 0.37), xlabel="ascent strength γ (0: oracle; end: of descent at γ = 1)")
-    panel.set(ylabel="forget − test accuracy", title=f"(b) {count} random splits")
+    panel.set(ylabel="forget − test accuracy", title=f"(b) {len(data['reason'])} random splits")
     panel.legend(loc="lower center", ncols=2)
+
+
+def there(model, column):
+    """What was tested of the models that exist."""
+    return {name: values[np.isfinite(model["gap"][:, column]), column] for name, values in model.items()}
 
 
 def tails(panel, found, least):
     panel.plot(found["gap"], found["exact"], drawstyle="steps-pre", color=COLOURS["green"], label="exact law")
     panel.plot(found["gap"], found["finite"], color="black", ls="--", label="Hoeffding, m tested")
     panel.plot(found["gap"], found["population"], color=COLOURS["vermillion"], ls=":", label="Hoeffding, population")
-    panel.set(yscale="log", ylim=(least, 1.5), xlim=(0, found["gap"][-1]), xlabel="gap t")
+    panel.set(yscale="log", ylim=(least, 1.5), xlim=(0, found["gap"][-1]), xlabel="gap t", ylabel="P(|test − forget accuracy| ≥ t)")
 
 
 def claims(data):
-    models, band, at = data["models"], data["band"], data["small"]["at"]
-    oracle, ends = models["descent_ascent"], models["end"]
-    count = len(data["reason"])
+    path, ends, at = data["models"]["descent_ascent"], data["models"]["end"], data["small"]["at"]
 
     def outside(model, column):
-        there = np.isfinite(model["gap"][:, column])
-        beyond = np.sum(np.abs(model["gap"][there, column]) > band["hoeffding"])
-        return f"{beyond} by Hoeffding, {np.sum(model['probability'][there, column] <= SIGNIFICANCE)} by the exact law, of {there.sum()}"
+        found = there(model, column)
+        beyond, unlikely = np.abs(found["gap"]) > data["band"]["hoeffding"], found["probability"] <= SIGNIFICANCE
+        return f"{np.sum(beyond)} by Hoeffding, {np.sum(unlikely)} by the exact law, of {len(found['gap'])}"
 
-    rows = [("oracles outside their 95 % band", "at most 5 %", outside(oracle, 0))]
+    def medians(model):
+        return ", ".join(f"{name} {np.median(model[name][:, 0]):.3f}" for name in ("forget", "test"))
+
+    yield "oracles outside their 95 % band", "at most 5 %", outside(path, 0)
     for index, strength in list(enumerate(data["strengths"]))[1:]:
-        claim = f"descent-ascent's minima at γ = {strength:g} outside the oracles' band"
-        rows.append((claim, "outside: not an oracle", outside(oracle, index)))
-    last = data["reason"][:, -1]
-    accuracy = f"forget {np.median(ends['forget']):.3f}, test {np.median(ends['test']):.3f}"
-    before = f"forget {np.median(oracle['forget'][:, 0]):.3f}, test {np.median(oracle['test'][:, 0]):.3f}"
-    return [
-        *rows,
-        ("ends of descent at γ = 1 outside the oracles' band", "outside: not an oracle", outside(ends, 0)),
-        ("median accuracies where descent ends at γ = 1", "as the oracle's", f"{accuracy} (oracle: {before})"),
-        (
-            "minimum lost before γ = 1",
-            "not treated",
-            f"{np.sum(last == gt.Reason.PAST_FOLD)} of {count} (not followed so far: {np.sum(last == gt.Reason.NOT_CONVERGED)})",
-        ),
-        (
-            "f = 400, m = 20, p = ½: probability of a gap of 0.2",
-            f"at most {at['population']:.2g} (Lemma 1's form)",
-            f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; finite form: at most {at['finite']:.3f}",
-        ),
-    ]
+        yield f"descent-ascent's minima at γ = {strength:g} outside the oracles' band", "outside: not an oracle", outside(path, index)
+    yield "ends of descent at γ = 1 outside the oracles' band", "outside: not an oracle", outside(ends, 0)
+    yield "median accuracies where descent ends at γ = 1", "as the oracle's", f"{medians(ends)} (oracle: {medians(path)})"
+    lost, unknown = (np.sum(data["reason"][:, -1] == reason) for reason in (gt.Reason.PAST_FOLD, gt.Reason.NOT_CONVERGED))
+    yield "minimum lost before γ = 1", "not treated", f"{lost} of {len(data['reason'])} (not followed so far: {unknown})"
+    here = f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; finite form: at most {at['finite']:.3f}"
+    yield "f = 400, m = 20, p = ½: probability of a gap of 0.2", f"at most {at['population']:.2g} (Lemma 1's form)", here
