@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 import gda_theory as gt
+from figures.parts import DASHED
 from figures.style import COLOURS
 from gda_theory import basins
 
@@ -144,43 +145,48 @@ def from_pretraining(pair, hard):
 
 def draw(figure, data):
     (margins, order), (steps, heights) = figure.subplots(2, 2)
-    starts, boundary = data["starts"], data["separatrix"]
+    starts, (*_, p), (*_, y) = data["starts"], data["points"]["p"], data["points"]["y"]
     reached = starts["converged"][0]
     for shown, hue, label in ((reached, "sky", "start that converged"), (~reached, "orange", "start that ran away")):
         margins.plot(starts["x"][shown], starts["y"][shown], ".", ms=6, mew=0, alpha=0.8, color=COLOURS[hue], label=label)
-    corner = data["points"]["p"][3], data["points"]["y"][3]
-    safe = Rectangle((-99, corner[1]), corner[0] + 99, 99, color=COLOURS["sky"], alpha=0.25, lw=0, label="never crosses the separatrix")
+    safe = Rectangle((-99, y), p + 99, 99, color=COLOURS["sky"], alpha=0.25, lw=0, label="never crosses the separatrix")
     order.add_patch(safe)
-    for panel, across, flow in ((margins, "x", "margins"), (order, "p", "order")):
-        arrows = data["field"][flow]
-        lines = {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9}
-        panel.streamplot(data["field"][across], data["field"]["y"], arrows["across"], arrows["up"], **lines)
-        panel.plot(boundary[across], boundary["y"], color="black", lw=2.2, label="separatrix", zorder=3)
-        for index, hue in enumerate(("green", "black", "blue", "vermillion")):
-            panel.plot(data["runs"][across][index], data["runs"]["y"][index], color=COLOURS[hue], lw=1.6, zorder=4)
-        for index, (name, (hue, mark, size)) in enumerate(POINTS.items()):
-            place = data["points"][across][index], data["points"]["y"][index]
-            panel.plot(*place, mark, color=COLOURS[hue], ms=size, mec="white", mew=0.8, zorder=5, label=name, ls="none")
-        panel.set(xlim=WINDOW[across], ylim=WINDOW["y"], ylabel="margin of the forgotten type y")
+    draw_plane(margins, data, "x", data["field"]["margins"])
+    draw_plane(order, data, "p", data["field"]["order"])
     margins.set(xlabel="margin of the retained type x", title="(a) margins")
     margins.legend(loc="lower right", markerscale=1.0)
     order.set(xlabel="p, the weights' part along the retained type", title="(b) the coordinates with an order")
     order.legend(handles=[safe], loc="lower right")
-    wrong = disagreements(starts)
-    steps.plot(STEPS, 100 * wrong / len(reached), "o-", color=COLOURS["blue"])
+    steps.plot(STEPS, 100 * disagreements(starts) / len(reached), "o-", color=COLOURS["blue"])
     steps.set(xscale="log", xlabel="step η in units of 2/|H|", ylabel="starts on the other side (%)")
     steps.set(title=f"(c) separatrix against simulation, {len(reached)} starts")
-    found = data["random"]
+    draw_heights(heights, data["random"])
+
+
+def draw_plane(panel, data, across, arrows):
+    """The flow, the separatrix, the runs and the four points, over the coordinate ``across`` and y."""
+    lines = {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9}
+    panel.streamplot(data["field"][across], data["field"]["y"], arrows["across"], arrows["up"], **lines)
+    panel.plot(data["separatrix"][across], data["separatrix"]["y"], color="black", lw=2.2, label="separatrix", zorder=3)
+    for hue, x, y in zip(("green", "black", "blue", "vermillion"), data["runs"][across], data["runs"]["y"], strict=True):
+        panel.plot(x, y, color=COLOURS[hue], lw=1.6, zorder=4)
+    for (name, (hue, mark, size)), x, y in zip(POINTS.items(), data["points"][across], data["points"]["y"], strict=True):
+        panel.plot(x, y, mark, color=COLOURS[hue], ms=size, mec="white", mew=0.8, zorder=5, label=name, ls="none")
+    panel.set(xlim=WINDOW[across], ylim=WINDOW["y"], ylabel="margin of the forgotten type y")
+
+
+def draw_heights(panel, found):
     for shown, hue, mark, label in ((~found["hard"], "blue", "o", "any"), (found["hard"], "vermillion", "^", "hard")):
         values = found["above_saddle"][shown], found["above_separatrix"][shown]
-        heights.plot(*values, mark, color=COLOURS[hue], ms=4, mew=0, alpha=0.5, label=f"{label}: {np.sum(shown)} pairs")
-    heights.axvline(0, color="black", ls="--", lw=1.2)
+        panel.plot(*values, mark, color=COLOURS[hue], ms=4, mew=0, alpha=0.5, label=f"{label}: {np.sum(shown)} pairs")
+    panel.axvline(0, **DASHED)
     lost = missed(found)[-1]
     values = found["above_saddle"][lost], found["above_separatrix"][lost]
-    heights.plot(*values, "o", color="black", ms=9, mfc="none", label=f"ran away, η = {SHARES[-1]:g} · 2/|H|")
-    heights.set(xscale="symlog", yscale="log", title="(d) pretraining, random pairs")
-    heights.set(xlabel="y above the saddle", ylabel="y above the separatrix")
-    heights.legend(loc="upper left")
+    panel.plot(*values, "o", color="black", ms=9, mfc="none", label=f"ran away, η = {SHARES[-1]:g} · 2/|H|")
+    panel.set(
+        xscale="symlog", yscale="log", title="(d) pretraining, random pairs", xlabel="y above the saddle", ylabel="y above the separatrix"
+    )
+    panel.legend(loc="upper left")
 
 
 def disagreements(starts):
@@ -194,21 +200,17 @@ def missed(found):
 
 
 def claims(data):
-    starts, found = data["starts"], data["random"]
-    wrong, lost, count = disagreements(starts), missed(found), len(starts["inside"])
+    starts, found, none = data["starts"], data["random"], "not treated"
     pairs, height, unproved = len(found["hard"]), found["above_separatrix"], found["above_saddle"] < 0
-    way = np.sum(~found["arrived"] & found["in_basin"], 1)
+    wrong, count = disagreements(starts), len(starts["inside"])
+    here = "; ".join(f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8))
+    yield "starts on the other side than the separatrix says", none, here
     ordered = np.sum(np.all(np.diff(found["p"], axis=0) > 0, 0))
-    rows = {
-        "starts on the other side than the separatrix says": "; ".join(
-            f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8)
-        ),
-        "p_D < p_R < p_DA < p_saddle below the fold": f"{ordered} of {pairs} random pairs",
-        "flow from pretraining misses the minimum of descent-ascent below the fold (conjecture: never)": (
-            f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; least height {np.min(height):.4g}"
-        ),
-    }
-    for index, share in enumerate(SHARES):
-        here = f"{np.sum(lost[index])} of {pairs} run away; {way[index]} still on their way after 20,000 steps"
-        rows[f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends"] = here
-    return [(claim, "not treated", here) for claim, here in rows.items()]
+    yield "p_D < p_R < p_DA < p_saddle below the fold", none, f"{ordered} of {pairs} random pairs"
+    claim = "flow from pretraining misses the minimum of descent-ascent below the fold (conjecture: never)"
+    here = f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; least height {np.min(height):.4g}"
+    yield claim, none, here
+    lost, way = np.sum(missed(found), 1), np.sum(~found["arrived"] & found["in_basin"], 1)
+    for share, gone, left in zip(SHARES, lost, way, strict=True):
+        here = f"{gone} of {pairs} run away; {left} still on their way after 20,000 steps"
+        yield f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends", none, here
