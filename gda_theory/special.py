@@ -43,6 +43,8 @@ def _with_rest(head: float) -> tuple[float, float]:
 
 
 _EXP_MINUS_2 = {"float32": _with_rest(float(np.float32(np.exp(-2)))), "float64": _with_rest(float(np.exp(-2)))}
+# ln 2 as a head that is exact in products with counts up to 1,100, and the rest.
+_LOG_2 = {"float32": (0.693115234375, 3.1946184945309415e-05), "float64": (0.6931471803691238, 1.9082149292705877e-10)}
 # Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and the corrections are as accurate.
 _FOLD_GAP = {0: 0.2, -1: 0.31}
 _SEED_GAP = 750.0  # beyond it the seed is ln|z| itself, 1 per cent off
@@ -58,7 +60,7 @@ def lambertw(z, branch: int = 0) -> Array:
     as ``-1/e``, though it lies a fraction of an ulp outside, and gives -1.
     Args: ``z`` of any shape; ``branch`` static, 0 or -1, else ``ValueError``.
     Accuracy: 4 ulp, the neighbourhood of the fold included (measured: ``docs/accuracy.md``).
-    Derivative: ``exp(-w) / (1 + w)``, 8 ulp; infinite at the fold.
+    Derivative: ``exp(-w) / (1 + w)``, 4 ulp; infinite at the fold.
     Claims: ``lambert-derivative``, ``lambert-identities``, ``lambert-monotone``, ``lambert-series``.
     """
     return _part(_lambertw, 0, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
@@ -67,7 +69,7 @@ def lambertw(z, branch: int = 0) -> Array:
 def lambertw_plus_one(z, branch: int = 0) -> Array:
     r"""``1 + lambertw(z, branch)`` without the cancellation near ``z = -1/e``, where it behaves like ``sqrt(2 (e z + 1))``.
 
-    Accuracy: 4 ulp of ``1 + w`` (8 at the two or three floats next to ``-1/e``). Domain, arguments and errors: :func:`lambertw`.
+    Accuracy: 4 ulp of ``1 + w``. Domain, arguments and errors: :func:`lambertw`.
     Claim: ``lambert-series``.
     """
     return _part(_lambertw, 1, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
@@ -118,9 +120,9 @@ def r_lambertw(z, r=1.0) -> Array:
 
     Domain: ``r >= exp(-2)`` (the float nearest to it included), where the map is increasing and so has one real branch; a smaller ``r``
     is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``, ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
-    Shapes: broadcast. Accuracy: 4 ulp, the triple root included.
-    Derivatives: ``1 / (exp(w) (1 + w) + r)`` in ``z``, ``-w`` times that in ``r``; 8 ulp, but about ``w`` ulp where a large ``w`` passes
-    ``ln r``, since the derivative changes there within one unit of ``w``. Claims: ``r-lambert-monotone``, ``r-lambert-form``.
+    Shapes: broadcast. Accuracy: 1 ulp, the triple root included.
+    Derivatives: ``1 / (exp(w) (1 + w) + r)`` in ``z``, ``-w`` times that in ``r``; 4 ulp.
+    Claims: ``r-lambert-monotone``, ``r-lambert-form``.
     """
     lowest = float(np.exp(-2.0))
     z, r = checks.reals(z=z, r=r).values()
@@ -133,7 +135,7 @@ def r_lambertw_exp(log_z, log_r) -> Array:
 
     ``log_r = -inf`` gives ``wright_omega(log_z)``; no lower bound on ``r``, since ``z > 0`` leaves one positive root.
     Shapes: broadcast. Accuracy: 4 ulp. Derivatives: with ``s = e^t / (e^t + r)``, ``t / (1 + t s)`` in ``log_z`` and ``-(1 - s)`` times
-    that in ``log_r``; 8 ulp, but about ``t ln t`` ulp where a large ``t`` passes ``ln r``. Claim: ``r-lambert-monotone``.
+    that in ``log_r``; 4 ulp, but about ``t ln t`` ulp where a large ``t`` passes ``ln r``. Claim: ``r-lambert-monotone``.
     """
     log_z, log_r = checks.reals(log_z=log_z, log_r=log_r).values()
     return _part(_r_lambertw_exp, 0, (), log_z, log_r)
@@ -203,15 +205,9 @@ def _from_gap_jvp(branch, primals, tangents):
 @jax.custom_jvp
 def _r_lambertw(z: Array, r: Array) -> tuple[Array, Array]:
     """``(w, slope)``, where ``slope = dz/dw = exp(w) (1 + w) + r``."""
-    z, r = jnp.broadcast_arrays(z, r)
-    log_z, log_r = jnp.log(jnp.maximum(z, jnp.finfo(z.dtype).tiny)), jnp.log(r)
-    positive, share, _ = _r_positive(log_z, log_r, z, z / r, logs_from=jnp.inf)
-    tiny = positive < jnp.finfo(z.dtype).tiny
-    slope = jnp.where(tiny, 1 + r, z / jnp.where(tiny, 1, positive) * (1 + positive * share))
-    negative, negative_slope = _r_negative(jnp.minimum(z, 0), r)
+    w, slope = _r_plain(*jnp.broadcast_arrays(z, r))
     valid = r >= float(np.asarray(np.exp(-2.0), r.dtype))
-    w = jnp.where(z > 0, positive, negative)
-    return jnp.where(valid, w, jnp.nan), jnp.where(valid, jnp.where(z > 0, slope, negative_slope), jnp.nan)
+    return jnp.where(valid, w, jnp.nan), jnp.where(valid, slope, jnp.nan)
 
 
 @_r_lambertw.defjvp
@@ -224,20 +220,21 @@ def _r_lambertw_jvp(primals, tangents):
 
 @jax.custom_jvp
 def _r_lambertw_exp(log_z: Array, log_r: Array) -> tuple[Array, Array, Array]:
-    """``(t, s, 1 - s)``, where ``s = e^t / (e^t + r)``."""
+    """``(t, a, b)``, where ``a : b`` is as ``e^t : r`` and the larger of the two is 1."""
     log_z, log_r = jnp.broadcast_arrays(log_z, log_r)
     difference, error = _two_sum(log_z, -log_r)
     linear = jnp.exp(difference) * (1 + jnp.where(jnp.abs(error) < 1, error, 0))  # beyond, the exponential is 0 or inf
-    return _r_positive(log_z, log_r, jnp.exp(jnp.minimum(log_z, 1)), linear, logs_from=0.1)
+    return _r_positive(log_z, log_r, jnp.exp(jnp.minimum(log_z, 1)), linear)
 
 
 @_r_lambertw_exp.defjvp
 def _r_lambertw_exp_jvp(primals, tangents):
-    t, share, rest = _r_lambertw_exp(*primals)
+    t, grown, straight = _r_lambertw_exp(*primals)
     z_dot, r_dot = tangents
-    t_dot = t / (1 + t * share) * (z_dot - rest * r_dot)
-    share_dot = share * rest * (t_dot - r_dot)
-    return (t, share, rest), (t_dot, share_dot, -share_dot)
+    both = grown + straight
+    t_dot = t * (both * z_dot - straight * r_dot) / (both + t * grown)
+    difference, linear = t_dot - r_dot, grown < straight
+    return (t, grown, straight), (t_dot, jnp.where(linear, grown, 0) * difference, -jnp.where(linear, 0, straight) * difference)
 
 
 def _elasticity(w: Array, plus_one: Array) -> Array:
@@ -332,28 +329,29 @@ def _correct(seed: Array, mismatch: Array) -> tuple[Array, Array]:
     return seed + seed * error, plus_one + seed * error
 
 
-def _r_positive(log_z: Array, log_r: Array, z: Array, linear: Array, logs_from: float) -> tuple[Array, Array, Array]:
-    """``(t, s, 1 - s)`` as in ``_r_lambertw_exp``.
+def _r_positive(log_z: Array, log_r: Array, z: Array, linear: Array) -> tuple[Array, Array, Array]:
+    """``(t, a, b)`` as in ``_r_lambertw_exp``.
 
-    ``linear = z / r`` speaks where ``t < ln r``, else ``log_z`` where ``t`` is above ``logs_from``, else ``z``.
+    ``linear = z / r`` speaks where ``t < ln r``, else ``log_z`` where ``t`` is above 0.1, else ``z``.
     """
     info = jnp.finfo(log_z.dtype)
     infinite = log_z > 2.0 ** (info.nmant + 12)  # there ln z - ln t rounds to ln z
     u = jnp.where(infinite, 1, log_z)
     t = _r_seed(u, log_r, jnp.maximum(z, info.tiny), jnp.maximum(linear, info.tiny))
-    share, _, decay = _shares(t - log_r)
+    grown, straight, decay = _weights(t - log_r)
+    share = grown * (1 / (grown + straight))
     is_linear = t < log_r
-    in_logs = ~is_linear & (t > logs_from)
+    in_logs = ~is_linear & (t > 0.1)
     reference = jnp.where(is_linear, linear, jnp.where(in_logs, 1, z))
-    known = jnp.where(is_linear, 0, jnp.where(in_logs, u, 0) - t)
-    error = _r_correct(t, share, known + jnp.log(reference / t) - _log1p(decay, terms=17))
+    known, lost = _two_sum(jnp.where(in_logs, u, 0), jnp.where(is_linear, 0, -t))
+    error = _r_correct(t, share, ((known - jnp.log(t / reference)) + lost) - _log1p(decay, terms=17))
     root = jnp.where(t < info.tiny / info.eps, t * (1 + error), t + t * error)  # there t * error could be flushed to 0
     above, lost = _two_sum(root, -log_r)
-    share, rest, _ = _shares(above, lost + ((t - root) + t * error))  # as of the root before it is rounded
+    grown, straight, _ = _weights(above, lost + ((t - root) + t * error))  # as of the root before it is rounded
     t = jnp.where(jnp.minimum(z, linear) < info.tiny, 0, root)
     saturated = linear > log_z
     t = jnp.where(infinite, jnp.where(saturated, log_z, linear), t)
-    return t, jnp.where(infinite, saturated, share), jnp.where(infinite, ~saturated, rest)
+    return t, jnp.where(infinite, saturated, grown), jnp.where(infinite, ~saturated, straight)
 
 
 def _r_seed(log_z: Array, log_r: Array, z: Array, linear: Array) -> Array:
@@ -381,13 +379,11 @@ def _repeat(count: int, step: Callable[[Array], Array], start: Array) -> Array:
     return jax.lax.fori_loop(0, count, lambda _, value: step(value), start)
 
 
-def _shares(above: Array, lost: ArrayLike = 0.0) -> tuple[Array, Array, Array]:
-    """``(s, 1 - s, exp(-|x|))``, ``s = 1 / (1 + exp(-x))``, at ``x = above + lost``, ``lost`` a rounding error; full relative accuracy."""
+def _weights(above: Array, lost: ArrayLike = 0.0) -> tuple[Array, Array, Array]:
+    """``(exp(x), 1, exp(-|x|))``, or ``(1, exp(-x), exp(-|x|))`` if that is smaller, at ``x = above + lost``, ``lost`` a rounding error."""
     decay = jnp.exp(-jnp.abs(above))
     decay = decay - decay * jnp.where(jnp.abs(lost) < 1, lost, 0) * jnp.sign(above)
-    larger = 1 / (1 + decay)
-    smaller = decay * larger
-    return jnp.where(above < 0, smaller, larger), jnp.where(above < 0, larger, smaller), decay
+    return jnp.where(above < 0, decay, 1), jnp.where(above < 0, 1, decay), decay
 
 
 def _r_correct(t: Array, share: Array, mismatch: Array) -> Array:
@@ -409,74 +405,113 @@ def _expm1(x: Array) -> Array:
     return x * _polynomial(x, [1 / math.factorial(k) for k in range(1, 10)])
 
 
-def _r_negative(z: Array, r: Array) -> tuple[Array, Array]:
-    """``(w, slope)`` of the r-Lambert function at ``z <= 0``, ``r >= exp(-2)``."""
-    linear = z / r
-    # Below -42, exp(w) is nothing against r.
-    w = jnp.maximum(linear, -42)
-    shifted, critical_slope = _r_critical(jnp.maximum(z, -42 * jnp.minimum(r, 2)), jnp.minimum(r, 2))
-    seed = jnp.where(r < 2, shifted - 2, w / (1 + jnp.exp(w) / r))
-    flat = z / (1 + r)  # the first term of the series at 0, where the seed must be right relatively
-    w = jnp.where(flat > -0.05, flat - flat * flat / (1 + r), seed)
+def _r_plain(z: Array, r: Array) -> tuple[Array, Array]:
+    """``(w, slope)`` of ``w (exp(w) + r) = z``: three corrections of a seed, the last one with a residual that does not cancel."""
+    critical_w, critical_slope = _r_critical(jnp.clip(z, -42 * jnp.minimum(r, 2), 0), jnp.minimum(r, 2))
+    start = jnp.where(z > 0, _r_positive_seed(z, r), _r_negative_seed(z, r, critical_w))
+    unit = jnp.where(z > 1, 1 / 1024, 1.0)  # else a seed above the root could overflow
+    scaled_z, scaled_r = z * unit, r * unit
 
     def halley(w):
-        growth = jnp.exp(w)
-        value, slope, bend = w * (growth + r) - z, growth * (1 + w) + r, growth * (2 + w)
-        return w - value / (slope - value * (bend / slope) / 2)
+        growth = unit * jnp.exp(w)
+        value, slope = w * (growth + scaled_r) - scaled_z, growth * (1 + w) + scaled_r
+        return w - value / (slope - value * (growth * (2 + w) / slope) / 2)
 
-    w = _repeat(2, halley, w)
-    growth = jnp.exp(w)
-    slope = growth * (1 + w) + r
-    w = w - _r_residual(w, growth, r, z) / slope
-    critical = (shifted > -3) & (shifted < 1.5) & (slope < (growth + r) * (2 / 3))  # elsewhere rounding errors grow by 3/2 at most
-    w = jnp.where(linear < -42, linear, jnp.where(critical, shifted - 2, w))
-    return w, jnp.where(critical, critical_slope, slope)
+    w = _repeat(2, halley, start)
+    growth, lost = (unit * part for part in _exp(w))
+    error = -_product_less(w, growth, scaled_r, scaled_z, w * lost) / (growth * (1 + w) + scaled_r)
+    slope = _product_less(1 + w, growth, 0.0, -scaled_r, (1 + w) * lost + growth * (2 + w) * error) / unit
+    critical = (jnp.abs(critical_w + 2) < 0.8) & (slope < (growth + r) / 10)  # elsewhere little cancels
+    w, slope = jnp.where(critical, critical_w, w + error), jnp.where(critical, critical_slope, slope)
+    # Below -42, exp(w) is nothing against r.
+    linear = z / r
+    w, slope = jnp.where(linear < -42, linear, w), jnp.where(linear < -42, r, slope)
+    return jnp.where(z == jnp.inf, jnp.inf, w), jnp.where(z == jnp.inf, jnp.inf, slope)
+
+
+def _r_positive_seed(z: Array, r: Array) -> Array:
+    """``w`` with an error below 0.03, relative and absolute, where ``z > 0``."""
+    tiny = jnp.finfo(z.dtype).tiny
+    return _r_seed(jnp.log(jnp.maximum(z, tiny)), jnp.log(r), jnp.maximum(z, tiny), jnp.maximum(z / r, tiny))
+
+
+def _r_negative_seed(z: Array, r: Array, at_small_r: Array) -> Array:
+    """``w`` near enough for Halley's steps where ``z <= 0``; ``at_small_r`` speaks for ``r < 2``."""
+    linear = jnp.maximum(z / r, -42)
+    seed = jnp.where(r < 2, at_small_r, linear / (1 + jnp.exp(linear) / r))
+    flat = z / (1 + r)  # the first term of the series at 0, where the seed must be right relatively
+    return jnp.where(flat > -0.05, flat - flat * flat / (1 + r), seed)
 
 
 def _r_critical(z: Array, r: Array) -> tuple[Array, Array]:
-    """``(2 + w, slope)``, accurate near the triple root ``w = -2`` at ``r = exp(-2)``, a seed elsewhere; for ``r`` up to 2.
+    """``(w, slope)``, accurate near the triple root ``w = -2`` at ``r = exp(-2)``, a seed elsewhere; for ``r`` up to 2.
 
-    With ``w = d - 2`` and ``r = exp(-2) (1 + A)`` the equation reads ``A d + h(d) = C``, ``h(d) = (d - 2) exp(d) + 2 + d``, and ``A``
-    and ``C`` come without cancellation: the triple root ``A = C = 0`` is then as easy as any other.
+    With ``w = d - 2`` the equation reads ``A d + exp(-2) h(d) = C``, where ``h(d) = (d - 2) exp(d) + 2 + d``, and ``A = r - exp(-2)``
+    and ``C = z + 2 r + 2 exp(-2)`` come without cancellation: the triple root ``A = C = 0`` is then as easy as any other.
     """
     head, tail = _EXP_MINUS_2[z.dtype.name]
     total, error = _two_sum(2 * r, z)
-    # Not ((r - head) - tail) / head: XLA adds the two constants up, and the tail is lost.
-    excess = jnp.maximum((r - head) / head - tail / head, 0)
-    target = ((total + 2 * head) + (error + 2 * tail)) / head
+    # Not r - head - tail: XLA adds the two constants up, and the tail is lost.
+    excess = jnp.maximum(jnp.maximum(r - head, 0) - tail, 0)
+    target, target_lost = _two_sum(total + 2 * head, error + 2 * tail)
     # h is d**3/6 at first: the root of the cubic (Cardano).
-    half = 3 * jnp.abs(target)
-    cube = half + jnp.sqrt(half * half + 8 * excess * excess * excess) + jnp.finfo(z.dtype).tiny
+    half, third = 3 * jnp.abs(target) / head, 2 * excess / head
+    cube = half + jnp.sqrt(half * half + third * third * third) + jnp.finfo(z.dtype).tiny
     size = jnp.exp(jnp.log(cube) / 3)  # jnp.cbrt is a scalar call on a CPU, and twenty times slower
-    d = jnp.clip(jnp.sign(target) * (size - 2 * excess / size), -44, 2)
+    d = jnp.clip(jnp.sign(target) * (size - third / size), -44, 2)
 
-    def halley(d):
-        growth = jnp.exp(d)
-        value, slope = excess * d + _critical_value(d, growth) - target, excess + _critical_slope(d, growth)
-        correction = value / (slope - value * (d * growth / slope) / 2)
-        return jnp.clip(d - jnp.where(value == 0, 0, correction), -44, 2)
+    def scaled(h):
+        return head * h + tail * h
 
-    d = _repeat(5, halley, d)
-    return d, head * (excess + _critical_slope(d, jnp.exp(d)))
+    def correction(d):
+        slope = excess + scaled(_critical_slope(d))
+        value = _product_less(d, excess, 0.0, target, -target_lost) + scaled(_critical_value(d))
+        change = value / (slope - value * (head * d * jnp.exp(d) / slope) / 2)
+        return jnp.where(value == 0, 0, change)
 
-
-def _critical_value(d: Array, growth: Array) -> Array:
-    """``h(d) = (d - 2) exp(d) + 2 + d`` for ``d`` up to 2, by its series where that cancels."""
-    series = d**3 * _polynomial(jnp.maximum(d, -1.5), [(n - 2) / math.factorial(n) for n in range(3, 28)])
-    return jnp.where(d < -1.5, (d - 2) * growth + (2 + d), series)
-
-
-def _critical_slope(d: Array, growth: Array) -> Array:
-    """``h'(d) = 1 + (d - 1) exp(d)`` for ``d`` up to 2, by its series where that cancels."""
-    series = d**2 * _polynomial(jnp.maximum(d, -1.5), [(n - 1) / math.factorial(n) for n in range(2, 28)])
-    return jnp.where(d < -1.5, (d - 1) * growth + 1, series)
+    d = _repeat(4, lambda d: jnp.clip(d - correction(d), -44, 2), d)
+    change = correction(d)
+    root = jnp.clip(d - change, -44, 2)
+    lost = (d - root) - change
+    # d h' = 3 h + rest, with exp(-2) h = C - A d, is half as sensitive to d as h' itself, where h is all that counts.
+    rest = root**4 * _polynomial(jnp.clip(root, -1, 1), [(n - 2) * (n - 3) / math.factorial(n) for n in range(4, 22)])
+    divisor = jnp.where(root == 0, 1, root)
+    value = _product_less(root, excess, 0.0, target, (excess + head * _critical_value(root) / divisor) * lost - target_lost)
+    return (root - 2) + lost, excess + (scaled(rest) - 3 * value) / divisor
 
 
-def _r_residual(w: Array, growth: Array, r: Array, z: Array) -> Array:
-    """``w (growth + r) - z`` with one rounding at the end: every product is exact, as in ``_above_fold``."""
+def _critical_value(d: Array) -> Array:
+    """``h(d) = (d - 2) exp(d) + 2 + d``, by its series where that cancels."""
+    series = d**3 * _polynomial(jnp.clip(d, -1, 1), [(n - 2) / math.factorial(n) for n in range(3, 22)])
+    return jnp.where(jnp.abs(d) > 1, (d - 2) * jnp.exp(d) + (2 + d), series)
+
+
+def _critical_slope(d: Array) -> Array:
+    """``h'(d) = 1 + (d - 1) exp(d)``, by its series where that cancels."""
+    series = d**2 * _polynomial(jnp.clip(d, -1, 1), [(n - 1) / math.factorial(n) for n in range(2, 22)])
+    return jnp.where(jnp.abs(d) > 1, (d - 1) * jnp.exp(d) + 1, series)
+
+
+def _exp(x: Array) -> tuple[Array, Array]:
+    """``exp(x)`` and what it lacks, to a twentieth of an ulp; for ``|x|`` below 700 (80 in float32)."""
+    count = jnp.round(x / math.log(2))
+    high, low = _LOG_2[x.dtype.name]
+    f, f_lost = _two_sum(x - count * high, -count * low)
+    f_high, f_low = _halves(f)
+    total, rest = _two_sum(f, 1.0)  # not (1, f): XLA adds the two constants up
+    total, more = _two_sum(total, f_high * f_high / 2)  # an exact square, as in ``_above_fold``
+    tail = f**3 * _polynomial(f, [1 / math.factorial(n) for n in range(3, 16)])
+    rest = (rest + more) + ((tail + f_lost * (1 + f)) + (f_high + f) * f_low / 2)
+    power = jnp.ldexp(jnp.ones_like(x), count.astype(jnp.int32))  # exact, which exp2 is not
+    value, lost = _two_sum(total, rest)
+    return value * power, lost * power
+
+
+def _product_less(w: Array, growth: Array, r: ArrayLike, z: Array, rest: ArrayLike = 0.0) -> Array:
+    """``w (growth + r) - z + rest``, ``rest`` small, with one rounding at the end: every product is exact, as in ``_above_fold``."""
     total, error = _two_sum(r, growth)
     (high, low), (total_high, total_low) = _halves(w), _halves(total)
-    return ((high * total_high - z) + (high * total_low + low * total_high)) + (low * total_low + w * error)
+    return ((high * total_high - z) + (high * total_low + low * total_high)) + (low * total_low + w * error + rest)
 
 
 def _halves(x: Array) -> tuple[Array, Array]:
@@ -486,7 +521,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
     return high, x - high
 
 
-def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:
+def _two_sum(a: Array, b: ArrayLike) -> tuple[Array, Array]:
     """``a + b`` and its rounding error, exactly."""
     total = a + b
     shadow = total - a
