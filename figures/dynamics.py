@@ -3,6 +3,7 @@
 import numpy as np
 
 import gda_theory as gt
+from figures.parts import nearest
 from figures.style import COLOURS
 
 TITLE = "Early-stopped ascent helps only where the two sets hardly overlap, for some dozens of epochs; plain descent needs no luck"
@@ -22,22 +23,20 @@ LEMMAS = ["Sec. 3", "App. D.3", "Fig. 2"]
 SIZE = (10.5, 8.2)
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 2}
 RIDGE, STEP, EPOCHS, GOOD = 0.01, 0.5, 2000, 0.5
-SHOWN = (0.05, 0.2, 0.35, 0.5, 0.8)  # correlations of (a) to (c)
+SHOWN = {0.05: "blue", 0.2: "sky", 0.35: "green", 0.5: "orange", 0.8: "vermillion"}  # correlations of (a) to (c)
 STOPS = np.unique(np.round(np.geomspace(1, EPOCHS, 120)).astype(int))
 RUNS = {
-    "simultaneous": "simultaneous",
-    "alternating": "alternating",
-    "half_ridge": "alternating, half the ridge",
-    "descent": "plain descent",
+    "simultaneous": ("simultaneous", "blue", "-"),
+    "alternating": ("alternating", "vermillion", "-"),
+    "half_ridge": ("alternating, half the ridge", "sky", "--"),
+    "descent": ("plain descent", "black", ":"),
 }
-HUES = ("blue", "sky", "green", "orange", "vermillion")
-STYLES = {"simultaneous": ("blue", "-"), "alternating": ("vermillion", "-"), "half_ridge": ("sky", "--"), "descent": ("black", ":")}
 LEVELS = (0.25, 0.5, 1, 2, 5, 10, 20)
 
 
 def compute(preset):
     fine = np.linspace(0.01, 0.99, {"quick": 50, "paper": 197}[preset])
-    correlation = np.unique(np.round(np.concatenate([fine, SHOWN]), 12))
+    correlation = np.unique(np.round(np.concatenate([fine, list(SHOWN)]), 12))
     pair = gt.CorrelatedPair(correlation, ridge=RIDGE, loss="logistic", **SIZES)
     return {"correlation": correlation, "epochs": np.concatenate([[0], STOPS]), **measured(pair)}
 
@@ -82,21 +81,18 @@ def stops(distances, descent, swift):
 
 
 def draw(figure, data):
-    (first, second, third), (plane, best, width) = figure.subplots(2, 3)
+    ways, (plane, best, width) = figure.subplots(2, 3)
     found, correlation = data["runs"], data["correlation"]
-    for panel, name, title in (
-        (first, "simultaneous", "(a) simultaneous"),
-        (second, "alternating", "(b) alternating, same ridge"),
-        (third, "half_ridge", "(c) alternating, same effective ridge"),
-    ):
+    titles = ("(a) simultaneous", "(b) alternating, same ridge", "(c) alternating, same effective ridge")
+    for panel, name, title in zip(ways, RUNS, titles, strict=False):
         curves(panel, data, name)
         panel.set_title(title)
-    first.legend(loc="upper left")
+    ways[0].legend(loc="upper left")
     draw_plane(plane, data)
-    for name, (hue, line) in STYLES.items():
+    for name, (label, hue, line) in RUNS.items():
         if name != "descent":
-            best.plot(correlation, found[name]["best"], line, color=COLOURS[hue], label=RUNS[name])
-        width.plot(correlation, found[name]["good_epochs"], line, color=COLOURS[hue], label=RUNS[name])
+            best.plot(correlation, found[name]["best"], line, color=COLOURS[hue], label=label)
+        width.plot(correlation, found[name]["good_epochs"], line, color=COLOURS[hue], label=label)
     best.plot(correlation, found["simultaneous"]["descent"], ":", color="black", label="plain descent, same epoch")
     best.plot(correlation, found["simultaneous"]["swift"], "-.", color="black", label="plain descent, its own step")
     best.set(xlabel="correlation ε", ylabel="part of the distance left", ylim=(-0.03, 1.75), title="(e) at the best early stop")
@@ -107,61 +103,41 @@ def draw(figure, data):
 
 
 def curves(panel, data, name):
-    found, epochs = data["runs"], np.where(data["epochs"], data["epochs"], 0.7)
-    for correlation, hue in zip(SHOWN, HUES, strict=True):
-        lane = int(np.argmin(np.abs(data["correlation"] - correlation)))
-        label = "plain descent" if correlation == SHOWN[0] else "_"
-        panel.plot(epochs, found["descent"]["distances"][lane], "--", color="black", lw=1, label=label)
-        panel.plot(epochs, found[name]["distances"][lane], color=COLOURS[hue], label=f"ε = {correlation:g}")
-        panel.plot(
-            max(found[name]["best_epoch"][lane], 0.7), found[name]["best"][lane], "o", color=COLOURS[hue], mec="black", ms=6, zorder=3
-        )
-    for level in (GOOD, 1):
-        panel.axhline(level, color="black", lw=0.8, ls=":" if level == GOOD else "-")
+    found, descent, epochs = data["runs"][name], data["runs"]["descent"], np.maximum(data["epochs"], 0.7)
+    for index, (correlation, hue) in enumerate(SHOWN.items()):
+        lane = nearest(data["correlation"], correlation)
+        panel.plot(epochs, descent["distances"][lane], "--", color="black", lw=1, label="_" if index else "plain descent")
+        panel.plot(epochs, found["distances"][lane], color=COLOURS[hue], label=f"ε = {correlation:g}")
+        best = max(found["best_epoch"][lane], 0.7), found["best"][lane]
+        panel.plot(*best, "o", color=COLOURS[hue], mec="black", ms=6, zorder=3)
+    panel.axhline(GOOD, color="black", lw=0.8, ls=":")
+    panel.axhline(1, color="black", lw=0.8)
     panel.set(xscale="log", yscale="log", ylim=(0.01, 80), xlabel="epochs (start at the left edge)", ylabel="distance / pretrained's")
 
 
 def draw_plane(panel, data):
     found, epochs = data["runs"]["simultaneous"], data["epochs"][1:]
-    distances = found["distances"][:, 1:]
+    distances, moved = found["distances"][:, 1:], found["best_epoch"] > 0
     # Blue is nearer than the pretrained model, red farther.
     panel.pcolormesh(epochs, data["correlation"], np.log10(distances), cmap="RdBu_r", vmin=-1.5, vmax=1.5, rasterized=True)
     widths = [2.2 if level in (GOOD, 1) else 0.8 for level in LEVELS]
     lines = panel.contour(epochs, data["correlation"], distances, LEVELS, colors="black", linewidths=widths)
     panel.clabel(lines, fmt="%g", fontsize=9)
-    moved = found["best_epoch"] > 0
     panel.plot(found["best_epoch"][moved], data["correlation"][moved], "o", color=COLOURS["orange"], mec="black", mew=0.4, ms=3.5)
     panel.set(xscale="log", xlabel="epochs", ylabel="correlation ε", title="(d) simultaneous, distance / pretrained's")
     panel.grid(False)
 
 
 def claims(data):
-    found, correlation = data["runs"], data["correlation"]
-    rows = []
-    for name, label in RUNS.items():
-        good = found[name]["good_epochs"] > 0
-        rows.append(
-            (
-                f"{label}: largest correlation with a good window (half the distance left)",
-                "not treated",
-                f"{correlation[good].max():.3g}; at most {found[name]['good_epochs'].max():,} of {EPOCHS:,} epochs",
-            )
-        )
-    apart = np.abs(found["half_ridge"]["best"] - found["simultaneous"]["best"])
-    doubled = np.abs(found["alternating"]["best"] - found["simultaneous"]["best"])
-    return [
-        *rows,
-        (
-            "best stop, alternating against simultaneous: largest difference at equal ridge; at equal effective ridge",
-            "identical to first order",
-            f"{doubled.max():.3g}; {apart.max():.3g}",
-        ),
-        (
-            "correlations at which even the best stop beats plain descent at the same epoch",
-            "not treated",
-            (
-                f"{np.sum(found['simultaneous']['best'] < found['simultaneous']['descent'])} of {len(correlation)}; if descent takes "
-                f"its own step: {np.sum(found['simultaneous']['best'] < found['simultaneous']['swift'])}"
-            ),
-        ),
-    ]
+    runs, correlation = data["runs"], data["correlation"]
+    for name, (label, *_) in RUNS.items():
+        good = runs[name]["good_epochs"]
+        here = f"{correlation[good > 0].max():.3g}; at most {good.max():,} of {EPOCHS:,} epochs"
+        yield f"{label}: largest correlation with a good window (half the distance left)", "not treated", here
+    found, best = runs["simultaneous"], runs["simultaneous"]["best"]
+    doubled, apart = (np.abs(runs[name]["best"] - best).max() for name in ("alternating", "half_ridge"))
+    claim = "best stop, alternating against simultaneous: largest difference at equal ridge; at equal effective ridge"
+    yield claim, "identical to first order", f"{doubled:.3g}; {apart:.3g}"
+    beats, swift = np.sum(best < found["descent"]), np.sum(best < found["swift"])
+    claim = "correlations at which even the best stop beats plain descent at the same epoch"
+    yield claim, "not treated", f"{beats} of {len(correlation)}; if descent takes its own step: {swift}"

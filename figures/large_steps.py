@@ -2,10 +2,10 @@
 
 import jax
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 import gda_theory as gt
+from figures.parts import DOTTED, categories, nearest
 from figures.style import COLOURS
 
 TITLE = "Large steps can keep ascent bounded where no minimum exists, in cycles and without order: staying finite proves nothing"
@@ -72,7 +72,7 @@ def orbits(pair, steps):
     between = (1 - part) * last[:, :-1] + part * last[:, 1:]
     hessian = np.asarray(pair.objective().hessian(np.nan_to_num(between), 1.0))
     return {
-        "orbit": weights[np.argmin(np.abs(steps - STEP))] @ types.T,
+        "orbit": weights[nearest(steps, STEP)] @ types.T,
         "margins": last @ types.T,
         "curvature": np.where(stayed, np.abs(np.linalg.eigvalsh(hessian)).max((0, 2, 3)), np.nan),
         "period": np.where(stayed, run.period, -1),
@@ -84,9 +84,9 @@ def draw(figure, data):
     past, steps = data["past"], data["step_size"]
     draw_orbit(plane, past["orbit"], data["fold"])
     margin = past["margins"][:, :, 1]
-    gone = ~np.isfinite(margin[:, 0])
+    gone = steps[~np.isfinite(margin[:, 0])]
     diagram.plot(np.repeat(steps, LAST), margin.ravel(), ".", color=COLOURS["blue"], ms=1.8, mew=0, rasterized=True)
-    diagram.plot(steps[gone], np.full(gone.sum(), -0.9), "|", color=COLOURS["vermillion"], ms=6, label="left the range")
+    diagram.plot(gone, np.full(len(gone), -0.9), "|", color=COLOURS["vermillion"], ms=6, label="left the range")
     diagram.set(xlabel="step η (1/loss)", ylabel="last margins y of the forgotten samples", title=f"(b) last iterates, α = {PAST:g} × fold")
     diagram.set(yscale="symlog", ylim=(-1.2, 200), xlim=steps[[0, -1]])  # linear between -2 and 2
     diagram.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
@@ -96,8 +96,7 @@ def draw(figure, data):
     bound.set(yscale="log", xlim=steps[[0, -1]], xlabel="step η (1/loss)", ylabel="step × largest curvature met")
     bound.set_title(f"(c) the bound, α = {PAST:g} × fold")
     bound.legend()
-    names = draw_map(regions, data)
-    figure.legend(handles=names, loc="outside lower center", ncols=3, title="(d)")
+    figure.legend(handles=draw_map(regions, data), loc="outside lower center", ncols=3, title="(d)")
 
 
 def draw_orbit(panel, orbit, fold):
@@ -113,18 +112,19 @@ def draw_orbit(panel, orbit, fold):
 
 
 def draw_map(panel, data):
+    """The causes, and a patch for each group of them that is there."""
     found = data["map"]
     group = grouped(found["cause"], found["left"])
-    fills = [hue for hue, _, _ in GROUPS.values()]
-    panel.pcolormesh(
-        data["step_size"], found["relative_alpha"], group, cmap=ListedColormap(fills), vmin=-0.5, vmax=len(fills) - 0.5, rasterized=True
-    )
+    categories(panel, data["step_size"], found["relative_alpha"], group, [hue for hue, _, _ in GROUPS.values()])
     panel.plot(found["stable_step"], found["relative_alpha"], color="black", label="_")
-    panel.axhline(1, color="black", ls=":", lw=1.2)
+    panel.axhline(1, **DOTTED)
     panel.set(xlabel="step η (1/loss)", ylabel="α / α at the fold", title="(d) causes by step and α")
     panel.grid(False)
-    names = [Patch(facecolor=hue, edgecolor="black", lw=0.4, label=name) for name, (hue, _, _) in GROUPS.items()]
-    return [patch for index, patch in enumerate(names) if np.any(group == index)]
+    return [
+        Patch(facecolor=hue, edgecolor="black", lw=0.4, label=name)
+        for index, (name, (hue, _, _)) in enumerate(GROUPS.items())
+        if np.any(group == index)
+    ]
 
 
 def grouped(cause, left):
@@ -135,32 +135,16 @@ def grouped(cause, left):
 
 def claims(data):
     past, steps, found = data["past"], data["step_size"], data["map"]
-    stayed = np.isfinite(past["curvature"])
-    cycle = past["orbit"][-2:]
+    stayed, cycle = np.isfinite(past["curvature"]), past["orbit"][-2:]
     apart = min(np.abs(cycle - REFERENCE).max(), np.abs(cycle[::-1] - REFERENCE).max())
-    group, above = grouped(found["cause"], found["left"]), found["relative_alpha"] > 1
-    names = list(GROUPS)
-    counts = {name: int(np.sum(group[above] == names.index(name))) for name in names}
-    return [
-        (
-            f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)",
-            "w → −∞ above the threshold (App. H)",
-            "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist())) + f"; from the reference {apart:.1e}",
-        ),
-        (
-            f"smallest step × curvature on the {stayed.sum()} bounded orbits past the fold",
-            "not treated; at least 2 in theory",
-            f"{np.min((steps * past['curvature'])[stayed]):.4f}",
-        ),
-        (
-            "steps of bounded orbits, and the periods of their cycles",
-            "not treated",
-            f"{steps[stayed].min():g} to {steps[stayed].max():g}; periods "
-            + ", ".join(map(str, sorted(set(past["period"][past["period"] > 0].tolist())))),
-        ),
-        (
-            f"the {np.sum(above) * len(steps):,} runs past the fold",
-            "all leave",
-            "; ".join(f"{name} {count:,}" for name, count in counts.items() if count),
-        ),
-    ]
+    here = "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist())) + f"; from the reference {apart:.1e}"
+    yield f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)", "w → −∞ above the threshold (App. H)", here
+    claim = f"smallest step × curvature on the {stayed.sum()} bounded orbits past the fold"
+    yield claim, "not treated; at least 2 in theory", f"{np.min((steps * past['curvature'])[stayed]):.4f}"
+    periods = ", ".join(map(str, np.unique(past["period"][past["period"] > 0])))
+    here = f"{steps[stayed].min():g} to {steps[stayed].max():g}; periods {periods}"
+    yield "steps of bounded orbits, and the periods of their cycles", "not treated", here
+    group = grouped(found["cause"], found["left"])[found["relative_alpha"] > 1]
+    counts = {name: np.sum(group == index) for index, name in enumerate(GROUPS)}
+    here = "; ".join(f"{name} {count:,}" for name, count in counts.items() if count)
+    yield f"the {group.size:,} runs past the fold", "all leave", here
