@@ -3,6 +3,7 @@
 import numpy as np
 
 import gda_theory as gt
+from figures.parts import listed
 from figures.style import COLOURS
 
 TITLE = "Why ascent past its fold seems to work: it crawls where its minimum was, with a gradient that looks like an end"
@@ -21,13 +22,13 @@ LEMMAS = ["Sec. 5.1.2", "Lemma 8", "App. H"]
 SIZE = (10.5, 8.2)
 RIDGE, CORRELATION = 0.1, 0.5
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
-STEPS = (0.25, 1.0, 4.0)
+MARKS = {0.25: ("blue", "o"), 1.0: ("green", "s"), 4.0: ("vermillion", "^")}  # steps
+STEPS = tuple(MARKS)
 NEAREST, LAW = 1e-6, 1e-4  # distances to the fold: the smallest, and up to where the law is fitted
 CRAWLS, RESTS, EPOCHS = (1e-1, 1e-2, 1e-3, 1e-4), -1e-2, 6000  # (b) and (c), above and below the fold, at step 1
 RULE = 1e-4  # scikit-learn's default tolerance
 AWAY, SETTLE = 1e-3, 100  # (d): displacement over the square root of delta; epochs, twice: the first let the fast direction die out
 HUES = ("blue", "green", "orange", "vermillion", "black")
-MARKS = {0.25: ("blue", "o"), 1.0: ("green", "s"), 4.0: ("vermillion", "^")}
 
 
 def compute(preset):
@@ -86,9 +87,8 @@ def crawls(weights, steps, forgotten):
 
 def draw(figure, data):
     (escape, margin), (gradient, rate) = figure.subplots(2, 2)
-    found = data["escape"]
-    for step, time in zip(data["step_size"], found["time"], strict=True):
-        hue, mark = MARKS[float(step)]
+    found, crawl, below = data["escape"], data["crawl"], data["rate"]
+    for (hue, mark), step, time in zip(MARKS.values(), data["step_size"], found["time"], strict=True):
         escape.plot(found["distance"], time, mark, color=COLOURS[hue], mfc="none", ms=6, label=f"step {step:g}")
     escape.plot(found["distance"], found["law"], color="black", label="π/(λκ√δ)")
     corrected = found["law"] + laws(data)["constant"][0]
@@ -96,24 +96,17 @@ def draw(figure, data):
     escape.set(xscale="log", yscale="log", xlabel="distance to the fold δ", ylabel="time to escape (epochs × step, 1/loss)")
     escape.set_title("(a) past the fold: escape")
     escape.legend()
-    crawl = data["crawl"]
-    epochs = np.where(crawl["epochs"], crawl["epochs"], 0.7)
-    for distance, hue, one, speed in zip(crawl["distance"], HUES, crawl["margin"], crawl["gradient"], strict=True):
-        label = f"δ = {distance:g}" if distance > 0 else f"below: δ = {-distance:g}"
-        line = "-" if distance > 0 else "--"
-        margin.plot(epochs, one, line, color=COLOURS[hue], label=label)
-        gradient.plot(epochs, speed, line, color=COLOURS[hue], label=label)
+    for panel, name in ((margin, "margin"), (gradient, "gradient")):
+        for distance, hue, values in zip(crawl["distance"], HUES, crawl[name], strict=True):
+            label, line = (f"δ = {distance:g}", "-") if distance > 0 else (f"below: δ = {-distance:g}", "--")
+            panel.plot(np.maximum(crawl["epochs"], 0.7), values, line, color=COLOURS[hue], label=label)
+        panel.set(xscale="log", xlabel="epochs (start at the left edge)")
     margin.axhline(data["fold_margin"], color="grey", lw=1, ls=":")
     margin.text(0.75, data["fold_margin"] + 0.03, "the fold", color="dimgrey", fontsize=9)
-    margin.set(xscale="log", ylim=(-1.6, 0.6), xlabel="epochs (start at the left edge)", ylabel="margin y of the forgotten samples")
-    margin.set_title("(b) on the way, step 1")
+    margin.set(ylim=(-1.6, 0.6), ylabel="margin y of the forgotten samples", title="(b) on the way, step 1")
     margin.legend(loc="lower left")
     gradient.axhline(RULE, color="grey", ls="--", lw=1)
-    gradient.set(
-        xscale="log", yscale="log", ylim=(2e-6, 1), xlabel="epochs (start at the left edge)", ylabel="length of the gradient (loss)"
-    )
-    gradient.set_title("(c) the same runs: when would one stop?")
-    below = data["rate"]
+    gradient.set(yscale="log", ylim=(2e-6, 1), ylabel="length of the gradient (loss)", title="(c) the same runs: when would one stop?")
     rate.plot(below["distance"], below["curvature"], color=COLOURS["sky"], lw=4, alpha=0.8, label="smallest curvature")
     rate.plot(below["distance"], below["simulated"], "o", color=COLOURS["blue"], mfc="none", label="simulated decay")
     rate.plot(below["distance"], below["law"], color="black", label="2λκ√δ")
@@ -123,35 +116,29 @@ def draw(figure, data):
 
 def laws(data):
     """What near the fold the runs show for each step: ``time = coefficient/sqrt(distance) + constant``, and the log-log slope."""
-    found = data["escape"]
-    near = found["distance"] <= LAW
-    root = found["distance"][near] ** -0.5
-    fits = np.array([np.polyfit(root, time[near], 1) for time in found["time"]])
-    slopes = [np.polyfit(np.log(found["distance"][near]), np.log(time[near]), 1)[0] for time in found["time"]]
-    return {"coefficient": fits[:, 0], "constant": fits[:, 1], "slope": np.array(slopes)}
+    distance, time = data["escape"]["distance"], data["escape"]["time"]
+    root = distance[distance <= LAW] ** -0.5
+    fits = np.array([np.polyfit(root, row[distance <= LAW], 1) for row in time])
+    return {"coefficient": fits[:, 0], "constant": fits[:, 1], "slope": np.array([slope(distance, row) for row in time])}
+
+
+def slope(distance, values):
+    """In logarithms, near the fold."""
+    near = distance <= LAW
+    return np.polyfit(np.log(distance[near]), np.log(values[near]), 1)[0]
 
 
 def claims(data):
-    fitted, expected = laws(data), np.pi / (RIDGE * data["coefficient"])
-    crawl, below = data["crawl"], data["rate"]
+    fitted, expected, none = laws(data), np.pi / (RIDGE * data["coefficient"]), "not treated"
+    past, crawl, below = data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE, data["crawl"], data["rate"]
+    yield "runs past the fold that escape", none, f"{np.sum(past)} of {past.size}"
+    claim = f"log-log slope of the escape time for δ ≤ {LAW:g}, smallest step"
+    yield claim, f"{none}; −1/2 in theory", f"{fitted['slope'][0]:.4f}"
+    claim = f"escape time × √δ at steps {listed(data['step_size'])}"
+    yield claim, f"{none}; π/(λκ) = {expected:.5g} in theory", listed(fitted["coefficient"], 5)
+    yield "constant beside it", none, ", ".join(f"{value:.2f}" for value in fitted["constant"])
     fooled = [f"δ = {d:g}: {np.nanmin(g):.2g}" for d, g in zip(crawl["distance"], crawl["gradient"], strict=True) if d > 0]
-    near = below["distance"] <= LAW
-    slope = np.polyfit(np.log(below["distance"][near]), np.log(below["simulated"][near]), 1)[0]
-    past = data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE
-    by_step = [f"{value:.5g}" for value in fitted["coefficient"]]
-    return [
-        ("runs past the fold that escape", "not treated", f"{np.sum(past)} of {past.size}"),
-        (f"log-log slope of the escape time for δ ≤ {LAW:g}, smallest step", "not treated; −1/2 in theory", f"{fitted['slope'][0]:.4f}"),
-        (
-            f"escape time × √δ at steps {', '.join(f'{step:g}' for step in data['step_size'])}",
-            f"not treated; π/(λκ) = {expected:.5g} in theory",
-            ", ".join(by_step),
-        ),
-        ("constant beside it", "not treated", ", ".join(f"{value:.2f}" for value in fitted["constant"])),
-        ("smallest gradient on the way, where no minimum exists", "not treated", "; ".join(fooled)),
-        (
-            f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}",
-            "not treated; 1/2 and 1 in theory",
-            f"{slope:.4f}; {below['simulated'][0] / below['law'][0]:.5f}",
-        ),
-    ]
+    yield "smallest gradient on the way, where no minimum exists", none, "; ".join(fooled)
+    claim = f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}"
+    here = f"{slope(below['distance'], below['simulated']):.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
+    yield claim, f"{none}; 1/2 and 1 in theory", here

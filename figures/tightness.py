@@ -1,5 +1,6 @@
 """How tight is each bound of the ledger? All numbers are those of ``derivations.claim(id).evaluate``."""
 
+import itertools
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
@@ -75,7 +76,6 @@ NOT_BOUNDS = {
     *("best-early-stop", "bijections", "lambert-monotone", "lemma-9-window", "logistic-zero-or-two-folds"),
     *("trap-global-minima-hold", "trap-holds"),
 }
-SHOWN = {"pair": 1.2}
 SYMBOLS = {"ridge": "λ", "alpha": "α", "step": "η", "y": "y", "correlation": "ε", "share": "f/r", "gap": "t"}
 
 
@@ -105,9 +105,8 @@ def rows(data):
 def draw(figure, data):
     left, right = figure.subfigures(1, 2, width_ratios=(1.45, 1))
     strips(left.subplots(), data)
-    panels = right.subplots(3, 1)
     chosen = (("coordinate", "ridge"), ("pair", "ridge"), ("data", "share"))
-    for letter, panel, (group, parameter) in zip("bcd", panels, chosen, strict=True):
+    for letter, panel, (group, parameter) in zip("bcd", right.subplots(3, 1), chosen, strict=True):
         lines(panel, data, group, parameter)
         panel.set(title=f"({letter}) {GROUPS[group][1]}, against {SYMBOLS[parameter]}", xlabel=SYMBOLS[parameter], ylabel="factor")
 
@@ -129,16 +128,16 @@ def strips(axes, data):
 
 def lines(axes, data, group, parameter):
     """The bounds of one group; of a pair's many, those that are somewhere 20 % off."""
-    drawn = [
-        row for row in rows(data) if (row[0].group, row[0].parameter) == (group, parameter) and np.nanmax(row[2]) > SHOWN.get(group, 1)
-    ]
-    for index, (sweep, label, factors) in enumerate(drawn):
-        colour = list(COLOURS.values())[index % len(COLOURS)]
-        axes.plot(data[sweep.claim]["values"], factors, ("-", "--")[index // len(COLOURS)], color=colour, label=label)
+    of_group = [row for row in rows(data) if (row[0].group, row[0].parameter) == (group, parameter)]
+    drawn = [row for row in of_group if np.nanmax(row[2]) > (1.2 if group == "pair" else 1)]
+    styles = itertools.product(("-", "--"), COLOURS.values())
+    for (line, colour), (sweep, label, factors) in zip(styles, drawn, strict=False):
+        axes.plot(data[sweep.claim]["values"], factors, line, color=colour, label=label)
     axes.set(xscale="log", yscale="log")
-    if len(drawn) > 5:
+    many = len(drawn) > 5
+    if many:
         axes.set_ylim(top=3e8)  # room for the names
-    axes.legend(ncols=1 + (len(drawn) > 5))
+    axes.legend(ncols=1 + many)
 
 
 def span(sweep):
@@ -148,9 +147,6 @@ def span(sweep):
 
 
 def claims(data):
-    found = []
     for sweep, label, factors in rows(data):
         word = "within a factor of" if sweep.logarithms or sweep.claim == "break-even-first-order" else "holds; off by a factor of"
-        here = f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}"
-        found.append((label, f"ledger: {sweep.claim}", here))
-    return found
+        yield label, f"ledger: {sweep.claim}", f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}"
