@@ -1,8 +1,8 @@
 """App. J's intuition: the retained and the forgotten sample become one and the same."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 
+from figures.parts import key
 from figures.style import COLOURS
 from gda_theory import appendix, pair
 
@@ -61,26 +61,19 @@ def draw(figure, data):
     panels[0].set(ylabel="weight w", ylim=(-0.75, 0.25))
     names = [*((COLOURS[hue], "-", "", name) for hue, name in MODELS.values()), ("grey", "-", "", "w₁"), ("grey", "--", "", "w₂")]
     names += [("grey", "", "o", "limit ε → 1"), *(("grey", "", marker, f"w̄ at ε = {e:g}") for marker, e in zip("^s", NEAR, strict=True))]
-    handles = [Line2D([], [], color=c, ls=s, marker=m, mfc="none", lw=2, label=name) for c, s, m, name in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    key(figure, names, ncols=4)
 
 
 def claims(data):
     found, limits = data["against_correlation"], data["limits"]
     formulas = {"pretrain": "½ W(4/(dλ))", "retrain": "½ W(2/((d−1)λ))", "descent_ascent": "½ W(−2(d−2)/((d−1)λ))"}
-    rows = [
-        (
-            f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}",
-            f"{formulas[key]} = {limits[key][row]:.6f}" if np.isfinite(limits[key][row]) else "no limit",
-            ", ".join(f"{w:.6f}" for w in found[key][row, -1]) if np.isfinite(found[key][row, -1, 0]) else "no minimum",
-        )
-        for row, ridge in enumerate(RIDGES)
-        for key, (_, name) in MODELS.items()
-    ]
+    for row, ridge in enumerate(RIDGES):
+        for model, (_, name) in MODELS.items():
+            limit, weights = limits[model][row], found[model][row, -1]
+            claim = f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}"
+            paper = f"{formulas[model]} = {limit:.6f}" if np.isfinite(limit) else "no limit"
+            yield claim, paper, ", ".join(f"{w:.6f}" for w in weights) if np.isfinite(weights[0]) else "no minimum"
     there = np.isfinite(data["against_ridge"]["descent_ascent"][-1])
-    first = data["against_ridge"]["ridge"][there][0]
     bound = f"λ ≥ 2e(d−2)/(d−1) = {limits['least_ridge'][0]:.4f}"
-    return [
-        *rows,
-        (f"descent-ascent has a minimum at ε = {NEAR[-1]:g}", bound, f"on the grid from λ = {first:.4f}"),
-    ]
+    here = f"on the grid from λ = {data['against_ridge']['ridge'][there][0]:.4f}"
+    yield f"descent-ascent has a minimum at ε = {NEAR[-1]:g}", bound, here

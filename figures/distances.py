@@ -1,9 +1,9 @@
 """Lemmas 4 and 5 and Corollary 1: how far pretraining and descent-ascent end from the oracle, closed forms and a solver in one plot."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 
 import gda_theory as gt
+from figures.parts import key
 from figures.style import COLOURS
 from gda_theory import newton
 
@@ -99,8 +99,7 @@ def draw(figure, data):
         *((COLOURS[hue], (0, (1, 1)), "", name) for hue, name in BOUNDS.values()),
         ("grey", ":", "", "minimum ends"),
     ]
-    handles = [Line2D([], [], color=c, ls=s, marker=m, mfc="none", lw=2, label=name) for c, s, m, name in names]
-    figure.legend(handles=handles, loc="outside lower center", ncols=5)
+    key(figure, names, ncols=5)
     figure.suptitle("r = 80, f = 20, mean losses")
 
 
@@ -117,21 +116,18 @@ def bounds(panel, values, found, row):
 
 
 def claims(data):
-    rows = []
     for loss in LOSSES:
         line = data[loss]["coordinate"]
         near, far = line["pretrain_oracle"], line["descent_ascent_oracle"]
         away, limited = np.isfinite(line["lemma_5_bound"] + far), np.isfinite(line["rate_bound"])
+        yield f"{loss}: |w_D − w_R| ≤ |ln((1+α) r/n)|", "Lemma 4: always", counted(near <= line["lemma_4_bound"] * ROUNDING + EPS)
+        yield f"{loss}: |w_DA − w_R| ≥ w_R for α ≥ f/r", "Lemma 5: always", counted((far * ROUNDING >= line["lemma_5_bound"])[away])
+        below = counted((far <= line["rate_bound"] * ROUNDING)[limited])
+        yield f"{loss}: |w_DA − w_R| ≤ ln(1/κ) for α < f/r", "not in the paper", below
         smallest = "; ".join(f"α = {share:g}: {near[row, 0]:.3g}, {far[row, 0]:.3g}" for row, share in enumerate(SHARES))
+        yield f"{loss}: |w_D − w_R|, |w_DA − w_R| at λ = {data['ridge'][0]:g}", "Corollary 1: → 0, → ∞ as α → f/r", smallest
         error = max(worst(data[loss][kind], name, data["every"]) for kind in ("coordinate", "pair") for name in NAMES)
-        rows += [
-            (f"{loss}: |w_D − w_R| ≤ |ln((1+α) r/n)|", "Lemma 4: always", counted(near <= line["lemma_4_bound"] * ROUNDING + EPS)),
-            (f"{loss}: |w_DA − w_R| ≥ w_R for α ≥ f/r", "Lemma 5: always", counted((far * ROUNDING >= line["lemma_5_bound"])[away])),
-            (f"{loss}: |w_DA − w_R| ≤ ln(1/κ) for α < f/r", "not in the paper", counted((far <= line["rate_bound"] * ROUNDING)[limited])),
-            (f"{loss}: |w_D − w_R|, |w_DA − w_R| at λ = {data['ridge'][0]:g}", "Corollary 1: → 0, → ∞ as α → f/r", smallest),
-            (f"{loss}: closed forms against Newton's method", "not in the paper", f"largest difference {error:.1e}"),
-        ]
-    return rows
+        yield f"{loss}: closed forms against Newton's method", "not in the paper", f"largest difference {error:.1e}"
 
 
 def counted(holds):

@@ -1,11 +1,11 @@
 """Fig. 4 and what is behind it: the paper's sufficient windows, the exact ones, the fold, and what descent-ascent does everywhere."""
 
 import numpy as np
-from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 import gda_theory as gt
+from figures.parts import categories, key, nearest
 from figures.style import COLOURS
 
 TITLE = "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum at all"
@@ -23,7 +23,7 @@ LEMMAS = ["Fig. 4", "Lemma 9", "Lemma 10", "Sec. 5.1.2"]
 SIZE = (10.5, 10.5)
 RIDGES, FRACTIONS, SAMPLES, SHOWN = (1.0, 0.1, 0.01), (0.05, 0.1, 0.2), 100, 2
 HUES, LIMITS = ("green", "vermillion", "blue"), (1e-3, 10.0)
-FILLS = ListedColormap(["#CFE8DC", "#F7D9A8", "#C9C9C9"])
+FILLS = {"benign": "#CFE8DC", "detrimental": "#F7D9A8", "divergent": "#C9C9C9"}  # in the order of gt.pair.RegimeCode
 
 
 def compute(preset):
@@ -65,10 +65,9 @@ def draw(figure, data):
         panel.set_xlabel("correlation ε")
     fractions = [Patch(color=COLOURS[hue], alpha=0.6, label=f"f/n = {f:g}") for hue, f in zip(HUES, data["forget_fraction"], strict=True)]
     edges = [Line2D([], [], color="black", ls=style, label=name) for style, name in (("--", "lower"), ("-", "upper"), (":", "fold"))]
-    names = [code.name.lower() for code in gt.pair.RegimeCode][: FILLS.N]
-    fills = [Patch(color=FILLS(code), label=name) for code, name in enumerate(names)]
+    fills = [Patch(color=hue, label=name) for name, hue in FILLS.items()]
     hatch = Patch(facecolor="white", edgecolor="grey", hatch="///", label="no such data")
-    figure.legend(handles=[*fractions, *edges, *fills, hatch], loc="outside lower center", ncols=5)
+    key(figure, [*fractions, *edges, *fills, hatch], ncols=5)
     figure.suptitle("n = 100, r_p = r/10, exponential loss, mean losses")
 
 
@@ -80,7 +79,7 @@ def window(panel, data, edges, at, hue):
 
 
 def phases(panel, data, column):
-    panel.pcolormesh(data["correlation"], data["alpha"], data["regime"][column], cmap=FILLS, vmin=-0.5, vmax=FILLS.N - 0.5, rasterized=True)
+    categories(panel, data["correlation"], data["alpha"], data["regime"][column], list(FILLS.values()))
     window(panel, data, data["exact"], (column, SHOWN), COLOURS[HUES[SHOWN]])
     panel.plot(data["correlation"], data["fold"][column, SHOWN], ":", color="black")
     realisable = data["exact"]["realisable"][column, SHOWN]
@@ -89,21 +88,14 @@ def phases(panel, data, column):
 
 def claims(data):
     sufficient, exact, fold = data["sufficient"], data["exact"], data["fold"]
+    for column, ridge in enumerate(data["ridge"]):
+        at = column, SHOWN, nearest(data["correlation"], 0.5)
+        claim = f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {data['forget_fraction'][SHOWN]:g}: α from, to"
+        yield claim, span(sufficient, at, "Lemmas 9, 10"), f"{span(exact, at, 'exact')}; fold at {fold[at]:.5g}"
     held = sufficient["exists"] & (sufficient["lower"] < fold)
     inside = (exact["lower"] <= sufficient["lower"]) & (np.minimum(sufficient["upper"], fold) <= exact["upper"] * (1 + 1e-12))
-    middle = np.argmin(np.abs(data["correlation"] - 0.5))
-    rows = [
-        (
-            f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {data['forget_fraction'][SHOWN]:g}: α from, to",
-            span(sufficient, (column, SHOWN, middle), "Lemmas 9, 10"),
-            span(exact, (column, SHOWN, middle), "exact") + f"; fold at {fold[column, SHOWN, middle]:.5g}",
-        )
-        for column, ridge in enumerate(data["ridge"])
-    ]
-    counts = (
-        f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; {np.sum(exact['exists'])} exact ones exist"
-    )
-    return [*rows, ("the sufficient windows imply the order", "at every correlation", counts)]
+    here = f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; {np.sum(exact['exists'])} exact ones exist"
+    yield "the sufficient windows imply the order", "at every correlation", here
 
 
 def span(edges, at, name):

@@ -109,15 +109,12 @@ def thresholds(panel, data):
 
 def claims(data):
     paper = "13 right, 1 wrong | 11 right, 1 wrong | 10 right, 0 wrong of those it counts; 10 right, 2 wrong of all retained; cannot leave"
-    rows = [
-        (f"Fig. 5 as {name}: D | R | descent-ascent", paper, " | ".join(found["statements"]["found"]))
-        for name, found in data["cases"].items()
-    ]
+    for name, found in data["cases"].items():
+        yield f"Fig. 5 as {name}: D | R | descent-ascent", paper, " | ".join(found["statements"]["found"])
     for name, folds in data["folds"].items():
-        here = "; ".join(
-            f"{STYLES[problem][2]} below c = {', '.join(f'{c:.6g}' for c in folds[problem])}" for problem in ("pretrain", "retrain")
-        )
-        rows.append((f"a second minimum exists, {name}", "D and R, at ridge 0.1", here))
+        ridges = {problem: ", ".join(f"{c:.6g}" for c in folds[problem]) for problem in ("pretrain", "retrain")}
+        here = "; ".join(f"{STYLES[problem][2]} below c = {listed}" for problem, listed in ridges.items())
+        yield f"a second minimum exists, {name}", "D and R, at ridge 0.1", here
     slopes = [np.divide(*data["cases"][f"signed, c = {c}"]["problems"]["pretrain"]["parameters"][0]) for c in (0.02, 0.1)]
     here = f"a/b of D's minimum goes from {slopes[0]:.4g} at c = 0.02 to {slopes[1]:.4g} at c = 0.1 (signed)"
-    return [*rows, ("App. B: the ridge shifts minimisers only radially", "a/b stays", here)]
+    yield "App. B: the ridge shifts minimisers only radially", "a/b stays", here

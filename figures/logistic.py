@@ -18,21 +18,21 @@ CAPTION = (
 LEMMAS = ["Lemma 2", "App. F", "Sec. 5.1.2"]
 SIZE = (10.5, 8.5)
 EXAMPLE = {"ridge": 0.001, "retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
-CORRELATIONS, HUES = (0.2, 0.5, 0.8, 0.95), {"logistic": COLOURS["blue"], "exponential": COLOURS["vermillion"]}
-EDGES = (COLOURS["green"], COLOURS["blue"], COLOURS["purple"], COLOURS["orange"])
+HUES = {"logistic": COLOURS["blue"], "exponential": COLOURS["vermillion"]}
+CORRELATIONS = {0.2: COLOURS["green"], 0.5: COLOURS["blue"], 0.8: COLOURS["purple"], 0.95: COLOURS["orange"]}
 
 
 def compute(preset):
     points = {"quick": 201, "paper": 1001}[preset]
     factor = np.concatenate([np.geomspace(0.02, 1, 50, endpoint=False), 1 + np.append(0, np.geomspace(1e-6, 1e3, points))])
-    correlation = np.unique(np.append(np.linspace(0.05, 0.99, points), CORRELATIONS))
+    correlation = np.unique(np.append(np.linspace(0.05, 0.99, points), list(CORRELATIONS)))
     cusp = gt.pair.cusp(correlation)
     born = {"correlation": correlation, "descent": np.asarray(cusp.descent_ratio), "ascent": np.asarray(cusp.ascent_ratio)}
-    marked = {name: values[np.searchsorted(correlation, CORRELATIONS)] for name, values in born.items()}
+    marked = {name: values[np.searchsorted(correlation, list(CORRELATIONS))] for name, values in born.items()}
     # Sums and ridge 1: the pull of the retained type is its count, and alpha times it that of the forgotten type.
     pull = marked["descent"][:, None] * factor
     units = {"ridge": 1, "retain_size": pull, "forget_size": pull, "retain_in_pair": pull, "reduction": "sum"}
-    found = {loss: gt.pair.folds(gt.CorrelatedPair(np.array(CORRELATIONS)[:, None], **units, loss=loss)) for loss in HUES}
+    found = {loss: gt.pair.folds(gt.CorrelatedPair(np.array(list(CORRELATIONS))[:, None], **units, loss=loss)) for loss in HUES}
     return {
         "curves": {loss: hysteresis(loss, points) for loss in HUES},
         "wedge": {"descent": pull} | {loss: folds.alpha * pull[..., None] for loss, folds in found.items()},
@@ -65,14 +65,14 @@ def draw(figure, data):
         branches(runaway, curve, HUES[loss], loss)
     runaway.set_title("(a) ε = 0.5, λ = 0.001, r = 80, f = 20, r_p = 8")
     runaway.legend(loc="lower left")
-    for index, (correlation, hue) in enumerate(zip(data["cusp"]["correlation"], EDGES, strict=True)):
-        pull, folds = data["wedge"]["descent"][index], data["wedge"]["logistic"][index]
-        wedge.plot(pull, folds, "-", color=hue, label=[f"ε = {correlation:g}", "_"])
-        wedge.fill_between(pull, *folds.T, color=hue, alpha=0.15, lw=0)
-        wedge.plot(pull, data["wedge"]["exponential"][index, :, 0], ":", color=hue, lw=1.2)
-        for panel, height in ((wedge, data["cusp"]["ascent"][index]), (line, None)):
-            at = (data["cusp"]["descent"][index], height) if panel is wedge else (correlation, data["cusp"]["descent"][index])
-            panel.plot(*at, "o", color=hue, mec="black", zorder=3)
+    folds, cusp = data["wedge"], data["cusp"]
+    for index, (correlation, hue) in enumerate(CORRELATIONS.items()):
+        pull, both = folds["descent"][index], folds["logistic"][index]
+        wedge.plot(pull, both, "-", color=hue, label=[f"ε = {correlation:g}", "_"])
+        wedge.fill_between(pull, *both.T, color=hue, alpha=0.15, lw=0)
+        wedge.plot(pull, folds["exponential"][index, :, 0], ":", color=hue, lw=1.2)
+        wedge.plot(cusp["descent"][index], cusp["ascent"][index], "o", color=hue, mec="black", zorder=3)
+        line.plot(correlation, cusp["descent"][index], "o", color=hue, mec="black", zorder=3)
     wedge.set(xscale="log", yscale="log", xlabel="pull of the retained type A/λ", ylabel="pull of the forgotten type B/λ")
     wedge.set_title("(b) folds: logistic (solid), exponential (dotted)")
     wedge.legend(loc="upper left")
@@ -103,20 +103,12 @@ def branches(panel, curve, hue, loss):
 
 
 def claims(data):
-    curves, cusp = data["curves"], data["cusp"]
-    logistic, proxy = curves["logistic"], curves["exponential"]
-    lower, upper = logistic["fold_alpha"]
-    half = data["coordinate"]["logistic"]
-    return [
-        ("folds in (a), exponential loss", "w_DA → −∞ beyond a threshold", f"one, α = {proxy['fold_alpha'][0]:.10g}"),
-        ("folds in (a), logistic loss", "not treated", f"two, α = {lower:.10g} and {upper:.10g}"),
-        *((f"A/λ, B/λ at the cusp, ε = {e:g}", "not treated", f"{a:.10g}, {b:.10g}") for e, a, b in zip(*cusp.values(), strict=True)),
-        (
-            "one coordinate: masses without a minimum",
-            "w_DA → −∞ for α > f/r",
-            (
-                f"exponential: K/λ < {data['coordinate']['exponential']['mass'][data['coordinate']['exponential']['exists']][0]:.6f}; "
-                f"logistic: {np.sum(~half['exists'])} of {len(half['mass'])}"
-            ),
-        ),
-    ]
+    (lower, upper), (proxy, _) = (data["curves"][loss]["fold_alpha"] for loss in HUES)
+    yield "folds in (a), exponential loss", "w_DA → −∞ beyond a threshold", f"one, α = {proxy:.10g}"
+    yield "folds in (a), logistic loss", "not treated", f"two, α = {lower:.10g} and {upper:.10g}"
+    for correlation, descent, ascent in zip(*data["cusp"].values(), strict=True):
+        yield f"A/λ, B/λ at the cusp, ε = {correlation:g}", "not treated", f"{descent:.10g}, {ascent:.10g}"
+    logistic, exponential = (data["coordinate"][loss] for loss in HUES)
+    first = exponential["mass"][exponential["exists"]][0]
+    here = f"exponential: K/λ < {first:.6f}; logistic: {np.sum(~logistic['exists'])} of {len(logistic['mass'])}"
+    yield "one coordinate: masses without a minimum", "w_DA → −∞ for α > f/r", here

@@ -1,10 +1,10 @@
 """Means against sums: whether pretraining and descent-ascent lie on opposite sides of the oracle is a matter of normalisation."""
 
 import numpy as np
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 import gda_theory as gt
+from figures.parts import key
 from figures.style import COLOURS
 
 TITLE = "Means or sums: the same data, and descent-ascent passes through the oracle or moves away from it"
@@ -63,9 +63,8 @@ def draw(figure, data):
         pair.set_xlabel("share forgotten per retained α")
     rows[0, 0].set(ylabel="one coordinate: weight w", ylim=(-1.1, 2.4))
     rows[1, 0].set(ylabel=f"pair, ε = {CORRELATION:g}: margins x (thick), y (thin)", ylim=(0.4, 2.5))
-    handles = [Line2D([], [], color=COLOURS[hue], lw=2, label=name) for hue, name in MODELS.values()]
-    handles.append(Patch(color=COLOURS["green"], alpha=0.3, label="D between R and DA (exact)"))
-    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+    lines = [(COLOURS[hue], "-", "", name) for hue, name in MODELS.values()]
+    key(figure, [*lines, Patch(color=COLOURS["green"], alpha=0.3, label="D between R and DA (exact)")], ncols=4)
     figure.suptitle(f"r = 80, f = 20, r_j = r_p = {COUNT}, exponential loss")
 
 
@@ -75,23 +74,16 @@ def curves(panel, alpha, found, width):
 
 
 def claims(data):
-    rows = []
+    lemma = {("mean", "coordinate"): "DA ≤ D ≤ R for f²/(r(f+n)) ≤ α ≤ f/r"}
     for reduction, found in data.items():
         for place, name in (("coordinate", "w"), ("x", "x"), ("y", "y")):
             trained, oracle, ascended = (found[place][model][1:] for model in MODELS)
             between, through = (ascended <= trained) & (trained <= oracle), (ascended < oracle) & (oracle < trained)
-            found_in = [stretch(found["alpha"][1:], holds) for holds in (between, through, np.isfinite(ascended))]
-            lemma = place == "coordinate" and reduction == "mean"
-            rows.append(
-                (
-                    f"{reduction}, {name}: DA ≤ D ≤ R; DA < R < D; DA exists",
-                    "DA ≤ D ≤ R for f²/(r(f+n)) ≤ α ≤ f/r" if lemma else "not in the paper",
-                    "; ".join(found_in),
-                )
-            )
+            here = "; ".join(stretch(found["alpha"][1:], holds) for holds in (between, through, np.isfinite(ascended)))
+            paper = lemma.get((reduction, place), "not in the paper")
+            yield f"{reduction}, {name}: DA ≤ D ≤ R; DA < R < D; DA exists", paper, here
     edges = data["mean"]["order_range"]
-    exact = ("mean, w: range of the order", "f²/(r(f+n)) to f/r", f"{edges['lower']:.6g} to {edges['upper']:.6g}")
-    return [*rows, exact]
+    yield "mean, w: range of the order", "f²/(r(f+n)) to f/r", f"{edges['lower']:.6g} to {edges['upper']:.6g}"
 
 
 def stretch(alpha, holds):

@@ -3,6 +3,7 @@
 import numpy as np
 
 import gda_theory as gt
+from figures.parts import DASHED, DOTTED, boxes, spread
 from figures.style import COLOURS
 from gda_theory import data as datasets
 from gda_theory import diagnosis
@@ -42,49 +43,40 @@ def measured(problem: gt.Problem, forget_sets):
 
 def draw(figure, data):
     (plane, distance), (even, cosine) = figure.subplots(2, 2)
-    shown, strengths = data["sets"][str(SHOWN)], data["strengths"]
+    shown, sets = data["sets"][str(SHOWN)], data["sets"].values()
     orbits(plane, shown)
-    for row in shown["distance"]:
-        distance.plot(strengths, row, color=COLOURS["blue"], lw=0.7, alpha=0.6)
-    distance.plot(
-        shown["critical_strength"], shown["fold_distance"], "o", color=COLOURS["vermillion"], ms=4, zorder=3, label="fold: minimum lost"
-    )
-    distance.axhline(1, color="black", ls="--", lw=1.2, label="doing nothing")
-    distance.axvline(1, color="black", ls=":", lw=1.2, label="the paper's γ = 1")
+    distance.plot(data["strengths"], shown["distance"].T, color=COLOURS["blue"], lw=0.7, alpha=0.6)
+    fold = {"color": COLOURS["vermillion"], "ms": 4, "zorder": 3, "label": "fold: minimum lost"}
+    distance.plot(shown["critical_strength"], shown["fold_distance"], "o", **fold)
+    distance.axhline(1, **DASHED, label="doing nothing")
+    distance.axvline(1, **DOTTED, label="the paper's γ = 1")
     distance.set(xscale="log", yscale="log", xlabel="ascent strength γ", ylabel="distance to retrained / pretrained's distance")
     distance.set_title(f"(b) {len(shown['distance'])} random forget sets of {SHOWN} rows")
     distance.legend(loc="lower right")
     for hue, name, label, mark in (("vermillion", "critical_strength", "fold", "o"), ("blue", "break_even_strength", "break-even", "s")):
-        for index, found in enumerate(data["sets"].values()):
-            even.plot(found["size_ratio"], found[name], mark, color=COLOURS[hue], ms=3, alpha=0.4, label=label if index == 0 else "_")
+        for index, found in enumerate(sets):
+            even.plot(found["size_ratio"], found[name], mark, color=COLOURS[hue], ms=3, alpha=0.4, label="_" if index else label)
             even.plot(found["size_ratio"][0], np.nanmedian(found[name]), "D", color=COLOURS[hue], mec="black", ms=6, zorder=3)
-    ratios = [found["size_ratio"][0] for found in data["sets"].values()]
+    ratios = [found["size_ratio"][0] for found in sets]
     even.plot(ratios, ratios, color="black", lw=1.2, label="γ = f/r")
-    even.axhline(1, color="black", ls=":", lw=1.2, label="the paper's γ = 1")
+    even.axhline(1, **DOTTED, label="the paper's γ = 1")
     even.set(xscale="log", yscale="log", xlim=(0.008, 0.4), xlabel="forgotten per retained row f/r", ylabel="ascent strength γ")
     even.set_xticks(ratios, [f"{ratio:.3f}" for ratio in ratios])
     even.minorticks_off()
     even.set_title("(c) strengths, medians as diamonds")
     even.legend(loc="lower right", ncols=2)
     places = np.arange(len(data["sizes"]))
-    cosines = [found["opposite_cosine"] for found in data["sets"].values()]
-    cosine.boxplot(cosines, positions=places, widths=0.5, medianprops={"color": COLOURS["vermillion"]}, flierprops={"markersize": 4})
+    boxes(cosine, [found["opposite_cosine"] for found in sets], places, 0.5, flierprops={"markersize": 4})
     cosine.set_xticks(places, [str(size) for size in data["sizes"]])
     cosine.axhline(0, color="black", lw=0.8)
     cosine.set(xlabel="forgotten rows f", ylabel="cosine", ylim=(-1.02, 0.05), title="(d) pretraining against ascent")
 
 
 def orbits(panel, shown):
-    panel.plot(
-        shown["along"].T,
-        shown["across"].T,
-        color=COLOURS["blue"],
-        lw=0.8,
-        alpha=0.6,
-        label=["minima, γ from 0 up"] + ["_"] * (len(shown["along"]) - 1),
-    )
+    labels = ["minima, γ from 0 up"] + ["_"] * (len(shown["along"]) - 1)
+    panel.plot(shown["along"].T, shown["across"].T, color=COLOURS["blue"], lw=0.8, alpha=0.6, label=labels)
     angle = np.linspace(0, np.pi, 200)
-    panel.plot(np.cos(angle), np.sin(angle), color="black", ls="--", lw=1.2, label="as far as doing nothing")
+    panel.plot(np.cos(angle), np.sin(angle), **DASHED, label="as far as doing nothing")
     panel.plot(1, 0, "*", color=COLOURS["green"], ms=14, mec="black", zorder=4, ls="none", label="pretrained", clip_on=False)
     panel.plot(0, 0, "P", color="black", ms=9, zorder=4, ls="none", label="retrained", clip_on=False)
     panel.set(xlabel="part along the pretrained model's displacement", ylabel="length of the rest", xlim=(-3.4, 1.4), ylim=(0, 3.6))
@@ -95,21 +87,11 @@ def orbits(panel, shown):
 
 def claims(data):
     shown = data["sets"][str(SHOWN)]
-    even, fold = shown["break_even_strength"], shown["critical_strength"]
-    count = len(even)
-    return [
-        (f"break-even strength, f/r = {shown['size_ratio'][0]:.4f}", "γ = 1 is used", spread(even)),
-        ("first-order break-even over the exact one", "not treated", spread(shown["first_order_break_even"] / even)),
-        ("cosine, pretraining against ascent", "opposite (one coordinate)", spread(shown["opposite_cosine"])),
-        ("minimum lost before γ = 1", "not treated", f"{np.sum(fold < 1)} of {count}; strength {spread(fold)}"),
-        ("sets where γ = 1 ends farther than doing nothing, or nowhere", "most", f"{np.sum(~(even > 1))} of {count}"),
-        (
-            "sets where the first step of ascent goes towards the retrained model",
-            "not treated",
-            f"{np.sum(shown['first_step_towards'])} of {count}",
-        ),
-    ]
-
-
-def spread(values):
-    return f"median {np.nanmedian(values):.4g}, from {np.nanmin(values):.4g} to {np.nanmax(values):.4g}"
+    even, fold, count = shown["break_even_strength"], shown["critical_strength"], len(shown["distance"])
+    yield f"break-even strength, f/r = {shown['size_ratio'][0]:.4f}", "γ = 1 is used", spread(even)
+    yield "first-order break-even over the exact one", "not treated", spread(shown["first_order_break_even"] / even)
+    yield "cosine, pretraining against ascent", "opposite (one coordinate)", spread(shown["opposite_cosine"])
+    yield "minimum lost before γ = 1", "not treated", f"{np.sum(fold < 1)} of {count}; strength {spread(fold)}"
+    yield "sets where γ = 1 ends farther than doing nothing, or nowhere", "most", f"{np.sum(~(even > 1))} of {count}"
+    towards = f"{np.sum(shown['first_step_towards'])} of {count}"
+    yield "sets where the first step of ascent goes towards the retrained model", "not treated", towards
