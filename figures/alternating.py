@@ -43,11 +43,9 @@ def compute(preset):
 
 
 def coordinate(ratio, ridge):
-    """One coordinate with a = 1 and b = ``ratio`` (its size ratio plays no role here)."""
-    ratio, ridge = np.broadcast_arrays(np.asarray(ratio, float), ridge)
-    ones = jnp.ones(ratio.shape)
-    batch = {"retain_weight": ones[..., None], "forget_weight": jnp.asarray(ratio)[..., None], "ridge": jnp.asarray(ridge)[..., None]}
-    return gt.Objective(jnp.ones((1, 1)), **batch, size_ratio=ones, loss=gt.exponential, reduction="mean")
+    """One coordinate with a = 1 and b = ``ratio``."""
+    counts = {"retain_size": 1, "forget_size": 1, "retain_in_coordinate": 1, "forget_in_coordinate": ratio}
+    return gt.Coordinate(ridge=ridge, **counts, allow_unrealisable=True)
 
 
 def resting_point(ratio, step, scheme):
