@@ -65,6 +65,7 @@ def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
     weights = checks.finite("weights", weights)
     if not weights.ndim or weights.shape[-1] != 2:
         raise ValueError(f"weights must have shape (*batch, 2), got {weights.shape}")
+    _check_batch(pair, weights=weights.shape[:-1])
     retained, forgotten = pair.types[..., 0, :], pair.types[..., 1, :]
     # A ratio of areas: solving by the Gram matrix would square the condition number.
     return OrderCoordinates(jnp.sum(weights * forgotten, -1), _area(weights, forgotten) / _area(retained, forgotten))
@@ -73,6 +74,7 @@ def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
 def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
     """The weights at these order coordinates: the inverse of :func:`order_coordinates`."""
     y, descent = checks.broadcast("weights_at", y=y, descent=descent).values()
+    _check_batch(pair, y=y.shape)
     ascent = (pair.gram.cross * descent - y) / pair.gram.second
     return descent[..., None] * pair.types[..., 0, :] - ascent[..., None] * pair.types[..., 1, :]
 
@@ -80,6 +82,7 @@ def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
 def velocity(pair: CorrelatedPair, y, descent, strength=1.0) -> OrderCoordinates:
     """How fast the flow moves the order coordinates, in units of the ridge. Claim: ``flow-preserves-order``."""
     y, descent = checks.broadcast("velocity", y=y, descent=descent).values()
+    _check_batch(pair, y=y.shape, strength=np.shape(strength))
     up, along, scale = _velocity(pair.loss, _forces(pair, strength), y, descent)
     return OrderCoordinates(jnp.exp(scale) * up, jnp.exp(scale) * along)
 
@@ -94,10 +97,12 @@ def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*ba
     Args:
         descent: ``p``; broadcasts against the pair and the strength.
     Returns: NaN where there is no saddle: past the fold, nothing forgotten, or a loss without folds.
-    Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured). Source: new.
+    Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured; beyond 1e20 fewer digits, and NaN from 1e200 on).
+    Source: new.
     Claims: ``flow-preserves-order``, ``basin-theorem``.
     """
     descent = checks.finite("descent", descent)
+    _check_batch(pair, descent=descent.shape, strength=np.shape(strength))
     return _followed(pair.loss, _forces(pair, strength), descent)[0]
 
 
@@ -108,8 +113,20 @@ def in_basin(pair: CorrelatedPair, weights, strength=1.0) -> Bool[Array, "*batch
     Claims: ``mass-order``, ``basin-theorem``, ``basin-from-pretraining``, ``flow-blow-up``.
     """
     start = order_coordinates(pair, weights)
+    _check_batch(pair, weights=start.y.shape, strength=np.shape(strength))
     boundary, bounded, exists = _followed(pair.loss, _forces(pair, strength), start.descent)
     return exists & (~bounded | (start.y > boundary))
+
+
+def _check_batch(pair: CorrelatedPair, **shapes: tuple[int, ...]) -> None:
+    """``TypeError`` if ``pair`` is none; ``ValueError`` unless the batch shapes broadcast against the pair's."""
+    if not isinstance(pair, CorrelatedPair):
+        raise TypeError(f"pair must be a CorrelatedPair, got {type(pair).__name__}")
+    try:
+        jnp.broadcast_shapes(pair.ridge.shape, *shapes.values())
+    except ValueError:
+        got = ", ".join(f"{name} {shape}" for name, shape in {"pair": pair.ridge.shape, **shapes}.items())
+        raise ValueError(f"the batch dimensions must broadcast to one shape, got {got}") from None
 
 
 class _Forces(NamedTuple):

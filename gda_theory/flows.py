@@ -49,7 +49,8 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
         tolerance: relative error a step; 1e-10 by default, 1e-5 in float32. Below :math:`10^{-3}` of it an absolute error passes.
     Method: Kvaerno's implicit Runge-Kutta pair of order 5, since curvatures may differ by many powers of ten (2,000 rows whose columns
     differ by 1e4 in scale take 420 steps, more than 20,000 explicit ones of Tsit5). Reverse-mode derivatives work.
-    Raises: ``ModuleNotFoundError`` without diffrax (extra ``flow``); ``ValueError`` naming the argument.
+    Raises: ``ModuleNotFoundError`` without diffrax (extra ``flow``); ``ValueError`` or ``TypeError`` naming the argument. Traced times that
+    do not increase from 0 on give NaN, a traced start or strength that is NaN is LEFT_RANGE.
     Claim: ``flow-blow-up`` (why LEFT_RANGE has a time).
     """
     _solvers()
@@ -64,7 +65,8 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
     if not checks.is_traced(times) and np.any(np.diff(times) <= 0):
         raise ValueError("times must increase")
     strength = newton.strength_in_range(objective.pretrain_strength, strength)
-    tolerance = (1e-10 if dtype == jnp.float64 else 1e-5) if tolerance is None else float(checks.positive("tolerance", tolerance))
+    default = 1e-10 if dtype == jnp.float64 else 1e-5
+    relative = checks.positive("tolerance", checks.one("tolerance", default if tolerance is None else tolerance)).astype(dtype)
     try:
         batch = jnp.broadcast_shapes(objective.types.shape[:-2], start.shape[:-1], strength.shape)
     except ValueError:
@@ -77,7 +79,7 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
         (*jax.tree.leaves(objective), start, strength),
         (*newton.RANKS, 1, 0),
     )
-    weights, outcome, reached = _flows(jax.tree.structure(objective), lanes, times, tolerance)
+    weights, outcome, reached = _flows(jax.tree.structure(objective), lanes, times, relative)
     return Flow(times, weights.reshape(*batch, *weights.shape[1:]), outcome.reshape(batch), reached.reshape(batch))
 
 
@@ -92,7 +94,11 @@ def _solvers():
 
 @functools.partial(jax.jit, static_argnums=0)
 def _flows(structure, lanes, times, tolerance):
-    return jax.vmap(functools.partial(_one, structure, times, tolerance))(lanes)
+    # The solver stops the program at times that it cannot take; others keep it busy.
+    valid = jnp.all(jnp.isfinite(times)) & (times[0] >= 0) & jnp.all(jnp.diff(times) > 0)
+    times = jnp.where(valid, times, jnp.arange(len(times), dtype=times.dtype))
+    weights, outcome, reached = jax.vmap(functools.partial(_one, structure, times, tolerance))(lanes)
+    return jnp.where(valid, weights, jnp.nan), outcome, jnp.where(valid, reached, jnp.nan)
 
 
 def _one(structure, times, tolerance, lane):

@@ -118,9 +118,9 @@ def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Or
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
-    if any(checks.is_traced(leaf) for leaf in (*jax.tree.leaves(problem), *jax.tree.leaves(forget_sets))):
-        raise TypeError("problem and forget_sets must be concrete: retrain_many does not run under jit, vmap or grad; map gt.retrain there")
-    forget = _rows_of_each(forget_sets, len(problem.signs))
+    given = _each(forget_sets, len(problem.signs))
+    checks.concrete("retrain_many", problem, given, hint="; map gt.retrain there")
+    forget = [_rows_of(f"forget_sets[{number}]", one, len(problem.signs)) for number, one in enumerate(given)]
     _check_retained(problem, forget)
     return _solve_all(problem, forget, progress)
 
@@ -404,17 +404,18 @@ def softplus(margin: Array) -> Array:
 # The door --------------------------------------------------------------------------------------------------------------------
 
 
-def _rows_of_each(forget_sets, count: int) -> list[np.ndarray]:
-    """The row numbers of each set, sorted; an error names the set."""
+def _each(forget_sets, count: int) -> list:
+    """The sets, one by one."""
     if isinstance(forget_sets, (np.ndarray, jax.Array)) and forget_sets.dtype != object and forget_sets.ndim != 2:
         raise ValueError(f"forget_sets must have shape (B, {count}), a mask a set, if it is an array, got {forget_sets.shape}")
     try:
-        given = list(np.asarray(forget_sets) if isinstance(forget_sets, jax.Array) else forget_sets)
+        known = isinstance(forget_sets, jax.Array) and not checks.is_traced(forget_sets)
+        given = list(np.asarray(forget_sets) if known else forget_sets)
     except TypeError:
         raise TypeError(f"forget_sets must be a boolean array (B, n) or a list of index arrays, got {type(forget_sets).__name__}") from None
     if not given:
         raise ValueError("forget_sets must hold at least one set")
-    return [_rows_of(f"forget_sets[{number}]", one, count) for number, one in enumerate(given)]
+    return given
 
 
 def _rows_of(name: str, one, count: int) -> np.ndarray:

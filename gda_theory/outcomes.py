@@ -71,12 +71,17 @@ def explain(run: Trajectory, problem) -> Explanation:
     Claims: ``effective-ridge``, ``coordinate-runs-away``, ``two-points-below-fold``, ``short-steps-descend``,
     ``large-step-two-cycle``, ``oracle-continuation``.
     """
+    if not isinstance(run, Trajectory):
+        raise TypeError(f"run must be a Trajectory, which gt.simulate returns, got {type(run).__name__}")
     steps = run.scheme.half_steps
     retained, forgotten = (sum(factors) for factors in zip(*steps, strict=True))
     known = _effective(problem, len(steps), retained)
     strength = jnp.asarray(run.strength) * (forgotten / retained)
     objective = known.objective() if isinstance(known, CorrelatedPair) else known
     batch = jnp.shape(run.outcome)
+    dimensions = objective.types.shape[-1], jnp.shape(run.start)[-1]
+    if len(set(dimensions)) > 1:
+        raise ValueError("problem must be what the run was made with: it has {} coordinates, the run {}".format(*dimensions))
     minimum, reason, critical = (
         jnp.broadcast_to(found, batch + found.shape[found.ndim - rank :])
         for found, rank in zip(_minimum(known, _distinct(objective, jnp.broadcast_to(strength, batch))), (1, 0, 0), strict=True)

@@ -69,7 +69,8 @@ def effective_size(forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     Claim: ``hoeffding-finite-test``.
     """
     sizes = checks.broadcast("effective_size", forget_size=forget_size, test_size=test_size)
-    forget, test = checks.positive("forget_size", sizes["forget_size"]), checks.require("test_size", sizes["test_size"], _above_zero, "> 0")
+    forget = checks.known(checks.positive("forget_size", sizes["forget_size"]), lambda size: (size > 0) & (size < math.inf))
+    test = checks.known(checks.require("test_size", sizes["test_size"], _above_zero, "> 0"), _above_zero)
     # Not f m/(f + m), which is inf/inf for the population.
     return 1 / (1 / forget + 1 / test)
 
@@ -354,7 +355,7 @@ def _smallest_gap(significance: Array, probability: Callable[[Array], Array]) ->
     _, high = jax.lax.fori_loop(0, BISECTIONS, halve, bracket)
     # The step was met as early as the slack allows, which is taken off again: rounding is left of a step at 0.
     width = jnp.where(high < 2 * _slack(high), 0, high - _slack(high))
-    return jnp.where(jnp.isnan(probability(high)), jnp.nan, width)
+    return jnp.where(jnp.isnan(probability(high) + significance), jnp.nan, width)
 
 
 def _slack(values) -> float:
@@ -378,11 +379,15 @@ def _above_zero(values):
 
 
 def _significance(value) -> Array:
-    return checks.require("significance", value, lambda values: (values > 0) & (values < 1), "in (0, 1)")
+    return _required("significance", value, lambda values: (values > 0) & (values < 1), "in (0, 1)")
 
 
 def _share(name: str, value) -> Array:
-    return checks.require(name, value, lambda values: (values >= 0) & (values <= 1), "in [0, 1]")
+    return _required(name, value, lambda values: (values >= 0) & (values <= 1), "in [0, 1]")
+
+
+def _required(name: str, value, holds, rule: str) -> Array:
+    return checks.known(checks.require(name, value, holds, rule), holds)
 
 
 def _whole_size(name: str, value) -> int:
@@ -390,7 +395,7 @@ def _whole_size(name: str, value) -> int:
 
 
 def _test_size(value) -> int | float:
-    return math.inf if isinstance(value, float) and value == math.inf else _whole_size("test_size", value)
+    return math.inf if isinstance(value, (float, np.floating)) and value == math.inf else _whole_size("test_size", value)
 
 
 def _finite_sizes(forget_size, test_size) -> tuple[int, int]:
@@ -408,9 +413,9 @@ def _subset_arguments(gap, correct, forget_size, test_size) -> tuple[Array, Arra
     total = forget_size + test_size
 
     def holds(counts):
-        return (counts >= 0) & (counts <= total) & (counts == np.round(counts))
+        return (counts >= 0) & (counts <= total) & (counts == counts.round())
 
-    correct = checks.require("correct", values["correct"], holds, f"a whole number from 0 to forget_size + test_size = {total}")
+    correct = _required("correct", values["correct"], holds, f"a whole number from 0 to forget_size + test_size = {total}")
     return checks.finite("gap", values["gap"]), correct, forget_size, test_size
 
 
@@ -420,6 +425,6 @@ def _count(name: str, accuracy: Array, size: int) -> Array:
     rule = f"in [0, 1] and a whole multiple of 1/{size}"
 
     def holds(shares):
-        return (shares >= 0) & (shares <= 1) & (np.abs(shares * size - np.round(shares * size)) <= tolerance)
+        return (shares >= 0) & (shares <= 1) & (abs(shares * size - (shares * size).round()) <= tolerance)
 
-    return jnp.round(checks.require(name, accuracy, holds, rule) * size)
+    return jnp.round(_required(name, accuracy, holds, rule) * size)

@@ -14,6 +14,7 @@ a batch run side by side, the batch in the last axis, so that a step is a few pa
 Source: *Ascent Fails to Forget*, App. D.3; cycles and convergence tests: new. Claims: ``alternating-maps``, ``effective-ridge``.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from gda_theory.objective import Objective
 from theory_common import checks
 from theory_common.display import readable
 
+MOST_STEPS = 2**31 - 1  # epochs are counted in 32 bits
 WATCH = 96  # epochs between observations (a twentieth of the time): a multiple of the commonest periods
 LONGEST_PERIOD = 64
 RETURN = 1e-6  # a cycle is closed when it misses its starting point by less than this part of one epoch's move
@@ -51,6 +53,16 @@ class Scheme:
     ascent_epochs: int = 0
     batch_size: int | None = None
 
+    def __post_init__(self):
+        factors = np.asarray(self.half_steps)
+        if factors.shape[1:] != (2,) or factors.dtype.kind not in "iuf" or not 0 < np.sum(factors[:, 0]) < np.inf:
+            raise ValueError(
+                "half_steps must be pairs (retain factor, forget factor), the retain factors with a sum > 0 (one epoch descends), "
+                f"got {self.half_steps!r}"
+            )
+        # A scheme selects code, so it must hash.
+        object.__setattr__(self, "half_steps", tuple(map(tuple, factors.tolist())))
+
 
 SCHEMES = {
     scheme.name: scheme
@@ -64,7 +76,15 @@ SCHEMES = {
 
 def ascent_then_descent(epochs: int) -> Scheme:
     """``epochs`` of ascent on the forget set alone, then descent on the retain set alone: a common recipe."""
-    return Scheme("ascent_then_descent", ((1, 0),), checks.whole("epochs", epochs, least=1))
+    return Scheme("ascent_then_descent", ((1, 0),), epoch_count("epochs", epochs))
+
+
+def epoch_count(name: str, value) -> int:
+    """``value`` as a number of epochs."""
+    value = checks.whole(name, value, least=1)
+    if value > MOST_STEPS:
+        raise ValueError(f"{name} must be <= {MOST_STEPS}, got {value}")
+    return value
 
 
 def resolve(scheme: str | Scheme) -> Scheme:
@@ -152,17 +172,15 @@ def simulate(
     ``alternating-second-order-sign``.
     """
     objective = objective_of(problem)
-    scheme, steps = resolve(scheme), checks.whole("steps", steps, least=1)
+    scheme, steps = resolve(scheme), epoch_count("steps", steps)
     observe_every = checks.whole("observe_every", observe_every, least=1)
-    if observe is not None and not callable(observe):
-        raise TypeError(f"observe must be a function of the weights, such as gt.recorded_weights, got {observe!r}")
     if observe is not None and observe_every > steps:
         raise ValueError(f"observe_every must be <= steps = {steps}, got {observe_every}")
     lanes, start, step_size, strength = _lanes(objective, start, step_size, strength)
     factors = _schedule(schedule, steps, start.dtype)
     rows = _batch_size(batch_size, key, objective.types.shape[-2])
     rounding = 4096 * float(jnp.finfo(start.dtype).eps)
-    allowed = checks.positive("tolerance", rounding if tolerance is None else tolerance).astype(start.dtype)
+    allowed = checks.positive("tolerance", checks.one("tolerance", rounding if tolerance is None else tolerance)).astype(start.dtype)
     static = (objective.loss, scheme, rows)
     batch = start.shape[:-1]
     flat = _last(start, 1)
@@ -171,7 +189,7 @@ def simulate(
         observed = observed_steps = None
     else:
         whole, rest = divmod(steps, observe_every)
-        watch = observe if isinstance(observe, jax.tree_util.Partial) else _static(observe)
+        watch = _watching(observe, start)
         state, observed = _run_recorded(*static, batch, (observe_every, whole, rest), lanes, flat, factors, key, allowed, watch)
         observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, len(batch)), observed)
         observed_steps = observe_every * jnp.arange(whole + 1)
@@ -257,7 +275,10 @@ def _last(leaf: Array, rank: int) -> Array:
 def _schedule(schedule, steps: int, dtype) -> Array | None:
     if schedule is None:
         return None
-    factors = jax.vmap(schedule)(jnp.arange(steps)) if callable(schedule) else schedule
+    factors = schedule
+    if callable(schedule):
+        with _named("schedule must be a function of the epoch that JAX can trace, or an array (steps,)"):
+            factors = jax.vmap(schedule)(jnp.arange(steps))
     factors = checks.nonnegative("schedule", factors).astype(dtype)
     if factors.shape != (steps,):
         raise ValueError(f"schedule must have shape ({steps},), one factor an epoch, got {factors.shape}")
@@ -278,10 +299,33 @@ def _batch_size(batch_size, key, rows: int) -> int | None:
     return batch_size
 
 
+def _watching(observe, start: Array) -> jax.tree_util.Partial:
+    """``observe`` as a pytree, once it is known to return arrays with the batch of ``start`` first; nothing runs."""
+    if not callable(observe):
+        raise TypeError(f"observe must be a function of the weights, such as gt.recorded_weights, got {observe!r}")
+    with _named(f"observe must be a function of the weights {start.shape} that JAX can trace and that returns arrays"):
+        watch = observe if isinstance(observe, jax.tree_util.Partial) else _static(observe)
+        seen = jax.eval_shape(watch, jax.ShapeDtypeStruct(start.shape, start.dtype))
+    for leaf in jax.tree.leaves(seen):
+        if leaf.shape[: start.ndim - 1] != start.shape[:-1]:
+            raise ValueError(f"observe must return arrays that begin with the batch {start.shape[:-1]} of the weights, got {leaf.shape}")
+    return watch
+
+
 @functools.cache
 def _static(observe):
     """A function as a pytree without leaves, so that it selects code."""
     return jax.tree_util.Partial(observe)
+
+
+@contextlib.contextmanager
+def _named(rule: str):
+    """JAX's error about a user's function, said of the argument."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{rule}: {str(error).splitlines()[0]}") from error
 
 
 # One epoch -------------------------------------------------------------------------------------------------------------------
@@ -470,7 +514,7 @@ def _run_recorded(loss, scheme, rows, batch, counts, lanes: Lanes, start, factor
     advance = functools.partial(_advance, loss, scheme, rows, lanes, factors, key, tolerance)
 
     def seen(weights):
-        return observe(jnp.moveaxis(weights, 0, -1).reshape(*batch, -1))
+        return jax.tree.map(jnp.asarray, observe(jnp.moveaxis(weights, 0, -1).reshape(*batch, len(weights))))
 
     def block(state, _):
         state = advance(every, state)

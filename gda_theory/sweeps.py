@@ -31,6 +31,8 @@ def grid(pair: CorrelatedPair, *, allow_unrealisable: bool = False, **axes) -> C
     ``axes``: any of ``correlation``, ``alpha`` and ``ridge``, each one number (no axis) or an array ``(m,)``. ``pair`` is
     unbatched and supplies the rest; ``alpha`` moves ``forget_in_pair`` and nothing else.
     """
+    if not isinstance(pair, CorrelatedPair):
+        raise TypeError(f"pair must be a CorrelatedPair, got {type(pair).__name__}")
     values, _ = _spread(axes, PAIR_AXES, pair.types.dtype)
     return _pair_with(_unbatched("pair", pair, pair.ridge.shape), values, allow_unrealisable)
 
@@ -62,7 +64,8 @@ def sweep(
     Chunks of points run on every device that JAX sees, on one CPU a thread a core. Arrays come back as NumPy's.
     Raises: as :func:`simulate`; ``ValueError`` for an axis that is no parameter of the problem.
     """
-    steps, scheme = checks.whole("steps", steps, least=1), simulation.resolve(scheme)
+    checks.concrete("sweep", problem, axes, step_size, strength, None if callable(start) else start)
+    steps, scheme = simulation.epoch_count("steps", steps), simulation.resolve(scheme)
     paired = isinstance(problem, CorrelatedPair)
     objective = problem.objective() if paired else objective_of(problem)
     _unbatched("problem", problem, objective.types.shape[:-2])
@@ -70,12 +73,14 @@ def sweep(
     values, shape = _spread({**axes, "step_size": step_size, "strength": strength}, (*known, *COMMON_AXES), objective.types.dtype)
     base = problem if paired else objective
     _check(base, objective, {name: value.squeeze() for name, value in values.items()}, allow_unrealisable)
-    settings = Settings(steps, scheme, None if tolerance is None else float(checks.positive("tolerance", tolerance)))
+    if tolerance is not None:
+        tolerance = float(checks.positive("tolerance", checks.one("tolerance", tolerance)))
+    settings = Settings(steps, scheme, tolerance)
     count, width = int(np.prod(shape)), objective.types.shape[-2]
     lanes = max(1, min(LANES, ELEMENTS // width, count))
     rows = {name: np.broadcast_to(value, shape).reshape(count) for name, value in values.items()}
     if callable(start):
-        starts = chunks.mapped(lambda base, rows: start(_at(base, rows)), base, rows, chunk=lanes)
+        starts = chunks.mapped(lambda base, rows: _starts(start, _at(base, rows), lanes), base, rows, chunk=lanes)
     else:
         starts = np.broadcast_to(checks.finite("start", start), (count, *np.shape(start)))
     if starts.shape != (count, objective.types.shape[-1]):
@@ -107,6 +112,14 @@ def _run(shared: tuple[Any, Settings], rows) -> Trajectory:
 def _at(base, values: dict, allow_unrealisable: bool = True):
     """The pair or objective with the parameters that ``values`` has for it."""
     return _pair_with(base, values, allow_unrealisable) if isinstance(base, CorrelatedPair) else _objective_with(base, values)
+
+
+def _starts(start, points, lanes: int):
+    """What the function ``start`` returns for a chunk of points."""
+    weights = checks.finite("start", start(points))
+    if weights.shape[:1] != (lanes,):
+        raise ValueError(f"start must return weights (*batch, d), here for the batch {(lanes,)}, got shape {weights.shape}")
+    return weights
 
 
 def _check(base, objective: Objective, values: dict, allow_unrealisable: bool) -> None:

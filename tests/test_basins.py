@@ -192,3 +192,17 @@ def test_bad_input():
         basins.separatrix(PAIR, np.nan)
     with pytest.raises(ValueError, match="strength must be finite and >= 0"):
         basins.separatrix(PAIR, 1.0, -1.0)
+    objective = PAIR.objective()
+    three = gt.grid(PAIR, correlation=[0.1, 0.5, 0.7])
+    for call in (
+        lambda pair: basins.order_coordinates(pair, np.zeros((2, 2))),
+        lambda pair: basins.weights_at(pair, [1.0, 2.0], 1.0),
+        lambda pair: basins.velocity(pair, [1.0, 2.0], 1.0),
+        lambda pair: basins.separatrix(pair, [1.0, 2.0]),
+        lambda pair: basins.separatrix(pair, 1.0, [1.0, 2.0]),
+        lambda pair: basins.in_basin(pair, [0.0, 0.0], [1.0, 2.0]),
+    ):
+        with pytest.raises(ValueError, match=r"the batch dimensions must broadcast to one shape, got pair \(3,\), .* \(2,\)"):
+            call(three)
+        with pytest.raises(TypeError, match="pair must be a CorrelatedPair, got Objective"):
+            call(objective)

@@ -176,6 +176,20 @@ def test_whole():
             checks.whole("steps", value)
 
 
+def test_one_number_and_known_ones():
+    assert checks.one("tolerance", 2).shape == ()
+    with pytest.raises(ValueError, match=r"tolerance must be one number, got shape \(1,\)"):
+        checks.one("tolerance", [2.0])
+    with pytest.raises(TypeError, match="tolerance must be a real number"):
+        checks.one("tolerance", None)
+    above = lambda x: x > 0  # noqa: E731
+    np.testing.assert_array_equal(jax.jit(lambda x: checks.known(x, above))(jnp.array([1.0, -1.0, jnp.nan])), [1, np.nan, np.nan])
+    assert checks.known(jnp.array(-1.0), above) == -1  # a number has been checked, with an error of its own
+    checks.concrete("sweep", 1.0, [np.ones(2), None], {"a": jnp.ones(2)})
+    with pytest.raises(TypeError, match="the arguments of sweep must be concrete: it does not run under jit, vmap or grad; map"):
+        jax.jit(lambda x: checks.concrete("sweep", 1.0, {"a": [x]}, hint="; map"))(1.0)
+
+
 def test_keys_are_keys_and_shapes_are_tuples():
     for good in (jax.random.key(0), jax.random.PRNGKey(0)):
         assert checks.key("key", good) is good

@@ -138,6 +138,7 @@ def test_single_precision_says_what_it_reached():
         ({"times": 1.0}, r"times must have shape \(t,\)"),
         ({"strength": -3.0}, "strength must be >="),
         ({"tolerance": 0.0}, "tolerance must be finite and > 0"),
+        ({"tolerance": [1e-3, 1e-4]}, "tolerance must be one number"),
         ({"start": np.zeros((2, 2)), "strength": np.ones(3)}, r"start and strength must broadcast to one shape, got \(\), \(2,\), \(3,\)"),
     ],
 )
@@ -145,6 +146,18 @@ def test_bad_input_names_the_argument(changes, message):
     given = {"start": np.zeros(2), "times": [1.0], **changes}
     with pytest.raises(ValueError, match=message):
         gt.flow(PAIR, given.pop("start"), given.pop("times"), **given)
+
+
+def test_traced_nonsense_is_not_a_number():
+    """The solver would stop the program at times that do not increase."""
+    at = jax.jit(lambda times: gt.flow(PAIR, [0.0, 0.0], times))
+    for times in ([1.0, 0.5], [-1.0, 0.5], [0.5, 0.5], [0.5, np.nan]):
+        found = at(jnp.array(times))
+        assert np.all(np.isnan(found.weights))
+        assert np.isnan(found.reached)
+    assert np.all(np.isfinite(at(jnp.array([0.5, 1.0])).weights))
+    by_tolerance = jax.jit(lambda tolerance: gt.flow(PAIR, [0.0, 0.0], [1.0], tolerance=tolerance).weights)
+    np.testing.assert_allclose(by_tolerance(1e-10), gt.flow(PAIR, [0.0, 0.0], [1.0], tolerance=1e-10).weights, rtol=1e-12)
 
 
 def test_the_missing_extra_is_named(monkeypatch):

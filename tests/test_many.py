@@ -265,6 +265,10 @@ def test_bad_problem_and_tracing():
         jax.grad(lambda problem: gt.retrain_many(problem, [[1]]).value[0], allow_int=True)(tiny())
 
 
+def test_a_generator_of_sets():
+    np.testing.assert_array_equal(gt.retrain_many(tiny(), ([row] for row in (1, 2))).weights, gt.retrain_many(tiny(), [[1], [2]]).weights)
+
+
 def test_little_that_is_left_is_summed_anew():
     """A forgotten weight of 1e20 must not round the others away."""
     weight = np.array([1e20, 1.0, 2.0])

@@ -165,3 +165,12 @@ def test_one_explanation_for_a_whole_sweep():
     expected = np.where(alpha < FOLD / 8, Cause.REACHED_MINIMUM, Cause.NO_MINIMUM)
     np.testing.assert_array_equal(found.cause, expected)
     assert found.sentences == [sentence(Cause(cause)) for cause in expected]
+
+
+def test_what_is_no_run_of_the_problem_is_named():
+    run = gt.simulate(EXPONENTIAL, np.zeros(2), step_size=0.1, steps=2)
+    with pytest.raises(TypeError, match=r"run must be a Trajectory, which gt\.simulate returns, got NoneType"):
+        gt.explain(None, EXPONENTIAL)
+    other = gt.Problem(np.eye(3), [0, 1, 1], [False, False, True], ridge=0.1)
+    with pytest.raises(ValueError, match="problem must be what the run was made with: it has 3 coordinates, the run 2"):
+        gt.explain(run, other)

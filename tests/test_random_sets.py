@@ -290,8 +290,25 @@ def test_traced_nonsense_is_not_a_number():
     got = binomial(jnp.array([0.4, 0.4, 0.4, jnp.nan, 0.4, 0.0]), jnp.array([0.3, -0.1, 1.1, 0.3, jnp.nan, jnp.nan]))
     np.testing.assert_array_equal(np.isnan(got), [False, True, True, True, True, True])
     subset = jax.jit(lambda gap, correct: random_sets.one_sided_subset(gap, correct=correct, **sizes))
-    got = subset(jnp.array([0.4, 0.4, 0.4, jnp.nan]), jnp.array([3.0, -1.0, 13.0, 3.0]))
-    np.testing.assert_array_equal(np.isnan(got), [False, True, True, True])
+    got = subset(jnp.array([0.4, 0.4, 0.4, 0.4, jnp.nan]), jnp.array([3.0, -1.0, 13.0, 2.5, 3.0]))
+    np.testing.assert_array_equal(np.isnan(got), [False, True, True, True, True])
+    # A size below 0 turned the exponent round, an accuracy that no count has was rounded to one that a count has.
+    bound = jax.jit(lambda size: random_sets.one_sided_bound(0.1, forget_size=size))
+    np.testing.assert_array_equal(np.isnan(bound(jnp.array([7.0, -1.0, 0.0, jnp.inf, jnp.nan]))), [False, True, True, True, True])
+    departed = jax.jit(lambda accuracy: random_sets.departure(accuracy, 0.6, **sizes))(jnp.array([3 / 7, 0.5, 8 / 7, -1 / 7]))
+    for field in departed:
+        np.testing.assert_array_equal(np.isnan(field), [False, True, True, True])
+    for width in (
+        lambda significance: random_sets.two_sided_half_width(significance, forget_size=7),
+        lambda significance: random_sets.two_sided_binomial_half_width(significance, accuracy=0.5, forget_size=7),
+        lambda significance: random_sets.two_sided_subset_half_width(significance, correct=3, **sizes),
+    ):
+        np.testing.assert_array_equal(np.isnan(jax.jit(width)(jnp.array([0.1, 0.0, 1.5, jnp.nan]))), [False, True, True, True])
+
+
+def test_any_infinity_is_the_population():
+    law = [random_sets.one_sided_binomial(0.1, accuracy=0.5, forget_size=3, test_size=kind(np.inf)) for kind in (float, np.float32)]
+    assert law[0] == law[1]
 
 
 def test_single_precision():

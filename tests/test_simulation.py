@@ -394,6 +394,13 @@ def test_longer_cycles_have_their_period():
 BAD = [
     ({"scheme": "sideways"}, "scheme must be one of 'simultaneous'"),
     ({"observe": 5}, "observe must be a function of the weights"),
+    ({"observe": lambda weights: "text"}, r"observe must be a function of the weights \(2,\) that JAX can trace .*: .*str"),
+    ({"observe": lambda weights: float(weights[0])}, r"observe must be a function of the weights .*: Abstract tracer"),
+    ({"observe": gt.distances_to([1.0, 2.0, 3.0])}, "observe must be a function of the weights .*: sub got incompatible shapes"),
+    ({"observe": jnp.sum, "start": np.zeros((3, 2))}, r"observe must return arrays that begin with the batch \(3,\) .*, got \(\)"),
+    ({"schedule": lambda epoch: 1.0 if epoch < 3 else 0.5}, r"schedule must be a function of the epoch that JAX can trace, or an array"),
+    ({"steps": 2**31}, "steps must be <= 2147483647, got 2147483648"),
+    ({"tolerance": [1e-3, 1e-4]}, "tolerance must be one number"),
     ({"step_size": 0.0}, "step_size must be finite and > 0"),
     ({"scheme": None}, "scheme must be one of 'simultaneous'"),
     ({"step_size": np.inf}, "step_size must be finite and > 0"),
@@ -426,6 +433,27 @@ def test_bad_input_names_the_argument(changes, message):
 def test_ascent_epochs_are_whole():
     with pytest.raises(ValueError, match="epochs must be >= 1"):
         simulation.ascent_then_descent(0)
+
+
+@pytest.mark.parametrize("half_steps", [(), ((1,),), ((1, 1, 1),), (("a", 1),), ((0, 1),), ((np.nan, 1),), 3, ((True, False),)])
+def test_a_scheme_of_ones_own_is_checked(half_steps):
+    with pytest.raises(ValueError, match="half_steps must be pairs"):
+        gt.Scheme("own", half_steps)
+
+
+def test_a_scheme_of_ones_own_runs():
+    pair = gt.CorrelatedPair(0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1)
+    run = functools.partial(gt.simulate, pair, np.zeros(2), step_size=0.1, steps=10)
+    np.testing.assert_array_equal(run(scheme=gt.Scheme("own", [[1, 0], [0, 1]])).weights, run(scheme="retain_first").weights)
+
+
+def test_a_constant_is_seen_and_an_empty_batch_gives_nothing():
+    pair = gt.CorrelatedPair(0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1)
+    seen = gt.simulate(pair, np.zeros(2), step_size=0.1, steps=4, observe=lambda weights: 3.0).observed
+    np.testing.assert_array_equal(seen, [3.0] * 5)
+    none = gt.simulate(pair, np.zeros((0, 2)), step_size=0.1, steps=4, observe=gt.recorded_weights)
+    assert none.observed.shape == (0, 5, 2)
+    assert none.outcome.shape == (0,)
 
 
 def test_thousands_of_lanes_that_leave_are_seen_to_leave():

@@ -319,6 +319,9 @@ BAD = {
     "start a number": ({"start": 0.0}, r"start must have shape \(2,\) at each point of a sweep, got \(\)"),
     "start NaN": ({"start": [np.nan, 0.0]}, "start must be finite, got nan"),
     "start's function": ({"start": lambda pair: pair.ridge}, r"start must have shape \(2,\) .* got \(\)"),
+    "start's scalar": ({"start": lambda pair: 0.0}, r"start must return weights \(\*batch, d\), here for the batch \(1,\), got shape \(\)"),
+    "a tolerance each": ({"tolerance": [1e-3, 1e-4]}, "tolerance must be one number"),
+    "too many steps": ({"steps": 2**40}, "steps must be <= 2147483647"),
     "start's NaN": ({"start": lambda pair: jnp.full((*pair.ridge.shape, 2), jnp.nan)}, "start must be finite"),
 }
 
@@ -343,6 +346,25 @@ def test_what_is_no_number_is_named():
         gt.sweep(PAIR, START, steps=20, step_size=0.1, alpha=True)
     with pytest.raises(TypeError, match="problem must be a Problem"):
         gt.sweep("pair", START, steps=20, step_size=0.1)
+    with pytest.raises(TypeError, match="start must be a real number"):
+        gt.sweep(PAIR, lambda pair: None, steps=20, step_size=0.1)
+    with pytest.raises(TypeError, match="pair must be a CorrelatedPair, got Objective"):
+        gt.grid(PAIR.objective(), ridge=[0.1])
+    with pytest.raises(TypeError, match="the arguments of sweep must be concrete"):
+        jax.jit(lambda alpha: gt.sweep(PAIR, START, steps=20, step_size=0.1, alpha=alpha))(jnp.array([0.1]))
+
+
+def test_a_folder_is_known_to_be_one_before_anything_runs(tmp_path, monkeypatch):
+    calls = recorded(monkeypatch)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"folder must be a directory, got the file '.*file'"):
+        gt.sweep(PAIR, START, steps=20, step_size=0.1, folder=tmp_path / "file")
+    with pytest.raises(TypeError, match=r"folder must be a path, got 3 \(int\)"):
+        gt.sweep(PAIR, START, steps=20, step_size=0.1, folder=3)
+    assert calls == []
+
+
+def test_pairs_are_unbatched():
     with pytest.raises(ValueError, match="pair must be unbatched"):
         gt.grid(BATCH, alpha=[0.1])
 

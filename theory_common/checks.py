@@ -76,6 +76,25 @@ def nonnegative(name: str, value) -> Array:
     return require(name, value, lambda x: np.isfinite(x) & (x >= 0), "finite and >= 0")
 
 
+def one(name: str, value) -> Array:
+    """``value`` in the working dtype if it is a single number, else ``ValueError``."""
+    array = real(name, value)
+    if array.ndim:
+        raise ValueError(f"{name} must be one number, got shape {array.shape}")
+    return array
+
+
+def known(array: Array, holds) -> Array:
+    """A checked ``array`` as it is; of a traced one, which has passed no check, NaN where ``holds`` is False."""
+    return jnp.where(holds(array), array, jnp.nan) if is_traced(array) else array
+
+
+def concrete(owner: str, *trees, hint: str = "") -> None:
+    """``TypeError`` if anything in ``trees`` is traced: ``owner`` computes with NumPy, or chooses shapes by numbers."""
+    if any(is_traced(leaf) for leaf in jax.tree.leaves(trees)):
+        raise TypeError(f"the arguments of {owner} must be concrete: it does not run under jit, vmap or grad{hint}")
+
+
 def choice(name: str, value, options: Iterable):
     """``value`` if it is one of ``options``, else a ``ValueError`` that lists them."""
     options = list(options)

@@ -32,6 +32,7 @@ def mapped(function: Callable[[Any, Any], Any], shared, rows, *, chunk: int, fol
         progress: show a bar.
     Memory on a device grows with ``chunk``, not with ``n``.
     """
+    folder = _directory(folder)
     leaves, structure = jax.tree.flatten(rows)
     leaves = [np.asarray(leaf) for leaf in leaves]
     count = leaves[0].shape[0]
@@ -44,7 +45,7 @@ def mapped(function: Callable[[Any, Any], Any], shared, rows, *, chunk: int, fol
 
     def one(index: int) -> list[np.ndarray]:
         part = [leaf[index * chunk : (index + 1) * chunk] for leaf in leaves]
-        kept = None if folder is None else Path(folder) / f"{_fingerprint(name, chunk, structure, part)}.npz"
+        kept = None if folder is None else folder / f"{_fingerprint(name, chunk, structure, part)}.npz"
         found = None if kept is None else _load(kept)
         if found is None:
             size = part[0].shape[0]
@@ -75,6 +76,17 @@ def mapped(function: Callable[[Any, Any], Any], shared, rows, *, chunk: int, fol
     plain = inspect.unwrap(function)
     answer = structures or [jax.tree.structure(jax.eval_shape(plain, shared, jax.tree.unflatten(structure, one_chunk)))]
     return jax.tree.unflatten(answer[0], [np.concatenate(column) for column in zip(*done, strict=True)])
+
+
+def _directory(folder) -> Path | None:
+    """``folder`` as a path, known before anything is computed not to be a file."""
+    if folder is None:
+        return None
+    if not isinstance(folder, (str, os.PathLike)):
+        raise TypeError(f"folder must be a path, got {folder!r} ({type(folder).__name__})")
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise NotADirectoryError(f"folder must be a directory, got the file {os.fspath(folder)!r}")
+    return Path(folder)
 
 
 def _shown(futures, total: int, name: str, progress: bool):
