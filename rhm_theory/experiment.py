@@ -23,7 +23,7 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
-from rhm_theory import likelihood, measure, moments, sampling
+from rhm_theory import inference, likelihood, measure, moments, sampling
 from rhm_theory.grammar import Grammar, Tree
 from rhm_theory.measure import Estimate, Measurement, Sums
 from theory_common import checks, sweep
@@ -182,6 +182,48 @@ def joined(experiments: Sequence[Experiment]) -> Experiment:
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *seen)
     groups = np.repeat(np.arange(len(seen)), [one.root_kept.shape[1] for one in seen])
     return whole._replace(process=first.process, noise_levels=first.noise_levels, groups=groups)
+
+
+def average_susceptibility(keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> Estimate:
+    """The epsilon-process's susceptibility over random grammars, one a key, and ``starts`` of each: exact but for their choice.
+
+    ``noise`` is one number or more, any shape; errors are clustered by grammar.
+    """
+    noise, parts = likelihood._noise(noise), []
+    numbers = {"depth": depth, "vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
+    for key in keys:
+        grammar, tree = grammar_and_starts(key, starts, **numbers)
+        seen = likelihood.epsilon_process(tree.leaves, noise[..., None], vocabulary=vocabulary)
+        exact = moments.change_moments(grammar, seen, tree)
+        parts.append((exact.variance.sum(-1), exact.leaf_variance.sum(-1)))
+    if not parts:
+        raise ValueError("keys must be at least one")
+    return measure.ratio(*(np.stack(sums) for sums in zip(*parts, strict=True)))
+
+
+def root_slope(grammar: Grammar, start, noise) -> Float[Array, ""]:
+    r"""How fast the class is lost: :math:`-\mathrm d/\mathrm d\varepsilon` of the probability to keep the root, a mean over the starts.
+
+    Exact, for the epsilon-process. At the critical noise it grows like :math:`d^{1/\nu}` with the number of leaves d, as the mean field's
+    :math:`(1 - 1/v)\,F'(p^*)^{\text{depth}}` does.
+
+    Args: start: a :class:`Tree` or sequences of the language, any batch. noise: one number in [0, 1].
+    Raises: ``ValueError`` naming the argument. Source: new.
+    """
+    noise = likelihood._noise(noise)
+    if noise.ndim:
+        raise ValueError(f"noise must be one number, got shape {noise.shape}")
+    return _root_slope(grammar, start if isinstance(start, Tree) else grammar.parse(start), noise)
+
+
+@jax.jit
+def _root_slope(grammar: Grammar, start: Tree, noise: Array) -> Array:
+    def kept(noise):
+        seen = likelihood.epsilon_process(start.leaves, noise, vocabulary=grammar.vocabulary)
+        root = inference.marginals(grammar, seen)[-1][..., 0, :]
+        return jnp.take_along_axis(root, start.root[..., None], -1).mean()
+
+    return -jax.jvp(kept, (noise,), (jnp.ones_like(noise),))[1]
 
 
 def total_variance(exact: moments.ChangeMoments) -> Variances:

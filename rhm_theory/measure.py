@@ -13,6 +13,7 @@ Student's t with G - 1 degrees of freedom. Source: Sec. 2 of the paper (C, chi);
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -20,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from theory_common import checks
 from theory_common.display import readable
@@ -42,6 +43,14 @@ class Sums(NamedTuple):
 
     pair_sums: Float[AnyArray, "*starts length"]
     mean: Float[AnyArray, "*starts"]
+
+
+@readable()
+class Blocks(NamedTuple):
+    """By level, leaves first: how many changed nodes have no changed ancestor (``tops``), and how many changed ``leaves`` lie below."""
+
+    tops: Int[np.ndarray, "levels *batch"]
+    leaves: Int[np.ndarray, "levels *batch"]
 
 
 @readable()
@@ -71,6 +80,25 @@ def _change_sums(changed: Array) -> Sums:
     # Padded to twice the length, the circular correlation is the open one.
     power = jnp.sum(jnp.abs(jnp.fft.rfft(deviation, 2 * length)) ** 2, -2)
     return Sums(jnp.fft.irfft(power, 2 * length)[..., :length] / (trajectories - 1), n.sum(-1).mean(-1))
+
+
+def blocks(changed: Sequence[Bool[AnyArray, "*batch nodes"]]) -> Blocks:
+    """Blocks of leaves that changed together, by their topmost changed ancestor; from which nodes changed, by level, leaves first.
+
+    Each changed leaf lies in one block, its own if no ancestor changed. Raises: ``ValueError`` if the levels make no tree.
+    """
+    levels = [np.asarray(level, bool) for level in changed]
+    sizes = [level.shape[-1] for level in levels]
+    branching = sizes[0] // sizes[1] if len(sizes) > 1 else 1
+    if sizes != [branching**height for height in reversed(range(len(sizes)))] or len({level.shape[:-1] for level in levels}) > 1:
+        raise ValueError(f"changed must be the levels of one tree, leaves first, got shapes {[level.shape for level in levels]}")
+    covered, tops = np.zeros_like(levels[-1]), []
+    for nodes in reversed(levels):
+        covered = np.repeat(covered, nodes.shape[-1] // covered.shape[-1], -1)
+        tops.append(nodes & ~covered)
+        covered = covered | nodes
+    below = [(top * levels[0].reshape(*top.shape, -1).sum(-1)).sum(-1) for top in tops]
+    return Blocks(np.array([top.sum(-1) for top in reversed(tops)]), np.array(below[::-1]))
 
 
 def ratio(numerators, denominators, groups=None) -> Estimate:

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from rhm_theory import Grammar, experiment, likelihood, moments, sampling
+from rhm_theory import Grammar, experiment, inference, likelihood, moments, sampling
 
 GRAMMAR = Grammar.affine(2, 4, 2, 2, multiplier=5, offset=3)
 
@@ -143,6 +143,37 @@ def test_a_grammar_and_starts_of_its_language():
     assert np.any(np.asarray(other.rules) != np.asarray(grammar.rules))
     with pytest.raises(ValueError, match="starts must be >= 1"):
         experiment.grammar_and_starts(jax.random.key(0), 0, **numbers)
+
+
+def test_the_average_over_grammars_is_that_of_each():
+    numbers = {"depth": 2, "vocabulary": 4, "rules_per_symbol": 2, "branching": 2}
+    keys, noise = list(jax.random.split(jax.random.key(0), 3)), np.array([0.3, 0.6])
+    found = experiment.average_susceptibility(keys, 5, noise, **numbers)
+    parts = []
+    for key in keys:
+        grammar, tree = experiment.grammar_and_starts(key, 5, **numbers)
+        matrix = moments.change_correlations(grammar, likelihood.epsilon_process(tree.leaves, noise[:, None], vocabulary=4), tree)
+        parts.append((matrix.sum((1, 2, 3)), np.trace(matrix, axis1=-2, axis2=-1).sum(1)))
+    above, below = np.swapaxes(parts, 0, 1)
+    np.testing.assert_allclose(found.value, above.sum(0) / below.sum(0), rtol=1e-12)
+    deviation = above - found.value * below
+    np.testing.assert_allclose(found.error, np.sqrt(3 / 2 * (deviation**2).sum(0)) / below.sum(0), rtol=1e-10)
+    with pytest.raises(ValueError, match="keys must be at least one"):
+        experiment.average_susceptibility([], 5, noise, **numbers)
+
+
+def test_the_slope_of_the_root_is_the_posteriors_derivative(every_start):
+    def kept(noise):
+        root = GRAMMAR.parse(every_start).root
+        posterior = inference.marginals(GRAMMAR, likelihood.epsilon_process(every_start, noise, vocabulary=4))[-1][:, 0]
+        return float(np.mean(np.asarray(posterior)[np.arange(len(root)), root]))
+
+    # Central differences: 1e-10 of a third derivative, and 1e-16/1e-5 of rounding.
+    difference = (kept(0.5 - 1e-5) - kept(0.5 + 1e-5)) / 2e-5
+    assert float(experiment.root_slope(GRAMMAR, every_start, 0.5)) == pytest.approx(difference, rel=1e-8)
+    assert difference > 0.1
+    with pytest.raises(ValueError, match="noise must be one number"):
+        experiment.root_slope(GRAMMAR, every_start, [0.5])
 
 
 @pytest.mark.parametrize(

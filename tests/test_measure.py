@@ -38,6 +38,26 @@ def test_a_block_that_changes_together_has_its_size():
     np.testing.assert_allclose(single.susceptibility.error, 0, atol=1e-12)
 
 
+def test_blocks_are_those_below_topmost_changed_nodes():
+    rng = np.random.default_rng(5)
+    changed = [rng.random((30, 2, 3**height)) < 0.3 for height in (2, 1, 0)]
+    found = measure.blocks(changed)
+    tops, leaves = np.zeros((3, 30, 2), int), np.zeros((3, 30, 2), int)
+    for sample in np.ndindex(30, 2):
+        for leaf in range(9):  # climb from each changed leaf, and from each node
+            above = [level for level in range(3) if changed[level][sample][leaf // 3**level]]
+            if changed[0][sample][leaf]:
+                leaves[(max(above), *sample)] += 1
+        for level in range(3):
+            for node in range(3 ** (2 - level)):
+                higher = [changed[up][sample][node // 3 ** (up - level)] for up in range(level + 1, 3)]
+                tops[(level, *sample)] += changed[level][sample][node] and not any(higher)
+    np.testing.assert_array_equal(found.tops, tops)
+    np.testing.assert_array_equal(found.leaves, leaves)
+    with pytest.raises(ValueError, match="changed must be the levels of one tree, leaves first, got shapes"):
+        measure.blocks(changed[:2])
+
+
 def test_intervals_cover_the_truth():
     """Groups of two starts that share a rate: 400 replications of 12 groups; the truth of independent leaves is 1."""
     rng = np.random.default_rng(2)
