@@ -1,7 +1,6 @@
 """The exponent of the correlation length: in closed form, where it exists, and measured, in mean field and exactly on random grammars."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 import rhm_theory as rt
@@ -76,18 +75,9 @@ def measured(case, depths, grammars, starts):
 def root_slope(numbers, depth, grammars, starts):
     """Mean of -dP(root kept)/d noise at the critical noise, exact for each grammar and start; errors over grammars."""
     critical = rt.mean_field.critical_noise(**numbers)
-
-    @jax.jit
-    def one(key):
-        grammar, tree = rt.experiment.grammar_and_starts(key, starts, depth=depth, **numbers)
-
-        def kept(noise):
-            likelihood = rt.likelihood.epsilon_process(tree.leaves, noise, vocabulary=grammar.vocabulary)
-            return jnp.take_along_axis(rt.marginals(grammar, likelihood)[-1][:, 0], tree.root[:, None], -1).mean()
-
-        return -jax.jvp(kept, (critical,), (jnp.ones_like(critical),))[1]
-
-    slopes = np.array([one(key) for key in jax.random.split(jax.random.key(depth), grammars)])
+    drawn = jax.jit(lambda key: rt.experiment.grammar_and_starts(key, starts, depth=depth, **numbers))
+    keys = jax.random.split(jax.random.key(depth), grammars)
+    slopes = np.array([rt.experiment.root_slope(*drawn(key), critical) for key in keys])
     return rt.measure.ratio(slopes, np.ones(grammars))
 
 

@@ -51,13 +51,8 @@ def compute(preset):
 
 def exact_peak(numbers, depth, noise, grammars, starts):
     """Exact susceptibility at one noise, over random grammars and starts, errors over grammars."""
-    parts = []
-    for index in range(grammars):
-        key = jax.random.key(1000 * depth + index)  # else grammars of different depths would share their lower levels
-        grammar, tree = rt.experiment.grammar_and_starts(key, starts, depth=depth, **numbers)
-        moments = rt.change_moments(grammar, rt.likelihood.epsilon_process(tree.leaves, noise, vocabulary=grammar.vocabulary), tree)
-        parts.append((moments.variance.sum(), moments.leaf_variance.sum()))
-    return rt.measure.ratio(*np.transpose(parts))
+    keys = map(jax.random.key, 1000 * depth + np.arange(grammars))  # else grammars of different depths would share their lower levels
+    return rt.experiment.average_susceptibility(keys, starts, noise, depth=depth, **numbers)
 
 
 def draw(figure, data):

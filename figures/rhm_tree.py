@@ -29,11 +29,13 @@ def compute(preset):
     likelihood = rt.likelihood.epsilon_process(start.leaves, np.array(SHOWN), vocabulary=16)
     drawn = rt.sample_posterior(jax.random.key(3), grammar, likelihood, (samples,))
     changed = [np.asarray(now != then) for now, then in zip(drawn.symbols, start.symbols, strict=True)]
+    found = rt.measure.blocks(changed)
     return {
         "noise": np.array(SHOWN),
         "probability": {str(level): p for level, p in enumerate(rt.change_moments(grammar, likelihood, start).changed)},
         "sample": {str(level): nodes[typical(changed[0]), np.arange(len(SHOWN))] for level, nodes in enumerate(changed)},
-        **blocks(changed),
+        "tops": found.tops.sum(1),
+        "leaves_below": found.leaves.sum(1),
         "critical": rt.mean_field.critical_noise(vocabulary=16, rules_per_symbol=4, branching=2),
     }
 
@@ -42,16 +44,6 @@ def typical(leaves):
     """For each noise level the sample that a changed leaf is likely in: the first whose number N of changed leaves is <N^2>/<N>."""
     number = leaves.sum(-1)
     return np.abs(number - (number**2).mean(0) / number.mean(0)).argmin(0)
-
-
-def blocks(changed):
-    """Of the changed nodes without a changed ancestor, by level and noise: how many there are, and changed leaves below them."""
-    tops, covered = [], np.zeros_like(changed[-1])
-    for nodes in changed[::-1]:
-        tops.insert(0, nodes & ~covered)
-        covered = np.repeat(covered | nodes, 2, -1)
-    leaves = [(top * changed[0].reshape(*top.shape, -1).sum(-1)).sum((0, 2)) for top in tops]
-    return {"tops": np.array([top.sum((0, 2)) for top in tops]), "leaves_below": np.array(leaves)}
 
 
 def draw(figure, data):
