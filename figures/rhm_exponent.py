@@ -123,13 +123,10 @@ def inverse(fit):
 
 def claims(data):
     for name, case in data["cases"].items():
-        sizes, slopes = (
-            "ν of the mean field, from sizes at distances 1e-9 to 1e-5",
-            "ν of random grammars, from exact slopes of P(root kept)",
-        )
         theory = float(case["exponent"])
-        yield f"{name}: {sizes}", "ν = ln s/ln F′(p*)", f"{float(case['size_exponent']):.5g}; theory {theory:.5g}"
-        claim = f"{name}: {slopes} at ε*, {case['leaves'][-1]:.0f} leaves and less"
+        claim = f"{name}: ν of the mean field, from sizes at distances 1e-9 to 1e-5"
+        yield claim, "ν = ln s/ln F′(p*)", f"{float(case['size_exponent']):.5g}; theory {theory:.5g}"
+        claim = f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, {case['leaves'][-1]:.0f} leaves and less"
         yield claim, "confirmed numerically", f"{inverse(case['fit'])}; theory {theory:.4g}"
     edge = data["edges"]["2"]["diverges"]
     first = int(np.argmax(np.isfinite(edge[0])))

@@ -178,10 +178,10 @@ def joined(experiments: Sequence[Experiment]) -> Experiment:
     for index, one in enumerate(experiments):
         if one.process != first.process or not np.array_equal(one.noise_levels, first.noise_levels):
             raise ValueError(f"experiments must agree in process and noise_levels, number {index} differs from the first")
-    seen = [one._replace(process=None, noise_levels=None, groups=None) for one in experiments]
-    whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *seen)
-    groups = np.repeat(np.arange(len(seen)), [one.root_kept.shape[1] for one in seen])
-    return whole._replace(process=first.process, noise_levels=first.noise_levels, groups=groups)
+    observed = [one[2:-1] for one in experiments]  # all but the process, its levels and the groups
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *observed)
+    groups = np.repeat(np.arange(len(observed)), [one.root_kept.shape[1] for one in experiments])
+    return Experiment(first.process, first.noise_levels, *whole, groups)
 
 
 def average_susceptibility(keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> Estimate:
