@@ -181,7 +181,7 @@ def joined(experiments: Sequence[Experiment]) -> Experiment:
     observed = [one[2:-1] for one in experiments]  # all but the process, its levels and the groups
     whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *observed)
     groups = np.repeat(np.arange(len(observed)), [one.root_kept.shape[1] for one in experiments])
-    return Experiment(first.process, first.noise_levels, *whole, groups)
+    return Experiment(first.process, first.noise_levels, *(*whole, groups))
 
 
 def average_susceptibility(keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> Estimate:
