@@ -174,13 +174,27 @@ class Grammar:
         """Trees of batch ``shape``: the root uniform, or the given class, then a rule for each node from the root to the leaves."""
         key, shape = checks.key("key", key), checks.sizes("shape", shape)
         if root is not None:
-            root = jnp.broadcast_to(symbols_in("root", root, self.vocabulary), shape)
+            root = symbols_in("root", root, self.vocabulary)
+            if common_batch(root=root.shape, shape=shape) != shape:
+                raise ValueError(f"root must broadcast to shape = {shape}, got {root.shape}")
+            root = jnp.broadcast_to(root, shape)
         return _sample(self, key, root, shape=shape)
 
     def derive(self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch parents"], ...]) -> Tree:
-        """The tree that grows from ``root`` by the rules given for each node, bottom level first, as :class:`Tree` has them."""
-        chosen = tuple(symbols_in(f"rules[{index}]", rule, self.rules_per_symbol) for index, rule in enumerate(rules))
-        return _derive(self, symbols_in("root", root, self.vocabulary), chosen)
+        """The tree that grows from ``root`` by the rules given for each node, bottom level first, as :class:`Tree` has them.
+
+        Batch dimensions broadcast.
+        """
+        root = symbols_in("root", root, self.vocabulary)
+        if not isinstance(rules, (tuple, list)) or len(rules) != self.depth:
+            got = len(rules) if isinstance(rules, (tuple, list)) else type(rules).__name__
+            raise ValueError(f"rules must be {self.depth} arrays, one a level and the bottom one first, got {got}")
+        chosen = [symbols_in(f"rules[{index}]", rule, self.rules_per_symbol) for index, rule in enumerate(rules)]
+        for level, rule in enumerate(chosen, start=1):
+            if rule.shape[-1:] != (self.nodes(level),):
+                raise ValueError(f"rules[{level - 1}] must have a last axis of {self.nodes(level)} nodes, got shape {rule.shape}")
+        batch = common_batch(root=root.shape, **{f"rules[{index}]": rule.shape[:-1] for index, rule in enumerate(chosen)})
+        return _derive(self, jnp.broadcast_to(root, batch), tuple(jnp.broadcast_to(rule, (*batch, rule.shape[-1])) for rule in chosen))
 
     def reference_start(self, root: Int[ArrayLike, "*batch"] = 0) -> Tree:
         """A tree without random numbers: node ``j`` (from 0, left to right) of a level uses rule ``(j + level) mod rules_per_symbol``."""
@@ -232,13 +246,15 @@ class Grammar:
                 )
 
 
+def require_grammar(grammar) -> None:
+    """``TypeError`` unless it is a :class:`Grammar`."""
+    if not isinstance(grammar, Grammar):
+        raise TypeError(f"grammar must be a Grammar, got {type(grammar).__name__}")
+
+
 def symbols_in(name: str, value, count: int) -> Int[Array, "*shape"]:
     """``value`` as int32, ``TypeError`` unless integers, ``ValueError`` that names the first that is not in ``0 .. count - 1``."""
-    if not checks.is_traced(value) and not isinstance(value, jax.Array):
-        try:
-            value = np.asarray(value)
-        except ValueError as error:
-            raise TypeError(f"{name} must be integers in a rectangular array: {error}") from None
+    value = as_array(name, value)
     if not jnp.issubdtype(value.dtype, jnp.integer):
         raise TypeError(f"{name} must be integers, got {value.dtype}")
     if not checks.is_traced(value):
@@ -249,6 +265,25 @@ def symbols_in(name: str, value, count: int) -> Int[Array, "*shape"]:
             place = f" at index {index}" if index else ""
             raise ValueError(f"{name} must be in 0 .. {count - 1}, got {concrete[index]}{place}")
     return jnp.asarray(value, jnp.int32)
+
+
+def as_array(name: str, value, entries: str = "integers"):
+    """``value`` as an array of NumPy or JAX; ``TypeError`` for ragged lists."""
+    if isinstance(value, jax.Array):  # traced ones too
+        return value
+    try:
+        return np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"{name} must be {entries} in a rectangular array: {error}") from None
+
+
+def common_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape to which all broadcast; ``ValueError`` with their names."""
+    try:
+        return jnp.broadcast_shapes(*shapes.values())
+    except ValueError:
+        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"batch dimensions must broadcast to one shape, got {got}") from None
 
 
 def _sizes(depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> tuple[int, int, int, int]:
@@ -266,7 +301,8 @@ def _sizes(depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -
 
 
 def _checked_rules(rules) -> Int[Array, "depth vocabulary rules_per_symbol branching"]:
-    shape = np.shape(rules)
+    rules = as_array("rules", rules)
+    shape = rules.shape
     if len(shape) != 4:
         raise ValueError(f"rules must have the axes (depth, vocabulary, rules_per_symbol, branching), got shape {shape}")
     _sizes(*shape)
@@ -339,8 +375,8 @@ def _ranks(tuples: Int[Array, "count branching"], vocabulary: int) -> tuple[Int[
 def _derive(grammar: Grammar, root: Int[Array, "*batch"], rules: tuple[Int[Array, "*batch parents"], ...]) -> Tree:
     symbols = [root[..., None]]
     for table, rule in zip(grammar.rules[::-1], rules[::-1], strict=True):
-        children = table[symbols[-1], rule]
-        symbols.append(children.reshape(*children.shape[:-2], -1))
+        *batch, nodes, branching = (children := table[symbols[-1], rule]).shape
+        symbols.append(children.reshape(*batch, nodes * branching))
     return Tree(tuple(symbols[::-1]), rules)
 
 
@@ -361,7 +397,7 @@ def _parse(grammar: Grammar, leaves: Int[Array, "*batch length"]) -> Tree:
     ranks, names = jax.vmap(_ranks, (0, None))(tuples, grammar.vocabulary)
     symbols, rules = [leaves], []
     for known, order in zip(names, jnp.argsort(ranks), strict=True):
-        children = symbols[-1].reshape(*leaves.shape[:-1], -1, grammar.branching)
+        children = symbols[-1].reshape(*leaves.shape[:-1], symbols[-1].shape[-1] // grammar.branching, grammar.branching)
         rank = _rank_among(known, children, grammar.vocabulary)
         symbols.append(jnp.where(rank < 0, -1, order[rank] // grammar.rules_per_symbol))
         rules.append(jnp.where(rank < 0, -1, order[rank] % grammar.rules_per_symbol))

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from rhm_theory import messages
-from rhm_theory.grammar import Grammar
+from rhm_theory.grammar import Grammar, require_grammar
 from theory_common import checks
 from theory_common.display import readable
 
@@ -41,7 +41,8 @@ def log_evidence(grammar: Grammar, likelihood: Float[Array, "*batch length vocab
     Derivatives of all orders, forward and reverse. The first is the downward pass.
 
     Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``, if it is negative, not finite, or does not fit the grammar.
-    Traced, a negative or infinite one gives a meaningless number or NaN. Impossible evidence: -inf; its derivatives are NaN.
+    Traced, a negative or infinite one gives a meaningless number or NaN. Impossible evidence: -inf, and its derivatives are 0, which they
+    are for every change that leaves it impossible (one that does not is a jump from -inf).
     Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted. Claim: ``rhm-evidence``.
     """
     return _log_evidence(grammar, checked(grammar, likelihood))
@@ -86,6 +87,7 @@ def require_possible(grammar: Grammar, likelihood: Float[Array, "*batch length v
 
 def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabulary"]:
     """``likelihood`` in the working dtype, of the grammar's length and vocabulary, finite and not negative."""
+    require_grammar(grammar)
     likelihood = checks.real("likelihood", likelihood)
     expected = (grammar.length, grammar.vocabulary)
     if likelihood.shape[-2:] != expected:
@@ -102,7 +104,7 @@ def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
 @jax.jit
 def _valid(likelihood):
     # By rows first, which is twice as fast as all at once; NaN passes through both, and fails both comparisons.
-    return (likelihood.min(-1).min() >= 0) & (likelihood.max(-1).max() < jnp.inf)
+    return (likelihood.min(-1).min(initial=0) >= 0) & (likelihood.max(-1).max(initial=0) < jnp.inf)
 
 
 def _batch_as_one(function):
@@ -135,12 +137,21 @@ def _log_sum_jvp(primals, tangents):
     # The tangent is linear in that of the likelihood, so reverse mode transposes it; its coefficients are plain code, so both modes go on.
     rules, likelihood = primals
     passed = messages.upward(rules, likelihood)
-    coefficients = messages.restored(messages.downward(rules, passed)[0], 1 / passed.divisors[0][None], rules.shape[-1])
+    # An infinite root sends 0 downwards, where 1 / 0 would send NaN.
+    root = jnp.where(_impossible(passed), jnp.inf, passed.messages[-1])
+    below = messages.downward(rules, passed._replace(messages=(*passed.messages[:-1], root)))
+    coefficients = messages.restored(below[0], 1 / passed.divisors[0][None], rules.shape[-1])
     return _log_total(passed), jnp.sum(coefficients * tangents[1], (-1, -2))
 
 
 def _log_total(passed: messages.Upward) -> Float[Array, " batch"]:
-    return jnp.log(passed.messages[-1].sum(0)[0]) + passed.log_scale
+    impossible = _impossible(passed)
+    total = jnp.where(impossible, 1, passed.messages[-1].sum(0)[0])
+    return jnp.where(impossible, -jnp.inf, jnp.log(total) + passed.log_scale)
+
+
+def _impossible(passed: messages.Upward) -> Bool[Array, " batch"]:
+    return passed.messages[-1].sum(0)[0] == 0
 
 
 @jax.jit
@@ -159,9 +170,9 @@ def _impossible_at(grammar, likelihood):
     for level in range(grammar.depth + 1):
         dead = ~possible.any(-1)
         new = dead.any(-1) & (place.level < 0)
-        place = Place(jnp.where(new, level, place.level), jnp.where(new, dead.argmax(-1), place.node))
+        place = Place(jnp.where(new, level, place.level), jnp.where(new, dead.argmax(-1).astype(jnp.int32), place.node))
         if level < grammar.depth:
-            children = possible.reshape(len(likelihood), -1, grammar.branching, grammar.vocabulary)
+            children = possible.reshape(len(likelihood), grammar.nodes(level + 1), grammar.branching, grammar.vocabulary)
             possible = _derivable(grammar.rules[level], children)
     return place
 

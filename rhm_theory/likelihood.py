@@ -10,11 +10,10 @@ in the working float dtype of ``noise``.
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
-from rhm_theory.grammar import symbols_in
+from rhm_theory.grammar import as_array, common_batch, symbols_in
 from theory_common import checks
 
 MASK_LAWS = ("independent", "fixed_number")
@@ -28,14 +27,15 @@ def epsilon_process(
     Noise 0 leaves zeros, noise 1 leaves nothing. Source: *A Phase Transition in Diffusion Models Reveals the Hierarchical Nature of Data*.
     Claim: ``rhm-upward-map``.
     """
-    noise = _noise(noise)[..., None, None]
+    start, noise = _start(start, vocabulary), _noise(noise)
+    common_batch(start=start.shape[:-1], noise=noise.shape)
+    noise = noise[..., None, None]
     return (1 - noise) * exact(start, vocabulary=vocabulary).astype(noise.dtype) + noise / vocabulary
 
 
 def exact(start: Int[ArrayLike, "*batch length"], *, vocabulary: int) -> Bool[Array, "*batch length vocabulary"]:
     """True at the symbol of each leaf: the likelihood of leaves that are seen."""
-    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
-    return start[..., None] == jnp.arange(vocabulary)
+    return _start(start, vocabulary)[..., None] == jnp.arange(vocabulary)
 
 
 def masked(
@@ -46,13 +46,11 @@ def masked(
     Raises: ``TypeError`` for a mask that is not boolean (numbers could be rows), ``ValueError`` for shapes that do not broadcast.
     """
     seen = exact(start, vocabulary=vocabulary)
-    hidden = jnp.asarray(hidden)
+    hidden = as_array("hidden", hidden, "booleans")
     if hidden.dtype != bool:
         raise TypeError(f"hidden must be a boolean mask, True where a leaf is hidden, got {hidden.dtype}")
-    try:
-        jnp.broadcast_shapes(hidden.shape, seen.shape[:-1])
-    except ValueError:
-        raise ValueError(f"hidden must broadcast with start {seen.shape[:-1]}, got {hidden.shape}") from None
+    if common_batch(hidden=hidden.shape, start=seen.shape[:-1])[-1] != seen.shape[-2]:
+        raise ValueError(f"hidden must have a last axis of {seen.shape[-2]} leaves, as start has, got {hidden.shape}")
     return (hidden[..., None] | seen).astype(jnp.zeros(()).dtype)
 
 
@@ -60,9 +58,8 @@ def mask(
     key: Array, start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], law: str = "independent", *, vocabulary: int
 ) -> Float[Array, "*batch length vocabulary"]:
     """A share ``noise`` of the leaves is hidden, by the ``law`` of :func:`random_mask`; the others are seen exactly."""
-    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
-    noise = _noise(noise)
-    shape = (*jnp.broadcast_shapes(start.shape[:-1], noise.shape), start.shape[-1])
+    start, noise = _start(start, vocabulary), _noise(noise)
+    shape = (*common_batch(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
     return masked(start, random_mask(key, shape, noise, law), vocabulary=vocabulary).astype(noise.dtype)
 
 
@@ -79,7 +76,10 @@ def random_mask(
     """
     checks.key("key", key)
     checks.choice("law", law, MASK_LAWS)
-    noise = _noise(noise)[..., None]
+    shape, noise = checks.sizes("shape", shape), _noise(noise)
+    if not shape or common_batch(shape=shape[:-1], noise=noise.shape) != shape[:-1]:
+        raise ValueError(f"shape must be (*batch, length) with a batch that noise {noise.shape} broadcasts to, got {shape}")
+    noise = noise[..., None]
     if law == "independent":
         return jax.random.uniform(key, shape, noise.dtype) < noise
     ranks = jax.random.permutation(key, jnp.broadcast_to(jnp.arange(shape[-1]), shape), axis=-1, independent=True)
@@ -97,13 +97,20 @@ def flipped(
     key: Array, start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
 ) -> Int[Array, "*batch length"]:
     """Each leaf, with probability ``noise`` and independently, drawn anew from all symbols (so it may stay what it is)."""
-    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
-    noise = _noise(noise)
-    shape = (*jnp.broadcast_shapes(start.shape[:-1], noise.shape), start.shape[-1])
+    start, noise = _start(start, vocabulary), _noise(noise)
+    shape = (*common_batch(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
     which, what = jax.random.split(checks.key("key", key))
     anew = jax.random.randint(what, shape, 0, vocabulary, start.dtype)
     return jnp.where(random_mask(which, shape, noise, "independent"), anew, start)
 
 
-def _noise(noise) -> Float[Array, "*batch"]:
-    return checks.require("noise", noise, lambda value: np.isfinite(value) & (value >= 0) & (value <= 1), "in [0, 1]")
+def _noise(noise, name: str = "noise") -> Float[Array, "*batch"]:
+    """``noise`` in the working dtype, in [0, 1]; the error names the argument."""
+    return checks.require(name, noise, lambda value: (value >= 0) & (value <= 1), "in [0, 1]")
+
+
+def _start(start, vocabulary: int) -> Int[Array, "*batch length"]:
+    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
+    if not start.ndim:
+        raise ValueError("start must have shape (*batch, length), got ()")
+    return start

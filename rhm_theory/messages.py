@@ -75,7 +75,7 @@ def combine(
 ) -> tuple[Float[Array, "vocabulary parents batch"], Float[Array, "parents batch"]]:
     """One level up: the parents' messages, and the largest modulus of each node's."""
     vocabulary, rules, branching = table.shape
-    children = children.reshape(vocabulary, branching, -1, children.shape[-1])
+    children = children.reshape(vocabulary, branching, children.shape[1] // branching, children.shape[-1])
     if not _loops():
         total, _ = jax.lax.scan(
             lambda total, rule: (total + _product(children[rule[:, i], i] for i in range(branching)), None),
@@ -109,7 +109,7 @@ def distribute(
 ) -> Float[Array, "vocabulary nodes batch"]:
     """One level down, from the parents' derivatives and the children's upward messages."""
     vocabulary, _, branching = table.shape
-    entries = children.reshape(vocabulary * branching, -1, children.shape[-1])  # (symbol, place) -> block
+    entries = children.reshape(vocabulary * branching, children.shape[1] // branching, children.shape[-1])  # (symbol, place) -> block
     rows = table * branching + jnp.arange(branching, dtype=table.dtype)
     siblings = jnp.stack([jnp.roll(rows, -1 - place, axis=-1)[..., :-1] for place in range(branching)], axis=2)
     parents = jnp.broadcast_to(jnp.arange(vocabulary, dtype=table.dtype)[:, None, None], rows.shape)

@@ -22,6 +22,7 @@ import itertools
 import math
 import operator
 from collections.abc import Callable, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import jax
@@ -32,7 +33,7 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
 from rhm_theory import inference, messages
-from rhm_theory.grammar import Grammar, Tree
+from rhm_theory.grammar import Grammar, Tree, common_batch, require_grammar
 from theory_common import checks
 from theory_common.display import readable
 
@@ -77,6 +78,7 @@ def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
     Claim: ``rhm-change-moments``. Accuracy: a few eps times the depth; float32 reached 1e-6 of the largest entry at depth 7.
     Raises: ``ValueError`` if a concrete ``start`` is not in the language; a traced one gives NaN for the nodes that derive nothing.
     """
+    require_grammar(grammar)
     tree = start if isinstance(start, Tree) else grammar.parse(_leaves(grammar, start))
     return _evaluate(_change_moments, grammar, likelihood, tree.leaves, nodes=tree.symbols)
 
@@ -120,6 +122,8 @@ def change_correlations(grammar: Grammar, likelihood, start, *, memory_limit: in
     likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
     matrices = math.prod(_batch(likelihood, leaves))
     needed = matrices * grammar.length**2 * likelihood.dtype.itemsize
+    if not isinstance(memory_limit, Real):
+        raise TypeError(f"memory_limit must be a number of bytes, got {memory_limit!r}")
     if needed > memory_limit:
         raise ValueError(
             f"change_correlations needs {needed / 2**30:.3g} GiB for {matrices} matrices of {grammar.length} x {grammar.length}, more than "
@@ -132,11 +136,11 @@ def change_correlations(grammar: Grammar, likelihood, start, *, memory_limit: in
 def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
     """C(r): mean of a matrix over pairs at distance r = |i - j| on the line, r = 0 .. length - 1."""
     matrix = checks.real("matrix", matrix)
-    length = matrix.shape[-1]
+    length = matrix.shape[-1] if matrix.ndim else 0
     if matrix.shape[-2:] != (length, length):
         raise ValueError(f"matrix must end in two equal axes, got shape {matrix.shape}")
     distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length))).ravel()
-    sums = jnp.zeros((*matrix.shape[:-2], length), matrix.dtype).at[..., distance].add(matrix.reshape(*matrix.shape[:-2], -1))
+    sums = jnp.zeros((*matrix.shape[:-2], length), matrix.dtype).at[..., distance].add(matrix.reshape(*matrix.shape[:-2], length**2))
     return sums / np.bincount(distance)
 
 
@@ -150,12 +154,7 @@ def _leaves(grammar: Grammar, start) -> Array:
 
 
 def _batch(likelihood: Array, leaves: Array) -> tuple[int, ...]:
-    try:
-        return jnp.broadcast_shapes(likelihood.shape[:-2], leaves.shape[:-1])
-    except ValueError:
-        raise ValueError(
-            f"the batch dimensions of likelihood and start must broadcast, got {likelihood.shape[:-2]} and {leaves.shape[:-1]}"
-        ) from None
+    return common_batch(likelihood=likelihood.shape[:-2], start=leaves.shape[:-1])
 
 
 def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tuple[Array, ...] = ()) -> Any:
@@ -167,12 +166,13 @@ def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tup
     likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
     differs = (leaves[..., None] != jnp.arange(grammar.vocabulary)).astype(likelihood.dtype)
     batch = _batch(likelihood, leaves)
-    flat = [jnp.broadcast_to(array, (*batch, *array.shape[-2:])).reshape(-1, *array.shape[-2:]) for array in (likelihood, differs)]
-    levels = [jnp.broadcast_to(level, (*batch, level.shape[-1])).reshape(-1, level.shape[-1]) for level in nodes]
+    count = math.prod(batch)
+    flat = [jnp.broadcast_to(array, (*batch, *array.shape[-2:])).reshape(count, *array.shape[-2:]) for array in (likelihood, differs)]
+    levels = [jnp.broadcast_to(level, (*batch, level.shape[-1])).reshape(count, level.shape[-1]) for level in nodes]
     found = compute(grammar, *flat, *([tuple(levels)] if nodes else []))
     first = jax.tree.leaves(found)[0]
     if not checks.is_traced(first):
-        possible = np.isfinite(first).reshape(len(first), -1).all(-1).reshape(batch)
+        possible = np.isfinite(first).all(tuple(range(1, first.ndim))).reshape(batch)
         inference.require_possible(grammar, jnp.broadcast_to(likelihood, (*batch, *likelihood.shape[-2:])), possible)
     return jax.tree.map(lambda array: array.reshape(*batch, *array.shape[1:]), found)
 
@@ -195,7 +195,7 @@ def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callabl
     weights. Weights sum to 1, or are 0 where no rule is possible. Mixing must be associative, as mixing of laws is.
     """
     rules, branching = table.shape[-2:]
-    blocks = jax.tree.map(lambda x: x.reshape(len(x) * branching, -1, *x.shape[2:]), (below, values))
+    blocks = jax.tree.map(lambda x: x.reshape(len(x) * branching, x.shape[1] // branching, *x.shape[2:]), (below, values))
     rows = table * branching + jnp.arange(branching, dtype=table.dtype)
     unrolled = max(size for size in range(1, messages.UNROLLED_RULES + 1) if rules % size == 0)
 
@@ -375,6 +375,8 @@ def _changed(posterior: Array, symbols: Array, branching: int) -> Array:
 @jax.jit
 def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
     numbers = grammar.length + 1
+    if not len(likelihood):  # JAX maps nothing in batches of no size
+        return jnp.zeros((0, numbers), likelihood.dtype)
     passed, changed = _upward(grammar, likelihood, differs)
 
     def characteristic(angle):
@@ -399,10 +401,10 @@ def _mix_expectations(weights, parts: list[Array]) -> Array:
 
 def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
     """Posterior of each symbol and rule of every node: [symbol and rule, node, start]."""
-    children = below.reshape(len(below), table.shape[-1], -1, below.shape[-1])
+    children = below.reshape(len(below), table.shape[-1], below.shape[1] // table.shape[-1], below.shape[-1])
     weights = _product(children[table[..., place], place] for place in range(table.shape[-1]))
     total = weights.sum(1, keepdims=True)
-    return (above[:, None] * weights / jnp.where(total > 0, total, 1)).reshape(-1, *above.shape[1:])
+    return (above[:, None] * weights / jnp.where(total > 0, total, 1)).reshape(weights.shape[0] * weights.shape[1], *above.shape[1:])
 
 
 @jax.jit
@@ -416,9 +418,9 @@ def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) ->
         deviation = expected - _over_symbols(lambda p, leaves: p[..., None] * leaves, posterior, expected)
         expected = _climb(table, below, expected, functools.partial(jnp.concatenate, axis=-1), _mix_expectations)
         joint = _rule_posteriors(table, below, above)
-        deviation = deviation.reshape(len(deviation), branching, -1, *deviation.shape[2:])
+        deviation = deviation.reshape(len(deviation), branching, deviation.shape[1] // branching, *deviation.shape[2:])
         places = [deviation[table[..., place].ravel(), place] for place in range(branching)]
-        matrix = jnp.block(_grid(matrix.reshape(branching, -1, *matrix.shape[1:]), joint, places))
+        matrix = jnp.block(_grid(matrix.reshape(branching, len(matrix) // branching, *matrix.shape[1:]), joint, places))
     return matrix[0]
 
 

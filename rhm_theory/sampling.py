@@ -40,7 +40,7 @@ def sample_posterior(
 @functools.partial(jax.jit, static_argnames="shape")
 def _sample(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int, ...]) -> Tree:
     *batch, length, vocabulary = likelihood.shape
-    passed = messages.upward(grammar.rules, likelihood.reshape(-1, length, vocabulary)).messages
+    passed = messages.upward(grammar.rules, likelihood.reshape(math.prod(batch), length, vocabulary)).messages
     # Samples are (samples, nodes, columns), and nodes in the order of the messages.
     size = (math.prod(shape), math.prod(batch))
     # One draw for the nodes of all levels, and one more for the root's symbol: a generator for each would compile as often.

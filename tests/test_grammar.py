@@ -190,8 +190,9 @@ PAIR = [[[0, 0], [0, 1]], [[1, 0], [1, 1]]]
         (np.zeros((1, 2, 1, 1), int), ValueError, r"branching must be >= 2, got 1"),
         (np.zeros((0, 2, 1, 2), int), ValueError, r"depth must be >= 1"),
         ([np.array(PAIR) * 1.0], TypeError, r"rules must be integers, got float64"),
+        ([[[[0, 1], [1]]]], TypeError, r"rules must be integers in a rectangular array"),
     ],
-    ids=["ambiguous", "too large", "negative", "too many", "axes", "branching", "depth", "floats"],
+    ids=["ambiguous", "too large", "negative", "too many", "axes", "branching", "depth", "floats", "ragged"],
 )
 def test_rules_that_are_no_grammar(rules, error, message):
     with pytest.raises(error, match=message):
@@ -218,3 +219,31 @@ def test_other_bad_input():
         rt.Grammar.random(jax.random.key(0), **(SMALL | {"depth": 2.0}))
     with pytest.raises(ValueError, match=r"rules_per_symbol must be <= .* = 3"):
         rt.Grammar.random(jax.random.key(0), **(SMALL | {"rules_per_symbol": 4}))
+
+
+def test_rules_of_a_derivation_are_checked():
+    """One node too few was broadcast, and two levels exchanged made a tree of another grammar."""
+    grammar = rt.Grammar.random(jax.random.key(1), **SMALL)
+    two, one = np.zeros(2, int), np.zeros(1, int)
+    for rules, message in (
+        ([two], "rules must be 2 arrays, one a level and the bottom one first, got 1"),
+        (None, "rules must be 2 arrays, .* got NoneType"),
+        ([one, one], r"rules\[0\] must have a last axis of 2 nodes, got shape \(1,\)"),
+        ([one, two], r"rules\[0\] must have a last axis of 2 nodes, got shape \(1,\)"),
+        ([two, 0], r"rules\[1\] must have a last axis of 1 nodes, got shape \(\)"),
+        ([two, np.zeros((3, 1), int)], r"one shape, got root \(2,\), rules\[0\] \(\), rules\[1\] \(3,\)"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            grammar.derive([0, 1], rules)
+    tree = grammar.derive([0, 1], (two, one))
+    assert [level.shape for level in (*tree.symbols, *tree.rules)] == [(2, 4), (2, 2), (2, 1), (2, 2), (2, 1)]
+    with pytest.raises(ValueError, match=r"root must broadcast to shape = \(\), got \(2,\)"):
+        grammar.sample(jax.random.key(0), root=[0, 1])
+
+
+def test_an_empty_batch_has_trees_of_an_empty_batch():
+    grammar = rt.Grammar.random(jax.random.key(1), **SMALL)
+    none = np.zeros((0, 4), int)
+    for tree in (grammar.sample(jax.random.key(0), (0,)), grammar.parse(none), grammar.reference_start(np.zeros(0, int))):
+        assert [level.shape for level in (*tree.symbols, *tree.rules)] == [(0, 4), (0, 2), (0, 1), (0, 2), (0, 1)]
+    assert grammar.contains(none).shape == grammar.log_probability(none).shape == (0,)

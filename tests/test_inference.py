@@ -239,11 +239,27 @@ def test_impossible_evidence():
         rt.marginals(grammar, likelihood)
     # Traced: NaN, in the entries that are impossible and in no other.
     traced = jax.jit(rt.marginals)(grammar, likelihood)
-    gradient = jax.grad(lambda x: rt.log_evidence(grammar, x).sum())(likelihood)
-    assert np.isfinite(gradient[0]).all()
     for level in traced:
         assert np.isfinite(level[0]).all()
         assert np.isnan(level[1:]).any(-1).all()
+
+
+def test_impossible_evidence_has_derivatives_0():
+    """No NaN reaches the parameters of a likelihood, in any mode and order; what is possible is not touched."""
+    grammar, likelihood = impossible_cases()
+
+    def values(sharpness):
+        return rt.log_evidence(grammar, likelihood * jnp.exp(sharpness * jnp.arange(3.0)))
+
+    for derivative in (jax.jacfwd(values), jax.jacrev(values), jax.jacrev(jax.jacfwd(values)), jax.jacfwd(jax.jacrev(values))):
+        found = derivative(0.1)
+        np.testing.assert_allclose(found[0], jax.jit(derivative)(0.1)[0], rtol=1e-12, atol=1e-12)
+        np.testing.assert_array_equal(found[1:], 0)
+    np.testing.assert_allclose(jax.jacfwd(values)(0.1)[0], 2, rtol=1e-14)  # its four leaves are seen: 0 + 1 + 1 + 0
+    masked = jax.grad(lambda x: jnp.where(jnp.isfinite(rt.log_evidence(grammar, x)), rt.log_evidence(grammar, x), 0).sum())(likelihood)
+    np.testing.assert_array_equal(masked[1:], 0)
+    assert np.isfinite(masked).all()
+    assert np.isnan(jax.jit(rt.log_evidence)(grammar, jnp.nan * likelihood)).all()  # nonsense is not taken for impossible
 
 
 def test_a_contradiction_beyond_the_floats_is_told_from_an_impossibility():
@@ -331,3 +347,14 @@ def test_constants_inside_another_trace():
     negative = -likelihood
     with pytest.raises(ValueError, match="likelihood must be finite and >= 0"):
         jax.jit(lambda factor: factor * rt.log_evidence(grammar, negative))(2.0)
+
+
+def test_an_empty_batch_and_what_is_no_grammar():
+    grammar, likelihood = impossible_cases()
+    none = np.zeros((0, 2, 4, 3))
+    assert rt.log_evidence(grammar, none).shape == rt.impossible_at(grammar, none).level.shape == (0, 2)
+    assert [level.shape for level in rt.marginals(grammar, none)] == [(0, 2, 4, 3), (0, 2, 2, 3), (0, 2, 1, 3)]
+    assert rt.sample_posterior(jax.random.key(0), grammar, none, (5,)).leaves.shape == (5, 0, 2, 4)
+    for function in (rt.log_evidence, rt.marginals, rt.impossible_at):
+        with pytest.raises(TypeError, match="grammar must be a Grammar, got ArrayImpl"):
+            function(grammar.rules, likelihood)

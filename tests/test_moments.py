@@ -314,13 +314,14 @@ def test_bad_input_is_named():
         (lambda: moments.change_cumulants(grammar, likelihood, start, order=0), "order must be >= 1"),
         (lambda: moments.change_correlations(grammar, likelihood, start, memory_limit=100), "change_correlations needs .* of 4 x 4"),
         (lambda: moments.mean_by_distance(np.zeros((3, 4))), "matrix must end in two equal axes"),
+        (lambda: moments.mean_by_distance(3.0), r"matrix must end in two equal axes, got shape \(\)"),
         *(
             (lambda f=f: f(grammar, impossible, start), "^likelihood is impossible: no symbol is left for node 1 of level 0")
             for f in OBSERVABLES
         ),
         (lambda: moments.susceptibility(grammar, np.stack([likelihood, impossible])[None], start), r"likelihood at index \(0, 1\) is impo"),
         *(
-            (lambda f=f: f(grammar, np.stack([likelihood] * 2), np.stack([start] * 3)), r"broadcast, got \(2,\) and \(3,\)")
+            (lambda f=f: f(grammar, np.stack([likelihood] * 2), np.stack([start] * 3)), r"one shape, got likelihood \(2,\), start \(3,\)")
             for f in OBSERVABLES
         ),
         (lambda: moments.change_moments(grammar, likelihood, start[:3]), "start must have a last axis of 4"),
@@ -328,6 +329,11 @@ def test_bad_input_is_named():
         with pytest.raises(ValueError, match=message):
             call()
     np.testing.assert_allclose(moments.change_cumulants(grammar, likelihood, invalid, order=1)[0] > 0, True)  # any leaves will do here
+    with pytest.raises(TypeError, match="memory_limit must be a number of bytes, got None"):
+        moments.change_correlations(grammar, likelihood, start, memory_limit=None)
+    for function in OBSERVABLES:
+        with pytest.raises(TypeError, match="grammar must be a Grammar, got NoneType"):
+            function(None, likelihood, start)
     traced = jax.jit(lambda pi: (moments.change_cumulants(grammar, pi, start, order=2), moments.change_correlations(grammar, pi, start)))
     assert all(np.all(np.isnan(value)) for value in traced(impossible))
     assert all(np.all(np.isfinite(value)) for value in traced(likelihood))
@@ -340,3 +346,15 @@ OBSERVABLES = [
     moments.change_distribution,
     moments.change_correlations,
 ]
+
+
+def test_an_empty_batch_has_moments_of_an_empty_batch():
+    grammar = rt.Grammar.affine(2, 4, 2, 2, multiplier=3, offset=1)
+    start = grammar.reference_start().leaves
+    shapes = {moments.susceptibility: (0,), moments.change_cumulants: (0, 4), moments.change_distribution: (0, 5)}
+    for function, shape in (shapes | {moments.change_correlations: (0, 4, 4)}).items():
+        assert function(grammar, np.zeros((0, 4, 4)), start).shape == shape
+    found = moments.change_moments(grammar, np.ones((4, 4)), np.zeros((0, 4), int))
+    assert found.mean.shape == (0,)
+    assert [level.shape for level in found.changed] == [(0, 4), (0, 2), (0, 1)]
+    assert moments.mean_by_distance(np.zeros((0, 3, 3))).shape == (0, 3)

@@ -101,10 +101,32 @@ def test_flips():
         (lambda: likelihood.mask(KEY, START, 0.5, vocabulary=3.0), TypeError, r"vocabulary must be an integer"),
         (lambda: likelihood.mask(KEY, START, 0.5, "fixed", vocabulary=3), ValueError, r"law must be one of 'independent', 'fixed_number'"),
         (lambda: likelihood.masked(START, [[0, 2, 0, 0]], vocabulary=3), TypeError, r"hidden must be a boolean mask, .* got int"),
-        (lambda: likelihood.masked(START, [True] * 7, vocabulary=3), ValueError, r"hidden must broadcast with start .*, got \(7,\)"),
+        (lambda: likelihood.masked(START, [True] * 7, vocabulary=3), ValueError, r"one shape, got hidden \(7,\), start \(2, 4\)"),
+        (
+            lambda: likelihood.masked(START[:, :1], [True] * 7, vocabulary=3),
+            ValueError,
+            r"hidden must have a last axis of 1 leaves",
+        ),
+        (lambda: likelihood.masked(START, [[True], [True, True]], vocabulary=3), TypeError, "hidden must be booleans in a rectangular"),
+        (lambda: likelihood.masked(START, None, vocabulary=3), TypeError, "hidden must be a boolean mask"),
+        (
+            lambda: likelihood.epsilon_process(START, [0.1, 0.2, 0.3], vocabulary=3),
+            ValueError,
+            r"got start \(2,\), noise \(3,\)",
+        ),
+        (lambda: likelihood.mask(KEY, START, [0.1, 0.2, 0.3], vocabulary=3), ValueError, r"got start \(2,\), noise \(3,\)"),
+        (lambda: likelihood.flipped(KEY, 1, 0.3, vocabulary=3), ValueError, r"start must have shape \(\*batch, length\), got \(\)"),
+        (lambda: likelihood.random_mask(KEY, (4,), [0.1, 0.2]), ValueError, r"shape must be \(\*batch, length\) .* \(2,\) .* got \(4,\)"),
+        (lambda: likelihood.random_mask(KEY, (), 0.1), ValueError, r"shape must be \(\*batch, length\)"),
+        (lambda: likelihood.random_mask(KEY, 4, 0.1), TypeError, "shape must be a tuple of integers"),
     ],
-    ids=["above", "below", "nan", "bool", "symbols", "floats", "vocabulary", "law", "numbers", "shapes"],
 )
 def test_bad_input(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_no_starts_give_no_likelihoods():
+    none = np.zeros((0, 4), int)
+    made = likelihood.epsilon_process(none, 0.5, vocabulary=3), likelihood.mask(KEY, none, 0.5, "fixed_number", vocabulary=3)
+    assert all(found.shape == (0, 4, 3) for found in (*made, likelihood.uniform_flips(KEY, none, 0.5, vocabulary=3)))
