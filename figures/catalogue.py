@@ -10,14 +10,8 @@ ORDER = (
     *("rhm_tree", "rhm_epsilon", "rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls", "rhm_law"),
 )
 PRESETS = ("quick", "paper")
-TOOLS = (
-    "catalogue",
-    "page",
-    "parts",
-    "runner",
-    "store",
-    "style",
-)  # modules of this folder that are no figure; nor are those that begin with "_"
+# Modules of this folder that are no figure; nor are those that begin with "_".
+TOOLS = ("catalogue", "page", "parts", "runner", "store", "style")
 OFFERS = {"TITLE": str, "CAPTION": str, "LEMMAS": list, "compute": None, "draw": None, "claims": None}
 
 
