@@ -122,11 +122,7 @@ def _check_batch(pair: CorrelatedPair, **shapes: tuple[int, ...]) -> None:
     """``TypeError`` if ``pair`` is none; ``ValueError`` unless the batch shapes broadcast against the pair's."""
     if not isinstance(pair, CorrelatedPair):
         raise TypeError(f"pair must be a CorrelatedPair, got {type(pair).__name__}")
-    try:
-        jnp.broadcast_shapes(pair.ridge.shape, *shapes.values())
-    except ValueError:
-        got = ", ".join(f"{name} {shape}" for name, shape in {"pair": pair.ridge.shape, **shapes}.items())
-        raise ValueError(f"the batch dimensions must broadcast to one shape, got {got}") from None
+    checks.common_shape(pair=pair.ridge.shape, **shapes)
 
 
 class _Forces(NamedTuple):

@@ -75,17 +75,18 @@ class GaussianField:
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[AnyArray, "*shape length"]:
         """Fields of batch ``shape``."""
+        key, shape = checks.key("key", key), checks.sizes("shape", shape)
         return self._filtered(jax.random.normal(key, (*shape, self.length), self.spectrum.dtype), jnp.sqrt(self.spectrum))
 
     def forward(self, key: Array, start, noise) -> Float[AnyArray, "*batch length"]:
         r"""The noised field :math:`x_t = \sqrt{1-\sigma^2}\, x_0 + \sigma z`; ``noise`` broadcasts against the batch of ``start``."""
-        noise, start = _noise(noise)[..., None], self._sites("start", start)
+        key, (noise, start) = checks.key("key", key), self._noised("start", start, noise)
         shape = jnp.broadcast_shapes(start.shape, noise.shape)
         return jnp.sqrt(1 - noise) * start + jnp.sqrt(noise) * jax.random.normal(key, shape, start.dtype)
 
     def sample_posterior(self, key: Array, noised, noise) -> Float[AnyArray, "*batch length"]:
         """One exact sample of the clean field given each ``noised`` one."""
-        noise, noised = _noise(noise)[..., None], self._sites("noised", noised)
+        key, (noise, noised) = checks.key("key", key), self._noised("noised", noised, noise)
         total = (1 - noise) * self.spectrum + noise
         mean = self._filtered(noised, jnp.sqrt(1 - noise) * self.spectrum / total)
         white = jax.random.normal(key, mean.shape, mean.dtype)
@@ -94,11 +95,14 @@ class GaussianField:
     def _filtered(self, field: Array, gain: Array) -> Array:
         return jnp.fft.irfft(gain * jnp.fft.rfft(field), self.length)
 
-    def _sites(self, name: str, field) -> Array:
-        field = checks.finite(name, field)
+    def _noised(self, name: str, field, noise) -> tuple[Array, Array]:
+        """``noise``, with an axis for the sites, and ``field``."""
+        values = checks.reals(noise=noise, **{name: field})
+        noise, field = _noise(values["noise"]), checks.finite(name, values[name])
         if field.shape[-1:] != (self.length,):
             raise ValueError(f"{name} must have a last axis of {self.length} sites, got shape {field.shape}")
-        return field
+        checks.common_shape(**{name: field.shape[:-1]}, noise=noise.shape)
+        return noise[..., None], field
 
 
 def gaussian_field(length: int, decay) -> GaussianField:
@@ -109,9 +113,7 @@ def gaussian_field(length: int, decay) -> GaussianField:
     Args: length: sites, >= 2. decay: one number, finite and >= 0.
     Raises: ``ValueError`` or ``TypeError`` naming the argument.
     """
-    length, decay = checks.whole("length", length, least=2), checks.nonnegative("decay", decay)
-    if decay.ndim:
-        raise ValueError(f"decay must be one number, got shape {decay.shape}")
+    length, decay = checks.whole("length", length, least=2), checks.nonnegative("decay", checks.one("decay", decay))
     wave = jnp.maximum(jnp.arange(length // 2 + 1, dtype=decay.dtype), 1)
     spectrum = wave**-decay
     return GaussianField(spectrum / _mean_over_modes(spectrum, length), length)
@@ -155,11 +157,11 @@ class MarkovChain:
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Int[AnyArray, "*shape length"]:
         """Chains of batch ``shape``."""
-        everything = jnp.ones((*shape, self.length, self.vocabulary), self.initial.dtype)
+        everything = jnp.ones((*checks.sizes("shape", shape), self.length, self.vocabulary), self.initial.dtype)
         return self.sample_posterior(key, everything)
 
     def log_evidence(self, likelihood) -> Float[AnyArray, "*batch"]:
-        """log Z of each likelihood, by exact filtering; -inf where it contradicts the chain."""
+        """log Z of each likelihood, by exact filtering; -inf, with derivatives 0, where it contradicts the chain."""
         return _filter(self, self._likelihood(likelihood)).log_evidence
 
     def marginals(self, likelihood) -> Float[AnyArray, "*batch length vocabulary"]:
@@ -169,7 +171,7 @@ class MarkovChain:
 
     def sample_posterior(self, key: Array, likelihood, shape: tuple[int, ...] = ()) -> Int[AnyArray, "*batch length"]:
         """Exact joint samples by backward sampling, of shape (*shape, *batch, length); -1 where the evidence is zero."""
-        return _sample_posterior(self, key, self._likelihood(likelihood), shape=tuple(shape))
+        return _sample_posterior(self, checks.key("key", key), self._likelihood(likelihood), shape=checks.sizes("shape", shape))
 
     def change_moments(self, likelihood, start) -> ChainMoments:
         r"""Exact moments of the number of changed sites, by one filtering and one smoothing pass.
@@ -188,13 +190,15 @@ class MarkovChain:
         likelihood = checks.nonnegative("likelihood", likelihood)
         if likelihood.shape[-2:] != (self.length, self.vocabulary):
             raise ValueError(f"likelihood must end in (length, vocabulary) = {self.length, self.vocabulary}, got shape {likelihood.shape}")
-        return likelihood
+        # The chain's own precision, or more.
+        return likelihood.astype(jnp.promote_types(likelihood.dtype, self.transition.dtype))
 
     def _observed(self, likelihood, start) -> tuple[Array, Array]:
         """Both of one batch shape; the second is True for symbols that differ from the start."""
         likelihood, start = self._likelihood(likelihood), symbols_in("start", start, self.vocabulary)
         if start.shape[-1:] != (self.length,):
             raise ValueError(f"start must have a last axis of {self.length} sites, got shape {start.shape}")
+        checks.common_shape(likelihood=likelihood.shape[:-2], start=start.shape[:-1])
         likelihood, differs = jnp.broadcast_arrays(likelihood, start[..., None] != jnp.arange(self.vocabulary))
         return likelihood, differs
 
@@ -210,8 +214,8 @@ def markov_chain(transition, *, length: int, initial=None) -> MarkovChain:
     Raises: ``ValueError`` or ``TypeError`` naming the argument.
     """
     transition = checks.nonnegative("transition", transition)
-    if transition.ndim != 2 or transition.shape[0] != transition.shape[1]:
-        raise ValueError(f"transition must be a square matrix, got shape {transition.shape}")
+    if transition.ndim != 2 or transition.shape[0] != transition.shape[1] or not transition.size:
+        raise ValueError(f"transition must be a square matrix of one symbol or more, got shape {transition.shape}")
     _sums_to_one("transition", transition)
     size = transition.shape[0]
     if initial is None:
@@ -260,8 +264,10 @@ def _filter(chain: MarkovChain, likelihood: Array) -> _Filtered:
     likelihood = jnp.moveaxis(likelihood, -2, 0)
 
     def normalised(message):
+        """And the logarithm of the sum, which has no derivative where the sum is 0."""
         total = message.sum(-1, keepdims=True)
-        return message / jnp.where(total > 0, total, 1), jnp.log(total[..., 0])
+        safe = jnp.where(total == 0, 1, total)
+        return message / safe, jnp.where(total == 0, -jnp.inf, jnp.log(safe))[..., 0]
 
     def body(message, seen):
         joint = message[..., :, None] * chain.transition
@@ -272,6 +278,7 @@ def _filter(chain: MarkovChain, likelihood: Array) -> _Filtered:
     first, log_first = normalised(chain.initial * likelihood[0])
     last, (weights, logs) = jax.lax.scan(body, first, likelihood[1:])
     log_evidence = log_first + logs.sum(0)
+    log_evidence = jnp.where(jnp.isneginf(log_evidence), -jnp.inf, log_evidence)  # of one site or of all, the derivatives go
     # Contradictory likelihoods leave zeros all along; what they say of the posterior is NaN.
     return _Filtered(log_evidence, weights, jnp.where(jnp.isneginf(log_evidence)[..., None], jnp.nan, last))
 
@@ -339,7 +346,7 @@ def _chain_correlations(chain: MarkovChain, likelihood: Array, differs: Array) -
     passed, changes = _filter(chain, likelihood), jnp.moveaxis(differs, -2, 0).astype(likelihood.dtype)
     sites = _smoothed(passed)
     mean = jnp.moveaxis((sites * changes).sum(-1), 0, -1)
-    weights = jnp.concatenate([jnp.zeros_like(passed.weights[:1]), passed.weights])
+    weights = jnp.concatenate([jnp.zeros((1, *passed.weights.shape[1:]), passed.weights.dtype), passed.weights])
 
     def body(expected, step):
         """``expected[i, b]``: P(site i changed | symbol b here) for the sites up to this one."""

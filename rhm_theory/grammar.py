@@ -175,7 +175,7 @@ class Grammar:
         key, shape = checks.key("key", key), checks.sizes("shape", shape)
         if root is not None:
             root = symbols_in("root", root, self.vocabulary)
-            if common_batch(root=root.shape, shape=shape) != shape:
+            if checks.common_shape(root=root.shape, shape=shape) != shape:
                 raise ValueError(f"root must broadcast to shape = {shape}, got {root.shape}")
             root = jnp.broadcast_to(root, shape)
         return _sample(self, key, root, shape=shape)
@@ -193,7 +193,7 @@ class Grammar:
         for level, rule in enumerate(chosen, start=1):
             if rule.shape[-1:] != (self.nodes(level),):
                 raise ValueError(f"rules[{level - 1}] must have a last axis of {self.nodes(level)} nodes, got shape {rule.shape}")
-        batch = common_batch(root=root.shape, **{f"rules[{index}]": rule.shape[:-1] for index, rule in enumerate(chosen)})
+        batch = checks.common_shape(root=root.shape, **{f"rules[{index}]": rule.shape[:-1] for index, rule in enumerate(chosen)})
         return _derive(self, jnp.broadcast_to(root, batch), tuple(jnp.broadcast_to(rule, (*batch, rule.shape[-1])) for rule in chosen))
 
     def reference_start(self, root: Int[ArrayLike, "*batch"] = 0) -> Tree:
@@ -275,15 +275,6 @@ def as_array(name: str, value, entries: str = "integers"):
         return np.asarray(value)
     except ValueError as error:
         raise TypeError(f"{name} must be {entries} in a rectangular array: {error}") from None
-
-
-def common_batch(**shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape to which all broadcast; ``ValueError`` with their names."""
-    try:
-        return jnp.broadcast_shapes(*shapes.values())
-    except ValueError:
-        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"batch dimensions must broadcast to one shape, got {got}") from None
 
 
 def _sizes(depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> tuple[int, int, int, int]:

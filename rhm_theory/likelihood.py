@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
-from rhm_theory.grammar import as_array, common_batch, symbols_in
+from rhm_theory.grammar import as_array, symbols_in
 from theory_common import checks
 
 MASK_LAWS = ("independent", "fixed_number")
@@ -28,7 +28,7 @@ def epsilon_process(
     Claim: ``rhm-upward-map``.
     """
     start, noise = _start(start, vocabulary), _noise(noise)
-    common_batch(start=start.shape[:-1], noise=noise.shape)
+    checks.common_shape(start=start.shape[:-1], noise=noise.shape)
     noise = noise[..., None, None]
     return (1 - noise) * exact(start, vocabulary=vocabulary).astype(noise.dtype) + noise / vocabulary
 
@@ -46,12 +46,12 @@ def masked(
     Raises: ``TypeError`` for a mask that is not boolean (numbers could be rows), ``ValueError`` for shapes that do not broadcast.
     """
     seen = exact(start, vocabulary=vocabulary)
-    hidden = as_array("hidden", hidden, "booleans")
-    if hidden.dtype != bool:
-        raise TypeError(f"hidden must be a boolean mask, True where a leaf is hidden, got {hidden.dtype}")
-    if common_batch(hidden=hidden.shape, start=seen.shape[:-1])[-1] != seen.shape[-2]:
-        raise ValueError(f"hidden must have a last axis of {seen.shape[-2]} leaves, as start has, got {hidden.shape}")
-    return (hidden[..., None] | seen).astype(jnp.zeros(()).dtype)
+    mask = as_array("hidden", hidden, "booleans")
+    if mask.dtype != bool:
+        raise TypeError(f"hidden must be a boolean mask, True where a leaf is hidden, got {mask.dtype}")
+    if checks.common_shape(hidden=mask.shape, start=seen.shape[:-1])[-1] != seen.shape[-2]:
+        raise ValueError(f"hidden must have a last axis of {seen.shape[-2]} leaves, as start has, got {mask.shape}")
+    return (jnp.asarray(mask)[..., None] | seen).astype(jnp.zeros(()).dtype)
 
 
 def mask(
@@ -59,7 +59,7 @@ def mask(
 ) -> Float[Array, "*batch length vocabulary"]:
     """A share ``noise`` of the leaves is hidden, by the ``law`` of :func:`random_mask`; the others are seen exactly."""
     start, noise = _start(start, vocabulary), _noise(noise)
-    shape = (*common_batch(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
+    shape = (*checks.common_shape(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
     return masked(start, random_mask(key, shape, noise, law), vocabulary=vocabulary).astype(noise.dtype)
 
 
@@ -77,7 +77,7 @@ def random_mask(
     checks.key("key", key)
     checks.choice("law", law, MASK_LAWS)
     shape, noise = checks.sizes("shape", shape), _noise(noise)
-    if not shape or common_batch(shape=shape[:-1], noise=noise.shape) != shape[:-1]:
+    if not shape or checks.common_shape(shape=shape[:-1], noise=noise.shape) != shape[:-1]:
         raise ValueError(f"shape must be (*batch, length) with a batch that noise {noise.shape} broadcasts to, got {shape}")
     noise = noise[..., None]
     if law == "independent":
@@ -98,7 +98,7 @@ def flipped(
 ) -> Int[Array, "*batch length"]:
     """Each leaf, with probability ``noise`` and independently, drawn anew from all symbols (so it may stay what it is)."""
     start, noise = _start(start, vocabulary), _noise(noise)
-    shape = (*common_batch(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
+    shape = (*checks.common_shape(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
     which, what = jax.random.split(checks.key("key", key))
     anew = jax.random.randint(what, shape, 0, vocabulary, start.dtype)
     return jnp.where(random_mask(which, shape, noise, "independent"), anew, start)

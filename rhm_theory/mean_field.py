@@ -194,7 +194,7 @@ def correlations(noise, *, vocabulary, rules_per_symbol, branching: int, depth: 
     """
     noise, rules, branching = _door("correlations", vocabulary, rules_per_symbol, branching, noise=noise)
     depth = checks.whole("depth", depth, least=1)
-    found = _correlations(noise, rules, branching, *_capacity(depth))
+    found = _correlations(noise, rules, branching, *_leaves(noise, branching, depth))
     return found._replace(covariance=found.covariance[..., :depth])
 
 
@@ -204,7 +204,7 @@ def mean_changed(noise, *, vocabulary, rules_per_symbol, branching: int, depth) 
     Claim: ``rhm-correlations``.
     """
     noise, rules, branching = _door("mean_changed", vocabulary, rules_per_symbol, branching, noise=noise)
-    return _correlations(noise, rules, branching, *_capacity(depth)).mean_changed
+    return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).mean_changed
 
 
 def susceptibility(noise, *, vocabulary, rules_per_symbol, branching: int, depth) -> Float[AnyArray, "*batch"]:
@@ -213,7 +213,7 @@ def susceptibility(noise, *, vocabulary, rules_per_symbol, branching: int, depth
     Claim: ``rhm-correlations``.
     """
     noise, rules, branching = _door("susceptibility", vocabulary, rules_per_symbol, branching, noise=noise)
-    return _correlations(noise, rules, branching, *_capacity(depth)).susceptibility
+    return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).susceptibility
 
 
 def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth) -> Peak:
@@ -223,7 +223,7 @@ def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth) 
     the place are implicit. The place is NaN for m = v^(s-1), where every string is valid, nothing correlates and the height is 1.
     """
     _, rules, branching = _door("susceptibility_peak", vocabulary, rules_per_symbol, branching)
-    capacity, depth = _capacity(depth)
+    capacity, depth = _leaves(rules.vocabulary, branching, depth)
     rules = _Rules(*(jnp.broadcast_to(value, jnp.broadcast_shapes(value.shape, depth.shape)) for value in rules))
     place = _peak_place(branching, capacity, depth, rules)
     height = _correlations(place, rules, branching, capacity, depth).susceptibility
@@ -242,6 +242,9 @@ def _door(owner: str, vocabulary, rules_per_symbol, branching, **state) -> tuple
     values = checks.broadcast(owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **state)
     checks.require("vocabulary", values["vocabulary"], lambda v: (v >= 2) & (v < float("inf")), "finite and >= 2")
     checks.require("rules_per_symbol", values["rules_per_symbol"], lambda m: m >= 1, ">= 1")
+    # The map has v^s in it.
+    power = f"such that vocabulary^branching is below the largest {values['vocabulary'].dtype} (branching = {branching})"
+    checks.require("vocabulary", values["vocabulary"], lambda v: branching * np.log(v) < np.log(np.finfo(v.dtype).max), power)
     most = _most_rules(values["vocabulary"], branching)
     checks.at_most("rules_per_symbol", values["rules_per_symbol"], "vocabulary^(branching - 1)", most)
     for name in state:
@@ -267,12 +270,23 @@ def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
 
 def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
     """Levels to compile for, and the depths: a few capacities serve all depths, so that finite-size scaling compiles once."""
+    if checks.is_traced(depth):
+        raise TypeError("depth must be concrete: it says for how many levels to compile")
     depths = np.asarray(depth)
     if depths.dtype.kind not in "iu":
         raise TypeError(f"depth must be an integer or an array of them, got {depth!r}")
-    if np.any(depths < least):
-        raise ValueError(f"depth must be >= {least}, got {depths.min()}")
+    if not depths.size or np.any(depths < least):
+        raise ValueError(f"depth must be >= {least}, got {depths.min() if depths.size else 'none'}")
     return 8 * max(1, -(-int(depths.max()) // 8)), depths.astype(np.int32)
+
+
+def _leaves(others: Array, branching: int, depth) -> tuple[int, np.ndarray]:
+    """:func:`_capacity` of depths that broadcast against ``others`` and have a number of leaves in the range of its dtype."""
+    capacity, depths = _capacity(depth)
+    checks.common_shape(arguments=others.shape, depth=depths.shape)
+    if capacity * np.log(branching) >= np.log(np.finfo(others.dtype).max):
+        raise ValueError(f"depth must be such that branching^depth leaves are in the range of {others.dtype}, got {depths.max()}")
+    return capacity, depths
 
 
 def _geometric(ratio: Array, terms: int) -> Array:

@@ -33,7 +33,7 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
 from rhm_theory import inference, messages
-from rhm_theory.grammar import Grammar, Tree, common_batch, require_grammar
+from rhm_theory.grammar import Grammar, Tree, require_grammar
 from theory_common import checks
 from theory_common.display import readable
 
@@ -154,7 +154,7 @@ def _leaves(grammar: Grammar, start) -> Array:
 
 
 def _batch(likelihood: Array, leaves: Array) -> tuple[int, ...]:
-    return common_batch(likelihood=likelihood.shape[:-2], start=leaves.shape[:-1])
+    return checks.common_shape(likelihood=likelihood.shape[:-2], start=leaves.shape[:-1])
 
 
 def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tuple[Array, ...] = ()) -> Any:

@@ -190,6 +190,12 @@ def test_one_number_and_known_ones():
         jax.jit(lambda x: checks.concrete("sweep", 1.0, {"a": [x]}, hint="; map"))(1.0)
 
 
+def test_common_shape():
+    assert checks.common_shape(start=(2, 1), noise=(3,)) == (2, 3)
+    with pytest.raises(ValueError, match=r"batch dimensions must broadcast to one shape, got start \(2,\), noise \(3,\)"):
+        checks.common_shape(start=(2,), noise=(3,))
+
+
 def test_keys_are_keys_and_shapes_are_tuples():
     for good in (jax.random.key(0), jax.random.PRNGKey(0)):
         assert checks.key("key", good) is good

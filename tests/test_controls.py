@@ -156,6 +156,9 @@ def test_contradictory_evidence():
     assert np.all(np.isnan(forbidden.marginals(seen)))
     assert np.all(forbidden.sample_posterior(jax.random.key(0), seen) == -1)
     assert np.isnan(forbidden.change_moments(seen, [0, 2, 2, 2, 2]).variance)
+    slope = jax.grad(lambda x: forbidden.log_evidence(x).sum())(np.stack([seen, np.ones_like(seen)]))
+    np.testing.assert_array_equal(slope[0], 0)  # as of a grammar: no NaN reaches the parameters of a likelihood
+    np.testing.assert_allclose(slope[1], forbidden.marginals(np.ones_like(seen)), rtol=1e-13)
 
 
 def test_persistence_makes_blocks_but_no_peak_that_grows():
@@ -190,11 +193,42 @@ def test_persistence_makes_blocks_but_no_peak_that_grows():
         (lambda: make_chain().log_evidence(-np.ones((5, 3))), "likelihood must be finite and >= 0"),
         (lambda: make_chain().change_moments(np.ones((5, 3)), [0, 1]), "start must have a last axis of 5"),
         (lambda: make_chain().change_moments(np.ones((5, 3)), [0, 1, 3, 0, 0]), "start must be in 0 .. 2, got 3"),
+        (lambda: make_chain().change_moments(np.ones((2, 5, 3)), np.zeros((3, 5), int)), r"got likelihood \(2,\), start \(3,\)"),
+        (lambda: make_chain().change_correlations(np.ones((2, 5, 3)), np.zeros((3, 5), int)), r"got likelihood \(2,\), start \(3,\)"),
+        (lambda: controls.markov_chain(np.zeros((0, 0)), length=3), "transition must be a square matrix of one symbol or more"),
+        (lambda: FIELD.forward(KEY, np.zeros((2, 8)), [0.1, 0.2, 0.3]), r"one shape, got start \(2,\), noise \(3,\)"),
+        (lambda: FIELD.sample_posterior(KEY, np.zeros((2, 8)), [0.1, 0.2, 0.3]), r"one shape, got noised \(2,\), noise \(3,\)"),
+        (lambda: FIELD.sample(KEY, (-1,)), r"shape\[0\] must be >= 0"),
     ],
 )
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+FIELD, KEY = controls.gaussian_field(8, 0.5), jax.random.key(0)
+
+
+def test_keys_and_shapes_are_named():
+    chain, seen = make_chain(), np.ones((LENGTH, 3))
+    for call in (
+        lambda key: FIELD.sample(key),
+        lambda key: FIELD.forward(key, np.zeros(8), 0.5),
+        lambda key: FIELD.sample_posterior(key, np.zeros(8), 0.5),
+        lambda key: chain.sample(key),
+        lambda key: chain.sample_posterior(key, seen),
+    ):
+        with pytest.raises(TypeError, match="key must be a JAX random key"):
+            call(0)
+    for call in (FIELD.sample, chain.sample, lambda key, shape: chain.sample_posterior(key, seen, shape)):
+        with pytest.raises(TypeError, match="shape must be a tuple of integers"):
+            call(KEY, 3)
+
+
+def test_a_chain_of_one_site():
+    alone = controls.markov_chain([[0.9, 0.1], [0.2, 0.8]], length=1)
+    np.testing.assert_allclose(alone.change_correlations(np.ones((1, 2)), [0]), [[2 / 9]], rtol=1e-14)
+    np.testing.assert_allclose(alone.change_moments(np.ones((1, 2)), [0]).variance, 2 / 9, rtol=1e-14)
 
 
 def test_vmap_over_chains_and_float32():
@@ -204,6 +238,10 @@ def test_vmap_over_chains_and_float32():
     expected = make_chain().change_moments(likelihood, start).variance
     np.testing.assert_allclose(found[0], expected, rtol=64 * EPS)
     np.testing.assert_allclose(found[1], 5 * 0.2 * 0.8, rtol=64 * EPS)  # independent sites, each changed with probability 0.3 * 2/3
+    # A likelihood of single precision does not stop a chain of double.
+    mixed = make_chain().change_moments(np.asarray(likelihood, np.float32), start).variance
+    assert mixed.dtype == np.float64
+    np.testing.assert_allclose(mixed, expected, rtol=16 * np.finfo(np.float32).eps)
     with jax.enable_x64(False):
         chain = controls.markov_chain(np.asarray(make_chain().transition, np.float32), length=LENGTH)
         single = chain.change_moments(np.asarray(likelihood, np.float32), start).variance

@@ -287,12 +287,23 @@ def test_derivatives_of_the_transition_are_implicit():
         ({"branching": 1}, "branching must be >= 2"),
         ({"depth": 0}, "depth must be >= 1"),
         ({"depth": [3, -1]}, "depth must be >= 1, got -1"),
+        ({"depth": np.zeros(0, int)}, "depth must be >= 1, got none"),
+        ({"depth": 2000}, r"depth must be such that branching\^depth leaves are in the range of float64, got 2000"),
+        ({"depth": [1, 2], "noise": [0.1, 0.2, 0.3]}, r"one shape, got arguments \(3,\), depth \(2,\)"),
+        # What overflowed was taken for "no transition", after a minute of compiling.
+        ({"branching": 1000}, r"vocabulary must be such that vocabulary\^branching is below the largest float64 \(branching = 1000\)"),
+        ({"vocabulary": 1e200}, r"vocabulary must be such that vocabulary\^branching is below"),
     ],
 )
 def test_bad_input_is_named(change, message):
     good = {"noise": 0.5, **arguments(16, 4, 2), "depth": 3}
     with pytest.raises(ValueError, match=message):
         mean_field.susceptibility(**good | change)
+
+
+def test_a_traced_depth_is_refused():
+    with pytest.raises(TypeError, match="depth must be concrete"):
+        jax.jit(lambda depth: mean_field.susceptibility(0.5, **arguments(16, 4, 2), depth=depth))(3)
 
 
 def test_traced_values_out_of_range_are_nan():

@@ -147,6 +147,15 @@ def broadcast(owner: str, **named) -> dict[str, Array]:
         raise ValueError(f"the arguments of {owner} must broadcast to one shape, got {shapes}") from None
 
 
+def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape to which all broadcast; ``ValueError`` that names them where they do not."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        got = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"batch dimensions must broadcast to one shape, got {got}") from None
+
+
 def at_most(name: str, value: Array, bound_name: str, bound: Array, hint: str = "") -> None:
     """``ValueError`` that names both where a concrete ``value`` exceeds ``bound`` (arrays of one shape)."""
     if is_traced(value) or is_traced(bound):
