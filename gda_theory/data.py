@@ -89,6 +89,10 @@ def load(
     if standardize:
         from sklearn.preprocessing import StandardScaler
 
+        with np.errstate(over="ignore", invalid="ignore"):
+            immense = np.flatnonzero(~np.isfinite(features.var(axis=0)))
+        if len(immense):
+            raise ValueError(f"{table.source}: column {names[immense[0]]!r} is too large to be standardised: its variance overflows")
         constant = int(np.sum(np.ptp(features, axis=0) == 0))
         # A constant column's mean is rounded, and rounding noise would be blown up to variance 1.
         features = np.where(np.ptp(features, axis=0) == 0, 0.0, StandardScaler().fit_transform(features))
@@ -208,7 +212,7 @@ def _labels(table: Table) -> tuple[np.ndarray, tuple[str, str]]:
 
 def _is_number(text: str) -> bool:
     try:
-        return math.isfinite(float(text))
+        return "_" not in text and math.isfinite(float(text))  # Python's 1_0 is 10
     except ValueError:
         return False
 

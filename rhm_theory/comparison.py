@@ -38,8 +38,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float
 
-from rhm_theory import inference, likelihood, measure, sampling
-from rhm_theory.grammar import Grammar, symbols_in
+from rhm_theory import experiment, inference, likelihood, measure, sampling
+from rhm_theory.grammar import Grammar, require_grammar
 from rhm_theory.measure import Estimate
 from theory_common import checks, tables
 
@@ -112,23 +112,18 @@ def compare(
     checks.choice("noise", noise, NOISES)
     checks.choice("law", law, likelihood.MASK_LAWS)
     draws, samples = checks.whole("draws", draws, least=1), checks.whole("samples", samples, least=1)
-    levels = np.atleast_1d(likelihood._noise(noise_levels))
-    if levels.ndim != 1:
-        raise ValueError(f"noise_levels must have shape (levels,), got {levels.shape}")
-    start_key, noise_key = jax.random.split(key)
-    if isinstance(starts, int):
-        starts = grammar.sample(start_key, (checks.whole("starts", starts, least=1),)).leaves
-    starts = np.atleast_2d(grammar.parse(starts).leaves)
-    groups = np.arange(len(starts)) if groups is None else np.asarray(groups)
-    if groups.shape != (len(starts),):
-        raise ValueError(f"groups must have shape ({len(starts)},), one label a start, got {groups.shape}")
+    experiment.require_denoiser(denoiser)
+    levels = experiment.levels_of(noise_levels)
+    start_key, noise_key = jax.random.split(checks.key("key", key))
+    starts = experiment.starts_of(start_key, grammar, starts)
+    groups = measure.labels(groups, len(starts))
     seen = _process(noise, law, grammar.vocabulary)
     keys = jax.random.split(noise_key, (len(levels), len(starts)))
     found = []
     for place in np.ndindex(keys.shape):
         start = starts[place[1]]
         noised, evidence = seen(keys[place], np.tile(start, (draws, 1)), levels[place[0]])
-        answers = _answers(denoiser, grammar, np.repeat(noised, samples, 0)).reshape(draws, samples, -1)
+        answers = experiment.denoised(denoiser, grammar, np.repeat(noised, samples, 0)).reshape(draws, samples, -1)
         found.append(_scores(grammar, start, evidence, answers))
     scores = _Scores(*(np.reshape(part, (*keys.shape, grammar.depth + 1)) for part in zip(*found, strict=True)))
 
@@ -160,6 +155,9 @@ def bayes(key: Array, grammar: Grammar, *, noise: str = "mask", noise_level=None
     checks.choice("noise", noise, NOISES)
     if (noise_level is None) == (noise == "flips"):
         raise ValueError(f"noise_level must be given for noise='flips' and only there, got {noise_level} for {noise!r}")
+    checks.key("key", key)
+    require_grammar(grammar)
+    noise_level = None if noise_level is None else likelihood._noise(noise_level, "noise_level")
     calls = itertools.count()
 
     def denoiser(noised):
@@ -210,13 +208,6 @@ def _evidence(noise: str, vocabulary: int, noised: np.ndarray, level) -> Array:
         return likelihood.epsilon_process(noised, level, vocabulary=vocabulary)
     hidden = noised == vocabulary
     return likelihood.masked(np.where(hidden, 0, noised), hidden, vocabulary=vocabulary)
-
-
-def _answers(denoiser: Callable, grammar: Grammar, noised: np.ndarray) -> np.ndarray:
-    samples = np.asarray(denoiser(noised))
-    if samples.shape != noised.shape or samples.dtype.kind not in "iu":
-        raise ValueError(f"denoiser must return integers of shape {noised.shape}, got {samples.dtype} of shape {samples.shape}")
-    return np.asarray(symbols_in("what denoiser returns", samples, grammar.vocabulary))
 
 
 @jax.jit

@@ -21,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from rhm_theory import inference, likelihood, measure, moments, sampling
-from rhm_theory.grammar import Grammar, Tree
+from rhm_theory.grammar import Grammar, Tree, require_grammar, symbols_in
 from rhm_theory.measure import Estimate, Measurement, Sums
 from theory_common import checks, sweep
 from theory_common.display import readable
@@ -105,31 +105,26 @@ def forward_backward(
         noise_levels: in [0, 1], ``(levels,)``. starts: sequences of the language ``(starts, length)``, or how many to draw.
         trajectories: noise draws for each start and level (posterior samples of the one likelihood for ``"epsilon"``), at least 2.
         denoiser: from noised sequences ``(batch, length)`` of integers (masked leaves are ``vocabulary``) to samples of the same shape;
-            the exact posterior by default. A sample outside the language has no tree: its inner nodes count as changed.
+            the exact posterior by default. NumPy, JAX or anything that NumPy reads. A sample outside the language has no tree: its inner
+            nodes count as changed.
         groups: a label for each start that errors are clustered by; each start alone by default.
         folder: keeps finished chunks, so that a stopped experiment goes on (exact posterior only). progress: show a bar.
-    Raises: ``TypeError`` or ``ValueError`` naming the argument.
+    Raises: ``TypeError`` or ``ValueError`` naming the argument; ``denoiser`` for a wrong shape, no integers, or a symbol out of range (a
+    mask that was left).
     Claims: ``rhm-unbiased``, ``rhm-two-parts``.
     """
     checks.choice("noise", noise, NOISES)
     checks.choice("law", law, likelihood.MASK_LAWS)
     trajectories = checks.whole("trajectories", trajectories, least=2)
-    levels = np.atleast_1d(likelihood._noise(noise_levels))
-    if levels.ndim != 1 or not levels.size:
-        raise ValueError(f"noise_levels must have shape (levels,), got {levels.shape}")
+    levels = levels_of(noise_levels)
     if denoiser is not None and noise == "epsilon":
         raise ValueError("denoiser needs noised sequences, which the epsilon-process does not have: use noise='mask' or 'flips'")
+    if denoiser is not None:
+        require_denoiser(denoiser)
     start_key, run_key = jax.random.split(checks.key("key", key))
-    if isinstance(starts, (int, np.integer)):
-        starts = grammar.sample(start_key, (checks.whole("starts", starts, least=1),)).leaves
-    starts = grammar.sequences("starts", starts)
-    if starts.ndim != 2 or not len(starts):
-        raise ValueError(f"starts must have shape (starts, {grammar.length}) with at least one, or be how many to draw, got {starts.shape}")
-    starts = np.asarray(grammar.parse(starts).leaves)
+    starts = starts_of(start_key, grammar, starts)
     count, length = starts.shape
-    groups = np.arange(count) if groups is None else np.asarray(groups)
-    if groups.shape != (count,):
-        raise ValueError(f"groups must have shape ({count},), one label a start, got {groups.shape}")
+    groups = measure.labels(groups, count)
     keys = jax.random.key_data(jax.random.split(run_key, (len(levels), count))).reshape(len(levels) * count, -1)
     rows = (np.repeat(levels, count), np.tile(starts, (len(levels), 1)), np.asarray(keys))
     process = f"mask, {law}" if noise == "mask" else noise
@@ -143,6 +138,43 @@ def forward_backward(
         found = _by_denoiser(denoiser, grammar, rows, noise, law, trajectories)
     shaped = jax.tree.map(lambda leaf: np.asarray(leaf).reshape(len(levels), count, *leaf.shape[1:]), found)
     return Experiment(process, np.asarray(levels), *(*shaped, groups))
+
+
+def levels_of(noise_levels) -> Float[np.ndarray, " levels"]:
+    """``noise_levels``, one or more in [0, 1]."""
+    levels = np.atleast_1d(likelihood._noise(noise_levels, "noise_levels"))
+    if levels.ndim != 1 or not levels.size:
+        raise ValueError(f"noise_levels must have shape (levels,) with at least one, got {levels.shape}")
+    return levels
+
+
+def starts_of(key, grammar: Grammar, starts) -> Int[np.ndarray, "starts length"]:
+    """``starts``, sequences of the language, or as many as it says, drawn by the ``key``."""
+    require_grammar(grammar)
+    if isinstance(starts, (int, np.integer)):
+        starts = grammar.sample(key, (checks.whole("starts", starts, least=1),)).leaves
+    starts = grammar.sequences("starts", starts)
+    if starts.ndim != 2 or not len(starts):
+        raise ValueError(f"starts must have shape (starts, {grammar.length}) with at least one, or be how many to draw, got {starts.shape}")
+    return np.asarray(grammar.parse(starts).leaves)
+
+
+def require_denoiser(denoiser) -> None:
+    """``TypeError`` unless it can be called."""
+    if not callable(denoiser):
+        raise TypeError(f"denoiser must be a function from noised sequences to samples, got {denoiser!r}")
+
+
+def denoised(denoiser: Callable, grammar: Grammar, noised: np.ndarray) -> Int[np.ndarray, "batch length"]:
+    """What ``denoiser`` returns, checked: anything that NumPy reads as symbols of the grammar, of the shape of ``noised``."""
+    answer = denoiser(noised)
+    try:
+        samples = np.asarray(answer)
+    except (RuntimeError, TypeError, ValueError) as error:  # what a tensor that has a gradient, or is on a GPU, or a ragged list raises
+        raise TypeError(f"denoiser must return what NumPy reads, got {type(answer).__name__}: {error}") from error
+    if samples.shape != noised.shape or samples.dtype.kind not in "iu":
+        raise ValueError(f"denoiser must return integers of shape {noised.shape}, got {samples.dtype} of shape {samples.shape}")
+    return np.asarray(symbols_in("what denoiser returns", samples, grammar.vocabulary))
 
 
 def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
@@ -248,7 +280,7 @@ def enumerated_masks(grammar: Grammar, starts, noise_levels, law: str = "indepen
     Raises: ``ValueError`` naming the argument. Source: the law of total variance, term by term.
     """
     checks.choice("law", law, likelihood.MASK_LAWS)
-    noise, length = np.atleast_1d(np.asarray(likelihood._noise(noise_levels)))[:, None], grammar.length
+    noise, length = levels_of(noise_levels)[:, None], grammar.length
     if length > ENUMERATED:
         raise ValueError(f"grammar must have at most {ENUMERATED} leaves, for 2^{ENUMERATED} masks, got {length}")
     starts = grammar.sequences("starts", starts)[:, None]
@@ -320,9 +352,7 @@ def _by_denoiser(denoiser, grammar: Grammar, rows, noise: str, law: str, traject
             noised = np.where(likelihood.random_mask(key, repeated.shape, level, law), grammar.vocabulary, repeated)
         else:
             noised = np.asarray(likelihood.flipped(key, repeated, level, vocabulary=grammar.vocabulary))
-        samples = np.asarray(denoiser(noised))
-        if samples.shape != noised.shape or samples.dtype.kind not in "iu":
-            raise ValueError(f"denoiser must return integers of shape {noised.shape}, got {samples.dtype} of shape {samples.shape}")
+        samples = denoised(denoiser, grammar, noised)
         tree = jax.jit(type(grammar).parse)(grammar, samples)  # traced: a sample outside the language does not raise
         symbols, original = (tuple(level[None] for level in one.symbols) for one in (tree, grammar.parse(start)))
         unknown = jnp.full(1, jnp.nan)

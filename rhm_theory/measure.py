@@ -66,10 +66,12 @@ class Measurement(NamedTuple):
 
 def change_sums(changed: Bool[AnyArray, "*starts trajectories length"]) -> Sums:
     """S(r) and the mean of N for each start, from which leaves changed in each trajectory (at least two)."""
-    changed = jnp.asarray(changed)
-    if changed.ndim < 2 or changed.shape[-2] < 2:
-        raise ValueError(f"changed must have shape (*starts, trajectories, length) with at least 2 trajectories, got {changed.shape}")
-    return _change_sums(changed)
+    differs = changed if checks.is_traced(changed) else np.asarray(changed)
+    if differs.dtype != bool:
+        raise TypeError(f"changed must be boolean, True where a leaf differs from the start's, got {differs.dtype}")
+    if differs.ndim < 2 or differs.shape[-2] < 2 or not differs.shape[-1]:
+        raise ValueError(f"changed must have shape (*starts, trajectories, length) with at least 2 trajectories, got {differs.shape}")
+    return _change_sums(differs)
 
 
 @jax.jit
@@ -104,7 +106,10 @@ def blocks(changed: Sequence[Bool[AnyArray, "*batch nodes"]]) -> Blocks:
 def ratio(numerators, denominators, groups=None) -> Estimate:
     """``sum a / sum b`` over starts (first axis), with clustered errors: starts of one group count as one."""
     a, b = (np.asarray(array, float) for array in (numerators, denominators))
+    if not a.ndim or b.shape != a.shape[: b.ndim] or not b.ndim:
+        raise ValueError(f"numerators (starts, ...) and denominators must begin with the same axes, got {a.shape} and {b.shape}")
     if groups is not None:
+        groups = labels(groups, len(a))
         a, b = (_by_group(array, groups)[0] for array in (a, b))
     count = len(a)
     b = np.broadcast_to(b.reshape(b.shape + (1,) * (a.ndim - b.ndim)), a.shape)
@@ -115,6 +120,16 @@ def ratio(numerators, denominators, groups=None) -> Estimate:
         return Estimate(value, *(np.full_like(value, np.nan) for _ in range(3)))
     error = np.sqrt(count / (count - 1) * np.sum((a - value * b) ** 2, 0)) / np.abs(safe)
     return Estimate(value, error, value - _quantile(count) * error, value + _quantile(count) * error)
+
+
+def labels(groups, count: int) -> np.ndarray:
+    """``groups`` as labels of ``count`` starts, which are told apart by ``numpy.unique``; each start alone by default."""
+    found = np.arange(count) if groups is None else np.asarray(groups)
+    if found.shape != (count,):
+        raise ValueError(f"groups must have shape ({count},), one label a start, got {found.shape}")
+    if found.dtype.kind == "O":
+        raise TypeError(f"groups must be labels of one kind, numbers or texts, got {found.tolist()}")
+    return found
 
 
 def _by_group(rows: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
@@ -136,12 +151,16 @@ def correlation_length(correlation, definition: str = "half") -> Float[np.ndarra
     :math:`\sqrt{\sum_r r^2 C(r)/\sum_r C(r)}` over :math:`-r_{\max} .. r_{\max}`, NaN if that is no real number. Both NaN where C(0) <= 0.
     """
     checks.choice("definition", definition, ("half", "second_moment"))
+    checks.concrete("correlation_length", correlation)
+    checks.real("correlation", correlation)
     c = np.asarray(correlation, float)
+    if not c.ndim or not c.shape[-1]:
+        raise ValueError(f"correlation must have a last axis C(0), C(1), .., got shape {c.shape}")
     distance = np.arange(c.shape[-1])
     positive = c[..., 0] > 0
     if definition == "second_moment":
-        both = np.where(distance > 0, 2, 1) * c
-        with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            both = np.where(distance > 0, 2, 1) * c
             return np.where(positive, np.sqrt((distance**2 * both).sum(-1) / both.sum(-1)), np.nan)
     below = c < c[..., :1] / 2
     first = np.where(below.any(-1), below.argmax(-1), c.shape[-1] - 1)
@@ -161,9 +180,8 @@ def measure(changed, *, r_max: int | None = None, groups=None) -> Measurement:
         groups: a label for each start; starts of one group (one grammar, one text) are not independent. Each start alone by default.
     Lengths come with jackknife errors over the groups.
     """
-    changed = np.asarray(changed)
-    if changed.ndim != 3:
-        raise ValueError(f"changed must have shape (starts, trajectories, length), got {changed.shape}")
+    if np.ndim(changed) != 3 or not len(changed):
+        raise ValueError(f"changed must have shape (starts, trajectories, length) with at least one start, got {np.shape(changed)}")
     return measurement(change_sums(changed), r_max=r_max, groups=groups)
 
 
@@ -174,9 +192,7 @@ def measurement(sums: Sums, *, r_max: int | None = None, groups=None) -> Measure
     r_max = length - 1 if r_max is None else checks.whole("r_max", r_max)
     if r_max >= length:
         raise ValueError(f"r_max must be below the length = {length}, got {r_max}")
-    groups = np.arange(starts) if groups is None else np.asarray(groups)
-    if groups.shape != (starts,):
-        raise ValueError(f"groups must have shape ({starts},), one label a start, got {groups.shape}")
+    groups = labels(groups, starts)
     kept = pair_sums[:, : r_max + 1]
     weight = np.where(np.arange(r_max + 1) > 0, 2, 1)
     pairs = 4 / (length - np.arange(r_max + 1))

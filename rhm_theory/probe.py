@@ -45,9 +45,9 @@ def load(path) -> Sequences:
         groups = arrays.get("groups", np.arange(len(starts)) if starts.ndim else starts)
     elif path.suffix == ".npy":
         array = _undamaged(path, np.lib.format.read_array)
-        if array.ndim != 3:
+        if array.ndim != 3 or not array.shape[1]:
             raise ValueError(f"{path}: must have shape (starts, 1 + samples, length), got {array.shape}")
-        starts, samples, groups = array[:, :1].reshape(len(array), -1), array[:, 1:], np.arange(len(array))
+        starts, samples, groups = array[:, 0], array[:, 1:], np.arange(len(array))
     else:
         starts, samples, groups = _read_lines(path)
     return _checked(path, starts, samples, groups)
@@ -104,7 +104,7 @@ def _read_lines(path: Path):
         if len(cells) != length or not cells:
             raise ValueError(f"{path}, line {number}: expected a label and {length or 'some'} symbols, got {len(cells)} symbols")
         try:
-            symbols = [int(cell) for cell in cells]
+            symbols = [int(cell.replace("_", "?")) for cell in cells]  # Python's 1_0 is 10
         except ValueError:
             raise ValueError(f"{path}, line {number}: symbols must be integers, got {cells}") from None
         if min(symbols) < 0:

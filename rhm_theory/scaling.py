@@ -61,6 +61,7 @@ def _box_cox(size, a):
 
 
 def _checked(size, value, error, *, least: int) -> list[Float[np.ndarray, " sizes"]]:
+    checks.concrete("a fit", size, value, error)
     arrays = {"size": checks.positive("size", size), "value": checks.finite("value", value), "error": checks.positive("error", error)}
     count = np.size(size)
     for name, array in arrays.items():

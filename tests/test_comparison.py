@@ -22,7 +22,7 @@ def term(q, order=ORDER):
 
 def compared(denoiser, **changes):
     given = {"key": jax.random.key(1), "noise_levels": [0.5], "starts": STARTS, "draws": 12, "samples": ORDER, **changes}
-    return comparison.compare(denoiser, GRAMMAR, **given)
+    return comparison.compare(denoiser, given.pop("grammar", GRAMMAR), **given)
 
 
 def node_laws(noised):
@@ -183,12 +183,31 @@ def test_prints_a_row_a_level():
     assert "mask, independent" in text
 
 
+class Tensor:
+    """As PyTorch's, where a gradient is tracked."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.")
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"noise": "epsilon"}, "noise must be one of 'mask', 'flips'"),
         ({"law": "some"}, "law must be one of"),
-        ({"noise_levels": [1.2]}, r"noise must be in \[0, 1\]"),
+        ({"noise_levels": [1.2]}, r"noise_levels must be in \[0, 1\]"),
+        ({"noise_levels": []}, r"noise_levels must have shape \(levels,\) with at least one"),
+        ({"starts": np.zeros((0, 4), int)}, r"starts must have shape \(starts, 4\) with at least one"),
+        ({"starts": np.int64(0)}, "starts must be >= 1"),
+        ({"key": 0}, "key must be a JAX random key"),
+        ({"grammar": None}, "grammar must be a Grammar, got NoneType"),
+        ({"denoiser": 3}, "denoiser must be a function from noised sequences to samples, got 3"),
+        ({"denoiser": lambda x: [[1], [1, 2]]}, "denoiser must return what NumPy reads, got list: setting an array"),
+        ({"denoiser": lambda x: Tensor(x)}, r"denoiser must return what NumPy reads, got Tensor: .* Use tensor\.detach"),
+        ({"groups": ["a", None] * 20}, "groups must be labels of one kind"),
         ({"noise_levels": [[0.1]]}, r"noise_levels must have shape \(levels,\)"),
         ({"draws": 0}, "draws must be >= 1"),
         ({"samples": 2.5}, "samples must be an integer"),
@@ -211,3 +230,14 @@ def test_bayes_asks_for_the_level_where_it_cannot_see_it():
         comparison.bayes(jax.random.key(0), GRAMMAR, noise="flips")
     with pytest.raises(ValueError, match="noise_level must be given"):
         comparison.bayes(jax.random.key(0), GRAMMAR, noise_level=0.3)
+
+
+def test_bayes_is_asked_properly_before_it_is_called():
+    for arguments, message in (
+        ({"key": 0}, "key must be a JAX random key"),
+        ({"grammar": None}, "grammar must be a Grammar"),
+        ({"noise": "flips", "noise_level": 2.0}, r"noise_level must be in \[0, 1\], got 2"),
+        ({"noise": "flips", "noise_level": "a"}, "noise_level must be a real number"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=message):
+            comparison.bayes(**{"key": jax.random.key(0), "grammar": GRAMMAR} | arguments)

@@ -78,6 +78,8 @@ def test_only_line_breaks_end_a_line(table):
         ('a,b,y\n1,2,0\n"3\n4",5,1\n6,x,1\n', r"line 3, column 'a': the cell has '3\\n4', which is not a finite"),
         ("a,b,y\n1,2,0\n3,oops,1\n", r"line 3, column 'b': the cell has 'oops', which is not a finite number"),
         ("a,b,y\n1,2,0\n3,,1\n", r"line 3, column 'b': the cell is empty"),
+        ("a,b,y\n1,2,0\n3,1_0,1\n", r"line 3, column 'b': the cell has '1_0', which is not a finite number"),
+        ("a,b,y\n1,1e308,0\n3,-1e308,1\n", r"column 'b' is too large to be standardised: its variance overflows"),
         ("a,b,y\n1,nan,0\n3,1,1\n", r"line 2, column 'b': the cell has 'nan'"),
         ("a,b,y\n1,Rome,0\n3,Oslo,1\n", r"line 2, column 'b': 'Rome' is not a number; a column of text must be encoded"),
         ("a,b,y\n1,2,0\n3,4,\n", r"line 3, column 'y': the cell is empty"),

@@ -180,7 +180,7 @@ def test_the_slope_of_the_root_is_the_posteriors_derivative(every_start):
     ("changes", "message"),
     [
         ({"law": "some"}, "law must be one of"),
-        ({"noise_levels": [1.2]}, r"noise must be in \[0, 1\]"),
+        ({"noise_levels": [1.2]}, r"noise_levels must be in \[0, 1\]"),
         ({"starts": np.zeros((2, 3), int)}, "starts must have a last axis of 4"),
         ({"grammar": Grammar.affine(5, 4, 2, 2, multiplier=5, offset=3)}, "grammar must have at most 16 leaves"),
     ],
@@ -196,7 +196,7 @@ def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, m
     [
         ({"noise": "fog"}, "noise must be one of"),
         ({"law": "some"}, "law must be one of"),
-        ({"noise_levels": [1.2]}, r"noise must be in \[0, 1\]"),
+        ({"noise_levels": [1.2]}, r"noise_levels must be in \[0, 1\]"),
         ({"trajectories": 1}, "trajectories must be >= 2"),
         ({"starts": np.zeros((2, 3), int)}, "starts must have a last axis of 4"),
         ({"starts": np.zeros(4, int)}, r"starts must have shape \(starts, 4\)"),
@@ -206,9 +206,16 @@ def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, m
         ({"groups": [1, 2, 3]}, r"groups must have shape \(2,\)"),
         ({"noise": "epsilon", "denoiser": lambda x: x}, "denoiser needs noised sequences"),
         ({"denoiser": lambda x: x[:1]}, "denoiser must return integers of shape"),
+        # A mask that was left, or 2**32 more, was taken for a change and a symbol.
+        ({"denoiser": lambda x: x, "noise_levels": [1.0]}, r"what denoiser returns must be in 0 \.\. 3, got 4"),
+        ({"denoiser": lambda x: x.astype(np.int64) % 4 + 2**32}, r"what denoiser returns must be in 0 \.\. 3, got 429496729"),
+        ({"denoiser": lambda x: None}, "denoiser must return integers of shape"),
+        ({"denoiser": 3}, "denoiser must be a function"),
+        ({"grammar": None}, "grammar must be a Grammar, got NoneType"),
+        ({"folder": 3}, "folder must be a path"),
     ],
 )
 def test_bad_input_names_the_argument(every_start, changes, message):
     given = {"noise": "mask", "noise_levels": [0.5], "starts": every_start[:2], "trajectories": 4, **changes}
     with pytest.raises((ValueError, TypeError), match=message):
-        experiment.forward_backward(jax.random.key(0), GRAMMAR, **given)
+        experiment.forward_backward(jax.random.key(0), given.pop("grammar", GRAMMAR), **given)

@@ -1,5 +1,6 @@
 """The measurement on samples: against sums written out, exact moments, and its intervals' coverage."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -98,6 +99,12 @@ def test_clusters_widen_the_error():
     [
         (lambda: measure.change_sums(np.zeros((1, 5), bool)), "at least 2 trajectories"),
         (lambda: measure.measure(np.zeros((2, 5), bool)), r"shape \(starts, trajectories, length\)"),
+        (lambda: measure.measure(np.zeros((0, 3, 5), bool)), r"with at least one start, got \(0, 3, 5\)"),
+        (lambda: measure.measure(np.zeros((2, 3, 0), bool)), r"changed must have shape .*, got \(2, 3, 0\)"),
+        (lambda: measure.correlation_length([]), r"correlation must have a last axis C\(0\), C\(1\), \.\., got shape \(0,\)"),
+        (lambda: measure.correlation_length(3.0), r"correlation must have a last axis .*, got shape \(\)"),
+        (lambda: measure.ratio([1.0, 2.0], [1.0]), r"must begin with the same axes, got \(2,\) and \(1,\)"),
+        (lambda: measure.ratio([1.0, 2.0], [1.0, 1.0], [1]), r"groups must have shape \(2,\)"),
         (lambda: measure.measure(np.zeros((2, 3, 5), bool), r_max=5), "r_max must be below the length = 5"),
         (lambda: measure.measure(np.zeros((2, 3, 5), bool), groups=[1]), r"groups must have shape \(2,\)"),
         (lambda: measure.correlation_length([1.0], "third"), "definition must be one of 'half', 'second_moment'"),
@@ -106,3 +113,17 @@ def test_clusters_widen_the_error():
 def test_bad_input_names_the_argument(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_wrong_kinds_are_named():
+    """Numbers could be symbols: their squares would have been measured."""
+    with pytest.raises(TypeError, match="changed must be boolean, True where a leaf differs from the start's, got int64"):
+        measure.change_sums(np.zeros((2, 3, 5), np.int64))
+    for value in (None, "a", [[1.0], [1.0, 2.0]]):
+        with pytest.raises(TypeError, match="correlation must be a real number"):
+            measure.correlation_length(value)
+    with pytest.raises(TypeError, match="the arguments of correlation_length must be concrete"):
+        jax.jit(measure.correlation_length)(np.ones(3))
+    with pytest.raises(TypeError, match="groups must be labels of one kind"):
+        measure.measure(np.zeros((2, 3, 5), bool), groups=[1, None])
+    assert np.isnan(measure.correlation_length([1e308] * 3, "second_moment"))  # no warning

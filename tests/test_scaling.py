@@ -1,5 +1,6 @@
 """Fits of exponents: exact data give the exponent, intervals cover it, and scipy's fit agrees."""
 
+import jax
 import numpy as np
 import pytest
 import scipy.optimize
@@ -72,3 +73,8 @@ def test_what_nothing_bounds_ends_where_the_search_ends():
 def test_bad_input_names_the_argument(arguments, message):
     with pytest.raises(ValueError, match=message):
         scaling.approach(*arguments)
+
+
+def test_a_fit_is_not_traced():
+    with pytest.raises(TypeError, match="the arguments of a fit must be concrete"):
+        jax.jit(lambda value: scaling.power_law([1, 2, 3], value, [1, 1, 1]).exponent)(np.ones(3))
