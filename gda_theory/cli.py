@@ -21,7 +21,7 @@ COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pa
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, or 2 after one line on standard error about what was wrong with the input."""
+    """Runs one command and returns its exit code: 0, 2 after one line on standard error about wrong input, 1 if nobody reads."""
     entry.enable_float64()
     entry.compile_quickly()
     options = _parser().parse_args(arguments)
@@ -30,8 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         print(f"gda_theory {options.name}: {error}", file=sys.stderr)
         return 2
-    print_answer()
-    return 0
+    return entry.shown(print_answer)
 
 
 def _parser() -> argparse.ArgumentParser:

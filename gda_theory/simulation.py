@@ -167,7 +167,8 @@ def simulate(
             and :func:`distances_to`; by default nothing is recorded, and memory does not grow with ``steps``.
         tolerance: *converged* means that the distance to the limit, extrapolated from how fast the moves shrink, is below this part
             of the largest weight; 4096 machine epsilons by default.
-    Raises: ``ValueError`` or ``TypeError`` naming the argument. Inside jit, what cannot be checked is not.
+    Raises: ``ValueError`` or ``TypeError`` naming the argument. Inside jit, what cannot be checked is not. Derivatives: forward mode
+    (``jax.jvp``, ``jax.jacfwd``), as the loop ends when all is seen.
     Source: App. D.3. Claims: ``effective-ridge``, ``alternating-fixed-point``, ``alternating-multiplier``, ``short-steps-descend``,
     ``alternating-second-order-sign``.
     """

@@ -69,7 +69,13 @@ def _checked(size, value, error, *, least: int) -> list[Float[np.ndarray, " size
             raise ValueError(f"{name} must have shape ({count},), as size has entries, got {array.shape}")
     if len(np.unique(size)) < max(least, count):
         raise ValueError(f"size must be at least {least} distinct numbers, got {np.asarray(size).tolist()}")
-    return [np.asarray(array, np.float64) for array in arrays.values()]
+    size, value, error = (np.asarray(array, np.float64) for array in arrays.values())
+    # Powers up to 4 either way of the size about its mean, and squares over errors, are to be in range.
+    if np.ptp(np.log(size)) > 100:
+        raise ValueError(f"size must span less than a factor of 1e43, got {size.tolist()}")
+    if np.max(np.abs(value) + 1) / np.min(error) > 1e60:
+        raise ValueError(f"error must not be below 1e-60 of the values and of 1, got {error.tolist()}")
+    return [size, value, error]
 
 
 def _fit(data, basis) -> Fit:

@@ -36,3 +36,12 @@ def test_quick_compilation_is_added_to_what_the_user_has_chosen():
     assert shown("entry.compile_quickly()", devices)[1] == f"{devices} {entry.QUICK_TO_COMPILE}"
     chosen = "--xla_cpu_use_fusion_emitters=true"
     assert shown("entry.compile_quickly()", chosen)[1] == chosen
+
+
+def test_nobody_reads_on():
+    """As in ``... | head``: no traceback, neither now nor when Python closes the file."""
+    program = "import sys; from theory_common import entry; sys.exit(entry.shown(lambda: print('a line')))"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT) as process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait()) == (b"", 1)
+    assert entry.shown(lambda: None) == 0

@@ -68,6 +68,8 @@ def test_what_nothing_bounds_ends_where_the_search_ends():
         (([1, 2, 3], [1, 2], [1, 1, 1]), r"value must have shape \(3,\)"),
         (([1, 2, 3], [1, 2, np.nan], [1, 1, 1]), "value must be finite"),
         (([1, 2, 3], [1, 2, 3], [1, 0, 1]), "error must be finite and > 0"),
+        (([1, 2, 1e50], [1, 2, 3], [1, 1, 1]), "size must span less than a factor of 1e43"),
+        (([1, 2, 3], [1, 2, 3], [1, 1e-200, 1]), "error must not be below 1e-60"),
     ],
 )
 def test_bad_input_names_the_argument(arguments, message):

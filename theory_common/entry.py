@@ -1,6 +1,8 @@
 """What our own entry points (commands, figures, tests) switch on, before JAX computes anything. Importing a library changes nothing."""
 
 import os
+import sys
+from collections.abc import Callable
 
 import jax
 
@@ -21,3 +23,15 @@ def compile_quickly() -> None:
     chosen = os.environ.get("XLA_FLAGS", "")
     if QUICK_TO_COMPILE.partition("=")[0] not in chosen:
         os.environ["XLA_FLAGS"] = f"{chosen} {QUICK_TO_COMPILE}".strip()
+
+
+def shown(print_answer: Callable[[], None]) -> int:
+    """The exit code after ``print_answer``: 0, or 1 without a word where nobody reads on (``... | head``)."""
+    try:
+        print_answer()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python would try again, and complain, when it closes the file.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return 0
