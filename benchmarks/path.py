@@ -96,7 +96,7 @@ def rows():
             raise RuntimeError(f"the two paths differ by {difference:.1e}")
         comparison = timing.interleaved(ours, lambda: scipy_path(objective, grid), turns=5)
         line = continuation.upward(objective)
-        trace, _ = continuation.trace_of(objective.loss, line, newton.retrain(objective).weights, found.searched_to)
+        trace, *_ = continuation.trace_of(objective.loss, line, newton.retrain(objective).weights, found.searched_to)
         bare = bare_products(objective, int(trace.anchors))
         yield {
             "work": f"ascent_path, {STRENGTHS} strengths {name}, n={SAMPLES}, d={DIMENSION}",

@@ -8,6 +8,7 @@ interpolated, weights and Hessians, and corrected together by matrix products. :
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -19,7 +20,7 @@ from gda_theory import newton
 from gda_theory.losses import Loss
 from gda_theory.objective import Objective
 
-ANCHORS = 128  # at most; a path to the fold takes 10 to 25
+ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one along which margins grow to hundreds over 100
 TURNS = 12
 PREDICTION = 0.0005  # error of a predictor to aim at, in margins: larger means fewer anchors and more corrections between them
 RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
@@ -88,12 +89,19 @@ class Metric(NamedTuple):
     def length(self, weights: Array, time: Array | float) -> Array:
         return jnp.sqrt(jnp.maximum(weights @ self.gram @ weights, 0) + time**2)
 
+    def slack(self, weights: Array) -> Array:
+        """How many times larger errors may be where margins are large: the loss is nearly straight there, or gone."""
+        return 1 + self.length(weights, 0.0) / 10
+
 
 # Anchors ---------------------------------------------------------------------------------------------------------------------
 
 
 class Trace(NamedTuple):
-    """Anchors on the path, the first ``anchors`` of each array: points, unit tangents, Hessians. ``next_step`` is a length."""
+    """Anchors on the path, the first ``anchors`` of each array: points, unit tangents, Hessians.
+
+    ``next_step`` and ``crossing``, the longest step across a fold, are lengths.
+    """
 
     anchors: Int[Array, ""]
     weights: Float[Array, "capacity m"]
@@ -102,12 +110,13 @@ class Trace(NamedTuple):
     rates: Float[Array, " capacity"]
     hessians: Float[Array, "capacity m m"]
     next_step: Float[Array, ""]
+    crossing: Float[Array, ""]
     status: Int[Array, ""]
     gram: Float[Array, "m m"]
 
 
-def trace_of(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Line]:
-    """Anchors from time 0 until the strength ``limit`` or a fold is passed; and the line in the units used."""
+def trace_of(loss: Loss, line: Line, start: Array, limit: Array) -> "tuple[Trace, Line, Fold]":
+    """Anchors from time 0 to the fold, or until the strength ``limit`` is passed; the line in the units used; and the fold."""
     margins, unit = newton.scaled(line.at(jnp.zeros_like(limit)))
     line = line._replace(retain=margins.coefficients, pull=line.pull / unit, ridge=margins.ridge, unit=unit)
     share = [jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1) for weight in (line.retain, line.pull)]
@@ -122,30 +131,49 @@ def trace_of(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace,
     line = line._replace(pull=line.pull * unit_step, step=unit_step)
     velocity = velocity * unit_step
     length = Metric(gram).length(velocity, 1.0)
-    shape = (ANCHORS, *start.shape)
+    # With more than 128 weights their Hessians would fill the memory.
+    capacity = ANCHORS if len(start) <= 128 else ANCHORS // 2
+    shape = (capacity, *start.shape)
     empty = Trace(
         jnp.int32(1),
         jnp.zeros(shape, start.dtype).at[0].set(start),
-        jnp.zeros(ANCHORS, start.dtype),
+        jnp.zeros(capacity, start.dtype),
         jnp.zeros(shape, start.dtype).at[0].set(velocity / length),
-        jnp.zeros(ANCHORS, start.dtype).at[0].set(1 / length),
-        jnp.zeros((ANCHORS, *gram.shape), start.dtype).at[0].set(hessian),
+        jnp.zeros(capacity, start.dtype).at[0].set(1 / length),
+        jnp.zeros((capacity, *gram.shape), start.dtype).at[0].set(hessian),
         jnp.asarray(0.1, start.dtype),
+        jnp.asarray(0.6, start.dtype),
         jnp.where(limit > 0, RUNNING, jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)).astype(jnp.int32),
         gram,
     )
     step = functools.partial(_advance, loss, line, newton.Rough.of(line.types), limit / unit_step)
-    return jax.lax.while_loop(lambda trace: trace.status == RUNNING, step, empty), line
+
+    def attempt(state):
+        trace, _ = state
+        # A fold that Newton's method did not close on from that far is crossed again by a shorter step.
+        again = trace._replace(anchors=trace.anchors - 1, status=jnp.int32(RUNNING), crossing=trace.crossing / 4)
+        again = again._replace(next_step=jnp.minimum(trace.next_step, again.crossing))
+        trace = jax.tree.map(lambda retried, first: jnp.where(trace.status == FOLD, retried, first), again, trace)
+        trace = jax.lax.while_loop(lambda trace: trace.status == RUNNING, step, trace)
+        return trace, fold_of(loss, line, trace)
+
+    def unfinished(state):
+        trace, fold = state
+        return (trace.status == RUNNING) | ((trace.status == FOLD) & ~fold.closed & (trace.crossing > 1e-3))
+
+    nowhere = Fold(start, jnp.zeros_like(limit), start, jnp.zeros_like(gram), jnp.bool_(False))
+    trace, fold = jax.lax.while_loop(unfinished, attempt, (empty, nowhere))
+    return with_end(trace, fold), line, fold
 
 
-def nodes_at(trace: Trace, reference: Array, indices: Array):
+def nodes_at(trace: Trace, reference: Array, indices: Array, least=0.2):
     """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it."""
     metric = Metric(trace.gram)
     along, rate = metric.dual(trace.directions[reference], trace.rates[reference])
     safe = jnp.clip(indices, 0, trace.anchors - 1)
     positions = (trace.weights[safe] - trace.weights[reference]) @ along + (trace.times[safe] - trace.times[reference]) * rate
     cosines = trace.directions[safe] @ along + trace.rates[safe] * rate
-    valid = (indices >= 0) & (indices < trace.anchors) & (cosines > 0.2)
+    valid = (indices >= 0) & (indices < trace.anchors) & (cosines > least)
     cosines = jnp.where(valid, cosines, 1)
     return safe, positions, valid, trace.directions[safe] / cosines[:, None], trace.rates[safe] / cosines
 
@@ -216,26 +244,26 @@ def _advance(loss: Loss, line: Line, rough: newton.Rough | None, limit: Array, t
     forward = tangent[-1] > 0
     # Between two anchors that both move forward the strength must not turn back: a pair of folds could hide there.
     turning = _turns_back(time - trace.times[last], step, rate, tangent[-1] / cosine)
-    good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < 0.6)
+    good = (size <= tolerance) & (cosine > 0.8) & (first < 0.5 * step) & jnp.where(forward, definite & ~turning, step < trace.crossing)
     stuck = jnp.abs(time - trace.times[last]) <= 4 * eps * jnp.abs(time)
     # A good corrector contracts fivefold or more a turn.
     order = 2 * jnp.sum(valid)
-    growth = jnp.minimum((PREDICTION / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
+    aim = PREDICTION * metric.slack(point)
+    growth = jnp.minimum((aim / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3))
     growth = jnp.nan_to_num(growth, nan=0.3)
     status = jnp.where(~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING)))
-    status = jnp.where((status == RUNNING) & (trace.anchors == ANCHORS - 1), FAILED, status)
-    extended = trace._replace(
-        anchors=trace.anchors + 1,
+    status = jnp.where((status == RUNNING) & (trace.anchors == len(trace.times) - 1), FAILED, status)
+    # Written in any case: what lies beyond the anchors is never read, and a choice between two traces would copy all Hessians.
+    return trace._replace(
+        anchors=trace.anchors + good,
         weights=trace.weights.at[last + 1].set(point),
         times=trace.times.at[last + 1].set(time),
         directions=trace.directions.at[last + 1].set(tangent[:-1]),
         rates=trace.rates.at[last + 1].set(tangent[-1]),
         hessians=trace.hessians.at[last + 1].set(hessian),
-        next_step=step * jnp.clip(growth, 0.3, 2.5),
-        status=status.astype(jnp.int32),
+        next_step=step * jnp.clip(growth, jnp.where(good, 0.3, 0.2), jnp.where(good, 2.5, 0.6)),
+        status=jnp.where(good, status, jnp.where(step > 1e-7, RUNNING, FAILED)).astype(jnp.int32),
     )
-    shorter = trace._replace(next_step=step * jnp.clip(growth, 0.2, 0.6), status=jnp.where(step > 1e-7, RUNNING, FAILED).astype(jnp.int32))
-    return jax.tree.map(lambda new, old: jnp.where(good, new, old), extended, shorter)
 
 
 def _turns_back(rise: Array, step: Array, first: Array, last: Array) -> Array:
@@ -303,7 +331,8 @@ def fold_of(loss: Loss, line: Line, trace: Trace) -> Fold:
     near = metric.length(weights - guess, time - mix(trace.times)) <= width
     ahead = time >= trace.times[before] * (1 - 4 * eps)
     accurate = size <= jnp.sqrt(eps) * (1 + metric.length(weights, time))
-    return Fold(weights, time, null, line.hessian(loss, weights, time), (trace.status == FOLD) & near & ahead & accurate)
+    hessian = jax.lax.cond(trace.status == FOLD, lambda: line.hessian(loss, weights, time), lambda: jnp.zeros_like(trace.gram))
+    return Fold(weights, time, null, hessian, (trace.status == FOLD) & near & ahead & accurate)
 
 
 def with_end(trace: Trace, fold: Fold) -> Trace:
@@ -328,18 +357,18 @@ def with_end(trace: Trace, fold: Fold) -> Trace:
 def _between(trace: Trace, times: Float[Array, " q"]):
     """Weights and Hessians at times between anchors, by interpolation; and whether the times are covered."""
     count = trace.anchors
-    usable = jnp.arange(ANCHORS) < count
+    usable = jnp.arange(len(trace.times)) < count
     # The anchors' times increase up to the last one.
     place = jnp.clip(jnp.searchsorted(jnp.where(usable, trace.times, jnp.inf), times, side="right") - 1, 0, jnp.maximum(count - 2, 0))
 
     def one(index, time):
-        safe, nodes, valid, slopes, time_slopes = nodes_at(trace, index, index + jnp.array([-1, 0, 1, 2]))
+        safe, nodes, valid, slopes, time_slopes = nodes_at(trace, index, index + jnp.array([-2, -1, 0, 1, 2, 3]), 0.5)
 
         def late(position):
             values, derivatives = hermite(nodes, valid, position)
             return values @ trace.times[safe] + derivatives @ time_slopes - time
 
-        position = bisect(late, jnp.where(valid[2], nodes[2], 0))
+        position = crossing(late, jnp.where(valid[3], nodes[3], 0))
         values, derivatives = hermite(nodes, valid, position)
         return values @ trace.weights[safe] + derivatives @ slopes, jnp.tensordot(
             _lagrange(nodes, valid, position), trace.hessians[safe], 1
@@ -350,8 +379,8 @@ def _between(trace: Trace, times: Float[Array, " q"]):
     return *jax.vmap(one)(place, times), covered
 
 
-def bisect(function, end: Array) -> Array:
-    """Where an increasing function crosses zero in ``[0, end]``; 40 bits are plenty for a first guess."""
+def crossing(function, end: Array) -> Array:
+    """Where an increasing function, smooth and nearly straight, crosses zero in ``[0, end]``, to the last digits however near 0."""
 
     def halve(_, bracket):
         low, high = bracket
@@ -359,53 +388,70 @@ def bisect(function, end: Array) -> Array:
         beyond = function(middle) > 0
         return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
 
-    low, high = jax.lax.fori_loop(0, 40, halve, (jnp.zeros_like(end), end))
-    return (low + high) / 2
+    low, high = jax.lax.fori_loop(0, 20, halve, (jnp.zeros_like(end), end))
+
+    def polish(_, point):
+        value, slope = jax.jvp(function, (point,), (jnp.ones_like(point),))
+        return jnp.clip(point - jnp.where(slope > 0, value / jnp.where(slope > 0, slope, 1), 0), low, high)
+
+    # From 1e-6 of the end by squares, so that it is found next to 0 even at 1e-300.
+    return jax.lax.fori_loop(0, 7, polish, (low + high) / 2)
 
 
 def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]):
     """The minima at the given times: weights, whether they exist, gradients (in the line's unit).
 
-    Broyden's method for all of them at once: the gradients are two matrix products, and each time starts from the inverse of its
+    Broyden's method for many of them at once: their gradients are two matrix products, and each time starts from the inverse of its
     interpolated Hessian, which is nearly the true one.
     """
     eps = float(jnp.finfo(times.dtype).eps)
     guesses, hessians, covered = _between(trace, times)
     factors, scales = jax.vmap(newton.factor)(hessians)
-    coefficients = line.retain - times[:, None] * line.pull
+    # Inverted once: a triangular solve for each of many small matrices costs as much as their inverse.
+    identity = jnp.eye(line.types.shape[-1], dtype=times.dtype)
+    whiten = jax.vmap(lambda factor: jax.scipy.linalg.solve_triangular(factor, identity, lower=True))(factors)
 
-    def gradients(weights):
-        pulls = coefficients * loss.phi(weights @ line.types.T)
+    def gradient(weights, time):
+        pulls = (line.retain - time * line.pull) * loss.phi(weights @ line.types.T)
         return line.ridge * weights - pulls @ line.types, pulls
 
-    first, pulls = gradients(guesses)
+    def first(weights, time):
+        slope, pulls = gradient(weights, time)
+        return slope, jnp.abs(pulls) @ jnp.abs(line.types)
+
     # The scale of rounding hardly changes along the correction, except that of the ridge: a guess that is rounding itself, near a minimum
     # nearer still to 0, would pass by its own size.
-    forces = jnp.abs(pulls) @ jnp.abs(line.types)
+    def error(slope, weights, force):
+        size = jnp.abs(line.ridge * weights) + force
+        return jnp.max(jnp.abs(slope) / jnp.where(size > 0, size, 1), -1)
 
-    def error(slopes, weights):
-        sizes = jnp.abs(line.ridge * weights) + forces
-        return jnp.max(jnp.abs(slopes) / jnp.where(sizes > 0, sizes, 1), 1)
+    def settle(weights, time, slope, force, whiten, scale, covered):
+        def correct(state):
+            weights, slope, _, turns, history = state
+            step = -whiten.T @ (whiten @ (scale * slope))
+            step = jax.lax.fori_loop(0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step)
+            step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
+            proposal = weights + scale * step
+            after, _ = gradient(proposal, time)
+            now, before = error(after, proposal, force), error(slope, weights, force)
+            still = (now < before / 2) & (now > 8 * eps)
+            weights, slope = (jnp.where(now < before, new, old) for new, old in ((proposal, weights), (after, slope)))
+            return weights, slope, still, turns + 1, history.at[turns].set(step)
 
-    def correct(state):
-        weights, slopes, open_, turns, history = state
-        step = -jax.vmap(lambda factor, right: jax.scipy.linalg.cho_solve((factor, True), right))(factors, scales * slopes)
-        step = jax.lax.fori_loop(0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step)
-        step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
-        proposal = weights + scales * step
-        after, _ = gradients(proposal)
-        now, before = error(after, proposal), error(slopes, weights)
-        better = now < before
-        still = open_ & (now < before / 2) & (now > 4 * eps)
-        keep = better[:, None]
-        return jnp.where(keep, proposal, weights), jnp.where(keep, after, slopes), still, turns + 1, history.at[turns].set(step)
+        def unfinished(state):
+            return state[2] & (state[3] < TURNS)
 
-    def unfinished(state):
-        _, _, open_, turns, _ = state
-        return jnp.any(open_) & (turns < TURNS)
+        open_ = covered & (error(slope, weights, force) > 8 * eps)
+        start = (weights, slope, open_, jnp.int32(0), jnp.zeros((TURNS, *weights.shape), times.dtype))
+        return jax.lax.while_loop(unfinished, correct, start)[:2]
 
-    start = (guesses, first, covered & (error(first, guesses) > 4 * eps), jnp.int32(0), jnp.zeros((TURNS, *guesses.shape), times.dtype))
-    weights, slopes, *_ = jax.lax.while_loop(unfinished, correct, start)
+    blocks = _blocks(len(times), len(line.types))
+    slopes, forces = _in_blocks(first, blocks, (guesses, times))
+    # Those that need the same number of turns together: a block turns until the last of it is done.
+    order = jnp.argsort(error(slopes, guesses, forces))
+    rows = (guesses, times, slopes, forces, whiten, scales, covered)
+    settled = _in_blocks(settle, blocks, jax.tree.map(lambda leaf: leaf[order], rows))
+    weights, slopes = jax.tree.map(lambda leaf: jnp.zeros_like(leaf).at[order].set(leaf), settled)
 
     def exact(weights, slopes, time, size, needed):
         """Newton's steps where the interpolated Hessian was not good enough: next to a fold."""
@@ -419,14 +465,37 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
 
         return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, newton_step, (weights, slopes)), lambda: (weights, slopes))
 
-    needed = covered & ~(error(slopes, weights) <= 16 * eps)
+    needed = covered & ~(error(slopes, weights, forces) <= 16 * eps)
     sizes = jnp.where(forces > 0, forces, 1)
-    weights, slopes = jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed))
-    near = jax.vmap(Metric(trace.gram).length)(weights - guesses, jnp.zeros_like(times)) < 0.1
-    return weights, covered & near & (error(slopes, weights) <= 64 * eps), slopes
+    weights, slopes = jax.lax.cond(
+        jnp.any(needed),
+        lambda: jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed)),
+        lambda: (weights, slopes),
+    )
+    metric = Metric(trace.gram)
+    near = jax.vmap(metric.length)(weights - guesses, jnp.zeros_like(times)) < 0.1 * jax.vmap(metric.slack)(weights)
+    return weights, covered & near & (error(slopes, weights, forces) <= 64 * eps), slopes
 
 
-def _share(one: Float[Array, "q m"], other: Float[Array, "q m"]) -> Float[Array, "q 1"]:
-    """``<one, other>/<one, one>`` row by row; 0 for rows of zeros."""
-    size = jnp.sum(one * one, 1, keepdims=True)
-    return jnp.sum(one * other, 1, keepdims=True) / jnp.where(size > 0, size, 1)
+def _blocks(rows: int, types: int) -> int:
+    """How many blocks of rows to work on, one after the other, so that the margins of a block fit the cache of a core."""
+    return -(-rows // max(8, 2**19 // types))
+
+
+def _in_blocks(function: Callable, blocks: int, rows):
+    """``function`` of each row (an argument from each of ``rows``), a block of rows at once; the last row fills up the last block."""
+    count = len(jax.tree.leaves(rows)[0])
+    size = -(-count // blocks)
+
+    def cut(leaf):
+        filled = jnp.pad(leaf, [(0, blocks * size - count)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
+        return filled.reshape(blocks, size, *leaf.shape[1:])
+
+    done = jax.lax.map(lambda block: jax.vmap(function)(*block), jax.tree.map(cut, rows))
+    return jax.tree.map(lambda leaf: leaf.reshape(blocks * size, *leaf.shape[2:])[:count], done)
+
+
+def _share(one: Float[Array, " m"], other: Float[Array, " m"]) -> Float[Array, ""]:
+    """``<one, other>/<one, one>``; 0 for a row of zeros."""
+    size = jnp.sum(one * one)
+    return jnp.sum(one * other) / jnp.where(size > 0, size, 1)

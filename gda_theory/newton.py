@@ -206,7 +206,7 @@ def solve(objective: Objective, strength=0.0, start=None, *, max_iterations: int
     strength = strength_in_range(objective.pretrain_strength, strength)
     # Always an array, so that one shape is compiled once.
     start = jnp.zeros_like(objective.types[..., 0, :]) if start is None else checks.real("start", start, objective.types.dtype)
-    return _solve(objective, strength, start, span_pattern(objective), max_iterations)
+    return solve_from(start, objective, strength, span_pattern(objective), max_iterations)
 
 
 def newton_step(problem, start, strength=0.0) -> Float[Array, "*batch d"]:
@@ -238,7 +238,8 @@ def strength_in_range(lowest: Array, strength) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _solve(objective, strength, start, pattern, max_iterations):
+def solve_from(start, objective: Objective, strength, pattern, max_iterations: int = MAX_ITERATIONS) -> Solution:
+    """:func:`solve` without its door, ``pattern`` being that of :func:`span_pattern`."""
     solve_one = functools.partial(minimum, pattern=pattern, max_iterations=max_iterations)
     return over_batch(solve_one, objective, (strength, 0), (start, 1))
 

@@ -102,7 +102,7 @@ def ascent_path(problem, strengths, *, search_to=None) -> Path:
         problem: a Problem, a CorrelatedPair or an Objective (leading dimensions of its arrays are a batch).
         strengths: ``(q,)`` in any order, each at least the path's pretraining strength.
         search_to: how far to look for the fold; ten times the largest of the strengths and 1 by default.
-    Cost: about 15 Hessians and 80 gradients for the anchors, then some 4 gradients a strength, as matrix products.
+    Cost: about 15 Hessians and 80 gradients for the anchors, then some 4 gradients a strength, as matrix products in blocks.
     Weights, critical and break-even strength have implicit derivatives in every array; NaN where they are NaN.
     Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``, ``break-even-first-order``, ``opposite-sides-error``.
     """
@@ -113,9 +113,16 @@ def ascent_path(problem, strengths, *, search_to=None) -> Path:
     largest = jnp.max(strengths, -1)
     search_to = 10 * jnp.maximum(largest, 1) if search_to is None else checks.positive("search_to", search_to).astype(strengths.dtype)
     search_to, pattern = jnp.maximum(search_to, largest), newton.span_pattern(objective)
-    oracle = newton.retrain(objective)
-    pretrained = newton.solve(newton.pretraining(objective), 0.0, oracle.weights)
-    branch, trace = _path(objective, strengths, search_to, oracle.weights, pattern, _below(strengths))
+    return _whole(objective, strengths, search_to, pattern, _below(strengths))
+
+
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _whole(objective, strengths, search_to, pattern, below):
+    """:func:`ascent_path` in one piece, so that what its parts make of the data they share is made once."""
+    none = jnp.zeros_like(objective.size_ratio)
+    oracle = newton.solve_from(jnp.zeros_like(objective.types[..., 0, :]), objective, none, pattern)
+    pretrained = newton.solve_from(oracle.weights, newton.pretraining(objective), none, pattern)
+    branch, trace = _path(objective, strengths, search_to, oracle.weights, pattern, below)
     even = _break_even(objective, trace, oracle.weights, pretrained.weights, pattern)
     return Path(strengths, **branch._asdict(), break_even_strength=even, oracle=oracle, pretrained=pretrained)
 
@@ -148,10 +155,7 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
     fixed, at, limit, start = jax.lax.stop_gradient((objective, strengths, search_to, oracle))
     span = newton.into_span(fixed, pattern)
     up = continuation.upward(span.objective)
-    trace, line = continuation.trace_of(objective.loss, up, span.drop @ start, limit)
-    fold = continuation.fold_of(objective.loss, line, trace)
-    # A bracket that does not close on a fold ends the search at its first point.
-    trace = continuation.with_end(trace, fold)
+    trace, line, fold = continuation.trace_of(objective.loss, up, span.drop @ start, limit)
     reach = trace.times[trace.anchors - 1] * line.step
     lost_hold = (trace.status == continuation.FAILED) & _ends_boundedness(fixed, reach)
     trace = trace._replace(status=jnp.where(lost_hold, continuation.ESCAPED, trace.status))
@@ -159,7 +163,7 @@ def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
     if below:
         down, factor = continuation.downward(span.objective)
         distance = -at / factor(-at)
-        other, other_line = continuation.trace_of(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
+        other, other_line, _ = continuation.trace_of(objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0)))
         less = continuation.at_strengths(objective.loss, other_line, other, jnp.where(at < 0, distance, 0) / other_line.step)
         factors = jnp.where(at < 0, factor(-at), 1)
         below_oracle = (at < 0)[:, None]
@@ -246,7 +250,7 @@ def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array
     def excess(weights):
         return newton.norm(span.lift(weights) - oracle) - target
 
-    usable = jnp.arange(continuation.ANCHORS) < trace.anchors
+    usable = jnp.arange(len(trace.times)) < trace.anchors
     beyond = usable & (excess(trace.weights) >= 0)
     index = jnp.maximum(jnp.argmax(beyond) - 1, 0)
     safe, nodes, valid, slopes, time_slopes = continuation.nodes_at(trace, index, index + jnp.array([-1, 0, 1, 2]))
@@ -255,14 +259,15 @@ def _even(loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array
         values, derivatives = continuation.hermite(nodes, valid, position)
         return values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[safe] + derivatives @ time_slopes
 
-    position = continuation.bisect(lambda at: excess(point(at)[0]), nodes[2])
+    position = continuation.crossing(lambda at: excess(point(at)[0]), nodes[2])
+    rough = newton.Rough.of(line.types)
 
     def polish(_, state):
         weights, time = state
         slope, force = line.gradient(loss, weights, time)
         away = span.lift(weights) - oracle
         pull = away if span.basis is None else away @ span.basis
-        top = jnp.concatenate([line.hessian(loss, weights, time), force[:, None]], 1)
+        top = jnp.concatenate([line.steering_hessian(loss, rough, weights, time), force[:, None]], 1)
         matrix = jnp.concatenate([top, jnp.append(pull / newton.norm(away), 0)[None]], 0)
         change = jnp.linalg.solve(matrix, jnp.append(slope, excess(weights)))
         return weights - change[:-1], time - change[-1]

@@ -521,7 +521,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
     return high, x - high
 
 
-def _two_sum(a: Array, b: ArrayLike) -> tuple[Array, Array]:
+def _two_sum(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
     """``a + b`` and its rounding error, exactly."""
     total = a + b
     shadow = total - a

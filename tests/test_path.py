@@ -183,6 +183,18 @@ def test_one_strength_is_a_point_of_the_path():
     assert not descent_ascent(problem, path.critical_strength * (1 + 1e-9)).exists
 
 
+@pytest.mark.parametrize("ridge", [1e20, 1e150, 1e300])
+def test_a_ridge_that_leaves_only_the_first_step(ridge):
+    """Margins of 1e-20 and below: phi is phi(0) to the last digit, and w is the pull at the origin over the ridge."""
+    problem = random_problem(5, loss="logistic", ridge=ridge)
+    strengths = np.array([0.0, 0.3, 1.0, 2.0])
+    path = ascent_path(problem, strengths)
+    objective = problem.objective()
+    pulls = (objective.retain_weight - strengths[:, None] * objective.forget_weight) / 2
+    assert np.all(path.exists)
+    np.testing.assert_allclose(path.weights, np.asarray(pulls / ridge) @ np.asarray(objective.types), rtol=1e-13)
+
+
 def test_derivatives_of_points_fold_and_break_even():
     problem = random_problem(4, ridge=[0.05, 0.08, 0.1])
 
