@@ -166,8 +166,11 @@ def trace_of(loss: Loss, line: Line, start: Array, limit: Array) -> "tuple[Trace
     return with_end(trace, fold), line, fold
 
 
-def nodes_at(trace: Trace, reference: Array, indices: Array, least=0.2):
-    """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it."""
+def nodes_at(trace: Trace, reference: Array, indices: Array, least: Array | float = 0.2):
+    """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it.
+
+    Usable are those whose own tangent has a cosine above ``least`` with it.
+    """
     metric = Metric(trace.gram)
     along, rate = metric.dual(trace.directions[reference], trace.rates[reference])
     safe = jnp.clip(indices, 0, trace.anchors - 1)
@@ -361,8 +364,11 @@ def _between(trace: Trace, times: Float[Array, " q"]):
     # The anchors' times increase up to the last one.
     place = jnp.clip(jnp.searchsorted(jnp.where(usable, trace.times, jnp.inf), times, side="right") - 1, 0, jnp.maximum(count - 2, 0))
 
+    # Six anchors, the outer two only where the curve is nearly straight: next to a fold they would do harm.
+    straight = jnp.array([0.9, 0.2, 0.2, 0.2, 0.2, 0.9])
+
     def one(index, time):
-        safe, nodes, valid, slopes, time_slopes = nodes_at(trace, index, index + jnp.array([-2, -1, 0, 1, 2, 3]), 0.5)
+        safe, nodes, valid, slopes, time_slopes = nodes_at(trace, index, index + jnp.arange(-2, 4), straight)
 
         def late(position):
             values, derivatives = hermite(nodes, valid, position)

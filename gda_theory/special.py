@@ -509,7 +509,7 @@ def _exp(x: Array) -> tuple[Array, Array]:
 
 def _product_less(w: Array, growth: Array, r: ArrayLike, z: Array, rest: ArrayLike = 0.0) -> Array:
     """``w (growth + r) - z + rest``, ``rest`` small, with one rounding at the end: every product is exact, as in ``_above_fold``."""
-    total, error = _two_sum(r, growth)
+    total, error = _two_sum(growth, r)
     (high, low), (total_high, total_low) = _halves(w), _halves(total)
     return ((high * total_high - z) + (high * total_low + low * total_high)) + (low * total_low + w * error + rest)
 
@@ -521,7 +521,7 @@ def _halves(x: Array) -> tuple[Array, Array]:
     return high, x - high
 
 
-def _two_sum(a: ArrayLike, b: ArrayLike) -> tuple[Array, Array]:
+def _two_sum(a: Array, b: ArrayLike) -> tuple[Array, Array]:
     """``a + b`` and its rounding error, exactly."""
     total = a + b
     shadow = total - a

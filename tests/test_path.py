@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import optimize, special
+from sklearn.datasets import load_breast_cancer
+from sklearn.preprocessing import StandardScaler
 
 from gda_theory import losses, newton
 from gda_theory.codes import Reason
@@ -193,6 +195,28 @@ def test_a_ridge_that_leaves_only_the_first_step(ridge):
     pulls = (objective.retain_weight - strengths[:, None] * objective.forget_weight) / 2
     assert np.all(path.exists)
     np.testing.assert_allclose(path.weights, np.asarray(pulls / ridge) @ np.asarray(objective.types), rtol=1e-13)
+
+
+def test_paths_of_real_data_that_are_hard_to_follow():
+    """Splits, found among 1,000, on which coarser steps lose the path: two folds close together (46, 386, 611), margins of several
+    hundred (2, 186), and a strength just below the fold (91, 563)."""
+    features, classes = load_breast_cancer(return_X_y=True)
+    features = np.c_[StandardScaler().fit_transform(features), np.ones(len(features))]
+    for seed in (2, 46, 91, 186, 386, 563, 611):
+        forget = np.zeros(len(features), bool)
+        forget[np.random.default_rng(seed).choice(len(features), 28, replace=False)] = True
+        problem = Problem(features, classes, forget, ridge=1e-2)
+        path = ascent_path(problem, jnp.linspace(0, 1, 4))
+        critical = float(path.critical_strength)
+        if seed == 186:
+            assert np.isnan(critical)
+            assert float(path.searched_to) == 10
+        else:
+            curvatures = np.linalg.eigvalsh(problem.objective().hessian(path.fold_weights, critical))
+            assert abs(curvatures[0]) <= 1e-12 * curvatures[-1]
+        ends = np.inf if np.isnan(critical) else critical
+        assert np.array_equal(path.exists, path.strengths < ends)
+        assert np.array_equal(path.reason, np.where(path.strengths < ends, Reason.FOUND, Reason.PAST_FOLD))
 
 
 def test_derivatives_of_points_fold_and_break_even():
