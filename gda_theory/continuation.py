@@ -8,7 +8,6 @@ interpolated, weights and Hessians, and corrected together by matrix products. :
 """
 
 import functools
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -19,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from gda_theory import newton
 from gda_theory.losses import Loss
 from gda_theory.objective import Objective
+from theory_common.blocks import in_blocks
 
 ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one along which margins grow to hundreds over 100
 TURNS = 12
@@ -451,12 +451,14 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         start = (weights, slope, open_, jnp.int32(0), jnp.zeros((TURNS, *weights.shape), times.dtype))
         return jax.lax.while_loop(unfinished, correct, start)[:2]
 
-    blocks = _blocks(len(times), len(line.types))
-    slopes, forces = _in_blocks(first, blocks, (guesses, times))
+    count = len(times)
+    blocks = -(-count // max(8, 2**19 // len(line.types)))  # their margins fit the caches
+    size = -(-count // blocks)
+    slopes, forces = in_blocks(jax.vmap(first), size, guesses, times)
     # Those that need the same number of turns together: a block turns until the last of it is done.
     order = jnp.argsort(error(slopes, guesses, forces))
     rows = (guesses, times, slopes, forces, whiten, scales, covered)
-    settled = _in_blocks(settle, blocks, jax.tree.map(lambda leaf: leaf[order], rows))
+    settled = in_blocks(jax.vmap(settle), size, *jax.tree.map(lambda leaf: leaf[order], rows))
     weights, slopes = jax.tree.map(lambda leaf: jnp.zeros_like(leaf).at[order].set(leaf), settled)
 
     def exact(weights, slopes, time, size, needed):
@@ -481,24 +483,6 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
     metric = Metric(trace.gram)
     near = jax.vmap(metric.length)(weights - guesses, jnp.zeros_like(times)) < 0.1 * jax.vmap(metric.slack)(weights)
     return weights, covered & near & (error(slopes, weights, forces) <= 64 * eps), slopes
-
-
-def _blocks(rows: int, types: int) -> int:
-    """How many blocks of rows to work on, one after the other, so that the margins of a block fit the cache of a core."""
-    return -(-rows // max(8, 2**19 // types))
-
-
-def _in_blocks(function: Callable, blocks: int, rows):
-    """``function`` of each row (an argument from each of ``rows``), a block of rows at once; the last row fills up the last block."""
-    count = len(jax.tree.leaves(rows)[0])
-    size = -(-count // blocks)
-
-    def cut(leaf):
-        filled = jnp.pad(leaf, [(0, blocks * size - count)] + [(0, 0)] * (leaf.ndim - 1), mode="edge")
-        return filled.reshape(blocks, size, *leaf.shape[1:])
-
-    done = jax.lax.map(lambda block: jax.vmap(function)(*block), jax.tree.map(cut, rows))
-    return jax.tree.map(lambda leaf: leaf.reshape(blocks * size, *leaf.shape[2:])[:count], done)
 
 
 def _share(one: Float[Array, " m"], other: Float[Array, " m"]) -> Float[Array, ""]:

@@ -24,6 +24,7 @@ from jaxtyping import Bool, Float, Int
 from rhm_theory import messages
 from rhm_theory.grammar import Grammar, require_grammar
 from theory_common import checks
+from theory_common.blocks import in_blocks
 from theory_common.display import readable
 
 
@@ -123,7 +124,8 @@ def _batch_as_one(function):
 @_batch_as_one
 def _log_evidence(grammar, likelihood):
     constant = math.log(grammar.vocabulary) + grammar.inner_nodes * math.log(grammar.rules_per_symbol)
-    return _log_sum(grammar.rules, likelihood) - constant
+    size = messages.batch_in_cache(grammar.length * grammar.vocabulary)
+    return in_blocks(functools.partial(_log_sum, grammar.rules), size, likelihood) - constant
 
 
 @jax.custom_jvp

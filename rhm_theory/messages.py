@@ -28,6 +28,8 @@ from jaxtyping import Float, Int
 NODES_BETWEEN_SCALINGS = {"float64": 8, "complex128": 8}
 # Each term is a piece of the compiled loop: more of them compile longer and run no faster.
 UNROLLED_RULES = 16
+# Messages of a block of sequences that stay in the cache of a core; a row of fewer sequences is too short for its instructions.
+ENTRIES_IN_CACHE, LEAST_BATCH = 2**16, 32
 # Fewer columns than this are transposed faster all at once.
 STREAMED_BATCH = 16
 
@@ -173,6 +175,11 @@ def restored(
         return jax.lax.dynamic_update_slice_in_dim(moved, block.T[:, None], target, 1), None
 
     return jax.lax.scan(move, jnp.zeros((batch, nodes, vocabulary), first.dtype), (np.arange(nodes), order))[0]
+
+
+def batch_in_cache(entries: int) -> int:
+    """How many sequences, of so many likelihoods each, are best passed upward at once."""
+    return max(LEAST_BATCH, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max
 
 
 def _levels_between_scalings(dtype, branching: int) -> int:

@@ -1,5 +1,6 @@
 """The working float dtype, decided in one place."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -11,7 +12,7 @@ def dtype(*values) -> np.dtype:
     float64 if JAX's 64-bit mode is on, else float32; float32 too when every *array* among ``values`` that holds
     floats is float32 (Python numbers, lists and integer arrays have no say), so that a caller who chose float32 keeps it.
     """
-    default = jnp.zeros(()).dtype
+    default = jax.dtypes.canonicalize_dtype(float)
     chosen = {value.dtype for value in values if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)}
     if chosen and all(candidate.itemsize < default.itemsize for candidate in chosen):
         return np.dtype(np.float32)
