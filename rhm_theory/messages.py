@@ -179,7 +179,7 @@ def restored(
 
 def batch_in_cache(entries: int) -> int:
     """How many sequences, of so many likelihoods each, are best passed upward at once."""
-    return max(LEAST_BATCH, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max
+    return max(LEAST_BATCH, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max // 2
 
 
 def _levels_between_scalings(dtype, branching: int) -> int:
