@@ -421,9 +421,13 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         pulls = (line.retain - time * line.pull) * loss.phi(weights @ line.types.T)
         return line.ridge * weights - pulls @ line.types, pulls
 
+    sizes = jnp.abs(line.types)
+
     def first(weights, time):
         slope, pulls = gradient(weights, time)
-        return slope, jnp.abs(pulls) @ jnp.abs(line.types)
+        # A margin is known to eps * sum|t||w|, and passes that on to its pull: as in newton.Margins.
+        bend = jnp.abs(line.retain - time * line.pull) * loss.curvature(weights @ line.types.T)
+        return slope, (jnp.abs(pulls) + bend * (jnp.abs(weights) @ sizes.T)) @ sizes
 
     # The scale of rounding hardly changes along the correction, except that of the ridge: a guess that is rounding itself, near a minimum
     # nearer still to 0, would pass by its own size.
@@ -474,10 +478,10 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, newton_step, (weights, slopes)), lambda: (weights, slopes))
 
     needed = covered & ~(error(slopes, weights, forces) <= 16 * eps)
-    sizes = jnp.where(forces > 0, forces, 1)
+    scale_of_rounding = jnp.where(forces > 0, forces, 1)
     weights, slopes = jax.lax.cond(
         jnp.any(needed),
-        lambda: jax.lax.map(lambda row: exact(*row), (weights, slopes, times, sizes, needed)),
+        lambda: jax.lax.map(lambda row: exact(*row), (weights, slopes, times, scale_of_rounding, needed)),
         lambda: (weights, slopes),
     )
     metric = Metric(trace.gram)
