@@ -191,7 +191,7 @@ def r_lambert_cases(dtype) -> Iterator[Case]:
         r = spread(g, n, 1, limit - 12)
         return r * np.log(r) * spread(g, n, -1, 3), r
 
-    plain = (special.r_lambertw, special.r_lambertw, r_lambert(), lambda w, z, r: w, 4)
+    plain = (special.r_lambertw, special.r_lambertw, r_lambert(), lambda w, z, r: w, 2)
     yield Case("r_lambertw", "r = 1, any z", at_one, *plain)
     yield Case("r_lambertw", "exp(-2) < r < 400, -400 < z < 400", moderate, *plain)
     yield Case("r_lambertw", f"w passes ln r < {limit - 12:.0f}", large, *plain)

@@ -58,7 +58,10 @@ def median_seconds(call, turns: int = 5) -> float:
 
 
 def bare_products(objective, anchors: int) -> float:
-    """Seconds of the matrix products alone: a Hessian for each anchor and some nine Newton steps, five passes over all strengths."""
+    """Seconds of the matrix products alone: a Hessian for each anchor and some nine Newton steps, five passes over all strengths.
+
+    Four of these are gradients, one is their scale.
+    """
     types, batch = objective.types, jnp.ones((STRENGTHS, DIMENSION))
     hessian = jax.jit(lambda matrix: matrix.T @ (matrix * 2))
     both = jax.jit(lambda matrix, weights: (weights @ matrix.T) @ matrix)

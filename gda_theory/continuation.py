@@ -407,86 +407,86 @@ def crossing(function, end: Array) -> Array:
 def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]):
     """The minima at the given times: weights, whether they exist, gradients (in the line's unit).
 
-    Broyden's method for many of them at once: their gradients are two matrix products, and each time starts from the inverse of its
-    interpolated Hessian, which is nearly the true one.
+    Each time starts between the anchors, with the inverse of its interpolated Hessian, which is nearly the true one, and many of them
+    are corrected at once: their gradients are two matrix products.
     """
-    eps = float(jnp.finfo(times.dtype).eps)
+    eps, count = float(jnp.finfo(times.dtype).eps), len(times)
     guesses, hessians, covered = _between(trace, times)
     factors, scales = jax.vmap(newton.factor)(hessians)
     # Inverted once: a triangular solve for each of many small matrices costs as much as their inverse.
-    identity = jnp.eye(line.types.shape[-1], dtype=times.dtype)
+    identity, sizes = jnp.eye(line.types.shape[-1], dtype=times.dtype), jnp.abs(line.types)
     whiten = jax.vmap(lambda factor: jax.scipy.linalg.solve_triangular(factor, identity, lower=True))(factors)
 
-    def gradient(weights, time):
-        pulls = (line.retain - time * line.pull) * loss.phi(weights @ line.types.T)
-        return line.ridge * weights - pulls @ line.types, pulls
-
-    sizes = jnp.abs(line.types)
-
     def first(weights, time):
-        slope, pulls = gradient(weights, time)
-        # A margin is known to eps * sum|t||w|, and passes that on to its pull: as in newton.Margins.
-        bend = jnp.abs(line.retain - time * line.pull) * loss.curvature(weights @ line.types.T)
-        return slope, (jnp.abs(pulls) + bend * (jnp.abs(weights) @ sizes.T)) @ sizes
+        return _slope(loss, line, weights, time), line.at(time).pull_scale(loss, sizes, weights @ line.types.T, weights)
 
-    # The scale of rounding hardly changes along the correction, except that of the ridge: a guess that is rounding itself, near a minimum
-    # nearer still to 0, would pass by its own size.
-    def error(slope, weights, force):
-        size = jnp.abs(line.ridge * weights) + force
-        return jnp.max(jnp.abs(slope) / jnp.where(size > 0, size, 1), -1)
-
-    def settle(weights, time, slope, force, whiten, scale, covered):
-        def correct(state):
-            weights, slope, _, turns, history = state
-            step = -whiten.T @ (whiten @ (scale * slope))
-            step = jax.lax.fori_loop(0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step)
-            step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
-            proposal = weights + scale * step
-            after, _ = gradient(proposal, time)
-            now, before = error(after, proposal, force), error(slope, weights, force)
-            still = (now < before / 2) & (now > 8 * eps)
-            weights, slope = (jnp.where(now < before, new, old) for new, old in ((proposal, weights), (after, slope)))
-            return weights, slope, still, turns + 1, history.at[turns].set(step)
-
-        def unfinished(state):
-            return state[2] & (state[3] < TURNS)
-
-        open_ = covered & (error(slope, weights, force) > 8 * eps)
-        start = (weights, slope, open_, jnp.int32(0), jnp.zeros((TURNS, *weights.shape), times.dtype))
-        return jax.lax.while_loop(unfinished, correct, start)[:2]
-
-    count = len(times)
     blocks = -(-count // max(8, 2**19 // len(line.types)))  # their margins fit the caches
     size = -(-count // blocks)
     slopes, forces = in_blocks(jax.vmap(first), size, guesses, times)
     # Those that need the same number of turns together: a block turns until the last of it is done.
-    order = jnp.argsort(error(slopes, guesses, forces))
+    order = jnp.argsort(_error(line, slopes, guesses, forces))
     rows = (guesses, times, slopes, forces, whiten, scales, covered)
-    settled = in_blocks(jax.vmap(settle), size, *jax.tree.map(lambda leaf: leaf[order], rows))
+    settled = in_blocks(jax.vmap(functools.partial(_settled, loss, line)), size, *jax.tree.map(lambda leaf: leaf[order], rows))
     weights, slopes = jax.tree.map(lambda leaf: jnp.zeros_like(leaf).at[order].set(leaf), settled)
-
-    def exact(weights, slopes, time, size, needed):
-        """Newton's steps where the interpolated Hessian was not good enough: next to a fold."""
-
-        def newton_step(_, state):
-            weights, slope = state
-            proposal = weights - newton.solve_linear(line.hessian(loss, weights, time), slope)
-            after = line.gradient(loss, proposal, time)[0]
-            better = jnp.max(jnp.abs(after) / size) < jnp.max(jnp.abs(slope) / size)
-            return jnp.where(better, proposal, weights), jnp.where(better, after, slope)
-
-        return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, newton_step, (weights, slopes)), lambda: (weights, slopes))
-
-    needed = covered & ~(error(slopes, weights, forces) <= 16 * eps)
-    scale_of_rounding = jnp.where(forces > 0, forces, 1)
+    # Next to a fold the interpolated Hessian may not be good enough.
+    needed = covered & ~(_error(line, slopes, weights, forces) <= 16 * eps)
     weights, slopes = jax.lax.cond(
         jnp.any(needed),
-        lambda: jax.lax.map(lambda row: exact(*row), (weights, slopes, times, scale_of_rounding, needed)),
+        lambda: jax.lax.map(lambda row: _newton(loss, line, *row), (weights, slopes, times, forces, needed)),
         lambda: (weights, slopes),
     )
     metric = Metric(trace.gram)
     near = jax.vmap(metric.length)(weights - guesses, jnp.zeros_like(times)) < 0.1 * jax.vmap(metric.slack)(weights)
-    return weights, covered & near & (error(slopes, weights, forces) <= 64 * eps), slopes
+    return weights, covered & near & (_error(line, slopes, weights, forces) <= 64 * eps), slopes
+
+
+def _slope(loss: Loss, line: Line, weights: Array, time: Array) -> Array:
+    """``line.gradient``'s first part, written so that of many weights it is two products of whole matrices."""
+    return line.ridge * weights - ((line.retain - time * line.pull) * loss.phi(weights @ line.types.T)) @ line.types
+
+
+def _error(line: Line, slope: Array, weights: Array, force: Array) -> Array:
+    """The backward error of a gradient. ``force`` is the scale of its pulls, which hardly changes along a correction; that of the ridge
+    may: a guess that is rounding itself, near a minimum nearer still to 0, would pass by its own size."""
+    size = jnp.abs(line.ridge * weights) + force
+    return jnp.max(jnp.abs(slope) / jnp.where(size > 0, size, 1), -1)
+
+
+def _settled(loss: Loss, line: Line, weights, time, slope, force, whiten, scale, covered) -> tuple[Array, Array]:
+    """Broyden's method from ``weights``, until the gradient is rounding or no longer halved: the weights and their gradient."""
+    eps = float(jnp.finfo(weights.dtype).eps)
+
+    def correct(state):
+        weights, slope, _, turns, history = state
+        step = -whiten.T @ (whiten @ (scale * slope))
+        step = jax.lax.fori_loop(0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step)
+        step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
+        proposal = weights + scale * step
+        after = _slope(loss, line, proposal, time)
+        now, before = _error(line, after, proposal, force), _error(line, slope, weights, force)
+        still = (now < before / 2) & (now > 8 * eps)
+        weights, slope = (jnp.where(now < before, new, old) for new, old in ((proposal, weights), (after, slope)))
+        return weights, slope, still, turns + 1, history.at[turns].set(step)
+
+    def unfinished(state):
+        return state[2] & (state[3] < TURNS)
+
+    open_ = covered & (_error(line, slope, weights, force) > 8 * eps)
+    start = (weights, slope, open_, jnp.int32(0), jnp.zeros((TURNS, *weights.shape), weights.dtype))
+    return jax.lax.while_loop(unfinished, correct, start)[:2]
+
+
+def _newton(loss: Loss, line: Line, weights, slope, time, force, needed) -> tuple[Array, Array]:
+    """Newton's steps with the true Hessian, where ``needed``, else what is given."""
+
+    def step(_, state):
+        weights, slope = state
+        proposal = weights - newton.solve_linear(line.hessian(loss, weights, time), slope)
+        after = _slope(loss, line, proposal, time)
+        better = _error(line, after, proposal, force) < _error(line, slope, weights, force)
+        return jnp.where(better, proposal, weights), jnp.where(better, after, slope)
+
+    return jax.lax.cond(needed, lambda: jax.lax.fori_loop(0, 8, step, (weights, slope)), lambda: (weights, slope))
 
 
 def _share(one: Float[Array, " m"], other: Float[Array, " m"]) -> Float[Array, ""]:

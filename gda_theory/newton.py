@@ -98,14 +98,17 @@ class Margins(NamedTuple):
         margins = self.types @ weights
         values, pulls = self.coefficients * loss.value(margins), self.coefficients * loss.phi(margins)
         decay = self.ridge * weights
-        # A margin is known to eps * sum|t||w|, and passes that on to its pull.
-        unsure = jnp.abs(self.coefficients) * loss.curvature(margins) * (sizes @ jnp.abs(weights))
         return Local(
             jnp.sum(values) + jnp.sum(decay * weights) / 2,
             jnp.sum(jnp.abs(values)) + jnp.sum(decay * weights) / 2,
             decay - pulls @ self.types,
-            jnp.abs(decay) + (jnp.abs(pulls) + unsure) @ sizes,
+            jnp.abs(decay) + self.pull_scale(loss, sizes, margins, weights),
         )
+
+    def pull_scale(self, loss: Loss, sizes: Float[Array, "k d"], margins: Float[Array, " k"], weights: Float[Array, " d"]) -> Array:
+        """The sizes of the terms in the sum of all pulls. A margin is known to ``eps sum|t||w|``, and passes that on to its pull."""
+        unsure = loss.curvature(margins) * (jnp.abs(weights) @ sizes.T)
+        return (jnp.abs(self.coefficients) * (loss.phi(margins) + unsure)) @ sizes
 
     def hessian(self, loss: Loss, rough: Rough | None, weights: Float[Array, " d"]) -> Float[Array, "d d"]:
         return steering_hessian(self.types, rough, self.coefficients * loss.curvature(self.types @ weights), self.ridge)
