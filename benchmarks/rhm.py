@@ -22,7 +22,7 @@ from theory_common import entry
 DEPTH, VOCABULARY, RULES, BRANCHING, STARTS = 7, 16, 4, 2, 256
 NOISE = 0.5
 TURNS = 15
-DEPTHS, GROWTH_STARTS = (7, 9, 11, 14), 4  # 8 MB of likelihoods at the last, which a cache still holds
+DEPTHS, GROWTH_STARTS = (7, 9, 11, 14), 16  # so many that the shortest are more than the cost of a call
 PRECISION = 0.01
 
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from rhm_theory import messages
 from rhm_theory.grammar import Grammar, require_grammar
@@ -124,48 +124,116 @@ def _batch_as_one(function):
 @_batch_as_one
 def _log_evidence(grammar, likelihood):
     constant = math.log(grammar.vocabulary) + grammar.inner_nodes * math.log(grammar.rules_per_symbol)
-    size = messages.batch_in_cache(grammar.length * grammar.vocabulary)
-    return in_blocks(functools.partial(_log_sum, grammar.rules), size, likelihood) - constant
+    return _log_sum(grammar.rules, likelihood) - constant
 
 
 @jax.custom_jvp
 def _log_sum(rules, likelihood: Float[Array, "batch length vocabulary"]) -> Float[Array, " batch"]:
     """The log of the sum over all trees, all of weight 1."""
-    return _log_total(messages.upward(rules, likelihood))
+    low = messages.levels_in_cache(rules)
+    roots, log_scale = _subtree_roots(rules[:low], likelihood)
+    if low < len(rules):
+        return _log_sum(rules[low:], roots) + log_scale.sum(-1)
+    return _log_total(roots[:, 0], log_scale[:, 0])
 
 
 @_log_sum.defjvp
 def _log_sum_jvp(primals, tangents):
     # The tangent is linear in that of the likelihood, so reverse mode transposes it; its coefficients are plain code, so both modes go on.
-    rules, likelihood = primals
-    passed = messages.upward(rules, likelihood)
-    # An infinite root sends 0 downwards, where 1 / 0 would send NaN.
-    root = jnp.where(_impossible(passed), jnp.inf, passed.messages[-1])
-    below = messages.downward(rules, passed._replace(messages=(*passed.messages[:-1], root)))
-    coefficients = messages.restored(below[0], 1 / passed.divisors[0][None], rules.shape[-1])
-    return _log_total(passed), jnp.sum(coefficients * tangents[1], (-1, -2))
+    log_sum, gradient = _gradient(*primals)
+    return log_sum, jnp.sum(gradient * tangents[1], (-1, -2))
 
 
-def _log_total(passed: messages.Upward) -> Float[Array, " batch"]:
-    impossible = _impossible(passed)
-    total = jnp.where(impossible, 1, passed.messages[-1].sum(0)[0])
-    return jnp.where(impossible, -jnp.inf, jnp.log(total) + passed.log_scale)
+def _log_total(root: Float[Array, "batch vocabulary"], log_scale: Float[Array, " batch"]) -> Float[Array, " batch"]:
+    total = root.sum(-1)
+    return jnp.where(total == 0, -jnp.inf, jnp.log(jnp.where(total == 0, 1, total)) + log_scale)
 
 
-def _impossible(passed: messages.Upward) -> Bool[Array, " batch"]:
-    return passed.messages[-1].sum(0)[0] == 0
+def _gradient(rules, likelihood, *, impossible=0.0) -> tuple[Float[Array, " batch"], Float[Array, "batch length vocabulary"]]:
+    """:func:`_log_sum` and its derivative, which is ``impossible`` where that is -infinity."""
+    return up_and_down(
+        rules,
+        lambda passed, below: messages.restored(below[0], 1 / passed.divisors[0][None], rules.shape[-1]),
+        likelihood,
+        impossible=impossible,
+    )
 
 
 @jax.jit
 @_batch_as_one
 def _marginals(grammar, likelihood):
-    def up_and_down(likelihood):
-        passed = messages.upward(grammar.rules, likelihood)
-        below = messages.downward(grammar.rules, passed)
-        return tuple(messages.restored(up, down, grammar.branching) for up, down in zip(passed.messages, below, strict=True))
+    return _posteriors(grammar.rules, likelihood)
 
-    # The steps downward are shorter, and longer rows pay (measured).
-    return in_blocks(up_and_down, 2 * messages.batch_in_cache(grammar.length * grammar.vocabulary), likelihood)
+
+def _posteriors(rules, likelihood) -> tuple[Float[Array, "batch nodes vocabulary"], ...]:
+    def levels(passed, below):
+        return [messages.restored(up, down, rules.shape[-1]) for up, down in zip(passed.messages, below, strict=True)]
+
+    found = up_and_down(rules, levels, likelihood, impossible=jnp.nan)[1]
+    low = messages.levels_in_cache(rules)
+    if low < len(rules):
+        found = [*found[:-1], *_posteriors(rules[low:], _subtree_roots(rules[:low], likelihood)[0])]
+    return tuple(found)
+
+
+# --- trees of any depth: the roots of subtrees that a core's cache holds are the leaves of a smaller tree
+
+
+def up_and_down(rules, finish, likelihood: Float[Array, "batch length vocabulary"], *rows, impossible=0.0):
+    """The log of the sum over all trees, and ``finish(upward, downward, *rows)`` of the two passes over the lowest levels.
+
+    These levels are subtrees, a block of them at a time (:func:`messages.levels_in_cache`); ``finish`` gets the part of ``rows``
+    (``(batch, length, ...)`` each) that belongs to them, and its arrays ``(subtrees, nodes, ...)`` come back as ``(batch, nodes, ...)``.
+    ``impossible`` is the derivative of an impossible sum.
+    """
+
+    def passes(likelihood, root, *rows):
+        passed = messages.upward(rules[:low], likelihood)
+        if root is None:
+            total = passed.messages[-1].sum(0)
+            root = jnp.where(total == 0, impossible, 1 / jnp.where(total == 0, 1, total))[None]
+            root = jnp.broadcast_to(root, passed.messages[-1].shape)
+        else:
+            root = root.T[:, None]
+        below = messages.downward(rules[:low], passed, root)
+        return _log_total(passed.messages[-1][:, 0].T, passed.log_scale), finish(passed, below, *rows)
+
+    low, root = messages.levels_in_cache(rules), None
+    if low < len(rules):
+        roots, log_scale = _subtree_roots(rules[:low], likelihood)
+        log_sum, root = _gradient(rules[low:], roots, impossible=impossible)
+        root, log_sum = root.reshape(root.shape[0] * root.shape[1], root.shape[2]), log_sum + log_scale.sum(-1)
+    parts = [subtrees(rules[:low], array) for array in (likelihood, *rows)]
+    alone, found = in_blocks(passes, 2 * block_of_subtrees(rules[:low]), parts[0], root, *parts[1:])
+    return alone if root is None else log_sum, jax.tree.map(functools.partial(of_trees, rules.shape[-1] ** (len(rules) - low)), found)
+
+
+def subtrees(rules, array: Float[Array, "batch length ..."]) -> Float[Array, "subtrees leaves ..."]:
+    """The leaves of each subtree of so many levels as rules have."""
+    leaves = rules.shape[-1] ** len(rules)
+    return array.reshape(array.shape[0] * (array.shape[1] // leaves), leaves, *array.shape[2:])
+
+
+def of_trees(count: int, rows: Float[Array, "subtrees nodes ..."]) -> Float[Array, "batch nodes ..."]:
+    """The inverse: side by side what belongs to the ``count`` subtrees of a tree."""
+    return rows.reshape(rows.shape[0] // count, count * rows.shape[1], *rows.shape[2:])
+
+
+def block_of_subtrees(rules) -> int:
+    """How many of them are best passed at once."""
+    return messages.batch_in_cache(rules.shape[1] * rules.shape[-1] ** len(rules))
+
+
+def _subtree_roots(rules, likelihood) -> tuple[Float[Array, "batch subtrees vocabulary"], Float[Array, "batch subtrees"]]:
+    """The upward message at the root of each subtree, and the log of what it was divided by."""
+
+    def climb(likelihood):
+        passed = messages.upward(rules, likelihood)
+        return passed.messages[-1].T, passed.log_scale[:, None]
+
+    roots, log_scale = in_blocks(climb, block_of_subtrees(rules), subtrees(rules, likelihood))
+    count = likelihood.shape[1] // rules.shape[-1] ** len(rules)
+    return of_trees(count, roots), of_trees(count, log_scale)
 
 
 @jax.jit

@@ -59,13 +59,14 @@ def upward(rules: Int[Array, "depth vocabulary rules branching"], likelihood: Fl
     return Upward(tuple(messages), divisors, log_scale)
 
 
-def downward(rules: Int[Array, "depth vocabulary rules branching"], passed: Upward) -> tuple[Float[Array, "vocabulary nodes batch"], ...]:
-    """The derivative of the log evidence by each (scaled) upward message, leaves first. NaN or infinite where the evidence is 0.
+def downward(
+    rules: Int[Array, "depth vocabulary rules branching"], passed: Upward, root: Float[Array, "vocabulary 1 batch"]
+) -> tuple[Float[Array, "vocabulary nodes batch"], ...]:
+    """The derivative of the log evidence by each (scaled) upward message, leaves first, from that by the ``root``'s.
 
     Claim: ``rhm-evidence``.
     """
-    root = passed.messages[-1]
-    found = [jnp.broadcast_to(1 / root.sum(0), root.shape)]
+    found = [root]
     for level in reversed(range(len(rules))):
         above = found[-1] / passed.divisors.get(level + 1, 1)
         found.append(distribute(rules[level], above, passed.messages[level]))
@@ -177,9 +178,18 @@ def restored(
     return jax.lax.scan(move, jnp.zeros((batch, nodes, vocabulary), first.dtype), (np.arange(nodes), order))[0]
 
 
-def batch_in_cache(entries: int) -> int:
-    """How many sequences, of so many likelihoods each, are best passed upward at once."""
-    return max(LEAST_BATCH, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max // 2
+def levels_in_cache(rules: Int[Array, "depth vocabulary rules branching"]) -> int:
+    """How many levels, from the leaves up, are best passed at once, for a block of subtrees of :func:`batch_in_cache`; at least 1."""
+    depth, vocabulary, _, branching = rules.shape
+    levels = 1
+    while levels < depth and (not _loops() or vocabulary * branching ** (levels + 1) <= ENTRIES_IN_CACHE // LEAST_BATCH):
+        levels += 1
+    return levels
+
+
+def batch_in_cache(entries: int, least: int = LEAST_BATCH) -> int:
+    """How many trees, of so many likelihoods each, are best passed at once."""
+    return max(least, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max // 2
 
 
 def _levels_between_scalings(dtype, branching: int) -> int:

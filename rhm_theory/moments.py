@@ -35,6 +35,7 @@ from jaxtyping import Float
 from rhm_theory import inference, messages
 from rhm_theory.grammar import Grammar, Tree, require_grammar
 from theory_common import checks
+from theory_common.blocks import in_blocks
 from theory_common.display import readable
 
 # Bytes of the largest intermediate of change_distribution, which takes as many frequencies at once as fit: a few caches' worth.
@@ -177,15 +178,31 @@ def _evaluate(compute: Callable, grammar: Grammar, likelihood, start, nodes: tup
     return jax.tree.map(lambda array: array.reshape(*batch, *array.shape[1:]), found)
 
 
+def _by_blocks(compute: Callable) -> Callable:
+    """``compute(grammar, *rows)``, a block of starts at a time."""
+
+    @functools.wraps(compute)
+    def blocked(grammar: Grammar, *rows):
+        size = messages.batch_in_cache(grammar.length * grammar.vocabulary, least=1)
+        return in_blocks(functools.partial(compute, grammar), size, *rows)
+
+    return blocked
+
+
 def _upward(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[messages.Upward, Array]:
     """The messages, and ``differs`` in their layout."""
-    passed = messages.upward(grammar.rules, likelihood)
-    return passed, messages.arranged(differs, grammar.branching, jnp.ones_like(passed.messages[0][0]))
+    return messages.upward(grammar.rules, likelihood), _arranged(differs, grammar.branching)
+
+
+def _arranged(differs: Array, branching: int) -> Array:
+    return messages.arranged(differs, branching, jnp.ones(differs.shape[1::-1], differs.dtype))
 
 
 def _posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
     """Posterior of every node, by level."""
-    return [up * down for up, down in zip(passed.messages, messages.downward(grammar.rules, passed), strict=True)]
+    root = passed.messages[-1]
+    below = messages.downward(grammar.rules, passed, jnp.broadcast_to(1 / root.sum(0), root.shape))
+    return [up * down for up, down in zip(passed.messages, below, strict=True)]
 
 
 def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callable) -> Any:
@@ -270,30 +287,55 @@ def _cumulants_of(moments: list[Array]) -> list[Array]:
     return cumulants
 
 
-def _at_root(passed: messages.Upward, values: Any, mix: Callable) -> Any:
+def _climb_all(rules: Array, passed: messages.Upward, values: Any, join: Callable, mix: Callable) -> Any:
+    """All levels up: the values of the root's symbols, from those of the leaves'."""
+    for table, below in zip(rules, passed.messages, strict=False):
+        values = _climb(table, below, values, join, mix)
+    return values
+
+
+def _at_root(root: Array, values: Any, mix: Callable) -> Any:
     """The values of the whole tree: those of the root's symbols, mixed with its posterior (NaN where no symbol is possible)."""
-    root = passed.messages[-1][:, 0]
-    return mix(root / root.sum(0), [jax.tree.map(lambda value, symbol=symbol: value[symbol, 0], values) for symbol in range(len(root))])
+    return mix(root / root.sum(0), [jax.tree.map(lambda value, symbol=symbol: value[symbol], values) for symbol in range(len(root))])
 
 
-def _cumulants(grammar: Grammar, passed: messages.Upward, changed: Array, order: int) -> list[Array]:
-    values = [changed, *[jnp.zeros_like(changed)] * (order - 1)]
-    for table, below in zip(grammar.rules, passed.messages, strict=False):
-        values = _climb(table, below, values, _join_cumulants, _mix_cumulants)
-    return _at_root(passed, values, _mix_cumulants)
+def _law_of_block(rules: Array, passed: messages.Upward, law: list[Array]) -> tuple[Array, list[Array]]:
+    """Messages and cumulants of each root's symbols, ``(trees, 1, vocabulary)``."""
+    return jax.tree.map(jnp.transpose, (passed.messages[-1], _climb_all(rules, passed, law, _join_cumulants, _mix_cumulants)))
+
+
+def _law(rules: Array, likelihood: Array, law: list[Array]) -> list[Array]:
+    """Cumulants of the whole tree, from those of the leaves' symbols ``(batch, length, vocabulary)``; deep trees by their subtrees."""
+    if not len(rules):
+        return _at_root(likelihood[:, 0].T, [cumulant[:, 0].T for cumulant in law], _mix_cumulants)
+    low = messages.levels_in_cache(rules)
+
+    def climb(likelihood, law):
+        passed = messages.upward(rules[:low], likelihood)
+        return _law_of_block(rules[:low], passed, [_arranged(cumulant, rules.shape[-1]) for cumulant in law])
+
+    parts = jax.tree.map(functools.partial(inference.subtrees, rules[:low]), (likelihood, law))
+    found = in_blocks(climb, inference.block_of_subtrees(rules[:low]), *parts)
+    return _law(rules[low:], *jax.tree.map(functools.partial(inference.of_trees, rules.shape[-1] ** (len(rules) - low)), found))
 
 
 @functools.partial(jax.jit, static_argnames="order")
 def _change_cumulants(grammar: Grammar, likelihood: Array, differs: Array, *, order: int) -> Array:
-    found = _cumulants(grammar, *_upward(grammar, likelihood, differs), order)
-    return jnp.stack(found, -1)
+    return jnp.stack(_law(grammar.rules, likelihood, [differs, *[jnp.zeros_like(differs)] * (order - 1)]), -1)
 
 
 @jax.jit
 def _susceptibility(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[Array, Array]:
-    passed, changed = _upward(grammar, likelihood, differs)
-    mean, variance = _cumulants(grammar, passed, changed, 2)
-    return mean, variance / _leaf_variances(_posteriors(grammar, passed)[0], changed).sum(0)
+    rules, low = grammar.rules, messages.levels_in_cache(grammar.rules)
+
+    def finish(passed, below, differs):
+        changed = _arranged(differs, grammar.branching)
+        variances = _leaf_variances(passed.messages[0] * below[0], changed).sum(0)[:, None]
+        return variances, _law_of_block(rules[:low], passed, [changed, jnp.zeros_like(changed)])
+
+    _, (variances, found) = inference.up_and_down(rules, finish, likelihood, differs)
+    mean, variance = _law(rules[low:], *found)
+    return mean, variance / variances.sum(-1)
 
 
 def _over_symbols(term: Callable, *arrays: Array) -> Any:
@@ -339,6 +381,7 @@ def _pairs(values) -> Array:
 
 
 @jax.jit
+@_by_blocks
 def _change_moments(grammar: Grammar, likelihood: Array, differs: Array, symbols: tuple[Array, ...]) -> ChangeMoments:
     passed, changed = _upward(grammar, likelihood, differs)
     posteriors = _posteriors(grammar, passed)
@@ -348,7 +391,7 @@ def _change_moments(grammar: Grammar, likelihood: Array, differs: Array, symbols
         law = found.law
         by_node = _over_symbols(lambda p, *pairs: [p * pair for pair in pairs], above, found.raw, found.connected)
         sums.append([pairs.sum(0) for pairs in by_node])
-    mean, variance = _at_root(passed, law, _mix_cumulants)
+    mean, variance = _at_root(passed.messages[-1][:, 0], [cumulant[:, 0] for cumulant in law], _mix_cumulants)
     raw, connected = (jnp.stack(levels, -1) for levels in zip(*sums, strict=True))
     return ChangeMoments(
         mean=mean,
@@ -381,9 +424,8 @@ def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) ->
 
     def characteristic(angle):
         values = jnp.where(changed > 0, jax.lax.complex(jnp.cos(angle), -jnp.sin(angle)), 1)
-        for table, below in zip(grammar.rules, passed.messages, strict=False):
-            values = _climb(table, below, values, _product, _average)
-        return _at_root(passed, values, _average)
+        values = _climb_all(grammar.rules, passed, values, _product, _average)
+        return _at_root(passed.messages[-1][:, 0], values[:, 0], _average)
 
     angles = 2 * jnp.pi / numbers * jnp.arange(numbers // 2 + 1, dtype=likelihood.dtype)
     at_once = CHUNK_BYTES // (2 * likelihood.dtype.itemsize * max(likelihood.size, 1))
@@ -408,6 +450,7 @@ def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
 
 
 @jax.jit
+@_by_blocks
 def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
     branching = grammar.branching
     passed, changed = _upward(grammar, likelihood, differs)

@@ -135,6 +135,53 @@ def test_derivatives_are_those_of_a_plain_pass_on_other_devices(whole_arrays):
     test_derivatives_are_those_of_a_plain_pass(3)
 
 
+@pytest.fixture
+def tiny_cache(monkeypatch):
+    """A cache that holds two levels of two trees with three symbols, so that small trees are cut like deep ones."""
+    jax.clear_caches()
+    monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 24)
+    monkeypatch.setattr(messages, "LEAST_BATCH", 2)
+    yield
+    jax.clear_caches()
+
+
+def test_derivatives_of_trees_cut_into_subtrees_are_those_of_a_plain_pass(tiny_cache):
+    test_derivatives_are_those_of_a_plain_pass(3)
+
+
+def test_trees_cut_into_subtrees_are_as_good_as_whole_ones(tiny_cache):
+    """Levels 2 + 2 + 1, several blocks of each; positive, with zeros, seen, impossible."""
+    grammar = rt.Grammar.affine(5, 3, 2, 2, multiplier=7, offset=2)
+    likelihood = random_likelihoods(np.random.default_rng(4), grammar)
+    likelihood[1, 20] = 0
+    starts = grammar.reference_start(np.arange(5) % 3).leaves
+
+    @jax.jit  # where impossible evidence gives NaN instead of an error
+    def everything(likelihood):
+        return (
+            rt.log_evidence(grammar, likelihood),
+            rt.marginals(grammar, likelihood),
+            rt.susceptibility(grammar, likelihood, starts),
+            rt.change_cumulants(grammar, likelihood, starts, order=3),
+            rt.change_moments(grammar, likelihood, starts),
+            rt.change_correlations(grammar, likelihood, starts),
+        )
+
+    assert messages.levels_in_cache(grammar.rules) == 2
+    cut = everything(likelihood)
+    jax.clear_caches()
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 2**16)
+        assert messages.levels_in_cache(grammar.rules) == 5
+        whole = everything(likelihood)
+    assert cut[0][1] == -np.inf
+    assert np.isfinite(np.delete(cut[0], 1)).all()
+    assert np.isnan(cut[1][-1][1]).all()
+    assert np.isnan(cut[2][1])
+    for found, expected in zip(jax.tree.leaves(cut), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
+
+
 @pytest.mark.parametrize("batch", [3, messages.STREAMED_BATCH])
 def test_derivatives_are_those_of_a_plain_pass(batch):
     """Gradient, Hessian and third derivative, forward and reverse in any order; the likelihood has zeros, where they are finite too."""

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 
 
 def in_blocks(function: Callable, size: int, *rows):
-    """``function(*rows)``, which takes each row (of the leading axis) for itself, on ``size`` rows at a time; those of a last block
-    that is not full are repetitions of the last row.
+    """``function(*rows)``, which takes each row (of the leading axis) for itself, on ``size`` rows at a time or a few less, so that all
+    blocks have as many; what the last one lacks are repetitions of the last row.
 
     Args: rows: pytrees of arrays with one leading axis. Under grad, jvp and vmap like ``function``.
     """
@@ -16,6 +16,7 @@ def in_blocks(function: Callable, size: int, *rows):
     if count <= size:
         return function(*rows)
     blocks = -(-count // size)
+    size = -(-count // blocks)
 
     def cut(leaf):
         padding = [(0, blocks * size - count)] + [(0, 0)] * (leaf.ndim - 1)
