@@ -31,7 +31,7 @@ GROUPS = {  # name: hue and the causes, of runs that left the range or did not
     "step too large: bounded": ("#F7D9A8", (gt.Cause.STEP_TOO_LARGE,), False),
     "step too large: left": (COLOURS["orange"], (gt.Cause.STEP_TOO_LARGE,), True),
     "cycle past the fold": (COLOURS["blue"], (gt.Cause.CYCLE_PAST_FOLD,), None),
-    "still moving past the fold": (COLOURS["sky"], (gt.Cause.BOTTLENECK, gt.Cause.ESCAPING), None),
+    "without order past the fold": (COLOURS["sky"], (gt.Cause.DISORDER_PAST_FOLD,), None),
     "no minimum: left": ("#8C8C8C", (gt.Cause.NO_MINIMUM,), None),
     "other": (COLOURS["purple"], tuple(gt.Cause), None),
 }

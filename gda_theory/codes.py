@@ -50,6 +50,7 @@ class Cause(IntEnum):
     ESCAPING = 13
     TOO_FEW_STEPS = 14
     NOISE = 15
+    DISORDER_PAST_FOLD = 16
 
 
 SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
@@ -75,6 +76,7 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
         Cause.UNBOUNDED: "the objective is unbounded below along an unpenalised coordinate: the ascent runs away along it",
         Cause.STEP_TOO_LARGE: "a minimum exists, but the step is larger than 2 over the largest curvature met: smaller steps would settle",
         Cause.CYCLE_PAST_FOLD: "the minimum is gone (past the fold); only the large step keeps the run bounded, in a cycle",
+        Cause.DISORDER_PAST_FOLD: "the minimum is gone (past the fold); only the large step keeps the run bounded, which goes to and fro",
         Cause.ALTERNATING_MINIMUM: "alternating steps rest at a point of their own, near the minimum with the ridge doubled",
         Cause.ALTERNATING_OWN: "alternating steps rest where only their size lets them: the objective that they imitate has no minimum",
         Cause.PERIOD_DOUBLING: "the resting point of the alternating steps is unstable: they jump between points around it",

@@ -14,6 +14,7 @@ import dataclasses
 import math
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -26,11 +27,12 @@ from gda_theory.codes import Cause, Outcome, Reason, sentence
 from gda_theory.newton import norm, objective_of
 from gda_theory.objective import Objective
 from gda_theory.pair import CorrelatedPair
-from gda_theory.simulation import Trajectory
+from gda_theory.simulation import Trajectory, epoch
 from theory_common import checks
 from theory_common.display import readable
 
 BOTTLENECK = 0.1  # so near above the fold, relative to its strength, a run slows down where the minimum was
+MORE_EPOCHS = 64  # show whether a run without a minimum is on its way out: its moves then add up
 
 
 @readable(cause=Cause, reason=Reason)
@@ -95,7 +97,8 @@ def explain(run: Trajectory, problem) -> Explanation:
     # A loss of bounded slope has a minimum somewhere, if it has none where the oracle's was.
     elsewhere = math.isfinite(objective.loss.slope_at_minus_infinity)
     kind = _Kind(alternating=len(steps) > 1, elsewhere=elsewhere, noisy=run.scheme.batch_size is not None)
-    cause = _cause(kind, run, exists, reason, critical, strength, reference, too_large=step * met > 2)
+    back = _to_and_fro(objective, run, (jnp.asarray(run.outcome) == Outcome.MOVING) & (reason == Reason.PAST_FOLD))
+    cause = _cause(kind, run, exists, reason, critical, strength, reference, too_large=step * met > 2, to_and_fro=back)
     return Explanation(
         cause,
         minimum,
@@ -144,6 +147,24 @@ def _curvatures(objective: Objective, weights: Array, strength: Array) -> Array:
     return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
 
+def _to_and_fro(objective: Objective, run: Trajectory, asked: Array) -> Array:
+    """Where ``asked``: whether the moves of some more epochs at the last step nearly cancel, instead of leading somewhere."""
+    weights, step = jnp.asarray(run.weights), jnp.asarray(run.step_size)
+    # A schedule may end with an epoch that does not move.
+    options = {"step_size": jnp.where(step > 0, step, 1), "scheme": run.scheme, "strength": jnp.asarray(run.strength)}
+
+    def look():
+        def one(_, carry):
+            here, length = carry
+            there = epoch(objective, here, **options)
+            return there, length + norm(there - here)
+
+        end, length = jax.lax.fori_loop(0, MORE_EPOCHS, one, (weights, jnp.zeros_like(step)))
+        return (norm(end - weights) < length / 4) & (step > 0)
+
+    return asked & jax.lax.cond(jnp.any(asked), look, lambda: jnp.zeros_like(asked))
+
+
 class _Kind(NamedTuple):
     """What does not differ from lane to lane."""
 
@@ -152,7 +173,7 @@ class _Kind(NamedTuple):
     noisy: bool
 
 
-def _cause(kind: _Kind, run: Trajectory, exists, reason, critical, strength, reference, too_large: Array) -> Array:
+def _cause(kind: _Kind, run: Trajectory, exists, reason, critical, strength, reference, too_large: Array, to_and_fro: Array) -> Array:
     """The rules, the special before the general."""
     weights, outcome = jnp.asarray(run.weights), jnp.asarray(run.outcome)
     size = norm(weights) + norm(reference)
@@ -173,6 +194,7 @@ def _cause(kind: _Kind, run: Trajectory, exists, reason, critical, strength, ref
     left = jnp.where(exists, stuck, jnp.where(gone, lost, Cause.UNKNOWN))
     near = gone & ~unbounded & (strength <= (1 + BOTTLENECK) * critical)
     out = jnp.where(near, Cause.BOTTLENECK, jnp.where(unbounded, Cause.UNBOUNDED, jnp.where(gone, Cause.ESCAPING, Cause.UNKNOWN)))
+    out = jnp.where(to_and_fro, Cause.DISORDER_PAST_FOLD, out)
     moving = jnp.where(exists, jnp.where(too_large, Cause.STEP_TOO_LARGE, Cause.TOO_FEW_STEPS), out)
     if kind.noisy:
         moving = jnp.where(exists & ~too_large, Cause.NOISE, out)

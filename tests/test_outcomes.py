@@ -82,6 +82,13 @@ CASES = {
         Outcome.CYCLE,
         Cause.CYCLE_PAST_FOLD,
     ),
+    "without order above the fold": (
+        LARGE,
+        np.linalg.solve(np.array([[1, 0.5], [0.5, 1]]), [2.679, 1.7106]),
+        {"step_size": 80.0, "steps": 5000},
+        Outcome.MOVING,
+        Cause.DISORDER_PAST_FOLD,
+    ),
     "alternating, below the fold": (
         EXPONENTIAL,
         ORIGIN,
