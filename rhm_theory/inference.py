@@ -42,11 +42,16 @@ def log_evidence(grammar: Grammar, likelihood: Float[Array, "*batch length vocab
     Derivatives of all orders, forward and reverse. The first is the downward pass.
 
     Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``, if it is negative, not finite, or does not fit the grammar.
-    Traced, a negative or infinite one gives a meaningless number or NaN. Impossible evidence: -inf, and its derivatives are 0, which they
-    are for every change that leaves it impossible (one that does not is a jump from -inf).
+    Traced, NaN for an entry of the batch that is negative or not finite somewhere. Impossible evidence: -inf, and its derivatives are 0,
+    which they are for every change that leaves it impossible (one that does not is a jump from -inf).
     Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted. Claim: ``rhm-evidence``.
     """
-    return _log_evidence(grammar, checked(grammar, likelihood))
+    likelihood = fitting(grammar, likelihood)
+    found = _log_evidence(grammar, likelihood)
+    # The pass itself sees what is no likelihood, and only then is the offender looked for.
+    if checks.is_traced(found) or np.isnan(found).any():
+        checked(grammar, likelihood)
+    return found
 
 
 def marginals(
@@ -86,13 +91,19 @@ def require_possible(grammar: Grammar, likelihood: Float[Array, "*batch length v
     raise ValueError(f"likelihood{index} is impossible: no symbol is left for node {node} of level {level}")
 
 
-def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabulary"]:
-    """``likelihood`` in the working dtype, of the grammar's length and vocabulary, finite and not negative."""
+def fitting(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabulary"]:
+    """``likelihood`` in the working dtype, of the grammar's length and vocabulary."""
     require_grammar(grammar)
     likelihood = checks.real("likelihood", likelihood)
     expected = (grammar.length, grammar.vocabulary)
     if likelihood.shape[-2:] != expected:
         raise ValueError(f"likelihood must end in the axes (length, vocabulary) = {expected}, got shape {likelihood.shape}")
+    return likelihood
+
+
+def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabulary"]:
+    """The :func:`fitting` likelihood, finite and not negative unless it is traced."""
+    likelihood = fitting(grammar, likelihood)
     # All at once on the device: only to name an offender is it worth the way to NumPy.
     if not checks.is_traced(likelihood):
         with jax.ensure_compile_time_eval():  # a constant in a function that is being traced is known too

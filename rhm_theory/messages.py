@@ -43,9 +43,12 @@ class Upward(NamedTuple):
 
 
 def upward(rules: Int[Array, "depth vocabulary rules branching"], likelihood: Float[Array, "batch length vocabulary"]) -> Upward:
-    """All upward messages. A complex likelihood (a generating function on a circle) is scaled by moduli. Claim: ``rhm-evidence``."""
+    """All upward messages: NaN, from the leaf on, for an entry of the batch that is somewhere negative or not finite.
+
+    A complex likelihood (a generating function on a circle) is scaled by moduli. Claim: ``rhm-evidence``.
+    """
     branching = rules.shape[-1]
-    largest = _divisor(jnp.abs(jax.lax.stop_gradient(likelihood)).max(-1))
+    largest = _divisor_of_leaves(jax.lax.stop_gradient(likelihood))
     log_scale = jnp.log(largest).sum(-1)
     divisors = {0: largest.T[digit_reversal(likelihood.shape[1], branching)]}
     messages = [arranged(likelihood, branching, divisors[0])]
@@ -195,6 +198,14 @@ def batch_in_cache(entries: int, least: int = LEAST_BATCH) -> int:
 def _levels_between_scalings(dtype, branching: int) -> int:
     allowed = NODES_BETWEEN_SCALINGS.get(np.dtype(dtype).name, 1)
     return max(1, int(np.log(allowed) / np.log(branching) + 1e-9))
+
+
+def _divisor_of_leaves(likelihood: Float[Array, "batch length vocabulary"]) -> Float[Array, "batch length"]:
+    """The largest entry, or its stand-in; NaN where a likelihood is none."""
+    if jnp.iscomplexobj(likelihood):
+        return _divisor(jnp.abs(likelihood).max(-1))
+    smallest, largest = likelihood.min(-1), likelihood.max(-1)
+    return jnp.where((smallest >= 0) & (largest < jnp.inf), _divisor(largest), jnp.nan)
 
 
 def _divisor(largest: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

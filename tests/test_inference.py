@@ -382,6 +382,20 @@ def test_bad_likelihoods(function, change, error, message):
         function(grammar, change(np.ones((2, 4, 3))))
 
 
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_traced_what_is_no_likelihood_gives_nan_and_its_neighbours_are_untouched(bad):
+    grammar = enumeration.random_grammar(0, enumeration.SHAPES[1])
+    good = np.random.default_rng(6).uniform(size=(2, 4, 3))
+    broken = good.copy()
+    broken[1, 3, 2] = bad
+    found, nodes = jax.jit(lambda x: (rt.log_evidence(grammar, x), rt.marginals(grammar, x)))(broken)
+    assert np.isnan(found[1])
+    np.testing.assert_allclose(found[0], rt.log_evidence(grammar, good)[0], rtol=1e-14)
+    for level, expected in zip(nodes, rt.marginals(grammar, good), strict=True):
+        assert np.isnan(level[1]).all()
+        np.testing.assert_allclose(level[0], expected[0], rtol=1e-14)
+
+
 def test_constants_inside_another_trace():
     """A likelihood that a jitted function of something else holds is checked there, as outside."""
     grammar = rt.Grammar.random(jax.random.key(0), depth=2, vocabulary=3, rules_per_symbol=2, branching=2)
