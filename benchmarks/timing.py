@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 
-BURST = 0.05
+BURST = 0.2
 
 
 class Comparison(NamedTuple):
