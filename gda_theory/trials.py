@@ -58,7 +58,7 @@ def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SC
     """
     lanes = _with_axis(objective)
     start, target = jnp.asarray(pretrained)[..., None, :], jnp.asarray(oracle)[..., None, :]
-    step_size = jnp.asarray(steps, start.dtype) / _largest_curvature(objective, pretrained)[..., None]
+    step_size = jnp.asarray(steps, start.dtype) / objective.curvatures(pretrained, 0.0)[..., -1:]
     observe = jax.tree_util.Partial(_distance, target)
 
     def run(scheme, strength):
@@ -99,8 +99,3 @@ def _with_axis(objective: Objective) -> Objective:
     leaves, structure = jax.tree.flatten(objective)
     wide = [leaf if leaf.ndim == rank else jnp.expand_dims(leaf, leaf.ndim - rank) for leaf, rank in zip(leaves, RANKS, strict=True)]
     return jax.tree.unflatten(structure, wide)
-
-
-def _largest_curvature(objective: Objective, weights: Array) -> Array:
-    """The largest eigenvalue of the retain objective's Hessian."""
-    return jnp.linalg.eigvalsh(objective.hessian(weights, 0.0))[..., -1]

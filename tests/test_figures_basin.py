@@ -59,7 +59,7 @@ def test_the_flow_from_pretraining_arrives_and_large_steps_need_not():
     assert np.all(np.diff(found["p"], axis=0) > 0)
     assert np.all(found["above_separatrix"] > 0)
     assert np.sum(found["above_saddle"] < 0) >= 10  # those without a proof are among them
-    lost = module.missed(found)
+    lost = found["lost"]
     assert not np.any(lost[0])
     assert 0 < np.sum(lost[1]) < 20
     # A counterexample to "never with steps up to 2/|H|", in a plain loop.
