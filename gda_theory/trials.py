@@ -26,6 +26,15 @@ SCHEMES: tuple[str | Scheme, ...] = ("simultaneous", "retain_first", "forget_fir
 GOOD = 0.5  # of the distance left: an epoch at which stopping would have been worth it
 
 
+class EarlyStop(NamedTuple):
+    """The best epoch of a run, in units of the pretrained model's distance; fields as in :class:`Trial`."""
+
+    best_distance: Float[AnyArray, "*batch"]
+    best_epoch: Int[AnyArray, "*batch"]
+    good_epochs: Int[AnyArray, "*batch"]
+    descent_distance: Float[AnyArray, "*batch"]
+
+
 class Trial(NamedTuple):
     """What early stopping can do, for each step size of one scheme; distances in units of the pretrained model's.
 
@@ -44,6 +53,13 @@ class Trial(NamedTuple):
     descent_final: Float[AnyArray, "*batch s"]
     distances: Float[AnyArray, "*batch s t"]
     run: Trajectory
+
+
+def early_stop(distances: Float[AnyArray, "*batch t"], descent: Float[AnyArray, "*batch t"]) -> EarlyStop:
+    """What stopping at the best of all epochs leaves of ``distances``, the start among them; ``descent``: those of plain descent."""
+    best = jnp.argmin(distances, -1)
+    at_best = jnp.take_along_axis(jnp.asarray(descent), best[..., None], -1)[..., 0]
+    return EarlyStop(jnp.min(distances, -1), best, jnp.sum(distances <= GOOD, -1), at_best)
 
 
 def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SCHEMES, steps=STEPS, epochs: int = EPOCHS) -> list[Trial]:
@@ -73,14 +89,10 @@ def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SC
 
 def _trial(run: Trajectory, apart: Array, descent: Array) -> Trial:
     distances = run.observed / apart[..., None]
-    best = jnp.argmin(distances, -1)
     return Trial(
         run.scheme,
         run.step_size,
-        jnp.min(distances, -1),
-        best,
-        jnp.sum(distances <= GOOD, -1),
-        jnp.take_along_axis(descent, best[..., None], -1)[..., 0],
+        *early_stop(distances, descent),
         distances[..., -1],
         descent[..., -1],
         distances,
