@@ -58,27 +58,21 @@ def edges(vocabulary, branching):
 def measured(case, depths, grammars, starts):
     """The exponent of one grammar's numbers (v, m, s): in closed form, by sizes of the mean field, by slopes on random grammars."""
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), case, strict=True))
-    slopes = rt.measure.Estimate(*np.transpose([root_slope(numbers, depth, grammars, starts) for depth in depths]))
-    leaves, size = float(numbers["branching"]) ** np.array(depths), rt.mean_field.correlated_size(DISTANCES, **numbers)
-    critical = rt.mean_field.criticality(**numbers)
+    critical, size = rt.mean_field.criticality(**numbers), rt.mean_field.correlated_size(DISTANCES, **numbers)
+    leaves, slopes = float(numbers["branching"]) ** np.array(depths), []
+    for depth in depths:
+        keys = jax.random.split(jax.random.key(depth), grammars)
+        slopes.append(rt.experiment.average_root_slope(keys, starts, critical.noise, depth=depth, **numbers))
+    found = rt.measure.Estimate(*np.transpose(slopes))
     return {
         "leaves": leaves,
-        "slopes": slopes._asdict(),
-        "fit": rt.scaling.power_law(leaves, slopes.value, slopes.error)._asdict(),
+        "slopes": found._asdict(),
+        "fit": rt.scaling.power_law(leaves, found.value, found.error)._asdict(),
         "mean_field_slopes": (1 - 1 / numbers["vocabulary"]) * float(critical.slope) ** np.array(depths),
         "size": size,
         "size_exponent": -np.polyfit(np.log(DISTANCES[:17]), np.log(size[:17]), 1)[0],
         **critical._asdict(),
     }
-
-
-def root_slope(numbers, depth, grammars, starts):
-    """Mean of -dP(root kept)/d noise at the critical noise, exact for each grammar and start; errors over grammars."""
-    critical = rt.mean_field.critical_noise(**numbers)
-    drawn = jax.jit(lambda key: rt.experiment.grammar_and_starts(key, starts, depth=depth, **numbers))
-    keys = jax.random.split(jax.random.key(depth), grammars)
-    slopes = np.array([rt.experiment.root_slope(*drawn(key), critical) for key in keys])
-    return rt.measure.ratio(slopes, np.ones(grammars))
 
 
 def draw(figure, data):
