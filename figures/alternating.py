@@ -38,8 +38,10 @@ FILLS = {
 
 
 def compute(preset):
-    ratios, kept, across = {"quick": (360, 40, 40), "paper": (1600, 100, 160)}[preset]
-    return {"rest": rest(), "limit": limit(), "doubling": doubling(), "last": last(ratios, kept), "pair": pair_map(across)}
+    count, kept, across = {"quick": (360, 40, 40), "paper": (1600, 100, 160)}[preset]
+    ratio = np.linspace(*SPAN, count)
+    orbits = {f"{step:g}": last(step, ratio[::every], kept) for step, every in zip(STEPS, (count // 45, 1), strict=True)}
+    return {"rest": rest(), "limit": limit(), "doubling": doubling(), "last": orbits, "pair": pair_map(across)}
 
 
 def coordinate(ratio, ridge):
@@ -97,24 +99,20 @@ def doubling():
     return {"ratio": ratio, "rests": run.outcome == gt.Outcome.CONVERGED, "period": run.period}
 
 
-def last(count, kept):
-    """The last iterates relative to ln(eta), and the mean growth of a deviation over many more; fewer are kept of the smaller step."""
-    ratio, unit = np.linspace(*SPAN, count), np.log(STEPS)[:, None, None]
-    options = {"step_size": STEPS[:, None], "steps": 6000, "scheme": "retain_first", "observe": gt.recorded_weights}
-    weights = np.asarray(gt.simulate(coordinate(ratio, TINY), unit + 0.5, **options).observed)[:, :, 2001:, 0]  # after a transient
-    growth = np.mean(np.log(np.abs(slope(weights, ratio[:, None], STEPS[:, None, None], TINY)) + 1e-300), -1)
-    found = {}
-    for index, (step, every) in enumerate(zip(STEPS, (count // 45, 1), strict=True)):
-        orbits = (weights - unit)[index, ::every]
-        found[f"{step:g}"] = {
-            "ratio": ratio[::every],
-            "growth": growth[index, ::every],
-            "period": periods(orbits),
-            "lowest": orbits.min(1),
-            "highest": orbits.max(1),
-            "iterates": np.round(orbits[:, -kept:], 4),
-        }
-    return found
+def last(step, ratio, kept):
+    """The last iterates relative to ln(eta), and the mean growth of a deviation over many more."""
+    options = {"step_size": step, "steps": 6000, "scheme": "retain_first", "observe": gt.recorded_weights}
+    run = gt.simulate(coordinate(ratio, TINY), np.log([step]) + 0.5, **options)
+    weights = np.asarray(run.observed)[:, 2001:, 0]  # after a transient
+    growth, orbits = np.log(np.abs(slope(weights, ratio[:, None], step, TINY)) + 1e-300), weights - np.log(step)
+    return {
+        "ratio": ratio,
+        "growth": np.mean(growth, -1),
+        "period": periods(orbits),
+        "lowest": orbits.min(1),
+        "highest": orbits.max(1),
+        "iterates": np.round(orbits[:, -kept:], 4),
+    }
 
 
 def periods(weights, longest=32):

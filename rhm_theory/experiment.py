@@ -252,7 +252,7 @@ def average_root_slope(keys, starts: int, noise, *, depth: int, vocabulary: int,
     """:func:`root_slope` over random grammars, one a key, and ``starts`` of each; errors over grammars."""
     numbers = {"depth": depth, "vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
     drawn = jax.jit(lambda key: grammar_and_starts(key, starts, **numbers))
-    slopes = [root_slope(*drawn(key), noise) for key in keys]
+    slopes = [root_slope(grammar, tree, noise) for grammar, tree in map(drawn, keys)]
     if not slopes:
         raise ValueError("keys must be at least one")
     return measure.ratio(slopes, np.ones(len(slopes)))
