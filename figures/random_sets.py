@@ -41,7 +41,9 @@ def compute(preset):
     # All models in one call, which compiles once.
     number, together = np.nonzero(found)[1], tested(*np.moveaxis(accuracies, 1, 0)[:, found])
     models = {name: {key: values[number == place] for key, values in together.items()} for place, name in enumerate(MODELS)}
-    gap, total = np.linspace(0, 0.4, 161), np.arange(FORGET + TEST + 1)
+    gap, total, oracles = np.linspace(0, 0.4, 161), np.arange(FORGET + TEST + 1), models["0"]
+    measured = np.mean(np.abs(oracles["gap"]) >= gap[:, None] - 1e-9, 1)  # gaps are multiples of 1/171
+    exact = np.mean(random_sets.two_sided_subset(gap[:, None], correct=oracles["correct"], **SIZES), 1)
     return {
         "models": models,  # that were found, by strength; "end": where descent ends at the paper's
         "reason": reason,  # gt.Reason, by strength
@@ -50,12 +52,7 @@ def compute(preset):
             "accuracy": total / total[-1],  # over both sets
             "exact": random_sets.two_sided_subset_half_width(SIGNIFICANCE, correct=total, **SIZES),
         },
-        "oracles": {
-            "gap": gap,
-            "measured": np.mean(np.abs(models["0"]["gap"]) >= gap[:, None] - 1e-9, 1),  # gaps are multiples of 1/171
-            "exact": np.mean(random_sets.two_sided_subset(gap[:, None], correct=models["0"]["correct"], **SIZES), 1),
-        }
-        | bounds(gap, **SIZES),
+        "oracles": laws(gap, exact, **SIZES) | {"measured": measured},
         "small": small(np.linspace(0, 0.6, 121)),
     }
 
@@ -80,16 +77,15 @@ def tested(forget, test):
     return {"forget": forget, "test": test, "gap": gap, "correct": correct, "probability": probability}
 
 
-def bounds(gap, forget_size, test_size):
-    """Hoeffding's, for the accuracy on a finite test set and on the population."""
+def laws(gap, exact, forget_size, test_size):
+    """The probability of a gap: exactly, and by Hoeffding for the accuracy on a finite test set and on the population."""
     finite = random_sets.two_sided_bound(gap, forget_size=forget_size, test_size=test_size)
-    return {"finite": finite, "population": random_sets.two_sided_bound(gap, forget_size=forget_size)}
+    return {"gap": gap, "exact": exact, "finite": finite, "population": random_sets.two_sided_bound(gap, forget_size=forget_size)}
 
 
 def small(gap):
-    exact, exact_at = (random_sets.two_sided_binomial(t, accuracy=0.5, **SMALL) for t in (gap, 0.2))
-    at = {"exact": exact_at, "worst": random_sets.worst_two_sided_binomial(0.2, **SMALL).probability} | bounds(0.2, **SMALL)
-    return {"gap": gap, "exact": exact} | bounds(gap, **SMALL) | {"at": at}
+    along, at = (laws(t, random_sets.two_sided_binomial(t, accuracy=0.5, **SMALL), **SMALL) for t in (gap, 0.2))
+    return along | {"at": at | {"worst": random_sets.worst_two_sided_binomial(0.2, **SMALL).probability}}
 
 
 def draw(figure, data):
