@@ -3,7 +3,7 @@
 import numpy as np
 
 import gda_theory as gt
-from figures.parts import listed
+from figures.parts import listed, log_slope
 from figures.style import COLOURS
 
 TITLE = "Why ascent past its fold seems to work: it crawls where its minimum was, with a gradient that looks like an end"
@@ -108,16 +108,10 @@ def draw(figure, data):
 
 def laws(data):
     """What near the fold the runs show for each step: ``time = coefficient/sqrt(distance) + constant``, and the log-log slope."""
-    distance, time = data["escape"]["distance"], data["escape"]["time"]
-    root = distance[distance <= LAW] ** -0.5
-    fits = np.array([np.polyfit(root, row[distance <= LAW], 1) for row in time])
-    return {"coefficient": fits[:, 0], "constant": fits[:, 1], "slope": np.array([slope(distance, row) for row in time])}
-
-
-def slope(distance, values):
-    """In logarithms, near the fold."""
-    near = distance <= LAW
-    return np.polyfit(np.log(distance[near]), np.log(values[near]), 1)[0]
+    near = data["escape"]["distance"] <= LAW
+    distance, time = data["escape"]["distance"][near], data["escape"]["time"][:, near]
+    coefficient, constant = np.polyfit(distance**-0.5, time.T, 1)
+    return {"coefficient": coefficient, "constant": constant, "slope": np.array([log_slope(distance, row) for row in time])}
 
 
 def claims(data):
@@ -132,5 +126,6 @@ def claims(data):
     fooled = [f"δ = {d:g}: {np.nanmin(g):.2g}" for d, g in zip(crawl["distance"], crawl["gradient"], strict=True) if d > 0]
     yield "smallest gradient on the way, where no minimum exists", none, "; ".join(fooled)
     claim = f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}"
-    here = f"{slope(below['distance'], below['simulated']):.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
+    near = below["distance"] <= LAW
+    here = f"{log_slope(below['distance'][near], below['simulated'][near]):.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
     yield claim, f"{none}; 1/2 and 1 in theory", here

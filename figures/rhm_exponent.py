@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import rhm_theory as rt
-from figures.parts import DASHED, DOTTED, dots, power
+from figures.parts import DASHED, DOTTED, dots, log_slope, power
 from figures.style import COLOURS
 
 TITLE = "The exponent ν: in closed form, below 2 in a narrow range of rules only, and measured on random grammars"
@@ -70,7 +70,7 @@ def measured(case, depths, grammars, starts):
         "fit": rt.scaling.power_law(leaves, found.value, found.error)._asdict(),
         "mean_field_slopes": (1 - 1 / numbers["vocabulary"]) * float(critical.slope) ** np.array(depths),
         "size": size,
-        "size_exponent": -np.polyfit(np.log(DISTANCES[:17]), np.log(size[:17]), 1)[0],
+        "size_exponent": -log_slope(DISTANCES[:17], size[:17]),
         **critical._asdict(),
     }
 
