@@ -30,6 +30,7 @@ WINDOW = {"x": (-1.0, 2.5), "p": (-1.0, 4.0), "y": (-3.5, 1.0)}
 STEPS = 0.9 * 2.0 ** np.arange(-8, 1)  # in units of 2/|H|
 SHARES = np.array([0.5, 0.95])  # for the random pairs
 BATCH = 600
+HARD = np.arange(BATCH) >= BATCH // 2  # pairs where hardly anything may be retained, the correlation high, the ridge tiny
 ARRIVED = 1e-6  # from the minimum, relative to its size
 POINTS = {"pretrained": ("green", "*", 16), "oracle": ("black", "P", 8), "minimum": ("blue", "o", 10), "saddle": ("vermillion", "X", 11)}
 
@@ -95,16 +96,15 @@ def outcomes(pair, minimum, count):
 
 def random_pairs(batches):
     """The order in ``p``, how high pretraining starts, and where runs from it end, for :data:`BATCH` pairs a batch."""
-    found = [from_pretraining(*below_fold(np.random.default_rng([SEED, batch]))) for batch in range(batches)]
-    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]}
+    found = [from_pretraining(below_fold(np.random.default_rng([SEED, batch]))) for batch in range(batches)]
+    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]} | {"hard": np.tile(HARD, batches)}
 
 
 def below_fold(rng):
-    """Pairs below their fold; in the second half hardly anything may be retained, the correlation high, the ridge tiny."""
-    hard = np.arange(BATCH) >= BATCH // 2
+    """Pairs below their fold, from a wide range of all and, for :data:`HARD` ones, from another."""
 
-    def either(any_, hard_):
-        return np.where(hard, rng.uniform(*hard_, BATCH), rng.uniform(*any_, BATCH))
+    def either(any_, hard):
+        return np.where(HARD, rng.uniform(*hard, BATCH), rng.uniform(*any_, BATCH))
 
     retain = 1000 * 10 ** either((-1, -0.005), (-4, -0.3))
     ridge, correlation = 10 ** either((-6, 0.5), (-12, 0)), 1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3))
@@ -113,17 +113,17 @@ def below_fold(rng):
     below = 1 - 10 ** rng.uniform(-4, -0.05, BATCH)
     # No more is forgotten than there is.
     alpha = np.minimum(below * np.asarray(gt.pair.folds(pair).critical_alpha), (1000 - retain) / used)
-    return pair.replace(forget_in_pair=jnp.asarray(alpha * used)), hard
+    return pair.replace(forget_in_pair=alpha * used)
 
 
-def from_pretraining(pair, hard):
+def from_pretraining(pair):
+    """Its place among the four points and above the separatrix, and whether steps of each share of 2/|H| arrive or are lost."""
     weights = four_points(pair)
     place, minimum = basins.order_coordinates(pair, weights), weights[2]
     largest = 2 / jnp.max(jnp.abs(pair.objective().curvatures(weights[::2])), (0, -1))
     ends = gt.simulate(pair, weights[0], step_size=SHARES[:, None] * largest, steps=20_000).weights
     arrived = jnp.linalg.norm(ends - minimum, axis=-1) < ARRIVED * jnp.linalg.norm(minimum, axis=-1)
     return {
-        "hard": hard,
         "p": place.descent,
         "above_saddle": place.y[0] - place.y[3],
         "above_separatrix": place.y[0] - basins.separatrix(pair, place.descent[0]),

@@ -63,7 +63,7 @@ def test_the_flow_from_pretraining_arrives_and_large_steps_need_not():
     assert not np.any(lost[0])
     assert 0 < np.sum(lost[1]) < 20
     # A counterexample to "never with steps up to 2/|H|", in a plain loop.
-    pair, _ = module.below_fold(np.random.default_rng([module.SEED, 0]))
+    pair = module.below_fold(np.random.default_rng([module.SEED, 0]))
     one = jax.tree.map(lambda leaf: leaf[np.flatnonzero(lost[1])[0]], pair)
     start, minimum = np.asarray(gt.pair.pretrain(one).weights), np.asarray(gt.pair.descent_ascent(one).weights)
     types, ridge, masses = np.asarray(one.types), float(one.ridge), np.array(one.ascent_masses) * [1, -1]
