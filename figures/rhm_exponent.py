@@ -47,12 +47,9 @@ def edges(vocabulary, branching):
     """Lower and upper ends, on the scale of :func:`at`, of the range with a transition and of that with a diverging susceptibility."""
     place = np.linspace(0, 1, 1001)[1:-1]
     found = rt.mean_field.criticality(**at(vocabulary[:, None], branching, place))
-
-    def ends(inside):
-        first, last = place[inside.argmax(-1)], place[::-1][inside[:, ::-1].argmax(-1)]
-        return np.where(inside.any(-1), [first, last], np.nan)
-
-    return {"exists": ends(np.isfinite(found.noise)), "diverges": ends(np.asarray(found.diverges))}
+    inside = {"exists": np.isfinite(found.noise), "diverges": found.diverges}
+    places = {name: np.where(holds, place, np.nan) for name, holds in inside.items()}
+    return {name: np.stack([np.fmin.reduce(where, -1), np.fmax.reduce(where, -1)]) for name, where in places.items()}
 
 
 def measured(case, depths, grammars, starts):
