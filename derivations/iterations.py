@@ -90,7 +90,7 @@ def effective_ridge(velocity=-(2 * ridge * w - (a - pushed) * phi(w))):
     domain="a, b > 0, 0 < ηλ < 1; the closed form as λ → 0 with b > a",
     origin="new",
     evidence="proved",
-    backs="gda_theory.simulation.simulate",
+    backs=["gda_theory.coordinate.alternating_rest", "gda_theory.simulation.simulate"],
     rules=["intermediate value", "tangent line"],
     counterexample="a step with ηλ < 1 at which one of the two maps has no fixed point",
 )
@@ -131,7 +131,7 @@ def _orders_at_rest(descent_first, ascent_first):
     domain="λ → 0, b > a > 0, any η > 0",
     origin="new",
     evidence="proved",
-    backs="gda_theory.simulation.simulate",
+    backs=["gda_theory.coordinate.alternating_rest", "gda_theory.simulation.epoch_jacobian", "gda_theory.simulation.simulate"],
     rules=["monotone bijection"],
     counterexample="a ratio b/a below e^√2 at which the map leaves its fixed point, or one above at which it settles there",
 )

@@ -1,6 +1,6 @@
 """Alternating descent and ascent rests where descent-ascent has no minimum, then doubles its period, then is chaotic: the exact map."""
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from matplotlib.patches import Patch
 
@@ -30,16 +30,18 @@ RIDGES = np.array([1e-2, 1e-4, 1e-6])
 PAIR = {"ridge": 0.01, "retain_size": 80, "forget_size": 20, "retain_in_pair": 2}
 SPAN = (3.0, 9.5)  # of b/a in (b) and (c)
 FILLS = {
-    gt.Outcome.MOVING: ("keeps moving", "#B8B8B8"),
     gt.Outcome.CONVERGED: ("rests", "#CFE8DC"),
     gt.Outcome.CYCLE: ("cycle", "#56B4E9"),
+    gt.Outcome.MOVING: ("keeps moving", "#B8B8B8"),
     gt.Outcome.LEFT_RANGE: ("runs away", "#F3C6A5"),
 }
 
 
 def compute(preset):
-    ratios, kept, across = {"quick": (360, 40, 40), "paper": (1600, 100, 160)}[preset]
-    return {"rest": rest(), "limit": limit(), "doubling": doubling(), "last": last(ratios, kept), "pair": pair_map(across)}
+    count, kept, across = {"quick": (360, 40, 40), "paper": (1600, 100, 160)}[preset]
+    ratio = np.linspace(*SPAN, count)
+    orbits = {f"{step:g}": last(step, ratio[::every], kept) for step, every in zip(STEPS, (count // 45, 1), strict=True)}
+    return {"rest": rest(), "limit": limit(), "doubling": doubling(), "last": orbits, "pair": pair_map(across)}
 
 
 def coordinate(ratio, ridge):
@@ -48,75 +50,69 @@ def coordinate(ratio, ridge):
     return gt.Coordinate(ridge=ridge, **counts, allow_unrealisable=True)
 
 
-def resting_point(ratio, step, scheme):
-    """The limit of small ridge, for b > a = 1."""
-    return np.log(step * (ratio if scheme == "forget_first" else 1) / np.log(ratio))
-
-
 def slope(weights, ratio, step, ridge):
     """Derivative of one epoch, descent first, at ``weights``."""
-    shrink = 1 - step * ridge
-    middle = shrink * weights + step * np.exp(-weights)
-    return (shrink - step * np.exp(-weights)) * (shrink + step * ratio * np.exp(-middle))
+    jacobian = jax.jit(gt.simulation.epoch_jacobian, static_argnames="scheme")
+    return np.asarray(jacobian(coordinate(ratio, ridge), weights[..., None], step_size=step, scheme="retain_first"))[..., 0, 0]
 
 
 def rest():
-    """Where both orders rest, from the oracle on, and the minimum of the objective that they imitate."""
-    ratio = np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)])
-    start = gt.coordinate.stationary_points(1.0, ridge=RIDGE).minimum * jnp.ones((len(STEPS), len(ratio), 1))
+    """Where both orders rest, from the oracle on, their limit of small ridge, and the minimum of the objective that they imitate."""
+    ratio, beyond = np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)]), np.linspace(1.01, 4.1, 300)
+    oracle = gt.coordinate.stationary_points(1.0, ridge=RIDGE).minimum[None]
     single, options = coordinate(ratio, RIDGE), {"step_size": STEPS[:, None], "steps": 600_000}
-    runs = {scheme: gt.simulate(single, start, scheme=scheme, **options) for scheme in SCHEMES}
+    runs = {scheme: gt.simulate(single, oracle, scheme=scheme, **options) for scheme in SCHEMES}
     fine = 1 + 2 * RIDGE / np.e - np.geomspace(1e-9, 0.95, 100)[::-1]  # up to the fold
     return {
         "ratio": ratio,
-        "weights": {scheme: run.weights[..., 0] for scheme, run in runs.items()},
-        "outcome": {scheme: run.outcome for scheme, run in runs.items()},
+        "weights": {scheme: np.where(run.outcome == gt.Outcome.CONVERGED, run.weights[..., 0], np.nan) for scheme, run in runs.items()},
+        "beyond": beyond,
+        "limit": {scheme: limit_of(beyond, STEPS[:, None], scheme) for scheme in SCHEMES},
         "minimum_ratio": fine,
         "minimum": gt.coordinate.stationary_points(1 - fine, ridge=2 * RIDGE).minimum,
     }
+
+
+def limit_of(ratio, step, scheme):
+    """Where the iteration rests as the ridge vanishes."""
+    return gt.coordinate.alternating_rest(coordinate(ratio, RIDGE), step_size=step, scheme=scheme).weight
 
 
 def limit():
     """How far the resting points are from their limit as the ridge vanishes, and the multiplier there."""
     ratio = np.array([1.5, 2.0, 3.0, 4.0])
     ridge, step, _ = np.broadcast_arrays(RIDGES[:, None, None], STEPS[:, None], ratio)
-    expected = {scheme: resting_point(ratio, step, scheme) for scheme in SCHEMES}
-    options = {"step_size": step, "steps": 5000}
-    runs = {scheme: gt.simulate(coordinate(ratio, ridge), at[..., None] + 0.1, scheme=scheme, **options) for scheme, at in expected.items()}
-    found = {scheme: np.asarray(run.weights[..., 0]) for scheme, run in runs.items()}
-    off = {scheme: np.abs(found[scheme] - at) for scheme, at in expected.items()}
-    return {"ratio": ratio, "off": off, "multiplier": slope(found["retain_first"], ratio, step, ridge)}
+    rests, off = {}, {}
+    for scheme in SCHEMES:
+        at = limit_of(ratio, step, scheme)
+        run = gt.simulate(coordinate(ratio, ridge), at[..., None] + 0.1, step_size=step, steps=5000, scheme=scheme)
+        rests[scheme] = run.weights[..., 0]
+        off[scheme] = np.abs(rests[scheme] - at)
+    return {"ratio": ratio, "off": off, "multiplier": slope(rests["retain_first"], ratio, step, ridge)}
 
 
 def doubling():
     """Around the doubling: whether the iteration rests, and the period of its cycle."""
     ratio = DOUBLING + np.array([-8e-3, -4e-3, -2e-3, 2e-3, 4e-3, 8e-3])  # nearer, rounding alone would look like a cycle
-    start = np.broadcast_to(np.log(STEPS)[:, None, None], (len(STEPS), len(ratio), 1))
-    run = gt.simulate(coordinate(ratio, TINY), start, step_size=STEPS[:, None], steps=100_000, scheme="retain_first")
+    start, options = np.log(STEPS)[:, None, None], {"step_size": STEPS[:, None], "steps": 100_000, "scheme": "retain_first"}
+    run = gt.simulate(coordinate(ratio, TINY), start, **options)
     return {"ratio": ratio, "rests": run.outcome == gt.Outcome.CONVERGED, "period": run.period}
 
 
-def last(count, kept):
-    """The last iterates relative to ln(eta), and the mean growth of a deviation over many more; fewer are kept of the smaller step."""
-    ratio = np.linspace(*SPAN, count)
-    start = np.broadcast_to(np.log(STEPS)[:, None, None] + 0.5, (len(STEPS), count, 1))
-    options = {"step_size": STEPS[:, None], "steps": 6000, "scheme": "retain_first"}
-    run = gt.simulate(coordinate(ratio, TINY), start, **options, observe=gt.recorded_weights)
-    weights = np.asarray(run.observed[:, :, 2001:, 0])  # after a transient
-    growth = np.mean(np.log(np.abs(slope(weights, ratio[:, None], STEPS[:, None, None], TINY)) + 1e-300), -1)
-    relative = weights - np.log(STEPS)[:, None, None]
-    found = {}
-    for index, (step, every) in enumerate(zip(STEPS, (count // 45, 1), strict=True)):
-        orbits = relative[index, ::every]
-        found[f"{step:g}"] = {
-            "ratio": ratio[::every],
-            "growth": growth[index, ::every],
-            "period": periods(orbits),
-            "lowest": orbits.min(1),
-            "highest": orbits.max(1),
-            "iterates": np.round(orbits[:, -kept:], 4),
-        }
-    return found
+def last(step, ratio, kept):
+    """The last iterates relative to ln(eta), and the mean growth of a deviation over many more."""
+    options = {"step_size": step, "steps": 6000, "scheme": "retain_first", "observe": gt.recorded_weights}
+    run = gt.simulate(coordinate(ratio, TINY), np.log([step]) + 0.5, **options)
+    weights = np.asarray(run.observed)[:, 2001:, 0]  # after a transient
+    growth, orbits = np.log(np.abs(slope(weights, ratio[:, None], step, TINY)) + 1e-300), weights - np.log(step)
+    return {
+        "ratio": ratio,
+        "growth": np.mean(growth, -1),
+        "period": periods(orbits),
+        "lowest": orbits.min(1),
+        "highest": orbits.max(1),
+        "iterates": np.round(orbits[:, -kept:], 4),
+    }
 
 
 def periods(weights, longest=32):
@@ -126,13 +122,13 @@ def periods(weights, longest=32):
 
 
 def pair_map(across):
-    """Outcomes of alternating steps over correlation and b/a, and the folds."""
+    """Outcomes of alternating steps over correlation and b/a, and the fold of the objective that they imitate."""
     pair, scale = gt.CorrelatedPair(0.5, **PAIR), PAIR["forget_size"] / PAIR["retain_size"]  # alpha = scale b/a
     correlation, ratio = np.linspace(0.01, 0.99, across), np.geomspace(0.02, 40, across)
     swept, options = {"correlation": correlation, "alpha": scale * ratio}, {"step_size": 1.0, "steps": 20_000, "scheme": "retain_first"}
     run = gt.sweep(pair, lambda at: gt.pair.retrain(at).weights, **swept, **options)
-    folds = [gt.pair.folds(gt.grid(pair, correlation=correlation, ridge=ridge)).critical_alpha / scale for ridge in (0.01, 0.02)]
-    return {"correlation": correlation, "ratio": ratio, "outcome": run.outcome, "fold": folds[0], "doubled_fold": folds[1]}
+    fold = gt.pair.folds(gt.grid(pair, correlation=correlation, ridge=2 * PAIR["ridge"])).critical_alpha
+    return {"correlation": correlation, "ratio": ratio, "outcome": run.outcome, "doubled_fold": fold / scale}
 
 
 def draw(figure, data):
@@ -158,11 +154,9 @@ def draw(figure, data):
 
 def draw_rest(panel, found):
     panel.plot(found["minimum_ratio"], found["minimum"], color="black", lw=2, label="minimum (ridge doubled)")
-    beyond = np.linspace(1.01, 4.1, 300)
     for scheme, (name, mark, line) in SCHEMES.items():
-        for index, (step, hue) in enumerate(zip(STEPS, HUES, strict=True)):
-            panel.plot(beyond, resting_point(beyond, step, scheme), line, color=COLOURS[hue], lw=1.2)
-            weights = np.where(found["outcome"][scheme][index] == gt.Outcome.CONVERGED, found["weights"][scheme][index], np.nan)
+        for step, hue, limit, weights in zip(STEPS, HUES, found["limit"][scheme], found["weights"][scheme], strict=True):
+            panel.plot(found["beyond"], limit, line, color=COLOURS[hue], lw=1.2)
             options = {"ms": 5, "mfc": "none" if mark == "s" else COLOURS[hue], "color": COLOURS[hue], "ls": "none"}
             panel.plot(found["ratio"], weights, mark, label=f"{name}, η = {step:g}", **options)
     panel.axvline(1, color="black", lw=0.8)
@@ -171,13 +165,12 @@ def draw_rest(panel, found):
 
 
 def draw_pair(panel, found):
-    categories(panel, found["correlation"], found["ratio"], found["outcome"].T, [hue for _, hue in FILLS.values()])
+    categories(panel, found["correlation"], found["ratio"], found["outcome"].T, [FILLS[outcome][1] for outcome in sorted(FILLS)])
     panel.plot(found["correlation"], found["doubled_fold"], color="black", label="fold, ridge doubled")
     panel.axhline(DOUBLING, color="black", ls=":", label="e^√2")
     panel.set(yscale="log", xlabel="correlation ε", ylabel="forget over retain weight b/a = αr/f", title="(d) a correlated pair")
-    moving, *others = [Patch(color=hue, label=name) for name, hue in FILLS.values()]
-    others.insert(2, moving)
-    panel.legend(handles=[*others, *panel.get_legend_handles_labels()[0]], loc="lower left", ncols=2)
+    patches = [Patch(color=hue, label=name) for name, hue in FILLS.values()]
+    panel.legend(handles=[*patches, *panel.get_legend_handles_labels()[0]], loc="lower left", ncols=2)
 
 
 def claims(data):

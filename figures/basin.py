@@ -1,12 +1,11 @@
 """Which starts reach the minimum of descent-ascent below the fold, and which run away: the saddle's stable manifold decides."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from matplotlib.patches import Rectangle
 
 import gda_theory as gt
-from figures.parts import DASHED
+from figures.parts import DASHED, nearest
 from figures.style import COLOURS
 from gda_theory import basins
 
@@ -31,6 +30,7 @@ WINDOW = {"x": (-1.0, 2.5), "p": (-1.0, 4.0), "y": (-3.5, 1.0)}
 STEPS = 0.9 * 2.0 ** np.arange(-8, 1)  # in units of 2/|H|
 SHARES = np.array([0.5, 0.95])  # for the random pairs
 BATCH = 600
+HARD = np.arange(BATCH) >= BATCH // 2  # pairs where hardly anything may be retained, the correlation high, the ridge tiny
 ARRIVED = 1e-6  # from the minimum, relative to its size
 POINTS = {"pretrained": ("green", "*", 16), "oracle": ("black", "P", 8), "minimum": ("blue", "o", 10), "saddle": ("vermillion", "X", 11)}
 
@@ -38,7 +38,7 @@ POINTS = {"pretrained": ("green", "*", 16), "oracle": ("black", "P", 8), "minimu
 def compute(preset):
     starts, batches = {"quick": (1000, 1), "paper": (2000, 10)}[preset]
     pair = gt.CorrelatedPair(CORRELATION, **PAIR)
-    weights = jnp.stack(four_points(copies(pair, BATCH)))[:, 0]  # the shape of the random pairs: compiled once
+    weights = four_points(pair.replace(ridge=np.full(BATCH, PAIR["ridge"])))[:, 0]  # the shape of the random pairs: compiled once
     descent = np.linspace(-3, 9, starts)  # one shape for all that is asked of a basin: each would be compiled
     boundary = basins.separatrix(pair, descent)
     return {
@@ -53,38 +53,33 @@ def compute(preset):
 
 def four_points(pair):
     """Weights of pretraining, the oracle, the minimum of descent-ascent and the saddle."""
-    found = gt.pair.stationary_points(pair).weights
-    return gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights, found[..., 0, :], found[..., 1, :]
-
-
-def copies(pair, count):
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *leaf.shape)), pair)
+    minimum, saddle = jnp.moveaxis(gt.pair.stationary_points(pair).weights, -2, 0)
+    return jnp.stack([gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights, minimum, saddle])
 
 
 def coordinates(pair, weights):
+    """Margins, and the coordinates in which the flow preserves an order; linear, so also of a velocity."""
     place = basins.order_coordinates(pair, weights)
     return {"x": jnp.sum(weights * pair.types[0], -1), "y": place.y, "p": place.descent}
 
 
-def descent_of(pair, x, y):
-    """``p`` from the margins."""
-    return (pair.gram.second * x - pair.gram.cross * y) / pair.gram.determinant
+def with_margins(pair, x, y):
+    """The weights with these margins."""
+    return np.linalg.solve(pair.types, np.stack([x, y], -1)[..., None])[..., 0]
 
 
 def field(pair):
-    """The flow on a grid of margins, and on one of ``p`` and ``y``."""
-    lines = {name: np.linspace(*ends, 41) for name, ends in WINDOW.items()}
-    gram = pair.gram
-    x, y = np.meshgrid(lines["x"], lines["y"])
-    up, along = basins.velocity(pair, y, descent_of(pair, x, y))
-    p_up, p_along = basins.velocity(pair, *np.meshgrid(lines["y"], lines["p"], indexing="ij"))
-    in_margins = {"across": (gram.determinant * along + gram.cross * up) / gram.second, "up": up}
-    return {**lines, "margins": in_margins, "order": {"across": p_along, "up": p_up}}
+    """The flow, in units of the ridge, on a grid of ``x`` and ``y`` and on one of ``p`` and ``y``."""
+    x, y, p = (np.linspace(*WINDOW[name], 41) for name in "xyp")
+    across, up = np.meshgrid(p, y)
+    grids = {"x": with_margins(pair, *np.meshgrid(x, y)), "p": basins.weights_at(pair, up, across)}
+    flows = {name: coordinates(pair, -pair.objective().gradient(weights) / pair.ridge) for name, weights in grids.items()}
+    return {"x": x, "y": y, "p": p, "flow": {name: {"across": flow[name], "up": flow["y"]} for name, flow in flows.items()}}
 
 
 def runs(pair, weights, boundary, descent):
     """From pretraining and the oracle, and from either side of the separatrix."""
-    index = np.argmin(np.abs(descent - 3.5))
+    index = nearest(descent, 3.5)
     beside = basins.weights_at(pair, boundary[index] + np.array([0.05, -0.05]), descent[index])
     start = jnp.concatenate([weights[:2], beside])
     run = gt.simulate(pair, start, step_size=0.05, steps=6000, observe=gt.recorded_weights, observe_every=10)
@@ -94,28 +89,22 @@ def runs(pair, weights, boundary, descent):
 def outcomes(pair, minimum, count):
     """Starts in the window, on which side of the separatrix they lie, and whether steps of each size converge from there."""
     x, y = np.random.default_rng(SEED).uniform(*np.transpose([WINDOW["x"], WINDOW["y"]]), (count, 2)).T
-    weights = basins.weights_at(pair, y, descent_of(pair, x, y))
-    largest = 2 / norm(pair.objective().hessian(minimum))
+    weights, largest = with_margins(pair, x, y), 2 / pair.objective().curvatures(minimum)[-1]
     ends = [gt.simulate(pair, weights, step_size=share * largest, steps=100_000).outcome for share in STEPS]
     return {"x": x, "y": y, "inside": basins.in_basin(pair, weights), "converged": np.array(ends) == gt.Outcome.CONVERGED}
 
 
-def norm(hessian):
-    return jnp.max(jnp.abs(jnp.linalg.eigvalsh(hessian)), -1)
-
-
 def random_pairs(batches):
     """The order in ``p``, how high pretraining starts, and where runs from it end, for :data:`BATCH` pairs a batch."""
-    found = [from_pretraining(*below_fold(np.random.default_rng([SEED, batch]))) for batch in range(batches)]
-    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]}
+    found = [from_pretraining(below_fold(np.random.default_rng([SEED, batch]))) for batch in range(batches)]
+    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]} | {"hard": np.tile(HARD, batches)}
 
 
 def below_fold(rng):
-    """Pairs below their fold; in the second half hardly anything may be retained, the correlation high, the ridge tiny."""
-    hard = np.arange(BATCH) >= BATCH // 2
+    """Pairs below their fold, from a wide range of all and, for :data:`HARD` ones, from another."""
 
-    def either(any_, hard_):
-        return np.where(hard, rng.uniform(*hard_, BATCH), rng.uniform(*any_, BATCH))
+    def either(any_, hard):
+        return np.where(HARD, rng.uniform(*hard, BATCH), rng.uniform(*any_, BATCH))
 
     retain = 1000 * 10 ** either((-1, -0.005), (-4, -0.3))
     ridge, correlation = 10 ** either((-6, 0.5), (-12, 0)), 1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3))
@@ -124,22 +113,22 @@ def below_fold(rng):
     below = 1 - 10 ** rng.uniform(-4, -0.05, BATCH)
     # No more is forgotten than there is.
     alpha = np.minimum(below * np.asarray(gt.pair.folds(pair).critical_alpha), (1000 - retain) / used)
-    return pair.replace(forget_in_pair=jnp.asarray(alpha * used)), hard
+    return pair.replace(forget_in_pair=alpha * used)
 
 
-def from_pretraining(pair, hard):
-    weights = jnp.stack(four_points(pair))
+def from_pretraining(pair):
+    """Its place among the four points and above the separatrix, and whether steps of each share of 2/|H| arrive or are lost."""
+    weights = four_points(pair)
     place, minimum = basins.order_coordinates(pair, weights), weights[2]
-    largest = 2 / jnp.max(norm(pair.objective().hessian(weights[::2])), 0)
-    ends = jnp.stack([gt.simulate(pair, weights[0], step_size=share * largest, steps=20_000).weights for share in SHARES])
-    miss = jnp.linalg.norm(ends - minimum, axis=-1) / jnp.linalg.norm(minimum, axis=-1)
+    largest = 2 / jnp.max(jnp.abs(pair.objective().curvatures(weights[::2])), (0, -1))
+    ends = gt.simulate(pair, weights[0], step_size=SHARES[:, None] * largest, steps=20_000).weights
+    arrived = jnp.linalg.norm(ends - minimum, axis=-1) < ARRIVED * jnp.linalg.norm(minimum, axis=-1)
     return {
-        "hard": hard,
         "p": place.descent,
         "above_saddle": place.y[0] - place.y[3],
         "above_separatrix": place.y[0] - basins.separatrix(pair, place.descent[0]),
-        "arrived": miss < ARRIVED,
-        "in_basin": jnp.stack([basins.in_basin(pair, end) for end in ends]),
+        "arrived": arrived,
+        "lost": ~arrived & ~jnp.stack([basins.in_basin(pair, end) for end in ends]),
     }
 
 
@@ -151,8 +140,8 @@ def draw(figure, data):
         margins.plot(starts["x"][shown], starts["y"][shown], ".", ms=6, mew=0, alpha=0.8, color=COLOURS[hue], label=label)
     safe = Rectangle((-99, y), p + 99, 99, color=COLOURS["sky"], alpha=0.25, lw=0, label="never crosses the separatrix")
     order.add_patch(safe)
-    draw_plane(margins, data, "x", data["field"]["margins"])
-    draw_plane(order, data, "p", data["field"]["order"])
+    draw_plane(margins, data, "x")
+    draw_plane(order, data, "p")
     margins.set(xlabel="margin of the retained type x", title="(a) margins")
     margins.legend(loc="lower right", markerscale=1.0)
     order.set(xlabel="p, the weights' part along the retained type", title="(b) the coordinates with an order")
@@ -163,10 +152,10 @@ def draw(figure, data):
     draw_heights(heights, data["random"])
 
 
-def draw_plane(panel, data, across, arrows):
+def draw_plane(panel, data, across):
     """The flow, the separatrix, the runs and the four points, over the coordinate ``across`` and y."""
-    lines = {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9}
-    panel.streamplot(data["field"][across], data["field"]["y"], arrows["across"], arrows["up"], **lines)
+    field, thin = data["field"], {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9}
+    panel.streamplot(field[across], field["y"], *field["flow"][across].values(), **thin)
     panel.plot(data["separatrix"][across], data["separatrix"]["y"], color="black", lw=2.2, label="separatrix", zorder=3)
     for hue, x, y in zip(("green", "black", "blue", "vermillion"), data["runs"][across], data["runs"]["y"], strict=True):
         panel.plot(x, y, color=COLOURS[hue], lw=1.6, zorder=4)
@@ -180,7 +169,7 @@ def draw_heights(panel, found):
         values = found["above_saddle"][shown], found["above_separatrix"][shown]
         panel.plot(*values, mark, color=COLOURS[hue], ms=4, mew=0, alpha=0.5, label=f"{label}: {np.sum(shown)} pairs")
     panel.axvline(0, **DASHED)
-    lost = missed(found)[-1]
+    lost = found["lost"][-1]
     values = found["above_saddle"][lost], found["above_separatrix"][lost]
     panel.plot(*values, "o", color="black", ms=9, mfc="none", label=f"ran away, η = {SHARES[-1]:g} · 2/|H|")
     panel.set(
@@ -194,11 +183,6 @@ def disagreements(starts):
     return np.sum(starts["converged"] != starts["inside"], 1)
 
 
-def missed(found):
-    """Which runs neither arrived at the minimum nor are still in its basin."""
-    return ~found["arrived"] & ~found["in_basin"]
-
-
 def claims(data):
     starts, found, none = data["starts"], data["random"], "not treated"
     pairs, height, unproved = len(found["hard"]), found["above_separatrix"], found["above_saddle"] < 0
@@ -210,7 +194,6 @@ def claims(data):
     claim = "flow from pretraining misses the minimum of descent-ascent below the fold (conjecture: never)"
     here = f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; least height {np.min(height):.4g}"
     yield claim, none, here
-    lost, way = np.sum(missed(found), 1), np.sum(~found["arrived"] & found["in_basin"], 1)
-    for share, gone, left in zip(SHARES, lost, way, strict=True):
-        here = f"{gone} of {pairs} run away; {left} still on their way after 20,000 steps"
+    for share, arrived, lost in zip(SHARES, found["arrived"], found["lost"], strict=True):
+        here = f"{np.sum(lost)} of {pairs} run away; {np.sum(~arrived & ~lost)} still on their way after 20,000 steps"
         yield f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends", none, here

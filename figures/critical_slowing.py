@@ -3,7 +3,7 @@
 import numpy as np
 
 import gda_theory as gt
-from figures.parts import listed
+from figures.parts import listed, log_slope
 from figures.style import COLOURS
 
 TITLE = "Why ascent past its fold seems to work: it crawls where its minimum was, with a gradient that looks like an end"
@@ -34,20 +34,20 @@ HUES = ("blue", "green", "orange", "vermillion", "black")
 def compute(preset):
     distance = np.geomspace(NEAREST, 1, {"quick": 25, "paper": 97}[preset])
     pair = gt.CorrelatedPair(CORRELATION, ridge=RIDGE, **SIZES)
-    fold = gt.pair.folds(pair)
-    rates = gt.pair.fold_rates(pair, distance)
-    alpha, law = float(np.asarray(fold.alpha)[0]), np.asarray(rates.escape_time)
+    fold, rates = gt.pair.folds(pair), gt.pair.fold_rates(pair, distance)
+    alpha, law, below = float(fold.critical_alpha), np.asarray(rates.escape_time), distance < 0.9
     steps = int(1.1 * max(law) / min(STEPS))
     runs = gt.sweep(pair, pretrained, alpha=alpha * (1 + distance), step_size=np.array(STEPS), steps=steps)
-    crawl, below = followed(pair, alpha, distance[distance < 0.9])
+    shown = np.array([*CRAWLS, RESTS])
     return {
         "fold_alpha": alpha,
-        "fold_margin": float(np.asarray(fold.y)[0]),
+        "fold_margin": float(fold.y[0]),
         "coefficient": float(rates.coefficient),
         "step_size": np.array(STEPS),
         "escape": {"distance": distance, "outcome": runs.outcome.T, "time": (runs.step * STEPS).T, "law": law},
-        "crawl": crawl,
-        "rate": below | {"law": np.asarray(rates.slowest_rate)[distance < 0.9]},
+        "crawl": {"distance": shown} | crawls(gt.grid(pair, alpha=alpha * (1 + shown))),
+        "rate": decay(gt.grid(pair, alpha=alpha * (1 - distance[below])), distance[below])
+        | {"distance": distance[below], "law": np.asarray(rates.slowest_rate)[below]},
     }
 
 
@@ -55,34 +55,26 @@ def pretrained(pair):
     return gt.pair.pretrain(pair).weights
 
 
-def followed(pair, fold, below):
-    """Runs at step 1, recorded: from the pretrained model at some distances, and from beside the minimum at the distances ``below``."""
-    shown = np.array([*CRAWLS, RESTS])
-    pair = gt.grid(pair, alpha=fold * (1 + np.concatenate([shown, -below])))
-    # NumPy's arrays: each new index would compile a program in JAX.
-    minimum, oracle, trained = (np.asarray(find(pair).weights) for find in (gt.pair.descent_ascent, gt.pair.retrain, gt.pair.pretrain))
-    beside = minimum + AWAY * np.sqrt(np.concatenate([shown, below]).clip(0))[:, None] * (oracle - minimum)
-    start = np.where(np.arange(len(minimum))[:, None] < len(shown), trained, beside)
-    run = gt.simulate(pair, start, step_size=1.0, steps=EPOCHS, observe=gt.recorded_weights)
-    weights = np.moveaxis(np.asarray(run.observed), 1, 0)  # epoch, run, coordinate
-    crawl = crawls(weights[:, : len(shown)], np.asarray(run.steps)[: len(shown)], np.asarray(pair.types)[0, 1])
-    # Each epoch multiplies the distance by one less the slowest rate, once the faster one has died out.
-    middle, end = np.linalg.norm(weights[[SETTLE, 2 * SETTLE], len(shown) :] - minimum[len(shown) :], axis=-1)
-    curvature = np.linalg.eigvalsh(np.asarray(pair.objective().hessian(minimum, 1.0))[len(shown) :])[:, 0]
-    return {"distance": shown} | crawl, {"distance": below, "curvature": curvature, "simulated": 1 - (end / middle) ** (1 / SETTLE)}
-
-
-def crawls(weights, steps, forgotten):
-    """The forgotten margin and the gradient's length at epochs evenly spaced in their logarithm, and at the last before an escape."""
+def crawls(pair):
+    """From the pretrained model at step 1: the forgotten margin and the gradient's length at epochs evenly spaced in their logarithm, and
+    at the last before an escape."""
+    run = gt.simulate(pair, pretrained(pair), step_size=1.0, steps=EPOCHS, observe=gt.recorded_weights)
+    weights, steps = np.moveaxis(np.asarray(run.observed), 1, 0), np.asarray(run.steps)  # epoch, run, coordinate
     ends = (steps[:, None] - np.arange(40)).ravel()
     epochs = np.unique(np.concatenate([[0], np.round(np.geomspace(1, EPOCHS - 1, 300)), ends[ends < EPOCHS]])).astype(int)
-    there = epochs[:, None] < steps
     gradient = np.linalg.norm(np.diff(weights, axis=0), axis=-1)[epochs]  # at step 1 a gradient is a move
-    return {
-        "epochs": epochs,
-        "margin": np.where(there, weights[epochs] @ forgotten, np.nan).T,
-        "gradient": np.where(there, gradient, np.nan).T,
-    }
+    margin, there = weights[epochs] @ np.asarray(pair.types)[0, 1], epochs[:, None] < steps
+    return {"epochs": epochs, "margin": np.where(there, margin, np.nan).T, "gradient": np.where(there, gradient, np.nan).T}
+
+
+def decay(pair, distance):
+    """Below the fold: the smallest curvature at the minimum, and by what part an epoch at step 1 reduces the distance to it."""
+    minimum, oracle = gt.pair.descent_ascent(pair).weights, gt.pair.retrain(pair).weights
+    beside = minimum + AWAY * np.sqrt(distance)[:, None] * (oracle - minimum)
+    run = gt.simulate(pair, beside, step_size=1.0, steps=2 * SETTLE, observe=gt.distances_to(minimum[:, None]), observe_every=SETTLE)
+    # Each epoch multiplies the distance by one less the slowest rate, once the faster one has died out.
+    _, middle, end = np.moveaxis(np.asarray(run.observed)[..., 0], 1, 0)
+    return {"curvature": pair.objective().curvatures(minimum)[:, 0], "simulated": 1 - (end / middle) ** (1 / SETTLE)}
 
 
 def draw(figure, data):
@@ -116,16 +108,10 @@ def draw(figure, data):
 
 def laws(data):
     """What near the fold the runs show for each step: ``time = coefficient/sqrt(distance) + constant``, and the log-log slope."""
-    distance, time = data["escape"]["distance"], data["escape"]["time"]
-    root = distance[distance <= LAW] ** -0.5
-    fits = np.array([np.polyfit(root, row[distance <= LAW], 1) for row in time])
-    return {"coefficient": fits[:, 0], "constant": fits[:, 1], "slope": np.array([slope(distance, row) for row in time])}
-
-
-def slope(distance, values):
-    """In logarithms, near the fold."""
-    near = distance <= LAW
-    return np.polyfit(np.log(distance[near]), np.log(values[near]), 1)[0]
+    near = data["escape"]["distance"] <= LAW
+    distance, time = data["escape"]["distance"][near], data["escape"]["time"][:, near]
+    coefficient, constant = np.polyfit(distance**-0.5, time.T, 1)
+    return {"coefficient": coefficient, "constant": constant, "slope": np.array([log_slope(distance, row) for row in time])}
 
 
 def claims(data):
@@ -140,5 +126,6 @@ def claims(data):
     fooled = [f"δ = {d:g}: {np.nanmin(g):.2g}" for d, g in zip(crawl["distance"], crawl["gradient"], strict=True) if d > 0]
     yield "smallest gradient on the way, where no minimum exists", none, "; ".join(fooled)
     claim = f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}"
-    here = f"{slope(below['distance'], below['simulated']):.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
+    near = below["distance"] <= LAW
+    here = f"{log_slope(below['distance'][near], below['simulated'][near]):.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
     yield claim, f"{none}; 1/2 and 1 in theory", here

@@ -42,10 +42,10 @@ def compute(preset):
     found = {"ridge": ridge, "alpha": alpha, "correlation": correlation, "every": np.arange(points)[every]}
     for loss in LOSSES:
         line, last = gt.coordinate.distances(single(loss, ridges, alphas)), gt.coordinate.order_range(single(loss, RIDGE, 0)).last
-        solver = solved(single(loss, ridges[:, every], alphas[:, every]))
+        plane = gt.pair.regime(pair(loss, correlation))
         found[loss] = {
-            "coordinate": line._asdict() | {"solver": solver, "last": last},
-            "pair": against_correlation(loss, correlation, every),
+            "coordinate": line._asdict() | {"solver": solved(single(loss, ridges[:, every], alphas[:, every])), "last": last},
+            "pair": named(plane.pretrain_distance, plane.descent_ascent_distance) | {"solver": solved(pair(loss, correlation[every]))},
         }
     return found
 
@@ -54,22 +54,18 @@ def single(loss, ridge, alpha):
     return gt.Coordinate(ridge=ridge, **SIZES, retain_in_coordinate=8, forget_in_coordinate=8 * np.asarray(alpha), loss=loss)
 
 
-def against_correlation(loss, correlation, every):
-    def pair(at):
-        return gt.CorrelatedPair(at, ridge=RIDGE, **SIZES, retain_in_pair=8, forget_in_pair=8 * PAIR_SHARE, loss=loss)
+def pair(loss, correlation):
+    return gt.CorrelatedPair(correlation, ridge=RIDGE, **SIZES, retain_in_pair=8, forget_in_pair=8 * PAIR_SHARE, loss=loss)
 
-    found = gt.pair.regime(pair(correlation))
-    line = {"pretrain_oracle": found.pretrain_distance, "descent_ascent_oracle": found.descent_ascent_distance}
-    return line | {"solver": solved(pair(correlation[every]))}
+
+def named(*values):
+    return dict(zip(NAMES, values, strict=True))
 
 
 def solved(problem):
     """Distances by Newton's method from the origin, NaN where it did not converge."""
     oracle, ends = newton.retrain(problem), (newton.pretrain(problem), newton.solve(problem.objective(), 1.0))
-    return {
-        name: np.where(end.converged & oracle.converged, newton.norm(end.weights - oracle.weights), np.nan)
-        for name, end in zip(("pretrain_oracle", "descent_ascent_oracle"), ends, strict=True)
-    }
+    return named(*(np.where(end.converged & oracle.converged, newton.norm(end.weights - oracle.weights), np.nan) for end in ends))
 
 
 def draw(figure, data):
@@ -105,7 +101,7 @@ def draw(figure, data):
 
 def distances(panel, data, along, found, row, style):
     marked = data[along][data["every"]]
-    for name, hue, marker in (("pretrain_oracle", NEAR, "o"), ("descent_ascent_oracle", FAR, "s")):
+    for name, hue, marker in zip(NAMES, (NEAR, FAR), "os", strict=True):
         panel.plot(data[along], found[name][row], style, color=hue)
         panel.plot(marked, found["solver"][name][row], marker, color=hue, mfc="none", ms=5)
 

@@ -40,15 +40,14 @@ GROUPS = {  # name: hue and the causes, of runs that left the range or did not
 def compute(preset):
     steps = np.linspace(35, 105, {"quick": 281, "paper": 1401}[preset])
     pair = gt.CorrelatedPair(CORRELATION, ridge=RIDGE, **SIZES)
-    fold = jax.tree.map(np.asarray, gt.pair.folds(pair))
-    alpha = fold.alpha[0]
-    runs = gt.sweep(pair, pretrained, alpha=alpha * RELATIVE, step_size=steps, steps=EPOCHS)
-    swept = jax.tree.map(lambda leaf: leaf[:, None], gt.grid(pair, alpha=alpha * RELATIVE))
-    why = jax.tree.map(np.asarray, jax.jit(gt.explain)(runs, swept))
+    fold = {name: np.asarray(getattr(gt.pair.folds(pair), name))[0] for name in ("alpha", "x", "y")}
+    alpha = fold["alpha"] * RELATIVE
+    runs = gt.sweep(pair, pretrained, alpha=alpha, step_size=steps, steps=EPOCHS)
+    why = jax.jit(gt.explain)(runs, pair.replace(forget_in_pair=alpha[:, None] * pair.retain_in_pair))
     return {
         "step_size": steps,
-        "fold": {"alpha": alpha, "x": fold.x[0], "y": fold.y[0]},
-        "past": orbits(gt.grid(pair, alpha=alpha * PAST), steps),
+        "fold": fold,
+        "past": orbits(gt.grid(pair, alpha=fold["alpha"] * PAST), steps),
         "map": {
             "relative_alpha": RELATIVE,
             "cause": why.cause,
@@ -69,12 +68,11 @@ def orbits(pair, steps):
     weights, types = np.asarray(run.observed), np.asarray(pair.types)
     last = np.where(stayed[:, None, None], weights[:, -LAST:], np.nan)
     part = np.linspace(0, 1, BETWEEN)[:, None, None, None]
-    between = (1 - part) * last[:, :-1] + part * last[:, 1:]
-    hessian = np.asarray(pair.objective().hessian(np.nan_to_num(between), 1.0))
+    curvatures = np.abs(pair.objective().curvatures((1 - part) * last[:, :-1] + part * last[:, 1:]))
     return {
         "orbit": weights[nearest(steps, STEP)] @ types.T,
         "margins": last @ types.T,
-        "curvature": np.where(stayed, np.abs(np.linalg.eigvalsh(hessian)).max((0, 2, 3)), np.nan),
+        "curvature": np.where(stayed, curvatures.max((0, 2, 3)), np.nan),
         "period": np.where(stayed, run.period, -1),
     }
 

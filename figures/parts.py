@@ -51,6 +51,11 @@ def nearest(values, wanted) -> int:
     return int(np.argmin(np.abs(values - wanted)))
 
 
+def log_slope(x, y) -> float:
+    """The power with which y goes like x, by least squares in their logarithms."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
 def plus_minus(estimate, at) -> str:
     """One number of an estimate, with its standard error if it has one."""
     return f"{estimate['value'][at]:.3g}" + (f" ± {estimate['error'][at]:.2g}" if "error" in estimate else "")

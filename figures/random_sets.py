@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import gda_theory as gt
-from figures.parts import DASHED, boxes, nearest
+from figures.parts import DASHED, boxes
 from figures.style import COLOURS
 from gda_theory import data as datasets
 from gda_theory import newton, random_sets
@@ -26,6 +26,7 @@ LEMMAS = ["Lemma 1", "Lemma 11", "Sec. 4"]
 SIZE = (10.5, 9.0)
 FORGET, TEST, RIDGE, SEED = 57, 171, 1e-2, 0
 STRENGTHS = np.array([0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0])
+MODELS = (*map("{:g}".format, STRENGTHS), "end")
 SHOWN, PAPER_STRENGTH, SIGNIFICANCE = 0.3, 1.0, 0.05
 SMALL = {"forget_size": 400, "test_size": 20}  # (d)
 SIZES = {"forget_size": FORGET, "test_size": TEST}
@@ -35,65 +36,56 @@ def compute(preset):
     draws = {"quick": 200, "paper": 2000}[preset]
     problem = datasets.load("breast_cancer", forget=f"random:{FORGET}").problem(ridge=RIDGE)
     orders = jax.vmap(lambda key: jax.random.permutation(key, len(problem.signs)))(jax.random.split(jax.random.key(SEED), draws))
-    found = [split(problem, order) for order in np.asarray(orders)]
-    models = {name: tested(*np.stack([one[name] for one in found], 1)) for name in ("descent_ascent", "end")}
-    oracles = {name: values[:, 0] for name, values in models["descent_ascent"].items()}
-    gap, total = np.linspace(0, 0.4, 161), np.arange(FORGET + TEST + 1)
+    accuracies, reason = map(np.stack, zip(*(split(problem, order) for order in np.asarray(orders)), strict=True))
+    found = np.isfinite(accuracies[:, 0])
+    # All models in one call, which compiles once.
+    number, together = np.nonzero(found)[1], tested(*np.moveaxis(accuracies, 1, 0)[:, found])
+    models = {name: {key: values[number == place] for key, values in together.items()} for place, name in enumerate(MODELS)}
+    gap, total, oracles = np.linspace(0, 0.4, 161), np.arange(FORGET + TEST + 1), models["0"]
+    measured = np.mean(np.abs(oracles["gap"]) >= gap[:, None] - 1e-9, 1)  # gaps are multiples of 1/171
+    exact = np.mean(random_sets.two_sided_subset(gap[:, None], correct=oracles["correct"], **SIZES), 1)
     return {
-        "strengths": STRENGTHS,
-        "models": models,
-        "reason": np.stack([one["reason"] for one in found]),  # gt.Reason, by strength
+        "models": models,  # that were found, by strength; "end": where descent ends at the paper's
+        "reason": reason,  # gt.Reason, by strength
         "band": {
             "hoeffding": random_sets.two_sided_half_width(SIGNIFICANCE, **SIZES),
             "accuracy": total / total[-1],  # over both sets
             "exact": random_sets.two_sided_subset_half_width(SIGNIFICANCE, correct=total, **SIZES),
         },
-        "oracles": {
-            "gap": gap,
-            "measured": np.mean(np.abs(oracles["gap"]) >= gap[:, None] - 1e-9, 1),  # gaps are multiples of 1/171
-            "exact": np.mean(random_sets.two_sided_subset(gap[:, None], correct=oracles["correct"], **SIZES), 1),
-        }
-        | bounds(gap, **SIZES),
+        "oracles": laws(gap, exact, **SIZES) | {"measured": measured},
         "small": small(np.linspace(0, 0.6, 121)),
     }
 
 
 def split(problem, order):
-    """Forget and test accuracies ``(2, q)`` of one split's models: along the path from the oracle, and where descent ends at strength 1."""
+    """Forget and test accuracy ``(2, models)`` of one split: along the path from the oracle, and where descent ends at strength 1."""
     forgotten, held_out = order[:FORGET], order[FORGET : FORGET + TEST]
     forget, weight = np.zeros(len(order), bool), np.ones(len(order))
     forget[forgotten], weight[held_out] = True, 0
     shown = problem.replace(forget=forget, sample_weight=weight)
     path = gt.ascent_path(shown, STRENGTHS)
     end = newton.solve(shown.objective(), PAPER_STRENGTH, path.pretrained.weights)
-    types = np.asarray(shown.signs[:, None] * shown.features)
-
-    def accuracies(weights):
-        weights = np.atleast_2d(weights)
-        right = [np.mean(types[rows] @ weights.T > 0, 0) for rows in (forgotten, held_out)]
-        return np.where(np.isnan(weights[:, 0]), np.nan, right)  # no minimum, no accuracy
-
-    return {"descent_ascent": accuracies(path.weights), "end": accuracies(end.weights), "reason": np.asarray(path.reason)}
+    weights, types = np.vstack([path.weights, end.weights]), np.asarray(shown.signs[:, None] * shown.features)
+    right = [np.mean(types[rows] @ weights.T > 0, 0) for rows in (forgotten, held_out)]
+    return np.where(np.isnan(weights[:, 0]), np.nan, right), np.asarray(path.reason)  # no minimum, no accuracy
 
 
 def tested(forget, test):
-    """Accuracies, gap, how many are right in both sets, and the gap's probability, two-sided and exact; NaN where there is no model."""
-    there, gap = np.isfinite(forget), test - forget
-    correct, probability = np.round(forget * FORGET + test * TEST), np.full(gap.shape, np.nan)
-    probability[there] = random_sets.two_sided_subset(np.abs(gap[there]), correct=correct[there], **SIZES)
+    """Accuracies, gap, how many are right in both sets, and the gap's probability, two-sided and exact."""
+    gap, correct = test - forget, np.round(forget * FORGET + test * TEST)
+    probability = random_sets.two_sided_subset(np.abs(gap), correct=correct, **SIZES)
     return {"forget": forget, "test": test, "gap": gap, "correct": correct, "probability": probability}
 
 
-def bounds(gap, forget_size, test_size):
-    """Hoeffding's, for the accuracy on a finite test set and on the population."""
+def laws(gap, exact, forget_size, test_size):
+    """The probability of a gap: exactly, and by Hoeffding for the accuracy on a finite test set and on the population."""
     finite = random_sets.two_sided_bound(gap, forget_size=forget_size, test_size=test_size)
-    return {"finite": finite, "population": random_sets.two_sided_bound(gap, forget_size=forget_size)}
+    return {"gap": gap, "exact": exact, "finite": finite, "population": random_sets.two_sided_bound(gap, forget_size=forget_size)}
 
 
 def small(gap):
-    exact, exact_at = (random_sets.two_sided_binomial(t, accuracy=0.5, **SMALL) for t in (gap, 0.2))
-    at = {"exact": exact_at, "worst": random_sets.worst_two_sided_binomial(0.2, **SMALL).probability} | bounds(0.2, **SMALL)
-    return {"gap": gap, "exact": exact} | bounds(gap, **SMALL) | {"at": at}
+    along, at = (laws(t, random_sets.two_sided_binomial(t, accuracy=0.5, **SMALL), **SMALL) for t in (gap, 0.2))
+    return along | {"at": at | {"worst": random_sets.worst_two_sided_binomial(0.2, **SMALL).probability}}
 
 
 def draw(figure, data):
@@ -117,12 +109,12 @@ def draw(figure, data):
 
 def draw_plane(panel, data):
     band, models, diagonal = data["band"], data["models"], np.array([0, 1])
-    for label, hue, mark, model, column in (
-        ("oracles (γ = 0)", "blue", "o", models["descent_ascent"], 0),
-        (f"minima at γ = {SHOWN:g}", "orange", "s", models["descent_ascent"], nearest(data["strengths"], SHOWN)),
-        (f"ends at γ = {PAPER_STRENGTH:g}", "vermillion", "^", models["end"], 0),
+    for label, hue, mark, model in (
+        ("oracles (γ = 0)", "blue", "o", models["0"]),
+        (f"minima at γ = {SHOWN:g}", "orange", "s", models[f"{SHOWN:g}"]),
+        (f"ends at γ = {PAPER_STRENGTH:g}", "vermillion", "^", models["end"]),
     ):
-        panel.plot(model["test"][:, column], model["forget"][:, column], mark, color=COLOURS[hue], ms=4, alpha=0.45, mew=0, label=label)
+        panel.plot(model["test"], model["forget"], mark, color=COLOURS[hue], ms=4, alpha=0.45, mew=0, label=label)
     for sign, labels in ((-1, "__"), (1, ("Hoeffding, 95 %", "exact law, 95 %"))):
         panel.plot(diagonal, diagonal + sign * band["hoeffding"], **DASHED, label=labels[0])
         # A gap at the same number of errors over both sets.
@@ -135,10 +127,7 @@ def draw_plane(panel, data):
 
 def draw_gaps(panel, data):
     models, band = data["models"], data["band"]
-    columns = [(f"{strength:g}", models["descent_ascent"], index) for index, strength in enumerate(data["strengths"])]
-    columns += [("end", models["end"], 0)]
-    for place, (_, model, column) in enumerate(columns):
-        found = there(model, column)
+    for place, found in enumerate(models.values()):
         boxes(panel, [-found["gap"]], [place], 0.55, whis=(5, 95), flierprops={"markersize": 3, "alpha": 0.5})
         width = np.median(band["exact"][found["correct"].astype(int)])
         for sign in (-1, 1):
@@ -150,15 +139,10 @@ def draw_gaps(panel, data):
     for sign, label in ((-1, "_"), (1, "Hoeffding, 95 %")):
         panel.axhline(sign * band["hoeffding"], **DASHED, label=label)
     panel.axhline(0, color="black", lw=0.8)
-    panel.set_xticks(range(len(columns)), [name for name, _, _ in columns])
-    panel.set(xlim=(-1.75, len(columns) - 0.4), ylim=(-0.32, 0.37), xlabel="ascent strength γ (0: oracle; end: of descent at γ = 1)")
+    panel.set_xticks(range(len(models)), list(models))
+    panel.set(xlim=(-1.75, len(models) - 0.4), ylim=(-0.32, 0.37), xlabel="ascent strength γ (0: oracle; end: of descent at γ = 1)")
     panel.set(ylabel="forget − test accuracy", title=f"(b) {len(data['reason'])} random splits")
     panel.legend(loc="lower center", ncols=2)
-
-
-def there(model, column):
-    """What was tested of the models that exist."""
-    return {name: values[np.isfinite(model["gap"][:, column]), column] for name, values in model.items()}
 
 
 def tails(panel, found, least):
@@ -169,21 +153,20 @@ def tails(panel, found, least):
 
 
 def claims(data):
-    path, ends, at = data["models"]["descent_ascent"], data["models"]["end"], data["small"]["at"]
+    models, at = data["models"], data["small"]["at"]
 
-    def outside(model, column):
-        found = there(model, column)
-        beyond, unlikely = np.abs(found["gap"]) > data["band"]["hoeffding"], found["probability"] <= SIGNIFICANCE
-        return f"{np.sum(beyond)} by Hoeffding, {np.sum(unlikely)} by the exact law, of {len(found['gap'])}"
+    def outside(model):
+        beyond, unlikely = np.abs(model["gap"]) > data["band"]["hoeffding"], model["probability"] <= SIGNIFICANCE
+        return f"{np.sum(beyond)} by Hoeffding, {np.sum(unlikely)} by the exact law, of {len(model['gap'])}"
 
     def medians(model):
-        return ", ".join(f"{name} {np.median(model[name][:, 0]):.3f}" for name in ("forget", "test"))
+        return ", ".join(f"{name} {np.median(model[name]):.3f}" for name in ("forget", "test"))
 
-    yield "oracles outside their 95 % band", "at most 5 %", outside(path, 0)
-    for index, strength in list(enumerate(data["strengths"]))[1:]:
-        yield f"descent-ascent's minima at γ = {strength:g} outside the oracles' band", "outside: not an oracle", outside(path, index)
-    yield "ends of descent at γ = 1 outside the oracles' band", "outside: not an oracle", outside(ends, 0)
-    yield "median accuracies where descent ends at γ = 1", "as the oracle's", f"{medians(ends)} (oracle: {medians(path)})"
+    yield "oracles outside their 95 % band", "at most 5 %", outside(models["0"])
+    for name in MODELS[1:-1]:
+        yield f"descent-ascent's minima at γ = {name} outside the oracles' band", "outside: not an oracle", outside(models[name])
+    yield "ends of descent at γ = 1 outside the oracles' band", "outside: not an oracle", outside(models["end"])
+    yield "median accuracies where descent ends at γ = 1", "as the oracle's", f"{medians(models['end'])} (oracle: {medians(models['0'])})"
     lost, unknown = (np.sum(data["reason"][:, -1] == reason) for reason in (gt.Reason.PAST_FOLD, gt.Reason.NOT_CONVERGED))
     yield "minimum lost before γ = 1", "not treated", f"{lost} of {len(data['reason'])} (not followed so far: {unknown})"
     here = f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; finite form: at most {at['finite']:.3f}"

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 import rhm_theory as rt
-from figures.parts import DASHED, DOTTED, dots, power
+from figures.parts import DASHED, DOTTED, dots, log_slope, power
 from figures.style import COLOURS
 
 TITLE = "The exponent ν: in closed form, below 2 in a narrow range of rules only, and measured on random grammars"
@@ -47,38 +47,29 @@ def edges(vocabulary, branching):
     """Lower and upper ends, on the scale of :func:`at`, of the range with a transition and of that with a diverging susceptibility."""
     place = np.linspace(0, 1, 1001)[1:-1]
     found = rt.mean_field.criticality(**at(vocabulary[:, None], branching, place))
-
-    def ends(inside):
-        first, last = place[inside.argmax(-1)], place[::-1][inside[:, ::-1].argmax(-1)]
-        return np.where(inside.any(-1), [first, last], np.nan)
-
-    return {"exists": ends(np.isfinite(found.noise)), "diverges": ends(np.asarray(found.diverges))}
+    inside = {"exists": np.isfinite(found.noise), "diverges": found.diverges}
+    places = {name: np.where(holds, place, np.nan) for name, holds in inside.items()}
+    return {name: np.stack([np.fmin.reduce(where, -1), np.fmax.reduce(where, -1)]) for name, where in places.items()}
 
 
 def measured(case, depths, grammars, starts):
     """The exponent of one grammar's numbers (v, m, s): in closed form, by sizes of the mean field, by slopes on random grammars."""
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), case, strict=True))
-    slopes = rt.measure.Estimate(*np.transpose([root_slope(numbers, depth, grammars, starts) for depth in depths]))
-    leaves, size = float(numbers["branching"]) ** np.array(depths), rt.mean_field.correlated_size(DISTANCES, **numbers)
-    critical = rt.mean_field.criticality(**numbers)
+    critical, size = rt.mean_field.criticality(**numbers), rt.mean_field.correlated_size(DISTANCES, **numbers)
+    leaves, slopes = float(numbers["branching"]) ** np.array(depths), []
+    for depth in depths:
+        keys = jax.random.split(jax.random.key(depth), grammars)
+        slopes.append(rt.experiment.average_root_slope(keys, starts, critical.noise, depth=depth, **numbers))
+    found = rt.measure.Estimate(*np.transpose(slopes))
     return {
         "leaves": leaves,
-        "slopes": slopes._asdict(),
-        "fit": rt.scaling.power_law(leaves, slopes.value, slopes.error)._asdict(),
+        "slopes": found._asdict(),
+        "fit": rt.scaling.power_law(leaves, found.value, found.error)._asdict(),
         "mean_field_slopes": (1 - 1 / numbers["vocabulary"]) * float(critical.slope) ** np.array(depths),
         "size": size,
-        "size_exponent": -np.polyfit(np.log(DISTANCES[:17]), np.log(size[:17]), 1)[0],
+        "size_exponent": -log_slope(DISTANCES[:17], size[:17]),
         **critical._asdict(),
     }
-
-
-def root_slope(numbers, depth, grammars, starts):
-    """Mean of -dP(root kept)/d noise at the critical noise, exact for each grammar and start; errors over grammars."""
-    critical = rt.mean_field.critical_noise(**numbers)
-    drawn = jax.jit(lambda key: rt.experiment.grammar_and_starts(key, starts, depth=depth, **numbers))
-    keys = jax.random.split(jax.random.key(depth), grammars)
-    slopes = np.array([rt.experiment.root_slope(*drawn(key), critical) for key in keys])
-    return rt.measure.ratio(slopes, np.ones(grammars))
 
 
 def draw(figure, data):

@@ -1,7 +1,7 @@
 """How tight is each bound of the ledger? All numbers are those of ``derivations.claim(id).evaluate``."""
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Sweep(NamedTuple):
     parameter: str
     values: tuple[float, float]
     fixed: Mapping[str, float] = MappingProxyType({})
-    spacing: str = "log"
+    spaced: Callable = np.geomspace
     together: str = ""  # another parameter that takes the same values
     logarithms: bool = False  # whether what is evaluated are logarithms, whose ratio means nothing
 
@@ -50,7 +50,7 @@ RIDGE, SHARE = ("ridge", (1e-8, 1e4)), ("share", (1e-4, 0.5))
 SWEEPS = (
     Sweep("lemma-4-bound", "coordinate", ("Lemma 4, |w_D − w_R| ≤",), *RIDGE),
     Sweep("lemma-4-any-loss", "coordinate", ("Lemma 4, logistic loss",), *RIDGE),
-    Sweep("lemma-5-bound", "coordinate", ("Lemma 5, w_R − w_DA ≥ w_R",), "alpha", (0.2501, 0.259), spacing="linear"),
+    Sweep("lemma-5-bound", "coordinate", ("Lemma 5, w_R − w_DA ≥ w_R",), "alpha", (0.2501, 0.259), spaced=np.linspace),
     Sweep("corollary-1-rate", "coordinate", ("Cor. 1, w_R − w_DA ≤ ln 1/κ", "Cor. 1, w_R ≥ ln z − ln ln z"), "ridge", (1e-8, 0.035)),
     Sweep("early-stop-coordinates", "coordinate", ("best early stop, two coordinates",), "ridge", (0.01, 1.0)),
     Sweep("short-steps-descend", "coordinate", ("one step's decrease of J",), "step", (0.01, 2.5)),
@@ -60,22 +60,17 @@ SWEEPS = (
     Sweep("lemma-10-x", "pair", ("Lemma 10, x_D ≤ x_R at α_x",), *RIDGE),
     Sweep("lemma-10-y", "pair", ("Lemma 10, y_D ≤ y_R at α_y",), *RIDGE),
     Sweep("fold-locus-bounds", "pair", ("fold, B ≥", "fold, B ≤"), *RIDGE),
-    Sweep("flow-blow-up", "pair", ("time to blow-up",), "y", (-14.0, -4.0), spacing="linear"),
+    Sweep("flow-blow-up", "pair", ("time to blow-up",), "y", (-14.0, -4.0), spaced=np.linspace),
     Sweep("small-correlation-series", "pair", ("fold, B by the series to ε²",), "correlation", (0.01, 0.9), logarithms=True),
     Sweep("opposite-sides-error", "data", ("error of w_D to first order", "error of w(γ), γ = f/r"), *SHARE, together="strength"),
     Sweep("influence-error", "data", ("error of the Newton step",), *SHARE),
     Sweep("break-even-first-order", "data", ("break-even strength, first order",), "share", (1e-4, 0.2)),
     Sweep("near-the-origin", "data", ("distance to the signed mean",), "ridge", (0.01, 1e4)),
     Sweep("logistic-norm-bound", "data", ("‖w‖ ≤ S/λ, logistic",), "ridge", (1e-4, 1e4)),
-    Sweep("hoeffding", "random", ("Lemmas 1, 11, f = 40",), "gap", (0.05, 0.5), spacing="linear"),
-    Sweep("hoeffding-finite-test", "random", ("Lemmas 1, 11, 20 test points",), "gap", (0.05, 0.5), spacing="linear"),
-    Sweep("hoeffding-one-sided", "random", ("Lemmas 1, 11, one side",), "gap", (0.05, 0.5), spacing="linear"),
+    Sweep("hoeffding", "random", ("Lemmas 1, 11, f = 40",), "gap", (0.05, 0.5), spaced=np.linspace),
+    Sweep("hoeffding-finite-test", "random", ("Lemmas 1, 11, 20 test points",), "gap", (0.05, 0.5), spaced=np.linspace),
+    Sweep("hoeffding-one-sided", "random", ("Lemmas 1, 11, one side",), "gap", (0.05, 0.5), spaced=np.linspace),
 )
-# Inequalities of the ledger that are orders or counts, not bounds on a size.
-NOT_BOUNDS = {
-    *("best-early-stop", "bijections", "lambert-monotone", "lemma-9-window", "logistic-zero-or-two-folds"),
-    *("trap-global-minima-hold", "trap-holds"),
-}
 SYMBOLS = {"ridge": "λ", "alpha": "α", "step": "η", "y": "y", "correlation": "ε", "share": "f/r", "gap": "t"}
 
 
@@ -86,12 +81,10 @@ def compute(preset):
 
 def evaluated(sweep, points):
     """The parameter's values, and by component what the claim computed, claimed, and by what factor they differ."""
-    claim = derivations.claim(sweep.claim)
-    between = np.geomspace if sweep.spacing == "log" else np.linspace
-    values = between(*sweep.values, points)
-    varied = [sweep.parameter, *([sweep.together] if sweep.together else [])]
+    claim, values = derivations.claim(sweep.claim), sweep.spaced(*sweep.values, points)
+    varied = {sweep.parameter, sweep.together} - {""}
     both = [claim.evaluate(**sweep.fixed, **dict.fromkeys(varied, float(value))) for value in values]
-    computed, claimed = (np.array([np.atleast_1d(side[index]) for side in both], float).T for index in range(2))
+    computed, claimed = (np.array([np.atleast_1d(side) for side in sides], float).T for sides in zip(*both, strict=True))
     apart = np.exp(np.abs(computed - claimed)) if sweep.logarithms else np.maximum(computed / claimed, claimed / computed)
     return {"values": values, "computed": computed, "claimed": claimed, "factor": apart}
 

@@ -257,6 +257,36 @@ def order_range(coordinate: Coordinate) -> OrderRange:
     return OrderRange(lower, upper, last)
 
 
+@readable()
+class AlternatingRest(NamedTuple):
+    """Where alternating steps rest, and what an epoch multiplies a deviation there by; NaN where forgetting pulls no harder."""
+
+    weight: Float[AnyArray, "*batch"]
+    multiplier: Float[AnyArray, "*batch"]
+
+
+def alternating_rest(coordinate: Coordinate, *, step_size, scheme="retain_first") -> AlternatingRest:
+    r"""Where alternating descent and ascent rest although descent-ascent has no minimum, as the ridge vanishes; exponential loss.
+
+    .. math:: w^* = \ln\frac{\eta a}{\ln(b/a)} \text{ (descent first)}, \quad \ln\frac{\eta b}{\ln(b/a)} \text{ (ascent first)}, \qquad
+              \frac{dw''}{dw} = 1 - \ln^2\frac ba
+
+    with the shares :math:`b > a` of the forget and the retain loss: a point that the step size makes. It attracts up to
+    :math:`b/a = e^{\sqrt2}`, where a cycle of two epochs takes over. A ridge (the coordinate's own is not used) moves it by O(ridge).
+
+    Args: step_size: :math:`\eta > 0`; broadcasts. scheme: ``"retain_first"`` or ``"forget_first"``.
+    Raises: ``ValueError`` for another loss, scheme or a bad step size. Source: new.
+    Claims: ``alternating-fixed-point``, ``alternating-multiplier``.
+    """
+    if coordinate.loss.name != "exponential":
+        raise ValueError(f"loss must be exponential for this closed form, got {coordinate.loss!r}")
+    retain, forget = coordinate.shares
+    first = retain if checks.choice("scheme", scheme, ["retain_first", "forget_first"]) == "retain_first" else forget
+    contrast = jnp.log(jnp.where(forget > retain, forget / retain, jnp.nan))
+    weight = jnp.log(checks.positive("step_size", step_size) * first / contrast)
+    return AlternatingRest(weight, jnp.broadcast_to(1 - contrast**2, weight.shape))
+
+
 @functools.partial(jax.jit, static_argnames="loss")
 def _stationary_points(loss: Loss, mass: Array, ridge: Array) -> Stationary:
     ridge = jnp.where(ridge > 0, ridge, jnp.nan)  # a traced one has passed no check

@@ -74,6 +74,13 @@ class Objective:
         curvature = jnp.einsum("...kd,...ke->...de", self.types, weighted)
         return curvature + self.ridge_at(strength)[..., None] * jnp.eye(self.types.shape[-1], dtype=self.types.dtype)
 
+    def curvatures(self, weights: Float[Array, "*batch d"], strength=1.0) -> Float[Array, "*batch d"]:
+        """Eigenvalues of the Hessian, increasing; infinite where it is not representable. Steps above 2 over the last leave a minimum."""
+        hessian = self.hessian(weights, strength)
+        fine = jnp.all(jnp.isfinite(hessian), (-2, -1))
+        eigenvalues = jnp.linalg.eigvalsh(jnp.where(fine[..., None, None], hessian, jnp.eye(hessian.shape[-1], dtype=hessian.dtype)))
+        return jnp.where(fine[..., None], eigenvalues, jnp.inf)
+
     def forget_gradient(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         r""":math:`\nabla L_F`, the gradient of the forget loss: the path obeys ``dw/dstrength = H^{-1} grad L_F``."""
         return -jnp.einsum("...kd,...k->...d", self.types, self.forget_weight * self.loss.phi(self.margins(weights)))

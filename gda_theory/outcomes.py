@@ -91,7 +91,7 @@ def explain(run: Trajectory, problem) -> Explanation:
     exists = reason == Reason.FOUND
     weights, start, step = (jnp.asarray(array) for array in (run.weights, run.start, run.step_size))
     reference = jnp.where(exists[..., None], minimum, weights)
-    at_rest, at_start = (_curvatures(objective, point, strength) for point in (reference, start))
+    at_rest, at_start = (objective.curvatures(point, strength) for point in (reference, start))
     lowest, highest = at_rest[..., 0], at_rest[..., -1]
     met = jnp.maximum(jnp.max(jnp.abs(at_rest), -1), jnp.max(jnp.abs(at_start), -1))
     # A loss of bounded slope has a minimum somewhere, if it has none where the oracle's was.
@@ -137,14 +137,6 @@ def _minimum(known, strength: Array) -> tuple[Array, Array, Array]:
         return found.weights, found.reason, jnp.where(found.exists, jnp.nan, critical)
     continued = path.descent_ascent(known, strength)
     return continued.weights, continued.reason, continued.critical_strength
-
-
-def _curvatures(objective: Objective, weights: Array, strength: Array) -> Array:
-    """Eigenvalues of the Hessian, increasing; infinite where it is not representable."""
-    hessian = objective.hessian(weights, strength)
-    fine = jnp.all(jnp.isfinite(hessian), (-2, -1))
-    eigenvalues = jnp.linalg.eigvalsh(jnp.where(fine[..., None, None], hessian, jnp.eye(hessian.shape[-1], dtype=hessian.dtype)))
-    return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
 
 def _to_and_fro(objective: Objective, run: Trajectory, asked: Array) -> Array:

@@ -223,6 +223,21 @@ def epoch(problem, weights, *, step_size, scheme="simultaneous", strength=1.0) -
     return jnp.moveaxis(moved, 0, -1).reshape(weights.shape)
 
 
+def epoch_jacobian(problem, weights, *, step_size, scheme="simultaneous", strength=1.0) -> Float[Array, "*batch d d"]:
+    """The derivative of :func:`epoch` in the weights: what one epoch makes of a small deviation.
+
+    A resting point attracts if all its eigenvalues lie inside the unit circle, a cycle if those of the product around it do; the mean
+    logarithm of how a deviation grows along an orbit is its Lyapunov exponent. Claim: ``alternating-multiplier``.
+    """
+    weights = checks.finite("weights", weights).astype(objective_of(problem).types.dtype)
+    moved = functools.partial(epoch, problem, step_size=step_size, scheme=scheme, strength=strength)
+
+    def along(direction):
+        return jax.jvp(moved, (weights,), (jnp.broadcast_to(direction, weights.shape),))[1]
+
+    return jax.vmap(along, out_axes=-1)(jnp.eye(weights.shape[-1], dtype=weights.dtype))
+
+
 # Doors -----------------------------------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,15 @@ SCHEMES: tuple[str | Scheme, ...] = ("simultaneous", "retain_first", "forget_fir
 GOOD = 0.5  # of the distance left: an epoch at which stopping would have been worth it
 
 
+class EarlyStop(NamedTuple):
+    """The best epoch of a run, in units of the pretrained model's distance; fields as in :class:`Trial`."""
+
+    best_distance: Float[AnyArray, "*batch"]
+    best_epoch: Int[AnyArray, "*batch"]
+    good_epochs: Int[AnyArray, "*batch"]
+    descent_distance: Float[AnyArray, "*batch"]
+
+
 class Trial(NamedTuple):
     """What early stopping can do, for each step size of one scheme; distances in units of the pretrained model's.
 
@@ -46,6 +55,13 @@ class Trial(NamedTuple):
     run: Trajectory
 
 
+def early_stop(distances: Float[AnyArray, "*batch t"], descent: Float[AnyArray, "*batch t"]) -> EarlyStop:
+    """What stopping at the best of all epochs leaves of ``distances``, the start among them; ``descent``: those of plain descent."""
+    best = jnp.argmin(distances, -1)
+    at_best = jnp.take_along_axis(jnp.asarray(descent), best[..., None], -1)[..., 0]
+    return EarlyStop(jnp.min(distances, -1), best, jnp.sum(distances <= GOOD, -1), at_best)
+
+
 def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SCHEMES, steps=STEPS, epochs: int = EPOCHS) -> list[Trial]:
     """One :class:`Trial` a scheme, from ``pretrained``, judged by the distance to ``oracle``.
 
@@ -58,7 +74,7 @@ def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SC
     """
     lanes = _with_axis(objective)
     start, target = jnp.asarray(pretrained)[..., None, :], jnp.asarray(oracle)[..., None, :]
-    step_size = jnp.asarray(steps, start.dtype) / _largest_curvature(objective, pretrained)[..., None]
+    step_size = jnp.asarray(steps, start.dtype) / objective.curvatures(pretrained, 0.0)[..., -1:]
     observe = jax.tree_util.Partial(_distance, target)
 
     def run(scheme, strength):
@@ -73,14 +89,10 @@ def trials(objective: Objective, pretrained, oracle, *, strength=1.0, schemes=SC
 
 def _trial(run: Trajectory, apart: Array, descent: Array) -> Trial:
     distances = run.observed / apart[..., None]
-    best = jnp.argmin(distances, -1)
     return Trial(
         run.scheme,
         run.step_size,
-        jnp.min(distances, -1),
-        best,
-        jnp.sum(distances <= GOOD, -1),
-        jnp.take_along_axis(descent, best[..., None], -1)[..., 0],
+        *early_stop(distances, descent),
         distances[..., -1],
         descent[..., -1],
         distances,
@@ -99,8 +111,3 @@ def _with_axis(objective: Objective) -> Objective:
     leaves, structure = jax.tree.flatten(objective)
     wide = [leaf if leaf.ndim == rank else jnp.expand_dims(leaf, leaf.ndim - rank) for leaf, rank in zip(leaves, RANKS, strict=True)]
     return jax.tree.unflatten(structure, wide)
-
-
-def _largest_curvature(objective: Objective, weights: Array) -> Array:
-    """The largest eigenvalue of the retain objective's Hessian."""
-    return jnp.linalg.eigvalsh(objective.hessian(weights, 0.0))[..., -1]

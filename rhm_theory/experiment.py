@@ -248,6 +248,16 @@ def root_slope(grammar: Grammar, start, noise) -> Float[Array, ""]:
     return _root_slope(grammar, start if isinstance(start, Tree) else grammar.parse(start), noise)
 
 
+def average_root_slope(keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> Estimate:
+    """:func:`root_slope` over random grammars, one a key, and ``starts`` of each; errors over grammars."""
+    numbers = {"depth": depth, "vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
+    drawn = jax.jit(lambda key: grammar_and_starts(key, starts, **numbers))
+    slopes = [root_slope(grammar, tree, noise) for grammar, tree in map(drawn, keys)]
+    if not slopes:
+        raise ValueError("keys must be at least one")
+    return measure.ratio(slopes, np.ones(len(slopes)))
+
+
 @jax.jit
 def _root_slope(grammar: Grammar, start: Tree, noise: Array) -> Array:
     def kept(noise):

@@ -452,6 +452,13 @@ def test_bad_types_masses_and_strengths():
         make(ridge="much")
     with pytest.raises(ValueError, match="strength must be finite and >= 0, got -1"):
         gt.coordinate.descent_ascent(make(), strength=-1)
+    with pytest.raises(ValueError, match="loss must be exponential for this closed form, got Loss\\('logistic'\\)"):
+        gt.coordinate.alternating_rest(make(loss="logistic"), step_size=0.1)
+    with pytest.raises(ValueError, match="scheme must be one of 'retain_first', 'forget_first', got 'simultaneous'"):
+        gt.coordinate.alternating_rest(make(), step_size=0.1, scheme="simultaneous")
+    with pytest.raises(ValueError, match="step_size must be finite and > 0, got 0"):
+        gt.coordinate.alternating_rest(make(), step_size=0)
+    assert np.isnan(gt.coordinate.alternating_rest(make(f_j=2.0), step_size=0.1).weight)  # equal shares: nothing pushes away
     with pytest.raises(ValueError, match="mass must be finite, got inf"):
         gt.coordinate.stationary_points(np.inf, ridge=0.1)
     with pytest.raises(ValueError, match="ridge must be finite and > 0, got 0"):

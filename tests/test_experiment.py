@@ -160,6 +160,11 @@ def test_the_average_over_grammars_is_that_of_each():
     np.testing.assert_allclose(found.error, np.sqrt(3 / 2 * (deviation**2).sum(0)) / below.sum(0), rtol=1e-10)
     with pytest.raises(ValueError, match="keys must be at least one"):
         experiment.average_susceptibility([], 5, noise, **numbers)
+    slope = experiment.average_root_slope(keys, 5, 0.3, **numbers)
+    each = [experiment.root_slope(*experiment.grammar_and_starts(key, 5, **numbers), 0.3) for key in keys]
+    np.testing.assert_allclose((slope.value, slope.error), (np.mean(each), np.std(each, ddof=1) / np.sqrt(3)), rtol=1e-12)
+    with pytest.raises(ValueError, match="keys must be at least one"):
+        experiment.average_root_slope([], 5, 0.3, **numbers)
 
 
 def test_the_slope_of_the_root_is_the_posteriors_derivative(every_start):

@@ -59,11 +59,11 @@ def test_the_flow_from_pretraining_arrives_and_large_steps_need_not():
     assert np.all(np.diff(found["p"], axis=0) > 0)
     assert np.all(found["above_separatrix"] > 0)
     assert np.sum(found["above_saddle"] < 0) >= 10  # those without a proof are among them
-    lost = module.missed(found)
+    lost = found["lost"]
     assert not np.any(lost[0])
     assert 0 < np.sum(lost[1]) < 20
     # A counterexample to "never with steps up to 2/|H|", in a plain loop.
-    pair, _ = module.below_fold(np.random.default_rng([module.SEED, 0]))
+    pair = module.below_fold(np.random.default_rng([module.SEED, 0]))
     one = jax.tree.map(lambda leaf: leaf[np.flatnonzero(lost[1])[0]], pair)
     start, minimum = np.asarray(gt.pair.pretrain(one).weights), np.asarray(gt.pair.descent_ascent(one).weights)
     types, ridge, masses = np.asarray(one.types), float(one.ridge), np.array(one.ascent_masses) * [1, -1]
@@ -93,7 +93,7 @@ def test_resting_points_are_those_of_mpmath():
     module, data = made("alternating")
     rest, limit = data["rest"], data["limit"]
     for scheme in module.SCHEMES:
-        assert np.all(rest["outcome"][scheme] == gt.Outcome.CONVERGED)  # also where descent-ascent has no minimum
+        assert np.all(np.isfinite(rest["weights"][scheme]))  # it rests, also where descent-ascent has no minimum
         for row, column in ((0, 0), (0, 20), (1, 9), (1, 29)):
             step, ratio, found = module.STEPS[row], rest["ratio"][column], rest["weights"][scheme][row, column]
             root = mpmath.findroot(lambda w, at=(scheme, ratio, step): epoch(at[0], w, at[1], at[2], module.RIDGE) - w, found)
@@ -104,7 +104,7 @@ def test_resting_points_are_those_of_mpmath():
         np.testing.assert_allclose(off[:-1] / off[1:], 100, rtol=0.05)
     # The multiplier by mpmath's derivative of the exact map.
     for column, ratio in enumerate(limit["ratio"]):
-        at = module.resting_point(ratio, 0.1, "retain_first")
+        at = np.log(0.1 / np.log(ratio))
         slope = mpmath.diff(lambda w, ratio=ratio: epoch("retain_first", w, ratio, 0.1, 0), at)
         assert slope == pytest.approx(1 - np.log(ratio) ** 2, abs=1e-12)
         assert limit["multiplier"][-1, 1, column] == pytest.approx(float(slope), abs=1e-5)

@@ -80,11 +80,9 @@ def test_best_stop_and_good_window_are_those_of_a_plain_loop(way, name, correlat
     best = int(np.argmin(expected))
     if name != "descent":  # descent ends at rounding, where the least is anywhere
         assert found["best_epoch"] == best
-        np.testing.assert_allclose(found["descent"], distances(correlation, *LOOPS["descent"])[best], rtol=1e-9)
-    np.testing.assert_allclose(found["best"], expected[best], rtol=1e-9, atol=1e-11)
-    good = np.flatnonzero(expected <= 0.5)
-    assert found["good_epochs"] == len(good)
-    assert [found["first_good"], found["last_good"]] == ([good[0], good[-1]] if len(good) else [-1, -1])
+        np.testing.assert_allclose(found["descent_distance"], distances(correlation, *LOOPS["descent"])[best], rtol=1e-9)
+    np.testing.assert_allclose(found["best_distance"], expected[best], rtol=1e-9, atol=1e-11)
+    assert found["good_epochs"] == np.sum(expected <= 0.5)
 
 
 def test_what_the_caption_of_dynamics_says(way):
@@ -94,10 +92,10 @@ def test_what_the_caption_of_dynamics_says(way):
     ratio = runs["half_ridge"]["distances"][:, before] / runs["simultaneous"]["distances"][:, before]
     assert np.abs(ratio - 1).max() < 0.05
     helped = runs["simultaneous"]["best_epoch"] > 0
-    assert np.all(runs["alternating"]["best"] >= runs["simultaneous"]["best"])
+    assert np.all(runs["alternating"]["best_distance"] >= runs["simultaneous"]["best_distance"])
     assert np.all(runs["alternating"]["best_epoch"][helped] <= runs["simultaneous"]["best_epoch"][helped])
     # Descent: more is left at the same step and epoch, nearly nothing at its own step where ascent has a window, and nothing at last.
-    assert np.all(runs["simultaneous"]["descent"][helped] > runs["simultaneous"]["best"][helped])
+    assert np.all(runs["simultaneous"]["descent_distance"][helped] > runs["simultaneous"]["best_distance"][helped])
     assert np.all(runs["simultaneous"]["swift"][correlation < 0.5] < 0.01)
     assert runs["descent"]["distances"][:, -1].max() < 1e-3
     # The window is a few dozen epochs of 2,000, and closes; descent's does not.

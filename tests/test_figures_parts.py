@@ -57,6 +57,7 @@ def test_boxes_stand_at_their_places_and_the_key_names_all(panel):
 
 def test_words():
     assert parts.nearest(X, 2.9) == 1
+    assert parts.log_slope(X, 3 / X**2) == pytest.approx(-2)
     assert parts.plus_minus({"value": np.array([1.2345]), "error": np.array([0.0312])}, 0) == "1.23 ± 0.031"
     assert parts.plus_minus({"value": X}, -1) == "4"
     assert parts.listed(X / 3) == "0.333, 0.667, 1.33"

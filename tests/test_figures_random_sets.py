@@ -24,7 +24,7 @@ def computed():
 
 def test_oracles_are_scikit_learns(computed):
     problem = datasets.load("breast_cancer", forget="random:57").problem(ridge=random_sets.RIDGE)
-    models = computed["models"]["descent_ascent"]
+    oracles = computed["models"]["0"]
     keys = jax.random.split(jax.random.key(random_sets.SEED), 200)
     for draw in (0, 7):
         rows = np.asarray(jax.random.permutation(keys[draw], 569))
@@ -32,43 +32,42 @@ def test_oracles_are_scikit_learns(computed):
         x, y = np.asarray(problem.features), np.asarray(problem.signs)
         inverse = 1 / (random_sets.RIDGE * len(retained))  # scikit-learn sums the losses
         model = LogisticRegression(C=inverse, fit_intercept=False, tol=1e-8, solver="newton-cholesky").fit(x[retained], y[retained])
-        assert models["forget"][draw, 0] == model.score(x[forgotten], y[forgotten])
-        assert models["test"][draw, 0] == model.score(x[held_out], y[held_out])
+        assert oracles["forget"][draw] == model.score(x[forgotten], y[forgotten])
+        assert oracles["test"][draw] == model.score(x[held_out], y[held_out])
 
 
 def test_numbers_follow_from_the_accuracies(computed):
     for model in computed["models"].values():
-        there = np.isfinite(model["forget"])
-        right, right_in_test = np.round(model["forget"][there] * FORGET), np.round(model["test"][there] * TEST)
-        np.testing.assert_allclose(model["gap"][there], right_in_test / TEST - right / FORGET, rtol=0, atol=1e-15)
-        np.testing.assert_array_equal(model["correct"][there], right + right_in_test)
+        right, right_in_test = np.round(model["forget"] * FORGET), np.round(model["test"] * TEST)
+        np.testing.assert_allclose(model["gap"], right_in_test / TEST - right / FORGET, rtol=0, atol=1e-15)
+        np.testing.assert_array_equal(model["correct"], right + right_in_test)
         # Two-sided by the distance of the accuracies, which is not SciPy's ordering by probability: summed here.
         inside = np.arange(FORGET + 1)
-        apart = np.abs((model["correct"][there][:, None] - inside) / TEST - inside / FORGET)
-        weights = stats.hypergeom.pmf(inside, FORGET + TEST, model["correct"][there][:, None].astype(int), FORGET)
-        met = apart >= np.abs(model["gap"][there])[:, None] - 1e-9
-        np.testing.assert_allclose(model["probability"][there], np.sum(weights * met, 1), rtol=1e-10)
-        assert np.all(np.isnan(model["probability"][~there]))
+        apart = np.abs((model["correct"][:, None] - inside) / TEST - inside / FORGET)
+        weights = stats.hypergeom.pmf(inside, FORGET + TEST, model["correct"][:, None].astype(int), FORGET)
+        met = apart >= np.abs(model["gap"])[:, None] - 1e-9
+        np.testing.assert_allclose(model["probability"], np.sum(weights * met, 1), rtol=1e-10)
 
 
 def test_what_the_caption_says(computed):
-    path, end = computed["models"]["descent_ascent"], computed["models"]["end"]
-    band, strengths = computed["band"], computed["strengths"]
-    assert path["gap"].shape == (200, len(strengths))
+    *path, end = computed["models"].values()
+    band = computed["band"]
     # The oracles keep their law: 5 % of 200, plus three standard errors.
-    assert np.mean(path["probability"][:, 0] <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
+    assert np.mean(path[0]["probability"] <= 0.05) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 200)
     oracles = computed["oracles"]
     error = np.sqrt(oracles["exact"] * (1 - oracles["exact"]) / 200)
     assert np.all(np.abs(oracles["measured"] - oracles["exact"]) <= 4 * error + 0.5 / 200)
     assert np.all(oracles["exact"] <= oracles["finite"])
     # Along one path a minimum is there up to some strength and then no more; hardly a path is not followed to its fold.
     reason = computed["reason"]
-    np.testing.assert_array_equal(np.isfinite(path["gap"]), reason == gt.Reason.FOUND)
-    assert np.all(np.diff(np.isfinite(path["gap"]).astype(int), axis=1) <= 0)
+    found = reason == gt.Reason.FOUND
+    assert found.shape == (200, len(random_sets.STRENGTHS))
+    assert [len(model["gap"]) for model in (*path, end)] == [*np.sum(found, 0), 200]
+    assert np.all(np.diff(found.astype(int), axis=1) <= 0)
     assert np.mean(reason[:, -1] == gt.Reason.PAST_FOLD) > 0.8
     assert np.mean(reason[:, -1] == gt.Reason.NOT_CONVERGED) <= 0.02
     # At the paper's strength the model is ruined on both sets, and neither band says so for most.
-    assert np.median(end["test"]) < 0.5 < 0.95 < np.median(path["test"][:, 0])
+    assert np.median(end["test"]) < 0.5 < 0.95 < np.median(path[0]["test"])
     assert np.mean(np.abs(end["gap"]) > band["hoeffding"]) < 0.05
     assert np.mean(end["probability"] <= 0.05) < 0.25
     assert np.all(band["exact"] <= band["hoeffding"])
@@ -81,11 +80,10 @@ def test_what_the_caption_says(computed):
 def test_claims_are_computed(computed):
     claimed(random_sets, computed)
     here = {claim: found for claim, _, found in random_sets.claims(computed)}
-    path = computed["models"]["descent_ascent"]
-    outside = np.sum(path["probability"][:, 0] <= 0.05)
+    outside = np.sum(computed["models"]["0"]["probability"] <= 0.05)
     assert here["oracles outside their 95 % band"] == f"0 by Hoeffding, {outside} by the exact law, of 200"
     lost, unknown = re.fullmatch(r"(\d+) of 200 \(not followed so far: (\d+)\)", here["minimum lost before γ = 1"]).groups()
-    assert int(lost) + int(unknown) == np.sum(np.isnan(path["gap"][:, -1]))
+    assert int(lost) + int(unknown) == 200 - len(computed["models"]["1"]["gap"])
     last = here["f = 400, m = 20, p = ½: probability of a gap of 0.2"]
     assert re.fullmatch(r"0\.083, at most 0\.083 for any p; finite form: at most 0\.436", last)
 

@@ -55,10 +55,14 @@ def test_value_gradient_and_hessian(loss, reduction):
         arguments = weights, loss, reduction, strength
         np.testing.assert_allclose(problem.value(weights, strength), independent(*arguments), rtol=1e-13)
         np.testing.assert_allclose(problem.gradient(weights, strength), jax.grad(independent)(*arguments), rtol=1e-12, atol=1e-13)
-        np.testing.assert_allclose(problem.hessian(weights, strength), jax.hessian(independent)(*arguments), rtol=1e-12, atol=1e-13)
+        hessian = jax.hessian(independent)(*arguments)
+        np.testing.assert_allclose(problem.hessian(weights, strength), hessian, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(problem.curvatures(weights, strength), np.linalg.eigvalsh(hessian), rtol=1e-11, atol=1e-12)
     # The forget gradient is the slope of the objective's own gradient along the strength, with its sign.
     slope = problem.gradient(weights, 0.0) - problem.gradient(weights, 1.0)
     np.testing.assert_allclose(problem.forget_gradient(weights), slope, rtol=1e-12, atol=1e-13)
+    far = problem.curvatures(np.full(D, -1e4), 0.0)
+    assert np.all(np.isinf(far) if loss == "exponential" else np.isfinite(far))
 
 
 @pytest.mark.parametrize("loss", LOSS)

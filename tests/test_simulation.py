@@ -151,17 +151,19 @@ def test_alternating_rests_where_simultaneous_has_no_limit(step):
     """Ridge to 0: w* = ln(eta a/ln(b/a)) or ln(eta b/ln(b/a)); stable below b/a = exp(sqrt 2) = 4.1133, a 2-cycle above."""
     ratio = np.array([1.5, 3.0, 4.0, 4.2])
     objective = coordinate(1.0, ratio, 1e-12)
+    counts = {"retain_size": 4, "forget_size": 1, "retain_in_coordinate": 4, "forget_in_coordinate": ratio, "allow_unrealisable": True}
     for scheme, numerator in (("retain_first", 1.0), ("forget_first", ratio)):
         rest = np.log(step * numerator / np.log(ratio))
+        known = gt.coordinate.alternating_rest(gt.Coordinate(ridge=1e-12, **counts), step_size=step, scheme=scheme)
+        np.testing.assert_allclose(known.weight, rest, rtol=1e-14)
         run = gt.simulate(objective, rest[:, None] + 1e-3, step_size=step, steps=40_000, scheme=scheme)
         np.testing.assert_array_equal(run.outcome, [Outcome.CONVERGED] * 3 + [Outcome.CYCLE])
         np.testing.assert_array_equal(run.period, [0, 0, 0, 2])
         # The ridge moves the point by about ridge/step.
         np.testing.assert_allclose(run.weights[:3, 0], rest[:3], atol=1e-8)
-        # The multiplier 1 - ln^2(b/a), by the derivative of the map: lanes do not touch each other.
-        moved = functools.partial(gt.simulation.epoch, objective, step_size=step, scheme=scheme)
-        slope = jax.jvp(moved, (rest[:, None],), (jnp.ones((4, 1)),))[1][:, 0]
-        np.testing.assert_allclose(slope, 1 - np.log(ratio) ** 2, atol=1e-8)
+        slope = gt.simulation.epoch_jacobian(objective, rest[:, None], step_size=step, scheme=scheme)
+        np.testing.assert_allclose(slope[:, 0, 0], known.multiplier, atol=1e-8)
+        np.testing.assert_allclose(known.multiplier, 1 - np.log(ratio) ** 2, rtol=1e-14)
     gone = gt.simulate(objective, np.zeros(1), step_size=step, steps=40_000)
     assert np.all(gone.outcome == Outcome.LEFT_RANGE)
 
@@ -176,6 +178,12 @@ def test_the_two_cycle_above_the_fold():
     margins = np.array(sorted(pair.objective().margins(w).tolist() for w in both))
     # Moves shrink by a fixed factor an epoch; the cycle is seen when it closes to 1e-6 and followed to the end of its block.
     np.testing.assert_allclose(margins, [[2.67902179985, 1.71055360311], [4.67015294613, 3.08835342462]], rtol=1e-6)
+    # What two epochs make of a deviation, from Hessians by hand: it shrinks, so the cycle attracts.
+    types, masses = np.asarray(pair.types), np.array([1, -float(pair.forget_in_pair) / 20])
+    hand = [np.eye(2) - 50 * (0.01 * np.eye(2) + types.T @ np.diag(masses * np.exp(-types @ w)) @ types) for w in both]
+    found = [gt.simulation.epoch_jacobian(pair, w, step_size=50.0) for w in both]
+    np.testing.assert_allclose(found, hand, rtol=1e-12)
+    assert np.all(np.abs(np.linalg.eigvals(found[1] @ found[0])) < 1)
     longer = gt.simulate(pair, run.weights, step_size=50.0, steps=3000, observe=gt.recorded_weights, observe_every=3000)
     margins = np.asarray(pair.objective().margins(longer.weights))
     nearest = min(([2.67902179985, 1.71055360311], [4.67015294613, 3.08835342462]), key=lambda c: np.abs(margins - c).max())

@@ -39,6 +39,12 @@ def test_many_sets_at_once_are_each_set_alone(problem):
     np.testing.assert_array_equal(still.best_distance, still.descent_distance)
 
 
+def test_the_best_stop_is_the_smallest_of_all_distances():
+    distances, descent = [[1, 0.6, 0.4, 0.7], [1, 1.2, 1.3, 2]], [[1, 0.9, 0.8, 0.7], [1, 0.5, 0.3, 0.2]]
+    found = trials.early_stop(jnp.array(distances), jnp.array(descent))
+    np.testing.assert_array_equal(np.stack(found, -1), [[0.4, 2, 1, 0.8], [1, 0, 0, 1]])
+
+
 def test_types_that_differ_from_set_to_set_are_refused(problem):
     objective = problem.objective()
     batch = dataclasses.replace(objective, types=objective.types[None])
