@@ -240,7 +240,7 @@ def root_slope(grammar: Grammar, start, noise) -> Float[Array, ""]:
     :math:`(1 - 1/v)\,F'(p^*)^{\text{depth}}` does.
 
     Args: start: a :class:`Tree` or sequences of the language, any batch. noise: one number in [0, 1].
-    Raises: ``ValueError`` naming the argument. Source: new.
+    Raises: ``ValueError`` naming the argument. Source: new. Claim: ``rhm-root-slope`` (of the mean field).
     """
     noise = likelihood._noise(noise)
     if noise.ndim:
