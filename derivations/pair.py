@@ -207,7 +207,7 @@ def _lemma_7(**parameters):
 @claim(
     "lemma-7-bounds",
     where="Lemma 7",
-    domain="φ > 0 decreasing, λ > 0; the x-lower and y-upper bounds need α <= 1 (any types: α(k22 - k12) <= k11 - k12)",
+    domain="φ > 0 decreasing, λ > 0, k12 >= 0; the x-lower and y-upper bounds need α <= 1 (any types: α(k22 - k12) <= k11 - k12)",
     origin="corrected",
     evidence="proved",
     backs="gda_theory.pair.lemma_7_bounds",
@@ -252,7 +252,7 @@ def _lemma_8(**parameters):
 @claim(
     "lemma-8-bounds",
     where="Lemma 8",
-    domain="exponential or logistic loss, k12 <= k11 and k12 <= k22 (the paper's types: always), every stationary point",
+    domain="exponential or logistic loss, 0 <= k12 <= k11, k22 (the paper's types: always), every stationary point",
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_8_bounds", "gda_theory.pair.descent_ascent"],
@@ -284,7 +284,8 @@ def _lemma_9(**parameters):
 @claim(
     "lemma-9-window",
     where="Lemma 9",
-    domain="λ > 0 and a stationary point of descent-ascent; exponential loss: every α, also above 1; any decreasing φ: α <= 1",
+    domain="λ > 0, a stationary point of descent-ascent; the paper's types: exponential loss, every α; any decreasing φ, α <= 1; any types "
+    "with 0 < k12 <= k11, k22: y always, x for α(k22 - k12) <= k11 - k12",
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_9_edges", "gda_theory.pair.sufficient_window"],
@@ -342,7 +343,7 @@ def _lemma_10_x(**parameters):
 @claim(
     "lemma-10-x",
     where="Lemma 10 (α_x is used, not printed)",
-    domain="φ > 0 decreasing, λ > 0, any α, any types",
+    domain="φ > 0 decreasing, λ > 0, any α, any types with k12 > 0",
     origin="reconstructed",
     evidence="proved",
     backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
