@@ -60,9 +60,12 @@ def test_the_exact_window_where_the_sufficient_one_is_empty():
 def test_cusps():
     reference = {0.2: (919.319286177807, 4.40334870102258), 0.5: (32.0374142170412, 6.72265715820468),
                  0.8: (27.6422875127565, 17.6714669357577), 0.95: (82.8349046908355, 74.852070027226)}  # fmt: skip
-    cusp = gt.pair.cusp(np.array(list(reference)))
+    correlation = np.array([*reference, 0, 1e-6, -0.5])
+    cusp = gt.pair.cusp(gram=(1 + correlation**2, 2 * correlation, 1 + correlation**2))
     # The bend is quadratic in its location, but A/ridge is its logarithm's exponential: a few digits of the 15 are lost.
-    np.testing.assert_allclose(np.stack([cusp.descent_ratio, cusp.ascent_ratio], -1), list(reference.values()), rtol=2e-12)
+    found = np.stack([cusp.descent_ratio, cusp.ascent_ratio], -1)
+    np.testing.assert_allclose(found[:4], list(reference.values()), rtol=2e-12)
+    assert np.all(np.isnan([part[4:] for part in cusp]))  # none, one at about 1/ε = 1e6, beyond the search, and none
 
 
 def test_derivatives_of_the_cusp_in_both_modes():
