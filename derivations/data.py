@@ -12,6 +12,9 @@ from derivations.symbols import phi, ridge, w
 b, strength, retain_share, forget_share = sp.symbols("b gamma rho_R rho_F", positive=True)
 time, dimension, scale = sp.symbols("tau d z", positive=True)
 coefficient, dual, margin = sp.symbols("c_i p_i m_i", real=True)
+r11, r12, r22, z1, z2 = sp.symbols("R_11 R_12 R_22 z_1 z_2", real=True)
+share, whole, curvature = sp.symbols("rho S H", positive=True)
+weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
 
 
 @claim(
@@ -48,6 +51,59 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
     yield Equal("flow across the span: -<∇J, e> = -λ<w, e>", -gradient.dot(across), -ridge * weights.dot(across))
     yield Equal("so it decays", sp.diff(decay, time), -ridge * decay)
     yield Equal("from where it was", decay.subs(time, 0), 1)
+
+
+@claim(
+    "span-coordinates",
+    where="Sec. 5.1, any data",
+    domain="a penalised coordinate each, Λ its diagonal ridge; T has as many rows as the span has dimensions, or fewer",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.newton.into_span",
+    counterexample="w = Λ^{-1/2} Q z with other margins than R'z, or another ridge term than |z|²/2",
+)
+def span_coordinates(
+    margin_1=r11 * z1,
+    margin_2=r12 * z1 + r22 * z2,
+    ridge_term=(z1**2 + z2**2) / 2,
+):
+    """With Λ^{−1/2}T′ = QR and w = Λ^{−1/2}Qz the margins are Tw = R′z and w′Λw/2 = |z|²/2; a stationary w = Λ^{−1}T′p is of this form.
+
+    Q'Q = 1 is all that is used of Q; written out for two types in two dimensions, Q a rotation. Λ^{-1}T'p = Λ^{-1/2}Q(Rp).
+    """
+    half = sp.Symbol("t", real=True)  # tangent of half the angle
+    rotation = sp.Matrix([[1 - half**2, -2 * half], [2 * half, 1 - half**2]]) / (1 + half**2)
+    triangle, inside, duals = sp.Matrix([[r11, r12], [0, r22]]), sp.Matrix([z1, z2]), sp.Matrix([dual, margin])
+    roots = sp.diag(*sp.symbols("l_1:3", positive=True))  # Λ^{1/2}
+    types, weights = (roots * rotation * triangle).T, roots.inv() * rotation * inside
+    yield Equal("Q'Q", rotation.T * rotation, sp.eye(2))
+    yield Equal("T w", types * weights, sp.Matrix([margin_1, margin_2]))
+    yield Equal("w'Λw/2", (weights.T * roots**2 * weights)[0] / 2, ridge_term)
+    yield Equal("Λ^-1 T'p", roots**-2 * types.T * duals, roots.inv() * rotation * (triangle * duals))
+
+
+@claim(
+    "shared-centre",
+    where="Sec. 5.1: many oracles of one data set",
+    domain="any loss with the derivatives used, any sample weights s; the oracle's minimum",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.many.retrain_many",
+    rules=["Taylor"],
+    counterexample="a data set and a forget set whose oracle is no zero of G",
+)
+def shared_centre(of_mean=share * ridge, of_sum=ridge / whole, moved=weight - (gradient_there + rest) / curvature):
+    """With c_i = s_i/Σs and ρ the share of Σs that a set leaves, the oracle solves Λ_ρ w = Σ_{i∈R} c_i φ(m_i) t_i, Λ_ρ = ρΛ (means) or Λ/Σs
+    (sums): the gradient times ρ, or over Σs. Its zeros are the fixed points of w = w₀ − H⁻¹(G(w₀) + rest(w)).
+
+    rest is what G has beyond its linear part at w₀, whose slope H is that of the set's own sums; only it depends on w.
+    """
+    pull = sp.Symbol("S_R", real=True)  # Σ_{i∈R} s_i φ(m_i) t_i, a component
+    kept = share * whole
+    yield Equal("means: ρ(Λw - Σ s φ t/Σ_R s)", share * (ridge * w - pull / kept), of_mean * w - pull / whole)
+    yield Equal("sums: (Λw - Σ s φ t)/Σs", (ridge * w - pull) / whole, of_sum * w - pull / whole)
+    whole_gradient = gradient_there + curvature * (w - weight) + rest
+    yield Equal("w - (its next) = H⁻¹G(w)", w - moved, whole_gradient / curvature)
 
 
 @claim(

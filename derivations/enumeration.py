@@ -97,7 +97,7 @@ def upward(grammar: Grammar, likelihood: Beliefs) -> list[Beliefs]:
     levels = [likelihood]
     for table in grammar.tables:
         groups = [levels[-1][start : start + grammar.branching] for start in range(0, len(levels[-1]), grammar.branching)]
-        levels.append([[Fraction(sum(_products(children, rules)), len(rules)) for rules in table] for children in groups])
+        levels.append([[Fraction(sum(rule_weights(children, rules)), len(rules)) for rules in table] for children in groups])
     return levels
 
 
@@ -117,7 +117,8 @@ def downward(grammar: Grammar, messages: list[Beliefs]) -> list[Beliefs]:
     return levels
 
 
-def _products(children: Beliefs, rules) -> list[Fraction]:
+def rule_weights(children: Beliefs, rules) -> list[Fraction]:
+    """Of each rule, the product of its children's messages."""
     return [math.prod(child[symbol] for child, symbol in zip(children, rule, strict=True)) for rule in rules]
 
 
@@ -171,7 +172,7 @@ def recursive_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, .
             children = range(node * grammar.branching, (node + 1) * grammar.branching)
             above.append([])
             for symbol, rules in enumerate(table):
-                shares = _products([below[i] for i in children], rules)
+                shares = rule_weights([below[i] for i in children], rules)
                 reach = sum(shares)
                 laws = [[law[i][x] for i, x in zip(children, rule, strict=True)] for rule in rules]
                 sums = [(sum(n for n, _ in parts), sum(spread for _, spread in parts)) for parts in laws]

@@ -62,7 +62,12 @@ def falling(expression):
     domain="φ > 0 decreasing, any two independent types with k12 > 0",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.basins.order_coordinates", "gda_theory.basins.velocity", "gda_theory.basins.separatrix"],
+    backs=[
+        "gda_theory.basins.order_coordinates",
+        "gda_theory.basins.weights_at",
+        "gda_theory.basins.velocity",
+        "gda_theory.basins.separatrix",
+    ],
     rules=["Kamke comparison"],
     counterexample="two starts with y >= y', p <= p' whose flows lose this order",
 )

@@ -82,7 +82,7 @@ def fold_hessian(determinant=reduced_determinant, slope=-forget / in_pair * ridg
 @claim(
     "exponential-one-fold",
     where="Sec. 5.1.2",
-    domain="exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22; false for k = (100, 10, 1.01)",
+    domain="exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22, negative ones too; false for k = (100, 10, 1.01)",
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.folds", "gda_theory.masses.fold_points"],
@@ -110,6 +110,8 @@ def exponential_one_fold(
     share, determinant = sp.symbols("kappa Delta", positive=True)  # k22 = k12 + share, k11 from the determinant
     general = (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k22, k12 + share)
     yield Positive("the same for k12 <= k22", general)
+    opposed = (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k12, -share)
+    yield Positive("and for k12 = -κ < 0", opposed)
     # Beyond k12 <= k22 it fails: u = (10, 0), v = (1, 1/10), E = 1/10. So for some A/λ there are three folds.
     three = (right_slope - sp.diff(left, E)).subs({k11: 100, k12: 10, k22: sp.Rational(101, 100), E: sp.Rational(1, 10)})
     yield Positive("not for every k12 > k22", three)

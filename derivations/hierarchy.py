@@ -19,8 +19,10 @@ import sympy as sp
 from derivations import enumeration
 from derivations.enumeration import SMALL, Grammar
 from derivations.ledger import claim
-from derivations.mean_field import PAPER, noise
+from derivations.mean_field import PAPER, geometric, geometric_steps, noise
 from derivations.steps import Certificate, Equal, Positive
+from derivations.symbols import branching as width
+from derivations.symbols import rules_per_symbol as rules
 from derivations.symbols import vocabulary as v
 
 both, only_first, only_second, neither = sp.symbols("a b c d", positive=True)  # total weights of four classes of outcomes
@@ -28,6 +30,7 @@ evidence = both + only_first + only_second + neither
 field, other_field = sp.symbols("h_i h_j", real=True)
 joint, other, observed, prior = sp.symbols("J J' J_y P", positive=True)
 eta = sp.Symbol("eta", real=True)
+own, up_root, chosen, evidence_of_all, height = sp.symbols("mu mu_0 Pi Z L", positive=True)  # messages, a rule's product of them, Z
 mean_n, mean_m, within, weight = sp.symbols("N M V w", positive=True)
 order = sp.Symbol("n", positive=True, integer=True)
 
@@ -107,6 +110,67 @@ def log_evidence(
     yield Equal("and at π = 0, where h is -∞", slope.subs(likelihood, 0), 0)
     for grammar in SMALL:
         yield Certificate(f"messages: {name(grammar)}", *_propagated(grammar))
+
+
+@functools.cache
+def _drawn(grammar: Grammar) -> tuple[bool, str]:
+    """Whether the root's symbol and then one rule a node, drawn by their messages, make each tree as often as its posterior says."""
+    likelihood = enumeration.generic_likelihood(grammar)
+    chances, everything = enumeration.weights(grammar, likelihood), enumeration.trees(grammar)
+    up = enumeration.upward(grammar, likelihood)
+    same = all(chance == sum(chances) * _chance(grammar, up, tree) for chance, tree in zip(chances, everything, strict=True))
+    return same, f"{len(everything)} trees, {sum(chance > 0 for chance in chances)} of them possible, exactly"
+
+
+def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
+    """Of one tree, by the choices that make it."""
+    chance = up[-1][0][tree.levels[-1][0]] / sum(up[-1][0])
+    for table, below, children, parents in zip(grammar.tables, up, tree.levels, tree.levels[1:], strict=False):
+        for node, symbol in enumerate(parents):
+            place = slice(node * grammar.branching, (node + 1) * grammar.branching)
+            shares = enumeration.rule_weights(below[place], table[symbol])
+            chosen = shares[table[symbol].index(children[place])]
+            chance *= chosen / sum(shares) if chosen else 0
+    return chance
+
+
+@claim(
+    "rhm-joint-sampling",
+    where=f"{PAPER}, backward sampling",
+    domain="any grammar, any likelihood >= 0 with Z > 0",
+    origin="new",
+    evidence="certified",
+    backs=[
+        "rhm_theory.sampling.sample_posterior",
+        "rhm_theory.comparison.bayes",
+        "rhm_theory.grammar.Grammar.sample",
+        "rhm_theory.grammar.Grammar.log_probability",
+    ],
+    rules=["tree Markov property", "geometric sum"],
+    counterexample="a grammar, a likelihood and a tree that these draws make with another probability than its posterior one",
+)
+def joint_sampling(
+    of_root=up_root / (v * evidence_of_all),
+    of_rule=chosen / (rules * own),
+    inner_nodes=(width**height - 1) / (width - 1),
+):
+    """From the root down: symbol a with probability μ(a)/(vZ), then rule k of each node with Π_i μ_i(R[a,k,i])/(m μ(a)): a tree comes with
+    its posterior probability v^{−1} m^{−(s^L−1)/(s−1)} Π_i π_i/Z; without evidence, with its own.
+
+    μ(a) is the mean over the m rules, Z the mean over the v symbols. Each node's message is divided out that its parent's rule had brought
+    in, so that those of the leaves remain. Certified: every tree of three grammars.
+    """
+    yield from geometric_steps()
+    yield Equal("a node's m rules: their products add up to mμ", of_rule.subs(chosen, rules * own), 1)
+    yield Equal("the root's v symbols: their messages add up to vZ", of_root.subs(up_root, v * evidence_of_all), 1)
+    first_child, second_child, first_leaves, second_leaves = sp.symbols("mu_1 mu_2 pi_1 pi_2", positive=True)
+    drawn = of_root * of_rule.subs({own: up_root, chosen: first_child * second_child}, simultaneous=True)
+    for child, below in ((first_child, first_leaves), (second_child, second_leaves)):
+        drawn *= of_rule.subs({own: child, chosen: below}, simultaneous=True)
+    yield Equal("two levels, two children", drawn, first_leaves * second_leaves / (v * rules**3 * evidence_of_all))
+    yield Equal("rules chosen: one a node, s^ℓ nodes ℓ below the root", geometric(width, height), inner_nodes)
+    for grammar in SMALL:
+        yield Certificate(f"all trees: {name(grammar)}", *_drawn(grammar))
 
 
 class Observation(NamedTuple):
@@ -203,7 +267,13 @@ def unbiased(
     domain="any law of the noise; K independent draws of it a start",
     origin="new",
     evidence="proved",
-    backs="rhm_theory.experiment.forward_backward",
+    backs=[
+        "rhm_theory.experiment.forward_backward",
+        "rhm_theory.experiment.total_variance",
+        "rhm_theory.experiment.susceptibility",
+        "rhm_theory.experiment.noise_part",
+        "rhm_theory.experiment.enumerated_masks",
+    ],
     rules=["linearity of expectation"],
     counterexample="a law of the noise whose two parts do not add up to Var N",
 )
@@ -247,13 +317,13 @@ def _moments(*, grammar=0):
 @claim(
     "rhm-change-moments",
     where=f"{PAPER}, susceptibility: exact mean, variance and pair sums by tree level",
-    domain="any grammar, likelihood and start with Z > 0; also a Markov chain (one child a node)",
+    domain="any grammar, likelihood and start with Z > 0",
     origin="new",
     evidence="certified",
     backs=[
         "rhm_theory.moments.change_moments",
         "rhm_theory.moments.change_correlations",
-        "rhm_theory.controls.MarkovChain.change_moments",
+        "rhm_theory.experiment.average_susceptibility",
     ],
     rules=["tree Markov property", "conditioning"],
     evaluate=_moments,

@@ -16,6 +16,7 @@ from derivations.symbols import w
 above = sp.Symbol("v", positive=True)  # distance from the branch point w = -1
 omega = sp.Symbol("omega", positive=True)
 small, order = sp.symbols("p z", positive=True)
+rest = sp.Symbol("t", real=True)  # 1 + W
 of_w = w * sp.exp(w)
 
 
@@ -139,3 +140,25 @@ def wright_omega(defining=omega + sp.log(omega), derivative=omega / (1 + omega))
     yield Equal("ω' = 1/(1 + 1/ω)", 1 / sp.diff(defining, omega), derivative)
     yield Positive("ω'", derivative)
     yield Positive("1 - ω'", 1 - derivative)
+
+
+@claim(
+    "lambert-gap",
+    where="App. E.1, below the branch point",
+    domain="gap >= 0; t in [0, 1) on W_0, t <= 0 on W_-1",
+    origin="reconstructed",
+    evidence="proved",
+    backs=["gda_theory.special.lambertw_from_gap", "gda_theory.special.lambertw_plus_one_from_gap"],
+    rules=["definition of W", "monotone bijection"],
+    counterexample="a gap at which 1 + W(-e^(-1-gap)) is no root of -t - ln(1 - t) = gap",
+)
+def lambert_gap(gap=-rest - sp.log(1 - rest), slope=1 / rest - 1, near=rest**2 / 2):
+    """1 + W(−e^{−1−g}) is the root t of −t − ln(1−t) = g, of slope dt/dg = 1/t − 1; t ~ √(2g) on W_0, −√(2g) on W_{−1}.
+
+    w e^w = -e^{-1-g} at w = t - 1, taken to logarithms. g has its minimum 0 at t = 0 and rises to both sides: one t a branch.
+    """
+    below = sp.Symbol("u", positive=True)  # 1 - t = -w
+    yield Equal("ln(-w) + w = -1 - g", (sp.log(1 - rest) + rest - 1) + 1, -gap)
+    yield Equal("dt/dg", sp.diff(gap, rest) * slope, 1)
+    yield Equal("g at t = 0, up to order 2", sp.series(gap, rest, 0, 3).removeO(), near)
+    yield Equal("dg/dt = t/(1 - t), u = 1 - t", sp.diff(gap, rest).subs(rest, 1 - below), (1 - below) / below)

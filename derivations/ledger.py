@@ -74,6 +74,7 @@ RULES = {
     "monotone iteration": "the orbit of an increasing continuous map is monotone and tends to the next fixed point on its way",
     "Koenigs linearisation": "near a repelling fixed point of slope F' > 1 a smooth map is conjugate to z -> F'z by a smooth change of z",
     "increasing functions correlate": "Cov(g(K), K) = 1/2 sum w_j w_k (g(k) - g(j))(k - j) >= 0 for an increasing g",
+    "Riesz": "a real trigonometric polynomial of degree N falls from its largest modulus M to no less than M cos(Nt) within t <= π/N",
     "Krawczyk": "if the Krawczyk operator maps a box into its interior, the box holds exactly one root",
 }
 

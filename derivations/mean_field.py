@@ -259,7 +259,7 @@ def critical_noise(threshold=(1 - p) / (1 - 1 / v), two_children=v * (v + 1 - 2 
     domain="where rhm-transition has an interior fixed point p*; ε → ε*",
     origin="paper",
     evidence="proved",
-    backs=["rhm_theory.mean_field.exponent", "rhm_theory.mean_field.criticality"],
+    backs=["rhm_theory.mean_field.exponent", "rhm_theory.mean_field.criticality", "rhm_theory.mean_field.correlated_size"],
     rules=["Koenigs linearisation"],
     counterexample="v, m, s and noises near ε* at which the levels to leave p*, over ln(1/|ε-ε*|), tend to another number",
 )

@@ -207,7 +207,7 @@ def _lemma_7(**parameters):
 @claim(
     "lemma-7-bounds",
     where="Lemma 7",
-    domain="φ > 0 decreasing, λ > 0; the x-lower and y-upper bounds need α <= 1 (any types: α(k22 - k12) <= k11 - k12)",
+    domain="φ > 0 decreasing, λ > 0, k12 >= 0; the x-lower and y-upper bounds need α <= 1 (any types: α(k22 - k12) <= k11 - k12)",
     origin="corrected",
     evidence="proved",
     backs="gda_theory.pair.lemma_7_bounds",
@@ -252,7 +252,7 @@ def _lemma_8(**parameters):
 @claim(
     "lemma-8-bounds",
     where="Lemma 8",
-    domain="exponential or logistic loss, k12 <= k11 and k12 <= k22 (the paper's types: always), every stationary point",
+    domain="exponential or logistic loss, 0 <= k12 <= k11, k22 (the paper's types: always), every stationary point",
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_8_bounds", "gda_theory.pair.descent_ascent"],
@@ -284,7 +284,8 @@ def _lemma_9(**parameters):
 @claim(
     "lemma-9-window",
     where="Lemma 9",
-    domain="λ > 0 and a stationary point of descent-ascent; exponential loss: every α, also above 1; any decreasing φ: α <= 1",
+    domain="λ > 0, a stationary point of descent-ascent; the paper's types: exponential loss, every α; any decreasing φ, α <= 1; any types "
+    "with 0 < k12 <= k11, k22: y always, x for α(k22 - k12) <= k11 - k12",
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_9_edges", "gda_theory.pair.sufficient_window"],
@@ -296,8 +297,10 @@ def _lemma_9(**parameters):
 def lemma_9(
     x_threshold=k11 / k12 * forget**2 / (retain * (total + forget)),
     y_threshold=k12 / k22 * forget * total / (retain * (total + forget)),
+    y_of_sums=k12 / (2 * k22),
 ):
-    """α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))} ⇒ x_DA ≤ x_D and y_DA ≤ y_D. Any types: s/2ε → k₁₁/k₁₂, 2ε/s → k₁₂/k₂₂.
+    """α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))} ⇒ x_DA ≤ x_D and y_DA ≤ y_D. Any types: s/2ε → k₁₁/k₁₂, 2ε/s → k₁₂/k₂₂. Sums: x for
+    every α, y from k₁₂/2k₂₂ on.
 
     y: the floor αk22 a of y_D/φ(y_D) (Lemma 7, any α) and the ceiling k12 A - k22 B of y_DA/φ(y_DA) (Lemma 8) are ordered by the y
     threshold.
@@ -310,6 +313,9 @@ def lemma_9(
     yield Equal("y: floor - ceiling", (y_floor - y_ceiling).subs(counted), (alpha - y_threshold) * k22 * per_alpha)
     x_floor, x_ceiling = (k11 + alpha * k12) * a, k11 * A - k12 * B
     yield Equal("x, α <= 1: floor - ceiling", (x_floor - x_ceiling).subs(counted), (alpha - x_threshold) * k12 * per_alpha)
+    of_sums = {a: in_pair, A: in_pair, B: alpha * in_pair}
+    yield Equal("sums, y: floor - ceiling", (y_floor - y_ceiling).subs(of_sums), (alpha - y_of_sums) * 2 * k22 * in_pair)
+    yield Positive("sums, x: floor - ceiling", (x_floor - x_ceiling).subs(of_sums))
     t_D, t_A = sp.symbols("t_D t_DA", real=True)  # x - y at the two points
     at_D, at_A = (sp.expand(papers(side) * sp.exp(x)) for side in (pretrain_x, ascent_x))
     yield Equal("λ x_D e^x_D", at_D, a * s + 2 * alpha * epsilon * a * sp.exp(x - y))
@@ -342,7 +348,7 @@ def _lemma_10_x(**parameters):
 @claim(
     "lemma-10-x",
     where="Lemma 10 (α_x is used, not printed)",
-    domain="φ > 0 decreasing, λ > 0, any α, any types",
+    domain="φ > 0 decreasing, λ > 0, any α, any types with k12 > 0",
     origin="reconstructed",
     evidence="proved",
     backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
@@ -392,13 +398,15 @@ COUNTEREXAMPLE = {retain: "7.09182", forget: "123.107", in_pair: "6.94339", ridg
     counterexample="α <= min(1, α_y) with y_D > y_R",
 )
 def lemma_10_y(alpha_y=k12 / k22 * (total / retain * phi(x_R) / phi(y_R) - 1), exponent=(1 - epsilon) ** 2 / s * x_R):
-    """y_D ≤ y_R for α ≤ min(1, α_y), α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1] = (k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1]; without α ≤ 1 it is false.
+    """y_D ≤ y_R for α ≤ min(1, α_y), α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1] = (k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (sums: 1 for n/r); without
+    α ≤ 1 it is false.
 
     Lemma 7's y-upper bound (α <= 1) has argument (k12 + αk22) a; y_R has λy_R/φ(y_R) = k12 A φ(x_R)/φ(y_R). They agree at α_y. The
     counterexample is certified: at α = 2.9 < α_y the exact curve α_D (explicit-curves, bijections) puts y_D above y_R.
     """
     y_retrain = oracle_y.subs(x, x_R) / phi(y_R)
     yield Equal("(k12 + α_y k22) a = λ y_R/φ(y_R)", ((k12 + alpha_y * k22) * a).subs(counted), y_retrain.subs(counted))
+    yield Equal("sums: the same with A = a, and n/r is 1", (k12 + alpha_y.subs(forget, 0) * k22) * A, y_retrain)
     yield Equal("x_R - y_R, by Lemma 6", x_R - 2 * epsilon / s * x_R, exponent)
     at_zero = papers(1 + alpha_y * k22 / k12).subs(y_R, x_R - exponent)
     yield Equal("α_y > 0 iff x_R (1-ε)²/s < ln(n/r)", sp.log(at_zero), sp.log(total / retain) - exponent)

@@ -47,17 +47,26 @@ pretrain_objective = (retain * L_R + forget * L_F) / total + ridge * weights.dot
     domain="any loss, any data; mean losses",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.objective.Objective", "gda_theory.newton.pretrain", "gda_theory.newton.solve"],
+    backs=[
+        "gda_theory.objective.Objective",
+        "gda_theory.objective.Objective.ridge_at",
+        "gda_theory.newton.pretrain",
+        "gda_theory.newton.solve",
+        "gda_theory.diagnosis.other_convention",
+    ],
     counterexample="w with J_D(w) different from (r/n) J_γ(w) at that γ and ridge",
 )
-def one_path(strength=-forget / retain, path_ridge=ridge * total / retain, factor=retain / total):
-    """J_D = (r/n) J_γ at γ = −f/r and ridge λn/r; the oracle is γ = 0, descent-ascent γ = 1, both at ridge λ.
+def one_path(strength=-forget / retain, path_ridge=ridge * total / retain, factor=retain / total, of_sums=total * ridge):
+    """J_D = (r/n) J_γ at γ = −f/r and ridge λn/r; the oracle is γ = 0, descent-ascent γ = 1, both at ridge λ. The sum of all losses at
+    ridge nλ is nJ_D: the same pretrained model.
 
     So one family of signed weights holds all three problems, with ridge λ max(1, 1 - γ).
     """
     yield Equal("J_D", pretrain_objective, factor * path_objective(strength, path_ridge))
     yield Equal("ridge(γ) = λ(1 - γ) at that γ", ridge * (1 - strength), path_ridge)
     yield Equal("sums: γ = -1 at the same ridge", path_objective(-1, ridge), L_R + L_F + ridge * weights.dot(weights) / 2)
+    sums = {L_R: retain * L_R, L_F: forget * L_F}
+    yield Equal("sums at ridge nλ", path_objective(-1, of_sums).subs(sums, simultaneous=True), total * pretrain_objective)
 
 
 @claim(
@@ -66,7 +75,7 @@ def one_path(strength=-forget / retain, path_ridge=ridge * total / retain, facto
     domain="along w(γ) at fixed ridge while H_γ is positive definite; any loss, any data",
     origin="new",
     evidence="proved",
-    backs="gda_theory.path.ascent_path",
+    backs=["gda_theory.path.ascent_path", "gda_theory.objective.Objective.forget_gradient"],
     rules=["implicit function"],
     counterexample="γ on the path at which L_F falls or J_R falls although γ > 0",
 )

@@ -19,6 +19,7 @@ from derivations.symbols import below_one, forget
 tolerance, test_size, spread, slope, exponent = sp.symbols("t m Sigma h u", positive=True)
 success, significance = sp.symbols("p delta", positive=True)
 hits, correct = sp.symbols("a c", positive=True, integer=True)
+angle, degree = sp.symbols("phi N", positive=True)
 
 
 def binomial_tail(*, gap, accuracy, forget_size, test_size=None, sides=2):
@@ -183,3 +184,30 @@ def random_subset_law(
     # a P(a) is the mean times another such law, whose terms add up to 1.
     smaller = law.subs({forget: forget - 1, hits: hits - 1, correct: correct - 1}, simultaneous=True)
     yield Equal("a P(a) = mean times the law of f - 1, m, c - 1", sp.combsimp(hits * law / smaller), mean)
+
+
+@claim(
+    "worst-accuracy-grid",
+    where="Lemmas 1 and 11, when the population accuracy is not known; Barnard's test",
+    domain="f, m >= 1, any gap, one or two sides; 8N + 1 angles, N = f + m",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.random_sets.worst_two_sided_binomial", "gda_theory.random_sets.worst_one_sided_binomial"],
+    rules=["Riesz"],
+    counterexample="f, m, a gap and an accuracy p whose probability exceeds the largest one of the grid by more than 2 %",
+)
+def worst_accuracy_grid(
+    accuracy=(1 - sp.cos(angle)) / 2,
+    farthest=sp.pi / (16 * degree),
+    excess=1 / sp.cos(sp.pi / 16),
+):
+    """With p = (1 − cos φ)/2 the probability of a gap is a trigonometric polynomial in φ of degree N = f + m; on the grid πj/(8N) it
+    takes a value that 1/cos(π/16) < 1.02 times brings to its maximum.
+
+    Each outcome has probability p^k (1-p)^{N-k} up to a factor: N cosines multiplied. No angle is farther than half a cell from the grid,
+    and within π/N of its maximum M the polynomial, between 0 and M, is at least M cos(N distance).
+    """
+    yield Equal("p = sin²(φ/2)", accuracy, sp.sin(angle / 2) ** 2)
+    yield Equal("half a cell", sp.pi / (8 * degree) / 2, farthest)
+    yield Equal("M over what the grid has of it", 1 / sp.cos(degree * farthest), excess)
+    yield Positive("1.02 cos(π/16) > 1", sp.Rational(102, 100) / excess - 1)

@@ -80,6 +80,7 @@ def trap_conventions(signed_error=4 * (h - (1 + label) / 2) ** 2, share_ridge=c 
 
 
 H11, H12, H22 = sp.symbols("H_11 H_12 H_22", real=True)
+pull_a, pull_b = sp.symbols("g_a g_b", real=True)  # of L
 
 
 @functools.cache
@@ -94,12 +95,13 @@ def _ratios():
     domain="any twice differentiable loss L; the example: D, targets ±1 against 2h - 1, c = 0.02 and 0.1",
     origin="corrected",
     evidence="certified",
-    backs=["gda_theory.trap.stationary_points", "gda_theory.trap.folds"],
+    backs=["gda_theory.trap.stationary_points", "gda_theory.trap.folds", "gda_theory.trap.ridge_through"],
     rules=["implicit function", "Krawczyk"],
     paper_says="Adjusting the ridge moves minimisers radially.",
     counterexample="a loss whose minimiser moves along θ although θ is no eigenvector of the Hessian",
 )
 def ridge_moves_not_radially(
+    through=-(a * pull_a + b * pull_b) / (2 * (a**2 + b**2)),
     velocity_a=-2 * c * (H22 * a - H12 * b) / (H11 * H22 - H12**2) / c,
     turning=2 * (a * (H12 * a + H22 * b) - b * (H11 * a + H12 * b)) / (H11 * H22 - H12**2),
     ratio_small=sp.Rational("-5.19744432822717"),
@@ -108,9 +110,11 @@ def ridge_moves_not_radially(
     """False: dθ/dc = −2H⁻¹θ, which is along θ exactly where θ is an eigenvector of H (for one coordinate, or one sample, always); in the
     paper's own example a/b moves from −5.197 to −5.408, and the second minimum appears.
 
-    Differentiate ∇L + 2cθ = 0. θ × H⁻¹θ = -θ × Hθ / det H vanishes iff θ is an eigenvector.
+    At a stationary θ the ridge is c = -<θ, ∇L>/2|θ|². Differentiate ∇L + 2cθ = 0. θ × H⁻¹θ = -θ × Hθ / det H vanishes iff θ is an
+    eigenvector.
     """
     theta, hessian = sp.Matrix([a, b]), sp.Matrix([[H11, H12], [H12, H22]])
+    yield Equal("<θ, ∇L + 2cθ>", theta.dot(sp.Matrix([pull_a, pull_b]) + 2 * through * theta), 0)
     of_ridge = [sp.Function(name)(c) for name in ("a", "b")]
     general = sp.Function("L")(a, b)
     gradient = sp.Matrix([general.diff(a) + 2 * c * a, general.diff(b) + 2 * c * b])

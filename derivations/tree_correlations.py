@@ -4,6 +4,9 @@ Going down, each node is *unchanged* (U) or *changed* (C) against the start, giv
 the true rule under an unchanged parent, and 1/A, with A = 1 + p + … + p^{s-1}, p of the child's level.
 """
 
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
 import functools
 import itertools
 import math
@@ -12,8 +15,21 @@ from typing import NamedTuple
 
 import sympy as sp
 
+from derivations import intervals
 from derivations.ledger import claim
-from derivations.mean_field import PAPER, geometric, geometric_steps, numerator, power, slope_of_upward, tuples, upward, wrong_tuple
+from derivations.mean_field import (
+    PAPER,
+    certified_transition,
+    geometric,
+    geometric_steps,
+    noise,
+    numerator,
+    power,
+    slope_of_upward,
+    tuples,
+    upward,
+    wrong_tuple,
+)
 from derivations.steps import Certificate, Equal, Positive
 from derivations.symbols import belief as p
 from derivations.symbols import branching as s
@@ -22,7 +38,7 @@ from derivations.symbols import vocabulary as v
 
 w, A, unchanged = sp.symbols("w A P", positive=True)  # weight of the true rule; 1 + p + .. + p^(s-1); P(the parent is unchanged)
 first, second, path, level, slack = sp.symbols("a b Lambda l t", positive=True)
-ascent, exponent, image = sp.symbols("F' nu F", positive=True)
+ascent, exponent, image, size = sp.symbols("F' nu F d", positive=True)
 
 terms = geometric(p)  # A
 true_rule = power / (power + (m - 1) * wrong_tuple)
@@ -314,3 +330,139 @@ def susceptibility_exponents(
     rest = 1 / (1 - ratio) - geometric(ratio, depth)
     yield Equal("what the sum lacks of 1/(1 - k)", rest, ratio**depth / (1 - ratio))
     yield Positive("which is positive for k < 1", (1 / (1 - ratio)).subs(ratio, slack / (1 + slack)))
+
+
+@claim(
+    "rhm-free-strings",
+    where=f"{PAPER}, mean field of the ε-process: every string is valid",
+    domain="m = v^(s-1), v >= 2, s >= 2, 0 < p < 1, any depth",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.mean_field.susceptibility_peak",
+    rules=["geometric sum"],
+    counterexample="v, s, a noise and a depth at which m = v^(s-1) has a susceptibility other than 1",
+)
+def free_strings(rules=v ** (s - 1), chosen=power, kept=p):
+    """For m = v^{s−1} nothing correlates: at every level Pw = p^s, siblings have covariance 0, a child is unchanged with its own p: χ = 1.
+
+    Down from the root, where P = F(p): then Pw = F(p)w = p^s, and a child has P = 1 - (1 - Pw)/A = p, which is F of the level below.
+    """
+    yield from geometric_steps()
+    yield Equal("F(p) w", (upward * true_rule).subs(m, rules), chosen)
+    yield Equal("covariance of siblings", siblings.subs(unchanged, chosen / w), 0)
+    yield Equal("a child's P", 1 - (1 - chosen) / terms, kept)
+
+
+@claim(
+    "rhm-small-noise",
+    where=f"{PAPER}, mean field of the ε-process as ε → 0",
+    domain="as rhm-descent, any depth; of grammars in place of their averages: rhm-zero-noise",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.mean_field.susceptibility",
+    counterexample="v, m, s and a depth at which χ of the mean field tends to another number than 1 as ε → 0",
+)
+def small_noise(
+    lost_rule=s * (m - 1) * first / (tuples - 1),
+    changed=second + s * (m - 1) * first / (tuples - 1),
+):
+    """χ → 1 as ε → 0: with 1 − p = ta and 1 − P = tb, t ~ ε, the parent takes another rule with t s(m−1)a/(v^s−1), a child is changed with
+    t(b + s(m−1)a/(v^s−1))/s, and siblings have covariance O(t²).
+
+    Cov = (Pw - p^s)(1 - Pw)/A²: both factors vanish at t = 0. A leaf's variance does not fall as fast: b > 0 at the root, as F' > 0, and so
+    on each level below. A is s there.
+    """
+    near = {p: 1 - slack * first, unchanged: 1 - slack * second}
+    other_rule = sp.diff((1 - true_rule).subs(near), slack).subs(slack, 0)
+    yield Equal("d(1 - w)/dt", other_rule, lost_rule)
+    another = sp.Function("o")(slack)  # 1 - w, of which the value and the slope at 0 are known
+    at_zero = lambda e: e.subs({sp.diff(another, slack): lost_rule, another: 0}).subs(slack, 0)  # noqa: E731
+    whole = (unchanged * (1 - another)).subs(near)
+    yield Equal("d(1 - Pw)/dt, by A over the child's", at_zero(sp.diff(1 - whole, slack)), changed)
+    yield Positive("which is positive for m - 1 = l, v^s - 1 = F'", changed.subs(tuples, 1 + ascent).subs(m, 1 + level))
+    covariance = (whole - power.subs(near)) * (1 - whole)  # times A², whose limit is s²
+    yield Equal("the covariance at t = 0", at_zero(covariance), 0)
+    yield Equal("its slope there", at_zero(sp.diff(covariance, slack)), 0)
+
+
+@claim(
+    "rhm-root-slope",
+    where=f"{PAPER}, the class transition at finite depth",
+    domain="where rhm-transition has an interior fixed point p*; the mean field, d = s^L leaves",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.experiment.root_slope",
+    counterexample="v, m, s and a depth L at which the root's belief falls at ε* with another slope",
+)
+def root_slope(at_critical=(1 - 1 / v) * ascent**level, growth=1 / exponent):
+    """At ε* the root's belief falls with the noise at the rate (1 − 1/v) F′(p*)^L = (1 − 1/v) d^{1/ν}.
+
+    p₀ falls at the rate 1 - 1/v and starts at p*; each level multiplies by F'(p*), as p* stays where it is.
+    """
+    yield Equal("no level", -sp.diff(1 - noise + noise / v, noise), at_critical.subs(level, 0))
+    yield Equal("one level more", at_critical.subs(level, level + 1), ascent * at_critical)
+    nu = sp.log(s) / sp.log(ascent)
+    yield Equal("ln F'^L is ln d^(1/ν)", level * sp.log(ascent), growth.subs(exponent, nu) * level * sp.log(s))
+
+
+ELSEWHERE = (8, 16, 3), 16, sp.Rational("0.4473")  # (v, m, s), depth, and a noise far above ε* = 0.40168
+
+
+def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
+    """A ball around χ at p_0 = ``belief`` (a rational number or a ball), by the recursions of rhm-correlations."""
+    width = system[2]
+    values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
+    length = sum(p**k for k in range(width))
+    beliefs = [intervals.ball(belief)]
+    for _ in range(depth):
+        beliefs.append(intervals.enclose(upward.subs(values), {p: beliefs[-1]}))
+    *children, state = beliefs
+    covariances: list = []
+    for child in reversed(children):
+        numbers = {p: child, unchanged: state}
+        numbers |= {w: intervals.enclose(true_rule.subs(values), numbers), A: intervals.enclose(length, numbers)}
+        joined, lost = (intervals.enclose(expression.subs(values), numbers) for expression in (siblings, damping))
+        covariances = [joined, *(above * lost**2 for above in covariances)]
+        state = 1 - (1 - state * numbers[w]) / numbers[A]
+    pairs = sum((width - 1) * width**height * covariance for height, covariance in enumerate(covariances))
+    return 1 + pairs / (state * (1 - state))
+
+
+@claim(
+    "rhm-finite-size",
+    where=f"{PAPER}, susceptibility at the transition of a finite tree",
+    domain="at an interior fixed point p*; the terms of χ up to bounded factors, as in rhm-susceptibility-exponents; d = s^L",
+    origin="new",
+    evidence="certified",
+    backs=["rhm_theory.scaling.approach", "rhm_theory.mean_field.susceptibility_peak"],
+    rules=["geometric sum"],
+    counterexample="(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure that excludes 3.307 or 2.549",
+)
+def finite_size(
+    power_of_size=2 / exponent - 1,
+    total=(size**first - 1) / (s**first - 1),
+    limit=-1 / first,
+    largest=sp.Rational("3.3067"),
+    at_transition=sp.Rational("2.5486"),
+):
+    """Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1), a = 2/ν − 1: at ε* χ grows as B + A(d^a − 1)/a, by ln d at a = 0, and settles at B − A/a for
+    a < 0. The largest χ over the noise need not stand at ε* where it settles: (8, 16, 3) at depth 16 has 3.307 at 0.4473, 2.549 at ε* =
+    0.4017.
+
+    F'²/s = s^a. For a >= 0 χ grows without bound at ε* only, so there the peak moves to ε*.
+    """
+    yield from geometric_steps()
+    nu = sp.log(s) / sp.log(ascent)
+    yield Equal("ln(F'²/s) is a ln s", sp.log(ascent**2 / s), power_of_size.subs(exponent, nu) * sp.log(s))
+    yield Equal("the sum, d = s^L", geometric(s**first, level), total.subs(size, s**level))
+    # Near a = 0 the amplitude is absorbed: (d^a - 1)/a has a limit.
+    yield Equal("a → 0", sp.limit((size**first - 1) / first, first, 0), sp.log(size))
+    yield Equal("what (d^a - 1)/a lacks of its limit", (size**first - 1) / first - limit, size**first / first)
+    system, depth, place = ELSEWHERE
+    critical = certified_transition(system)
+    for text, belief, claimed in (
+        (f"χ at ε = {float(place)}", 1 - place * (1 - sp.Rational(1, system[0])), largest),
+        ("χ at ε*", critical.belief, at_transition),
+    ):
+        found = enclosed_susceptibility(system, depth, belief)
+        yield Certificate(f"{text}, depth {depth}, {system}", bool(abs(found - intervals.ball(claimed)) < 5e-5), f"in {found.str(12)}")

@@ -72,7 +72,7 @@ def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
 
 
 def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
-    """The weights at these order coordinates: the inverse of :func:`order_coordinates`."""
+    """The weights at these order coordinates: the inverse of :func:`order_coordinates`. Claim: ``flow-preserves-order``."""
     y, descent = checks.broadcast("weights_at", y=y, descent=descent).values()
     _check_batch(pair, y=y.shape)
     ascent = (pair.gram.cross * descent - y) / pair.gram.second

@@ -228,12 +228,11 @@ def _windows(given: CorrelatedPair) -> list[Answer]:
     window = _point(exact.lower, exact.upper) if exact.exists else "empty"
     found.append(_answer("exact window of alpha", window, pair.ordering_windows))
     found.append(_answer("realisable to alpha", float(exact.realisable), pair.ordering_windows))
-    if given.reduction == "mean":
-        enough = pair.sufficient_window(given)
-        window = _point(enough.lower, enough.upper) if enough.exists else "empty"
-        found.append(_answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges))
-        found.append(_answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges))
-        found.append(_answer("their window of alpha", window, pair.sufficient_window))
+    enough = pair.sufficient_window(given)
+    window = _point(enough.lower, enough.upper) if enough.exists else "empty"
+    found.append(_answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges))
+    found.append(_answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges))
+    found.append(_answer("their window of alpha", window, pair.sufficient_window))
     return found
 
 

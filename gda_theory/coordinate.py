@@ -205,10 +205,11 @@ class Distances(NamedTuple):
 def distances(coordinate: Coordinate) -> Distances:
     r"""How far pretraining and descent-ascent end from the oracle (mean losses), and what bounds them.
 
-    * Lemma 4: :math:`|w_D - w_R| \le |\ln((1+\alpha) r/n)|`, any ridge and alpha, both losses.
+    * Lemma 4: :math:`|w_D - w_R| \le |\ln((1+\alpha) r/n)|`, any ridge and alpha.
     * Lemma 5: :math:`|w_R - w_{DA}| \ge w_R` for :math:`\alpha \ge f/r` (``lemma_5_bound``).
     * new: :math:`w_R - w_{DA} \le \ln(1/\kappa)`, :math:`\kappa = 1 - \alpha r/f \in (0, 1)`, for every ridge (``rate_bound``).
 
+    The logarithms need a tail no heavier than the exponential's: NaN but for the exponential and the logistic loss.
     Claims: ``lemma-4-bound``, ``lemma-4-any-loss``, ``lemma-5-bound``, ``corollary-1-rate``, ``best-early-stop``.
     """
     trained, oracle, ascended = pretrain(coordinate).weight, retrain(coordinate).weight, descent_ascent(coordinate).weight
@@ -216,12 +217,13 @@ def distances(coordinate: Coordinate) -> Distances:
     size, kept = coordinate.retain_size + coordinate.forget_size, coordinate.retain_size
     balance = 1 - coordinate.alpha * (kept / coordinate.forget_size if mean else 1)
     growth = jnp.log1p(coordinate.alpha) + (jnp.log(kept / size) if mean else 0)
+    steep = coordinate.loss.name in ("exponential", "logistic")
     return Distances(
         jnp.abs(trained - oracle),
         jnp.abs(ascended - oracle),
-        jnp.abs(growth),
+        jnp.where(steep, jnp.abs(growth), jnp.nan),
         jnp.where(balance <= 0, oracle, jnp.nan),
-        jnp.where((balance > 0) & (balance <= 1), -jnp.log(jnp.where(balance > 0, balance, 1)), jnp.nan),
+        jnp.where(steep & (balance > 0) & (balance <= 1), -jnp.log(jnp.where(balance > 0, balance, 1)), jnp.nan),
     )
 
 

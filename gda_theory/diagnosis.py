@@ -169,7 +169,10 @@ def diagnose(problem: Problem, strength: float = 1.0) -> Diagnosis:
 
 
 def other_convention(problem: Problem) -> Problem:
-    """The same data under the other reduction, at the ridge that leaves the pretrained model as it is: n times (sum) or one n-th (mean)."""
+    """The same data under the other reduction, at the ridge that leaves the pretrained model as it is: n times (sum) or one n-th (mean).
+
+    Claim: ``one-path``.
+    """
     total = jnp.sum(problem.sample_weight)
     if problem.reduction == "mean":
         return problem.replace(reduction="sum", ridge=problem.ridge * total)

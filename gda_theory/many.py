@@ -114,7 +114,7 @@ def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Or
     data, whatever B; an interrupt is obeyed after every 256 sets.
 
     Blocks follow from the sets, so they and the data must be concrete: no jit, vmap or grad. There, ``jax.vmap`` over a traced mask in
-    ``gt.retrain(problem.replace(forget=mask))`` does it, with derivatives, and slower.
+    ``gt.retrain(problem.replace(forget=mask))`` does it, with derivatives, and slower. Claim: ``shared-centre``.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")

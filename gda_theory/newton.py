@@ -326,7 +326,7 @@ def into_span(objective: Objective, pattern: tuple[int, ...] | None) -> Span:
     r"""The objective in the span of its types: :math:`w = \Lambda^{-1/2} Q z`, :math:`\Lambda^{-1/2} T^\top = QR`, unpenalised kept.
 
     Stationarity reads :math:`w = \Lambda^{-1} T^\top p`, so nothing is lost; the ridge on ``z`` is one number, and margins are
-    :math:`R^\top z`.
+    :math:`R^\top z`. Claim: ``span-coordinates``.
     """
     if pattern is None:
         return Span(objective, None, jnp.eye(objective.types.shape[-1], dtype=objective.types.dtype))

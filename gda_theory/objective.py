@@ -47,7 +47,10 @@ class Objective:
         return self.retain_weight - jnp.asarray(strength, self.types.dtype)[..., None] * self.forget_weight
 
     def ridge_at(self, strength) -> Float[Array, "*batch d"]:
-        """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means (pretraining's is ridge n/r there), ``ridge`` for sums."""
+        """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means (pretraining's is ridge n/r there), ``ridge`` for sums.
+
+        Claim: ``one-path``.
+        """
         strength = jnp.asarray(strength, self.types.dtype)
         # Not a maximum: its derivative at the kink would be the mean of both sides; this one is that of ascent.
         factor = jnp.where(strength < 0, 1 - strength, 1) if self.reduction == "mean" else jnp.ones_like(strength)
@@ -82,7 +85,10 @@ class Objective:
         return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
     def forget_gradient(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-        r""":math:`\nabla L_F`, the gradient of the forget loss: the path obeys ``dw/dstrength = H^{-1} grad L_F``."""
+        r""":math:`\nabla L_F`, the gradient of the forget loss: the path obeys ``dw/dstrength = H^{-1} grad L_F``.
+
+        Claim: ``path-monotone``.
+        """
         return -jnp.einsum("...kd,...k->...d", self.types, self.forget_weight * self.loss.phi(self.margins(weights)))
 
     def recession_slopes(self, strength=1.0) -> Float[Array, "*batch d 2"]:

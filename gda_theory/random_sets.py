@@ -175,13 +175,16 @@ def worst_two_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
     maximum is at most the largest of its values at :math:`\varphi = \pi j/(8N)`, divided by :math:`\cos(\pi/16)` (Ehlich and Zeller, 1964).
 
     Args: gap: finite, any shape. forget_size, test_size: Python integers >= 1. Cost: 8 (f + m)^2 operations a gap.
-    Source: new. Errors: ``TypeError`` or ``ValueError`` naming the argument.
+    Source: new. Errors: ``TypeError`` or ``ValueError`` naming the argument. Claim: ``worst-accuracy-grid``.
     """
     return _worst_case(checks.finite("gap", gap), _two_sided_binomial, *_finite_sizes(forget_size, test_size))
 
 
 def worst_one_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
-    """The largest :func:`one_sided_binomial` over all population accuracies; see :func:`worst_two_sided_binomial`. Source: new."""
+    """The largest :func:`one_sided_binomial` over all population accuracies; see :func:`worst_two_sided_binomial`.
+
+    Source: new. Claim: ``worst-accuracy-grid``.
+    """
     return _worst_case(checks.finite("gap", gap), _one_sided_binomial, *_finite_sizes(forget_size, test_size))
 
 

@@ -101,7 +101,10 @@ def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
 
 
 def lambertw_from_gap(gap, branch: int = 0) -> Array:
-    r"""``lambertw(-exp(-1 - gap), branch)``: the argument is how far ``ln|z|`` lies below the fold, ``gap >= 0``, else NaN."""
+    r"""``lambertw(-exp(-1 - gap), branch)``: the argument is how far ``ln|z|`` lies below the fold, ``gap >= 0``, else NaN.
+
+    Claim: ``lambert-gap``.
+    """
     return _part(_from_gap, 0, (checks.choice("branch", branch, (0, -1)),), checks.real("gap", gap))
 
 
@@ -111,6 +114,7 @@ def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
     Near the fold it behaves like ``sqrt(2 gap)`` on branch 0 and ``-sqrt(2 gap)`` on branch -1. A caller with ``ln|z|`` at hand
     passes ``gap = -(1 + log_abs)``, which is exact for ``log_abs`` in [-2, -1/2].
     Domain: ``gap >= 0``, else NaN. Accuracy: 4 ulp of ``1 + w`` in terms of ``gap``. Derivative: ``1/t - 1``.
+    Claim: ``lambert-gap``.
     """
     return _part(_from_gap, 1, (checks.choice("branch", branch, (0, -1)),), checks.real("gap", gap))
 

@@ -99,6 +99,7 @@ def ridge_through(parameters: Float[Array, " 2"], weights: Clusters, targets: Cl
     r"""The one ridge at which ``parameters`` can be stationary, :math:`c = -\langle\theta, \nabla L\rangle / 2\|\theta\|^2`.
 
     They are, iff grad L is parallel to θ: one curve holds the stationary points of *all* ridges. Source: new.
+    Claim: ``ridge-moves-not-radially``.
     """
     return -jnp.sum(parameters * gradient(parameters, weights, targets, 0.0)) / (2 * jnp.sum(parameters**2))
 

@@ -108,6 +108,7 @@ def compare(
         groups: a label for each start that errors are clustered by; each start alone by default.
     Raises: ``TypeError`` or ``ValueError`` naming the argument; ``denoiser`` for a wrong shape, no integers, or a symbol out of range.
     Memory: draws x samples x 2 length integers, and as many floats as the counts of every symbol of every node.
+    Claim: ``rhm-truncated-loss``.
     """
     checks.choice("noise", noise, NOISES)
     checks.choice("law", law, likelihood.MASK_LAWS)
@@ -150,7 +151,7 @@ def bayes(key: Array, grammar: Grammar, *, noise: str = "mask", noise_level=None
     """The exact posterior as a denoiser: to test a measurement, or with another ``noise_level`` to see what a wrong one costs.
 
     Masks show what is hidden; ``"flips"`` do not, and need the ``noise_level``. Each call of the denoiser draws anew: the same calls in
-    the same order give the same samples.
+    the same order give the same samples. Claim: ``rhm-joint-sampling``.
     """
     checks.choice("noise", noise, NOISES)
     if (noise_level is None) == (noise == "flips"):
@@ -168,7 +169,10 @@ def bayes(key: Array, grammar: Grammar, *, noise: str = "mask", noise_level=None
 
 
 def truncated_log_loss(probability, order: int) -> Array:
-    r""":math:`\ell_K(q) = \sum_{k=1}^{K} (1-q)^k/k`, below and for growing K towards :math:`-\ln q`; K = ``order`` >= 1."""
+    r""":math:`\ell_K(q) = \sum_{k=1}^{K} (1-q)^k/k`, below and for growing K towards :math:`-\ln q`; K = ``order`` >= 1.
+
+    Claim: ``rhm-truncated-loss``.
+    """
     probability = checks.require("probability", probability, lambda q: (q >= 0) & (q <= 1), "in [0, 1]")
     return _truncated_log_loss(probability, order=checks.whole("order", order, least=1))
 

@@ -85,7 +85,7 @@ class GaussianField:
         return jnp.sqrt(1 - noise) * start + jnp.sqrt(noise) * jax.random.normal(key, shape, start.dtype)
 
     def sample_posterior(self, key: Array, noised, noise) -> Float[AnyArray, "*batch length"]:
-        """One exact sample of the clean field given each ``noised`` one."""
+        """One exact sample of the clean field given each ``noised`` one. Claim: ``gaussian-control-response``."""
         key, (noise, noised) = checks.key("key", key), self._noised("noised", noised, noise)
         total = (1 - noise) * self.spectrum + noise
         mean = self._filtered(noised, jnp.sqrt(1 - noise) * self.spectrum / total)
@@ -109,6 +109,7 @@ def gaussian_field(length: int, decay) -> GaussianField:
     r"""A field with :math:`S_k \propto k^{-decay}` at the wave numbers :math:`k = 2\pi j/length`, and :math:`S_0 = S_1`.
 
     For 0 < decay < 1 its correlations fall with the distance like :math:`r^{-(1-decay)}`; 0 is white noise.
+    Claim: ``gaussian-control-decay``.
 
     Args: length: sites, >= 2. decay: one number, finite and >= 0.
     Raises: ``ValueError`` or ``TypeError`` naming the argument.
@@ -161,16 +162,22 @@ class MarkovChain:
         return self.sample_posterior(key, everything)
 
     def log_evidence(self, likelihood) -> Float[AnyArray, "*batch"]:
-        """log Z of each likelihood, by exact filtering; -inf, with derivatives 0, where it contradicts the chain."""
+        """log Z of each likelihood, by exact filtering; -inf, with derivatives 0, where it contradicts the chain.
+
+        Claim: ``markov-chain-passes``.
+        """
         return _filter(self, self._likelihood(likelihood)).log_evidence
 
     def marginals(self, likelihood) -> Float[AnyArray, "*batch length vocabulary"]:
-        """Posterior of every site; NaN where the evidence is zero."""
+        """Posterior of every site; NaN where the evidence is zero. Claim: ``markov-chain-passes``."""
         passed = _filter(self, self._likelihood(likelihood))
         return jnp.moveaxis(_smoothed(passed), 0, -2)
 
     def sample_posterior(self, key: Array, likelihood, shape: tuple[int, ...] = ()) -> Int[AnyArray, "*batch length"]:
-        """Exact joint samples by backward sampling, of shape (*shape, *batch, length); -1 where the evidence is zero."""
+        """Exact joint samples by backward sampling, of shape (*shape, *batch, length); -1 where the evidence is zero.
+
+        Claim: ``markov-chain-passes``.
+        """
         return _sample_posterior(self, checks.key("key", key), self._likelihood(likelihood), shape=checks.sizes("shape", shape))
 
     def change_moments(self, likelihood, start) -> ChainMoments:
@@ -178,12 +185,12 @@ class MarkovChain:
 
         With weights :math:`w(a|b)` of the symbol before a site with symbol b, given all before, the conditional mean and variance are
         :math:`N(b) = [b \ne x^0] + \sum_a w N(a)` and :math:`V(b) = \sum_a w\,[V(a) + (N(a) - \sum w N)^2]`: all terms are >= 0.
-        Claim: ``rhm-change-moments``.
+        Claim: ``markov-chain-passes``.
         """
         return _chain_moments(self, *self._observed(likelihood, start))
 
     def change_correlations(self, likelihood, start) -> Float[AnyArray, "*batch length length"]:
-        """Covariance matrix of "site i changed"; time and memory of the square of the length."""
+        """Covariance matrix of "site i changed"; time and memory of the square of the length. Claim: ``markov-chain-passes``."""
         return _chain_correlations(self, *self._observed(likelihood, start))
 
     def _likelihood(self, likelihood) -> Array:
@@ -211,7 +218,7 @@ def markov_chain(transition, *, length: int, initial=None) -> MarkovChain:
         length: sites, >= 1.
         initial: law of the first site; by default the stationary one, which must be unique.
 
-    Raises: ``ValueError`` or ``TypeError`` naming the argument.
+    Raises: ``ValueError`` or ``TypeError`` naming the argument. Claim: ``markov-chain-passes``.
     """
     transition = checks.nonnegative("transition", transition)
     if transition.ndim != 2 or transition.shape[0] != transition.shape[1] or not transition.size:

@@ -178,7 +178,7 @@ def denoised(denoiser: Callable, grammar: Grammar, noised: np.ndarray) -> Int[np
 
 
 def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
-    """The plain and the conditional estimate of chi at each noise level, with errors clustered by the groups."""
+    """The plain and the conditional estimate of chi at each noise level, with errors clustered by the groups. Claim: ``rhm-two-parts``."""
     plain = measurements(found)
     within = found.variance_within + found.variance_between, found.leaf_within + found.leaf_between
     conditional = [measure.ratio(a, b, found.groups) for a, b in zip(*within, strict=True)]
@@ -186,7 +186,10 @@ def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
 
 
 def noise_part(found: Experiment) -> Estimate:
-    """The part of chi that is due to the noise, ``Var(E[N | noise]) / sum_i Var n_i``; the rest is due to the backward sampling."""
+    """The part of chi that is due to the noise, ``Var(E[N | noise]) / sum_i Var n_i``; the rest is due to the backward sampling.
+
+    Claim: ``rhm-two-parts``.
+    """
     leaves = found.leaf_within + found.leaf_between
     return _stacked([measure.ratio(a, b, found.groups) for a, b in zip(found.variance_between, leaves, strict=True)])
 
@@ -219,7 +222,7 @@ def joined(experiments: Sequence[Experiment]) -> Experiment:
 def average_susceptibility(keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int) -> Estimate:
     """The epsilon-process's susceptibility over random grammars, one a key, and ``starts`` of each: exact but for their choice.
 
-    ``noise`` is one number or more, any shape; errors are clustered by grammar.
+    ``noise`` is one number or more, any shape; errors are clustered by grammar. Claim: ``rhm-change-moments``.
     """
     noise, parts = likelihood._noise(noise), []
     numbers = {"depth": depth, "vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
@@ -240,7 +243,7 @@ def root_slope(grammar: Grammar, start, noise) -> Float[Array, ""]:
     :math:`(1 - 1/v)\,F'(p^*)^{\text{depth}}` does.
 
     Args: start: a :class:`Tree` or sequences of the language, any batch. noise: one number in [0, 1].
-    Raises: ``ValueError`` naming the argument. Source: new.
+    Raises: ``ValueError`` naming the argument. Source: new. Claim: ``rhm-root-slope`` (of the mean field).
     """
     noise = likelihood._noise(noise)
     if noise.ndim:
@@ -271,7 +274,7 @@ def _root_slope(grammar: Grammar, start: Tree, noise: Array) -> Array:
 def total_variance(exact: moments.ChangeMoments) -> Variances:
     """Of moments given noise draws (last batch axis): the variances within, and the unbiased ones between draws (0 of a single draw).
 
-    Source: the law of total variance, in the module's docstring.
+    Source: the law of total variance, in the module's docstring. Claim: ``rhm-two-parts``.
     """
     leaves = exact.changed[0]
     draws = leaves.shape[-2]
@@ -288,6 +291,7 @@ def enumerated_masks(grammar: Grammar, starts, noise_levels, law: str = "indepen
     Args: starts: sequences ``(starts, length)``, of at most 16 leaves. noise_levels: ``(levels,)``. law: as in
             :func:`rhm_theory.likelihood.random_mask`.
     Raises: ``ValueError`` naming the argument. Source: the law of total variance, term by term.
+    Claims: ``rhm-two-parts``, ``rhm-mask-laws``.
     """
     checks.choice("law", law, likelihood.MASK_LAWS)
     noise, length = levels_of(noise_levels)[:, None], grammar.length

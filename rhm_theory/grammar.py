@@ -171,7 +171,10 @@ class Grammar:
         return f"Grammar({', '.join(f'{name}={getattr(self, name)}' for name in sizes)})"
 
     def sample(self, key: Array, shape: tuple[int, ...] = (), root: Int[ArrayLike, "*#shape"] | None = None) -> Tree:
-        """Trees of batch ``shape``: the root uniform, or the given class, then a rule for each node from the root to the leaves."""
+        """Trees of batch ``shape``: the root uniform, or the given class, then a rule for each node from the root to the leaves.
+
+        Claim: ``rhm-joint-sampling``.
+        """
         key, shape = checks.key("key", key), checks.sizes("shape", shape)
         if root is not None:
             root = symbols_in("root", root, self.vocabulary)
@@ -219,7 +222,10 @@ class Grammar:
         return _parse(self, self.sequences("leaves", leaves)).root >= 0
 
     def log_probability(self, leaves: Int[ArrayLike, "*batch length"]) -> Float[Array, "*batch"]:
-        r"""Log probability of each sequence: :math:`-\ln v - \ln(m)\,(s^L-1)/(s-1)`, one factor for the root and one a rule, or -inf."""
+        r"""Log probability of each sequence: :math:`-\ln v - \ln(m)\,(s^L-1)/(s-1)`, one factor for the root and one a rule, or -inf.
+
+        Claim: ``rhm-joint-sampling``.
+        """
         value = -math.log(self.vocabulary) - self.inner_nodes * math.log(self.rules_per_symbol)
         return jnp.where(self.contains(leaves), precision.working(value), -jnp.inf)
 

@@ -73,6 +73,8 @@ def random_mask(
     * ``"independent"``: each leaf with probability ``noise`` (masked diffusion);
     * ``"fixed_number"``: ``noise * length`` leaves, rounded to the nearest integer (halves to the even one), all subsets equally likely. It
       takes a correlation of order 1/length from each of length² pairs: the susceptibility changes by a number of order 1.
+
+    Claim: ``rhm-mask-laws``.
     """
     checks.key("key", key)
     checks.choice("law", law, MASK_LAWS)
@@ -89,7 +91,10 @@ def random_mask(
 def uniform_flips(
     key: Array, start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
 ) -> Float[Array, "*batch length vocabulary"]:
-    r"""The likelihood of :func:`flipped` leaves :math:`y`: :math:`\pi_i(x) = (1-\epsilon)\,[x = y_i] + \epsilon/v`."""
+    r"""The likelihood of :func:`flipped` leaves :math:`y`: :math:`\pi_i(x) = (1-\epsilon)\,[x = y_i] + \epsilon/v`.
+
+    Claim: ``rhm-mask-laws``.
+    """
     return epsilon_process(flipped(key, start, noise, vocabulary=vocabulary), noise, vocabulary=vocabulary)
 
 

@@ -65,7 +65,10 @@ class Measurement(NamedTuple):
 
 
 def change_sums(changed: Bool[AnyArray, "*starts trajectories length"]) -> Sums:
-    """S(r) and the mean of N for each start, from which leaves changed in each trajectory (at least two)."""
+    """S(r) and the mean of N for each start, from which leaves changed in each trajectory (at least two).
+
+    Claim: ``rhm-sample-covariance``.
+    """
     differs = changed if checks.is_traced(changed) else np.asarray(changed)
     if differs.dtype != bool:
         raise TypeError(f"changed must be boolean, True where a leaf differs from the start's, got {differs.dtype}")
@@ -104,7 +107,10 @@ def blocks(changed: Sequence[Bool[AnyArray, "*batch nodes"]]) -> Blocks:
 
 
 def ratio(numerators, denominators, groups=None) -> Estimate:
-    """``sum a / sum b`` over starts (first axis), with clustered errors: starts of one group count as one."""
+    """``sum a / sum b`` over starts (first axis), with clustered errors: starts of one group count as one.
+
+    Source: Cochran, as in the module's docstring. Claim: ``rhm-sample-covariance``.
+    """
     a, b = (np.asarray(array, float) for array in (numerators, denominators))
     if not a.ndim or b.shape != a.shape[: b.ndim] or not b.ndim:
         raise ValueError(f"numerators (starts, ...) and denominators must begin with the same axes, got {a.shape} and {b.shape}")
@@ -209,7 +215,7 @@ def jackknife(statistic, rows, groups) -> Estimate:
     """``statistic`` of the mean of ``rows`` (one a start), with the errors of leaving one group out at a time.
 
     Args: statistic: from one row (any shape) to an array. rows: ``(starts, ...)``. groups: a label for each start.
-    Source: Efron, *The Jackknife, the Bootstrap and Other Resampling Plans* (1982), 3.
+    Source: Efron, *The Jackknife, the Bootstrap and Other Resampling Plans* (1982), 3. Claim: ``rhm-sample-covariance``.
     """
     value = statistic(rows.mean(0))
     sums, counts = _by_group(rows, groups)

@@ -27,7 +27,7 @@ def sample_posterior(
         shape: how many; memory is about ``rules_per_symbol`` numbers for each leaf of each tree.
 
     Raises: as :func:`rhm_theory.marginals`; traced, impossible evidence gives -1 everywhere.
-    Tested: chi-square against enumeration, at level 1e-4. Claim: ``rhm-unbiased``.
+    Tested: chi-square against enumeration, at level 1e-4. Claims: ``rhm-joint-sampling``, ``rhm-unbiased``.
     """
     key, shape, likelihood = checks.key("key", key), checks.sizes("shape", shape), inference.checked(grammar, likelihood)
     tree = _sample(key, grammar, likelihood, shape=shape)

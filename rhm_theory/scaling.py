@@ -3,9 +3,10 @@ r"""Exponents from sizes: which power of the number of leaves an estimate grows 
 Two models of a quantity :math:`\chi` at sizes d, known with independent errors:
 
 * :func:`power_law`: :math:`\chi = A\, d^a`;
-* :func:`approach`: :math:`\chi = B + A\,(d^a - 1)/a` (for a = 0 a logarithm). The susceptibility is a geometric sum over the levels of
-  the tree, so its peak is of this form beyond the first levels: it diverges for :math:`a \ge 0` and settles at :math:`B - A/a` for a < 0.
-  At the transition of the mean field, :math:`a = 2/\nu - 1` in both cases.
+* :func:`approach`: :math:`\chi = B + A\,(d^a - 1)/a` (for a = 0 a logarithm). At the transition the susceptibility is a geometric sum over
+  the levels of the tree, so it is of this form beyond the first levels, in mean field with :math:`a = 2/\nu - 1`: it diverges for
+  :math:`a \ge 0` and settles at :math:`B - A/a` for a < 0. So is its peak over the noise, if that moves to the transition: always where it
+  diverges, else not always. That of (8, 16, 3) stays elsewhere, that of (16, 2, 2) even falls with the depth.
 
 For each a the other parameters are a linear fit, weighted by the errors; *a* minimises what is left, :math:`X^2(a)`, and its 95 % interval
 is where :math:`X^2(a) \le \min X^2 + 3.84` (profile likelihood, for normal errors of known size). Source: new for this use; the
@@ -41,7 +42,7 @@ class Fit(NamedTuple):
 
 
 def power_law(size, value, error) -> Fit:
-    """The fit of ``A size^a``, from at least 2 sizes. Arguments of :func:`approach`."""
+    """The fit of ``A size^a``, from at least 2 sizes. Arguments of :func:`approach`. Source: as the module's docstring says."""
     return _fit(_checked(size, value, error, least=2), lambda size, a: [size**a])
 
 
@@ -49,7 +50,7 @@ def approach(size, value, error) -> Fit:
     """The fit of ``B + A (size^a - 1)/a``, from at least 3 sizes.
 
     Args: size: positive, distinct ``(n,)``. value: as many. error: their standard errors, positive.
-    Raises: ``TypeError`` or ``ValueError`` naming the argument.
+    Raises: ``TypeError`` or ``ValueError`` naming the argument. Claim: ``rhm-finite-size``.
     """
     return _fit(_checked(size, value, error, least=3), lambda size, a: [np.ones_like(size * a), _box_cox(size, a)])
 

@@ -322,6 +322,15 @@ def test_distance_bounds_of_sums():
     assert found.descent_ascent_oracle <= found.rate_bound
 
 
+def test_a_heavier_tail_has_no_logarithmic_bounds():
+    """A unit of ln K moves w by up to 4 there, where Lemma 4 allows 1."""
+    heavy = gt.margin_loss("heavy", lambda m: 4 * jnp.exp(-m / 4))
+    found = gt.coordinate.distances(make(1e-6, loss=heavy))
+    assert found.pretrain_oracle > 2 * gt.coordinate.distances(make(1e-6)).lemma_4_bound
+    assert np.isnan(found.lemma_4_bound)
+    assert np.isnan(found.rate_bound)
+
+
 def test_the_number_of_corollary_1():
     """kappa = 1e-3 at ridge 1e-200: the gap is 6.892, just short of ln 1000 = 6.908."""
     found = gt.coordinate.distances(make(1e-200, f_j=2 * (1 - 1e-3)))

@@ -52,6 +52,17 @@ def test_correlations_are_those_of_all_states(system):
     assert float(found.susceptibility) == pytest.approx(1 + partners @ covariances / variance, rel=1e-14)
 
 
+def test_a_peak_that_settles_need_not_stand_at_the_transition():
+    system, depth, place = tree_correlations.ELSEWHERE
+    depth = [depth, 2 * depth]
+    numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
+    peak = rt.mean_field.susceptibility_peak(**numbers, depth=depth)
+    np.testing.assert_allclose(peak.noise, float(place), atol=1e-4)
+    np.testing.assert_allclose(peak.height, float(derivations.claim("rhm-finite-size").claimed["largest"]), atol=5e-5)
+    at_transition = rt.mean_field.susceptibility(rt.mean_field.critical_noise(**numbers), **numbers, depth=depth)
+    assert np.all(peak.height > 1.29 * at_transition)
+
+
 @pytest.mark.parametrize(("system", "grows"), [((64, 8, 2), True), ((16, 4, 2), False)])
 def test_susceptibility_at_the_transition_follows_its_exponent(system, grows):
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))

@@ -60,9 +60,12 @@ def test_the_exact_window_where_the_sufficient_one_is_empty():
 def test_cusps():
     reference = {0.2: (919.319286177807, 4.40334870102258), 0.5: (32.0374142170412, 6.72265715820468),
                  0.8: (27.6422875127565, 17.6714669357577), 0.95: (82.8349046908355, 74.852070027226)}  # fmt: skip
-    cusp = gt.pair.cusp(np.array(list(reference)))
+    correlation = np.array([*reference, 0, 1e-6, -0.5])
+    cusp = gt.pair.cusp(gram=(1 + correlation**2, 2 * correlation, 1 + correlation**2))
     # The bend is quadratic in its location, but A/ridge is its logarithm's exponential: a few digits of the 15 are lost.
-    np.testing.assert_allclose(np.stack([cusp.descent_ratio, cusp.ascent_ratio], -1), list(reference.values()), rtol=2e-12)
+    found = np.stack([cusp.descent_ratio, cusp.ascent_ratio], -1)
+    np.testing.assert_allclose(found[:4], list(reference.values()), rtol=2e-12)
+    assert np.all(np.isnan([part[4:] for part in cusp]))  # none, one at about 1/ε = 1e6, beyond the search, and none
 
 
 def test_derivatives_of_the_cusp_in_both_modes():
@@ -325,6 +328,35 @@ def test_lemma_7_and_8_bounds_hold_and_are_nearly_reached():
         assert np.all((np.asarray(margin) <= bound + 1e-12 * (1 + np.abs(bound))) | np.isnan(np.asarray(margin)))
 
 
+@pytest.mark.parametrize("kind", ["any", "any, sums", "k12 > k11", "k12 < 0"])
+def test_lemmas_7_to_10_hold_for_any_types_or_are_nan(kind):
+    counts = {name: getattr(lemma_pairs(), name) for name in ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")}
+    random = np.random.default_rng(7)
+    longer, share = 10 ** random.uniform(0.1, 1.5, 2000), random.uniform(0.02, 0.98, 2000)
+    cross = {"k12 > k11": 1 + share * 0.98 * (np.sqrt(longer) - 1), "k12 < 0": -share * np.sqrt(longer)}.get(kind, share)
+    pair = gt.CorrelatedPair(gram=(1.0, cross, longer), reduction="sum" if "sums" in kind else "mean", **counts)
+    trained, oracle, ascended, alpha = gt.pair.pretrain(pair), gt.pair.retrain(pair), gt.pair.descent_ascent(pair), np.asarray(pair.alpha)
+
+    def at_most(smaller, larger):
+        return np.asarray(smaller) <= np.asarray(larger) + 1e-12 * (1 + np.abs(larger))
+
+    seventh, eighth, ninth, tenth = (
+        getattr(gt.pair, name)(pair) for name in ("lemma_7_bounds", "lemma_8_bounds", "lemma_9_edges", "lemma_10_edges")
+    )
+    for name, bounds in zip("xy", seventh, strict=True):
+        assert np.all(at_most(bounds.lower, getattr(trained, name)) | np.isnan(bounds.lower))
+        assert np.all(at_most(getattr(trained, name), bounds.upper) | np.isnan(bounds.upper))
+        assert np.all(np.isnan(bounds.lower) & np.isnan(bounds.upper)) == (kind == "k12 < 0")
+        bound, low = getattr(eighth, name), getattr(trained, name)
+        assert np.all(at_most(getattr(ascended, name), bound) | np.isnan(getattr(ascended, name)) | np.isnan(bound))
+        assert np.all(np.isnan(bound)) == np.all(np.isnan(getattr(ninth, name))) == ("any" not in kind)
+        beyond = ascended.exists & (alpha >= getattr(ninth, name))
+        assert np.all(at_most(getattr(ascended, name), low)[beyond])
+        before = alpha <= (tenth.x if name == "x" else np.minimum(tenth.y, gt.pair.order_limit(pair)))
+        assert np.all(at_most(low, getattr(oracle, name))[before])
+        assert np.any(beyond) == ("any" in kind)
+
+
 def test_lemmas_9_and_10_are_sufficient_and_10_fails_beyond_alpha_1():
     pair = lemma_pairs()
     window, exact = gt.pair.sufficient_window(pair), gt.pair.ordering_windows(pair)
@@ -510,7 +542,7 @@ def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 def test_any_gram_matrix(loss):
     """Closed form for two arbitrary types, one anticorrelated pair among them, against the solver on the rows themselves."""
-    for rows in ([[1.0, 0.3], [-0.4, 2.0]], [[0.7, 0.1], [0.3, 1.5]]):
+    for rows in ([[1.0, 0.3], [-0.8, 2.0]], [[0.7, 0.1], [0.3, 1.5]]):
         types = np.array(rows)
         gram = types @ types.T
         pair = gt.CorrelatedPair(

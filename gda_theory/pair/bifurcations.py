@@ -178,8 +178,8 @@ class Cusp(NamedTuple):
 def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
     r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
 
-    Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none (an unbounded loss
-    always has one fold). Derivatives are implicit. Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``,
+    Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none, as for k12 <= 0
+    (an unbounded loss always has one fold). Derivatives are implicit. Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``,
     ``logistic-cusp-closed-form``, ``logistic-cusp-near-one``.
     """
     gram, _ = model.geometry(correlation, gram)
@@ -198,8 +198,10 @@ def _cusp(loss, gram: Gram) -> Cusp:
         peak = jax.lax.stop_gradient(masses.largest_bend(loss, fixed, pull)[1])
         return masses.log_bend(loss, fixed, pull, peak)
 
-    low, start = jnp.full_like(gram.first, -5.0), jnp.full_like(gram.first, 3.0)
-    pull = roots.bracketed(highest, low, jnp.full_like(low, 1e5), start, noise=1.0)
+    # Not constants, on which XLA's simplifier runs in circles.
+    low, start, high = (end + 0 * fixed.first for end in (-5.0, 3.0, 1e5))
+    # Where the bend stays below 1 to the end of the search, that end is no root.
+    pull = jnp.where(highest(high) > 0, roots.bracketed(highest, low, high, start, noise=1.0), jnp.nan)
     q = masses.largest_bend(loss, fixed, pull)[1]
 
     def equations(point, gram):

@@ -120,11 +120,7 @@ def _upper_edges(pair: CorrelatedPair) -> tuple[Edge, Edge]:
     oracle = points.retrain(pair).masses.descent
     retain = pair.pretrain_masses[0]
     unit = special.log_ratio(retain, pair.ridge)
-    if pair.reduction == "mean":
-        size = pair.retain_size + pair.forget_size
-        kept, lost = pair.retain_size / size, pair.forget_size / size
-    else:
-        kept, lost = jnp.ones_like(unit), jnp.zeros_like(unit)
+    kept, lost, _ = _shares(pair)
     # x_D = x_R: the retained type's mass falls by the factor r/n, and the forgotten type's makes up for the missing f/n.
     push = gram.first * oracle * lost / gram.cross
     y = gram.cross * oracle * kept + gram.second * push
@@ -137,6 +133,15 @@ def _upper_edges(pair: CorrelatedPair) -> tuple[Edge, Edge]:
     return _edge(x_edge), _edge(y_edge)
 
 
+def _shares(pair: CorrelatedPair) -> tuple[Array, Array, Array]:
+    """Of the retained type's mass: what pretraining keeps and what it loses, and the forgotten type's mass at alpha = 1 beside it."""
+    if pair.reduction == "sum":
+        one = jnp.ones_like(pair.ridge)
+        return one, 0 * one, one
+    size = pair.retain_size + pair.forget_size
+    return pair.retain_size / size, pair.forget_size / size, pair.retain_size / pair.forget_size
+
+
 def _lower_edge(pair: CorrelatedPair, end: Array, margin: str) -> Edge:
     """alpha at which the named margin of pretraining meets that of descent-ascent, below the fold at ``log alpha = end``."""
 
@@ -145,7 +150,7 @@ def _lower_edge(pair: CorrelatedPair, end: Array, margin: str) -> Edge:
         return getattr(points.pretrain(at), margin) - getattr(points.descent_ascent(at), margin)
 
     # Lemma 9's sufficient edge is an excellent guess; e^+-40 around it is as far as one looks.
-    guess = jnp.log(getattr(lemma_9_edges(pair), margin))
+    guess = jnp.log(getattr(_lemma_9(pair), margin))
     inside = end - 4 * jnp.sqrt(jnp.finfo(end.dtype).eps)
     high = jnp.minimum(inside, guess + 40)
     crossing = roots.bracketed(gap, jnp.minimum(guess, high) - 40, high, jnp.minimum(guess, high), noise=1.0)
@@ -174,13 +179,20 @@ def lemma_9_edges(pair: CorrelatedPair) -> Margins:
 
     .. math:: \alpha \ge \frac{k_{11}}{k_{12}} \frac{f^2}{r(n+f)} \;(x), \qquad \alpha \ge \frac{k_{12}}{k_{22}} \frac{f n}{r (n+f)} \;(y)
 
-    Any margin loss; mean losses. Source: Lemma 9. Claim: ``lemma-9-window``.
+    For sums 0 and :math:`k_{12}/2k_{22}`. Any margin loss. NaN unless 0 <= k12 <= k11: else it need not hold.
+    Source: Lemma 9; sums: new. Claim: ``lemma-9-window``.
     """
-    gram, kept, gone = pair.gram, pair.retain_size, pair.forget_size
-    return Margins(
-        gram.first / gram.cross * (gone / kept) * (gone / (kept + 2 * gone)),
-        gram.cross / gram.second * (gone / kept) * ((kept + gone) / (kept + 2 * gone)),
-    )
+    return _where((pair.gram.cross >= 0) & (pair.gram.cross <= pair.gram.first), _lemma_9(pair))
+
+
+def _where(holds: Array, margins: Margins) -> Margins:
+    """NaN for pairs of which a lemma does not hold."""
+    return Margins(*(jnp.where(holds, margin, jnp.nan) for margin in margins))
+
+
+def _lemma_9(pair: CorrelatedPair) -> Margins:
+    kept, lost, forgotten = _shares(pair)
+    return Margins(pair.gram.first / pair.gram.cross * (lost / (kept + forgotten)), pair.gram.cross / pair.gram.second / (kept + forgotten))
 
 
 def lemma_10_edges(pair: CorrelatedPair) -> Margins:
@@ -189,17 +201,18 @@ def lemma_10_edges(pair: CorrelatedPair) -> Margins:
     .. math:: \alpha_x = \frac{\lambda Q}{a k_{22} \varphi(Q)},\; Q = \frac{k_{22}}{k_{12}}\bigl(x_R - x_D|_{\alpha=0}\bigr), \qquad
               \alpha_y = \frac{k_{12}}{k_{22}}\Bigl[\frac nr \frac{\varphi(x_R)}{\varphi(y_R)} - 1\Bigr]
 
-    ``alpha_y`` may be negative (no window). Reconstructed; mean losses. Source: Lemma 10. Claims: ``lemma-10-x``, ``lemma-10-y``.
+    ``alpha_y`` may be negative (no window). Reconstructed; for sums 1 stands for n/r, and there is no window. For other types than the
+    paper's :func:`order_limit` stands for alpha <= 1. NaN for k12 < 0, where it need not hold.
+    Source: Lemma 10; sums: new. Claims: ``lemma-10-x``, ``lemma-10-y``.
     """
     gram, loss, retain = pair.gram, pair.loss, pair.pretrain_masses[0]
     oracle = points.retrain(pair)
     unit = special.log_ratio(retain, pair.ridge)
     alone = gram.first * masses.oracle_mass(loss, gram, masses.log_pull(gram, retain, pair.ridge))
-    q = gram.second / gram.cross * (oracle.x - alone)
+    q = gram.second / gram.cross * jnp.maximum(oracle.x - alone, 0)
     alpha_x = jnp.exp(jnp.log(q) - jnp.log(gram.second) - loss.log_phi(q) - unit)
-    ratio = (pair.retain_size + pair.forget_size) / pair.retain_size
-    alpha_y = gram.cross / gram.second * (ratio * jnp.exp(loss.log_phi(oracle.x) - loss.log_phi(oracle.y)) - 1)
-    return Margins(alpha_x, alpha_y)
+    alpha_y = gram.cross / gram.second * (jnp.exp(loss.log_phi(oracle.x) - loss.log_phi(oracle.y)) / _shares(pair)[0] - 1)
+    return _where(gram.cross >= 0, Margins(alpha_x, alpha_y))
 
 
 @readable()
@@ -212,7 +225,7 @@ class SufficientWindow(NamedTuple):
 
 
 def sufficient_window(pair: CorrelatedPair) -> SufficientWindow:
-    """Lemmas 9 and 10 together, as Fig. 4 draws them, cut at alpha = 1 (:func:`order_limit`), where Lemma 10's proof ends. Mean losses.
+    """Lemmas 9 and 10 together, as Fig. 4 draws them, cut at alpha = 1 (:func:`order_limit`), where Lemma 10's proof ends. None for sums.
 
     Source: Lemmas 9, 10, Fig. 4. Claims: ``lemma-9-window``, ``lemma-10-x``, ``lemma-10-y``.
     """
@@ -237,21 +250,18 @@ def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
             + \tfrac{k_{12}}{k_{22}} W(\tfrac{\alpha k_{22} a}\lambda), \\
         W(\tfrac{\alpha k_{22}a}\lambda) &\le y_D \le W(\tfrac{(k_{12} + \alpha k_{22})a}\lambda)
 
-    The lower bound on x and the upper one on y need alpha <= 1, see :func:`order_limit` (NaN beyond).
+    The lower bound on x and the upper one on y need alpha <= 1, see :func:`order_limit` (NaN beyond); all are NaN for k12 < 0, where none
+    need hold.
     Source: Lemma 7. Claims: ``lemma-7-bounds``, ``lemma-12-order``.
     """
     gram, alpha = pair.gram, pair.alpha
-    retain, ordered = pair.pretrain_masses[0], alpha <= order_limit(pair)
+    retain, acute, ordered = pair.pretrain_masses[0], gram.cross >= 0, alpha <= order_limit(pair)
 
-    def root(factor):
-        return _lambert(pair, factor * retain)
+    def root(factor, holds=True):
+        return jnp.where(acute & holds, _lambert(pair, factor * retain), jnp.nan)
 
-    x = Bounds(
-        jnp.where(ordered, root(gram.first + alpha * gram.cross), jnp.nan),
-        root(gram.first) + gram.cross / gram.second * root(alpha * gram.second),
-    )
-    y = Bounds(root(alpha * gram.second), jnp.where(ordered, root(gram.cross + alpha * gram.second), jnp.nan))
-    return x, y
+    x = Bounds(root(gram.first + alpha * gram.cross, ordered), root(gram.first) + gram.cross / gram.second * root(alpha * gram.second))
+    return x, Bounds(root(alpha * gram.second), root(gram.cross + alpha * gram.second, ordered))
 
 
 def lemma_8_bounds(pair: CorrelatedPair) -> Margins:
@@ -259,12 +269,13 @@ def lemma_8_bounds(pair: CorrelatedPair) -> Margins:
 
     .. math:: x_{DA} \le W\bigl(\tfrac{k_{11}A - k_{12}B}\lambda\bigr), \qquad y_{DA} \le W\bigl(\tfrac{k_{12}A - k_{22}B}\lambda\bigr)
 
-    NaN where the exponential loss has no such value: there descent-ascent has no stationary point.
-    Source: Lemma 8. Claim: ``lemma-8-bounds``.
+    NaN where the exponential loss has no such value: there descent-ascent has no stationary point. NaN also unless 0 <= k12 <= k11: else
+    neither need be a bound. Source: Lemma 8. Claim: ``lemma-8-bounds``.
     """
     retain, forget = pair.ascent_masses
     gram = pair.gram
-    return Margins(_lambert(pair, gram.first * retain - gram.cross * forget), _lambert(pair, gram.cross * retain - gram.second * forget))
+    x, y = _lambert(pair, gram.first * retain - gram.cross * forget), _lambert(pair, gram.cross * retain - gram.second * forget)
+    return _where((gram.cross >= 0) & (gram.cross <= gram.first), Margins(x, y))
 
 
 def _lambert(pair: CorrelatedPair, mass: Array) -> Array:
