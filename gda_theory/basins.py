@@ -8,7 +8,8 @@ Write the weights in the basis of the types, :math:`w = p\,u - q\,v`. In units o
 and both :math:`\partial\dot p/\partial y` and :math:`\partial\dot y/\partial p` are :math:`\le 0`: the flow preserves the order
 in which a start is higher when its ``y`` is larger and its ``p`` smaller. Hence the saddle's stable manifold is the graph of an
 increasing function ``y = S(p)``; what starts above it reaches the minimum that continues the oracle, what starts below leaves
-(exponential loss: for good, logistic: to the far minimum).
+(exponential loss: for good, logistic: to the far minimum). For :math:`k_{12} < 0` both derivatives are :math:`\ge 0`: all of this holds
+with the order of p turned round, and S decreases (the logistic loss then has no saddle).
 
 ``p`` is a coordinate of the weights. At rest it equals the mass ``P``, elsewhere it does not, and in ``(y, P)`` the flow preserves no
 order. Pretraining, the oracle, the minimum and the saddle are always in the order :math:`p_D < p_R < p_{DA} < p_{saddle}`: there
@@ -159,7 +160,7 @@ def _velocity(loss: Loss, forces: _Forces, y: Array, descent: Array) -> tuple[Ar
 
 
 def _stable_slope(gram: Gram, pull: Array, push: Array) -> Array:
-    r"""``dy/dp`` of the saddle's stable eigenvector, :math:`\ge 0`; ``pull``, ``push`` are the masses times the loss's decay.
+    r"""``dy/dp`` of the saddle's stable eigenvector, of the sign of k12; ``pull``, ``push`` are the masses times the loss's decay.
 
     The flow's linear part plus 1 is :math:`-\begin{pmatrix}\alpha & \beta\\ \gamma & -\eta\end{pmatrix}` in (p, y).
     """
@@ -193,7 +194,7 @@ def _boundary(loss: Loss, k11, k12, k22, determinant, retain, forget, x, y, desc
     away = descent - pull  # at rest the coordinate is the mass
     eps = float(jnp.finfo(y.dtype).eps)
     # So near the saddle the graph is its tangent: the curvature is of the order of the square, the rounding of eps over it.
-    near = eps ** (1 / 3) / (slope + (determinant + k12 * slope) / k22)
+    near = eps ** (1 / 3) / (jnp.abs(slope) + (determinant + k12 * slope) / k22)
     begin = jnp.log(near)
     end = jnp.maximum(begin, jnp.log(jnp.abs(away)))
     side = jnp.where(away < 0, -1, 1)

@@ -13,6 +13,9 @@ PAIR = gt.CorrelatedPair(0.5, ridge=0.1, retain_size=80, forget_size=20, retain_
 LOGISTIC = gt.CorrelatedPair(
     0.5, ridge=1e-3, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0.2, loss="logistic"
 )  # folds at 0.1837 and 0.2419
+OBTUSE = gt.CorrelatedPair(
+    gram=(1.0, -0.6, 1.2), ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0.2
+)  # fold at 0.4828
 POINTS = np.array([-3.0, -1.0, 1.0, 3.5, 6.0])
 TOLERANCE = 1e-9  # ten times what separatrix promises, and SciPy's own error
 
@@ -100,14 +103,23 @@ def test_the_saddle_lies_on_the_separatrix_and_the_minimum_above_it(pairs):
     assert np.all(minimum.y > basins.separatrix(pairs, minimum.descent))
 
 
-def test_the_separatrix_parts_what_returns_from_what_leaves():
-    boundary = np.asarray(basins.separatrix(PAIR, POINTS))
+@pytest.mark.parametrize("pair", [PAIR, OBTUSE], ids=["acute", "obtuse"])
+def test_the_separatrix_parts_what_returns_from_what_leaves(pair):
+    boundary = np.asarray(basins.separatrix(pair, POINTS))
+    assert np.all(np.sign(np.diff(boundary)) == np.sign(pair.gram.cross))
     for p, y in zip(POINTS, boundary, strict=True):
         for side in (-1, 1):
-            start = np.asarray(basins.weights_at(PAIR, y + side * TOLERANCE * (1 + abs(p)), p))
-            end = flow(PAIR, start, 80.0)
+            start = np.asarray(basins.weights_at(pair, y + side * TOLERANCE * (1 + abs(p)), p))
+            end = flow(pair, start, 80.0)
             assert end.success
             assert (end.t[-1] == 80) == (side > 0), (p, side)
+
+
+def test_obtuse_types_have_a_basin_too():
+    """Here the stable slope is nearly minus that of the margin: the two must not cancel."""
+    sizes = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 2.8e-12}
+    pair = gt.CorrelatedPair(gram=(1.5, -2.2, 4.4), ridge=1e-6, **sizes)  # fold at 3.5e-12
+    assert basins.in_basin(pair, gt.pair.stationary_points(pair).weights[0])
 
 
 def test_the_separatrix_is_invariant():
