@@ -27,15 +27,23 @@ from theory_common.display import readable
 _ARRAYS = ("ridge", "retain_size", "forget_size", "retain_in_coordinate", "forget_in_coordinate")
 
 
-def check_counts(values: dict[str, Array], place: str, allow_unrealisable: bool) -> None:
-    """The rules of ridge, sizes and counts that a coordinate and a pair share."""
-    for name in ("ridge", "retain_size", "forget_size", f"retain_in_{place}"):
-        checks.positive(name, values[name])
-    checks.nonnegative(f"forget_in_{place}", values[f"forget_in_{place}"])
-    checks.at_most(f"retain_in_{place}", values[f"retain_in_{place}"], "retain_size", values["retain_size"])
+def check_counts(values: dict[str, Array], place: str, allow_unrealisable: bool) -> dict[str, Array]:
+    """The ``values`` by the rules of ridge, sizes and counts that a coordinate and a pair share.
+
+    Traced ones cannot raise: where one breaks a rule the ridge is NaN, and so is all that is computed with it.
+    """
+    above_zero = ("ridge", "retain_size", "forget_size", f"retain_in_{place}")
+    ridge, retain_size, forget_size, retained = (checks.positive(name, values[name]) for name in above_zero)
+    forgotten = checks.nonnegative(f"forget_in_{place}", values[f"forget_in_{place}"])
+    checks.at_most(f"retain_in_{place}", retained, "retain_size", retain_size)
     if not allow_unrealisable:
         hint = f" (no such data: alpha > forget_size/retain_in_{place}; allow_unrealisable=True computes it all the same)"
-        checks.at_most(f"forget_in_{place}", values[f"forget_in_{place}"], "forget_size", values["forget_size"], hint)
+        checks.at_most(f"forget_in_{place}", forgotten, "forget_size", forget_size, hint)
+    if not any(map(checks.is_traced, values.values())):
+        return values
+    rules = [(values[name] > 0) & (values[name] < jnp.inf) for name in above_zero]
+    rules += [retained <= retain_size, forgotten >= 0, forgotten <= (jnp.inf if allow_unrealisable else forget_size)]
+    return values | {"ridge": jnp.where(functools.reduce(jnp.logical_and, rules), ridge, jnp.nan)}
 
 
 @readable()
@@ -82,7 +90,7 @@ class Coordinate:
             retain_in_coordinate=retain_in_coordinate,
             forget_in_coordinate=forget_in_coordinate,
         )
-        check_counts(values, "coordinate", allow_unrealisable)
+        values = check_counts(values, "coordinate", allow_unrealisable)
         vars(self).update(values, loss=losses.resolve(loss), reduction=checks.choice("reduction", reduction, ["mean", "sum"]))
 
     def tree_flatten(self):

@@ -63,7 +63,8 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
     if times.ndim != 1 or times.size == 0:
         raise ValueError(f"times must have shape (t,) with t >= 1, got {times.shape}")
     if not checks.is_traced(times) and np.any(np.diff(times) <= 0):
-        raise ValueError("times must increase")
+        place = int(np.argmax(np.diff(times) <= 0)) + 1
+        raise ValueError(f"times must increase, got {times[place]:g} after {times[place - 1]:g} at index ({place},)")
     strength = newton.strength_in_range(objective.pretrain_strength, strength)
     default = 1e-10 if dtype == jnp.float64 else 1e-5
     relative = checks.positive("tolerance", checks.one("tolerance", default if tolerance is None else tolerance)).astype(dtype)

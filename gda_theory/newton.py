@@ -225,10 +225,9 @@ def newton_step(problem, start, strength=0.0) -> Float[Array, "*batch d"]:
     return start - solve_linear(objective.hessian(start, strength), objective.gradient(start, strength))
 
 
-def strength_in_range(lowest: Array, strength) -> Array:
-    """``strength`` in the dtype of ``lowest``, finite and at least that (up to rounding): there the path is pretraining and ends."""
-    strength = checks.real("strength", strength, lowest.dtype)
-    checks.finite("strength", strength)
+def strength_in_range(lowest: Array, strength, name: str = "strength") -> Array:
+    """``strength``, the argument ``name``, in the dtype of ``lowest``: finite, and at least that (up to rounding), where the path ends."""
+    strength = checks.finite(name, checks.real(name, strength, lowest.dtype))
     # A strength computed as -f/r elsewhere may differ in the last digits.
     below = strength < lowest - 4 * jnp.finfo(lowest.dtype).eps * jnp.abs(lowest)
     if checks.is_traced(below):
@@ -236,7 +235,7 @@ def strength_in_range(lowest: Array, strength) -> Array:
     if np.any(below):
         least = np.max(np.broadcast_to(lowest, below.shape)[below])
         worst = np.min(np.broadcast_to(strength, below.shape)[below])
-        raise ValueError(f"strength must be >= {least:.17g}, where the path is pretraining, got {worst:.17g}")
+        raise ValueError(f"{name} must be >= {least:.17g}, where the path is pretraining, got {worst:.17g}")
     return strength
 
 

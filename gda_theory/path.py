@@ -107,7 +107,7 @@ def ascent_path(problem, strengths, *, search_to=None) -> Path:
     Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``, ``break-even-first-order``, ``opposite-sides-error``.
     """
     objective = objective_of(problem)
-    strengths = newton.strength_in_range(objective.pretrain_strength[..., None], strengths)
+    strengths = newton.strength_in_range(objective.pretrain_strength[..., None], strengths, "strengths")
     if strengths.ndim < 1 or strengths.shape[-1] == 0:
         raise ValueError(f"strengths must have shape (q,) with q >= 1, got {strengths.shape}")
     largest = jnp.max(strengths, -1)

@@ -59,7 +59,9 @@ class Problem:
     def __init__(self, features, labels, forget, *, ridge, loss="logistic", reduction="mean", sample_weight=None):
         fields = _arrays(features, labels, forget, ridge, sample_weight)
         vars(self).update(fields, loss=resolve(loss), reduction=checks.choice("reduction", reduction, REDUCTIONS))
-        if not any(checks.is_traced(leaf) for leaf in jax.tree.leaves(self)):
+        if any(checks.is_traced(leaf) for leaf in jax.tree.leaves(self)):
+            vars(self).update(sample_weight=jnp.where(_is_split(self), self.sample_weight, jnp.nan))
+        else:
             _check_sets(self)
 
     def tree_flatten(self):
@@ -111,10 +113,12 @@ class Problem:
         Raises: ``TypeError`` for another estimator; ``ValueError`` if unfitted, not binary, or with another penalty.
         """
         scale, ridge = _estimator_penalty(fitted)
-        features = checks.real("X", X)
+        features = checks.finite("X", X)
         signs = _estimator_signs(fitted, y)
         if features.ndim != 2 or features.shape[1] != fitted.coef_.shape[1]:
             raise ValueError(f"X must have shape (n, {fitted.coef_.shape[1]}), as in the fit, got {features.shape}")
+        if signs.shape != features.shape[:1]:
+            raise ValueError(f"y must have shape ({len(features)},), one label per row of X, got {signs.shape}")
         sample_weight = _estimator_weight(fitted, y, sample_weight)
         ridges = np.full(features.shape[1], ridge)
         if scale is not None:
@@ -181,13 +185,23 @@ def _signs(labels, count: int):
     if array.shape != (count,):
         raise ValueError(f"labels must have shape ({count},), one per row of features, got {array.shape}")
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"labels must be -1/+1 or 0/1, got {array[0]!r} at index (0,); map your classes first")
+        raise TypeError(f"labels must be -1/+1 or 0/1, got dtype {array.dtype}, {array[0]!r} at index (0,); map your classes first")
     array = array.astype(float)
     negative = 0.0 if not np.any(array == -1) else -1.0
     bad = np.flatnonzero((array != 1) & (array != negative))
     if len(bad):
         raise ValueError(f"labels must be all -1/+1 or all 0/1, got {array[bad[0]]:g} at index ({bad[0]},)")
     return np.where(array == 1, 1.0, -1.0)
+
+
+def _is_split(problem: Problem) -> Bool[Array, ""]:
+    """What traced values must satisfy and cannot raise: weights >= 0, a weight in both sets, each class that is there in the retain set."""
+    present, kept = problem.sample_weight > 0, ~problem.forget
+    split = jnp.all(problem.sample_weight >= 0) & jnp.any(present & problem.forget) & jnp.any(present & kept)
+    for sign in (-1, 1):
+        of_class = present & (problem.signs == sign)
+        split &= ~jnp.any(of_class) | jnp.any(of_class & kept)
+    return split
 
 
 def _check_sets(problem: Problem) -> None:

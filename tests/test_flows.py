@@ -133,7 +133,7 @@ def test_single_precision_says_what_it_reached():
     [
         ({"start": np.zeros(3)}, r"start must have shape \(\*batch, 2\)"),
         ({"start": [np.inf, 0.0]}, "start must be finite"),
-        ({"times": [1.0, 0.5]}, "times must increase"),
+        ({"times": [1.0, 0.5]}, r"times must increase, got 0.5 after 1 at index \(1,\)"),
         ({"times": [-1.0, 0.5]}, "times must be finite and >= 0"),
         ({"times": 1.0}, r"times must have shape \(t,\)"),
         ({"strength": -3.0}, "strength must be >="),

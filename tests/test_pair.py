@@ -489,9 +489,17 @@ def test_jit_vmap_and_batches_agree():
     assert gt.pair.descent_ascent(make(), strength=np.array([0.1, 0.2])).x.shape == (2,)
     # Ascent at a strength is ascent on that many times the samples.
     np.testing.assert_allclose(gt.pair.descent_ascent(make(f_p=0.8), strength=0.5).x, gt.pair.descent_ascent(make(f_p=0.4)).x, rtol=1e-14)
-    bad = jax.jit(lambda ridge: gt.pair.descent_ascent(make(ridge=ridge)))(-1.0)
-    assert np.isnan(bad.x)
-    assert not bad.exists
+
+
+def test_traced_pairs_that_no_data_have_give_nan_instead_of_raising():
+    fields = {"correlation": 0.5, "ridge": 0.1, "retain_size": 80.0, "forget_size": 20.0, "retain_in_pair": 8.0, "forget_in_pair": 1.0}
+    solve = jax.jit(lambda values: gt.pair.retrain(gt.CorrelatedPair(**values)))
+    assert solve(fields).exists
+    wrong = [("correlation", 1.5), ("correlation", -0.2), ("ridge", -1.0), ("retain_size", np.inf), ("retain_in_pair", 81.0)]
+    for name, value in [*wrong, ("forget_size", 0.0), ("forget_in_pair", -1.0), ("forget_in_pair", 21.0)]:
+        found = solve(fields | {name: value})
+        assert np.all(np.isnan([found.x, found.y, *found.weights])), name
+        assert not found.exists
 
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])

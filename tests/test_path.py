@@ -147,7 +147,7 @@ def test_points_are_scipys_minima(reduction):
     np.testing.assert_allclose(path.weights[1], newton.pretrain(problem).weights, rtol=1e-12)
     np.testing.assert_array_equal(path.strengths, strengths)
     assert float(jnp.max(path.gradient_norm)) < 1e-14
-    with pytest.raises(ValueError, match=r"strength must be >= .*got -5"):
+    with pytest.raises(ValueError, match=r"strengths must be >= .*got -5"):
         ascent_path(problem, [0.0, -5.0])
 
 

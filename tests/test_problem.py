@@ -30,6 +30,7 @@ REFUSED = {
     "labels mix": ({"labels": bad(LABELS, 3, 0)}, ValueError, r"labels must be .* got 0 at index \(3,\)"),
     "labels nan": ({"labels": bad(LABELS, 2, np.nan)}, ValueError, r"labels must be .* got nan at index \(2,\)"),
     "labels text": ({"labels": list("abcdef")}, TypeError, "labels must be .*map your classes"),
+    "labels of objects": ({"labels": LABELS.astype(object)}, TypeError, "labels must be .*got dtype object, 1 at index"),
     "labels shape": ({"labels": LABELS[:5]}, ValueError, r"labels must have shape \(6,\).*got \(5,\)"),
     "features nan": ({"features": bad(FEATURES, (2, 1), np.nan)}, ValueError, r"features must be finite, got nan at index \(2, 1\)"),
     "features inf": ({"features": bad(FEATURES, (0, 0), np.inf)}, ValueError, r"features must be finite, got inf at index \(0, 0\)"),
@@ -111,9 +112,18 @@ def test_float32_features_keep_their_precision():
 
 
 def test_traced_input_gives_nan_instead_of_raising():
-    solve = jax.jit(lambda ridge, labels: newton.retrain(Problem(FEATURES, labels, FORGET, ridge=ridge)))
-    for ridge, labels, good in [(0.1, LABELS, True), (-0.1, LABELS, False), (np.nan, LABELS, False), (0.1, bad(LABELS, 1, 3), False)]:
-        found = solve(ridge, jnp.asarray(labels, float))
+    solve = jax.jit(lambda ridge, labels, weight: newton.retrain(Problem(FEATURES, labels, FORGET, ridge=ridge, sample_weight=weight)))
+    one, lost_class, no_forget_weight = np.ones(6), np.array([1, -1, -1, -1, -1, -1]), 1.0 - FORGET
+    for ridge, labels, weight, good in [
+        (0.1, LABELS, one, True),
+        (-0.1, LABELS, one, False),
+        (np.nan, LABELS, one, False),
+        (0.1, bad(LABELS, 1, 3), one, False),
+        (0.1, lost_class, one, False),
+        (0.1, LABELS, -one, False),
+        (0.1, LABELS, no_forget_weight, False),
+    ]:
+        found = solve(ridge, jnp.asarray(labels, float), weight)
         assert bool(found.converged) == good
         assert bool(jnp.all(jnp.isfinite(found.weights))) == good
 
@@ -160,7 +170,9 @@ def test_estimator_errors():
         (LogisticRegression(max_iter=1000).fit(X, np.arange(80) % 3), X, Y, ValueError, "fitted must be binary, got 3 classes"),
         (LogisticRegression(l1_ratio=1.0, solver="liblinear").fit(X, Y), X, Y, ValueError, "fitted must have an l2 penalty or none"),
         (fitted, X[:, :2], Y, ValueError, r"X must have shape \(n, 3\)"),
+        (fitted, bad(X, (1, 2), np.nan), Y, ValueError, r"X must be finite, got nan at index \(1, 2\)"),
         (fitted, X, Y == "yes", ValueError, "y must hold the fitted classes"),
+        (fitted, X, Y[:-1], ValueError, r"y must have shape \(80,\).*got \(79,\)"),
     ]
     for estimator, features, labels, error, match in cases:
         with pytest.raises(error, match=match):

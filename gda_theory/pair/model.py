@@ -87,7 +87,7 @@ class CorrelatedPair:
             retain_in_pair=retain_in_pair,
             forget_in_pair=forget_in_pair,
         )
-        check_counts(values, "pair", allow_unrealisable)
+        values = check_counts(values, "pair", allow_unrealisable)
         gram, types = _geometry(*(values.pop(name) for name in shape))
         reduction = checks.choice("reduction", reduction, ["mean", "sum"])
         vars(self).update(values, gram=gram, types=types, loss=losses.resolve(loss), reduction=reduction)
@@ -174,7 +174,8 @@ def _geometry(*entries: Array) -> tuple[Gram, Array]:
 
 def _paper_geometry(correlation: Array) -> tuple[Gram, Array]:
     """The Gram matrix and types of ``u = (1, e)``, ``v = (e, 1)``."""
-    checks.require("correlation", correlation, lambda e: (e >= 0) & (e < 1), "in [0, 1)")
+    below_one = lambda e: (e >= 0) & (e < 1)  # noqa: E731
+    correlation = checks.known(checks.require("correlation", correlation, below_one, "in [0, 1)"), below_one)
     diagonal, one = 1 + correlation**2, jnp.ones_like(correlation)
     gram = Gram(diagonal, 2 * correlation, diagonal, ((1 - correlation) * (1 + correlation)) ** 2)
     return gram, jnp.stack([jnp.stack([one, correlation], -1), jnp.stack([correlation, one], -1)], -2)

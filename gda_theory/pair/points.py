@@ -194,8 +194,9 @@ def _solution(pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, sid
     solved = masses.implicit(pair.loss, side, found, descent, ascent, pair.ridge, pair.gram)
     x, y = masses.margins(pair.gram, solved, side)
     weights = solved.descent[..., None] * pair.types[..., 0, :] + side * solved.ascent[..., None] * pair.types[..., 1, :]
-    exists = ~jnp.isnan(q)
-    return PairSolution(x, y, weights, solved, exists, jnp.where(exists, Reason.FOUND, Reason.PAST_FOLD))
+    known, exists = ~jnp.isnan(pull), ~(jnp.isnan(q) | jnp.isnan(pull))
+    why_not = jnp.where(known, Reason.PAST_FOLD, Reason.NOT_CONVERGED)
+    return PairSolution(x, y, weights, solved, exists, jnp.where(exists, Reason.FOUND, why_not))
 
 
 @jax.jit
