@@ -102,7 +102,7 @@ def forward_backward(
     Args:
         key: the only source of chance; each start and level has its own stream, whatever the chunks.
         noise: ``"mask"`` (``law`` as in :func:`rhm_theory.likelihood.random_mask`), ``"epsilon"`` or ``"flips"``.
-        noise_levels: in [0, 1], ``(levels,)``. starts: sequences of the language ``(starts, length)``, or how many to draw.
+        noise_levels: in [0, 1], ``(levels,)``. starts: sequences of the language ``(starts, length)`` or their trees, or how many to draw.
         trajectories: noise draws for each start and level (posterior samples of the one likelihood for ``"epsilon"``), at least 2.
         denoiser: from noised sequences ``(batch, length)`` of integers (masked leaves are ``vocabulary``) to samples of the same shape;
             the exact posterior by default. NumPy, JAX or anything that NumPy reads. A sample outside the language has no tree: its inner

@@ -230,8 +230,8 @@ class Grammar:
         return jnp.where(self.contains(leaves), precision.working(value), -jnp.inf)
 
     def sequences(self, name: str, leaves: Int[ArrayLike, "*batch length"]) -> Int[Array, "*batch length"]:
-        """``leaves`` as symbols of this grammar, one for each leaf; the error names the argument."""
-        leaves = symbols_in(name, leaves, self.vocabulary)
+        """``leaves``, or those of a :class:`Tree`, as symbols of this grammar, one for each leaf; the error names the argument."""
+        leaves = symbols_in(name, leaves_of(leaves), self.vocabulary)
         if leaves.shape[-1:] != (self.length,):
             raise ValueError(
                 f"{name} must have a last axis of {self.length} = {self.branching}**{self.depth} leaves, got shape {leaves.shape}"
@@ -256,6 +256,11 @@ def require_grammar(grammar) -> None:
     """``TypeError`` unless it is a :class:`Grammar`."""
     if not isinstance(grammar, Grammar):
         raise TypeError(f"grammar must be a Grammar, got {type(grammar).__name__}")
+
+
+def leaves_of(start):
+    """``start`` itself, a sequence or many, or the leaves of a :class:`Tree`."""
+    return start.leaves if isinstance(start, Tree) else start
 
 
 def symbols_in(name: str, value, count: int) -> Int[Array, "*shape"]:

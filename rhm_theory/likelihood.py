@@ -3,9 +3,9 @@ r"""Forward processes: what the noise leaves of each leaf, as a likelihood.
 A *leaf likelihood* is :math:`\pi_i(x) \propto p(\text{what is seen of leaf } i \mid \text{leaf } i = x)`, an array ``(*batch, length,
 vocabulary)``; a factor a leaf only shifts the log evidence. It is no posterior: leaves are not uniform.
 
-``noise`` is in [0, 1], one number or an array that broadcasts against the batch of ``start`` (so noise levels ``(levels, 1)`` and starts
-``(starts, length)`` give ``(levels, starts, length, vocabulary)``); a traced one outside gives what the formula gives. Likelihoods come
-in the working float dtype of ``noise``.
+A ``start`` is a sequence, many of them, or the :class:`rhm_theory.Tree` that has them as leaves. ``noise`` is in [0, 1], one number or an
+array that broadcasts against the batch of ``start`` (so noise levels ``(levels, 1)`` and starts ``(starts, length)`` give ``(levels,
+starts, length, vocabulary)``); a traced one outside gives what the formula gives. Likelihoods come in the working float dtype of ``noise``.
 """
 
 import jax
@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
-from rhm_theory.grammar import as_array, symbols_in
+from rhm_theory.grammar import as_array, leaves_of, symbols_in
 from theory_common import checks
 
 MASK_LAWS = ("independent", "fixed_number")
@@ -115,7 +115,7 @@ def _noise(noise, name: str = "noise") -> Float[Array, "*batch"]:
 
 
 def _start(start, vocabulary: int) -> Int[Array, "*batch length"]:
-    start = symbols_in("start", start, checks.whole("vocabulary", vocabulary, least=1))
+    start = symbols_in("start", leaves_of(start), checks.whole("vocabulary", vocabulary, least=1))
     if not start.ndim:
         raise ValueError("start must have shape (*batch, length), got ()")
     return start

@@ -151,7 +151,7 @@ def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
 
 
 def _leaves(grammar: Grammar, start) -> Array:
-    return grammar.sequences("start", start.leaves if isinstance(start, Tree) else start)
+    return grammar.sequences("start", start)
 
 
 def _batch(likelihood: Array, leaves: Array) -> tuple[int, ...]:

@@ -1,11 +1,14 @@
 """Forward processes: the likelihoods that they leave, and the laws of masks and flips."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
 
+import rhm_theory as rt
 from rhm_theory import likelihood
 
 LEVEL = 1e-4  # of every chi-square test
@@ -18,6 +21,14 @@ def test_epsilon_process_by_hand():
     np.testing.assert_allclose(found, [[0.8, 0.1, 0.1], [0.1, 0.1, 0.8]], rtol=1e-15)
     assert (likelihood.epsilon_process(START, 0, vocabulary=3) == likelihood.exact(START, vocabulary=3)).all()
     assert (likelihood.epsilon_process(START, 1, vocabulary=4) == 0.25).all()
+
+
+def test_a_tree_stands_for_its_leaves():
+    grammar = rt.Grammar.random(jax.random.key(0), depth=2, vocabulary=3, rules_per_symbol=2, branching=2)
+    tree = grammar.sample(jax.random.key(1), (3,))
+    for process in (rt.likelihood.epsilon_process, functools.partial(rt.likelihood.mask, jax.random.key(2))):
+        np.testing.assert_array_equal(process(tree, 0.5, vocabulary=3), process(tree.leaves, 0.5, vocabulary=3))
+    assert grammar.contains(tree).all()
 
 
 def test_noise_levels_broadcast_against_starts():
