@@ -328,6 +328,20 @@ def test_lemma_7_and_8_bounds_hold_and_are_nearly_reached():
         assert np.all((np.asarray(margin) <= bound + 1e-12 * (1 + np.abs(bound))) | np.isnan(np.asarray(margin)))
 
 
+def test_sums_leave_no_window():
+    pairs = make(np.linspace(0.1, 0.99, 20), np.logspace(-6, 1, 20), reduction="sum")
+    windows, fold = gt.pair.ordering_windows(pairs), gt.pair.folds(pairs).critical_alpha
+    assert not np.any(windows.exists)
+    for edge in (windows.x_lower, windows.x_upper, windows.y_lower, windows.y_upper):
+        assert np.all(edge.alpha == 0)
+    pairs = pairs.replace(forget_in_pair=jnp.asarray(0.5 * fold * pairs.retain_in_pair))
+    trained, oracle, ascended = gt.pair.pretrain(pairs), gt.pair.retrain(pairs), gt.pair.descent_ascent(pairs)
+    for name in ("x", "y"):
+        high, middle, low = (np.asarray(getattr(point, name)) for point in (trained, oracle, ascended))
+        assert np.all((high >= middle) & (middle >= low))
+        assert np.mean(high > low) > 0.8
+
+
 @pytest.mark.parametrize("kind", ["any", "any, sums", "k12 > k11", "k12 < 0"])
 def test_lemmas_7_to_10_hold_for_any_types_or_are_nan(kind):
     counts = {name: getattr(lemma_pairs(), name) for name in ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")}

@@ -96,22 +96,32 @@ def ordering_windows(pair: CorrelatedPair) -> OrderingWindows:
     r"""Exact windows of the order *oracle, pretraining, descent-ascent* in each margin; any margin loss.
 
     The upper edges are closed forms: pretraining's margins increase with alpha, so ``x_D <= x_R`` up to the one alpha at equality.
-    Lower edges: the only crossing of an increasing and a decreasing curve below the fold, NaN if the fold comes first.
-    Source: sharpens Lemmas 9 and 10; new. Claims: ``bijections``, ``exact-windows``, ``exact-lower-edge``.
+    Lower edges: the only crossing of an increasing and a decreasing curve below the fold, NaN if the fold comes first. For sums all are 0
+    and there is no window: y, and x for k12 >= 0 (else NaN), fall all the way from pretraining through the oracle to descent-ascent.
+    Source: sharpens Lemmas 9 and 10; new. Claims: ``bijections``, ``exact-windows``, ``exact-lower-edge``, ``path-monotone``.
     """
     pair = pair.replace(forget_in_pair=pair.retain_in_pair)
     found = bifurcations.folds(pair)
     fold = Edge(found.critical_alpha, found.critical_log_alpha)
     end = jnp.where(jnp.isnan(fold.log_alpha), jnp.inf, fold.log_alpha)
-    x_upper, y_upper = _upper_edges(pair)
-    x_lower, y_lower = (_lower_edge(pair, end, name) for name in ("x", "y"))
+    if pair.reduction == "sum":
+        x_lower, y_lower = x_upper, y_upper = _edges_of_sums(pair)
+    else:
+        x_upper, y_upper = _upper_edges(pair)
+        x_lower, y_lower = (_lower_edge(pair, end, name) for name in ("x", "y"))
     lower = jnp.maximum(x_lower.alpha, y_lower.alpha)
     upper = jnp.minimum(jnp.minimum(x_upper.alpha, y_upper.alpha), jnp.exp(end))
-    return OrderingWindows(x_lower, x_upper, y_lower, y_upper, fold, lower, upper, lower <= upper, pair.forget_size / pair.retain_in_pair)
+    return OrderingWindows(x_lower, x_upper, y_lower, y_upper, fold, lower, upper, lower < upper, pair.forget_size / pair.retain_in_pair)
 
 
 def _edge(log_alpha: Array) -> Edge:
     return Edge(jnp.exp(log_alpha), log_alpha)
+
+
+def _edges_of_sums(pair: CorrelatedPair) -> tuple[Edge, Edge]:
+    """alpha = 0: descent-ascent at strength -1 is pretraining, so one path joins all three."""
+    zero = jnp.full_like(pair.ridge, -jnp.inf)
+    return _edge(jnp.where(pair.gram.cross >= 0, zero, jnp.nan)), _edge(zero)
 
 
 def _upper_edges(pair: CorrelatedPair) -> tuple[Edge, Edge]:
