@@ -75,7 +75,7 @@ def one_path(strength=-forget / retain, path_ridge=ridge * total / retain, facto
     domain="along w(γ) at fixed ridge while H_γ is positive definite; any loss, any data",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.path.ascent_path", "gda_theory.objective.Objective.forget_gradient"],
+    backs=["gda_theory.path.ascent_path", "gda_theory.objective.Objective.forget_gradient", "gda_theory.pair.ordering_windows"],
     rules=["implicit function"],
     counterexample="γ on the path at which L_F falls or J_R falls although γ > 0",
 )
