@@ -69,11 +69,11 @@ MUTANTS = [
     Mutant(WINDOWS, "(gram.second * x - gram.determinant * pull)", "(gram.second * x + gram.determinant * pull)", "explicit_curves"),
     Mutant(WINDOWS, "gram.first * oracle * lost / gram.cross", "gram.first * oracle * kept / gram.cross", "reference_values"),
     Mutant(WINDOWS, "-(gram.cross**2) / gram.second * oracle", "gram.cross**2 / gram.second * oracle", "reference_values"),
-    Mutant(WINDOWS, "gram.first / gram.cross * (gone / kept)", "2 * gram.first / gram.cross * (gone / kept)", "own_numbers"),
-    Mutant(WINDOWS, "((kept + gone) / (kept + 2 * gone))", "(gone / (kept + 2 * gone))", "own_numbers"),
-    Mutant(WINDOWS, "loss.log_phi(oracle.y)) - 1)", "loss.log_phi(oracle.y)) + 1)", "own_numbers"),
-    Mutant(WINDOWS, "gram.second / gram.cross * (oracle.x - alone)", "2 * gram.second / gram.cross * (oracle.x - alone)", "own_numbers"),
-    Mutant(WINDOWS, "root(gram.first + alpha * gram.cross)", "root(gram.first + 2 * alpha * gram.cross)", "own_numbers"),
+    Mutant(WINDOWS, "pair.gram.first / pair.gram.cross * (lost", "2 * pair.gram.first / pair.gram.cross * (lost", "own_numbers"),
+    Mutant(WINDOWS, "pair.gram.second / (kept + forgotten)", "pair.gram.second / (kept + 2 * forgotten)", "own_numbers"),
+    Mutant(WINDOWS, "_shares(pair)[0] - 1)", "_shares(pair)[0] + 1)", "own_numbers"),
+    Mutant(WINDOWS, "gram.second / gram.cross * jnp.maximum(", "2 * gram.second / gram.cross * jnp.maximum(", "own_numbers"),
+    Mutant(WINDOWS, "root(gram.first + alpha * gram.cross,", "root(gram.first + 2 * alpha * gram.cross,", "own_numbers"),
     Mutant(WINDOWS, "gram.cross * retain - gram.second * forget", "gram.cross * retain - 2 * gram.second * forget", "own_numbers"),
 ]
 
