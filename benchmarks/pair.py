@@ -51,6 +51,7 @@ def scipy_points(correlation: float, ridge: float, descent: float, ascent: float
 
 
 def same(point: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two searches ended at one point: SciPy stops at a relative step of 1e-8."""
     return bool(np.abs(point - other).max() < 1e-5 * (1 + np.abs(other).max()))
 
 

@@ -164,6 +164,7 @@ def test_trees_cut_into_subtrees_are_as_good_as_whole_ones(tiny_cache):
             rt.susceptibility(grammar, likelihood, starts),
             rt.change_cumulants(grammar, likelihood, starts, order=3),
             rt.change_moments(grammar, likelihood, starts),
+            rt.change_correlations(grammar, likelihood, starts),
         )
 
     assert messages.levels_in_cache(grammar.rules) == 1

@@ -172,10 +172,13 @@ def _geometry(*entries: Array) -> tuple[Gram, Array]:
     return _paper_geometry(*entries) if len(entries) == 1 else _any_geometry(*entries)
 
 
+def _below_one(correlation):
+    return (correlation >= 0) & (correlation < 1)
+
+
 def _paper_geometry(correlation: Array) -> tuple[Gram, Array]:
     """The Gram matrix and types of ``u = (1, e)``, ``v = (e, 1)``."""
-    below_one = lambda e: (e >= 0) & (e < 1)  # noqa: E731
-    correlation = checks.known(checks.require("correlation", correlation, below_one, "in [0, 1)"), below_one)
+    correlation = checks.known(checks.require("correlation", correlation, _below_one, "in [0, 1)"), _below_one)
     diagonal, one = 1 + correlation**2, jnp.ones_like(correlation)
     gram = Gram(diagonal, 2 * correlation, diagonal, ((1 - correlation) * (1 + correlation)) ** 2)
     return gram, jnp.stack([jnp.stack([one, correlation], -1), jnp.stack([correlation, one], -1)], -2)
