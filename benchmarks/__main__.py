@@ -14,7 +14,8 @@ from pathlib import Path
 import jax
 
 import benchmarks
-from theory_common import entry, tables
+from theory_common import entry
+from theory_common.printing import tables
 
 TOOLS = ("timing",)
 COLUMNS = {
@@ -41,12 +42,16 @@ def completed(row: dict) -> dict:
     """The row with ``met``: whether its target was reached, ``None`` if it has none. ``ValueError`` for a key that the table lacks."""
     unknown = row.keys() - COLUMNS.keys()
     if unknown or not {"work", "against"} <= row.keys():
-        raise ValueError(f"a row needs work and against, and may have {', '.join(COLUMNS)}; got {', '.join(row)}")
+        raise ValueError(
+            f"a row needs work and against, and may have {', '.join(COLUMNS)}; got {', '.join(row)}"
+        )
     target = row.get("target")
     if "met" in row or target is None:
         return {"met": None} | row
     if isinstance(target, str):
-        raise ValueError(f"{row['work']}: the target {target!r} is no ratio, so the row must say whether it was met")
+        raise ValueError(
+            f"{row['work']}: the target {target!r} is no ratio, so the row must say whether it was met"
+        )
     return row | {"met": bool(row["ratio"] >= target)}
 
 
@@ -58,7 +63,9 @@ def measure(chosen: list[str], package=benchmarks) -> tuple[list[dict], list[str
             for row in map(completed, importlib.import_module(f"{package.__name__}.{name}").rows()):
                 rows.append(row)
                 print(f"{name}: {sentence(row)}", file=sys.stderr, flush=True)
-        except Exception as error:  # one that fails, for want of an optional package say, must not cost the others
+        except (
+            Exception
+        ) as error:  # one that fails, for want of an optional package say, must not cost the others
             traceback.print_exc()
             print(f"{name}: failed, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             failed.append(name)
@@ -96,7 +103,10 @@ def page(rows: list[dict], machine: str) -> str:
         values = [
             row["work"],
             row["against"],
-            *(tables.cell(row.get(key), 3) for key in ("ratio", "target", "met", "ours_seconds", "compile_seconds")),
+            *(
+                tables.cell(row.get(key), 3)
+                for key in ("ratio", "target", "met", "ours_seconds", "compile_seconds")
+            ),
         ]
         lines.append("| " + " | ".join(values) + " |")
     lines += ["", "Seconds. How far from what the hardware allows, and how cost grows:", ""]
@@ -111,9 +121,19 @@ def page(rows: list[dict], machine: str) -> str:
 def main(argv: list[str] | None = None, package=benchmarks) -> int:
     """Exit code: 0; 1 if a benchmark failed to run (a missed target is a finding, not a failure); 2 for unusable arguments."""
     available = names(package)
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure ours and theirs side by side and compare medians.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="benchmarks to run, all if none is named: " + ", ".join(available))
-    parser.add_argument("--json", action="store_true", help="print strict JSON instead of the table")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks",
+        description="Measure ours and theirs side by side and compare medians.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="benchmarks to run, all if none is named: " + ", ".join(available),
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print strict JSON instead of the table"
+    )
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a page about it too")
     chosen = parser.parse_args(argv)
     unknown = [name for name in chosen.names if name not in available]
@@ -123,13 +143,28 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
     rows, failed = measure(chosen.names or available, package)
     device = str(jax.devices()[0].device_kind)
     if chosen.markdown:
-        chosen.markdown.write_text(page(rows, f"{os.cpu_count()} cores, {device}, jax {jax.__version__}"))
+        chosen.markdown.write_text(
+            page(rows, f"{os.cpu_count()} cores, {device}, jax {jax.__version__}")
+        )
     if chosen.json:
-        print(tables.dumps({"rows": rows, "failed": failed, "device": device, "jax": jax.__version__}, indent=1))
+        print(
+            tables.dumps(
+                {"rows": rows, "failed": failed, "device": device, "jax": jax.__version__}, indent=1
+            )
+        )
     else:
-        shown = {key: title for key, title in COLUMNS.items() if any(row.get(key) is not None for row in rows)}
-        tables.print_table([[row.get(key) for key in shown] for row in rows], list(shown.values()), digits=3)
-        print(f"{summary(rows)}, on {device}, jax {jax.__version__}" + (f"; failed to run: {', '.join(failed)}" if failed else ""))
+        shown = {
+            key: title
+            for key, title in COLUMNS.items()
+            if any(row.get(key) is not None for row in rows)
+        }
+        tables.print_table(
+            [[row.get(key) for key in shown] for row in rows], list(shown.values()), digits=3
+        )
+        print(
+            f"{summary(rows)}, on {device}, jax {jax.__version__}"
+            + (f"; failed to run: {', '.join(failed)}" if failed else "")
+        )
     return 1 if failed else 0
 
 

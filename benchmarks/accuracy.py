@@ -16,8 +16,8 @@ import mpmath
 import numpy as np
 import scipy.special
 
-from gda_theory import special
 from theory_common import entry
+from theory_common.numerics import special
 
 DOCUMENT = pathlib.Path(__file__).parent.parent / "docs" / "accuracy.md"
 BITS = 300
@@ -62,7 +62,9 @@ def lambert_from_gap() -> Equation:
 
 def r_lambert() -> Equation:
     """``w exp(w) + r w = z``."""
-    return Equation(lambda w, z, r: w * mpmath.exp(w) + r * w - z, lambda w, z, r: (1 + w) * mpmath.exp(w) + r)
+    return Equation(
+        lambda w, z, r: w * mpmath.exp(w) + r * w - z, lambda w, z, r: (1 + w) * mpmath.exp(w) + r
+    )
 
 
 def r_lambert_in_logs() -> Equation:
@@ -87,29 +89,58 @@ def spread(generator: np.random.Generator, count: int, low: float, high: float) 
 def next_to_fold(dtype, count: int) -> np.ndarray:
     """The ``count`` floats after the one nearest to ``-1/e``."""
     start = np.asarray(-1 / np.e, dtype)
-    return (start.view(f"i{start.itemsize}") - np.arange(1, count + 1)).astype(f"i{start.itemsize}").view(dtype)
+    return (
+        (start.view(f"i{start.itemsize}") - np.arange(1, count + 1))
+        .astype(f"i{start.itemsize}")
+        .view(dtype)
+    )
 
 
 def fold_and_beyond(generator, count, dtype=np.float64):
     """A quarter next to the fold, a half at all distances from it, a quarter towards 0."""
     quarter = count // 4
-    distance = spread(generator, count - 2 * quarter, np.log(4 * np.finfo(dtype).eps), np.log(0.999))
+    distance = spread(
+        generator, count - 2 * quarter, np.log(4 * np.finfo(dtype).eps), np.log(0.999)
+    )
     towards_zero = -spread(generator, quarter, np.log(np.finfo(dtype).tiny) + 1, -1.1)
-    return (np.concatenate([next_to_fold(dtype, quarter).astype(np.float64), -np.exp(-1.0) * (1 - distance), towards_zero]),)
+    return (
+        np.concatenate(
+            [
+                next_to_fold(dtype, quarter).astype(np.float64),
+                -np.exp(-1.0) * (1 - distance),
+                towards_zero,
+            ]
+        ),
+    )
 
 
 def positive(generator, count, dtype=np.float64):
     """Half of all sizes, half between 1e-3 and 1e3."""
     info = np.finfo(dtype)
     half = count // 2
-    return (np.concatenate([spread(generator, half, np.log(info.tiny) + 1, np.log(info.max)), spread(generator, count - half, -7, 7)]),)
+    return (
+        np.concatenate(
+            [
+                spread(generator, half, np.log(info.tiny) + 1, np.log(info.max)),
+                spread(generator, count - half, -7, 7),
+            ]
+        ),
+    )
 
 
 def triple(generator, count, dtype=np.float64):
     """``(z, r)`` at all distances from the triple root ``r = exp(-2)``, ``z = -4 exp(-2)``."""
     lowest = np.nextafter(np.asarray(np.exp(-2.0), dtype), np.asarray(1, dtype)).astype(np.float64)
     r = lowest * (1 + spread(generator, count, np.log(np.finfo(dtype).eps), 1))
-    z = -2 * (lowest + r) * (1 + generator.choice([-1, 1], count) * spread(generator, count, np.log(np.finfo(dtype).eps), -0.7))
+    z = (
+        -2
+        * (lowest + r)
+        * (
+            1
+            + generator.choice([-1, 1], count)
+            * spread(generator, count, np.log(np.finfo(dtype).eps), -0.7)
+        )
+    )
     return z, r
 
 
@@ -127,7 +158,9 @@ def slope(function: Callable, argument: int = 0) -> Callable:
 
 def lambert_cases(dtype) -> Iterator[Case]:
     """The functions of the Lambert family."""
-    t_of = {branch: lambda z, branch=branch: special.lambertw_plus_one(z, branch) for branch in (0, -1)}
+    t_of = {
+        branch: lambda z, branch=branch: special.lambertw_plus_one(z, branch) for branch in (0, -1)
+    }
     w_of = {branch: lambda z, branch=branch: special.lambertw(z, branch) for branch in (0, -1)}
     domains = [
         (0, "-1/e < z < 0", lambda g, n: fold_and_beyond(g, n, dtype)),
@@ -139,19 +172,73 @@ def lambert_cases(dtype) -> Iterator[Case]:
         reference = scipy_branch(branch)
         # For z > 0 nothing cancels in 1 + w, so that there is nothing to compare.
         one_more = None if domain == "z > 0" else lambda z, f=reference: 1 + f(z)
-        yield Case(f"lambertw, branch {branch}", domain, sample, w_of[branch], *rest, lambda w, z: w, 4, reference)
-        yield Case(f"1 + lambertw, branch {branch}", domain, sample, t_of[branch], *rest, lambda w, z: 1 + w, 4, one_more)
-        yield Case(f"lambertw', branch {branch}", domain, sample, slope(w_of[branch]), *rest, lambda w, z: mpmath.exp(-w) / (1 + w), 4)
+        yield Case(
+            f"lambertw, branch {branch}",
+            domain,
+            sample,
+            w_of[branch],
+            *rest,
+            lambda w, z: w,
+            4,
+            reference,
+        )
+        yield Case(
+            f"1 + lambertw, branch {branch}",
+            domain,
+            sample,
+            t_of[branch],
+            *rest,
+            lambda w, z: 1 + w,
+            4,
+            one_more,
+        )
+        yield Case(
+            f"lambertw', branch {branch}",
+            domain,
+            sample,
+            slope(w_of[branch]),
+            *rest,
+            lambda w, z: mpmath.exp(-w) / (1 + w),
+            4,
+        )
     limit = float(-np.log(np.finfo(dtype).tiny)) - 1
 
     def any_u(g, n):
-        return (np.concatenate([g.uniform(-limit, limit, n // 2), g.uniform(-5, 5, n // 4), spread(g, n - n // 2 - n // 4, 2, limit)]),)
+        return (
+            np.concatenate(
+                [
+                    g.uniform(-limit, limit, n // 2),
+                    g.uniform(-5, 5, n // 4),
+                    spread(g, n - n // 2 - n // 4, 2, limit),
+                ]
+            ),
+        )
 
     omega = (special.wright_omega, lambert_in_logs())
     name = f"-{limit:.0f} < u < exp({limit:.0f})"
-    yield Case("wright_omega", name, any_u, special.wright_omega, *omega, lambda w, u: w, 4, scipy.special.wrightomega)
-    yield Case("wright_omega'", name, any_u, slope(special.wright_omega), *omega, lambda w, u: w / (1 + w), 4)
-    for branch, widest in ((0, 10), (-1, limit - 2)):  # soon after a gap of 10, float32 rounds 1 + W_0 to 1
+    yield Case(
+        "wright_omega",
+        name,
+        any_u,
+        special.wright_omega,
+        *omega,
+        lambda w, u: w,
+        4,
+        scipy.special.wrightomega,
+    )
+    yield Case(
+        "wright_omega'",
+        name,
+        any_u,
+        slope(special.wright_omega),
+        *omega,
+        lambda w, u: w / (1 + w),
+        4,
+    )
+    for branch, widest in (
+        (0, 10),
+        (-1, limit - 2),
+    ):  # soon after a gap of 10, float32 rounds 1 + W_0 to 1
 
         def below(g, n):
             return (-1 - spread(g, n, -15, np.log(limit - 2)),)
@@ -166,9 +253,20 @@ def lambert_cases(dtype) -> Iterator[Case]:
             return special.lambertw_plus_one_from_gap(gap, branch)
 
         domain = f"z < 0, {1 - limit:.0f} < ln(-z) < -1"
-        yield Case(f"lambertw_exp, branch {branch}", domain, below, in_logs, in_logs, lambert_in_logs(), lambda w, u: w, 4)
+        yield Case(
+            f"lambertw_exp, branch {branch}",
+            domain,
+            below,
+            in_logs,
+            in_logs,
+            lambert_in_logs(),
+            lambda w, u: w,
+            4,
+        )
         rest = (gaps, t_from, t_from, lambert_from_gap(), lambda t, gap: t, 4)
-        yield Case(f"lambertw_plus_one_from_gap, branch {branch}", f"1e-26 < gap < {widest:.0f}", *rest)
+        yield Case(
+            f"lambertw_plus_one_from_gap, branch {branch}", f"1e-26 < gap < {widest:.0f}", *rest
+        )
 
 
 def scipy_branch(branch: int) -> Callable:
@@ -204,7 +302,9 @@ def r_lambert_cases(dtype) -> Iterator[Case]:
         rest = (slope(special.r_lambertw, argument), special.r_lambertw, r_lambert(), derivative, 4)
         yield Case(f"r_lambertw, {name}", "exp(-2) < r < 400, -400 < z < 400", moderate, *rest)
         yield Case(f"r_lambertw, {name}", f"w passes ln r < {limit - 12:.0f}", large, *rest)
-        yield Case(f"r_lambertw, {name}", "near the triple root", lambda g, n: triple(g, n, dtype), *rest)
+        yield Case(
+            f"r_lambertw, {name}", "near the triple root", lambda g, n: triple(g, n, dtype), *rest
+        )
 
     def wide(g, n):
         return g.uniform(-limit / 2, limit / 2, n), g.uniform(-limit / 2, limit / 2, n)
@@ -212,7 +312,13 @@ def r_lambert_cases(dtype) -> Iterator[Case]:
     def middle(g, n):
         return g.uniform(-5, 5, n), g.uniform(-5, 5, n)
 
-    logs = (special.r_lambertw_exp, special.r_lambertw_exp, r_lambert_in_logs(), lambda t, u, v: t, 4)
+    logs = (
+        special.r_lambertw_exp,
+        special.r_lambertw_exp,
+        r_lambert_in_logs(),
+        lambda t, u, v: t,
+        4,
+    )
     yield Case("r_lambertw_exp", f"ln z and ln r within {limit / 2:.0f} of 0", wide, *logs)
     yield Case("r_lambertw_exp", "ln z and ln r within 5 of 0", middle, *logs)
     yield Case("r_lambertw_exp", "t passes ln r < 1e4", passing, *logs)
@@ -263,7 +369,9 @@ def ulps(got: np.ndarray, exact: list, dtype) -> np.ndarray:
         if abs(truth) < np.finfo(dtype).tiny:
             continue
         unit = float(np.spacing(np.abs(np.asarray(float(truth), dtype))))
-        errors.append(float(abs(mpmath.mpf(float(value)) - truth) / unit) if np.isfinite(value) else np.inf)
+        errors.append(
+            float(abs(mpmath.mpf(float(value)) - truth) / unit) if np.isfinite(value) else np.inf
+        )
     return np.array(errors)
 
 
@@ -279,7 +387,11 @@ def errors(case: Case, dtype, generator: np.random.Generator, count: int) -> Err
         for start, *point in zip(starts, *arguments, strict=True):
             point = [mpmath.mpf(float(number)) for number in point]
             exact.append(case.exact(polished(case.equation, float(start), point), *point))
-        theirs = ulps(case.scipy(*arguments), exact, dtype) if case.scipy and dtype == np.float64 else None
+        theirs = (
+            ulps(case.scipy(*arguments), exact, dtype)
+            if case.scipy and dtype == np.float64
+            else None
+        )
         return Errors(ulps(got, exact, dtype), theirs)
 
 
@@ -304,7 +416,14 @@ def table(dtype, count: int = POINTS) -> Iterator[list[str]]:
     for case in cases(dtype):
         found = errors(case, dtype, np.random.default_rng(0), count)
         theirs = "" if found.scipy is None else f"{found.scipy.max():.3g}"
-        yield [case.name, case.domain, f"{found.ours.max():.2f}", f"{found.ours.mean():.2f}", str(case.allowed), theirs]
+        yield [
+            case.name,
+            case.domain,
+            f"{found.ours.max():.2f}",
+            f"{found.ours.mean():.2f}",
+            str(case.allowed),
+            theirs,
+        ]
 
 
 def document(count: int = POINTS) -> str:
@@ -320,8 +439,15 @@ def document(count: int = POINTS) -> str:
         "unit of `t`, and lose about `t ln t` ulp. The root does not, nor does the plain form.",
     ]
     for dtype in (np.float64, np.float32):
-        lines += ["", f"## {np.dtype(dtype)}, on {jax.devices()[0].platform}, jax {jax.__version__}", ""]
-        lines += ["| function | domain | largest | mean | allowed | SciPy's largest |", "|---|---|---|---|---|---|"]
+        lines += [
+            "",
+            f"## {np.dtype(dtype)}, on {jax.devices()[0].platform}, jax {jax.__version__}",
+            "",
+        ]
+        lines += [
+            "| function | domain | largest | mean | allowed | SciPy's largest |",
+            "|---|---|---|---|---|---|",
+        ]
         lines += [f"| {' | '.join(row)} |" for row in table(dtype, count)]
     return "\n".join(lines) + "\n"
 

@@ -17,7 +17,7 @@ import numpy as np
 import gda_theory as gt
 from benchmarks import timing
 from theory_common import entry
-from theory_common import sweep as chunks
+from theory_common.batching import chunks as chunks
 
 CORRELATIONS, STEPS, STEP_SIZE, RIDGE, DESCENT = 20_000, 2000, 0.01, 0.1, 0.1
 # Ascent 0.04 is below every fold: no lane ends early or overflows, where NumPy would warn and Numba's fastmath may do anything.
@@ -32,11 +32,20 @@ def correlations(count: int = CORRELATIONS) -> np.ndarray:
 
 
 def pair(ascent: float = ASCENT) -> gt.CorrelatedPair:
-    return gt.CorrelatedPair(0.5, ridge=RIDGE, retain_size=80, forget_size=20, retain_in_pair=80 * DESCENT, forget_in_pair=20 * ascent)
+    return gt.CorrelatedPair(
+        0.5,
+        ridge=RIDGE,
+        retain_size=80,
+        forget_size=20,
+        retain_in_pair=80 * DESCENT,
+        forget_in_pair=20 * ascent,
+    )
 
 
 def ours(correlation: np.ndarray, steps: int = STEPS, ascent: float = ASCENT) -> gt.Trajectory:
-    return gt.sweep(pair(ascent), (0.0, 0.0), steps=steps, step_size=STEP_SIZE, correlation=correlation)
+    return gt.sweep(
+        pair(ascent), (0.0, 0.0), steps=steps, step_size=STEP_SIZE, correlation=correlation
+    )
 
 
 def numpy_steps(correlation: np.ndarray, steps: int = STEPS) -> np.ndarray:
@@ -89,7 +98,10 @@ def numba_loops() -> dict:
                     second[lane] -= STEP_SIZE * (RIDGE * second[lane] - epsilon[lane] * pull + push)
                     first[lane] -= STEP_SIZE * gradient
             for lane in range(lanes):
-                found[block * BLOCK + lane, 0], found[block * BLOCK + lane, 1] = first[lane], second[lane]
+                found[block * BLOCK + lane, 0], found[block * BLOCK + lane, 1] = (
+                    first[lane],
+                    second[lane],
+                )
         return found
 
     return {"plain": plain, "blocked": blocked}
@@ -98,7 +110,9 @@ def numba_loops() -> dict:
 @jax.jit
 def bare(steps, lanes):
     """Nothing but two exponentials a step."""
-    return jax.lax.fori_loop(0, steps, lambda _, both: (jnp.exp(-both[0]), jnp.exp(-both[1])), (lanes, lanes))
+    return jax.lax.fori_loop(
+        0, steps, lambda _, both: (jnp.exp(-both[0]), jnp.exp(-both[1])), (lanes, lanes)
+    )
 
 
 def two_exponentials():
@@ -118,7 +132,9 @@ def growth() -> str:
     cases = {
         "4x the steps": median_seconds(lambda: ours(lanes, 4 * STEPS)),
         "4x the correlations": median_seconds(lambda: ours(correlations(4 * CORRELATIONS))),
-        "a tenth of the lanes runs away": median_seconds(lambda: ours(lanes, ascent=ASCENT_OF_RUNAWAYS)),
+        "a tenth of the lanes runs away": median_seconds(
+            lambda: ours(lanes, ascent=ASCENT_OF_RUNAWAYS)
+        ),
     }
     return ", ".join(f"{name}: {seconds / whole:.1f}x the time" for name, seconds in cases.items())
 
@@ -127,7 +143,9 @@ def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
     """Fast math may round otherwise at every step, and steps contract here."""
     difference = np.abs(found - expected).max()
     if not difference < 1e-10:
-        raise RuntimeError(f"{name} ends {difference:.1e} from our sweep: they must do the same work to be compared")
+        raise RuntimeError(
+            f"{name} ends {difference:.1e} from our sweep: they must do the same work to be compared"
+        )
 
 
 def loops():
@@ -142,7 +160,9 @@ def against_loops():
     lanes = correlations()
     compiling = timing.compile_seconds(lambda: ours(lanes))
     expected = ours(lanes).weights
-    escaped = float(np.mean(ours(lanes, ascent=ASCENT_OF_RUNAWAYS).outcome == gt.Outcome.LEFT_RANGE))
+    escaped = float(
+        np.mean(ours(lanes, ascent=ASCENT_OF_RUNAWAYS).outcome == gt.Outcome.LEFT_RANGE)
+    )
     if not 0.05 < escaped < 0.15:
         raise RuntimeError(f"{escaped:.0%} of the lanes run away, and a tenth was meant")
     limit = timing.interleaved(two_exponentials, lambda: ours(lanes), turns=TURNS)
@@ -164,9 +184,20 @@ def against_loops():
 
 def devices(count: int) -> dict:
     """What :func:`report` prints in a process that sees so many CPU devices."""
-    environment = {**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}"}
+    environment = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={count}",
+    }
     command = [sys.executable, "-c", "from benchmarks import dynamics\ndynamics.report()"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return json.loads(done.stdout)
 
 
@@ -175,7 +206,15 @@ def report() -> None:
     entry.enable_float64()
     lanes = correlations()
     compiling = timing.compile_seconds(lambda: ours(lanes))
-    print(json.dumps({"seconds": median_seconds(lambda: ours(lanes)), "compiling": compiling, "weights": ours(lanes).weights.tolist()}))
+    print(
+        json.dumps(
+            {
+                "seconds": median_seconds(lambda: ours(lanes)),
+                "compiling": compiling,
+                "weights": ours(lanes).weights.tolist(),
+            }
+        )
+    )
 
 
 def against_one_device():
@@ -186,7 +225,9 @@ def against_one_device():
             found.append(devices(count))
     if any(other["weights"] != one[0]["weights"] for other in (*one, *eight)):
         raise RuntimeError("the numbers depend on the devices")
-    theirs, mine = (statistics.median(entry["seconds"] for entry in found) for found in (one, eight))
+    theirs, mine = (
+        statistics.median(entry["seconds"] for entry in found) for found in (one, eight)
+    )
     yield {
         "work": f"the same on 8 host devices of these {os.cpu_count()} cores",
         "against": "1 device, the same numbers bit for bit",

@@ -11,13 +11,17 @@ CODE = "import time; start = time.perf_counter(); import {}; print(time.perf_cou
 
 def import_seconds(module: str) -> float:
     """Seconds that ``import module`` takes, by the clock of a fresh interpreter."""
-    done = subprocess.run([sys.executable, "-c", CODE.format(module)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", CODE.format(module)], capture_output=True, text=True, check=True
+    )
     return float(done.stdout)
 
 
 def rows():
     """One row; the target is a difference, not a ratio."""
-    ours, theirs = timing.medians(lambda: import_seconds("gda_theory"), lambda: import_seconds("jax"), turns=9)
+    ours, theirs = timing.medians(
+        lambda: import_seconds("gda_theory"), lambda: import_seconds("jax"), turns=9
+    )
     excess = ours - theirs
     yield {
         "work": "import gda_theory",

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 import gda_theory as gt
 from benchmarks import timing
-from gda_theory import many
+from gda_theory.solve import many
 from theory_common import entry
 
 DIMENSION, RIDGE = 50, 1e-2
@@ -29,7 +29,9 @@ def data(rows: int) -> tuple[np.ndarray, np.ndarray]:
     """Logistic labels that no plane separates."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(rows, DIMENSION))
-    return features, np.where(features @ rng.normal(size=DIMENSION) / 3 + rng.logistic(size=rows) > 0, 1, -1)
+    return features, np.where(
+        features @ rng.normal(size=DIMENSION) / 3 + rng.logistic(size=rows) > 0, 1, -1
+    )
 
 
 def draw(rows: int, sets: int, forgotten: int) -> tuple[gt.Problem, list[np.ndarray]]:
@@ -45,7 +47,12 @@ def scikit_learn(rows: int, forget_sets, threads: int, warm_start: bool = False)
     """Their oracles; ``warm_start``: each from the last."""
     features, labels = data(rows)
     found = []
-    settings = {"tol": GRADIENT_TOLERANCE, "solver": "newton-cholesky", "fit_intercept": False, "warm_start": warm_start}
+    settings = {
+        "tol": GRADIENT_TOLERANCE,
+        "solver": "newton-cholesky",
+        "fit_intercept": False,
+        "warm_start": warm_start,
+    }
     model = LogisticRegression(**settings)
     with threadpool_limits(threads):
         for forget in forget_sets:
@@ -60,14 +67,18 @@ def threads_that_suit(rows: int, forget_sets) -> int:
     """One thread or two: whichever scikit-learn is faster on, on this machine and now."""
 
     def seconds(threads):
-        return min(timing.seconds(lambda: scikit_learn(rows, forget_sets[:3], threads)) for _ in range(3))
+        return min(
+            timing.seconds(lambda: scikit_learn(rows, forget_sets[:3], threads)) for _ in range(3)
+        )
 
     return min((1, 2), key=seconds)
 
 
 def one_pass(rows: int, sets: int) -> float:
     """Seconds of the bare matrix products and exponentials of one pass over all rows for all sets, in tiles like ours."""
-    types = jnp.asarray(data(rows)[0])[: rows // many.ROWS * many.ROWS].reshape(-1, many.ROWS, DIMENSION)
+    types = jnp.asarray(data(rows)[0])[: rows // many.ROWS * many.ROWS].reshape(
+        -1, many.ROWS, DIMENSION
+    )
     weights = jnp.full((min(sets, many.SETS), DIMENSION), 0.1)
 
     @jax.jit
@@ -91,24 +102,40 @@ def seconds_after_a_pause(call) -> float:
 def median_seconds(rows: int, sets: int, forgotten: int) -> float:
     problem, forget_sets = draw(rows, sets, forgotten)
     gt.retrain_many(problem, forget_sets)
-    return float(np.median([timing.seconds(lambda: gt.retrain_many(problem, forget_sets)) for _ in range(5)]))
+    return float(
+        np.median([timing.seconds(lambda: gt.retrain_many(problem, forget_sets)) for _ in range(5)])
+    )
 
 
 def growth() -> str:
     """How the time grows with rows, sets and forgotten rows, from the small case."""
     rows, sets, forgotten = SMALL
     cases = {
-        "rows": [(size, median_seconds(size, sets, forgotten)) for size in (rows // 4, rows, 4 * rows)],
-        "sets": [(count, median_seconds(rows, count, forgotten)) for count in (sets // 4, sets, 4 * sets)],
-        "forgotten": [(size, median_seconds(rows, sets, size)) for size in (forgotten // 10, forgotten, 10 * forgotten)],
+        "rows": [
+            (size, median_seconds(size, sets, forgotten)) for size in (rows // 4, rows, 4 * rows)
+        ],
+        "sets": [
+            (count, median_seconds(rows, count, forgotten)) for count in (sets // 4, sets, 4 * sets)
+        ],
+        "forgotten": [
+            (size, median_seconds(rows, sets, size))
+            for size in (forgotten // 10, forgotten, 10 * forgotten)
+        ],
     }
-    return "; ".join(f"{name} " + ", ".join(f"{key}: {1e3 * value:.0f} ms" for key, value in found) for name, found in cases.items())
+    return "; ".join(
+        f"{name} " + ", ".join(f"{key}: {1e3 * value:.0f} ms" for key, value in found)
+        for name, found in cases.items()
+    )
 
 
 def peak_gibibytes(rows: int, sets: int, forgotten: int) -> float:
     """The peak of a fresh process's memory, the data and all libraries included."""
     code = f"from benchmarks import many\nprint(many.peak({rows}, {sets}, {forgotten}))"
-    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout
+    )
 
 
 def peak(rows: int, sets: int, forgotten: int) -> float:
@@ -120,7 +147,11 @@ def peak(rows: int, sets: int, forgotten: int) -> float:
 
 def rows():
     """The small case against the loop and against the loop started at the last oracle; the large one on a sample, and its memory."""
-    for (count, sets, forgotten), sample, warm_start in ((SMALL, 50, False), (SMALL, 50, True), (LARGE, 5, False)):
+    for (count, sets, forgotten), sample, warm_start in (
+        (SMALL, 50, False),
+        (SMALL, 50, True),
+        (LARGE, 5, False),
+    ):
         problem, forget_sets = draw(count, sets, forgotten)
         compiling = timing.compile_seconds(lambda: gt.retrain_many(problem, forget_sets))  # noqa: B023
         found = gt.retrain_many(problem, forget_sets)
@@ -130,13 +161,21 @@ def rows():
             return scikit_learn(count, sets, threads, warm_start)
 
         difference = np.abs(theirs() - found.weights[:sample]).max()
-        if not (found.converged.all() and found.gradient_norm.max() <= GRADIENT_TOLERANCE and difference < 1e-8):
-            raise RuntimeError(f"the oracles differ by {difference:.1e}, gradients up to {found.gradient_norm.max():.1e}")
+        if not (
+            found.converged.all()
+            and found.gradient_norm.max() <= GRADIENT_TOLERANCE
+            and difference < 1e-8
+        ):
+            raise RuntimeError(
+                f"the oracles differ by {difference:.1e}, gradients up to {found.gradient_norm.max():.1e}"
+            )
 
         def ours(problem=problem, forget_sets=forget_sets):
             return gt.retrain_many(problem, forget_sets)
 
-        mine, other = timing.medians(lambda: seconds_after_a_pause(ours), lambda: timing.seconds(theirs), turns=5)
+        mine, other = timing.medians(
+            lambda: seconds_after_a_pause(ours), lambda: timing.seconds(theirs), turns=5
+        )
         seconds = other * sets / sample
         limit = one_pass(count, sets)
         row = {
@@ -156,4 +195,8 @@ def rows():
         else:
             memory = peak_gibibytes(count, sets, forgotten)
             met = row["ratio"] >= 40 and memory < GIBIBYTES
-            yield row | {"target": "40x within 4 GiB", "met": met, "growth": f"peak memory {memory:.1f} GiB"}
+            yield row | {
+                "target": "40x within 4 GiB",
+                "met": met,
+                "growth": f"peak memory {memory:.1f} GiB",
+            }

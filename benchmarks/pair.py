@@ -22,22 +22,37 @@ def draw(count: int) -> gt.CorrelatedPair:
     correlation = 10 ** jax.random.uniform(keys[0], count, minval=-4, maxval=math.log10(0.999))
     ridge = 10 ** jax.random.uniform(keys[1], count, minval=-6, maxval=2)
     alpha = 10 ** jax.random.uniform(keys[2], count, minval=-3, maxval=math.log10(2.5))
-    return gt.CorrelatedPair(correlation, ridge=ridge, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=8 * alpha)
+    return gt.CorrelatedPair(
+        correlation,
+        ridge=ridge,
+        retain_size=80,
+        forget_size=20,
+        retain_in_pair=8,
+        forget_in_pair=8 * alpha,
+    )
 
 
-def scipy_points(correlation: float, ridge: float, descent: float, ascent: float, heights: tuple[float, ...]) -> list[np.ndarray]:
+def scipy_points(
+    correlation: float, ridge: float, descent: float, ascent: float, heights: tuple[float, ...]
+) -> list[np.ndarray]:
     """Stationary points by ``scipy.optimize.root`` with the exact Jacobian: from the oracle, then from below it at ``heights`` of y, until
     there are two (there are never more)."""
     diagonal, cross = 1 + correlation**2, 2 * correlation
 
     def equations(point):
         x, y = point
-        pull, push = descent / ridge * math.exp(-min(max(x, -600), 600)), ascent / ridge * math.exp(-min(max(y, -600), 600))
+        pull, push = (
+            descent / ridge * math.exp(-min(max(x, -600), 600)),
+            ascent / ridge * math.exp(-min(max(y, -600), 600)),
+        )
         return [x - diagonal * pull + cross * push, y - cross * pull + diagonal * push]
 
     def jacobian(point):
         x, y = point
-        pull, push = descent / ridge * math.exp(-min(max(x, -600), 600)), ascent / ridge * math.exp(-min(max(y, -600), 600))
+        pull, push = (
+            descent / ridge * math.exp(-min(max(x, -600), 600)),
+            ascent / ridge * math.exp(-min(max(y, -600), 600)),
+        )
         return [[1 + diagonal * pull, -cross * push], [cross * pull, 1 - diagonal * push]]
 
     oracle, found = math.log1p(descent / ridge), []
@@ -57,8 +72,15 @@ def same(point: np.ndarray, other: np.ndarray) -> bool:
 
 def share_found(ours: gt.pair.StationaryPoints, theirs: list[list[np.ndarray]]) -> float:
     """The share of our points that SciPy has too."""
-    points = [[point for point in zip(*xy, strict=True) if np.isfinite(point).all()] for xy in zip(ours.x, ours.y, strict=True)]
-    hits = [any(same(np.array(point), other) for other in found) for mine, found in zip(points, theirs, strict=True) for point in mine]
+    points = [
+        [point for point in zip(*xy, strict=True) if np.isfinite(point).all()]
+        for xy in zip(ours.x, ours.y, strict=True)
+    ]
+    hits = [
+        any(same(np.array(point), other) for other in found)
+        for mine, found in zip(points, theirs, strict=True)
+        for point in mine
+    ]
     return float(np.mean(hits))
 
 
@@ -83,7 +105,11 @@ def rows():
     tenth = min(timing.seconds(lambda: gt.pair.stationary_points(small)) for _ in range(5))
     for heights, target in (ALL_BUT_A_PERCENT, 1000), (SINGLE, None):
         work = [functools.partial(scipy_points, *one, heights) for one in sample]
-        measured = timing.interleaved(lambda: gt.pair.stationary_points(pairs), lambda work=work: [one() for one in work], turns=5)
+        measured = timing.interleaved(
+            lambda: gt.pair.stationary_points(pairs),
+            lambda work=work: [one() for one in work],
+            turns=5,
+        )
         theirs = measured.theirs_seconds * PAIRS / len(sample)
         recall = share_found(ours, [one() for one in work])
         yield {

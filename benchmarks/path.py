@@ -9,8 +9,8 @@ from scipy import optimize, special
 from threadpoolctl import threadpool_limits
 
 from benchmarks import timing
-from gda_theory import continuation, newton, path
-from gda_theory.problem import Problem
+from gda_theory.problem.problem import Problem
+from gda_theory.solve import continuation, newton, path
 
 SAMPLES, DIMENSION, STRENGTHS, RIDGE, LARGEST = 5000, 30, 100, 1e-2, 0.5
 # SciPy stops at this gradient norm; ours goes on to rounding (about 1e-16), so it is not the easier task.
@@ -21,7 +21,9 @@ def problem(samples: int = SAMPLES) -> Problem:
     """Logistic labels that no plane separates, one sample in twenty to be forgotten."""
     rng = np.random.default_rng(0)
     features = rng.normal(size=(samples, DIMENSION))
-    labels = np.where(features @ rng.normal(size=DIMENSION) / 2 + rng.logistic(size=samples) > 0, 1, -1)
+    labels = np.where(
+        features @ rng.normal(size=DIMENSION) / 2 + rng.logistic(size=samples) > 0, 1, -1
+    )
     return Problem(features, labels, rng.random(samples) < 0.05, ridge=RIDGE)
 
 
@@ -30,7 +32,10 @@ def scipy_path(objective, strengths) -> np.ndarray:
 
     On one thread: its small products gain nothing from two, and on a busy machine a second thread costs it a factor of five.
     """
-    types, retain, forget = (np.asarray(array) for array in (objective.types, objective.retain_weight, objective.forget_weight))
+    types, retain, forget = (
+        np.asarray(array)
+        for array in (objective.types, objective.retain_weight, objective.forget_weight)
+    )
     weights = np.zeros(types.shape[1])
     for strength in strengths:
         coefficients = retain - strength * forget
@@ -47,7 +52,9 @@ def scipy_path(objective, strengths) -> np.ndarray:
 
         options = {"gtol": GRADIENT_TOLERANCE}
         with threadpool_limits(1):
-            weights = optimize.minimize(value, weights, method="trust-exact", jac=gradient, hess=hessian, options=options).x
+            weights = optimize.minimize(
+                value, weights, method="trust-exact", jac=gradient, hess=hessian, options=options
+            ).x
     return weights
 
 
@@ -65,19 +72,31 @@ def bare_products(objective, anchors: int) -> float:
     types, batch = objective.types, jnp.ones((STRENGTHS, DIMENSION))
     hessian = jax.jit(lambda matrix: matrix.T @ (matrix * 2))
     both = jax.jit(lambda matrix, weights: (weights @ matrix.T) @ matrix)
-    return (anchors + 9) * median_seconds(lambda: hessian(types)) + 5 * median_seconds(lambda: both(types, batch))
+    return (anchors + 9) * median_seconds(lambda: hessian(types)) + 5 * median_seconds(
+        lambda: both(types, batch)
+    )
 
 
 def growth() -> str:
     """How the time grows with the number of strengths and of samples."""
     base, counts, sizes = problem(), (10, 100, 1000), (1250, 5000, 20000)
-    by_count = [median_seconds(lambda q=q: path.ascent_path(base, np.linspace(0, LARGEST, q), search_to=LARGEST)) for q in counts]
+    by_count = [
+        median_seconds(
+            lambda q=q: path.ascent_path(base, np.linspace(0, LARGEST, q), search_to=LARGEST)
+        )
+        for q in counts
+    ]
     grid = np.linspace(0, LARGEST, STRENGTHS)
     problems = [problem(size) for size in sizes]
-    by_size = [median_seconds(lambda one=one: path.ascent_path(one, grid, search_to=LARGEST)) for one in problems]
+    by_size = [
+        median_seconds(lambda one=one: path.ascent_path(one, grid, search_to=LARGEST))
+        for one in problems
+    ]
 
     def listed(keys, seconds):
-        return ", ".join(f"{key}: {1e3 * value:.0f} ms" for key, value in zip(keys, seconds, strict=True))
+        return ", ".join(
+            f"{key}: {1e3 * value:.0f} ms" for key, value in zip(keys, seconds, strict=True)
+        )
 
     return f"strengths {listed(counts, by_count)}; samples {listed(sizes, by_size)}"
 
@@ -86,7 +105,10 @@ def rows():
     """Two rows: no farther than the strengths asked for, and searching on to the fold (which SciPy is not asked for)."""
     base, grid = problem(), np.linspace(0, LARGEST, STRENGTHS)
     objective = base.objective()
-    for name, options in ((f"up to {LARGEST}", {"search_to": LARGEST}), (f"up to {LARGEST}, and the fold", {})):
+    for name, options in (
+        (f"up to {LARGEST}", {"search_to": LARGEST}),
+        (f"up to {LARGEST}, and the fold", {}),
+    ):
 
         def ours(options=options):
             return path.ascent_path(base, grid, **options)
@@ -95,11 +117,17 @@ def rows():
         found = jax.block_until_ready(ours())
         first = time.perf_counter() - start
         difference = np.abs(scipy_path(objective, grid) - found.weights[-1]).max()
-        if not (found.exists.all() and found.gradient_norm.max() < GRADIENT_TOLERANCE and difference < 1e-6):
+        if not (
+            found.exists.all()
+            and found.gradient_norm.max() < GRADIENT_TOLERANCE
+            and difference < 1e-6
+        ):
             raise RuntimeError(f"the two paths differ by {difference:.1e}")
         comparison = timing.interleaved(ours, lambda: scipy_path(objective, grid), turns=5)
         line = continuation.upward(objective)
-        trace, *_ = continuation.trace_of(objective.loss, line, newton.retrain(objective).weights, found.searched_to)
+        trace, *_ = continuation.trace_of(
+            objective.loss, line, newton.retrain(objective).weights, found.searched_to
+        )
         bare = bare_products(objective, int(trace.anchors))
         yield {
             "work": f"ascent_path, {STRENGTHS} strengths {name}, n={SAMPLES}, d={DIMENSION}",

@@ -22,15 +22,22 @@ from theory_common import entry
 DEPTH, VOCABULARY, RULES, BRANCHING, STARTS = 7, 16, 4, 2, 256
 NOISE = 0.5
 TURNS = 15
-DEPTHS, GROWTH_STARTS = (7, 9, 11, 14), 16  # so many that the shortest are more than the cost of a call
+DEPTHS, GROWTH_STARTS = (
+    (7, 9, 11, 14),
+    16,
+)  # so many that the shortest are more than the cost of a call
 PRECISION = 0.01
 
 
 def draw(depth: int, starts: int, seed: int = 0) -> tuple[rt.Grammar, jax.Array]:
     """A random grammar, and the likelihoods of sequences that it gave."""
     key = jax.random.key(seed)
-    grammar = rt.Grammar.random(key, depth=depth, vocabulary=VOCABULARY, rules_per_symbol=RULES, branching=BRANCHING)
-    return grammar, rt.likelihood.epsilon_process(grammar.sample(key, (starts,)).leaves, NOISE, vocabulary=VOCABULARY)
+    grammar = rt.Grammar.random(
+        key, depth=depth, vocabulary=VOCABULARY, rules_per_symbol=RULES, branching=BRANCHING
+    )
+    return grammar, rt.likelihood.epsilon_process(
+        grammar.sample(key, (starts,)).leaves, NOISE, vocabulary=VOCABULARY
+    )
 
 
 def numpy_upward(rules: np.ndarray, likelihood: np.ndarray) -> tuple[list, list]:
@@ -38,7 +45,9 @@ def numpy_upward(rules: np.ndarray, likelihood: np.ndarray) -> tuple[list, list]
     messages, entries = [likelihood], []
     for table in rules:
         children = messages[-1].reshape(len(likelihood), -1, BRANCHING, VOCABULARY)
-        entries.append([children[:, :, place][:, :, table[:, :, place]] for place in range(BRANCHING)])
+        entries.append(
+            [children[:, :, place][:, :, table[:, :, place]] for place in range(BRANCHING)]
+        )
         messages.append(functools.reduce(operator.mul, entries[-1]).sum(-1))
     return messages, entries
 
@@ -58,7 +67,9 @@ def numpy_marginals(rules: np.ndarray, likelihood: np.ndarray) -> list[np.ndarra
             others = [entry for other, entry in enumerate(entries[level]) if other != place]
             given = above[..., None] * functools.reduce(operator.mul, others)
             incidence = np.eye(VOCABULARY)[rules[level][:, :, place].ravel()]
-            below[:, :, place] = (given.reshape(-1, VOCABULARY * RULES) @ incidence).reshape(*above.shape)
+            below[:, :, place] = (given.reshape(-1, VOCABULARY * RULES) @ incidence).reshape(
+                *above.shape
+            )
         above = below.reshape(len(likelihood), -1, VOCABULARY)
         found.append(messages[level] * above)
     return found[::-1]
@@ -90,7 +101,9 @@ def numba_evidence():
                         for rule in range(count):
                             term = 1.0
                             for place in range(branching):
-                                term *= messages[node * branching + place, rules[level, symbol, rule, place]]
+                                term *= messages[
+                                    node * branching + place, rules[level, symbol, rule, place]
+                                ]
                             total += term
                         parents[node, symbol] = total
                 messages, parents = parents, messages
@@ -137,18 +150,40 @@ def measure() -> Iterator[dict]:
 
     np.testing.assert_allclose(evidence(grammar), numpy_evidence(rules, values), rtol=1e-12)
     jax.clear_caches()
-    yield row("log evidence", "NumPy, vectorised, batch first", evidence, lambda: numpy_evidence(rules, values), 8, 1)
+    yield row(
+        "log evidence",
+        "NumPy, vectorised, batch first",
+        evidence,
+        lambda: numpy_evidence(rules, values),
+        8,
+        1,
+    )
     scalar = numba_evidence()
-    np.testing.assert_allclose(evidence(grammar), scalar(rules, values) - constant(DEPTH), rtol=1e-12)
+    np.testing.assert_allclose(
+        evidence(grammar), scalar(rules, values) - constant(DEPTH), rtol=1e-12
+    )
     jax.clear_caches()
-    yield row("log evidence", "Numba, scalar, fastmath", evidence, lambda: scalar(rules, values), 3, 1)
-    for ours, theirs in zip(rt.marginals(grammar, likelihood), numpy_marginals(rules, values), strict=True):
+    yield row(
+        "log evidence", "Numba, scalar, fastmath", evidence, lambda: scalar(rules, values), 3, 1
+    )
+    for ours, theirs in zip(
+        rt.marginals(grammar, likelihood), numpy_marginals(rules, values), strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-300)
     jax.clear_caches()
-    yield row("all marginals", "NumPy, up and down", lambda g: rt.marginals(g, likelihood), lambda: numpy_marginals(rules, values), 10, 4)
+    yield row(
+        "all marginals",
+        "NumPy, up and down",
+        lambda g: rt.marginals(g, likelihood),
+        lambda: numpy_marginals(rules, values),
+        10,
+        4,
+    )
     yield against_samples(grammar)
     yield against_pgmpy(grammar, likelihood[0])
-    yield growth("log evidence", lambda grammar, likelihood, starts: rt.log_evidence(grammar, likelihood))
+    yield growth(
+        "log evidence", lambda grammar, likelihood, starts: rt.log_evidence(grammar, likelihood)
+    )
     yield growth("susceptibility", rt.susceptibility)
 
 
@@ -165,14 +200,20 @@ def against_samples(grammar: rt.Grammar) -> dict:
         drawn = rt.sample_posterior(key, grammar, likelihood, (samples,)).leaves
         return jax.numpy.var((drawn != start).sum(-1), ddof=1)
 
-    tree, compiled = grammar.parse(start), jax.jit(lambda likelihood, tree: rt.change_moments(grammar, likelihood, tree).variance)
+    tree, compiled = (
+        grammar.parse(start),
+        jax.jit(lambda likelihood, tree: rt.change_moments(grammar, likelihood, tree).variance),
+    )
 
     def exact():
         return compiled(likelihood, tree)
 
     compiling = timing.compile_seconds(exact)
     measured = timing.interleaved(exact, lambda: sampled(jax.random.key(2)), turns=TURNS)
-    plain = min(timing.seconds(lambda: rt.change_moments(grammar, likelihood, start).variance) for _ in range(TURNS))
+    plain = min(
+        timing.seconds(lambda: rt.change_moments(grammar, likelihood, start).variance)
+        for _ in range(TURNS)
+    )
     off = abs(float(sampled(jax.random.key(3)) / exact()) - 1)
     if off > 5 * PRECISION:
         raise RuntimeError(f"the samples' variance is {off:.1%} away from the exact one")
@@ -191,8 +232,14 @@ def pgmpy_graph(grammar: rt.Grammar, likelihood: np.ndarray):
     from pgmpy.factors.discrete import DiscreteFactor
     from pgmpy.models import FactorGraph
 
-    names = [[f"{level},{node}" for node in range(BRANCHING ** (grammar.depth - level))] for level in range(grammar.depth + 1)]
-    factors = [DiscreteFactor([name], [VOCABULARY], values) for name, values in zip(names[0], likelihood, strict=True)]
+    names = [
+        [f"{level},{node}" for node in range(BRANCHING ** (grammar.depth - level))]
+        for level in range(grammar.depth + 1)
+    ]
+    factors = [
+        DiscreteFactor([name], [VOCABULARY], values)
+        for name, values in zip(names[0], likelihood, strict=True)
+    ]
     for level, table in enumerate(np.asarray(grammar.rules)):
         chances = np.zeros((VOCABULARY,) * (BRANCHING + 1))
         for symbol in range(VOCABULARY):
@@ -212,7 +259,10 @@ def against_pgmpy(grammar: rt.Grammar, likelihood: jax.Array) -> dict:
     from pgmpy.inference import BeliefPropagationWithMessagePassing
 
     graph, names = pgmpy_graph(grammar, np.asarray(likelihood))
-    propagation, nodes = BeliefPropagationWithMessagePassing(graph), [name for level in names for name in level]
+    propagation, nodes = (
+        BeliefPropagationWithMessagePassing(graph),
+        [name for level in names for name in level],
+    )
 
     def ours():
         return rt.marginals(grammar, likelihood)
@@ -233,13 +283,19 @@ def against_pgmpy(grammar: rt.Grammar, likelihood: jax.Array) -> dict:
 
 def growth(name: str, function) -> dict:
     """How the time grows with the length."""
-    lengths, seconds, compiled = [], [], jax.jit(function)  # the work alone: checks from Python cost as much as the shortest
+    lengths, seconds, compiled = (
+        [],
+        [],
+        jax.jit(function),
+    )  # the work alone: checks from Python cost as much as the shortest
     for depth in DEPTHS:
         grammar, likelihood = draw(depth, GROWTH_STARTS)
         starts = grammar.sample(jax.random.key(0), (GROWTH_STARTS,)).leaves
         compiled(grammar, likelihood, starts)
         lengths.append(grammar.length)
-        seconds.append(min(timing.seconds(lambda: compiled(grammar, likelihood, starts)) for _ in range(TURNS)))  # noqa: B023
+        seconds.append(
+            min(timing.seconds(lambda: compiled(grammar, likelihood, starts)) for _ in range(TURNS))
+        )
     slope = float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])
     return {
         "work": f"{name} of {GROWTH_STARTS} starts by length, {lengths[0]} to {lengths[-1]:,} leaves",
@@ -263,7 +319,9 @@ def rows() -> Iterator[dict]:
     code = "import os\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
     code += "from benchmarks import rhm\nrhm.child()"
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         yield from map(json.loads, process.stdout)
     if process.returncode:
         raise RuntimeError(f"the measuring process ended with status {process.returncode}")

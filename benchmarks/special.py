@@ -6,7 +6,7 @@ import numpy as np
 import scipy.special
 
 from benchmarks import timing
-from gda_theory import special
+from theory_common.numerics import special
 
 POINTS = 1_000_000
 SIZES = (10_000, 100_000, 1_000_000)
@@ -33,7 +33,9 @@ def cases():
 
 def newton(log_z: np.ndarray, log_r: np.ndarray) -> np.ndarray:
     """What one writes in NumPy: Newton steps on the convex ``y + ln(exp(exp(y)) + r) = ln z``, ``t = exp(y)``, until all stand still."""
-    y = np.minimum(log_z - log_r, np.log(scipy.special.wrightomega(log_z)))  # an upper bound: the steps fall monotonically
+    y = np.minimum(
+        log_z - log_r, np.log(scipy.special.wrightomega(log_z))
+    )  # an upper bound: the steps fall monotonically
     for _ in range(60):
         t = np.exp(y)
         log_sum = np.logaddexp(t, log_r)
@@ -68,7 +70,12 @@ def rows():
         kernel = bare(logarithms, exponentials)
         limit = timing.interleaved(lambda: kernel(on_device[0]), lambda: ours(*on_device), turns=9)  # noqa: B023
         growth = [
-            (size, timing.interleaved(lambda: ours(*[a[:size] for a in on_device]), lambda: None, turns=5).ours_seconds)  # noqa: B023
+            (
+                size,
+                timing.interleaved(
+                    lambda: ours(*[a[:size] for a in on_device]), lambda: None, turns=5
+                ).ours_seconds,
+            )
             for size in SIZES
         ]
         yield {
@@ -80,5 +87,7 @@ def rows():
             "target": target,
             "compile_seconds": compile_seconds,
             "limit": f"its {logarithms} log and {exponentials} exp alone: {limit.ours_seconds * 1e3:.1f} ms, {limit.ratio:.1f} times less",
-            "growth": ", ".join(f"{size:.0e}: {seconds * 1e9 / size:.0f} ns a point" for size, seconds in growth),
+            "growth": ", ".join(
+                f"{size:.0e}: {seconds * 1e9 / size:.0f} ns a point" for size, seconds in growth
+            ),
         }

@@ -25,7 +25,9 @@ def seconds(call: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def medians(ours: Callable[[], float], theirs: Callable[[], float], *, turns: int = 7) -> tuple[float, float]:
+def medians(
+    ours: Callable[[], float], theirs: Callable[[], float], *, turns: int = 7
+) -> tuple[float, float]:
     """Medians of what the two measure (seconds), called in turn ``turns`` times after one call each to warm up; who is first alternates."""
     ours(), theirs()
     measured: tuple[list[float], list[float]] = ([], [])
@@ -35,7 +37,9 @@ def medians(ours: Callable[[], float], theirs: Callable[[], float], *, turns: in
     return statistics.median(measured[0]), statistics.median(measured[1])
 
 
-def interleaved(ours: Callable[[], object], theirs: Callable[[], object], *, turns: int = 7) -> Comparison:
+def interleaved(
+    ours: Callable[[], object], theirs: Callable[[], object], *, turns: int = 7
+) -> Comparison:
     """Time two calls against each other, see :func:`medians`; in each turn a call is repeated until ``BURST`` seconds are over.
 
     A single short call would be timed with the caches and the memory that the other side left behind.

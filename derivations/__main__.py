@@ -9,17 +9,23 @@ from collections.abc import Iterable, Iterator
 import sympy as sp
 
 from derivations import LEDGER
-from derivations.ledger import EVIDENCE, ORIGINS, RULES, Claim, Report, UnknownClaim
+from derivations.ledger.ledger import EVIDENCE, ORIGINS, RULES, Claim, Report, UnknownClaim
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        chosen = [LEDGER[identifier] for identifier in options.claim] if options.claim else list(LEDGER)
+        chosen = (
+            [LEDGER[identifier] for identifier in options.claim] if options.claim else list(LEDGER)
+        )
     except UnknownClaim as error:
         print(f"derivations: {error}", file=sys.stderr)
         return 2
-    for page, wanted in ((markdown, options.markdown), (corrections, options.corrections), (bibliography, options.bibtex)):
+    for page, wanted in (
+        (markdown, options.markdown),
+        (corrections, options.corrections),
+        (bibliography, options.bibtex),
+    ):
         if wanted:
             print(page(chosen), end="")
             return 0
@@ -30,7 +36,11 @@ def main(arguments: list[str] | None = None) -> int:
     left_out = [] if options.slow or options.claim else [claim for claim in chosen if claim.slow]
     reports = list(_checked(claim for claim in chosen if claim not in left_out))
     if options.json:
-        print(json.dumps({"claims": [record(report) for report in reports]}, indent=2, ensure_ascii=False))
+        print(
+            json.dumps(
+                {"claims": [record(report) for report in reports]}, indent=2, ensure_ascii=False
+            )
+        )
     elif options.claim:
         print("\n\n".join(details(report) for report in reports))
     else:
@@ -43,13 +53,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m derivations", description=__doc__)
-    parser.add_argument("--claim", action="append", metavar="ID", help="only this claim, step by step; may be repeated")
-    parser.add_argument("--slow", action="store_true", help="check slow certificates too, under a minute; --claim does so anyway")
+    parser.add_argument(
+        "--claim",
+        action="append",
+        metavar="ID",
+        help="only this claim, step by step; may be repeated",
+    )
+    parser.add_argument(
+        "--slow",
+        action="store_true",
+        help="check slow certificates too, under a minute; --claim does so anyway",
+    )
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="the checked ledger as JSON, with BibTeX entries")
-    form.add_argument("--markdown", action="store_true", help="the ledger as docs/ledger.md prints it; states, does not check")
-    form.add_argument("--corrections", action="store_true", help="docs/where_claims_fail.md: what the paper says, and what is true")
-    form.add_argument("--publish", action="store_true", help="docs/claims.json, to be cited; its schema is docs/claims.schema.json")
+    form.add_argument(
+        "--json", action="store_true", help="the checked ledger as JSON, with BibTeX entries"
+    )
+    form.add_argument(
+        "--markdown",
+        action="store_true",
+        help="the ledger as docs/ledger.md prints it; states, does not check",
+    )
+    form.add_argument(
+        "--corrections",
+        action="store_true",
+        help="docs/where_claims_fail.md: what the paper says, and what is true",
+    )
+    form.add_argument(
+        "--publish",
+        action="store_true",
+        help="docs/claims.json, to be cited; its schema is docs/claims.schema.json",
+    )
     form.add_argument("--bibtex", action="store_true", help="a BibTeX entry a claim")
     return parser
 
@@ -60,7 +93,13 @@ def _checked(claims: Iterable[Claim]) -> Iterator[Report]:
     quiet = not sys.stderr.isatty()
     from rich.console import Console
 
-    for claim in track(list(claims), description="checking", console=Console(stderr=True), transient=True, disable=quiet):
+    for claim in track(
+        list(claims),
+        description="checking",
+        console=Console(stderr=True),
+        transient=True,
+        disable=quiet,
+    ):
         yield claim.check()
 
 
@@ -81,22 +120,59 @@ def table(reports: list[Report], left_out: list[Claim], seconds: float) -> None:
     from rich.table import Table
 
     grid = Table(show_lines=True)
-    for heading in ("id", "where", "statement", "domain", "origin", "evidence", "how", "a counterexample would be", "mutants"):
+    for heading in (
+        "id",
+        "where",
+        "statement",
+        "domain",
+        "origin",
+        "evidence",
+        "how",
+        "a counterexample would be",
+        "mutants",
+    ):
         grid.add_column(heading, overflow="fold")
     rows = [
-        (report.claim, report.claim.evidence if report.passes else "FAILS", f"{report.killed}/{len(report.mutants)}") for report in reports
+        (
+            report.claim,
+            report.claim.evidence if report.passes else "FAILS",
+            f"{report.killed}/{len(report.mutants)}",
+        )
+        for report in reports
     ]
-    rows += [(claim, f"{claim.evidence}; not checked now: --slow, {claim.slow}", "-") for claim in left_out]
+    rows += [
+        (claim, f"{claim.evidence}; not checked now: --slow, {claim.slow}", "-")
+        for claim in left_out
+    ]
     for claim, evidence, killed in rows:
-        cells = (claim.id, claim.where, claim.statement, claim.domain, claim.origin, evidence, _how(claim), claim.counterexample, killed)
+        cells = (
+            claim.id,
+            claim.where,
+            claim.statement,
+            claim.domain,
+            claim.origin,
+            evidence,
+            _how(claim),
+            claim.counterexample,
+            killed,
+        )
         grid.add_row(*(cell.replace("[", r"\[") for cell in cells))
     console = Console(width=None if sys.stdout.isatty() else 220)
     console.print(grid)
-    passed, tried = sum(report.passes for report in reports), sum(len(report.mutants) for report in reports)
+    passed, tried = (
+        sum(report.passes for report in reports),
+        sum(len(report.mutants) for report in reports),
+    )
     killed = sum(report.killed for report in reports)
-    console.print(f"{passed} of {len(reports)} claims pass; {killed} of {tried} mutants killed; {seconds:.1f} s", highlight=False)
+    console.print(
+        f"{passed} of {len(reports)} claims pass; {killed} of {tried} mutants killed; {seconds:.1f} s",
+        highlight=False,
+    )
     if left_out:
-        console.print(f"{len(left_out)} slow certificates not checked: python -m derivations --slow", highlight=False)
+        console.print(
+            f"{len(left_out)} slow certificates not checked: python -m derivations --slow",
+            highlight=False,
+        )
 
 
 def details(report: Report) -> str:
@@ -106,7 +182,10 @@ def details(report: Report) -> str:
     lines += [f"{name:>15}: {value}" for name, value in _fields(claim)]
     lines += ["", "steps"]
     marks = {True: "holds", False: "FAILS", None: "UNDECIDED"}
-    lines += [f"  {marks[verdict.holds]:9} {step.text}  ({verdict.detail})" for step, verdict in report.proof.steps]
+    lines += [
+        f"  {marks[verdict.holds]:9} {step.text}  ({verdict.detail})"
+        for step, verdict in report.proof.steps
+    ]
     lines += ["", f"mutants: {report.killed} of {len(report.mutants)} killed"]
     for tried in report.mutants:
         fate = f"breaks: {tried.broken_step}" if tried.broken_step else "SURVIVES"
@@ -134,7 +213,19 @@ def _fields(claim: Claim) -> list[tuple[str, str]]:
 
 def stated(claim: Claim) -> dict:
     """What one claim says, as JSON."""
-    fields = ("id", "url", "statement", "explanation", "where", "paper_says", "domain", "origin", "evidence", "counterexample", "relation")
+    fields = (
+        "id",
+        "url",
+        "statement",
+        "explanation",
+        "where",
+        "paper_says",
+        "domain",
+        "origin",
+        "evidence",
+        "counterexample",
+        "relation",
+    )
     return {field: getattr(claim, field) for field in fields} | {
         "how": _how(claim),
         "rules": list(claim.rules),
@@ -157,7 +248,10 @@ def bibliography(claims: Iterable[Claim]) -> str:
 def record(report: Report) -> dict:
     """One claim as JSON, with what became of its steps and mutants."""
     return stated(report.claim) | {
-        "steps": [{"text": step.text, "holds": verdict.holds, "detail": verdict.detail} for step, verdict in report.proof.steps],
+        "steps": [
+            {"text": step.text, "holds": verdict.holds, "detail": verdict.detail}
+            for step, verdict in report.proof.steps
+        ],
         "mutants": {"tried": len(report.mutants), "killed": report.killed},
         "passes": report.passes,
     }
@@ -183,8 +277,16 @@ def markdown(claims: Iterable[Claim]) -> str:
         lines += ["", f'<a id="{claim.id}"></a>', f"### `{claim.id}`", "", claim.statement, ""]
         if claim.explanation:
             lines += [claim.explanation, ""]
-        lines += ["| | |", "|---|---|", *(f"| {name} | {_cell(value)} |" for name, value in _fields(claim)), ""]
-        lines += [f"* {name.replace('_', ' ')}: ${sp.latex(expression)}$" for name, expression in claim.claimed.items()]
+        lines += [
+            "| | |",
+            "|---|---|",
+            *(f"| {name} | {_cell(value)} |" for name, value in _fields(claim)),
+            "",
+        ]
+        lines += [
+            f"* {name.replace('_', ' ')}: ${sp.latex(expression)}$"
+            for name, expression in claim.claimed.items()
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -207,8 +309,17 @@ def corrections(claims: Iterable[Claim]) -> str:
                 f"**The paper says:** {claim.paper_says}",
                 "",
             ]
-            lines += [f"**True is:** {claim.statement}", "", f"**Where:** {claim.domain}.", "", claim.explanation, ""]
-            lines += [f"Evidence: {claim.evidence}. A counterexample would be: {claim.counterexample}."]
+            lines += [
+                f"**True is:** {claim.statement}",
+                "",
+                f"**Where:** {claim.domain}.",
+                "",
+                claim.explanation,
+                "",
+            ]
+            lines += [
+                f"Evidence: {claim.evidence}. A counterexample would be: {claim.counterexample}."
+            ]
     return "\n".join(lines) + "\n"
 
 

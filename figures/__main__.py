@@ -23,11 +23,30 @@ class Parser(argparse.ArgumentParser):
 def arguments(argv: list[str] | None, package: str) -> argparse.Namespace:
     """The command line, checked before anything is imported or computed."""
     available = catalogue.names(package)
-    parser = Parser(prog="python -m figures", description="Compute and draw the figures into a folder, with a page about them, index.html.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to draw, all if none is named: " + ", ".join(available))
+    parser = Parser(
+        prog="python -m figures",
+        description="Compute and draw the figures into a folder, with a page about them, index.html.",
+    )
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="figures to draw, all if none is named: " + ", ".join(available),
+    )
     parser.add_argument("--list", action="store_true", help="say which figures there are, and stop")
-    parser.add_argument("--out", type=Path, default=Path("out"), metavar="DIR", help="folder to write to (default: out)")
-    parser.add_argument("--preset", choices=catalogue.PRESETS, default=DEFAULT_PRESET, help=f"how fine (default: {DEFAULT_PRESET})")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("out"),
+        metavar="DIR",
+        help="folder to write to (default: out)",
+    )
+    parser.add_argument(
+        "--preset",
+        choices=catalogue.PRESETS,
+        default=DEFAULT_PRESET,
+        help=f"how fine (default: {DEFAULT_PRESET})",
+    )
     chosen = parser.parse_args(argv)
     unknown = [name for name in chosen.names if name not in available]
     if unknown:
@@ -59,7 +78,11 @@ def main(argv: list[str] | None = None, package: str = "figures") -> int:
     path = runner.write_page(outcomes, package, chosen.preset, chosen.out)
     runner.print_claims(outcomes)
     states = [outcome.state for outcome in outcomes.values()]
-    counts = ", ".join(f"{states.count(state)} {state}" for state in ("computed", "up to date", "failed") if state in states)
+    counts = ", ".join(
+        f"{states.count(state)} {state}"
+        for state in ("computed", "up to date", "failed")
+        if state in states
+    )
     print(f"{path}: {counts or 'no figure'} in {time.perf_counter() - start:.1f} s")
     if interrupted:
         left = ", ".join(chosen.names[len(outcomes) :])

@@ -40,32 +40,56 @@ FILLS = {
 def compute(preset):
     count, kept, across = {"quick": (360, 40, 40), "paper": (1600, 100, 160)}[preset]
     ratio = np.linspace(*SPAN, count)
-    orbits = {f"{step:g}": last(step, ratio[::every], kept) for step, every in zip(STEPS, (count // 45, 1), strict=True)}
-    return {"rest": rest(), "limit": limit(), "doubling": doubling(), "last": orbits, "pair": pair_map(across)}
+    orbits = {
+        f"{step:g}": last(step, ratio[::every], kept)
+        for step, every in zip(STEPS, (count // 45, 1), strict=True)
+    }
+    return {
+        "rest": rest(),
+        "limit": limit(),
+        "doubling": doubling(),
+        "last": orbits,
+        "pair": pair_map(across),
+    }
 
 
 def coordinate(ratio, ridge):
     """One coordinate with a = 1 and b = ``ratio``."""
-    counts = {"retain_size": 1, "forget_size": 1, "retain_in_coordinate": 1, "forget_in_coordinate": ratio}
+    counts = {
+        "retain_size": 1,
+        "forget_size": 1,
+        "retain_in_coordinate": 1,
+        "forget_in_coordinate": ratio,
+    }
     return gt.Coordinate(ridge=ridge, **counts, allow_unrealisable=True)
 
 
 def slope(weights, ratio, step, ridge):
     """Derivative of one epoch, descent first, at ``weights``."""
     jacobian = jax.jit(gt.simulation.epoch_jacobian, static_argnames="scheme")
-    return np.asarray(jacobian(coordinate(ratio, ridge), weights[..., None], step_size=step, scheme="retain_first"))[..., 0, 0]
+    return np.asarray(
+        jacobian(
+            coordinate(ratio, ridge), weights[..., None], step_size=step, scheme="retain_first"
+        )
+    )[..., 0, 0]
 
 
 def rest():
     """Where both orders rest, from the oracle on, their limit of small ridge, and the minimum of the objective that they imitate."""
-    ratio, beyond = np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)]), np.linspace(1.01, 4.1, 300)
+    ratio, beyond = (
+        np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)]),
+        np.linspace(1.01, 4.1, 300),
+    )
     oracle = gt.coordinate.stationary_points(1.0, ridge=RIDGE).minimum[None]
     single, options = coordinate(ratio, RIDGE), {"step_size": STEPS[:, None], "steps": 600_000}
     runs = {scheme: gt.simulate(single, oracle, scheme=scheme, **options) for scheme in SCHEMES}
     fine = 1 + 2 * RIDGE / np.e - np.geomspace(1e-9, 0.95, 100)[::-1]  # up to the fold
     return {
         "ratio": ratio,
-        "weights": {scheme: np.where(run.outcome == gt.Outcome.CONVERGED, run.weights[..., 0], np.nan) for scheme, run in runs.items()},
+        "weights": {
+            scheme: np.where(run.outcome == gt.Outcome.CONVERGED, run.weights[..., 0], np.nan)
+            for scheme, run in runs.items()
+        },
         "beyond": beyond,
         "limit": {scheme: limit_of(beyond, STEPS[:, None], scheme) for scheme in SCHEMES},
         "minimum_ratio": fine,
@@ -75,7 +99,9 @@ def rest():
 
 def limit_of(ratio, step, scheme):
     """Where the iteration rests as the ridge vanishes."""
-    return gt.coordinate.alternating_rest(coordinate(ratio, RIDGE), step_size=step, scheme=scheme).weight
+    return gt.coordinate.alternating_rest(
+        coordinate(ratio, RIDGE), step_size=step, scheme=scheme
+    ).weight
 
 
 def limit():
@@ -85,26 +111,45 @@ def limit():
     rests, off = {}, {}
     for scheme in SCHEMES:
         at = limit_of(ratio, step, scheme)
-        run = gt.simulate(coordinate(ratio, ridge), at[..., None] + 0.1, step_size=step, steps=5000, scheme=scheme)
+        run = gt.simulate(
+            coordinate(ratio, ridge), at[..., None] + 0.1, step_size=step, steps=5000, scheme=scheme
+        )
         rests[scheme] = run.weights[..., 0]
         off[scheme] = np.abs(rests[scheme] - at)
-    return {"ratio": ratio, "off": off, "multiplier": slope(rests["retain_first"], ratio, step, ridge)}
+    return {
+        "ratio": ratio,
+        "off": off,
+        "multiplier": slope(rests["retain_first"], ratio, step, ridge),
+    }
 
 
 def doubling():
     """Around the doubling: whether the iteration rests, and the period of its cycle."""
-    ratio = DOUBLING + np.array([-8e-3, -4e-3, -2e-3, 2e-3, 4e-3, 8e-3])  # nearer, rounding alone would look like a cycle
-    start, options = np.log(STEPS)[:, None, None], {"step_size": STEPS[:, None], "steps": 100_000, "scheme": "retain_first"}
+    ratio = DOUBLING + np.array(
+        [-8e-3, -4e-3, -2e-3, 2e-3, 4e-3, 8e-3]
+    )  # nearer, rounding alone would look like a cycle
+    start, options = (
+        np.log(STEPS)[:, None, None],
+        {"step_size": STEPS[:, None], "steps": 100_000, "scheme": "retain_first"},
+    )
     run = gt.simulate(coordinate(ratio, TINY), start, **options)
     return {"ratio": ratio, "rests": run.outcome == gt.Outcome.CONVERGED, "period": run.period}
 
 
 def last(step, ratio, kept):
     """The last iterates relative to ln(eta), and the mean growth of a deviation over many more."""
-    options = {"step_size": step, "steps": 6000, "scheme": "retain_first", "observe": gt.recorded_weights}
+    options = {
+        "step_size": step,
+        "steps": 6000,
+        "scheme": "retain_first",
+        "observe": gt.recorded_weights,
+    }
     run = gt.simulate(coordinate(ratio, TINY), np.log([step]) + 0.5, **options)
     weights = np.asarray(run.observed)[:, 2001:, 0]  # after a transient
-    growth, orbits = np.log(np.abs(slope(weights, ratio[:, None], step, TINY)) + 1e-300), weights - np.log(step)
+    growth, orbits = (
+        np.log(np.abs(slope(weights, ratio[:, None], step, TINY)) + 1e-300),
+        weights - np.log(step),
+    )
     return {
         "ratio": ratio,
         "growth": np.mean(growth, -1),
@@ -123,75 +168,178 @@ def periods(weights, longest=32):
 
 def pair_map(across):
     """Outcomes of alternating steps over correlation and b/a, and the fold of the objective that they imitate."""
-    pair, scale = gt.CorrelatedPair(0.5, **PAIR), PAIR["forget_size"] / PAIR["retain_size"]  # alpha = scale b/a
+    pair, scale = (
+        gt.CorrelatedPair(0.5, **PAIR),
+        PAIR["forget_size"] / PAIR["retain_size"],
+    )  # alpha = scale b/a
     correlation, ratio = np.linspace(0.01, 0.99, across), np.geomspace(0.02, 40, across)
-    swept, options = {"correlation": correlation, "alpha": scale * ratio}, {"step_size": 1.0, "steps": 20_000, "scheme": "retain_first"}
+    swept, options = (
+        {"correlation": correlation, "alpha": scale * ratio},
+        {"step_size": 1.0, "steps": 20_000, "scheme": "retain_first"},
+    )
     run = gt.sweep(pair, lambda at: gt.pair.retrain(at).weights, **swept, **options)
-    fold = gt.pair.folds(gt.grid(pair, correlation=correlation, ridge=2 * PAIR["ridge"])).critical_alpha
-    return {"correlation": correlation, "ratio": ratio, "outcome": run.outcome, "doubled_fold": fold / scale}
+    fold = gt.pair.folds(
+        gt.grid(pair, correlation=correlation, ridge=2 * PAIR["ridge"])
+    ).critical_alpha
+    return {
+        "correlation": correlation,
+        "ratio": ratio,
+        "outcome": run.outcome,
+        "doubled_fold": fold / scale,
+    }
 
 
 def draw(figure, data):
     (points, diagram), (growth, pairs) = figure.subplots(2, 2)
     draw_rest(points, data["rest"])
-    for step, hue, (marker, size), line in ((0.1, "blue", (".", 2.0), "-"), (0.001, "orange", ("o", 3.0), "o")):
+    for step, hue, (marker, size), line in (
+        (0.1, "blue", (".", 2.0), "-"),
+        (0.001, "orange", ("o", 3.0), "o"),
+    ):
         found = data["last"][f"{step:g}"]
-        diagram.plot(found["ratio"], found["iterates"], marker, ms=size, mew=0, color=COLOURS[hue], alpha=0.6, rasterized=True)
-        growth.plot(found["ratio"], found["growth"], line, ms=3, color=COLOURS[hue], label=f"η = {step:g}")
+        diagram.plot(
+            found["ratio"],
+            found["iterates"],
+            marker,
+            ms=size,
+            mew=0,
+            color=COLOURS[hue],
+            alpha=0.6,
+            rasterized=True,
+        )
+        growth.plot(
+            found["ratio"], found["growth"], line, ms=3, color=COLOURS[hue], label=f"η = {step:g}"
+        )
     ratio, stable = data["last"]["0.1"]["ratio"], np.linspace(3, DOUBLING, 200)
     diagram.plot(ratio, 1 - ratio / np.e, **DASHED, label="bound 1 − b/(ea)")
-    growth.plot(stable, np.log(np.abs(1 - np.log(stable) ** 2)), "--", color="black", label="ln|1 − ln²(b/a)|", zorder=4)
+    growth.plot(
+        stable,
+        np.log(np.abs(1 - np.log(stable) ** 2)),
+        "--",
+        color="black",
+        label="ln|1 − ln²(b/a)|",
+        zorder=4,
+    )
     growth.axhline(0, color="black", lw=0.8)
     for panel in (diagram, growth):
         panel.axvline(DOUBLING, **DOTTED)
         panel.set(xlabel="forget over retain weight b/a", xlim=ratio[[0, -1]])
-    diagram.set(ylabel="last iterates, w − ln(ηa)", ylim=(-3, 8.5), title="(b) after the doubling at e^√2 (dotted)")
+    diagram.set(
+        ylabel="last iterates, w − ln(ηa)",
+        ylim=(-3, 8.5),
+        title="(b) after the doubling at e^√2 (dotted)",
+    )
     diagram.legend(loc="upper left")
-    growth.set(ylabel="growth of a deviation, nats an epoch", ylim=(-2, 1), title="(c) below 0 cycles, above 0 chaos")
+    growth.set(
+        ylabel="growth of a deviation, nats an epoch",
+        ylim=(-2, 1),
+        title="(c) below 0 cycles, above 0 chaos",
+    )
     growth.legend(loc="lower right")
     draw_pair(pairs, data["pair"])
 
 
 def draw_rest(panel, found):
-    panel.plot(found["minimum_ratio"], found["minimum"], color="black", lw=2, label="minimum (ridge doubled)")
+    panel.plot(
+        found["minimum_ratio"],
+        found["minimum"],
+        color="black",
+        lw=2,
+        label="minimum (ridge doubled)",
+    )
     for scheme, (name, mark, line) in SCHEMES.items():
-        for step, hue, limit, weights in zip(STEPS, HUES, found["limit"][scheme], found["weights"][scheme], strict=True):
+        for step, hue, limit, weights in zip(
+            STEPS, HUES, found["limit"][scheme], found["weights"][scheme], strict=True
+        ):
             panel.plot(found["beyond"], limit, line, color=COLOURS[hue], lw=1.2)
-            options = {"ms": 5, "mfc": "none" if mark == "s" else COLOURS[hue], "color": COLOURS[hue], "ls": "none"}
+            options = {
+                "ms": 5,
+                "mfc": "none" if mark == "s" else COLOURS[hue],
+                "color": COLOURS[hue],
+                "ls": "none",
+            }
             panel.plot(found["ratio"], weights, mark, label=f"{name}, η = {step:g}", **options)
     panel.axvline(1, color="black", lw=0.8)
-    panel.set(xlabel="forget over retain weight b/a", ylabel="resting point w", title="(a) one coordinate", xlim=(0, 4.2))
+    panel.set(
+        xlabel="forget over retain weight b/a",
+        ylabel="resting point w",
+        title="(a) one coordinate",
+        xlim=(0, 4.2),
+    )
     panel.legend(loc="upper right")
 
 
 def draw_pair(panel, found):
-    categories(panel, found["correlation"], found["ratio"], found["outcome"].T, [FILLS[outcome][1] for outcome in sorted(FILLS)])
-    panel.plot(found["correlation"], found["doubled_fold"], color="black", label="fold, ridge doubled")
+    categories(
+        panel,
+        found["correlation"],
+        found["ratio"],
+        found["outcome"].T,
+        [FILLS[outcome][1] for outcome in sorted(FILLS)],
+    )
+    panel.plot(
+        found["correlation"], found["doubled_fold"], color="black", label="fold, ridge doubled"
+    )
     panel.axhline(DOUBLING, color="black", ls=":", label="e^√2")
-    panel.set(yscale="log", xlabel="correlation ε", ylabel="forget over retain weight b/a = αr/f", title="(d) a correlated pair")
+    panel.set(
+        yscale="log",
+        xlabel="correlation ε",
+        ylabel="forget over retain weight b/a = αr/f",
+        title="(d) a correlated pair",
+    )
     patches = [Patch(color=hue, label=name) for name, hue in FILLS.values()]
-    panel.legend(handles=[*patches, *panel.get_legend_handles_labels()[0]], loc="lower left", ncols=2)
+    panel.legend(
+        handles=[*patches, *panel.get_legend_handles_labels()[0]], loc="lower left", ncols=2
+    )
 
 
 def claims(data):
     limits, near, fine, pair = data["limit"], data["doubling"], data["last"]["0.1"], data["pair"]
-    ridges, same = ", ".join(f"{ridge:g}" for ridge in RIDGES), "identical to first order to descent-ascent, which rests nowhere (App. D.3)"
+    ridges, same = (
+        ", ".join(f"{ridge:g}" for ridge in RIDGES),
+        "identical to first order to descent-ascent, which rests nowhere (App. D.3)",
+    )
     for scheme, (name, _, _) in SCHEMES.items():
-        yield f"|w − w*| at λ = {ridges}, {name}", same, ", ".join(f"{off:.2g}" for off in limits["off"][scheme].max((1, 2)))
+        yield (
+            f"|w − w*| at λ = {ridges}, {name}",
+            same,
+            ", ".join(f"{off:.2g}" for off in limits["off"][scheme].max((1, 2))),
+        )
     off = np.max(np.abs(limits["multiplier"][-1] - (1 - np.log(limits["ratio"]) ** 2)))
-    yield "multiplier of the resting point, against 1 − ln²(b/a), λ = 1e-6", "not treated", f"off by at most {off:.2g}"
+    yield (
+        "multiplier of the resting point, against 1 − ln²(b/a), λ = 1e-6",
+        "not treated",
+        f"off by at most {off:.2g}",
+    )
     here = [
         f"η = {step:g}: rests up to {near['ratio'][rests].max():.5g}, 2-cycle from {near['ratio'][period == 2].min():.5g}"
         for step, rests, period in zip(STEPS, near["rests"], near["period"], strict=True)
     ]
-    yield "rests up to b/a = e^√2 = 4.1133 whatever η, then a 2-cycle", "not treated", "; ".join(here)
+    yield (
+        "rests up to b/a = e^√2 = 4.1133 whatever η, then a 2-cycle",
+        "not treated",
+        "; ".join(here),
+    )
     first = {period: fine["ratio"][np.argmax(fine["period"] == period)] for period in (4, 8)}
-    above, chaos = np.min(fine["lowest"] - (1 - fine["ratio"] / np.e)), fine["ratio"][np.argmax(fine["growth"] > 0.01)]
-    here = ", ".join([*(f"{period}-cycle from {ratio:.4g}" for period, ratio in first.items()), f"chaos from {chaos:.4g}"])
+    above, chaos = (
+        np.min(fine["lowest"] - (1 - fine["ratio"] / np.e)),
+        fine["ratio"][np.argmax(fine["growth"] > 0.01)],
+    )
+    here = ", ".join(
+        [
+            *(f"{period}-cycle from {ratio:.4g}" for period, ratio in first.items()),
+            f"chaos from {chaos:.4g}",
+        ]
+    )
     bounded = f"nothing escapes: w − ln(ηa) from {above:.2g} above the bound to {np.max(fine['highest']):.3g}"
     yield "beyond", "not treated", f"{here}; {bounded}"
     beyond = pair["ratio"] > 1.2 * pair["doubled_fold"][:, None]
-    rests, lost = (beyond & (pair["outcome"] == outcome) for outcome in (gt.Outcome.CONVERGED, gt.Outcome.LEFT_RANGE))
+    rests, lost = (
+        beyond & (pair["outcome"] == outcome)
+        for outcome in (gt.Outcome.CONVERGED, gt.Outcome.LEFT_RANGE)
+    )
     here = f"in {np.sum(rests)} of {np.sum(beyond)} points, all with ε ≥ {np.min(pair['correlation'][np.any(rests, 1)]):.2g}; "
-    claim = "correlated pair, 20 % and more past the fold of the doubled ridge: alternating still rests"
+    claim = (
+        "correlated pair, 20 % and more past the fold of the doubled ridge: alternating still rests"
+    )
     yield claim, "not treated", f"{here}runs away in {np.sum(lost)}"

@@ -4,7 +4,8 @@ import numpy as np
 
 from figures.parts import key
 from figures.style import COLOURS
-from gda_theory import appendix, pair
+from gda_theory import pair
+from gda_theory.paper import appendix
 
 TITLE = "App. J: two samples that become the same, one retained and one forgotten"
 CAPTION = (
@@ -18,7 +19,11 @@ CAPTION = (
 LEMMAS = ["App. J"]
 SIZE = (11.0, 4.6)
 DIMENSION, RIDGES, NEAR = 4, (5.0, 3.2), (0.9, 0.999)
-MODELS = {"pretrain": ("blue", "pretraining"), "retrain": ("black", "oracle"), "descent_ascent": ("vermillion", "descent-ascent")}
+MODELS = {
+    "pretrain": ("blue", "pretraining"),
+    "retrain": ("black", "oracle"),
+    "descent_ascent": ("vermillion", "descent-ascent"),
+}
 
 
 def compute(preset):
@@ -32,7 +37,8 @@ def compute(preset):
     limits = appendix.aligned_limits(dimension=DIMENSION, ridge=ridges)._asdict()
     weights = {name: np.asarray(getattr(pair, name)(samples).weights) for name in MODELS}
     return {
-        "against_correlation": {"correlation": correlation} | {name: weights[name][:2] for name in MODELS},
+        "against_correlation": {"correlation": correlation}
+        | {name: weights[name][:2] for name in MODELS},
         "limits": {name: values[:2, 0] for name, values in limits.items()},
         "against_ridge": {"ridge": ridge} | {name: weights[name][2:].mean(-1) for name in MODELS},
         "limits_against_ridge": {name: limits[name][2] for name in MODELS},
@@ -49,30 +55,56 @@ def draw(figure, data):
                 if np.isnan(weight[-1]):
                     end = np.flatnonzero(np.isfinite(weight))[-1]
                     panel.plot(found["correlation"][end], weight[end], "o", color=COLOURS[hue])
-            panel.plot(1, data["limits"][name][row], "o", color=COLOURS[hue], mfc="white", ms=8, clip_on=False, zorder=5)
+            panel.plot(
+                1,
+                data["limits"][name][row],
+                "o",
+                color=COLOURS[hue],
+                mfc="white",
+                ms=8,
+                clip_on=False,
+                zorder=5,
+            )
         panel.set(xlabel="correlation ε", xlim=(0, 1), title=f"({'ab'[row]}) ridge λ = {ridge:g}")
     few = slice(None, None, len(across["ridge"]) // 20)
     for name, (hue, _) in MODELS.items():
         last.plot(across["ridge"], data["limits_against_ridge"][name], color=COLOURS[hue])
         for weight, marker in zip(across[name], "^s", strict=True):
-            last.plot(across["ridge"][few], weight[few], marker, color=COLOURS[hue], mfc="none", ms=5)
+            last.plot(
+                across["ridge"][few], weight[few], marker, color=COLOURS[hue], mfc="none", ms=5
+            )
     last.axvline(data["limits"]["least_ridge"][0], color="grey", ls=":")
     last.set(xscale="log", xlabel="ridge λ", title="(c) limits, and w̄ = (w₁ + w₂)/2")
     panels[0].set(ylabel="weight w", ylim=(-0.75, 0.25))
-    names = [*((COLOURS[hue], "-", "", name) for hue, name in MODELS.values()), ("grey", "-", "", "w₁"), ("grey", "--", "", "w₂")]
-    names += [("grey", "", "o", "limit ε → 1"), *(("grey", "", marker, f"w̄ at ε = {e:g}") for marker, e in zip("^s", NEAR, strict=True))]
+    names = [
+        *((COLOURS[hue], "-", "", name) for hue, name in MODELS.values()),
+        ("grey", "-", "", "w₁"),
+        ("grey", "--", "", "w₂"),
+    ]
+    names += [
+        ("grey", "", "o", "limit ε → 1"),
+        *(("grey", "", marker, f"w̄ at ε = {e:g}") for marker, e in zip("^s", NEAR, strict=True)),
+    ]
     key(figure, names, ncols=4)
 
 
 def claims(data):
     found, limits = data["against_correlation"], data["limits"]
-    formulas = {"pretrain": "½ W(4/(dλ))", "retrain": "½ W(2/((d−1)λ))", "descent_ascent": "½ W(−2(d−2)/((d−1)λ))"}
+    formulas = {
+        "pretrain": "½ W(4/(dλ))",
+        "retrain": "½ W(2/((d−1)λ))",
+        "descent_ascent": "½ W(−2(d−2)/((d−1)λ))",
+    }
     for row, ridge in enumerate(RIDGES):
         for model, (_, name) in MODELS.items():
             limit, weights = limits[model][row], found[model][row, -1]
             claim = f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}"
             paper = f"{formulas[model]} = {limit:.6f}" if np.isfinite(limit) else "no limit"
-            yield claim, paper, ", ".join(f"{w:.6f}" for w in weights) if np.isfinite(weights[0]) else "no minimum"
+            yield (
+                claim,
+                paper,
+                ", ".join(f"{w:.6f}" for w in weights) if np.isfinite(weights[0]) else "no minimum",
+            )
     there = np.isfinite(data["against_ridge"]["descent_ascent"][-1])
     bound = f"λ ≥ 2e(d−2)/(d−1) = {limits['least_ridge'][0]:.4f}"
     here = f"on the grid from λ = {data['against_ridge']['ridge'][there][0]:.4f}"

@@ -7,7 +7,7 @@ from matplotlib.patches import Rectangle
 import gda_theory as gt
 from figures.parts import DASHED, nearest
 from figures.style import COLOURS
-from gda_theory import basins
+from gda_theory.pair import basins
 
 TITLE = "The basin of descent-ascent: below the fold a start may still run away, and with large steps even the pretrained model"
 CAPTION = (
@@ -24,22 +24,39 @@ CAPTION = (
 )
 LEMMAS = ["Sec. 5.1.2", "Eq. 1"]
 SIZE = (10.5, 9.0)
-PAIR = {"ridge": 0.1, "retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 1}
+PAIR = {
+    "ridge": 0.1,
+    "retain_size": 80,
+    "forget_size": 20,
+    "retain_in_pair": 8,
+    "forget_in_pair": 1,
+}
 CORRELATION, SEED = 0.5, 0
 WINDOW = {"x": (-1.0, 2.5), "p": (-1.0, 4.0), "y": (-3.5, 1.0)}
 STEPS = 0.9 * 2.0 ** np.arange(-8, 1)  # in units of 2/|H|
 SHARES = np.array([0.5, 0.95])  # for the random pairs
 BATCH = 600
-HARD = np.arange(BATCH) >= BATCH // 2  # pairs where hardly anything may be retained, the correlation high, the ridge tiny
+HARD = (
+    np.arange(BATCH) >= BATCH // 2
+)  # pairs where hardly anything may be retained, the correlation high, the ridge tiny
 ARRIVED = 1e-6  # from the minimum, relative to its size
-POINTS = {"pretrained": ("green", "*", 16), "oracle": ("black", "P", 8), "minimum": ("blue", "o", 10), "saddle": ("vermillion", "X", 11)}
+POINTS = {
+    "pretrained": ("green", "*", 16),
+    "oracle": ("black", "P", 8),
+    "minimum": ("blue", "o", 10),
+    "saddle": ("vermillion", "X", 11),
+}
 
 
 def compute(preset):
     starts, batches = {"quick": (1000, 1), "paper": (2000, 10)}[preset]
     pair = gt.CorrelatedPair(CORRELATION, **PAIR)
-    weights = four_points(pair.replace(ridge=np.full(BATCH, PAIR["ridge"])))[:, 0]  # the shape of the random pairs: compiled once
-    descent = np.linspace(-3, 9, starts)  # one shape for all that is asked of a basin: each would be compiled
+    weights = four_points(pair.replace(ridge=np.full(BATCH, PAIR["ridge"])))[
+        :, 0
+    ]  # the shape of the random pairs: compiled once
+    descent = np.linspace(
+        -3, 9, starts
+    )  # one shape for all that is asked of a basin: each would be compiled
     boundary = basins.separatrix(pair, descent)
     return {
         "points": coordinates(pair, weights),
@@ -54,7 +71,9 @@ def compute(preset):
 def four_points(pair):
     """Weights of pretraining, the oracle, the minimum of descent-ascent and the saddle."""
     minimum, saddle = jnp.moveaxis(gt.pair.stationary_points(pair).weights, -2, 0)
-    return jnp.stack([gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights, minimum, saddle])
+    return jnp.stack(
+        [gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights, minimum, saddle]
+    )
 
 
 def coordinates(pair, weights):
@@ -73,8 +92,16 @@ def field(pair):
     x, y, p = (np.linspace(*WINDOW[name], 41) for name in "xyp")
     across, up = np.meshgrid(p, y)
     grids = {"x": with_margins(pair, *np.meshgrid(x, y)), "p": basins.weights_at(pair, up, across)}
-    flows = {name: coordinates(pair, -pair.objective().gradient(weights) / pair.ridge) for name, weights in grids.items()}
-    return {"x": x, "y": y, "p": p, "flow": {name: {"across": flow[name], "up": flow["y"]} for name, flow in flows.items()}}
+    flows = {
+        name: coordinates(pair, -pair.objective().gradient(weights) / pair.ridge)
+        for name, weights in grids.items()
+    }
+    return {
+        "x": x,
+        "y": y,
+        "p": p,
+        "flow": {name: {"across": flow[name], "up": flow["y"]} for name, flow in flows.items()},
+    }
 
 
 def runs(pair, weights, boundary, descent):
@@ -82,22 +109,39 @@ def runs(pair, weights, boundary, descent):
     index = nearest(descent, 3.5)
     beside = basins.weights_at(pair, boundary[index] + np.array([0.05, -0.05]), descent[index])
     start = jnp.concatenate([weights[:2], beside])
-    run = gt.simulate(pair, start, step_size=0.05, steps=6000, observe=gt.recorded_weights, observe_every=10)
+    run = gt.simulate(
+        pair, start, step_size=0.05, steps=6000, observe=gt.recorded_weights, observe_every=10
+    )
     return coordinates(pair, run.observed)
 
 
 def outcomes(pair, minimum, count):
     """Starts in the window, on which side of the separatrix they lie, and whether steps of each size converge from there."""
-    x, y = np.random.default_rng(SEED).uniform(*np.transpose([WINDOW["x"], WINDOW["y"]]), (count, 2)).T
+    x, y = (
+        np.random.default_rng(SEED).uniform(*np.transpose([WINDOW["x"], WINDOW["y"]]), (count, 2)).T
+    )
     weights, largest = with_margins(pair, x, y), 2 / pair.objective().curvatures(minimum)[-1]
-    ends = [gt.simulate(pair, weights, step_size=share * largest, steps=100_000).outcome for share in STEPS]
-    return {"x": x, "y": y, "inside": basins.in_basin(pair, weights), "converged": np.array(ends) == gt.Outcome.CONVERGED}
+    ends = [
+        gt.simulate(pair, weights, step_size=share * largest, steps=100_000).outcome
+        for share in STEPS
+    ]
+    return {
+        "x": x,
+        "y": y,
+        "inside": basins.in_basin(pair, weights),
+        "converged": np.array(ends) == gt.Outcome.CONVERGED,
+    }
 
 
 def random_pairs(batches):
     """The order in ``p``, how high pretraining starts, and where runs from it end, for :data:`BATCH` pairs a batch."""
-    found = [from_pretraining(below_fold(np.random.default_rng([SEED, batch]))) for batch in range(batches)]
-    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]} | {"hard": np.tile(HARD, batches)}
+    found = [
+        from_pretraining(below_fold(np.random.default_rng([SEED, batch])))
+        for batch in range(batches)
+    ]
+    return {name: np.concatenate([one[name] for one in found], -1) for name in found[0]} | {
+        "hard": np.tile(HARD, batches)
+    }
 
 
 def below_fold(rng):
@@ -107,12 +151,19 @@ def below_fold(rng):
         return np.where(HARD, rng.uniform(*hard, BATCH), rng.uniform(*any_, BATCH))
 
     retain = 1000 * 10 ** either((-1, -0.005), (-4, -0.3))
-    ridge, correlation = 10 ** either((-6, 0.5), (-12, 0)), 1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3))
+    ridge, correlation = (
+        10 ** either((-6, 0.5), (-12, 0)),
+        1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3)),
+    )
     used = retain * 10 ** rng.uniform(-2, 0, BATCH)
-    pair = gt.CorrelatedPair(correlation, ridge=ridge, retain_size=retain, forget_size=1000 - retain, retain_in_pair=used)
+    pair = gt.CorrelatedPair(
+        correlation, ridge=ridge, retain_size=retain, forget_size=1000 - retain, retain_in_pair=used
+    )
     below = 1 - 10 ** rng.uniform(-4, -0.05, BATCH)
     # No more is forgotten than there is.
-    alpha = np.minimum(below * np.asarray(gt.pair.folds(pair).critical_alpha), (1000 - retain) / used)
+    alpha = np.minimum(
+        below * np.asarray(gt.pair.folds(pair).critical_alpha), (1000 - retain) / used
+    )
     return pair.replace(forget_in_pair=alpha * used)
 
 
@@ -136,44 +187,114 @@ def draw(figure, data):
     (margins, order), (steps, heights) = figure.subplots(2, 2)
     starts, (*_, p), (*_, y) = data["starts"], data["points"]["p"], data["points"]["y"]
     reached = starts["converged"][0]
-    for shown, hue, label in ((reached, "sky", "start that converged"), (~reached, "orange", "start that ran away")):
-        margins.plot(starts["x"][shown], starts["y"][shown], ".", ms=6, mew=0, alpha=0.8, color=COLOURS[hue], label=label)
-    safe = Rectangle((-99, y), p + 99, 99, color=COLOURS["sky"], alpha=0.25, lw=0, label="never crosses the separatrix")
+    for shown, hue, label in (
+        (reached, "sky", "start that converged"),
+        (~reached, "orange", "start that ran away"),
+    ):
+        margins.plot(
+            starts["x"][shown],
+            starts["y"][shown],
+            ".",
+            ms=6,
+            mew=0,
+            alpha=0.8,
+            color=COLOURS[hue],
+            label=label,
+        )
+    safe = Rectangle(
+        (-99, y),
+        p + 99,
+        99,
+        color=COLOURS["sky"],
+        alpha=0.25,
+        lw=0,
+        label="never crosses the separatrix",
+    )
     order.add_patch(safe)
     draw_plane(margins, data, "x")
     draw_plane(order, data, "p")
     margins.set(xlabel="margin of the retained type x", title="(a) margins")
     margins.legend(loc="lower right", markerscale=1.0)
-    order.set(xlabel="p, the weights' part along the retained type", title="(b) the coordinates with an order")
+    order.set(
+        xlabel="p, the weights' part along the retained type",
+        title="(b) the coordinates with an order",
+    )
     order.legend(handles=[safe], loc="lower right")
     steps.plot(STEPS, 100 * disagreements(starts) / len(reached), "o-", color=COLOURS["blue"])
-    steps.set(xscale="log", xlabel="step η in units of 2/|H|", ylabel="starts on the other side (%)")
+    steps.set(
+        xscale="log", xlabel="step η in units of 2/|H|", ylabel="starts on the other side (%)"
+    )
     steps.set(title=f"(c) separatrix against simulation, {len(reached)} starts")
     draw_heights(heights, data["random"])
 
 
 def draw_plane(panel, data, across):
     """The flow, the separatrix, the runs and the four points, over the coordinate ``across`` and y."""
-    field, thin = data["field"], {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9}
+    field, thin = (
+        data["field"],
+        {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9},
+    )
     panel.streamplot(field[across], field["y"], *field["flow"][across].values(), **thin)
-    panel.plot(data["separatrix"][across], data["separatrix"]["y"], color="black", lw=2.2, label="separatrix", zorder=3)
-    for hue, x, y in zip(("green", "black", "blue", "vermillion"), data["runs"][across], data["runs"]["y"], strict=True):
+    panel.plot(
+        data["separatrix"][across],
+        data["separatrix"]["y"],
+        color="black",
+        lw=2.2,
+        label="separatrix",
+        zorder=3,
+    )
+    for hue, x, y in zip(
+        ("green", "black", "blue", "vermillion"),
+        data["runs"][across],
+        data["runs"]["y"],
+        strict=True,
+    ):
         panel.plot(x, y, color=COLOURS[hue], lw=1.6, zorder=4)
-    for (name, (hue, mark, size)), x, y in zip(POINTS.items(), data["points"][across], data["points"]["y"], strict=True):
-        panel.plot(x, y, mark, color=COLOURS[hue], ms=size, mec="white", mew=0.8, zorder=5, label=name, ls="none")
+    for (name, (hue, mark, size)), x, y in zip(
+        POINTS.items(), data["points"][across], data["points"]["y"], strict=True
+    ):
+        panel.plot(
+            x,
+            y,
+            mark,
+            color=COLOURS[hue],
+            ms=size,
+            mec="white",
+            mew=0.8,
+            zorder=5,
+            label=name,
+            ls="none",
+        )
     panel.set(xlim=WINDOW[across], ylim=WINDOW["y"], ylabel="margin of the forgotten type y")
 
 
 def draw_heights(panel, found):
-    for shown, hue, mark, label in ((~found["hard"], "blue", "o", "any"), (found["hard"], "vermillion", "^", "hard")):
+    for shown, hue, mark, label in (
+        (~found["hard"], "blue", "o", "any"),
+        (found["hard"], "vermillion", "^", "hard"),
+    ):
         values = found["above_saddle"][shown], found["above_separatrix"][shown]
-        panel.plot(*values, mark, color=COLOURS[hue], ms=4, mew=0, alpha=0.5, label=f"{label}: {np.sum(shown)} pairs")
+        panel.plot(
+            *values,
+            mark,
+            color=COLOURS[hue],
+            ms=4,
+            mew=0,
+            alpha=0.5,
+            label=f"{label}: {np.sum(shown)} pairs",
+        )
     panel.axvline(0, **DASHED)
     lost = found["lost"][-1]
     values = found["above_saddle"][lost], found["above_separatrix"][lost]
-    panel.plot(*values, "o", color="black", ms=9, mfc="none", label=f"ran away, η = {SHARES[-1]:g} · 2/|H|")
+    panel.plot(
+        *values, "o", color="black", ms=9, mfc="none", label=f"ran away, η = {SHARES[-1]:g} · 2/|H|"
+    )
     panel.set(
-        xscale="symlog", yscale="log", title="(d) pretraining, random pairs", xlabel="y above the saddle", ylabel="y above the separatrix"
+        xscale="symlog",
+        yscale="log",
+        title="(d) pretraining, random pairs",
+        xlabel="y above the saddle",
+        ylabel="y above the separatrix",
     )
     panel.legend(loc="upper left")
 
@@ -185,9 +306,15 @@ def disagreements(starts):
 
 def claims(data):
     starts, found, none = data["starts"], data["random"], "not treated"
-    pairs, height, unproved = len(found["hard"]), found["above_separatrix"], found["above_saddle"] < 0
+    pairs, height, unproved = (
+        len(found["hard"]),
+        found["above_separatrix"],
+        found["above_saddle"] < 0,
+    )
     wrong, count = disagreements(starts), len(starts["inside"])
-    here = "; ".join(f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8))
+    here = "; ".join(
+        f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8)
+    )
     yield "starts on the other side than the separatrix says", none, here
     ordered = np.sum(np.all(np.diff(found["p"], axis=0) > 0, 0))
     yield "p_D < p_R < p_DA < p_saddle below the fold", none, f"{ordered} of {pairs} random pairs"

@@ -25,9 +25,16 @@ SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
 MARKS = {0.25: ("blue", "o"), 1.0: ("green", "s"), 4.0: ("vermillion", "^")}  # steps
 STEPS = tuple(MARKS)
 NEAREST, LAW = 1e-6, 1e-4  # distances to the fold: the smallest, and up to where the law is fitted
-CRAWLS, RESTS, EPOCHS = (1e-1, 1e-2, 1e-3, 1e-4), -1e-2, 6000  # (b) and (c), above and below the fold, at step 1
+CRAWLS, RESTS, EPOCHS = (
+    (1e-1, 1e-2, 1e-3, 1e-4),
+    -1e-2,
+    6000,
+)  # (b) and (c), above and below the fold, at step 1
 RULE = 1e-4  # scikit-learn's default tolerance
-AWAY, SETTLE = 1e-3, 100  # (d): displacement over the square root of delta; epochs, twice: the first let the fast direction die out
+AWAY, SETTLE = (
+    1e-3,
+    100,
+)  # (d): displacement over the square root of delta; epochs, twice: the first let the fast direction die out
 HUES = ("blue", "green", "orange", "vermillion", "black")
 
 
@@ -37,14 +44,21 @@ def compute(preset):
     fold, rates = gt.pair.folds(pair), gt.pair.fold_rates(pair, distance)
     alpha, law, below = float(fold.critical_alpha), np.asarray(rates.escape_time), distance < 0.9
     steps = int(1.1 * max(law) / min(STEPS))
-    runs = gt.sweep(pair, pretrained, alpha=alpha * (1 + distance), step_size=np.array(STEPS), steps=steps)
+    runs = gt.sweep(
+        pair, pretrained, alpha=alpha * (1 + distance), step_size=np.array(STEPS), steps=steps
+    )
     shown = np.array([*CRAWLS, RESTS])
     return {
         "fold_alpha": alpha,
         "fold_margin": float(fold.y[0]),
         "coefficient": float(rates.coefficient),
         "step_size": np.array(STEPS),
-        "escape": {"distance": distance, "outcome": runs.outcome.T, "time": (runs.step * STEPS).T, "law": law},
+        "escape": {
+            "distance": distance,
+            "outcome": runs.outcome.T,
+            "time": (runs.step * STEPS).T,
+            "law": law,
+        },
         "crawl": {"distance": shown} | crawls(gt.grid(pair, alpha=alpha * (1 + shown))),
         "rate": decay(gt.grid(pair, alpha=alpha * (1 - distance[below])), distance[below])
         | {"distance": distance[below], "law": np.asarray(rates.slowest_rate)[below]},
@@ -58,51 +72,127 @@ def pretrained(pair):
 def crawls(pair):
     """From the pretrained model at step 1: the forgotten margin and the gradient's length at epochs evenly spaced in their logarithm, and
     at the last before an escape."""
-    run = gt.simulate(pair, pretrained(pair), step_size=1.0, steps=EPOCHS, observe=gt.recorded_weights)
-    weights, steps = np.moveaxis(np.asarray(run.observed), 1, 0), np.asarray(run.steps)  # epoch, run, coordinate
+    run = gt.simulate(
+        pair, pretrained(pair), step_size=1.0, steps=EPOCHS, observe=gt.recorded_weights
+    )
+    weights, steps = (
+        np.moveaxis(np.asarray(run.observed), 1, 0),
+        np.asarray(run.steps),
+    )  # epoch, run, coordinate
     ends = (steps[:, None] - np.arange(40)).ravel()
-    epochs = np.unique(np.concatenate([[0], np.round(np.geomspace(1, EPOCHS - 1, 300)), ends[ends < EPOCHS]])).astype(int)
-    gradient = np.linalg.norm(np.diff(weights, axis=0), axis=-1)[epochs]  # at step 1 a gradient is a move
+    epochs = np.unique(
+        np.concatenate([[0], np.round(np.geomspace(1, EPOCHS - 1, 300)), ends[ends < EPOCHS]])
+    ).astype(int)
+    gradient = np.linalg.norm(np.diff(weights, axis=0), axis=-1)[
+        epochs
+    ]  # at step 1 a gradient is a move
     margin, there = weights[epochs] @ np.asarray(pair.types)[0, 1], epochs[:, None] < steps
-    return {"epochs": epochs, "margin": np.where(there, margin, np.nan).T, "gradient": np.where(there, gradient, np.nan).T}
+    return {
+        "epochs": epochs,
+        "margin": np.where(there, margin, np.nan).T,
+        "gradient": np.where(there, gradient, np.nan).T,
+    }
 
 
 def decay(pair, distance):
     """Below the fold: the smallest curvature at the minimum, and by what part an epoch at step 1 reduces the distance to it."""
     minimum, oracle = gt.pair.descent_ascent(pair).weights, gt.pair.retrain(pair).weights
     beside = minimum + AWAY * np.sqrt(distance)[:, None] * (oracle - minimum)
-    run = gt.simulate(pair, beside, step_size=1.0, steps=2 * SETTLE, observe=gt.distances_to(minimum[:, None]), observe_every=SETTLE)
+    run = gt.simulate(
+        pair,
+        beside,
+        step_size=1.0,
+        steps=2 * SETTLE,
+        observe=gt.distances_to(minimum[:, None]),
+        observe_every=SETTLE,
+    )
     # Each epoch multiplies the distance by one less the slowest rate, once the faster one has died out.
     _, middle, end = np.moveaxis(np.asarray(run.observed)[..., 0], 1, 0)
-    return {"curvature": pair.objective().curvatures(minimum)[:, 0], "simulated": 1 - (end / middle) ** (1 / SETTLE)}
+    return {
+        "curvature": pair.objective().curvatures(minimum)[:, 0],
+        "simulated": 1 - (end / middle) ** (1 / SETTLE),
+    }
 
 
 def draw(figure, data):
     (escape, margin), (gradient, rate) = figure.subplots(2, 2)
     found, crawl, below = data["escape"], data["crawl"], data["rate"]
-    for (hue, mark), step, time in zip(MARKS.values(), data["step_size"], found["time"], strict=True):
-        escape.plot(found["distance"], time, mark, color=COLOURS[hue], mfc="none", ms=6, label=f"step {step:g}")
+    for (hue, mark), step, time in zip(
+        MARKS.values(), data["step_size"], found["time"], strict=True
+    ):
+        escape.plot(
+            found["distance"],
+            time,
+            mark,
+            color=COLOURS[hue],
+            mfc="none",
+            ms=6,
+            label=f"step {step:g}",
+        )
     escape.plot(found["distance"], found["law"], color="black", label="π/(λκ√δ)")
     corrected = found["law"] + laws(data)["constant"][0]
-    escape.plot(found["distance"], np.where(corrected > 5, corrected, np.nan), "--", color="black", lw=1.2, label="with its constant")
-    escape.set(xscale="log", yscale="log", xlabel="distance to the fold δ", ylabel="time to escape (epochs × step, 1/loss)")
+    escape.plot(
+        found["distance"],
+        np.where(corrected > 5, corrected, np.nan),
+        "--",
+        color="black",
+        lw=1.2,
+        label="with its constant",
+    )
+    escape.set(
+        xscale="log",
+        yscale="log",
+        xlabel="distance to the fold δ",
+        ylabel="time to escape (epochs × step, 1/loss)",
+    )
     escape.set_title("(a) past the fold: escape")
     escape.legend()
     for panel, name in ((margin, "margin"), (gradient, "gradient")):
         for distance, hue, values in zip(crawl["distance"], HUES, crawl[name], strict=True):
-            label, line = (f"δ = {distance:g}", "-") if distance > 0 else (f"below: δ = {-distance:g}", "--")
-            panel.plot(np.maximum(crawl["epochs"], 0.7), values, line, color=COLOURS[hue], label=label)
+            label, line = (
+                (f"δ = {distance:g}", "-") if distance > 0 else (f"below: δ = {-distance:g}", "--")
+            )
+            panel.plot(
+                np.maximum(crawl["epochs"], 0.7), values, line, color=COLOURS[hue], label=label
+            )
         panel.set(xscale="log", xlabel="epochs (start at the left edge)")
     margin.axhline(data["fold_margin"], color="grey", lw=1, ls=":")
     margin.text(0.75, data["fold_margin"] + 0.03, "the fold", color="dimgrey", fontsize=9)
-    margin.set(ylim=(-1.6, 0.6), ylabel="margin y of the forgotten samples", title="(b) on the way, step 1")
+    margin.set(
+        ylim=(-1.6, 0.6), ylabel="margin y of the forgotten samples", title="(b) on the way, step 1"
+    )
     margin.legend(loc="lower left")
     gradient.axhline(RULE, color="grey", ls="--", lw=1)
-    gradient.set(yscale="log", ylim=(2e-6, 1), ylabel="length of the gradient (loss)", title="(c) the same runs: when would one stop?")
-    rate.plot(below["distance"], below["curvature"], color=COLOURS["sky"], lw=4, alpha=0.8, label="smallest curvature")
-    rate.plot(below["distance"], below["simulated"], "o", color=COLOURS["blue"], mfc="none", label="simulated decay")
+    gradient.set(
+        yscale="log",
+        ylim=(2e-6, 1),
+        ylabel="length of the gradient (loss)",
+        title="(c) the same runs: when would one stop?",
+    )
+    rate.plot(
+        below["distance"],
+        below["curvature"],
+        color=COLOURS["sky"],
+        lw=4,
+        alpha=0.8,
+        label="smallest curvature",
+    )
+    rate.plot(
+        below["distance"],
+        below["simulated"],
+        "o",
+        color=COLOURS["blue"],
+        mfc="none",
+        label="simulated decay",
+    )
     rate.plot(below["distance"], below["law"], color="black", label="2λκ√δ")
-    rate.set(xscale="log", yscale="log", xlabel="distance to the fold δ", ylabel="slowest rate (loss)", title="(d) below the fold: decay")
+    rate.set(
+        xscale="log",
+        yscale="log",
+        xlabel="distance to the fold δ",
+        ylabel="slowest rate (loss)",
+        title="(d) below the fold: decay",
+    )
     rate.legend()
 
 
@@ -111,19 +201,31 @@ def laws(data):
     near = data["escape"]["distance"] <= LAW
     distance, time = data["escape"]["distance"][near], data["escape"]["time"][:, near]
     coefficient, constant = np.polyfit(distance**-0.5, time.T, 1)
-    return {"coefficient": coefficient, "constant": constant, "slope": np.array([log_slope(distance, row) for row in time])}
+    return {
+        "coefficient": coefficient,
+        "constant": constant,
+        "slope": np.array([log_slope(distance, row) for row in time]),
+    }
 
 
 def claims(data):
     fitted, expected, none = laws(data), np.pi / (RIDGE * data["coefficient"]), "not treated"
-    past, crawl, below = data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE, data["crawl"], data["rate"]
+    past, crawl, below = (
+        data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE,
+        data["crawl"],
+        data["rate"],
+    )
     yield "runs past the fold that escape", none, f"{np.sum(past)} of {past.size}"
     claim = f"log-log slope of the escape time for δ ≤ {LAW:g}, smallest step"
     yield claim, f"{none}; −1/2 in theory", f"{fitted['slope'][0]:.4f}"
     claim = f"escape time × √δ at steps {listed(data['step_size'])}"
     yield claim, f"{none}; π/(λκ) = {expected:.5g} in theory", listed(fitted["coefficient"], 5)
     yield "constant beside it", none, ", ".join(f"{value:.2f}" for value in fitted["constant"])
-    fooled = [f"δ = {d:g}: {np.nanmin(g):.2g}" for d, g in zip(crawl["distance"], crawl["gradient"], strict=True) if d > 0]
+    fooled = [
+        f"δ = {d:g}: {np.nanmin(g):.2g}"
+        for d, g in zip(crawl["distance"], crawl["gradient"], strict=True)
+        if d > 0
+    ]
     yield "smallest gradient on the way, where no minimum exists", none, "; ".join(fooled)
     claim = f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}"
     near = below["distance"] <= LAW

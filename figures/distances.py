@@ -5,7 +5,7 @@ import numpy as np
 import gda_theory as gt
 from figures.parts import key
 from figures.style import COLOURS
-from gda_theory import newton
+from gda_theory.solve import newton
 
 TITLE = "Distances to the oracle: forgetting a few samples moves the model little, descent-ascent moves it much"
 CAPTION = (
@@ -34,28 +34,55 @@ ROUNDING = 1 + EPS
 
 def compute(preset):
     points, marks = {"quick": (97, 13), "paper": (601, 25)}[preset]
-    ridge, alpha, correlation = np.geomspace(1e-12, 1e4, points), np.linspace(0.004, 0.5, points), np.linspace(0, 0.98, points)
+    ridge, alpha, correlation = (
+        np.geomspace(1e-12, 1e4, points),
+        np.linspace(0.004, 0.5, points),
+        np.linspace(0, 0.98, points),
+    )
     every = slice(None, None, (points - 1) // (marks - 1))
     # One batch: a row for each share along the ridge, and a last row along alpha.
     ridges = np.stack([*[ridge] * len(SHARES), np.full(points, RIDGE)])
     alphas = np.stack([*[np.full(points, share) for share in SHARES], alpha])
-    found = {"ridge": ridge, "alpha": alpha, "correlation": correlation, "every": np.arange(points)[every]}
+    found = {
+        "ridge": ridge,
+        "alpha": alpha,
+        "correlation": correlation,
+        "every": np.arange(points)[every],
+    }
     for loss in LOSSES:
-        line, last = gt.coordinate.distances(single(loss, ridges, alphas)), gt.coordinate.order_range(single(loss, RIDGE, 0)).last
+        line, last = (
+            gt.coordinate.distances(single(loss, ridges, alphas)),
+            gt.coordinate.order_range(single(loss, RIDGE, 0)).last,
+        )
         plane = gt.pair.regime(pair(loss, correlation))
         found[loss] = {
-            "coordinate": line._asdict() | {"solver": solved(single(loss, ridges[:, every], alphas[:, every])), "last": last},
-            "pair": named(plane.pretrain_distance, plane.descent_ascent_distance) | {"solver": solved(pair(loss, correlation[every]))},
+            "coordinate": line._asdict()
+            | {"solver": solved(single(loss, ridges[:, every], alphas[:, every])), "last": last},
+            "pair": named(plane.pretrain_distance, plane.descent_ascent_distance)
+            | {"solver": solved(pair(loss, correlation[every]))},
         }
     return found
 
 
 def single(loss, ridge, alpha):
-    return gt.Coordinate(ridge=ridge, **SIZES, retain_in_coordinate=8, forget_in_coordinate=8 * np.asarray(alpha), loss=loss)
+    return gt.Coordinate(
+        ridge=ridge,
+        **SIZES,
+        retain_in_coordinate=8,
+        forget_in_coordinate=8 * np.asarray(alpha),
+        loss=loss,
+    )
 
 
 def pair(loss, correlation):
-    return gt.CorrelatedPair(correlation, ridge=RIDGE, **SIZES, retain_in_pair=8, forget_in_pair=8 * PAIR_SHARE, loss=loss)
+    return gt.CorrelatedPair(
+        correlation,
+        ridge=RIDGE,
+        **SIZES,
+        retain_in_pair=8,
+        forget_in_pair=8 * PAIR_SHARE,
+        loss=loss,
+    )
 
 
 def named(*values):
@@ -64,8 +91,18 @@ def named(*values):
 
 def solved(problem):
     """Distances by Newton's method from the origin, NaN where it did not converge."""
-    oracle, ends = newton.retrain(problem), (newton.pretrain(problem), newton.solve(problem.objective(), 1.0))
-    return named(*(np.where(end.converged & oracle.converged, newton.norm(end.weights - oracle.weights), np.nan) for end in ends))
+    oracle, ends = (
+        newton.retrain(problem),
+        (newton.pretrain(problem), newton.solve(problem.objective(), 1.0)),
+    )
+    return named(
+        *(
+            np.where(
+                end.converged & oracle.converged, newton.norm(end.weights - oracle.weights), np.nan
+            )
+            for end in ends
+        )
+    )
 
 
 def draw(figure, data):
@@ -80,18 +117,27 @@ def draw(figure, data):
         distances(correlation, data, "correlation", pair, ..., "-")
         alpha.axvline(line["last"], color="grey", ls=":")
         there = np.isfinite(pair["descent_ascent_oracle"])
-        correlation.axvline(data["correlation"][np.argmax(there)] if not there[0] else np.nan, color="grey", ls=":")
+        correlation.axvline(
+            data["correlation"][np.argmax(there)] if not there[0] else np.nan, color="grey", ls=":"
+        )
         ridge.set(ylabel=f"{loss} loss\ndistance to the oracle")
     rows[0, 0].set(xscale="log", yscale="log", ylim=(1e-6, 3e2), title="one coordinate, r_j = 8")
     rows[0, 1].set(yscale="log", ylim=(1e-4, 5), title=f"one coordinate, r_j = 8, λ = {RIDGE:g}")
-    rows[0, 2].set(yscale="log", ylim=(1e-2, 5), title=f"pair, r_p = 8, λ = {RIDGE:g}, α = {PAIR_SHARE:g}")
-    for panel, name in zip(rows[-1], ("ridge λ", "share forgotten per retained α", "correlation ε"), strict=True):
+    rows[0, 2].set(
+        yscale="log", ylim=(1e-2, 5), title=f"pair, r_p = 8, λ = {RIDGE:g}, α = {PAIR_SHARE:g}"
+    )
+    for panel, name in zip(
+        rows[-1], ("ridge λ", "share forgotten per retained α", "correlation ε"), strict=True
+    ):
         panel.set_xlabel(name)
     names = [
         (NEAR, "-", "", "pretraining"),
         (FAR, "-", "", "descent-ascent"),
         ("black", "", "o", "Newton's method"),
-        *(("grey", style, "", f"α = {share:g} (left)") for style, share in zip(STYLES, SHARES, strict=True)),
+        *(
+            ("grey", style, "", f"α = {share:g} (left)")
+            for style, share in zip(STYLES, SHARES, strict=True)
+        ),
         *((COLOURS[hue], (0, (1, 1)), "", name) for hue, name in BOUNDS.values()),
         ("grey", ":", "", "minimum ends"),
     ]
@@ -116,14 +162,37 @@ def claims(data):
         line = data[loss]["coordinate"]
         near, far = line["pretrain_oracle"], line["descent_ascent_oracle"]
         away, limited = np.isfinite(line["lemma_5_bound"] + far), np.isfinite(line["rate_bound"])
-        yield f"{loss}: |w_D − w_R| ≤ |ln((1+α) r/n)|", "Lemma 4: always", counted(near <= line["lemma_4_bound"] * ROUNDING + EPS)
-        yield f"{loss}: |w_DA − w_R| ≥ w_R for α ≥ f/r", "Lemma 5: always", counted((far * ROUNDING >= line["lemma_5_bound"])[away])
+        yield (
+            f"{loss}: |w_D − w_R| ≤ |ln((1+α) r/n)|",
+            "Lemma 4: always",
+            counted(near <= line["lemma_4_bound"] * ROUNDING + EPS),
+        )
+        yield (
+            f"{loss}: |w_DA − w_R| ≥ w_R for α ≥ f/r",
+            "Lemma 5: always",
+            counted((far * ROUNDING >= line["lemma_5_bound"])[away]),
+        )
         below = counted((far <= line["rate_bound"] * ROUNDING)[limited])
         yield f"{loss}: |w_DA − w_R| ≤ ln(1/κ) for α < f/r", "not in the paper", below
-        smallest = "; ".join(f"α = {share:g}: {near[row, 0]:.3g}, {far[row, 0]:.3g}" for row, share in enumerate(SHARES))
-        yield f"{loss}: |w_D − w_R|, |w_DA − w_R| at λ = {data['ridge'][0]:g}", "Corollary 1: → 0, → ∞ as α → f/r", smallest
-        error = max(worst(data[loss][kind], name, data["every"]) for kind in ("coordinate", "pair") for name in NAMES)
-        yield f"{loss}: closed forms against Newton's method", "not in the paper", f"largest difference {error:.1e}"
+        smallest = "; ".join(
+            f"α = {share:g}: {near[row, 0]:.3g}, {far[row, 0]:.3g}"
+            for row, share in enumerate(SHARES)
+        )
+        yield (
+            f"{loss}: |w_D − w_R|, |w_DA − w_R| at λ = {data['ridge'][0]:g}",
+            "Corollary 1: → 0, → ∞ as α → f/r",
+            smallest,
+        )
+        error = max(
+            worst(data[loss][kind], name, data["every"])
+            for kind in ("coordinate", "pair")
+            for name in NAMES
+        )
+        yield (
+            f"{loss}: closed forms against Newton's method",
+            "not in the paper",
+            f"largest difference {error:.1e}",
+        )
 
 
 def counted(holds):

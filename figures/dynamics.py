@@ -5,7 +5,7 @@ import numpy as np
 import gda_theory as gt
 from figures.parts import nearest
 from figures.style import COLOURS
-from gda_theory import trials
+from gda_theory.dynamics import trials
 
 TITLE = "Early-stopped ascent helps only where the two sets hardly overlap, for some dozens of epochs; plain descent needs no luck"
 CAPTION = (
@@ -24,7 +24,13 @@ LEMMAS = ["Sec. 3", "App. D.3", "Fig. 2"]
 SIZE = (10.5, 8.2)
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 2}
 RIDGE, STEP, EPOCHS = 0.01, 0.5, 2000
-SHOWN = {0.05: "blue", 0.2: "sky", 0.35: "green", 0.5: "orange", 0.8: "vermillion"}  # correlations of (a) to (c)
+SHOWN = {
+    0.05: "blue",
+    0.2: "sky",
+    0.35: "green",
+    0.5: "orange",
+    0.8: "vermillion",
+}  # correlations of (a) to (c)
 STOPS = np.unique(np.round(np.geomspace(1, EPOCHS, 120)).astype(int))
 RUNS = {
     "simultaneous": ("simultaneous", "blue", "-"),
@@ -49,7 +55,15 @@ def measured(pair):
 
     def distances(problem, scheme, strength=1.0, step_size=STEP):
         observe = gt.distances_to(oracle[:, None])  # each lane's own oracle
-        run = gt.simulate(problem, start, step_size=step_size, steps=EPOCHS, scheme=scheme, strength=strength, observe=observe)
+        run = gt.simulate(
+            problem,
+            start,
+            step_size=step_size,
+            steps=EPOCHS,
+            scheme=scheme,
+            strength=strength,
+            observe=observe,
+        )
         return np.asarray(run.observed[..., 0]) / apart[:, None]
 
     ran = {
@@ -67,13 +81,20 @@ def measured(pair):
 def stops(distances, descent, swift):
     """The best early stop, for how long at most half is left, what plain descent leaves then, ``swift`` if it takes its own step."""
     found, with_swift = trials.early_stop(distances, descent), trials.early_stop(distances, swift)
-    return found._asdict() | {"swift": with_swift.descent_distance, "distances": distances[:, np.concatenate([[0], STOPS])]}
+    return found._asdict() | {
+        "swift": with_swift.descent_distance,
+        "distances": distances[:, np.concatenate([[0], STOPS])],
+    }
 
 
 def draw(figure, data):
     ways, (plane, best, width) = figure.subplots(2, 3)
     found, correlation = data["runs"], data["correlation"]
-    titles = ("(a) simultaneous", "(b) alternating, same ridge", "(c) alternating, same effective ridge")
+    titles = (
+        "(a) simultaneous",
+        "(b) alternating, same ridge",
+        "(c) alternating, same effective ridge",
+    )
     for panel, name, title in zip(ways, RUNS, titles, strict=False):
         curves(panel, data, name)
         panel.set_title(title)
@@ -81,40 +102,106 @@ def draw(figure, data):
     draw_plane(plane, data)
     for name, (label, hue, line) in RUNS.items():
         if name != "descent":
-            best.plot(correlation, found[name]["best_distance"], line, color=COLOURS[hue], label=label)
+            best.plot(
+                correlation, found[name]["best_distance"], line, color=COLOURS[hue], label=label
+            )
         width.plot(correlation, found[name]["good_epochs"], line, color=COLOURS[hue], label=label)
-    best.plot(correlation, found["simultaneous"]["descent_distance"], ":", color="black", label="plain descent, same epoch")
-    best.plot(correlation, found["simultaneous"]["swift"], "-.", color="black", label="plain descent, its own step")
-    best.set(xlabel="correlation ε", ylabel="part of the distance left", ylim=(-0.03, 1.75), title="(e) at the best early stop")
+    best.plot(
+        correlation,
+        found["simultaneous"]["descent_distance"],
+        ":",
+        color="black",
+        label="plain descent, same epoch",
+    )
+    best.plot(
+        correlation,
+        found["simultaneous"]["swift"],
+        "-.",
+        color="black",
+        label="plain descent, its own step",
+    )
+    best.set(
+        xlabel="correlation ε",
+        ylabel="part of the distance left",
+        ylim=(-0.03, 1.75),
+        title="(e) at the best early stop",
+    )
     best.legend(loc="upper left")
-    width.set(yscale="symlog", ylim=(-0.3, 1e4), xlabel="correlation ε", ylabel="epochs that leave at most half")
+    width.set(
+        yscale="symlog",
+        ylim=(-0.3, 1e4),
+        xlabel="correlation ε",
+        ylabel="epochs that leave at most half",
+    )
     width.set_title("(f) width of the good window")
     width.legend(loc="center right", bbox_to_anchor=(1, 0.62))
 
 
 def curves(panel, data, name):
-    found, descent, epochs = data["runs"][name], data["runs"]["descent"], np.maximum(data["epochs"], 0.7)
+    found, descent, epochs = (
+        data["runs"][name],
+        data["runs"]["descent"],
+        np.maximum(data["epochs"], 0.7),
+    )
     for index, (correlation, hue) in enumerate(SHOWN.items()):
         lane = nearest(data["correlation"], correlation)
-        panel.plot(epochs, descent["distances"][lane], "--", color="black", lw=1, label="_" if index else "plain descent")
-        panel.plot(epochs, found["distances"][lane], color=COLOURS[hue], label=f"ε = {correlation:g}")
+        panel.plot(
+            epochs,
+            descent["distances"][lane],
+            "--",
+            color="black",
+            lw=1,
+            label="_" if index else "plain descent",
+        )
+        panel.plot(
+            epochs, found["distances"][lane], color=COLOURS[hue], label=f"ε = {correlation:g}"
+        )
         best = max(found["best_epoch"][lane], 0.7), found["best_distance"][lane]
         panel.plot(*best, "o", color=COLOURS[hue], mec="black", ms=6, zorder=3)
     panel.axhline(trials.GOOD, color="black", lw=0.8, ls=":")
     panel.axhline(1, color="black", lw=0.8)
-    panel.set(xscale="log", yscale="log", ylim=(0.01, 80), xlabel="epochs (start at the left edge)", ylabel="distance / pretrained's")
+    panel.set(
+        xscale="log",
+        yscale="log",
+        ylim=(0.01, 80),
+        xlabel="epochs (start at the left edge)",
+        ylabel="distance / pretrained's",
+    )
 
 
 def draw_plane(panel, data):
     found, epochs = data["runs"]["simultaneous"], data["epochs"][1:]
     distances, moved = found["distances"][:, 1:], found["best_epoch"] > 0
     # Blue is nearer than the pretrained model, red farther.
-    panel.pcolormesh(epochs, data["correlation"], np.log10(distances), cmap="RdBu_r", vmin=-1.5, vmax=1.5, rasterized=True)
+    panel.pcolormesh(
+        epochs,
+        data["correlation"],
+        np.log10(distances),
+        cmap="RdBu_r",
+        vmin=-1.5,
+        vmax=1.5,
+        rasterized=True,
+    )
     widths = [2.2 if level in (trials.GOOD, 1) else 0.8 for level in LEVELS]
-    lines = panel.contour(epochs, data["correlation"], distances, LEVELS, colors="black", linewidths=widths)
+    lines = panel.contour(
+        epochs, data["correlation"], distances, LEVELS, colors="black", linewidths=widths
+    )
     panel.clabel(lines, fmt="%g", fontsize=9)
-    panel.plot(found["best_epoch"][moved], data["correlation"][moved], "o", color=COLOURS["orange"], mec="black", mew=0.4, ms=3.5)
-    panel.set(xscale="log", xlabel="epochs", ylabel="correlation ε", title="(d) simultaneous, distance / pretrained's")
+    panel.plot(
+        found["best_epoch"][moved],
+        data["correlation"][moved],
+        "o",
+        color=COLOURS["orange"],
+        mec="black",
+        mew=0.4,
+        ms=3.5,
+    )
+    panel.set(
+        xscale="log",
+        xlabel="epochs",
+        ylabel="correlation ε",
+        title="(d) simultaneous, distance / pretrained's",
+    )
     panel.grid(False)
 
 
@@ -123,11 +210,21 @@ def claims(data):
     for name, (label, *_) in RUNS.items():
         good = runs[name]["good_epochs"]
         here = f"{correlation[good > 0].max():.3g}; at most {good.max():,} of {EPOCHS:,} epochs"
-        yield f"{label}: largest correlation with a good window (half the distance left)", "not treated", here
+        yield (
+            f"{label}: largest correlation with a good window (half the distance left)",
+            "not treated",
+            here,
+        )
     found, best = runs["simultaneous"], runs["simultaneous"]["best_distance"]
-    doubled, apart = (np.abs(runs[name]["best_distance"] - best).max() for name in ("alternating", "half_ridge"))
+    doubled, apart = (
+        np.abs(runs[name]["best_distance"] - best).max() for name in ("alternating", "half_ridge")
+    )
     claim = "best stop, alternating against simultaneous: largest difference at equal ridge; at equal effective ridge"
     yield claim, "identical to first order", f"{doubled:.3g}; {apart:.3g}"
     beats, swift = np.sum(best < found["descent_distance"]), np.sum(best < found["swift"])
     claim = "correlations at which even the best stop beats plain descent at the same epoch"
-    yield claim, "not treated", f"{beats} of {len(correlation)}; if descent takes its own step: {swift}"
+    yield (
+        claim,
+        "not treated",
+        f"{beats} of {len(correlation)}; if descent takes its own step: {swift}",
+    )

@@ -23,20 +23,32 @@ LEMMAS = ["Fig. 4", "Lemma 9", "Lemma 10", "Sec. 5.1.2"]
 SIZE = (10.5, 10.5)
 RIDGES, FRACTIONS, SAMPLES, SHOWN = (1.0, 0.1, 0.01), (0.05, 0.1, 0.2), 100, 2
 HUES, LIMITS = ("green", "vermillion", "blue"), (1e-3, 10.0)
-FILLS = {"benign": "#CFE8DC", "detrimental": "#F7D9A8", "divergent": "#C9C9C9"}  # in the order of gt.pair.RegimeCode
+FILLS = {
+    "benign": "#CFE8DC",
+    "detrimental": "#F7D9A8",
+    "divergent": "#C9C9C9",
+}  # in the order of gt.pair.RegimeCode
 
 
 def compute(preset):
     across, up = {"quick": (49, 160), "paper": (193, 400)}[preset]
     correlation, alpha = np.linspace(0.02, 0.98, across), np.geomspace(*LIMITS, up)
     forget = SAMPLES * np.array(FRACTIONS)[:, None]
-    sizes = {"retain_size": SAMPLES - forget, "forget_size": forget, "retain_in_pair": (SAMPLES - forget) / 10}
+    sizes = {
+        "retain_size": SAMPLES - forget,
+        "forget_size": forget,
+        "retain_in_pair": (SAMPLES - forget) / 10,
+    }
     ridge = np.array(RIDGES)[:, None, None]
     pair = gt.CorrelatedPair(correlation, ridge=ridge, **sizes)
     sufficient, exact = gt.pair.sufficient_window(pair), gt.pair.ordering_windows(pair)
     shown = {name: value[SHOWN, 0] for name, value in sizes.items()}
     plane = gt.CorrelatedPair(
-        correlation, ridge=ridge, **shown, forget_in_pair=alpha[:, None] * shown["retain_in_pair"], allow_unrealisable=True
+        correlation,
+        ridge=ridge,
+        **shown,
+        forget_in_pair=alpha[:, None] * shown["retain_in_pair"],
+        allow_unrealisable=True,
     )
     return {
         "correlation": correlation,
@@ -44,7 +56,9 @@ def compute(preset):
         "ridge": np.array(RIDGES),
         "forget_fraction": np.array(FRACTIONS),
         "sufficient": sufficient._asdict(),
-        "exact": {name: getattr(exact, name) for name in ("lower", "upper", "exists", "realisable")},
+        "exact": {
+            name: getattr(exact, name) for name in ("lower", "upper", "exists", "realisable")
+        },
         "fold": exact.fold.alpha,
         "regime": gt.pair.regime(plane).code,
     }
@@ -56,15 +70,32 @@ def draw(figure, data):
         for index, hue in enumerate(HUES):
             window(rows[0, column], data, data["sufficient"], (column, index), COLOURS[hue])
             window(rows[1, column], data, data["exact"], (column, index), COLOURS[hue])
-            rows[1, column].plot(data["correlation"], data["fold"][column, index], ":", color=COLOURS[hue])
+            rows[1, column].plot(
+                data["correlation"], data["fold"][column, index], ":", color=COLOURS[hue]
+            )
         phases(rows[2, column], data, column)
         rows[0, column].set_title(f"ridge λ = {ridge:g}")
-    for panel, name in zip(rows[:, 0], ("sufficient (Lemmas 9, 10)", "exact", f"exact, f/n = {FRACTIONS[SHOWN]:g}"), strict=True):
-        panel.set(yscale="log", ylim=LIMITS, xlim=data["correlation"][[0, -1]], ylabel=f"{name}\nshare forgotten per retained α")
+    for panel, name in zip(
+        rows[:, 0],
+        ("sufficient (Lemmas 9, 10)", "exact", f"exact, f/n = {FRACTIONS[SHOWN]:g}"),
+        strict=True,
+    ):
+        panel.set(
+            yscale="log",
+            ylim=LIMITS,
+            xlim=data["correlation"][[0, -1]],
+            ylabel=f"{name}\nshare forgotten per retained α",
+        )
     for panel in rows[-1]:
         panel.set_xlabel("correlation ε")
-    fractions = [Patch(color=COLOURS[hue], alpha=0.6, label=f"f/n = {f:g}") for hue, f in zip(HUES, data["forget_fraction"], strict=True)]
-    edges = [Line2D([], [], color="black", ls=style, label=name) for style, name in (("--", "lower"), ("-", "upper"), (":", "fold"))]
+    fractions = [
+        Patch(color=COLOURS[hue], alpha=0.6, label=f"f/n = {f:g}")
+        for hue, f in zip(HUES, data["forget_fraction"], strict=True)
+    ]
+    edges = [
+        Line2D([], [], color="black", ls=style, label=name)
+        for style, name in (("--", "lower"), ("-", "upper"), (":", "fold"))
+    ]
     fills = [Patch(color=hue, label=name) for name, hue in FILLS.items()]
     hatch = Patch(facecolor="white", edgecolor="grey", hatch="///", label="no such data")
     key(figure, [*fractions, *edges, *fills, hatch], ncols=5)
@@ -72,18 +103,32 @@ def draw(figure, data):
 
 
 def window(panel, data, edges, at, hue):
-    lower, upper = (np.where(edges[name][at] > 0, edges[name][at], np.nan) for name in ("lower", "upper"))
+    lower, upper = (
+        np.where(edges[name][at] > 0, edges[name][at], np.nan) for name in ("lower", "upper")
+    )
     panel.plot(data["correlation"], lower, "--", color=hue)
     panel.plot(data["correlation"], upper, "-", color=hue)
-    panel.fill_between(data["correlation"], lower, upper, where=edges["exists"][at], color=hue, alpha=0.18, lw=0)
+    panel.fill_between(
+        data["correlation"], lower, upper, where=edges["exists"][at], color=hue, alpha=0.18, lw=0
+    )
 
 
 def phases(panel, data, column):
-    categories(panel, data["correlation"], data["alpha"], data["regime"][column], list(FILLS.values()))
+    categories(
+        panel, data["correlation"], data["alpha"], data["regime"][column], list(FILLS.values())
+    )
     window(panel, data, data["exact"], (column, SHOWN), COLOURS[HUES[SHOWN]])
     panel.plot(data["correlation"], data["fold"][column, SHOWN], ":", color="black")
     realisable = data["exact"]["realisable"][column, SHOWN]
-    panel.fill_between(data["correlation"], realisable, LIMITS[1], facecolor="none", edgecolor="grey", hatch="///", lw=0.8)
+    panel.fill_between(
+        data["correlation"],
+        realisable,
+        LIMITS[1],
+        facecolor="none",
+        edgecolor="grey",
+        hatch="///",
+        lw=0.8,
+    )
 
 
 def claims(data):
@@ -91,12 +136,22 @@ def claims(data):
     for column, ridge in enumerate(data["ridge"]):
         at = column, SHOWN, nearest(data["correlation"], 0.5)
         claim = f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {data['forget_fraction'][SHOWN]:g}: α from, to"
-        yield claim, span(sufficient, at, "Lemmas 9, 10"), f"{span(exact, at, 'exact')}; fold at {fold[at]:.5g}"
+        yield (
+            claim,
+            span(sufficient, at, "Lemmas 9, 10"),
+            f"{span(exact, at, 'exact')}; fold at {fold[at]:.5g}",
+        )
     held = sufficient["exists"] & (sufficient["lower"] < fold)
-    inside = (exact["lower"] <= sufficient["lower"]) & (np.minimum(sufficient["upper"], fold) <= exact["upper"] * (1 + 1e-12))
+    inside = (exact["lower"] <= sufficient["lower"]) & (
+        np.minimum(sufficient["upper"], fold) <= exact["upper"] * (1 + 1e-12)
+    )
     here = f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; {np.sum(exact['exists'])} exact ones exist"
     yield "the sufficient windows imply the order", "at every correlation", here
 
 
 def span(edges, at, name):
-    return f"{name}: {edges['lower'][at]:.5g} to {edges['upper'][at]:.5g}" if edges["exists"][at] else f"{name}: empty"
+    return (
+        f"{name}: {edges['lower'][at]:.5g} to {edges['upper'][at]:.5g}"
+        if edges["exists"][at]
+        else f"{name}: empty"
+    )

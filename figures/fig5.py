@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from figures.style import COLOURS
-from gda_theory import trap
+from gda_theory.paper import trap
 
 TITLE = "The low-dimensional trap: which reading of the text makes it hold"
 CAPTION = (
@@ -19,22 +19,63 @@ CAPTION = (
 )
 LEMMAS = ["Sec. 5.2", "Fig. 5", "App. B"]
 SIZE = (10.5, 20.0)
-CASES = [("literal", 0.1), ("literal", 0.05), ("zero_one", 0.1), ("signed", 0.1), ("signed", 0.05), ("signed", 0.02)]
+CASES = [
+    ("literal", 0.1),
+    ("literal", 0.05),
+    ("zero_one", 0.1),
+    ("signed", 0.1),
+    ("signed", 0.05),
+    ("signed", 0.02),
+]
 CASES += [("literal_means", 0.05), ("zero_one_means", 0.05), ("signed_means", 0.05)]
 STYLES = {"pretrain": (COLOURS["blue"], "-", "D"), "retrain": (COLOURS["green"], "--", "R")}
 STYLES |= {"descent_ascent": (COLOURS["vermillion"], "-.", "descent-ascent")}
-MARKS = {"global minimum": ("*", 15, COLOURS["orange"]), "other minimum": ("o", 8, "white"), "saddle": ("X", 8, COLOURS["sky"])}
-MARKS |= {"fine-tuning starts": ("s", 6, COLOURS["vermillion"]), "ends": ("D", 5, COLOURS["vermillion"])}
+MARKS = {
+    "global minimum": ("*", 15, COLOURS["orange"]),
+    "other minimum": ("o", 8, "white"),
+    "saddle": ("X", 8, COLOURS["sky"]),
+}
+MARKS |= {
+    "fine-tuning starts": ("s", 6, COLOURS["vermillion"]),
+    "ends": ("D", 5, COLOURS["vermillion"]),
+}
 
 
 def compute(preset):
     size, ridges = {"quick": (41, 19), "paper": (61, 61)}[preset]
-    a, b, x, ridge = np.linspace(-1, 6.5, size), np.linspace(-3.4, 1, size), np.linspace(-1.6, 4.6, 125), np.geomspace(3e-4, 1, ridges)
-    cases = {f"{name}, c = {c:g}": case(name, c, jnp.stack(jnp.meshgrid(a, b), -1), jnp.asarray(x)) for name, c in CASES}
-    holds = {name: np.array([[s.holds for s in trap.landscape(name, c).statements] for c in ridge]) for name in trap.CONVENTIONS}
-    folds = {name: {p: trap.folds(name, problem=p, least_ridge=ridge[0]).ridge for p in trap.PROBLEMS} for name in trap.CONVENTIONS}
-    clusters = {"x": np.array(trap.POINTS), "label": np.array(trap.LABELS), "count": np.add(trap.RETAIN, trap.FORGET)}
-    return {"a": a, "b": b, "x": x, "clusters": clusters, "cases": cases, "ridge": ridge, "holds": holds, "folds": folds}
+    a, b, x, ridge = (
+        np.linspace(-1, 6.5, size),
+        np.linspace(-3.4, 1, size),
+        np.linspace(-1.6, 4.6, 125),
+        np.geomspace(3e-4, 1, ridges),
+    )
+    cases = {
+        f"{name}, c = {c:g}": case(name, c, jnp.stack(jnp.meshgrid(a, b), -1), jnp.asarray(x))
+        for name, c in CASES
+    }
+    holds = {
+        name: np.array([[s.holds for s in trap.landscape(name, c).statements] for c in ridge])
+        for name in trap.CONVENTIONS
+    }
+    folds = {
+        name: {p: trap.folds(name, problem=p, least_ridge=ridge[0]).ridge for p in trap.PROBLEMS}
+        for name in trap.CONVENTIONS
+    }
+    clusters = {
+        "x": np.array(trap.POINTS),
+        "label": np.array(trap.LABELS),
+        "count": np.add(trap.RETAIN, trap.FORGET),
+    }
+    return {
+        "a": a,
+        "b": b,
+        "x": x,
+        "clusters": clusters,
+        "cases": cases,
+        "ridge": ridge,
+        "holds": holds,
+        "folds": folds,
+    }
 
 
 def case(name, ridge, plane, x):
@@ -42,9 +83,15 @@ def case(name, ridge, plane, x):
     problems = {}
     for problem, row in zip(trap.PROBLEMS, weights, strict=True):
         points = getattr(found, problem)
-        curves = {"surface": trap.objective(plane, row, targets, ridge), "output": trap.output(jnp.asarray(points.parameters[0]), x)}
+        curves = {
+            "surface": trap.objective(plane, row, targets, ridge),
+            "output": trap.output(jnp.asarray(points.parameters[0]), x),
+        }
         problems[problem] = curves | points._asdict()
-    statements = {"holds": np.array([s.holds for s in found.statements]), "found": [s.found for s in found.statements]}
+    statements = {
+        "holds": np.array([s.holds for s in found.statements]),
+        "found": [s.found for s in found.statements],
+    }
     return {"problems": problems, "fine_tuning": found.fine_tuning, "statements": statements}
 
 
@@ -62,13 +109,22 @@ def draw(figure, data):
         decisions(row[3], data, found["problems"])
         row[0].set(ylabel="b", title=name.replace("_", " ") + ": D")
         holds = zip(("i", "ii", "iii"), found["statements"]["holds"], strict=True)
-        row[3].set_title("claims:  " + "   ".join(f"({claim}) {'✓' if true else '✗'}" for claim, true in holds))
+        row[3].set_title(
+            "claims:  " + "   ".join(f"({claim}) {'✓' if true else '✗'}" for claim, true in holds)
+        )
     for panel, label in zip(rows[-1], "aaax", strict=True):
         panel.set_xlabel(label)
     handles = [
-        rows[0][0].plot([], [], marker, ms=size, color=hue, mec="black", label=name)[0] for name, (marker, size, hue) in MARKS.items()
+        rows[0][0].plot([], [], marker, ms=size, color=hue, mec="black", label=name)[0]
+        for name, (marker, size, hue) in MARKS.items()
     ]
-    top.legend(handles=[*handles, *rows[0][3].lines[:3]], loc="outside upper center", ncols=8, columnspacing=1.2, handletextpad=0.5)
+    top.legend(
+        handles=[*handles, *rows[0][3].lines[:3]],
+        loc="outside upper center",
+        ncols=8,
+        columnspacing=1.2,
+        handletextpad=0.5,
+    )
     thresholds(bottom.subplots(), data)
 
 
@@ -89,7 +145,13 @@ def decisions(panel, data, problems):
     for problem, (hue, line, name) in STYLES.items():
         panel.plot(data["x"], problems[problem]["output"], line, color=hue, label=f"h of {name}")
     x, label, count = data["clusters"].values()
-    panel.scatter(x, np.where(label > 0, 1.2, -0.2), 30 * count, color=np.where(label > 0, "black", "white"), ec="black")
+    panel.scatter(
+        x,
+        np.where(label > 0, 1.2, -0.2),
+        30 * count,
+        color=np.where(label > 0, "black", "white"),
+        ec="black",
+    )
     panel.axhline(0.5, color="grey", lw=0.8)
     panel.set(ylim=(-0.45, 1.45), xlim=(-1.6, 4.6), ylabel="h(x)", yticks=(0, 0.5, 1))
 
@@ -99,10 +161,29 @@ def thresholds(panel, data):
         for claim, (problem, (hue, _, letter)) in enumerate(STYLES.items()):
             height, folds = row + 0.22 * (claim - 1), data["folds"][name][problem]
             label = f"claim ({'i' * (claim + 1)}) holds"
-            panel.plot(data["ridge"], np.where(holds[:, claim], height, np.nan), "s", ms=3.5, color=hue, label=label if not row else None)
+            panel.plot(
+                data["ridge"],
+                np.where(holds[:, claim], height, np.nan),
+                "s",
+                ms=3.5,
+                color=hue,
+                label=label if not row else None,
+            )
             label = f"fold of {letter}" if not row and len(folds) else None
-            panel.plot(folds, np.full(len(folds), row - 0.42), "<", ms=8, color=hue, mec="black", label=label)
-    panel.set(xscale="log", xlabel="ridge c (loss per squared parameter)", ylim=(len(data["holds"]) - 0.4, -0.8))
+            panel.plot(
+                folds,
+                np.full(len(folds), row - 0.42),
+                "<",
+                ms=8,
+                color=hue,
+                mec="black",
+                label=label,
+            )
+    panel.set(
+        xscale="log",
+        xlabel="ridge c (loss per squared parameter)",
+        ylim=(len(data["holds"]) - 0.4, -0.8),
+    )
     panel.set_yticks(range(len(data["holds"])), [name.replace("_", " ") for name in data["holds"]])
     panel.legend(loc="upper left", bbox_to_anchor=(1, 1))
 
@@ -110,11 +191,23 @@ def thresholds(panel, data):
 def claims(data):
     paper = "13 right, 1 wrong | 11 right, 1 wrong | 10 right, 0 wrong of those it counts; 10 right, 2 wrong of all retained; cannot leave"
     for name, found in data["cases"].items():
-        yield f"Fig. 5 as {name}: D | R | descent-ascent", paper, " | ".join(found["statements"]["found"])
+        yield (
+            f"Fig. 5 as {name}: D | R | descent-ascent",
+            paper,
+            " | ".join(found["statements"]["found"]),
+        )
     for name, folds in data["folds"].items():
-        ridges = {problem: ", ".join(f"{c:.6g}" for c in folds[problem]) for problem in ("pretrain", "retrain")}
-        here = "; ".join(f"{STYLES[problem][2]} below c = {listed}" for problem, listed in ridges.items())
+        ridges = {
+            problem: ", ".join(f"{c:.6g}" for c in folds[problem])
+            for problem in ("pretrain", "retrain")
+        }
+        here = "; ".join(
+            f"{STYLES[problem][2]} below c = {listed}" for problem, listed in ridges.items()
+        )
         yield f"a second minimum exists, {name}", "D and R, at ridge 0.1", here
-    slopes = [np.divide(*data["cases"][f"signed, c = {c}"]["problems"]["pretrain"]["parameters"][0]) for c in (0.02, 0.1)]
+    slopes = [
+        np.divide(*data["cases"][f"signed, c = {c}"]["problems"]["pretrain"]["parameters"][0])
+        for c in (0.02, 0.1)
+    ]
     here = f"a/b of D's minimum goes from {slopes[0]:.4g} at c = 0.02 to {slopes[1]:.4g} at c = 0.1 (signed)"
     yield "App. B: the ridge shifts minimisers only radially", "a/b stays", here

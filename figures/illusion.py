@@ -8,8 +8,8 @@ import numpy as np
 import gda_theory as gt
 from figures.parts import boxes, spread
 from figures.style import COLOURS
-from gda_theory import data as datasets
-from gda_theory import trials
+from gda_theory.dynamics import trials
+from gda_theory.problem import tables as datasets
 
 TITLE = "Early stopping makes ascent look as if it worked: on some sets, at one moment, and plain descent gets there anyway"
 CAPTION = (
@@ -37,7 +37,9 @@ LABELS = {
 def compute(preset):
     draws = {"quick": 30, "paper": 400}[preset]
     problem = datasets.load("breast_cancer", forget=f"random:{SHOWN}").problem(ridge=RIDGE)
-    masks = np.stack([datasets.random_forget_set(len(problem.signs), SHOWN, seed) for seed in range(draws)])
+    masks = np.stack(
+        [datasets.random_forget_set(len(problem.signs), SHOWN, seed) for seed in range(draws)]
+    )
     oracles = gt.retrain_many(problem, masks)
     pretrained, objective = gt.pretrain(problem).weights, problem.objective()
     many = dataclasses.replace(
@@ -47,11 +49,19 @@ def compute(preset):
     )
     start = jnp.broadcast_to(pretrained, oracles.weights.shape)
     ratio = float(objective.size_ratio)
-    found = {"ratio": ratio, "stops": STOPS, "steps": np.array(trials.STEPS), "converged": oracles.converged, "strengths": {}}
+    found = {
+        "ratio": ratio,
+        "stops": STOPS,
+        "steps": np.array(trials.STEPS),
+        "converged": oracles.converged,
+        "strengths": {},
+    }
     for name, strength in (("1", 1.0), ("f/2r", ratio / 2)):
         ran = trials.trials(many, start, oracles.weights, strength=strength, epochs=EPOCHS)
         found["strengths"][name] = {trial.scheme.name: summary(trial) for trial in ran}
-    descent = trials.trials(many, start, oracles.weights, strength=0.0, schemes=["simultaneous"], epochs=EPOCHS)[0]
+    descent = trials.trials(
+        many, start, oracles.weights, strength=0.0, schemes=["simultaneous"], epochs=EPOCHS
+    )[0]
     return {**found, "descent": summary(descent)}
 
 
@@ -69,20 +79,50 @@ def summary(trial):
 
 def draw(figure, data):
     grid = figure.add_gridspec(2, 2)
-    orbits, chances, best = (figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :]))
-    epochs, plain, ascent = np.concatenate([[0.7], data["stops"]]), data["descent"]["slow"], data["strengths"]["1"]
+    orbits, chances, best = (
+        figure.add_subplot(place) for place in (grid[0, 0], grid[0, 1], grid[1, :])
+    )
+    epochs, plain, ascent = (
+        np.concatenate([[0.7], data["stops"]]),
+        data["descent"]["slow"],
+        data["strengths"]["1"],
+    )
     for index, row in enumerate(ascent["simultaneous"]["slow"]):
-        orbits.plot(epochs, row, color=COLOURS["blue"], lw=0.8, alpha=0.6, label="_" if index else "descent-ascent, γ = 1")
+        orbits.plot(
+            epochs,
+            row,
+            color=COLOURS["blue"],
+            lw=0.8,
+            alpha=0.6,
+            label="_" if index else "descent-ascent, γ = 1",
+        )
     orbits.fill_between(epochs, plain.min(0), plain.max(0), color="black", alpha=0.2, lw=0)
     orbits.plot(epochs, np.median(plain, 0), color="black", lw=2, label="plain descent")
     orbits.axhline(1, color="black", ls="--", lw=1, label="doing nothing")
-    orbits.set(xscale="log", ylim=(0, 2), xlabel="epochs (the start at the left edge)", ylabel="distance to retrained / pretrained's")
+    orbits.set(
+        xscale="log",
+        ylim=(0, 2),
+        xlabel="epochs (the start at the left edge)",
+        ylabel="distance to retrained / pretrained's",
+    )
     orbits.set_title(f"(a) {len(plain)} forget sets, step {data['steps'][0]:g} of 1/curvature")
     orbits.legend(loc="lower left")
-    for (label, values), hue in zip(at_random(data).items(), ("blue", "green", "black"), strict=True):
-        chances.plot(np.sort(values), np.arange(1, len(values) + 1) / len(values), color=COLOURS[hue], label=label)
+    for (label, values), hue in zip(
+        at_random(data).items(), ("blue", "green", "black"), strict=True
+    ):
+        chances.plot(
+            np.sort(values),
+            np.arange(1, len(values) + 1) / len(values),
+            color=COLOURS[hue],
+            label=label,
+        )
     chances.axvline(0.5, color="black", ls=":", lw=1)
-    chances.set(xlim=(0, 1.2), ylim=(0, 1), xlabel="part of the distance left", ylabel="chance to leave at most this")
+    chances.set(
+        xlim=(0, 1.2),
+        ylim=(0, 1),
+        xlabel="part of the distance left",
+        ylabel="chance to leave at most this",
+    )
     chances.set_title("(b) set, scheme, step and stop at random")
     chances.legend(loc="upper left")
     draw_best(best, data)
@@ -94,11 +134,22 @@ def draw_best(panel, data):
     for row, (name, found) in zip(places, data["strengths"]["1"].items(), strict=True):
         boxes(panel, found["best"], row, 0.6, flierprops={"markersize": 3})
         label = "_" if row[0] else "plain descent at the same epoch (median)"
-        panel.plot(row, np.median(found["descent"], 0), "D", color=COLOURS["sky"], mec="black", ms=6, zorder=3, label=label)
+        panel.plot(
+            row,
+            np.median(found["descent"], 0),
+            "D",
+            color=COLOURS["sky"],
+            mec="black",
+            ms=6,
+            zorder=3,
+            label=label,
+        )
         panel.text(row.mean(), 1.06, LABELS[name], ha="center", va="bottom", fontsize=9)
     panel.axhline(1, color="black", ls="--", lw=1)
     panel.set_xticks(places.ravel(), [f"{step:g}" for step in steps] * len(LABELS))
-    panel.set(xlabel="step size × largest curvature", ylabel="left at the best stop", ylim=(-0.03, 1.25))
+    panel.set(
+        xlabel="step size × largest curvature", ylabel="left at the best stop", ylim=(-0.03, 1.25)
+    )
     panel.set_title("(c) the best of 1,000 stops, γ = 1", pad=14)
     panel.legend(loc="lower left")
 
@@ -106,18 +157,44 @@ def draw_best(panel, data):
 def at_random(data):
     """Distances at all stops: of the schemes that ascend to the end, at both strengths, and of plain descent."""
     ascent, gentle = (
-        np.concatenate([found["at_stops"].ravel() for name, found in schemes.items() if name != "ascent_then_descent"])
+        np.concatenate(
+            [
+                found["at_stops"].ravel()
+                for name, found in schemes.items()
+                if name != "ascent_then_descent"
+            ]
+        )
         for schemes in (data["strengths"]["1"], data["strengths"]["f/2r"])
     )
-    return {"γ = 1": ascent, "γ = f/(2r)": gentle, "plain descent": data["descent"]["at_stops"].ravel()}
+    return {
+        "γ = 1": ascent,
+        "γ = f/(2r)": gentle,
+        "plain descent": data["descent"]["at_stops"].ravel(),
+    }
 
 
 def claims(data):
-    ascent, gentle, descent = (f"{100 * np.mean(values <= 0.5):.3g} %" for values in at_random(data).values())
-    best = np.min([data["strengths"]["1"][name]["best"].min(1) for name in ("simultaneous", "retain_first", "forget_first")], 0)
+    ascent, gentle, descent = (
+        f"{100 * np.mean(values <= 0.5):.3g} %" for values in at_random(data).values()
+    )
+    best = np.min(
+        [
+            data["strengths"]["1"][name]["best"].min(1)
+            for name in ("simultaneous", "retain_first", "forget_first")
+        ],
+        0,
+    )
     return [
-        ("part left at the best of all schemes, steps and stops, γ = 1", "may seem to work", spread(best, 3)),
-        ("sets where even that leaves more than half", "not treated", f"{np.sum(best > 0.5)} of {len(best)}"),
+        (
+            "part left at the best of all schemes, steps and stops, γ = 1",
+            "may seem to work",
+            spread(best, 3),
+        ),
+        (
+            "sets where even that leaves more than half",
+            "not treated",
+            f"{np.sum(best > 0.5)} of {len(best)}",
+        ),
         ("runs and stops at random that leave at most half: γ = 1", "luck", ascent),
         ("the same: γ = f/(2r)", "not treated", gentle),
         ("the same: plain descent", "not treated", descent),

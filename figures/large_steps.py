@@ -23,7 +23,9 @@ LEMMAS = ["Sec. 5.1.2", "App. D.3", "App. H"]
 SIZE = (10.5, 8.8)
 RIDGE, CORRELATION = 0.01, 0.5
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 80}
-RELATIVE = np.linspace(0.61, 1.41, 41)  # of the fold; every second hundredth, so that 1.01 is one and the fold itself none
+RELATIVE = np.linspace(
+    0.61, 1.41, 41
+)  # of the fold; every second hundredth, so that 1.01 is one and the fold itself none
 PAST, STEP, REFERENCE = 1.01, 50.0, ((2.67902179985, 1.71055360311), (4.67015294613, 3.08835342462))
 EPOCHS, LAST, BETWEEN = 5000, 64, 9  # BETWEEN: points from one iterate to the next
 GROUPS = {  # name: hue and the causes, of runs that left the range or did not
@@ -43,7 +45,9 @@ def compute(preset):
     fold = {name: np.asarray(getattr(gt.pair.folds(pair), name))[0] for name in ("alpha", "x", "y")}
     alpha = fold["alpha"] * RELATIVE
     runs = gt.sweep(pair, pretrained, alpha=alpha, step_size=steps, steps=EPOCHS)
-    why = jax.jit(gt.explain)(runs, pair.replace(forget_in_pair=alpha[:, None] * pair.retain_in_pair))
+    why = jax.jit(gt.explain)(
+        runs, pair.replace(forget_in_pair=alpha[:, None] * pair.retain_in_pair)
+    )
     return {
         "step_size": steps,
         "fold": fold,
@@ -63,7 +67,9 @@ def pretrained(pair):
 
 def orbits(pair, steps):
     """Runs at many steps: the one at ``STEP``, the last iterates of all, and the largest curvature between these; NaN if they left."""
-    run = gt.simulate(pair, pretrained(pair), step_size=steps, steps=EPOCHS, observe=gt.recorded_weights)
+    run = gt.simulate(
+        pair, pretrained(pair), step_size=steps, steps=EPOCHS, observe=gt.recorded_weights
+    )
     stayed = np.asarray(run.outcome) != gt.Outcome.LEFT_RANGE
     weights, types = np.asarray(run.observed), np.asarray(pair.types)
     last = np.where(stayed[:, None, None], weights[:, -LAST:], np.nan)
@@ -83,15 +89,46 @@ def draw(figure, data):
     draw_orbit(plane, past["orbit"], data["fold"])
     margin = past["margins"][:, :, 1]
     gone = steps[~np.isfinite(margin[:, 0])]
-    diagram.plot(np.repeat(steps, LAST), margin.ravel(), ".", color=COLOURS["blue"], ms=1.8, mew=0, rasterized=True)
-    diagram.plot(gone, np.full(len(gone), -0.9), "|", color=COLOURS["vermillion"], ms=6, label="left the range")
-    diagram.set(xlabel="step η (1/loss)", ylabel="last margins y of the forgotten samples", title=f"(b) last iterates, α = {PAST:g} × fold")
+    diagram.plot(
+        np.repeat(steps, LAST),
+        margin.ravel(),
+        ".",
+        color=COLOURS["blue"],
+        ms=1.8,
+        mew=0,
+        rasterized=True,
+    )
+    diagram.plot(
+        gone,
+        np.full(len(gone), -0.9),
+        "|",
+        color=COLOURS["vermillion"],
+        ms=6,
+        label="left the range",
+    )
+    diagram.set(
+        xlabel="step η (1/loss)",
+        ylabel="last margins y of the forgotten samples",
+        title=f"(b) last iterates, α = {PAST:g} × fold",
+    )
     diagram.set(yscale="symlog", ylim=(-1.2, 200), xlim=steps[[0, -1]])  # linear between -2 and 2
     diagram.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
     diagram.legend(loc="upper left")
-    bound.plot(steps, steps * past["curvature"], "o", color=COLOURS["blue"], ms=3, label="bounded orbits past the fold")
+    bound.plot(
+        steps,
+        steps * past["curvature"],
+        "o",
+        color=COLOURS["blue"],
+        ms=3,
+        label="bounded orbits past the fold",
+    )
     bound.axhline(2, color="black", label="2: what they need")
-    bound.set(yscale="log", xlim=steps[[0, -1]], xlabel="step η (1/loss)", ylabel="step × largest curvature met")
+    bound.set(
+        yscale="log",
+        xlim=steps[[0, -1]],
+        xlabel="step η (1/loss)",
+        ylabel="step × largest curvature met",
+    )
     bound.set_title(f"(c) the bound, α = {PAST:g} × fold")
     bound.legend()
     figure.legend(handles=draw_map(regions, data), loc="outside lower center", ncols=3, title="(d)")
@@ -100,10 +137,39 @@ def draw(figure, data):
 def draw_orbit(panel, orbit, fold):
     panel.plot(*orbit[:200].T, "-", color=COLOURS["sky"], lw=0.6)
     panel.plot(*orbit[:200].T, ".", color=COLOURS["blue"], ms=4, label="iterates")
-    panel.plot(*orbit[0], "*", color=COLOURS["green"], mec="black", ms=13, ls="none", label="pretrained", zorder=4)
-    panel.plot(fold["x"], fold["y"], "D", color="white", mec="black", ms=6, ls="none", label="where the minimum was")
-    panel.plot(*orbit[-2:].T, "o", color=COLOURS["orange"], mec="black", ms=10, ls="none", label="cycle", zorder=3)
-    panel.plot(*np.transpose(REFERENCE), "x", color="black", ms=7, ls="none", label="reference", zorder=5)
+    panel.plot(
+        *orbit[0],
+        "*",
+        color=COLOURS["green"],
+        mec="black",
+        ms=13,
+        ls="none",
+        label="pretrained",
+        zorder=4,
+    )
+    panel.plot(
+        fold["x"],
+        fold["y"],
+        "D",
+        color="white",
+        mec="black",
+        ms=6,
+        ls="none",
+        label="where the minimum was",
+    )
+    panel.plot(
+        *orbit[-2:].T,
+        "o",
+        color=COLOURS["orange"],
+        mec="black",
+        ms=10,
+        ls="none",
+        label="cycle",
+        zorder=3,
+    )
+    panel.plot(
+        *np.transpose(REFERENCE), "x", color="black", ms=7, ls="none", label="reference", zorder=5
+    )
     panel.set(xlabel="margin x of the retained samples", ylabel="margin y of the forgotten samples")
     panel.set_title(f"(a) step {STEP:g}, α = {PAST:g} × fold")
     panel.legend()
@@ -113,10 +179,18 @@ def draw_map(panel, data):
     """The causes, and a patch for each group of them that is there."""
     found = data["map"]
     group = grouped(found["cause"], found["left"])
-    categories(panel, data["step_size"], found["relative_alpha"], group, [hue for hue, _, _ in GROUPS.values()])
+    categories(
+        panel,
+        data["step_size"],
+        found["relative_alpha"],
+        group,
+        [hue for hue, _, _ in GROUPS.values()],
+    )
     panel.plot(found["stable_step"], found["relative_alpha"], color="black", label="_")
     panel.axhline(1, **DOTTED)
-    panel.set(xlabel="step η (1/loss)", ylabel="α / α at the fold", title="(d) causes by step and α")
+    panel.set(
+        xlabel="step η (1/loss)", ylabel="α / α at the fold", title="(d) causes by step and α"
+    )
     panel.grid(False)
     return [
         Patch(facecolor=hue, edgecolor="black", lw=0.4, label=name)
@@ -127,7 +201,10 @@ def draw_map(panel, data):
 
 def grouped(cause, left):
     """The first group of each run."""
-    masks = [np.isin(cause, causes) & (True if gone is None else left == gone) for _, causes, gone in GROUPS.values()]
+    masks = [
+        np.isin(cause, causes) & (True if gone is None else left == gone)
+        for _, causes, gone in GROUPS.values()
+    ]
     return np.argmax(masks, 0)
 
 
@@ -135,10 +212,21 @@ def claims(data):
     past, steps, found = data["past"], data["step_size"], data["map"]
     stayed, cycle = np.isfinite(past["curvature"]), past["orbit"][-2:]
     apart = min(np.abs(cycle - REFERENCE).max(), np.abs(cycle[::-1] - REFERENCE).max())
-    here = "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist())) + f"; from the reference {apart:.1e}"
-    yield f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)", "w → −∞ above the threshold (App. H)", here
+    here = (
+        "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist()))
+        + f"; from the reference {apart:.1e}"
+    )
+    yield (
+        f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)",
+        "w → −∞ above the threshold (App. H)",
+        here,
+    )
     claim = f"smallest step × curvature on the {stayed.sum()} bounded orbits past the fold"
-    yield claim, "not treated; at least 2 in theory", f"{np.min((steps * past['curvature'])[stayed]):.4f}"
+    yield (
+        claim,
+        "not treated; at least 2 in theory",
+        f"{np.min((steps * past['curvature'])[stayed]):.4f}",
+    )
     periods = ", ".join(map(str, np.unique(past["period"][past["period"] > 0])))
     here = f"{steps[stayed].min():g} to {steps[stayed].max():g}; periods {periods}"
     yield "steps of bounded orbits, and the periods of their cycles", "not treated", here

@@ -19,23 +19,52 @@ LEMMAS = ["Lemma 2", "App. F", "Sec. 5.1.2"]
 SIZE = (10.5, 8.5)
 EXAMPLE = {"ridge": 0.001, "retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
 HUES = {"logistic": COLOURS["blue"], "exponential": COLOURS["vermillion"]}
-CORRELATIONS = {0.2: COLOURS["green"], 0.5: COLOURS["blue"], 0.8: COLOURS["purple"], 0.95: COLOURS["orange"]}
+CORRELATIONS = {
+    0.2: COLOURS["green"],
+    0.5: COLOURS["blue"],
+    0.8: COLOURS["purple"],
+    0.95: COLOURS["orange"],
+}
 
 
 def compute(preset):
     points = {"quick": 201, "paper": 1001}[preset]
-    factor = np.concatenate([np.geomspace(0.02, 1, 50, endpoint=False), 1 + np.append(0, np.geomspace(1e-6, 1e3, points))])
+    factor = np.concatenate(
+        [
+            np.geomspace(0.02, 1, 50, endpoint=False),
+            1 + np.append(0, np.geomspace(1e-6, 1e3, points)),
+        ]
+    )
     correlation = np.unique(np.append(np.linspace(0.05, 0.99, points), list(CORRELATIONS)))
     cusp = gt.pair.cusp(correlation)
-    born = {"correlation": correlation, "descent": np.asarray(cusp.descent_ratio), "ascent": np.asarray(cusp.ascent_ratio)}
-    marked = {name: values[np.searchsorted(correlation, list(CORRELATIONS))] for name, values in born.items()}
+    born = {
+        "correlation": correlation,
+        "descent": np.asarray(cusp.descent_ratio),
+        "ascent": np.asarray(cusp.ascent_ratio),
+    }
+    marked = {
+        name: values[np.searchsorted(correlation, list(CORRELATIONS))]
+        for name, values in born.items()
+    }
     # Sums and ridge 1: the pull of the retained type is its count, and alpha times it that of the forgotten type.
     pull = marked["descent"][:, None] * factor
-    units = {"ridge": 1, "retain_size": pull, "forget_size": pull, "retain_in_pair": pull, "reduction": "sum"}
-    found = {loss: gt.pair.folds(gt.CorrelatedPair(np.array(list(CORRELATIONS))[:, None], **units, loss=loss)) for loss in HUES}
+    units = {
+        "ridge": 1,
+        "retain_size": pull,
+        "forget_size": pull,
+        "retain_in_pair": pull,
+        "reduction": "sum",
+    }
+    found = {
+        loss: gt.pair.folds(
+            gt.CorrelatedPair(np.array(list(CORRELATIONS))[:, None], **units, loss=loss)
+        )
+        for loss in HUES
+    }
     return {
         "curves": {loss: hysteresis(loss, points) for loss in HUES},
-        "wedge": {"descent": pull} | {loss: folds.alpha * pull[..., None] for loss, folds in found.items()},
+        "wedge": {"descent": pull}
+        | {loss: folds.alpha * pull[..., None] for loss, folds in found.items()},
         "cusp": marked,
         "cusp_line": born,
         "coordinate": {loss: one_coordinate(loss, points) for loss in HUES},
@@ -47,8 +76,18 @@ def hysteresis(loss, points):
     x = np.linspace(0, gt.pair.retrain(pair).x, points)
     curve, folds = gt.pair.descent_ascent_curve(pair, x), gt.pair.folds(pair)
     there = np.nan_to_num(folds.alpha)
-    ends = gt.pair.stationary_points(gt.CorrelatedPair(0.5, **EXAMPLE, loss=loss, forget_in_pair=there * EXAMPLE["retain_in_pair"]))
-    return {"alpha": curve.alpha, "y": curve.y, "fold_alpha": folds.alpha, "fold_y": folds.y, "points_at_fold": ends.y}
+    ends = gt.pair.stationary_points(
+        gt.CorrelatedPair(
+            0.5, **EXAMPLE, loss=loss, forget_in_pair=there * EXAMPLE["retain_in_pair"]
+        )
+    )
+    return {
+        "alpha": curve.alpha,
+        "y": curve.y,
+        "fold_alpha": folds.alpha,
+        "fold_y": folds.y,
+        "points_at_fold": ends.y,
+    }
 
 
 def one_coordinate(loss, points):
@@ -60,7 +99,12 @@ def one_coordinate(loss, points):
 
 def draw(figure, data):
     (runaway, wedge), (line, single) = figure.subplots(2, 2)
-    runaway.set(xlabel="share forgotten per retained α", ylabel="margin y of the forgotten type", xlim=(0, 0.045), ylim=(-11, 3.5))
+    runaway.set(
+        xlabel="share forgotten per retained α",
+        ylabel="margin y of the forgotten type",
+        xlim=(0, 0.045),
+        ylim=(-11, 3.5),
+    )
     for loss, curve in data["curves"].items():
         branches(runaway, curve, HUES[loss], loss)
     runaway.set_title("(a) ε = 0.5, λ = 0.001, r = 80, f = 20, r_p = 8")
@@ -71,18 +115,38 @@ def draw(figure, data):
         wedge.plot(pull, both, "-", color=hue, label=[f"ε = {correlation:g}", "_"])
         wedge.fill_between(pull, *both.T, color=hue, alpha=0.15, lw=0)
         wedge.plot(pull, folds["exponential"][index, :, 0], ":", color=hue, lw=1.2)
-        wedge.plot(cusp["descent"][index], cusp["ascent"][index], "o", color=hue, mec="black", zorder=3)
+        wedge.plot(
+            cusp["descent"][index], cusp["ascent"][index], "o", color=hue, mec="black", zorder=3
+        )
         line.plot(correlation, cusp["descent"][index], "o", color=hue, mec="black", zorder=3)
-    wedge.set(xscale="log", yscale="log", xlabel="pull of the retained type A/λ", ylabel="pull of the forgotten type B/λ")
+    wedge.set(
+        xscale="log",
+        yscale="log",
+        xlabel="pull of the retained type A/λ",
+        ylabel="pull of the forgotten type B/λ",
+    )
     wedge.set_title("(b) folds: logistic (solid), exponential (dotted)")
     wedge.legend(loc="upper left")
     line.plot(data["cusp_line"]["correlation"], data["cusp_line"]["descent"], color="black")
-    line.set(yscale="log", xlabel="correlation ε", ylabel="pull A/λ at the cusp, κ_c", title="(c) folds exist above the line")
+    line.set(
+        yscale="log",
+        xlabel="correlation ε",
+        ylabel="pull A/λ at the cusp, κ_c",
+        title="(c) folds exist above the line",
+    )
     for loss, branch in data["coordinate"].items():
         single.plot(branch["mass"], branch["minimum"], color=HUES[loss], label=f"{loss}: minimum")
         if not np.all(np.isnan(branch["maximum"])):
-            single.plot(branch["mass"], branch["maximum"], "--", color=HUES[loss], label=f"{loss}: maximum")
-    single.set(xlim=(-6, 6), ylim=(-6.5, 2), xlabel="signed mass K/λ", ylabel="weight w", title="(d) one coordinate")
+            single.plot(
+                branch["mass"], branch["maximum"], "--", color=HUES[loss], label=f"{loss}: maximum"
+            )
+    single.set(
+        xlim=(-6, 6),
+        ylim=(-6.5, 2),
+        xlabel="signed mass K/λ",
+        ylabel="weight w",
+        title="(d) one coordinate",
+    )
     single.legend(loc="lower right")
 
 
@@ -99,7 +163,9 @@ def branches(panel, curve, hue, loss):
         far = max(points[np.isfinite(points)], key=lambda y: abs(y - start), default=start)
         if np.isfinite(at):
             end = far if abs(far - start) > 1 else panel.get_ylim()[0]
-            panel.annotate("", (at, end), (at, start), arrowprops={"arrowstyle": "->", "color": hue, "lw": 1.4})
+            panel.annotate(
+                "", (at, end), (at, start), arrowprops={"arrowstyle": "->", "color": hue, "lw": 1.4}
+            )
 
 
 def claims(data):
@@ -107,7 +173,11 @@ def claims(data):
     yield "folds in (a), exponential loss", "w_DA → −∞ beyond a threshold", f"one, α = {proxy:.10g}"
     yield "folds in (a), logistic loss", "not treated", f"two, α = {lower:.10g} and {upper:.10g}"
     for correlation, descent, ascent in zip(*data["cusp"].values(), strict=True):
-        yield f"A/λ, B/λ at the cusp, ε = {correlation:g}", "not treated", f"{descent:.10g}, {ascent:.10g}"
+        yield (
+            f"A/λ, B/λ at the cusp, ε = {correlation:g}",
+            "not treated",
+            f"{descent:.10g}, {ascent:.10g}",
+        )
     logistic, exponential = (data["coordinate"][loss] for loss in HUES)
     first = exponential["mass"][exponential["exists"]][0]
     here = f"exponential: K/λ < {first:.6f}; logistic: {np.sum(~logistic['exists'])} of {len(logistic['mass'])}"

@@ -19,22 +19,39 @@ CAPTION = (
 LEMMAS = ["Lemma 2", "Lemma 3", "Sec. 5.1.2"]
 SIZE = (10.0, 8.2)
 # The oracle sees mass/ridge alone: r_j/r at ridge 0.01, or r_j at r times that ridge.
-SIZES, RIDGES, REACH = {"retain_size": 80, "forget_size": 20}, {"mean": 0.01, "sum": 0.8}, {"mean": 0.32, "sum": 1.2}
+SIZES, RIDGES, REACH = (
+    {"retain_size": 80, "forget_size": 20},
+    {"mean": 0.01, "sum": 0.8},
+    {"mean": 0.32, "sum": 1.2},
+)
 CORRELATION, COUNT = 0.5, 8
-MODELS = {"pretrain": ("blue", "D: pretraining"), "retrain": ("black", "R: oracle"), "descent_ascent": ("vermillion", "DA: descent-ascent")}
+MODELS = {
+    "pretrain": ("blue", "D: pretraining"),
+    "retrain": ("black", "R: oracle"),
+    "descent_ascent": ("vermillion", "DA: descent-ascent"),
+}
 
 
 def compute(preset):
     points = {"quick": 161, "paper": 801}[preset]
-    return {reduction: sweep(reduction, np.linspace(0, REACH[reduction], points)) for reduction in RIDGES}
+    return {
+        reduction: sweep(reduction, np.linspace(0, REACH[reduction], points))
+        for reduction in RIDGES
+    }
 
 
 def sweep(reduction, alpha):
     common = {"ridge": RIDGES[reduction], **SIZES, "reduction": reduction}
-    coordinate = gt.Coordinate(**common, retain_in_coordinate=COUNT, forget_in_coordinate=COUNT * alpha)
-    pair = gt.CorrelatedPair(CORRELATION, **common, retain_in_pair=COUNT, forget_in_pair=COUNT * alpha)
+    coordinate = gt.Coordinate(
+        **common, retain_in_coordinate=COUNT, forget_in_coordinate=COUNT * alpha
+    )
+    pair = gt.CorrelatedPair(
+        CORRELATION, **common, retain_in_pair=COUNT, forget_in_pair=COUNT * alpha
+    )
     points = {name: getattr(gt.pair, name)(pair) for name in MODELS}
-    windows = gt.pair.ordering_windows(gt.CorrelatedPair(CORRELATION, **common, retain_in_pair=COUNT))
+    windows = gt.pair.ordering_windows(
+        gt.CorrelatedPair(CORRELATION, **common, retain_in_pair=COUNT)
+    )
     exact = gt.coordinate.order_range(coordinate)
     return {
         "alpha": alpha,
@@ -42,7 +59,10 @@ def sweep(reduction, alpha):
         "order_range": {"lower": exact.lower[0], "upper": exact.upper[0]},
         "x": {name: point.x for name, point in points.items()},
         "y": {name: point.y for name, point in points.items()},
-        "window": {"lower": np.where(windows.exists, windows.lower, np.nan), "upper": np.where(windows.exists, windows.upper, np.nan)},
+        "window": {
+            "lower": np.where(windows.exists, windows.lower, np.nan),
+            "upper": np.where(windows.exists, windows.upper, np.nan),
+        },
     }
 
 
@@ -58,13 +78,21 @@ def draw(figure, data):
         at = len(found["alpha"]) // 2
         start, end = found["coordinate"]["pretrain"][at], found["coordinate"]["descent_ascent"][at]
         arrow = {"arrowstyle": "-|>", "color": "black", "lw": 1.5, "shrinkA": 0, "shrinkB": 0}
-        single.annotate("", (found["alpha"][at], end), (found["alpha"][at], start), arrowprops=arrow)
+        single.annotate(
+            "", (found["alpha"][at], end), (found["alpha"][at], start), arrowprops=arrow
+        )
         single.set_title(f"{reduction} of the losses, λ = {RIDGES[reduction]:g}")
         pair.set_xlabel("share forgotten per retained α")
     rows[0, 0].set(ylabel="one coordinate: weight w", ylim=(-1.1, 2.4))
-    rows[1, 0].set(ylabel=f"pair, ε = {CORRELATION:g}: margins x (thick), y (thin)", ylim=(0.4, 2.5))
+    rows[1, 0].set(
+        ylabel=f"pair, ε = {CORRELATION:g}: margins x (thick), y (thin)", ylim=(0.4, 2.5)
+    )
     lines = [(COLOURS[hue], "-", "", name) for hue, name in MODELS.values()]
-    key(figure, [*lines, Patch(color=COLOURS["green"], alpha=0.3, label="D between R and DA (exact)")], ncols=4)
+    key(
+        figure,
+        [*lines, Patch(color=COLOURS["green"], alpha=0.3, label="D between R and DA (exact)")],
+        ncols=4,
+    )
     figure.suptitle(f"r = 80, f = 20, r_j = r_p = {COUNT}, exponential loss")
 
 
@@ -78,12 +106,22 @@ def claims(data):
     for reduction, found in data.items():
         for place, name in (("coordinate", "w"), ("x", "x"), ("y", "y")):
             trained, oracle, ascended = (found[place][model][1:] for model in MODELS)
-            between, through = (ascended <= trained) & (trained <= oracle), (ascended < oracle) & (oracle < trained)
-            here = "; ".join(stretch(found["alpha"][1:], holds) for holds in (between, through, np.isfinite(ascended)))
+            between, through = (
+                (ascended <= trained) & (trained <= oracle),
+                (ascended < oracle) & (oracle < trained),
+            )
+            here = "; ".join(
+                stretch(found["alpha"][1:], holds)
+                for holds in (between, through, np.isfinite(ascended))
+            )
             paper = lemma.get((reduction, place), "not in the paper")
             yield f"{reduction}, {name}: DA ≤ D ≤ R; DA < R < D; DA exists", paper, here
     edges = data["mean"]["order_range"]
-    yield "mean, w: range of the order", "f²/(r(f+n)) to f/r", f"{edges['lower']:.6g} to {edges['upper']:.6g}"
+    yield (
+        "mean, w: range of the order",
+        "f²/(r(f+n)) to f/r",
+        f"{edges['lower']:.6g} to {edges['upper']:.6g}",
+    )
 
 
 def stretch(alpha, holds):

@@ -9,12 +9,17 @@ from typing import NamedTuple
 import numpy as np
 
 from figures import store
-from theory_common import tables
+from theory_common.printing import tables
 
 COLUMNS = ("claim", "paper", "here")
 STYLE = Path(__file__).with_name("page.css")
 EMBED = 400_000  # bytes; a larger file of numbers is linked beside the page, so that the page stays quick to open
-TYPES = {"pdf": "application/pdf", "csv": "text/csv", "json": "application/json", "png": "image/png"}
+TYPES = {
+    "pdf": "application/pdf",
+    "csv": "text/csv",
+    "json": "application/json",
+    "png": "image/png",
+}
 SHOWN = 6  # a series of at most so many numbers is written out
 
 
@@ -30,7 +35,10 @@ def render(contents: Contents, folder: Path) -> str:
     """The page, with the pictures and numbers that ``folder`` holds."""
     records = contents.records
     sections = "\n".join(_section(index, record, folder) for index, record in enumerate(records, 1))
-    links = "\n".join(f'<li><a href="#{escape(record.name)}">{escape(record.title)}</a></li>' for record in records)
+    links = "\n".join(
+        f'<li><a href="#{escape(record.name)}">{escape(record.title)}</a></li>'
+        for record in records
+    )
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -65,8 +73,13 @@ def render(contents: Contents, folder: Path) -> str:
 
 def _section(index: int, record: store.Record, folder: Path) -> str:
     lemmas = "".join(f"<li>{escape(lemma)}</li>" for lemma in record.lemmas)
-    caption = "".join(f"<p>{escape(' '.join(part.split()))}</p>" for part in inspect.cleandoc(record.caption).split("\n\n"))
-    downloads = " ".join(_link(folder / f"{record.name}.{suffix}") for suffix in ("pdf", "png", "csv", "json"))
+    caption = "".join(
+        f"<p>{escape(' '.join(part.split()))}</p>"
+        for part in inspect.cleandoc(record.caption).split("\n\n")
+    )
+    downloads = " ".join(
+        _link(folder / f"{record.name}.{suffix}") for suffix in ("pdf", "png", "csv", "json")
+    )
     return f"""<section id="{escape(record.name)}">
 <h2><span class="index">{index}</span>{escape(record.title)}</h2>
 <ul class="lemmas" aria-label="Where the paper says it">{lemmas}</ul>
@@ -87,19 +100,28 @@ def _claims(record: store.Record) -> str:
     if not record.claims:
         return ""
     rows = "".join(
-        "<tr>" + "".join(f'<td data-label="{column}">{_text(row[column])}</td>' for column in COLUMNS) + "</tr>\n" for row in record.claims
+        "<tr>"
+        + "".join(f'<td data-label="{column}">{_text(row[column])}</td>' for column in COLUMNS)
+        + "</tr>\n"
+        for row in record.claims
     )
     head = "".join(f"<th>{column}</th>" for column in COLUMNS)
-    return f'<table class="claims">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>'
+    return (
+        f'<table class="claims">\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>'
+    )
 
 
 def _numbers(record: store.Record) -> str:
     rows = "".join(
         f"<tr><td><code>{escape(name)}</code></td><td>{shape}</td><td>{summary}</td></tr>\n"
-        for name, shape, summary in (_summary(name, values) for name, values in store.flat(record.data))
+        for name, shape, summary in (
+            _summary(name, values) for name, values in store.flat(record.data)
+        )
     )
     head = "<tr><th>series</th><th>shape</th><th>values</th></tr>"
-    return f'<div class="wide"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>'
+    return (
+        f'<div class="wide"><table>\n<thead>{head}</thead>\n<tbody>\n{rows}</tbody>\n</table></div>'
+    )
 
 
 def _summary(name: str, values) -> tuple[str, str, str]:
@@ -111,7 +133,11 @@ def _summary(name: str, values) -> tuple[str, str, str]:
     if values.dtype == bool:
         return name, shape, f"{int(values.sum()):,} yes, {int((~values).sum()):,} no"
     finite = values[np.isfinite(values)]
-    span = f"{tables.number(finite.min())} to {tables.number(finite.max())}" if finite.size else "none finite"
+    span = (
+        f"{tables.number(finite.min())} to {tables.number(finite.max())}"
+        if finite.size
+        else "none finite"
+    )
     absent = values.size - finite.size
     return name, shape, span + (f", {absent:,} not finite" if absent else "")
 
@@ -134,14 +160,25 @@ def _provenance(records: list[store.Record]) -> str:
         "time": f"{sum(record.seconds for record in records):.1f} s",
         "versions": ", ".join(versions),
     }
-    return '<dl class="facts">' + "".join(f"<div><dt>{name}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()) + "</dl>"
+    return (
+        '<dl class="facts">'
+        + "".join(
+            f"<div><dt>{name}</dt><dd>{escape(fact)}</dd></div>" for name, fact in facts.items()
+        )
+        + "</dl>"
+    )
 
 
 def _notes(contents: Contents) -> str:
-    notes = [f"<p class='note failed'><strong>{escape(name)}</strong> failed: {escape(why)}</p>" for name, why in contents.failed.items()]
+    notes = [
+        f"<p class='note failed'><strong>{escape(name)}</strong> failed: {escape(why)}</p>"
+        for name, why in contents.failed.items()
+    ]
     if contents.missing:
         command = f"python -m figures {' '.join(contents.missing)}"
-        notes.append(f"<p class='note'>Not in this folder yet: <code>{escape(command)}</code> adds them.</p>")
+        notes.append(
+            f"<p class='note'>Not in this folder yet: <code>{escape(command)}</code> adds them.</p>"
+        )
     return "\n".join(notes)
 
 

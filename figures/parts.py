@@ -6,7 +6,11 @@ from matplotlib.lines import Line2D
 
 from figures.style import COLOURS
 
-DOTTED = {"color": "black", "ls": ":", "lw": 1.2}  # a threshold: panel.axvline(place, **DOTTED, label=...)
+DOTTED = {
+    "color": "black",
+    "ls": ":",
+    "lw": 1.2,
+}  # a threshold: panel.axvline(place, **DOTTED, label=...)
 DASHED = {"color": "black", "ls": "--", "lw": 1.2}  # a prediction
 
 
@@ -19,7 +23,12 @@ def band(panel, x, estimate, color, **line):
 
 def dots(panel, x, estimate, **marks):
     """An estimate (``value``, ``low``, ``high``) as dots with bars of its 95 % interval."""
-    panel.errorbar(x, estimate["value"], (estimate["value"] - estimate["low"], estimate["high"] - estimate["value"]), **marks)
+    panel.errorbar(
+        x,
+        estimate["value"],
+        (estimate["value"] - estimate["low"], estimate["high"] - estimate["value"]),
+        **marks,
+    )
 
 
 def power(panel, x, y, exponent, *, through, **line):
@@ -29,17 +38,29 @@ def power(panel, x, y, exponent, *, through, **line):
 
 def categories(panel, x, y, codes, fills):
     """A map of ``codes`` 0, 1, .. ``(y, x)`` in these ``fills``."""
-    panel.pcolormesh(x, y, codes, cmap=ListedColormap(fills), vmin=-0.5, vmax=len(fills) - 0.5, rasterized=True)
+    panel.pcolormesh(
+        x, y, codes, cmap=ListedColormap(fills), vmin=-0.5, vmax=len(fills) - 0.5, rasterized=True
+    )
 
 
 def boxes(panel, columns, places, width, **options):
     """The middle half of each column as a box, its median in red."""
-    panel.boxplot(columns, positions=places, widths=width, medianprops={"color": COLOURS["vermillion"]}, **options)
+    panel.boxplot(
+        columns,
+        positions=places,
+        widths=width,
+        medianprops={"color": COLOURS["vermillion"]},
+        **options,
+    )
 
 
 def key(figure, rows, ncols):
     """A legend below all panels: a row is ``(colour, line style, marker, name)`` or a handle of Matplotlib's own, a patch for instance."""
-    figure.legend(handles=[_line(*row) if isinstance(row, tuple) else row for row in rows], loc="outside lower center", ncols=ncols)
+    figure.legend(
+        handles=[_line(*row) if isinstance(row, tuple) else row for row in rows],
+        loc="outside lower center",
+        ncols=ncols,
+    )
 
 
 def _line(colour, style, marker, name):
@@ -58,7 +79,9 @@ def log_slope(x, y) -> float:
 
 def plus_minus(estimate, at) -> str:
     """One number of an estimate, with its standard error if it has one."""
-    return f"{estimate['value'][at]:.3g}" + (f" ± {estimate['error'][at]:.2g}" if "error" in estimate else "")
+    return f"{estimate['value'][at]:.3g}" + (
+        f" ± {estimate['error'][at]:.2g}" if "error" in estimate else ""
+    )
 
 
 def listed(values, digits: int = 3) -> str:
@@ -68,5 +91,8 @@ def listed(values, digits: int = 3) -> str:
 
 def spread(values, digits: int = 4) -> str:
     """Median and range of those that are numbers."""
-    middle, low, high = (f"{value:.{digits}g}" for value in (np.nanmedian(values), np.nanmin(values), np.nanmax(values)))
+    middle, low, high = (
+        f"{value:.{digits}g}"
+        for value in (np.nanmedian(values), np.nanmin(values), np.nanmax(values))
+    )
     return f"median {middle}, from {low} to {high}"

@@ -53,14 +53,21 @@ def chain(size, noise, count):
     one = rt.controls.markov_chain(move + np.diag(STAY - np.diag(move)), length=size)
     starts = one.sample(jax.random.key(size), (count,))
     seen = (rt.likelihood.epsilon_process(starts, level, vocabulary=SYMBOLS) for level in noise)
-    return measured([rt.mean_by_distance(one.change_correlations(likelihood, starts)) for likelihood in seen], np.arange(count))
+    return measured(
+        [rt.mean_by_distance(one.change_correlations(likelihood, starts)) for likelihood in seen],
+        np.arange(count),
+    )
 
 
 def hierarchy(size, noise, grammars, starts):
     found = []
     for key in jax.random.split(jax.random.key(size), grammars):
-        grammar, tree = rt.experiment.grammar_and_starts(key, starts, depth=size.bit_length() - 1, **NUMBERS)
-        likelihood = rt.likelihood.epsilon_process(tree.leaves, noise[:, None], vocabulary=grammar.vocabulary)
+        grammar, tree = rt.experiment.grammar_and_starts(
+            key, starts, depth=size.bit_length() - 1, **NUMBERS
+        )
+        likelihood = rt.likelihood.epsilon_process(
+            tree.leaves, noise[:, None], vocabulary=grammar.vocabulary
+        )
         found.append(rt.mean_by_distance(rt.change_correlations(grammar, likelihood, tree)))
     return measured(np.concatenate(found, 1), np.repeat(np.arange(grammars), starts))
 
@@ -70,7 +77,10 @@ def measured(correlation, groups):
     correlation = np.swapaxes(correlation, 0, 1)
     sums = correlation * np.arange(correlation.shape[-1], 0, -1)  # over the pairs at each distance
     chi = rt.measure.ratio(2 * sums.sum(-1) - sums[..., 0], sums[..., 0], groups)
-    return {"susceptibility": chi._asdict(), "length": rt.measure.jackknife(length_of, correlation, groups)._asdict()}
+    return {
+        "susceptibility": chi._asdict(),
+        "length": rt.measure.jackknife(length_of, correlation, groups)._asdict(),
+    }
 
 
 def length_of(correlation):
@@ -84,10 +94,21 @@ def draw(figure, data):
     for column, (name, (title, _)) in zip(panels.T, SYSTEMS.items(), strict=True):
         for panel, quantity in zip(column, QUANTITIES, strict=True):
             for size, hue in SIZES.items():
-                band(panel, data["noise"], data[name][str(size)][quantity], COLOURS[hue], label=f"{size} sites")
+                band(
+                    panel,
+                    data["noise"],
+                    data[name][str(size)][quantity],
+                    COLOURS[hue],
+                    label=f"{size} sites",
+                )
         column[0].set(title=title, ylim=(0, None))
         column[0].legend(loc="upper left")
-        column[1].set(yscale="log", ylim=(0.1, 200), xlabel="noise σ²" if name == "field" else "noise ε", xlim=(0.1, 1))
+        column[1].set(
+            yscale="log",
+            ylim=(0.1, 200),
+            xlabel="noise σ²" if name == "field" else "noise ε",
+            xlim=(0.1, 1),
+        )
     for panel in panels[:, 2]:
         panel.axvline(float(data["critical"]), **DOTTED)
     panels[0, 0].set_ylabel("susceptibility χ")
@@ -99,6 +120,13 @@ def claims(data):
         for quantity, symbol in QUANTITIES.items():
             found = [one[quantity] for one in data[name].values()]
             tops = [int(np.nanargmax(one["value"])) for one in found]
-            heights = ", ".join(f"{plus_minus(one, top)} at {data['noise'][top]:g}" for one, top in zip(found, tops, strict=True))
+            heights = ", ".join(
+                f"{plus_minus(one, top)} at {data['noise'][top]:g}"
+                for one, top in zip(found, tops, strict=True)
+            )
             ends = ", ".join(plus_minus(one, -1) for one in found)
-            yield f"{title}: largest {symbol} at 8, 32, 128 sites", paper, f"{heights}; at noise 1: {ends}"
+            yield (
+                f"{title}: largest {symbol} at 8, 32, 128 sites",
+                paper,
+                f"{heights}; at noise 1: {ends}",
+            )

@@ -19,7 +19,12 @@ CAPTION = (
 LEMMAS = ["App. (exponent ν)", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 7.6)
 CASES = {(64, 8, 2): "vermillion", (16, 4, 2): "blue", (8, 16, 3): "green"}  # (v, m, s)
-CURVES = {(16, 2): ("blue", "-"), (64, 2): ("vermillion", "-"), (1024, 2): ("purple", "-"), (8, 3): ("green", "--")}  # (v, s)
+CURVES = {
+    (16, 2): ("blue", "-"),
+    (64, 2): ("vermillion", "-"),
+    (1024, 2): ("purple", "-"),
+    (8, 3): ("green", "--"),
+}  # (v, s)
 DISTANCES = np.logspace(-9, -1, 33)
 
 
@@ -31,16 +36,25 @@ def compute(preset):
     place, vocabulary = np.linspace(0.01, 0.99, 197), np.geomspace(3, 4096, 80)
     return {
         "place": place,
-        "exponents": {f"v = {v}, s = {s}": rt.mean_field.exponent(**at(v, s, place)) for v, s in CURVES},
+        "exponents": {
+            f"v = {v}, s = {s}": rt.mean_field.exponent(**at(v, s, place)) for v, s in CURVES
+        },
         "vocabulary": vocabulary,
         "edges": {str(s): edges(vocabulary, s) for s in (2, 3)},
-        "cases": {str(case): measured(case, levels, grammars, starts) for case, levels in zip(CASES, depths, strict=True)},
+        "cases": {
+            str(case): measured(case, levels, grammars, starts)
+            for case, levels in zip(CASES, depths, strict=True)
+        },
     }
 
 
 def at(vocabulary, branching, place):
     """A grammar's numbers by ln m/ln v^(s-1)."""
-    return {"vocabulary": vocabulary, "rules_per_symbol": vocabulary ** ((branching - 1) * place), "branching": branching}
+    return {
+        "vocabulary": vocabulary,
+        "rules_per_symbol": vocabulary ** ((branching - 1) * place),
+        "branching": branching,
+    }
 
 
 def edges(vocabulary, branching):
@@ -49,23 +63,32 @@ def edges(vocabulary, branching):
     found = rt.mean_field.criticality(**at(vocabulary[:, None], branching, place))
     inside = {"exists": np.isfinite(found.noise), "diverges": found.diverges}
     places = {name: np.where(holds, place, np.nan) for name, holds in inside.items()}
-    return {name: np.stack([np.fmin.reduce(where, -1), np.fmax.reduce(where, -1)]) for name, where in places.items()}
+    return {
+        name: np.stack([np.fmin.reduce(where, -1), np.fmax.reduce(where, -1)])
+        for name, where in places.items()
+    }
 
 
 def measured(case, depths, grammars, starts):
     """The exponent of one grammar's numbers (v, m, s): in closed form, by sizes of the mean field, by slopes on random grammars."""
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), case, strict=True))
-    critical, size = rt.mean_field.criticality(**numbers), rt.mean_field.correlated_size(DISTANCES, **numbers)
+    critical, size = (
+        rt.mean_field.criticality(**numbers),
+        rt.mean_field.correlated_size(DISTANCES, **numbers),
+    )
     leaves, slopes = float(numbers["branching"]) ** np.array(depths), []
     for depth in depths:
         keys = jax.random.split(jax.random.key(depth), grammars)
-        slopes.append(rt.experiment.average_root_slope(keys, starts, critical.noise, depth=depth, **numbers))
+        slopes.append(
+            rt.experiment.average_root_slope(keys, starts, critical.noise, depth=depth, **numbers)
+        )
     found = rt.measure.Estimate(*np.transpose(slopes))
     return {
         "leaves": leaves,
         "slopes": found._asdict(),
         "fit": rt.scaling.power_law(leaves, found.value, found.error)._asdict(),
-        "mean_field_slopes": (1 - 1 / numbers["vocabulary"]) * float(critical.slope) ** np.array(depths),
+        "mean_field_slopes": (1 - 1 / numbers["vocabulary"])
+        * float(critical.slope) ** np.array(depths),
         "size": size,
         "size_exponent": -log_slope(DISTANCES[:17], size[:17]),
         **critical._asdict(),
@@ -74,19 +97,56 @@ def measured(case, depths, grammars, starts):
 
 def draw(figure, data):
     (curves, ranges), (sizes, slopes) = figure.subplots(2, 2)
-    for (hue, line), (name, exponent) in zip(CURVES.values(), data["exponents"].items(), strict=True):
+    for (hue, line), (name, exponent) in zip(
+        CURVES.values(), data["exponents"].items(), strict=True
+    ):
         curves.plot(data["place"], exponent, line, color=COLOURS[hue], label=name)
     curves.axhline(2, **DOTTED, label="ν = 2")
     curves.set(xlabel="ln m / ln v^(s−1)", ylabel="exponent ν", ylim=(1, 7), title="(a)")
     curves.legend(loc="upper center")
     draw_ranges(ranges, data)
     for (name, case), hue in zip(data["cases"].items(), CASES.values(), strict=True):
-        sizes.plot(DISTANCES, case["size"], color=COLOURS[hue], label=f"{name}: ν = {float(case['size_exponent']):.3f}")
-        power(sizes, DISTANCES, case["size"], -case["exponent"], through=0, ls="--", color="black", lw=0.8)
-        dots(slopes, case["leaves"], case["slopes"], fmt="o", ms=4.5, color=COLOURS[hue], label=f"{name}: ν = {inverse(case['fit'])}")
+        sizes.plot(
+            DISTANCES,
+            case["size"],
+            color=COLOURS[hue],
+            label=f"{name}: ν = {float(case['size_exponent']):.3f}",
+        )
+        power(
+            sizes,
+            DISTANCES,
+            case["size"],
+            -case["exponent"],
+            through=0,
+            ls="--",
+            color="black",
+            lw=0.8,
+        )
+        dots(
+            slopes,
+            case["leaves"],
+            case["slopes"],
+            fmt="o",
+            ms=4.5,
+            color=COLOURS[hue],
+            label=f"{name}: ν = {inverse(case['fit'])}",
+        )
         slopes.plot(case["leaves"], case["mean_field_slopes"], color=COLOURS[hue], lw=1.2)
-    sizes.set(xscale="log", yscale="log", xlabel="distance δ = 1 − ε/ε* from the critical noise", ylabel="correlated size s^ℓ", title="(c)")
-    slopes.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="−dP(root kept)/dε at ε*", title="(d)", ylim=(1, 100))
+    sizes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="distance δ = 1 − ε/ε* from the critical noise",
+        ylabel="correlated size s^ℓ",
+        title="(c)",
+    )
+    slopes.set(
+        xscale="log",
+        yscale="log",
+        xlabel="leaves d",
+        ylabel="−dP(root kept)/dε at ε*",
+        title="(d)",
+        ylim=(1, 100),
+    )
     sizes.legend(loc="upper right")
     slopes.legend(loc="upper left")
 
@@ -99,12 +159,21 @@ def draw_ranges(panel, data):
     panel.text(900, 0.5, "χ diverges\n(s = 2)", color="white", ha="center", va="center")
     panel.text(3.3, 0.03, "light: transition (s = 2)")
     panel.text(3.3, 0.94, "dashed: transition (s = 3)")
-    for (vocabulary, rules, branching), (name, case) in zip(CASES, data["cases"].items(), strict=True):
+    for (vocabulary, rules, branching), (name, case) in zip(
+        CASES, data["cases"].items(), strict=True
+    ):
         place = vocabulary, np.log(rules) / np.log(vocabulary) / (branching - 1)
         shift, side, hue = (9, "left", "white") if case["diverges"] else (-9, "right", "black")
         panel.plot(*place, "*", ms=13, color=COLOURS["orange"], mec="black")
         panel.annotate(name, place, (shift, -4), textcoords="offset points", ha=side, color=hue)
-    panel.set(xscale="log", xlabel="vocabulary v", ylabel="ln m / ln v^(s−1)", title="(b)", ylim=(0, 1), xlim=(1.8, 5000))
+    panel.set(
+        xscale="log",
+        xlabel="vocabulary v",
+        ylabel="ln m / ln v^(s−1)",
+        title="(b)",
+        ylim=(0, 1),
+        xlim=(1.8, 5000),
+    )
 
 
 def inverse(fit):
@@ -116,7 +185,11 @@ def claims(data):
     for name, case in data["cases"].items():
         theory = float(case["exponent"])
         claim = f"{name}: ν of the mean field, from sizes at distances 1e-9 to 1e-5"
-        yield claim, "ν = ln s/ln F′(p*)", f"{float(case['size_exponent']):.5g}; theory {theory:.5g}"
+        yield (
+            claim,
+            "ν = ln s/ln F′(p*)",
+            f"{float(case['size_exponent']):.5g}; theory {theory:.5g}",
+        )
         claim = f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, {case['leaves'][-1]:.0f} leaves and less"
         yield claim, "confirmed numerically", f"{inverse(case['fit'])}; theory {theory:.4g}"
     edge = data["edges"]["2"]["diverges"]

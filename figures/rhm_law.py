@@ -6,7 +6,9 @@ import rhm_theory as rt
 from figures.parts import nearest
 from figures.style import COLOURS
 
-TITLE = "Through the transition the number of changed leaves spreads widely, in one hump and not in two"
+TITLE = (
+    "Through the transition the number of changed leaves spreads widely, in one hump and not in two"
+)
 CAPTION = (
     "The affine grammar (16 symbols, 4 rules, branching 2, depth 7: 128 leaves) and its reference start, ε-process; every number "
     "exact, from one generating function. (a) P(N = k) for several noise levels: few leaves change at low noise (even and odd numbers "
@@ -21,7 +23,9 @@ SHOWN = {0.6: "blue", 0.75: "sky", 0.78: "green", 0.8: "vermillion", 0.9: "purpl
 
 def compute(preset):
     grammar = rt.Grammar.affine(7, 16, 4, 2, multiplier=37, offset=11)
-    noise = np.union1d(np.linspace(0.5, 1, {"quick": 26, "paper": 101}[preset]).round(4), list(SHOWN))
+    noise = np.union1d(
+        np.linspace(0.5, 1, {"quick": 26, "paper": 101}[preset]).round(4), list(SHOWN)
+    )
     starts = np.broadcast_to(grammar.reference_start(0).leaves, (len(noise), 128))
     likelihood = rt.likelihood.epsilon_process(starts, noise, vocabulary=16)
     return {
@@ -47,10 +51,22 @@ def draw(figure, data):
     some, every, spread = figure.subplots(1, 3)
     noise, law, number = data["noise"], data["law"], np.arange(data["law"].shape[1])
     for level, hue in SHOWN.items():
-        some.plot(number, law[nearest(noise, level)], color=COLOURS[hue], lw=1.3, label=f"ε = {level:g}")
-    some.set(yscale="log", ylim=(1e-5, 0.5), xlabel="changed leaves k", ylabel="P(N = k)", title="(a)")
+        some.plot(
+            number, law[nearest(noise, level)], color=COLOURS[hue], lw=1.3, label=f"ε = {level:g}"
+        )
+    some.set(
+        yscale="log", ylim=(1e-5, 0.5), xlabel="changed leaves k", ylabel="P(N = k)", title="(a)"
+    )
     some.legend(loc="lower center")
-    mesh = every.pcolormesh(noise, number, np.log10(np.maximum(law.T, 1e-6)), vmin=-5, vmax=-0.5, shading="nearest", rasterized=True)
+    mesh = every.pcolormesh(
+        noise,
+        number,
+        np.log10(np.maximum(law.T, 1e-6)),
+        vmin=-5,
+        vmax=-0.5,
+        shading="nearest",
+        rasterized=True,
+    )
     every.plot(noise, law @ number, color="white", lw=1.5)
     figure.colorbar(mesh, ax=every, label="log₁₀ P(N = k)")
     every.set(xlabel="noise ε", ylabel="changed leaves k", title="(b)")
@@ -64,6 +80,10 @@ def claims(data):
     widest = int(np.argmax(spread))
     return [
         ("humps of P(N) at ε = 0.8", "not treated", str(humps(data["law"][nearest(noise, 0.8)]))),
-        ("widest law", "at the transition", f"{spread[widest]:.3g} leaves at ε = {noise[widest]:.3g}"),
+        (
+            "widest law",
+            "at the transition",
+            f"{spread[widest]:.3g} leaves at ε = {noise[widest]:.3g}",
+        ),
         ("largest χ of this start", "-", f"{float(np.nanmax(data['susceptibility'])):.4g}"),
     ]

@@ -17,7 +17,10 @@ CAPTION = (
 )
 LEMMAS = ["Fig. 3", "Sec. 3.2", "arXiv:2410.13770"]
 SIZE = (10.5, 3.9)
-LAWS = {"independent": ("vermillion", "o", 3.5), "fixed_number": ("blue", "s", 8)}  # the last: size of the open marks
+LAWS = {
+    "independent": ("vermillion", "o", 3.5),
+    "fixed_number": ("blue", "s", 8),
+}  # the last: size of the open marks
 NUMBERS, DEPTH = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}, 7
 
 
@@ -26,7 +29,9 @@ def compute(preset):
     noise, eighths = np.linspace(0.1, 0.9, 9).round(1), np.arange(1, 8) / 8
     small = masked(0, 3, 24, eighths, 4 * masks)
     large = [masked(index, DEPTH, starts, noise, masks) for index in range(grammars)]
-    variance, leaves = np.stack([sampled(index, *case).sum(-1) for index, case in enumerate(large)], 1)
+    variance, leaves = np.stack(
+        [sampled(index, *case).sum(-1) for index, case in enumerate(large)], 1
+    )
     exact = [np.sum(rt.experiment.total_variance(rt.change_moments(*case)), -1) for case in large]
     within, mask, leaf_within, leaf_mask = np.stack(exact, 1)
     grammar, _, few = small
@@ -34,32 +39,51 @@ def compute(preset):
         "noise": noise,
         "eighths": eighths,
         "small": by_law(plain=np.moveaxis(sampled(0, *small), -1, 1)),  # errors over starts
-        "enumerated": {law: rt.experiment.enumerated_masks(grammar, few[:, 0], eighths, law)._asdict() for law in LAWS},
+        "enumerated": {
+            law: rt.experiment.enumerated_masks(grammar, few[:, 0], eighths, law)._asdict()
+            for law in LAWS
+        },
         "large": by_law(
-            plain=(variance, leaves), conditional=(within + mask, leaf_within + leaf_mask), mask=(mask, leaf_within + leaf_mask)
+            plain=(variance, leaves),
+            conditional=(within + mask, leaf_within + leaf_mask),
+            mask=(mask, leaf_within + leaf_mask),
         ),
     }
 
 
 def masked(index, depth, count, noise, masks):
     """A random grammar, likelihoods ``(laws, noise, starts, masks, ...)`` and starts: both laws at once compile once."""
-    grammar, tree = rt.experiment.grammar_and_starts(jax.random.key(index), count, depth=depth, **NUMBERS)
+    grammar, tree = rt.experiment.grammar_and_starts(
+        jax.random.key(index), count, depth=depth, **NUMBERS
+    )
     starts, shape = tree.leaves[:, None], (len(noise), count, masks, grammar.length)
     keys = jax.random.split(jax.random.key(100 + index))
-    hidden = [rt.likelihood.random_mask(key, shape, noise[:, None, None], law) for key, law in zip(keys, LAWS, strict=True)]
-    return grammar, rt.likelihood.masked(starts, np.stack(hidden), vocabulary=grammar.vocabulary), starts
+    hidden = [
+        rt.likelihood.random_mask(key, shape, noise[:, None, None], law)
+        for key, law in zip(keys, LAWS, strict=True)
+    ]
+    return (
+        grammar,
+        rt.likelihood.masked(starts, np.stack(hidden), vocabulary=grammar.vocabulary),
+        starts,
+    )
 
 
 def sampled(index, grammar, seen, starts):
     """Var N and the sum of Var n_i of one posterior sample a mask, as in the paper: ``(2, laws, noise, starts)``."""
-    changed = np.asarray(rt.sample_posterior(jax.random.key(200 + index), grammar, seen).leaves != starts)
+    changed = np.asarray(
+        rt.sample_posterior(jax.random.key(200 + index), grammar, seen).leaves != starts
+    )
     return np.stack([np.var(changed.sum(-1), -1, ddof=1), np.var(changed, -2, ddof=1).sum(-1)])
 
 
 def by_law(**parts):
     """For each law its estimates: sums over sums of the ``parts``, each two arrays ``(groups, laws, noise)``, errors over groups."""
     found = {name: rt.measure.ratio(*pair)._asdict() for name, pair in parts.items()}
-    return {law: {name: {key: values[at] for key, values in one.items()} for name, one in found.items()} for at, law in enumerate(LAWS)}
+    return {
+        law: {name: {key: values[at] for key, values in one.items()} for name, one in found.items()}
+        for at, law in enumerate(LAWS)
+    }
 
 
 def draw(figure, data):
@@ -67,16 +91,49 @@ def draw(figure, data):
     noise, marks = data["noise"], {"lw": 0.9, "mec": "black", "mew": 0.4, "ms": 3.5}
     for law, (hue, mark, size) in LAWS.items():
         name, colour, found = law.replace("_", " "), COLOURS[hue], data["large"][law]
-        small.plot(data["eighths"], data["enumerated"][law]["susceptibility"], color=colour, label=f"{name}: all masks")
-        dots(small, data["eighths"], data["small"][law]["plain"], fmt=mark, color=colour, label="sampled", **marks)
+        small.plot(
+            data["eighths"],
+            data["enumerated"][law]["susceptibility"],
+            color=colour,
+            label=f"{name}: all masks",
+        )
+        dots(
+            small,
+            data["eighths"],
+            data["small"][law]["plain"],
+            fmt=mark,
+            color=colour,
+            label="sampled",
+            **marks,
+        )
         band(large, noise, found["conditional"], colour, label=f"{name}: exact given masks")
         dots(large, noise, found["plain"], fmt=mark, color=colour, label="sampled", **marks)
-        dots(parts, noise, found["mask"], fmt=f"{mark}-", color=colour, label=f"{name}: from the mask", **marks)
+        dots(
+            parts,
+            noise,
+            found["mask"],
+            fmt=f"{mark}-",
+            color=colour,
+            label=f"{name}: from the mask",
+            **marks,
+        )
         rest = found["conditional"]["value"] - found["mask"]["value"]
         # The laws agree here: open marks of different sizes keep both in sight.
-        parts.plot(noise, rest, f"{mark}--", ms=size, mfc="none", lw=1, color=colour, label="from sampling")
-    for panel, title, top in ((small, "(a) depth 3", 3), (large, "(b) depth 7", 4.6), (parts, "(c) depth 7, the parts of χ", 3.7)):
-        panel.set(xlabel="masked share t/T", ylabel="susceptibility χ", title=title, ylim=(0, top), xlim=(0, 1))
+        parts.plot(
+            noise, rest, f"{mark}--", ms=size, mfc="none", lw=1, color=colour, label="from sampling"
+        )
+    for panel, title, top in (
+        (small, "(a) depth 3", 3),
+        (large, "(b) depth 7", 4.6),
+        (parts, "(c) depth 7, the parts of χ", 3.7),
+    ):
+        panel.set(
+            xlabel="masked share t/T",
+            ylabel="susceptibility χ",
+            title=title,
+            ylim=(0, top),
+            xlim=(0, 1),
+        )
         panel.legend(loc="upper left")
 
 

@@ -25,18 +25,25 @@ SHADES = {5: 0.35, 7: 0.55, 9: 0.75, 11: 1}  # depths of (a, b)
 
 
 def compute(preset):
-    grammars, starts, exact_depths = {"quick": (16, 8, (3, 5, 7)), "paper": (40, 32, (3, 5, 7, 9))}[preset]
+    grammars, starts, exact_depths = {"quick": (16, 8, (3, 5, 7)), "paper": (40, 32, (3, 5, 7, 9))}[
+        preset
+    ]
     noise = np.linspace(0.6, 1, 161)
     found = {}
     for name, (vocabulary, rules, _) in CASES.items():
         numbers = {"vocabulary": vocabulary, "rules_per_symbol": rules, "branching": 2}
         peaks = rt.mean_field.susceptibility_peak(**numbers, depth=DEPTHS)
-        exact = [exact_peak(numbers, depth, float(peaks.noise[depth == DEPTHS][0]), grammars, starts) for depth in exact_depths]
+        exact = [
+            exact_peak(numbers, depth, float(peaks.noise[depth == DEPTHS][0]), grammars, starts)
+            for depth in exact_depths
+        ]
         estimate = rt.measure.Estimate(*np.transpose(exact))
         sizes = 2.0 ** np.array(exact_depths)
         at_sizes = np.asarray(peaks.height)[np.isin(DEPTHS, exact_depths)]
         found[name] = {
-            "curves": np.stack([rt.mean_field.susceptibility(noise, **numbers, depth=depth) for depth in SHADES]),
+            "curves": np.stack(
+                [rt.mean_field.susceptibility(noise, **numbers, depth=depth) for depth in SHADES]
+            ),
             "peak_height": peaks.height,
             "peak_noise": peaks.noise,
             "exact": estimate._asdict(),
@@ -46,12 +53,19 @@ def compute(preset):
             "mean_field_fit": rt.scaling.approach(sizes, at_sizes, 0.01 * at_sizes)._asdict(),
             **rt.mean_field.criticality(**numbers)._asdict(),
         }
-    return {"noise": noise, "depths": DEPTHS, "exact_depths": np.array(exact_depths), "cases": found}
+    return {
+        "noise": noise,
+        "depths": DEPTHS,
+        "exact_depths": np.array(exact_depths),
+        "cases": found,
+    }
 
 
 def exact_peak(numbers, depth, noise, grammars, starts):
     """Exact susceptibility at one noise, over random grammars and starts, errors over grammars."""
-    keys = map(jax.random.key, 1000 * depth + np.arange(grammars))  # else grammars of different depths would share their lower levels
+    keys = map(
+        jax.random.key, 1000 * depth + np.arange(grammars)
+    )  # else grammars of different depths would share their lower levels
     return rt.experiment.average_susceptibility(keys, starts, noise, depth=depth, **numbers)
 
 
@@ -59,37 +73,92 @@ def draw(figure, data):
     curves, (height, distance) = figure.subplots(2, 2)
     leaves = 2.0 ** data["depths"]
     for panel, letter, (name, case) in zip(curves, "ab", data["cases"].items(), strict=True):
-        hue, fit, gap = COLOURS[CASES[name][2]], case["fit"], np.abs(case["peak_noise"] - case["noise"])
+        hue, fit, gap = (
+            COLOURS[CASES[name][2]],
+            case["fit"],
+            np.abs(case["peak_noise"] - case["noise"]),
+        )
         for (depth, shade), curve in zip(SHADES.items(), case["curves"], strict=True):
             panel.plot(data["noise"], curve, color=hue, alpha=shade, label=f"depth {depth}")
         panel.axvline(float(case["noise"]), **DOTTED, label="ε*")
-        panel.set(xlabel="noise ε", ylabel="susceptibility χ", title=f"({letter}) {name}: F′²/s = {float(case['kesten_stigum']):.3f}")
+        panel.set(
+            xlabel="noise ε",
+            ylabel="susceptibility χ",
+            title=f"({letter}) {name}: F′²/s = {float(case['kesten_stigum']):.3f}",
+        )
         panel.legend(loc="upper left")
         height.plot(leaves, case["peak_height"], color=hue, label=f"{name}, mean field")
-        dots(height, 2.0 ** data["exact_depths"], case["exact"], fmt="o", color=hue, ms=5, mec="black", label="exact")
-        height.plot(leaves, fitted(fit, leaves), ":", color=hue, lw=1.4, label=f"fit of the dots, a = {fit['exponent']:+.2f}")
+        dots(
+            height,
+            2.0 ** data["exact_depths"],
+            case["exact"],
+            fmt="o",
+            color=hue,
+            ms=5,
+            mec="black",
+            label="exact",
+        )
+        height.plot(
+            leaves,
+            fitted(fit, leaves),
+            ":",
+            color=hue,
+            lw=1.4,
+            label=f"fit of the dots, a = {fit['exponent']:+.2f}",
+        )
         if case["diverges"]:
-            power(height, leaves, case["peak_height"], case["susceptibility_growth"], through=-1, ls="--", color=hue, lw=1)
+            power(
+                height,
+                leaves,
+                case["peak_height"],
+                case["susceptibility_growth"],
+                through=-1,
+                ls="--",
+                color=hue,
+                lw=1,
+            )
         distance.plot(leaves, gap, color=hue, label=name)
         power(distance, leaves, gap, -1 / case["exponent"], through=-1, ls="--", color=hue, lw=1)
-    height.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="largest susceptibility", ylim=(1.5, 3e4), title="(c)")
-    distance.set(xscale="log", yscale="log", xlabel="leaves d", ylabel="|ε of the peak − ε*|", title="(d)")
+    height.set(
+        xscale="log",
+        yscale="log",
+        xlabel="leaves d",
+        ylabel="largest susceptibility",
+        ylim=(1.5, 3e4),
+        title="(c)",
+    )
+    distance.set(
+        xscale="log", yscale="log", xlabel="leaves d", ylabel="|ε of the peak − ε*|", title="(d)"
+    )
     height.legend(loc="upper left")
     distance.legend(loc="upper right")
 
 
 def fitted(fit, leaves):
-    return fit["offset"] + fit["amplitude"] * np.expm1(fit["exponent"] * np.log(leaves)) / fit["exponent"]
+    return (
+        fit["offset"]
+        + fit["amplitude"] * np.expm1(fit["exponent"] * np.log(leaves)) / fit["exponent"]
+    )
 
 
 def claims(data):
     for name, case in data["cases"].items():
         height, gap = case["peak_height"], np.abs(case["peak_noise"] - case["noise"])
-        growth, closing = (float(np.diff(np.log(values[-2:]))[0] / np.log(2)) for values in (height, gap))
+        growth, closing = (
+            float(np.diff(np.log(values[-2:]))[0] / np.log(2)) for values in (height, gap)
+        )
         theory = float(case["exponent"])
-        yield f"{name}: exponent ν from the peak's distance to ε*", "ν = ln s/ln F′(p*)", f"{-1 / closing:.4g}; theory {theory:.4g}"
+        yield (
+            f"{name}: exponent ν from the peak's distance to ε*",
+            "ν = ln s/ln F′(p*)",
+            f"{-1 / closing:.4g}; theory {theory:.4g}",
+        )
         claim = f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}"
-        yield claim, "χ diverges", f"{growth:.4g}; theory {float(case['susceptibility_growth']):.4g}"
+        yield (
+            claim,
+            "χ diverges",
+            f"{growth:.4g}; theory {float(case['susceptibility_growth']):.4g}",
+        )
         claim = f"{name}: exponent a of the exact peaks, B + A (d^a − 1)/a, depths {list(map(int, data['exact_depths']))}"
         here = f"{interval(case['fit'])}; theory 2/ν − 1 = {2 / theory - 1:.4g}; mean field at these depths "
         here += f"{float(case['mean_field_fit']['exponent']):.3g}; without B {interval(case['power'])}, X² {case['power']['misfit']:.3g}"

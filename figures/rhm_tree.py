@@ -28,12 +28,20 @@ def compute(preset):
     start = grammar.reference_start(0)
     likelihood = rt.likelihood.epsilon_process(start.leaves, np.array(SHOWN), vocabulary=16)
     drawn = rt.sample_posterior(jax.random.key(3), grammar, likelihood, (samples,))
-    changed = [np.asarray(now != then) for now, then in zip(drawn.symbols, start.symbols, strict=True)]
+    changed = [
+        np.asarray(now != then) for now, then in zip(drawn.symbols, start.symbols, strict=True)
+    ]
     found = rt.measure.blocks(changed)
     return {
         "noise": np.array(SHOWN),
-        "probability": {str(level): p for level, p in enumerate(rt.change_moments(grammar, likelihood, start).changed)},
-        "sample": {str(level): nodes[typical(changed[0]), np.arange(len(SHOWN))] for level, nodes in enumerate(changed)},
+        "probability": {
+            str(level): p
+            for level, p in enumerate(rt.change_moments(grammar, likelihood, start).changed)
+        },
+        "sample": {
+            str(level): nodes[typical(changed[0]), np.arange(len(SHOWN))]
+            for level, nodes in enumerate(changed)
+        },
         "tops": found.tops.sum(1),
         "leaves_below": found.leaves.sum(1),
         "critical": rt.mean_field.critical_noise(vocabulary=16, rules_per_symbol=4, branching=2),
@@ -51,18 +59,43 @@ def draw(figure, data):
     scale = {"cmap": "cividis", "norm": mpl.colors.LogNorm(1e-3, 1)}
     for index, (upper, lower) in enumerate(panels.T):
         for level in range(DEPTH + 1):
-            x, y = (np.arange(2 ** (DEPTH - level)) + 0.5) * 2**level, np.full(2 ** (DEPTH - level), level)
-            probability, changed = (data[name][str(level)][index] for name in ("probability", "sample"))
+            x, y = (
+                (np.arange(2 ** (DEPTH - level)) + 0.5) * 2**level,
+                np.full(2 ** (DEPTH - level), level),
+            )
+            probability, changed = (
+                data[name][str(level)][index] for name in ("probability", "sample")
+            )
             if level < DEPTH:
                 together = changed & data["sample"][str(level + 1)][index].repeat(2)
                 edges(upper, x, level, color="0.75", lw=0.7, zorder=1)
                 edges(lower, x, level, ~together, color="0.75", lw=0.7, zorder=1)
                 edges(lower, x, level, together, color=COLOURS["vermillion"], lw=2, zorder=2)
-            shades = upper.scatter(x, y, 26 if level else 17, probability, **scale, edgecolors="black", lw=0.4, zorder=3)
+            shades = upper.scatter(
+                x,
+                y,
+                26 if level else 17,
+                probability,
+                **scale,
+                edgecolors="black",
+                lw=0.4,
+                zorder=3,
+            )
             lower.scatter(x[~changed], y[~changed], 7, "white", edgecolors="0.35", lw=0.7, zorder=3)
-            lower.scatter(x[changed], y[changed], 30 if level else 19, COLOURS["vermillion"], edgecolors="black", lw=0.4, zorder=4)
+            lower.scatter(
+                x[changed],
+                y[changed],
+                30 if level else 19,
+                COLOURS["vermillion"],
+                edgecolors="black",
+                lw=0.4,
+                zorder=4,
+            )
         upper.set(title=f"ε = {data['noise'][index]:g}")
-        lower.set(xlabel="leaf", title=f"{int(data['sample']['0'][index].sum())} of {2**DEPTH} leaves changed")
+        lower.set(
+            xlabel="leaf",
+            title=f"{int(data['sample']['0'][index].sum())} of {2**DEPTH} leaves changed",
+        )
     for panel in panels.flat:
         panel.grid(False)
         panel.set(xticks=[0.5, 16.5, 31.5], xticklabels=["0", "16", "31"], yticks=range(DEPTH + 1))
@@ -74,7 +107,11 @@ def draw(figure, data):
 def edges(panel, x, level, shown=slice(None), **line):
     """From the nodes at ``x`` to their parents."""
     above = x.reshape(-1, 2).mean(1).repeat(2)
-    panel.plot(np.stack([x, above])[:, shown], np.broadcast_to([[level], [level + 1]], (2, len(x)))[:, shown], **line)
+    panel.plot(
+        np.stack([x, above])[:, shown],
+        np.broadcast_to([[level], [level + 1]], (2, len(x)))[:, shown],
+        **line,
+    )
 
 
 def claims(data):
@@ -85,7 +122,11 @@ def claims(data):
     larger = "larger changed blocks reflect deeper latent changes"
     return [
         ("changed leaves below a topmost changed node of level 0, 1, .. 5", larger, listed(sizes)),
-        (f"mean level of the topmost changed ancestor of a changed leaf, {levels}", "grows with the noise", listed(height)),
+        (
+            f"mean level of the topmost changed ancestor of a changed leaf, {levels}",
+            "grows with the noise",
+            listed(height),
+        ),
         (
             "probability that the root (the class) changes, exact",
             "small below the transition, near 1 above",

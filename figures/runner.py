@@ -9,7 +9,7 @@ from typing import NamedTuple
 from rich import progress
 
 from figures import catalogue, page, store, style
-from theory_common import tables
+from theory_common.printing import tables
 
 
 class Outcome(NamedTuple):
@@ -20,7 +20,11 @@ class Outcome(NamedTuple):
     reason: str = ""
 
     def __str__(self) -> str:
-        detail = f"{self.record.seconds:.1f} s" if self.record and self.state == "computed" else self.reason
+        detail = (
+            f"{self.record.seconds:.1f} s"
+            if self.record and self.state == "computed"
+            else self.reason
+        )
         return f"{self.state}  {detail}".rstrip()
 
 
@@ -45,7 +49,10 @@ def make(name: str, package: str, preset: str, folder: Path) -> Outcome:
             versions=store.versions(),
             device=store.device(),
             seconds=round(time.perf_counter() - start, 3),
-            claims=[tables.loads(tables.dumps(dict(zip(page.COLUMNS, row, strict=True)))) for row in module.claims(data)],
+            claims=[
+                tables.loads(tables.dumps(dict(zip(page.COLUMNS, row, strict=True))))
+                for row in module.claims(data)
+            ],
             data=data,
             files={},
         )
@@ -55,12 +62,25 @@ def make(name: str, package: str, preset: str, folder: Path) -> Outcome:
         return Outcome("failed", reason=" ".join(f"{type(error).__name__}: {error}".split()))
 
 
-def make_all(names: list[str], package: str, preset: str, folder: Path) -> tuple[dict[str, Outcome], bool]:
+def make_all(
+    names: list[str], package: str, preset: str, folder: Path
+) -> tuple[dict[str, Outcome], bool]:
     """The outcomes of ``names``, with a progress bar on a terminal and a line a figure everywhere; and whether Ctrl-C cut them short."""
     outcomes: dict[str, Outcome] = {}
     console = tables.console(sys.stderr)
-    columns = (progress.SpinnerColumn(), progress.TextColumn("{task.description}"), progress.BarColumn(), progress.MofNCompleteColumn())
-    with progress.Progress(*columns, progress.TimeElapsedColumn(), console=console, disable=not console.is_terminal, transient=True) as bar:
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+    )
+    with progress.Progress(
+        *columns,
+        progress.TimeElapsedColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    ) as bar:
         task = bar.add_task("", total=len(names))
         try:
             for name in names:
@@ -76,10 +96,15 @@ def make_all(names: list[str], package: str, preset: str, folder: Path) -> tuple
 def write_page(outcomes: dict[str, Outcome], package: str, preset: str, folder: Path) -> Path:
     """Write ``index.html`` about these outcomes and every other figure that lies in ``folder`` and is up to date."""
     names = catalogue.names(package)
-    found = {name: outcomes[name].record if name in outcomes else _stored(name, package, preset, folder) for name in names}
+    found = {
+        name: outcomes[name].record if name in outcomes else _stored(name, package, preset, folder)
+        for name in names
+    }
     contents = page.Contents(
         records=[record for record in found.values() if record],
-        failed={name: outcome.reason for name, outcome in outcomes.items() if outcome.state == "failed"},
+        failed={
+            name: outcome.reason for name, outcome in outcomes.items() if outcome.state == "failed"
+        },
         missing=[name for name in names if name not in outcomes and not found[name]],
     )
     path = folder / "index.html"
@@ -90,7 +115,11 @@ def write_page(outcomes: dict[str, Outcome], package: str, preset: str, folder: 
 def print_claims(outcomes: dict[str, Outcome]) -> None:
     """The table *claim | paper | here* of these figures on standard output."""
     records = [outcome.record for outcome in outcomes.values() if outcome.record]
-    rows = [(record.name, *(row[column] for column in page.COLUMNS)) for record in records for row in record.claims]
+    rows = [
+        (record.name, *(row[column] for column in page.COLUMNS))
+        for record in records
+        for row in record.claims
+    ]
     if rows:
         tables.print_table(rows, ["figure", *page.COLUMNS])
 

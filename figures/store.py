@@ -23,13 +23,13 @@ import gda_theory
 import rhm_theory
 import theory_common
 from figures import parts, style
-from theory_common import tables
+from theory_common.printing import tables
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "matplotlib", "scikit-learn")
 
 
 class Record(NamedTuple):
-    """All about one figure but its pictures; JSON's own types and what :func:`theory_common.tables.from_json` makes of them."""
+    """All about one figure but its pictures; JSON's own types and what :func:`theory_common.printing.tables.from_json` makes of them."""
 
     name: str
     title: str
@@ -47,7 +47,9 @@ class Record(NamedTuple):
 
 def versions() -> dict[str, str]:
     """Python's version and those of the packages that numbers and pictures depend on."""
-    return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in PACKAGES
+    }
 
 
 def device() -> str:
@@ -58,7 +60,12 @@ def device() -> str:
 def fingerprint(module: ModuleType, preset: str) -> str:
     """SHA-256 of the preset, the figure's source, what its folder shares, the libraries' sources, the versions and the device."""
     source = Path(str(module.__file__))
-    paths = [source, *sorted(source.parent.glob("_*.py")), Path(style.__file__), Path(parts.__file__)]
+    paths = [
+        source,
+        *sorted(source.parent.glob("_*.py")),
+        Path(style.__file__),
+        Path(parts.__file__),
+    ]
     for library in (gda_theory, rhm_theory, theory_common, derivations):
         paths += sorted(Path(str(library.__file__)).parent.rglob("*.py"))
     digests = [(path.name, _digest(path.read_bytes())) for path in paths]
@@ -70,7 +77,9 @@ def write(folder: Path, record: Record, images: dict[str, bytes]) -> Record:
     contents = images | {"csv": csv_text(record.data).encode()}
     for suffix, content in contents.items():
         replace(folder / f"{record.name}.{suffix}", content)
-    record = record._replace(files={suffix: _digest(content) for suffix, content in contents.items()})
+    record = record._replace(
+        files={suffix: _digest(content) for suffix, content in contents.items()}
+    )
     replace(folder / f"{record.name}.json", _text(record).encode())
     return record
 
@@ -84,7 +93,8 @@ def read(folder: Path, name: str, expected_fingerprint: str) -> Record | None:
         # A list of one-line texts or an empty one must come back as the list it was, not as an array.
         record = record._replace(lemmas=list(record.lemmas), claims=list(record.claims))
         whole = text == _text(record) and all(
-            _digest((folder / f"{name}.{suffix}").read_bytes()) == digest for suffix, digest in record.files.items()
+            _digest((folder / f"{name}.{suffix}").read_bytes()) == digest
+            for suffix, digest in record.files.items()
         )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
@@ -99,7 +109,9 @@ def csv_text(data: dict) -> str:
     series = dict(flat(data))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    if series and {getattr(values, "shape", None) for values in series.values()} == {(_length(next(iter(series.values()))),)}:
+    if series and {getattr(values, "shape", None) for values in series.values()} == {
+        (_length(next(iter(series.values()))),)
+    }:
         writer.writerow(series)
         writer.writerows(zip(*(values.tolist() for values in series.values()), strict=True))
         return stream.getvalue()
@@ -137,7 +149,9 @@ def _length(values) -> int:
 
 def _text(record: Record) -> str:
     """One line a field, so that the file can be looked at; the digest of all the others closes it."""
-    fields = [f"{json.dumps(key)}: {tables.dumps(value)}" for key, value in record._asdict().items()]
+    fields = [
+        f"{json.dumps(key)}: {tables.dumps(value)}" for key, value in record._asdict().items()
+    ]
     body = ",\n".join(fields)
     return f'{{\n{body},\n"digest": "{_digest(body.encode())}"\n}}\n'
 

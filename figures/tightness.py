@@ -22,7 +22,11 @@ CAPTION = (
     " one answer, lose up to three orders as the gap t grows. Series and first-order forms (fold, break-even) are no bounds: there "
     "the factor is that between them and the truth."
 )
-LEMMAS = [f"Lemma {number}" for number in (1, 4, 5, 7, 8, 9, 10, 11)] + ["Corollary 1", "App. B", "App. D.3"]
+LEMMAS = [f"Lemma {number}" for number in (1, 4, 5, 7, 8, 9, 10, 11)] + [
+    "Corollary 1",
+    "App. B",
+    "App. D.3",
+]
 SIZE = (12.0, 9.4)
 GROUPS = {  # colour, heading
     "coordinate": ("blue", "one coordinate"),
@@ -50,28 +54,102 @@ RIDGE, SHARE = ("ridge", (1e-8, 1e4)), ("share", (1e-4, 0.5))
 SWEEPS = (
     Sweep("lemma-4-bound", "coordinate", ("Lemma 4, |w_D − w_R| ≤",), *RIDGE),
     Sweep("lemma-4-any-loss", "coordinate", ("Lemma 4, logistic loss",), *RIDGE),
-    Sweep("lemma-5-bound", "coordinate", ("Lemma 5, w_R − w_DA ≥ w_R",), "alpha", (0.2501, 0.259), spaced=np.linspace),
-    Sweep("corollary-1-rate", "coordinate", ("Cor. 1, w_R − w_DA ≤ ln 1/κ", "Cor. 1, w_R ≥ ln z − ln ln z"), "ridge", (1e-8, 0.035)),
-    Sweep("early-stop-coordinates", "coordinate", ("best early stop, two coordinates",), "ridge", (0.01, 1.0)),
+    Sweep(
+        "lemma-5-bound",
+        "coordinate",
+        ("Lemma 5, w_R − w_DA ≥ w_R",),
+        "alpha",
+        (0.2501, 0.259),
+        spaced=np.linspace,
+    ),
+    Sweep(
+        "corollary-1-rate",
+        "coordinate",
+        ("Cor. 1, w_R − w_DA ≤ ln 1/κ", "Cor. 1, w_R ≥ ln z − ln ln z"),
+        "ridge",
+        (1e-8, 0.035),
+    ),
+    Sweep(
+        "early-stop-coordinates",
+        "coordinate",
+        ("best early stop, two coordinates",),
+        "ridge",
+        (0.01, 1.0),
+    ),
     Sweep("short-steps-descend", "coordinate", ("one step's decrease of J",), "step", (0.01, 2.5)),
-    Sweep("lemma-7-bounds", "pair", ("Lemma 7, x_D ≥", "Lemma 7, x_D ≤", "Lemma 7, y_D ≥", "Lemma 7, y_D ≤"), *RIDGE),
-    Sweep("lemma-8-bounds", "pair", ("Lemma 8, x_DA ≤", "Lemma 8, y_DA ≤"), "ridge", (1e-3, 1e4), {"alpha": 0.02}),
-    Sweep("exact-lower-edge", "pair", ("Lemma 9, α for x", "Lemma 9, α for y"), "ridge", (0.1, 1e4)),
+    Sweep(
+        "lemma-7-bounds",
+        "pair",
+        ("Lemma 7, x_D ≥", "Lemma 7, x_D ≤", "Lemma 7, y_D ≥", "Lemma 7, y_D ≤"),
+        *RIDGE,
+    ),
+    Sweep(
+        "lemma-8-bounds",
+        "pair",
+        ("Lemma 8, x_DA ≤", "Lemma 8, y_DA ≤"),
+        "ridge",
+        (1e-3, 1e4),
+        {"alpha": 0.02},
+    ),
+    Sweep(
+        "exact-lower-edge", "pair", ("Lemma 9, α for x", "Lemma 9, α for y"), "ridge", (0.1, 1e4)
+    ),
     Sweep("lemma-10-x", "pair", ("Lemma 10, x_D ≤ x_R at α_x",), *RIDGE),
     Sweep("lemma-10-y", "pair", ("Lemma 10, y_D ≤ y_R at α_y",), *RIDGE),
     Sweep("fold-locus-bounds", "pair", ("fold, B ≥", "fold, B ≤"), *RIDGE),
     Sweep("flow-blow-up", "pair", ("time to blow-up",), "y", (-14.0, -4.0), spaced=np.linspace),
-    Sweep("small-correlation-series", "pair", ("fold, B by the series to ε²",), "correlation", (0.01, 0.9), logarithms=True),
-    Sweep("opposite-sides-error", "data", ("error of w_D to first order", "error of w(γ), γ = f/r"), *SHARE, together="strength"),
+    Sweep(
+        "small-correlation-series",
+        "pair",
+        ("fold, B by the series to ε²",),
+        "correlation",
+        (0.01, 0.9),
+        logarithms=True,
+    ),
+    Sweep(
+        "opposite-sides-error",
+        "data",
+        ("error of w_D to first order", "error of w(γ), γ = f/r"),
+        *SHARE,
+        together="strength",
+    ),
     Sweep("influence-error", "data", ("error of the Newton step",), *SHARE),
-    Sweep("break-even-first-order", "data", ("break-even strength, first order",), "share", (1e-4, 0.2)),
+    Sweep(
+        "break-even-first-order",
+        "data",
+        ("break-even strength, first order",),
+        "share",
+        (1e-4, 0.2),
+    ),
     Sweep("near-the-origin", "data", ("distance to the signed mean",), "ridge", (0.01, 1e4)),
     Sweep("logistic-norm-bound", "data", ("‖w‖ ≤ S/λ, logistic",), "ridge", (1e-4, 1e4)),
     Sweep("hoeffding", "random", ("Lemmas 1, 11, f = 40",), "gap", (0.05, 0.5), spaced=np.linspace),
-    Sweep("hoeffding-finite-test", "random", ("Lemmas 1, 11, 20 test points",), "gap", (0.05, 0.5), spaced=np.linspace),
-    Sweep("hoeffding-one-sided", "random", ("Lemmas 1, 11, one side",), "gap", (0.05, 0.5), spaced=np.linspace),
+    Sweep(
+        "hoeffding-finite-test",
+        "random",
+        ("Lemmas 1, 11, 20 test points",),
+        "gap",
+        (0.05, 0.5),
+        spaced=np.linspace,
+    ),
+    Sweep(
+        "hoeffding-one-sided",
+        "random",
+        ("Lemmas 1, 11, one side",),
+        "gap",
+        (0.05, 0.5),
+        spaced=np.linspace,
+    ),
 )
-SYMBOLS = {"ridge": "λ", "alpha": "α", "step": "η", "y": "y", "correlation": "ε", "share": "f/r", "gap": "t"}
+SYMBOLS = {
+    "ridge": "λ",
+    "alpha": "α",
+    "step": "η",
+    "y": "y",
+    "correlation": "ε",
+    "share": "f/r",
+    "gap": "t",
+}
 
 
 def compute(preset):
@@ -83,16 +161,28 @@ def evaluated(sweep, points):
     """The parameter's values, and by component what the claim computed, claimed, and by what factor they differ."""
     claim, values = derivations.claim(sweep.claim), sweep.spaced(*sweep.values, points)
     varied = {sweep.parameter, sweep.together} - {""}
-    both = [claim.evaluate(**sweep.fixed, **dict.fromkeys(varied, float(value))) for value in values]
-    computed, claimed = (np.array([np.atleast_1d(side) for side in sides], float).T for sides in zip(*both, strict=True))
-    apart = np.exp(np.abs(computed - claimed)) if sweep.logarithms else np.maximum(computed / claimed, claimed / computed)
+    both = [
+        claim.evaluate(**sweep.fixed, **dict.fromkeys(varied, float(value))) for value in values
+    ]
+    computed, claimed = (
+        np.array([np.atleast_1d(side) for side in sides], float).T
+        for sides in zip(*both, strict=True)
+    )
+    apart = (
+        np.exp(np.abs(computed - claimed))
+        if sweep.logarithms
+        else np.maximum(computed / claimed, claimed / computed)
+    )
     return {"values": values, "computed": computed, "claimed": claimed, "factor": apart}
 
 
 def rows(data):
     """(sweep, label, factors over the range) for each bound."""
     for sweep in SWEEPS:
-        yield from ((sweep, label, factors) for label, factors in zip(sweep.labels, data[sweep.claim]["factor"], strict=True))
+        yield from (
+            (sweep, label, factors)
+            for label, factors in zip(sweep.labels, data[sweep.claim]["factor"], strict=True)
+        )
 
 
 def draw(figure, data):
@@ -101,7 +191,11 @@ def draw(figure, data):
     chosen = (("coordinate", "ridge"), ("pair", "ridge"), ("data", "share"))
     for letter, panel, (group, parameter) in zip("bcd", right.subplots(3, 1), chosen, strict=True):
         lines(panel, data, group, parameter)
-        panel.set(title=f"({letter}) {GROUPS[group][1]}, against {SYMBOLS[parameter]}", xlabel=SYMBOLS[parameter], ylabel="factor")
+        panel.set(
+            title=f"({letter}) {GROUPS[group][1]}, against {SYMBOLS[parameter]}",
+            xlabel=SYMBOLS[parameter],
+            ylabel="factor",
+        )
 
 
 def strips(axes, data):
@@ -113,9 +207,16 @@ def strips(axes, data):
         axes.annotate(span(sweep), (1.01, height), xycoords=("axes fraction", "data"), va="center")
     axes.axvline(1, color="black", lw=1)
     axes.set_yticks(range(len(everything)), [label for _, label, _ in everything])
-    axes.set(xscale="log", xlabel="bound over truth (lower bounds: truth over bound); 1 is exact", title="(a) all bounds of the ledger")
+    axes.set(
+        xscale="log",
+        xlabel="bound over truth (lower bounds: truth over bound); 1 is exact",
+        title="(a) all bounds of the ledger",
+    )
     axes.set_ylim(len(everything) - 0.4, -0.6)
-    handles = [Line2D([], [], color=COLOURS[colour], lw=3, marker="o", label=heading) for colour, heading in GROUPS.values()]
+    handles = [
+        Line2D([], [], color=COLOURS[colour], lw=3, marker="o", label=heading)
+        for colour, heading in GROUPS.values()
+    ]
     axes.legend(handles=handles, loc="center right", bbox_to_anchor=(1, 0.62))
 
 
@@ -141,5 +242,13 @@ def span(sweep):
 
 def claims(data):
     for sweep, label, factors in rows(data):
-        word = "within a factor of" if sweep.logarithms or sweep.claim == "break-even-first-order" else "holds; off by a factor of"
-        yield label, f"ledger: {sweep.claim}", f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}"
+        word = (
+            "within a factor of"
+            if sweep.logarithms or sweep.claim == "break-even-first-order"
+            else "holds; off by a factor of"
+        )
+        yield (
+            label,
+            f"ledger: {sweep.claim}",
+            f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}",
+        )

@@ -1,21 +1,36 @@
 """When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
 
-from gda_theory import basins, coordinate, losses, pair, random_sets, trap
+from gda_theory import pair
 from gda_theory.codes import Cause, Kind, Outcome, Reason
-from gda_theory.coordinate import Coordinate
-from gda_theory.diagnosis import Diagnosis, diagnose
-from gda_theory.flows import Flow, flow
-from gda_theory.losses import Loss, exponential, logistic, margin_loss
-from gda_theory.many import Oracles, retrain_many
-from gda_theory.newton import Solution, newton_step, pretrain, retrain
-from gda_theory.objective import Objective
-from gda_theory.outcomes import Explanation, explain
-from gda_theory.pair import CorrelatedPair
-from gda_theory.path import DescentAscent, Path, ascent_path, descent_ascent
-from gda_theory.problem import Problem
-from gda_theory.simulation import Scheme, Trajectory, ascent_then_descent, distances_to, recorded_weights, simulate
-from gda_theory.special import lambertw, lambertw_exp, r_lambertw, r_lambertw_exp, wright_omega
-from gda_theory.sweeps import grid, sweep
+from gda_theory.dynamics.flows import Flow, flow
+from gda_theory.dynamics.outcomes import Explanation, explain
+from gda_theory.dynamics.simulation import (
+    Scheme,
+    Trajectory,
+    ascent_then_descent,
+    distances_to,
+    recorded_weights,
+    simulate,
+)
+from gda_theory.dynamics.sweeps import grid, sweep
+from gda_theory.pair import CorrelatedPair, basins, coordinate
+from gda_theory.pair.coordinate import Coordinate
+from gda_theory.paper import random_sets, trap
+from gda_theory.problem import losses
+from gda_theory.problem.losses import Loss, exponential, logistic, margin_loss
+from gda_theory.problem.objective import Objective
+from gda_theory.problem.problem import Problem
+from gda_theory.solve.many import Oracles, retrain_many
+from gda_theory.solve.newton import Solution, newton_step, pretrain, retrain
+from gda_theory.solve.path import DescentAscent, Path, ascent_path, descent_ascent
+from gda_theory.verdict.diagnosis import Diagnosis, diagnose
+from theory_common.numerics.special import (
+    lambertw,
+    lambertw_exp,
+    r_lambertw,
+    r_lambertw_exp,
+    wright_omega,
+)
 
 __all__ = [
     "Cause",

@@ -10,12 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gda_theory import codes, data, pair
+from gda_theory import codes, pair
 from gda_theory.codes import Kind
-from gda_theory.diagnosis import Diagnosis, diagnose
 from gda_theory.pair import CorrelatedPair
-from gda_theory.problem import Problem
-from theory_common import entry, tables
+from gda_theory.problem import tables as data
+from gda_theory.problem.problem import Problem
+from gda_theory.verdict.diagnosis import Diagnosis, diagnose
+from theory_common import entry
+from theory_common.printing import tables
 
 COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
 
@@ -34,41 +36,101 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m gda_theory", description="When can a logistic-regression model unlearn?")
+    parser = argparse.ArgumentParser(
+        prog="python -m gda_theory", description="When can a logistic-regression model unlearn?"
+    )
     commands = parser.add_subparsers(required=True, metavar="diagnose|certify|check|solve")
-    verdict = _command(commands, "diagnose", _diagnose, "would gradient ascent on some rows of these data help or harm?")
+    verdict = _command(
+        commands,
+        "diagnose",
+        _diagnose,
+        "would gradient ascent on some rows of these data help or harm?",
+    )
     _data(verdict)
     verdict.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    proof = _command(commands, "certify", _certify, "prove how far ascent ends from the retrained model; the certificate is JSON")
+    proof = _command(
+        commands,
+        "certify",
+        _certify,
+        "prove how far ascent ends from the retrained model; the certificate is JSON",
+    )
     _data(proof)
-    proof.add_argument("--out", metavar="FILE", help="where to write the certificate (default: standard output)")
-    check = _command(commands, "check", _check, "check a certificate against the data that it is about, by ball arithmetic alone")
+    proof.add_argument(
+        "--out", metavar="FILE", help="where to write the certificate (default: standard output)"
+    )
+    check = _command(
+        commands,
+        "check",
+        _check,
+        "check a certificate against the data that it is about, by ball arithmetic alone",
+    )
     check.add_argument("certificate", help="the JSON file that certify wrote")
     _rows_of(check)
-    solve = _command(commands, "solve", _solve, "every answer for a correlated pair of sample types, each with the claims behind it")
+    solve = _command(
+        commands,
+        "solve",
+        _solve,
+        "every answer for a correlated pair of sample types, each with the claims behind it",
+    )
     solve.add_argument("--correlation", type=float, required=True, help="in [0, 1)")
     for name in COUNTS:
-        solve.add_argument(f"--{name.replace('_', '-')}", type=float, required=name != "forget_in_pair", default=0.0)
-    solve.add_argument("--allow-unrealisable", action="store_true", help="compute shares that no data have, as the paper draws them")
+        solve.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=float,
+            required=name != "forget_in_pair",
+            default=0.0,
+        )
+    solve.add_argument(
+        "--allow-unrealisable",
+        action="store_true",
+        help="compute shares that no data have, as the paper draws them",
+    )
     _conventions(solve, "exponential")
     solve.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser
 
 
 def _rows_of(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file whose first line names the columns")
-    parser.add_argument("--forget", required=True, metavar="SPEC", help="rows (3,17,20-25, counted from 0), random:N, or COLUMN==VALUE")
-    parser.add_argument("--label", metavar="COLUMN", help="of a file: the column with the two classes")
-    parser.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="not a feature (may be repeated)")
+    parser.add_argument(
+        "data",
+        help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file whose first line names the columns",
+    )
+    parser.add_argument(
+        "--forget",
+        required=True,
+        metavar="SPEC",
+        help="rows (3,17,20-25, counted from 0), random:N, or COLUMN==VALUE",
+    )
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="of a file: the column with the two classes"
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="not a feature (may be repeated)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of random:N (default 0)")
-    parser.add_argument("--standardize", action=argparse.BooleanOptionalAction, default=True, help="features to mean 0, variance 1")
-    parser.add_argument("--intercept", action="store_true", help="add an intercept without ridge, as scikit-learn does")
+    parser.add_argument(
+        "--standardize",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="features to mean 0, variance 1",
+    )
+    parser.add_argument(
+        "--intercept",
+        action="store_true",
+        help="add an intercept without ridge, as scikit-learn does",
+    )
 
 
 def _data(parser: argparse.ArgumentParser) -> None:
     _rows_of(parser)
     parser.add_argument("--ridge", type=float, default=1e-2, help="default 0.01")
-    parser.add_argument("--strength", type=float, default=1.0, help="of the ascent (default 1, the paper's)")
+    parser.add_argument(
+        "--strength", type=float, default=1.0, help="of the ascent (default 1, the paper's)"
+    )
     _conventions(parser, "logistic")
 
 
@@ -79,9 +141,14 @@ def _command(commands, name: str, command: Callable, purpose: str) -> argparse.A
 
 
 def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
-    parser.add_argument("--loss", choices=["logistic", "exponential"], default=loss, help=f"default {loss}")
     parser.add_argument(
-        "--reduction", choices=["mean", "sum"], default="mean", help="of the losses of each set (default mean, the paper's)"
+        "--loss", choices=["logistic", "exponential"], default=loss, help=f"default {loss}"
+    )
+    parser.add_argument(
+        "--reduction",
+        choices=["mean", "sum"],
+        default="mean",
+        help="of the losses of each set (default mean, the paper's)",
     )
 
 
@@ -90,12 +157,22 @@ def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
 
 def _loaded(options) -> data.Dataset:
     return data.load(
-        options.data, label=options.label, forget=options.forget, seed=options.seed, standardize=options.standardize, drop=options.drop
+        options.data,
+        label=options.label,
+        forget=options.forget,
+        seed=options.seed,
+        standardize=options.standardize,
+        drop=options.drop,
     )
 
 
 def _problem(options, loaded: data.Dataset) -> Problem:
-    return loaded.problem(ridge=options.ridge, loss=options.loss, reduction=options.reduction, intercept=options.intercept)
+    return loaded.problem(
+        ridge=options.ridge,
+        loss=options.loss,
+        reduction=options.reduction,
+        intercept=options.intercept,
+    )
 
 
 def _diagnose(options) -> Callable[[], None]:
@@ -118,7 +195,7 @@ def report(found: Diagnosis, notes: Sequence[str]) -> dict:
 
 
 def _certify(options) -> Callable[[], None]:
-    from gda_theory import certificates
+    from gda_theory.verdict import certificates
 
     certificate = certificates.certify(_problem(options, _loaded(options)), options.strength)
     text = json.dumps(certificate, indent=1)
@@ -129,12 +206,14 @@ def _certify(options) -> Callable[[], None]:
 
 
 def _check(options) -> Callable[[], None]:
-    from gda_theory import checker
+    from gda_theory.verdict import checker
 
     try:
         certificate = json.loads(Path(options.certificate).read_bytes())
     except ValueError as error:
-        raise ValueError(f"{options.certificate} must be a JSON file that certify wrote: {error}") from None
+        raise ValueError(
+            f"{options.certificate} must be a JSON file that certify wrote: {error}"
+        ) from None
     # The ridge plays no part in how rows are read.
     problem = _loaded(options).problem(ridge=1.0, intercept=options.intercept)
     wrong = checker.failures(certificate, problem.features, problem.signs, problem.forget)
@@ -157,7 +236,11 @@ class Answer(NamedTuple):
 def _solve(options) -> Callable[[], None]:
     counts = {name: getattr(options, name) for name in COUNTS}
     given = CorrelatedPair(
-        options.correlation, **counts, loss=options.loss, reduction=options.reduction, allow_unrealisable=options.allow_unrealisable
+        options.correlation,
+        **counts,
+        loss=options.loss,
+        reduction=options.reduction,
+        allow_unrealisable=options.allow_unrealisable,
     )
     found = answers(given)
     if options.json:
@@ -174,7 +257,11 @@ def answers(given: CorrelatedPair) -> list[Answer]:
 
 
 def _answer(name: str, value, *backed_by: Callable) -> Answer:
-    return Answer(name, value, tuple(dict.fromkeys(claim for function in backed_by for claim in claim_ids(function))))
+    return Answer(
+        name,
+        value,
+        tuple(dict.fromkeys(claim for function in backed_by for claim in claim_ids(function))),
+    )
 
 
 def claim_ids(function: Callable) -> list[str]:
@@ -189,15 +276,29 @@ def _point(x, y) -> np.ndarray:
 
 def _solutions(given: CorrelatedPair) -> list[Answer]:
     found = []
-    for name, solver in (("pretrained", pair.pretrain), ("retrained", pair.retrain), ("descent-ascent", pair.descent_ascent)):
+    for name, solver in (
+        ("pretrained", pair.pretrain),
+        ("retrained", pair.retrain),
+        ("descent-ascent", pair.descent_ascent),
+    ):
         solution = solver(given)
         found.append(_answer(f"{name} (x, y)", _point(solution.x, solution.y), solver))
         found.append(_answer(f"{name}: weights", np.asarray(solution.weights), solver))
-    found.append(_answer("descent-ascent: status", codes.sentence(codes.Reason(int(solution.reason))), pair.descent_ascent))
+    found.append(
+        _answer(
+            "descent-ascent: status",
+            codes.sentence(codes.Reason(int(solution.reason))),
+            pair.descent_ascent,
+        )
+    )
     points = pair.stationary_points(given)
     for x, y, kind in zip(points.x, points.y, points.kind, strict=True):
         if kind != Kind.NONE:
-            found.append(_answer(f"{Kind(int(kind)).name.lower()} (x, y)", _point(x, y), pair.stationary_points))
+            found.append(
+                _answer(
+                    f"{Kind(int(kind)).name.lower()} (x, y)", _point(x, y), pair.stationary_points
+                )
+            )
     return found
 
 
@@ -224,14 +325,21 @@ def _windows(given: CorrelatedPair) -> list[Answer]:
         "x_D <= x_R to": exact.x_upper,
         "y_D <= y_R to": exact.y_upper,
     }
-    found = [_answer(f"{name} alpha", float(edge.alpha), pair.ordering_windows) for name, edge in edges.items()]
+    found = [
+        _answer(f"{name} alpha", float(edge.alpha), pair.ordering_windows)
+        for name, edge in edges.items()
+    ]
     window = _point(exact.lower, exact.upper) if exact.exists else "empty"
     found.append(_answer("exact window of alpha", window, pair.ordering_windows))
     found.append(_answer("realisable to alpha", float(exact.realisable), pair.ordering_windows))
     enough = pair.sufficient_window(given)
     window = _point(enough.lower, enough.upper) if enough.exists else "empty"
-    found.append(_answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges))
-    found.append(_answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges))
+    found.append(
+        _answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
+    )
+    found.append(
+        _answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges)
+    )
     found.append(_answer("their window of alpha", window, pair.sufficient_window))
     return found
 
@@ -241,7 +349,9 @@ def _bounds(given: CorrelatedPair) -> list[Answer]:
     return [
         _answer("Lemma 7: bounds on x_D", _point(x.lower, x.upper), pair.lemma_7_bounds),
         _answer("Lemma 7: bounds on y_D", _point(y.lower, y.upper), pair.lemma_7_bounds),
-        _answer("Lemma 8: (x, y)_DA at most", _point(*pair.lemma_8_bounds(given)), pair.lemma_8_bounds),
+        _answer(
+            "Lemma 8: (x, y)_DA at most", _point(*pair.lemma_8_bounds(given)), pair.lemma_8_bounds
+        ),
     ]
 
 

@@ -32,7 +32,7 @@ class Outcome(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why a run of descent-ascent did what was seen: observation and theory together (:mod:`gda_theory.outcomes`)."""
+    """Why a run of descent-ascent did what was seen: observation and theory together (:mod:`gda_theory.dynamics.outcomes`)."""
 
     UNKNOWN = 0
     REACHED_MINIMUM = 1

@@ -1,12 +1,12 @@
 """How far does a change reach? Exact inference, moments and samples for the Random Hierarchy Model and its noising processes."""
 
-from rhm_theory import comparison, controls, experiment, likelihood, mean_field, measure, scaling
-from rhm_theory.comparison import Comparison, compare
-from rhm_theory.experiment import Experiment, forward_backward
-from rhm_theory.grammar import Grammar, Tree
-from rhm_theory.inference import impossible_at, log_evidence, marginals
-from rhm_theory.measure import correlation_length
-from rhm_theory.moments import (
+from rhm_theory.experiment import comparison, measure
+from rhm_theory.experiment import trajectories as experiment
+from rhm_theory.experiment.comparison import Comparison, compare
+from rhm_theory.experiment.measure import correlation_length
+from rhm_theory.experiment.trajectories import Experiment, forward_backward
+from rhm_theory.inference.evidence import impossible_at, log_evidence, marginals
+from rhm_theory.inference.moments import (
     ChangeMoments,
     change_correlations,
     change_cumulants,
@@ -15,7 +15,11 @@ from rhm_theory.moments import (
     mean_by_distance,
     susceptibility,
 )
-from rhm_theory.sampling import sample_posterior
+from rhm_theory.inference.sampling import sample_posterior
+from rhm_theory.models import controls
+from rhm_theory.models.grammar import Grammar, Tree
+from rhm_theory.noise import likelihood
+from rhm_theory.theory import mean_field, scaling
 
 __all__ = [
     "ChangeMoments",

@@ -5,8 +5,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rhm_theory import mean_field, probe
-from theory_common import entry, tables
+from rhm_theory.experiment import probe
+from rhm_theory.theory import mean_field
+from theory_common import entry
+from theory_common.printing import tables
 
 DEPTHS = (5, 7, 9, 11)
 # Which claim of the ledger stands behind a number of the theory command.
@@ -38,15 +40,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m rhm_theory", description="How far does a change reach in hierarchical data?")
+    parser = argparse.ArgumentParser(
+        prog="python -m rhm_theory", description="How far does a change reach in hierarchical data?"
+    )
     commands = parser.add_subparsers(required=True, metavar="probe|theory")
-    measured = commands.add_parser("probe", help="measure starts and their forward-backward samples, from any model")
-    measured.add_argument("sequences", help=".npz (starts, samples), .npy (starts x (1 + samples) x length) or CSV (label, symbols)")
+    measured = commands.add_parser(
+        "probe", help="measure starts and their forward-backward samples, from any model"
+    )
+    measured.add_argument(
+        "sequences",
+        help=".npz (starts, samples), .npy (starts x (1 + samples) x length) or CSV (label, symbols)",
+    )
     measured.add_argument("--r-max", type=int, help="largest distance that counts (default: all)")
     measured.add_argument("--out", metavar="FILE", help="draw C(r) into this PNG or PDF")
     measured.add_argument("--json", action="store_true", help="print JSON instead of a table")
     measured.set_defaults(command=_probe, name="probe")
-    theory = commands.add_parser("theory", help="critical noise, exponents and finite-depth peaks in mean field")
+    theory = commands.add_parser(
+        "theory", help="critical noise, exponents and finite-depth peaks in mean field"
+    )
     theory.add_argument("--vocabulary", type=float, required=True)
     theory.add_argument("--rules-per-symbol", type=float, required=True)
     theory.add_argument("--branching", type=int, required=True)
@@ -91,21 +102,42 @@ def _theory(options) -> Callable[[], None]:
     found = mean_field.criticality(**numbers)
     peaks = {depth: mean_field.susceptibility_peak(**numbers, depth=depth) for depth in DEPTHS}
     if options.json:
-        answer = {**numbers, **found._asdict(), "peaks": {str(depth): peak._asdict() for depth, peak in peaks.items()}, "claims": CLAIMS}
+        answer = {
+            **numbers,
+            **found._asdict(),
+            "peaks": {str(depth): peak._asdict() for depth, peak in peaks.items()},
+            "claims": CLAIMS,
+        }
         return lambda: print(tables.dumps(answer, indent=2))
     exists = found.noise == found.noise
     rows: list[tuple] = [
-        ("transition", "yes" if exists else "none: the root is lost or recovered at every noise", "rhm-transition"),
+        (
+            "transition",
+            "yes" if exists else "none: the root is lost or recovered at every noise",
+            "rhm-transition",
+        ),
         ("critical noise", float(found.noise), CLAIMS["noise"]),
         ("belief at the transition p*", float(found.belief), CLAIMS["belief"]),
         ("slope F'(p*)", float(found.slope), CLAIMS["slope"]),
         ("exponent of the correlation length nu", float(found.exponent), CLAIMS["exponent"]),
-        ("C(r) falls at the transition with the power", float(found.correlation_decay), CLAIMS["correlation_decay"]),
-        ("F'(p*)^2 / branching (Kesten-Stigum)", float(found.kesten_stigum), CLAIMS["kesten_stigum"]),
+        (
+            "C(r) falls at the transition with the power",
+            float(found.correlation_decay),
+            CLAIMS["correlation_decay"],
+        ),
+        (
+            "F'(p*)^2 / branching (Kesten-Stigum)",
+            float(found.kesten_stigum),
+            CLAIMS["kesten_stigum"],
+        ),
         ("susceptibility diverges with the depth", bool(found.diverges), CLAIMS["diverges"]),
     ]
     rows += [
-        (f"susceptibility's peak at depth {depth}: height, noise", (peak.height, peak.noise), CLAIMS["peaks"])
+        (
+            f"susceptibility's peak at depth {depth}: height, noise",
+            (peak.height, peak.noise),
+            CLAIMS["peaks"],
+        )
         for depth, peak in peaks.items()
     ]
     return lambda: tables.print_table(rows, ["quantity", "mean field", "claim"], "", digits=6)

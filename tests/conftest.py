@@ -17,7 +17,9 @@ from theory_common import entry
 matplotlib.use("Agg")
 entry.enable_float64()
 if "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    os.environ["XLA_FLAGS"] = (
+        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    )
     entry.compile_quickly()
 
 REGIONS = Path("/proc/self/maps")

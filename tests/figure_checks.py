@@ -4,7 +4,7 @@ import functools
 import importlib
 
 from figures import style
-from theory_common import tables
+from theory_common.printing import tables
 
 
 @functools.cache
@@ -21,8 +21,12 @@ def drawn(module, data, labelled=lambda axes: axes.get_xlabel() and axes.get_yla
     def draw(figure, data):
         module.draw(figure, data)
         figure.canvas.draw()
-        for text in figure.findobj(lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()):
-            sizes[text.get_text()] = min(text.get_fontsize(), sizes.get(text.get_text(), text.get_fontsize()))
+        for text in figure.findobj(
+            lambda artist: hasattr(artist, "get_fontsize") and artist.get_text()
+        ):
+            sizes[text.get_text()] = min(
+                text.get_fontsize(), sizes.get(text.get_text(), text.get_fontsize())
+            )
         assert all(labelled(axes) for axes in figure.axes)
 
     images = style.images(draw, data, module.SIZE)
@@ -41,4 +45,7 @@ def claimed(module, data):
 def at_the_edges(axes):
     """Labelled where no neighbour below or to the left says it."""
     place = axes.get_subplotspec()
-    return place is None or ((not place.is_last_row() or axes.get_xlabel()) and (not place.is_first_col() or axes.get_ylabel()))
+    return place is None or (
+        (not place.is_last_row() or axes.get_xlabel())
+        and (not place.is_first_col() or axes.get_ylabel())
+    )

@@ -11,7 +11,13 @@ SHAPES = ((1, 4, 4, 2), (2, 3, 2, 2), (3, 2, 2, 2), (2, 2, 3, 3))
 
 def random_grammar(seed: int, shape: tuple[int, int, int, int]) -> rt.Grammar:
     depth, vocabulary, rules, branching = shape
-    return rt.Grammar.random(jax.random.key(seed), depth=depth, vocabulary=vocabulary, rules_per_symbol=rules, branching=branching)
+    return rt.Grammar.random(
+        jax.random.key(seed),
+        depth=depth,
+        vocabulary=vocabulary,
+        rules_per_symbol=rules,
+        branching=branching,
+    )
 
 
 def all_trees(table: np.ndarray) -> list[np.ndarray]:
@@ -37,4 +43,24 @@ def marginals(trees: list[np.ndarray], likelihood: np.ndarray) -> list[np.ndarra
     """The posterior of every node, ``(nodes, vocabulary)`` a level."""
     posterior = weights(trees, likelihood) / weights(trees, likelihood).sum()
     vocabulary = likelihood.shape[-1]
-    return [np.einsum("t,tna->na", posterior, symbols[..., None] == np.arange(vocabulary)) for symbols in trees]
+    return [
+        np.einsum("t,tna->na", posterior, symbols[..., None] == np.arange(vocabulary))
+        for symbols in trees
+    ]
+
+
+def random_likelihoods(generator, grammar):
+    """Five for one grammar: positive; of all sizes; with zeros; one symbol seen or nothing; a sequence of the language seen."""
+    shape = (grammar.length, grammar.vocabulary)
+    start = np.asarray(grammar.reference_start(0).leaves)
+    seen = start[:, None] == np.arange(grammar.vocabulary)
+    positive = generator.uniform(size=shape)
+    return np.stack(
+        [
+            positive,
+            10 ** generator.uniform(-15, 15, size=(grammar.length, 1)) * positive,
+            positive * ((generator.uniform(size=shape) < 0.7) | seen),
+            np.where(generator.uniform(size=(grammar.length, 1)) < 0.5, 1.0, seen),
+            1.0 * seen,
+        ]
+    )

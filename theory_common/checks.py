@@ -27,7 +27,9 @@ def real(name: str, value, dtype: np.dtype | None = None) -> Array:
         try:
             value = np.asarray(value)
         except ValueError as error:
-            raise TypeError(f"{name} must be a real number or a rectangular array of them: {error}") from None
+            raise TypeError(
+                f"{name} must be a real number or a rectangular array of them: {error}"
+            ) from None
         kind = value.dtype.kind
     if kind not in "fiu":
         raise TypeError(f"{name} must be a real number or an array of them, got {_describe(value)}")
@@ -57,7 +59,9 @@ def require(name: str, value, holds, rule: str) -> Array:
         if concrete.dtype == np.float32 and concrete[index] in (0, np.inf) and lost:
             hint = " (float32 rounds it there: enable float64 with jax.config.update('jax_enable_x64', True))"
         place = f" at index {index}" if index else ""
-        raise ValueError(f"{name} must be {rule}, got {concrete[index]:g}{place} in {concrete.dtype}{hint}")
+        raise ValueError(
+            f"{name} must be {rule}, got {concrete[index]:g}{place} in {concrete.dtype}{hint}"
+        )
     return array
 
 
@@ -92,7 +96,9 @@ def known(array: Array, holds) -> Array:
 def concrete(owner: str, *trees, hint: str = "") -> None:
     """``TypeError`` if anything in ``trees`` is traced: ``owner`` computes with NumPy, or chooses shapes by numbers."""
     if any(is_traced(leaf) for leaf in jax.tree.leaves(trees)):
-        raise TypeError(f"the arguments of {owner} must be concrete: it does not run under jit, vmap or grad{hint}")
+        raise TypeError(
+            f"the arguments of {owner} must be concrete: it does not run under jit, vmap or grad{hint}"
+        )
 
 
 def choice(name: str, value, options: Iterable):
@@ -109,7 +115,9 @@ def key(name: str, value):
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     if not (shape == () if typed else dtype == np.uint32 and shape == (2,)):
-        raise TypeError(f"{name} must be a JAX random key such as jax.random.key(0), got {_describe(value)}")
+        raise TypeError(
+            f"{name} must be a JAX random key such as jax.random.key(0), got {_describe(value)}"
+        )
     return value
 
 
@@ -144,7 +152,9 @@ def broadcast(owner: str, **named) -> dict[str, Array]:
         return dict(zip(arrays, jnp.broadcast_arrays(*arrays.values()), strict=True))
     except ValueError:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items() if array.ndim)
-        raise ValueError(f"the arguments of {owner} must broadcast to one shape, got {shapes}") from None
+        raise ValueError(
+            f"the arguments of {owner} must broadcast to one shape, got {shapes}"
+        ) from None
 
 
 def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
@@ -164,4 +174,6 @@ def at_most(name: str, value: Array, bound_name: str, bound: Array, hint: str = 
     if len(excess):
         index = tuple(excess[0].tolist())
         place = f" at index {index}" if index else ""
-        raise ValueError(f"{name} must be <= {bound_name} = {np.asarray(bound)[index]:g}, got {np.asarray(value)[index]:g}{place}{hint}")
+        raise ValueError(
+            f"{name} must be <= {bound_name} = {np.asarray(bound)[index]:g}, got {np.asarray(value)[index]:g}{place}{hint}"
+        )

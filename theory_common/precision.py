@@ -13,7 +13,11 @@ def dtype(*values) -> np.dtype:
     floats is float32 (Python numbers, lists and integer arrays have no say), so that a caller who chose float32 keeps it.
     """
     default = jax.dtypes.canonicalize_dtype(float)
-    chosen = {value.dtype for value in values if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)}
+    chosen = {
+        value.dtype
+        for value in values
+        if hasattr(value, "dtype") and jnp.issubdtype(value.dtype, jnp.floating)
+    }
     if chosen and all(candidate.itemsize < default.itemsize for candidate in chosen):
         return np.dtype(np.float32)
     return np.dtype(default)
@@ -21,5 +25,7 @@ def dtype(*values) -> np.dtype:
 
 def working(value, to: np.dtype | None = None) -> Array:
     """``value`` (any real number, list or array) as an array of the dtype ``to``, by default :func:`dtype` of the value."""
-    with np.errstate(over="ignore"):  # a float64 beyond float32's range becomes inf, and the checks say so; a warning would say less
+    with np.errstate(
+        over="ignore"
+    ):  # a float64 beyond float32's range becomes inf, and the checks say so; a warning would say less
         return jnp.asarray(value, dtype=dtype(value) if to is None else to)

@@ -1,8 +1,24 @@
 """The correlated pair: solutions, folds, windows and regimes, each with its formula and its claim."""
 
-from gda_theory.pair.bifurcations import Cusp, FoldLocus, FoldRates, FoldSet, cusp, fold_locus, fold_rates, folds
+from gda_theory.pair.bifurcations import (
+    Cusp,
+    FoldLocus,
+    FoldRates,
+    FoldSet,
+    cusp,
+    fold_locus,
+    fold_rates,
+    folds,
+)
 from gda_theory.pair.model import CorrelatedPair
-from gda_theory.pair.points import PairSolution, StationaryPoints, descent_ascent, pretrain, retrain, stationary_points
+from gda_theory.pair.points import (
+    PairSolution,
+    StationaryPoints,
+    descent_ascent,
+    pretrain,
+    retrain,
+    stationary_points,
+)
 from gda_theory.pair.windows import (
     REGIME_SENTENCES,
     ExplicitCurve,

@@ -1,6 +1,6 @@
 r"""Folds: where the minimum of descent-ascent merges with a saddle, as the share :math:`\alpha` of forgotten samples grows.
 
-On the curve of :mod:`gda_theory.masses` a fold is :math:`h = 1`, that is :math:`\det \nabla^2 J = 0`. In the exponential loss
+On the curve of :mod:`gda_theory.pair.curve` a fold is :math:`h = 1`, that is :math:`\det \nabla^2 J = 0`. In the exponential loss
 
 .. math:: Q = \frac{1 + k_{11} P}{k_{22} + \det k\, P}, \qquad \log P + k_{11} P - k_{12} Q = \log(A/\lambda)
 
@@ -16,12 +16,15 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
-from gda_theory import losses, masses, newton, roots, special
-from gda_theory.masses import ASCENT, Gram
+from gda_theory.pair import curve as masses
 from gda_theory.pair import model
+from gda_theory.pair.curve import ASCENT, Gram
 from gda_theory.pair.model import CorrelatedPair
+from gda_theory.problem import losses
+from gda_theory.solve import newton
 from theory_common import checks
-from theory_common.display import readable
+from theory_common.numerics import roots, special
+from theory_common.printing.display import readable
 
 
 @readable()
@@ -42,7 +45,9 @@ class FoldSet(NamedTuple):
     @property
     def critical_log_alpha(self) -> Float[AnyArray, "*batch"]:
         """``log(critical_alpha)``, also where that over- or underflows."""
-        return jnp.where(jnp.isnan(self.log_alpha[..., 1]), self.log_alpha[..., 0], self.log_alpha[..., 1])
+        return jnp.where(
+            jnp.isnan(self.log_alpha[..., 1]), self.log_alpha[..., 0], self.log_alpha[..., 1]
+        )
 
 
 @jax.jit
@@ -66,10 +71,14 @@ def folds(pair: CorrelatedPair) -> FoldSet:
 
 def forget_share(pair: CorrelatedPair) -> Array:
     """``B / alpha``: the mass of forgotten samples at alpha = 1."""
-    return pair.retain_in_pair / pair.forget_size if pair.reduction == "mean" else pair.retain_in_pair
+    return (
+        pair.retain_in_pair / pair.forget_size if pair.reduction == "mean" else pair.retain_in_pair
+    )
 
 
-def _fold_point(pair: CorrelatedPair, pull: Array, share: Array, q: Array) -> tuple[Array, Array, Array, Array]:
+def _fold_point(
+    pair: CorrelatedPair, pull: Array, share: Array, q: Array
+) -> tuple[Array, Array, Array, Array]:
     # NaN marks a fold that is not there; it is put back at the end, since reverse-mode derivatives would spread it.
     there = ~jnp.isnan(q)
     q = _implicit_fold(pair.loss, jnp.where(there, q, 0), pull, pair.gram)
@@ -78,8 +87,17 @@ def _fold_point(pair: CorrelatedPair, pull: Array, share: Array, q: Array) -> tu
     log_alpha = point.level - unit
     # The plain product where it neither over- nor underflows: no digits lost to the size of its logarithms.
     plain = point.masses.ascent / jnp.exp(pair.loss.log_phi(point.y)) * (pair.ridge / share)
-    ordinary = (jnp.abs(point.level) < 300) & (jnp.abs(unit) < 300) if plain.dtype == jnp.float64 else jnp.zeros_like(plain, bool)
-    found = jnp.where(ordinary, plain, jnp.exp(jnp.where(ordinary, 0, log_alpha))), log_alpha, point.x, point.y
+    ordinary = (
+        (jnp.abs(point.level) < 300) & (jnp.abs(unit) < 300)
+        if plain.dtype == jnp.float64
+        else jnp.zeros_like(plain, bool)
+    )
+    found = (
+        jnp.where(ordinary, plain, jnp.exp(jnp.where(ordinary, 0, log_alpha))),
+        log_alpha,
+        point.x,
+        point.y,
+    )
     return jax.tree.map(lambda value: jnp.where(there, value, jnp.nan), found)
 
 
@@ -93,8 +111,14 @@ def _implicit_fold(loss, q: Array, pull: Array, gram: Gram) -> Array:
     @attach.defjvp
     def attach_jvp(primals, tangents):
         root = attach(*primals)
-        _, steepening = jax.jvp(lambda at: masses.log_bend(loss, primals[2], primals[1], at), (root,), (jnp.ones_like(root),))
-        _, change = jax.jvp(lambda d, g: masses.log_bend(loss, g, d, root), primals[1:], tangents[1:])
+        _, steepening = jax.jvp(
+            lambda at: masses.log_bend(loss, primals[2], primals[1], at),
+            (root,),
+            (jnp.ones_like(root),),
+        )
+        _, change = jax.jvp(
+            lambda d, g: masses.log_bend(loss, g, d, root), primals[1:], tangents[1:]
+        )
         return root, -change / steepening
 
     return attach(q, pull, gram)
@@ -148,10 +172,20 @@ def fold_rates(pair: CorrelatedPair, distance) -> FoldRates:
     """
     distance = checks.nonnegative("distance", distance)
     pull = masses.log_pull(pair.gram, pair.ascent_masses[0], pair.ridge)
-    point = masses.curve(pair.loss, pair.gram, pull, masses.fold_points(pair.loss, pair.gram, pull).upper, ASCENT)
+    point = masses.curve(
+        pair.loss, pair.gram, pull, masses.fold_points(pair.loss, pair.gram, pull).upper, ASCENT
+    )
     (descent_mass, ascent_mass), decay = point.masses, pair.loss.decay
-    tilt = pair.gram.cross * ascent_mass * decay(point.y) / (1 + pair.gram.first * decay(point.x) * descent_mass)
-    skew = ascent_mass * _third(pair.loss, point.y) - descent_mass * _third(pair.loss, point.x) * tilt**3
+    tilt = (
+        pair.gram.cross
+        * ascent_mass
+        * decay(point.y)
+        / (1 + pair.gram.first * decay(point.x) * descent_mass)
+    )
+    skew = (
+        ascent_mass * _third(pair.loss, point.y)
+        - descent_mass * _third(pair.loss, point.x) * tilt**3
+    )
     norm = ascent_mass * decay(point.y) - descent_mass * decay(point.x) * tilt**2
     coefficient = jnp.sqrt(ascent_mass * skew / 2) / norm
     pace = pair.ridge * coefficient * jnp.sqrt(distance)
@@ -201,11 +235,17 @@ def _cusp(loss, gram: Gram) -> Cusp:
     # Not constants, on which XLA's simplifier runs in circles.
     low, start, high = (end + 0 * fixed.first for end in (-5.0, 3.0, 1e5))
     # Where the bend stays below 1 to the end of the search, that end is no root.
-    pull = jnp.where(highest(high) > 0, roots.bracketed(highest, low, high, start, noise=1.0), jnp.nan)
+    pull = jnp.where(
+        highest(high) > 0, roots.bracketed(highest, low, high, start, noise=1.0), jnp.nan
+    )
     q = masses.largest_bend(loss, fixed, pull)[1]
 
     def equations(point, gram):
-        bend, rise = jax.jvp(lambda q: masses.log_bend(loss, gram, point[1], q), (point[0],), (jnp.ones_like(point[0]),))
+        bend, rise = jax.jvp(
+            lambda q: masses.log_bend(loss, gram, point[1], q),
+            (point[0],),
+            (jnp.ones_like(point[0]),),
+        )
         return jnp.stack([bend, rise])
 
     solved = functools.partial(newton.implicit, equations)

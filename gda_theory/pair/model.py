@@ -8,7 +8,7 @@ With signed masses ``A`` on u and ``±B`` on v a stationary point obeys, for any
 
 where k is the Gram matrix of u and v: :math:`k_{11} = k_{22} = 1 + \varepsilon^2`, :math:`k_{12} = 2\varepsilon` in the paper.
 Pretraining has (A, B) = (r_p, f_p)/n and +; descent-ascent (r_p/r, f_p/f) and -; the oracle B = 0.
-:mod:`gda_theory.masses` solves all of them.
+:mod:`gda_theory.pair.curve` solves all of them.
 """
 
 import dataclasses
@@ -20,15 +20,23 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
-from gda_theory import losses
-from gda_theory.coordinate import check_counts
-from gda_theory.losses import Loss
-from gda_theory.masses import Gram
-from gda_theory.objective import Objective
+from gda_theory.pair.coordinate import check_counts
+from gda_theory.pair.curve import Gram
+from gda_theory.problem import losses
+from gda_theory.problem.losses import Loss
+from gda_theory.problem.objective import Objective
 from theory_common import checks
-from theory_common.display import readable
+from theory_common.printing.display import readable
 
-_ARRAYS = ("gram", "types", "ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
+_ARRAYS = (
+    "gram",
+    "types",
+    "ridge",
+    "retain_size",
+    "forget_size",
+    "retain_in_pair",
+    "forget_in_pair",
+)
 
 
 @readable()
@@ -90,7 +98,9 @@ class CorrelatedPair:
         values = check_counts(values, "pair", allow_unrealisable)
         gram, types = _geometry(*(values.pop(name) for name in shape))
         reduction = checks.choice("reduction", reduction, ["mean", "sum"])
-        vars(self).update(values, gram=gram, types=types, loss=losses.resolve(loss), reduction=reduction)
+        vars(self).update(
+            values, gram=gram, types=types, loss=losses.resolve(loss), reduction=reduction
+        )
 
     def tree_flatten(self):
         return tuple(getattr(self, name) for name in _ARRAYS), (self.loss, self.reduction)
@@ -145,12 +155,22 @@ class CorrelatedPair:
         """
         unknown = changes.keys() - set(_ARRAYS)
         if unknown:
-            raise TypeError(f"{unknown.pop()} is no array of a CorrelatedPair: replace exchanges {', '.join(_ARRAYS)}")
-        scalars = {name: jnp.asarray(changes[name], self.ridge.dtype) for name in changes.keys() - {"gram", "types"}}
+            raise TypeError(
+                f"{unknown.pop()} is no array of a CorrelatedPair: replace exchanges {', '.join(_ARRAYS)}"
+            )
+        scalars = {
+            name: jnp.asarray(changes[name], self.ridge.dtype)
+            for name in changes.keys() - {"gram", "types"}
+        }
         shape = jnp.broadcast_shapes(self.ridge.shape, *(value.shape for value in scalars.values()))
-        wide = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[self.ridge.ndim :]), self)
+        wide = jax.tree.map(
+            lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[self.ridge.ndim :]), self
+        )
         changes |= {name: jnp.broadcast_to(value, shape) for name, value in scalars.items()}
-        return self.tree_unflatten((self.loss, self.reduction), [changes.get(name, getattr(wide, name)) for name in _ARRAYS])
+        return self.tree_unflatten(
+            (self.loss, self.reduction),
+            [changes.get(name, getattr(wide, name)) for name in _ARRAYS],
+        )
 
 
 def geometry(correlation=None, gram=None) -> tuple[Gram, Array]:
@@ -178,19 +198,34 @@ def _below_one(correlation):
 
 def _paper_geometry(correlation: Array) -> tuple[Gram, Array]:
     """The Gram matrix and types of ``u = (1, e)``, ``v = (e, 1)``."""
-    correlation = checks.known(checks.require("correlation", correlation, _below_one, "in [0, 1)"), _below_one)
+    correlation = checks.known(
+        checks.require("correlation", correlation, _below_one, "in [0, 1)"), _below_one
+    )
     diagonal, one = 1 + correlation**2, jnp.ones_like(correlation)
     gram = Gram(diagonal, 2 * correlation, diagonal, ((1 - correlation) * (1 + correlation)) ** 2)
-    return gram, jnp.stack([jnp.stack([one, correlation], -1), jnp.stack([correlation, one], -1)], -2)
+    return gram, jnp.stack(
+        [jnp.stack([one, correlation], -1), jnp.stack([correlation, one], -1)], -2
+    )
 
 
 def _any_geometry(k11: Array, k12: Array, k22: Array) -> tuple[Gram, Array]:
     """Types of a given Gram matrix: its symmetric square root, which is the paper's choice too."""
     checks.positive("gram k11", k11)
     checks.finite("gram k12", k12)
-    checks.at_most("gram k12", k12, "gram k22", k22, " (more than one fold of the exponential loss is possible there)")
+    checks.at_most(
+        "gram k12",
+        k12,
+        "gram k22",
+        k22,
+        " (more than one fold of the exponential loss is possible there)",
+    )
     determinant = k11 * k22 - k12**2
-    checks.require("gram determinant k11 k22 - k12^2", determinant, lambda d: np.isfinite(d) & (d > 0), "finite and > 0")
+    checks.require(
+        "gram determinant k11 k22 - k12^2",
+        determinant,
+        lambda d: np.isfinite(d) & (d > 0),
+        "finite and > 0",
+    )
     root = jnp.sqrt(determinant)
     scale = jnp.sqrt(k11 + k22 + 2 * root)
     rows = jnp.stack([jnp.stack([k11 + root, k12], -1), jnp.stack([k12, k22 + root], -1)], -2)

@@ -13,12 +13,13 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
-from gda_theory import masses, special
 from gda_theory.codes import Kind, Reason
-from gda_theory.masses import ASCENT, PRETRAIN, Masses
+from gda_theory.pair import curve as masses
+from gda_theory.pair.curve import ASCENT, PRETRAIN, Masses
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
-from theory_common.display import readable
+from theory_common.numerics import special
+from theory_common.printing.display import readable
 
 
 @readable(reason=Reason)
@@ -55,7 +56,10 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
     solution. Claims: ``dual-masses``, ``pretrain-unique``, ``pair-gradient``.
     """
     retain, forget = pair.pretrain_masses
-    pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
+    pull, level = (
+        masses.log_pull(pair.gram, retain, pair.ridge),
+        special.log_ratio(forget, pair.ridge),
+    )
     q = masses.pretrain_point(pair.loss, pair.gram, pull, level)
     return _solution(pair, retain, forget, _unless_empty(forget, q), PRETRAIN)
 
@@ -89,7 +93,10 @@ def descent_ascent(pair: CorrelatedPair, strength=1.0) -> PairSolution:
 def _descent_ascent(pair: CorrelatedPair, strength: Array) -> PairSolution:
     pair = _scaled(pair, strength)
     retain, forget = pair.ascent_masses
-    pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
+    pull, level = (
+        masses.log_pull(pair.gram, retain, pair.ridge),
+        special.log_ratio(forget, pair.ridge),
+    )
     folds = masses.fold_points(pair.loss, pair.gram, pull)
     q = masses.oracle_branch(pair.loss, pair.gram, pull, level, folds.upper)
     return _solution(pair, retain, forget, _unless_empty(forget, q), ASCENT)
@@ -161,7 +168,10 @@ def _points_by_blocks(pair: CorrelatedPair) -> StationaryPoints:
 @jax.jit
 def _stationary_points(pair: CorrelatedPair) -> StationaryPoints:
     retain, forget = pair.ascent_masses
-    pull, level = masses.log_pull(pair.gram, retain, pair.ridge), special.log_ratio(forget, pair.ridge)
+    pull, level = (
+        masses.log_pull(pair.gram, retain, pair.ridge),
+        special.log_ratio(forget, pair.ridge),
+    )
     known = (pair.loss, pair.gram, pull, level)
     folds = masses.fold_points(*known[:3])
     near, saddle = masses.oracle_branch(*known, folds.upper), masses.saddle_branch(*known, folds)
@@ -172,14 +182,29 @@ def _stationary_points(pair: CorrelatedPair) -> StationaryPoints:
         branches = [jnp.where(lost, far, branches[0]), saddle, jnp.where(lost, jnp.nan, far)]
     found = [_solution(pair, retain, forget, q, ASCENT) for q in branches]
     curves = [masses.curve(*known[:3], q, ASCENT) for q in branches]
-    x, y, bend = (jnp.stack(values, -1) for values in zip(*((s.x, s.y, c.bend) for s, c in zip(found, curves, strict=True)), strict=True))
-    relative = jnp.stack([(1 + pair.gram.first * pair.loss.decay(c.x) * c.masses.descent) * (1 - c.bend) for c in curves], -1)
+    x, y, bend = (
+        jnp.stack(values, -1)
+        for values in zip(
+            *((s.x, s.y, c.bend) for s, c in zip(found, curves, strict=True)), strict=True
+        )
+    )
+    relative = jnp.stack(
+        [
+            (1 + pair.gram.first * pair.loss.decay(c.x) * c.masses.descent) * (1 - c.bend)
+            for c in curves
+        ],
+        -1,
+    )
     # At the fold 1 - h is the square root of what rounding does to the level.
-    rounding = jnp.sqrt(32 * jnp.finfo(x.dtype).eps * (1 + jnp.where(forget == 0, 0, jnp.abs(level))))[..., None]
+    rounding = jnp.sqrt(
+        32 * jnp.finfo(x.dtype).eps * (1 + jnp.where(forget == 0, 0, jnp.abs(level)))
+    )[..., None]
     kind = jnp.where(bend < 1, Kind.MINIMUM, Kind.SADDLE)
     kind = jnp.where(jnp.abs(1 - bend) <= rounding, Kind.DEGENERATE, kind)
     kind = jnp.where(jnp.isnan(x), Kind.NONE, kind)
-    return StationaryPoints(x, y, jnp.stack([s.weights for s in found], -2), kind, relative * pair.ridge[..., None] ** 2)
+    return StationaryPoints(
+        x, y, jnp.stack([s.weights for s in found], -2), kind, relative * pair.ridge[..., None] ** 2
+    )
 
 
 def _unless_empty(forget: Array, q: Array) -> Array:
@@ -187,13 +212,18 @@ def _unless_empty(forget: Array, q: Array) -> Array:
     return jnp.where(forget == 0, -jnp.inf, q)
 
 
-def _solution(pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, side: int) -> PairSolution:
+def _solution(
+    pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, side: int
+) -> PairSolution:
     """The point at ``q``, with the implicit derivatives of its masses."""
     pull = masses.log_pull(pair.gram, descent, pair.ridge)
     found = jax.lax.stop_gradient(masses.curve(pair.loss, pair.gram, pull, q, side).masses)
     solved = masses.implicit(pair.loss, side, found, descent, ascent, pair.ridge, pair.gram)
     x, y = masses.margins(pair.gram, solved, side)
-    weights = solved.descent[..., None] * pair.types[..., 0, :] + side * solved.ascent[..., None] * pair.types[..., 1, :]
+    weights = (
+        solved.descent[..., None] * pair.types[..., 0, :]
+        + side * solved.ascent[..., None] * pair.types[..., 1, :]
+    )
     known, exists = ~jnp.isnan(pull), ~(jnp.isnan(q) | jnp.isnan(pull))
     why_not = jnp.where(known, Reason.PAST_FOLD, Reason.NOT_CONVERGED)
     return PairSolution(x, y, weights, solved, exists, jnp.where(exists, Reason.FOUND, why_not))
@@ -203,5 +233,7 @@ def _solution(pair: CorrelatedPair, descent: Array, ascent: Array, q: Array, sid
 def _scaled(pair: CorrelatedPair, strength: Array) -> CorrelatedPair:
     """Ascent at a strength is ascent at 1 with that many times the forgotten samples; also broadcasts the batch."""
     shape = jnp.broadcast_shapes(pair.ridge.shape, strength.shape)
-    wide = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[pair.ridge.ndim :]), pair)
+    wide = jax.tree.map(
+        lambda leaf: jnp.broadcast_to(leaf, shape + leaf.shape[pair.ridge.ndim :]), pair
+    )
     return wide.replace(forget_in_pair=wide.forget_in_pair * strength)

@@ -13,13 +13,15 @@ from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
-from gda_theory import coordinate, masses, newton, roots, special
 from gda_theory.codes import Reason
-from gda_theory.masses import ASCENT, PRETRAIN
-from gda_theory.pair import bifurcations, points
+from gda_theory.pair import bifurcations, coordinate, points
+from gda_theory.pair import curve as masses
+from gda_theory.pair.curve import ASCENT, PRETRAIN
 from gda_theory.pair.model import CorrelatedPair
+from gda_theory.solve import newton
 from theory_common import checks
-from theory_common.display import readable
+from theory_common.numerics import roots, special
+from theory_common.printing.display import readable
 
 
 class ExplicitCurve(NamedTuple):
@@ -55,7 +57,9 @@ def descent_ascent_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
 
 def _explicit(pair: CorrelatedPair, descent: Array, share: Array, x, side: int) -> ExplicitCurve:
     gram, loss = pair.gram, pair.loss
-    x = jnp.broadcast_to(checks.real("x", x, pair.ridge.dtype), jnp.broadcast_shapes(jnp.shape(x), pair.ridge.shape))
+    x = jnp.broadcast_to(
+        checks.real("x", x, pair.ridge.dtype), jnp.broadcast_shapes(jnp.shape(x), pair.ridge.shape)
+    )
     pull = descent / pair.ridge * loss.phi(x)
     y = (gram.second * x - gram.determinant * pull) / gram.cross
     push = side * (x - gram.first * pull) / gram.cross
@@ -111,7 +115,17 @@ def ordering_windows(pair: CorrelatedPair) -> OrderingWindows:
         x_lower, y_lower = (_lower_edge(pair, end, name) for name in ("x", "y"))
     lower = jnp.maximum(x_lower.alpha, y_lower.alpha)
     upper = jnp.minimum(jnp.minimum(x_upper.alpha, y_upper.alpha), jnp.exp(end))
-    return OrderingWindows(x_lower, x_upper, y_lower, y_upper, fold, lower, upper, lower < upper, pair.forget_size / pair.retain_in_pair)
+    return OrderingWindows(
+        x_lower,
+        x_upper,
+        y_lower,
+        y_upper,
+        fold,
+        lower,
+        upper,
+        lower < upper,
+        pair.forget_size / pair.retain_in_pair,
+    )
 
 
 def _edge(log_alpha: Array) -> Edge:
@@ -137,7 +151,10 @@ def _upper_edges(pair: CorrelatedPair) -> tuple[Edge, Edge]:
     x_edge = jnp.log(push) - loss.log_phi(y) - unit
     # y_D = y_R: k22 Q = k12 (P_R - P), which leaves a one-dimensional problem in P.
     slope = gram.determinant / gram.second
-    pull = masses.shifted_mass(loss, unit + jnp.log(slope), -(gram.cross**2) / gram.second * oracle) / slope
+    pull = (
+        masses.shifted_mass(loss, unit + jnp.log(slope), -(gram.cross**2) / gram.second * oracle)
+        / slope
+    )
     push = gram.cross * (oracle - pull) / gram.second
     y_edge = jnp.log(push) - loss.log_phi(gram.cross * oracle) - unit
     return _edge(x_edge), _edge(y_edge)
@@ -163,7 +180,9 @@ def _lower_edge(pair: CorrelatedPair, end: Array, margin: str) -> Edge:
     guess = jnp.log(getattr(_lemma_9(pair), margin))
     inside = end - 4 * jnp.sqrt(jnp.finfo(end.dtype).eps)
     high = jnp.minimum(inside, guess + 40)
-    crossing = roots.bracketed(gap, jnp.minimum(guess, high) - 40, high, jnp.minimum(guess, high), noise=1.0)
+    crossing = roots.bracketed(
+        gap, jnp.minimum(guess, high) - 40, high, jnp.minimum(guess, high), noise=1.0
+    )
     return _edge(jnp.where(gap(high) >= 0, crossing, jnp.nan))
 
 
@@ -181,7 +200,9 @@ def order_limit(pair: CorrelatedPair) -> Array:
     """
     room = pair.gram.second - pair.gram.cross
     positive = room > 0
-    return jnp.where(positive, (pair.gram.first - pair.gram.cross) / jnp.where(positive, room, 1), jnp.inf)
+    return jnp.where(
+        positive, (pair.gram.first - pair.gram.cross) / jnp.where(positive, room, 1), jnp.inf
+    )
 
 
 def lemma_9_edges(pair: CorrelatedPair) -> Margins:
@@ -202,7 +223,10 @@ def _where(holds: Array, margins: Margins) -> Margins:
 
 def _lemma_9(pair: CorrelatedPair) -> Margins:
     kept, lost, forgotten = _shares(pair)
-    return Margins(pair.gram.first / pair.gram.cross * (lost / (kept + forgotten)), pair.gram.cross / pair.gram.second / (kept + forgotten))
+    return Margins(
+        pair.gram.first / pair.gram.cross * (lost / (kept + forgotten)),
+        pair.gram.cross / pair.gram.second / (kept + forgotten),
+    )
 
 
 def lemma_10_edges(pair: CorrelatedPair) -> Margins:
@@ -221,7 +245,11 @@ def lemma_10_edges(pair: CorrelatedPair) -> Margins:
     alone = gram.first * masses.oracle_mass(loss, gram, masses.log_pull(gram, retain, pair.ridge))
     q = gram.second / gram.cross * jnp.maximum(oracle.x - alone, 0)
     alpha_x = jnp.exp(jnp.log(q) - jnp.log(gram.second) - loss.log_phi(q) - unit)
-    alpha_y = gram.cross / gram.second * (jnp.exp(loss.log_phi(oracle.x) - loss.log_phi(oracle.y)) / _shares(pair)[0] - 1)
+    alpha_y = (
+        gram.cross
+        / gram.second
+        * (jnp.exp(loss.log_phi(oracle.x) - loss.log_phi(oracle.y)) / _shares(pair)[0] - 1)
+    )
     return _where(gram.cross >= 0, Margins(alpha_x, alpha_y))
 
 
@@ -270,7 +298,10 @@ def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
     def root(factor, holds=True):
         return jnp.where(acute & holds, _lambert(pair, factor * retain), jnp.nan)
 
-    x = Bounds(root(gram.first + alpha * gram.cross, ordered), root(gram.first) + gram.cross / gram.second * root(alpha * gram.second))
+    x = Bounds(
+        root(gram.first + alpha * gram.cross, ordered),
+        root(gram.first) + gram.cross / gram.second * root(alpha * gram.second),
+    )
     return x, Bounds(root(alpha * gram.second), root(gram.cross + alpha * gram.second, ordered))
 
 
@@ -284,7 +315,10 @@ def lemma_8_bounds(pair: CorrelatedPair) -> Margins:
     """
     retain, forget = pair.ascent_masses
     gram = pair.gram
-    x, y = _lambert(pair, gram.first * retain - gram.cross * forget), _lambert(pair, gram.cross * retain - gram.second * forget)
+    x, y = (
+        _lambert(pair, gram.first * retain - gram.cross * forget),
+        _lambert(pair, gram.cross * retain - gram.second * forget),
+    )
     return _where((gram.cross >= 0) & (gram.cross <= gram.first), Margins(x, y))
 
 
@@ -329,11 +363,22 @@ def regime(pair: CorrelatedPair) -> Regime:
 
     Source: the phase diagram of Sec. 5.1.2, exact; new. Claims: ``exact-windows``, ``two-points-below-fold``.
     """
-    oracle, trained, ascended = points.retrain(pair), points.pretrain(pair), points.descent_ascent(pair)
+    oracle, trained, ascended = (
+        points.retrain(pair),
+        points.pretrain(pair),
+        points.descent_ascent(pair),
+    )
     nothing, ascent = (newton.norm(point.weights - oracle.weights) for point in (trained, ascended))
     bounded = bool(np.isfinite(pair.loss.slope_at_minus_infinity))
     gone = RegimeCode.FAR_MINIMUM if bounded else RegimeCode.DIVERGENT
     code = jnp.where(ascent <= nothing, RegimeCode.BENIGN, RegimeCode.DETRIMENTAL)
     code = jnp.where(ascended.reason == Reason.PAST_FOLD, gone, code)
-    ordered = (oracle.x >= trained.x) & (trained.x >= ascended.x) & (oracle.y >= trained.y) & (trained.y >= ascended.y)
-    return Regime(code, nothing, ascent, ordered, pair.alpha, bifurcations.folds(pair).critical_alpha)
+    ordered = (
+        (oracle.x >= trained.x)
+        & (trained.x >= ascended.x)
+        & (oracle.y >= trained.y)
+        & (trained.y >= ascended.y)
+    )
+    return Regime(
+        code, nothing, ascent, ordered, pair.alpha, bifurcations.folds(pair).critical_alpha
+    )

@@ -1,0 +1,271 @@
+"""The logistic cusp κ_c(ε) at both ends: almost orthogonal samples, where it is explicit but for O(ε⁴), and almost equal ones.
+
+At the cusp (:mod:`derivations.descent_ascent.folds`, cusp-condition) the margins x, y solve ``det H = 0`` and ``h_u tanh(x/2) θ³ = h_v tanh(y/2)``, with
+h_u = Pσ(x), h_v = Qσ(y), P and Q the dual masses, θ = 2ε/(s + q h_u); then A/λ = P(1 + e^x), B/λ = Q(1 + e^y). P grows without bound at
+both ends. Scaled by that growth the equations are smooth up to the end, and have a nondegenerate root there.
+"""
+
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
+import functools
+
+import mpmath
+import sympy as sp
+
+from derivations.ledger import intervals
+from derivations.ledger.ledger import claim
+from derivations.ledger.steps import Certificate, Equal
+from derivations.ledger.symbols import P, Q, epsilon, q, s
+
+rho, gap = sp.symbols("rho d", positive=True)  # the scaled P; 1 - ε
+level = sp.Symbol("varsigma", positive=True)  # σ(y), so that tanh(y/2) = 2ς - 1
+y, z = sp.symbols("y z", real=True)
+flat = sp.Symbol("E", nonnegative=True)  # e^{-x}
+h_u, h_v, t_x, t_y = sp.symbols("h_u h_v t_x t_y", real=True)  # t = tanh of half a margin
+
+fold = 1 + s * h_u - s * h_v - q * h_u * h_v
+theta = 2 * epsilon / (s + q * h_u)
+third = h_u * t_x * theta**3 - h_v * t_y
+
+
+def sigma(margin):
+    """1/(1 + e^-margin)."""
+    return 1 / (1 + sp.exp(-margin))
+
+
+def tanh_half(margin):
+    """tanh(margin/2)."""
+    return (1 - sp.exp(-margin)) / (1 + sp.exp(-margin))
+
+
+# Almost orthogonal: P = ρ/ε, so that x grows like 1/ε, and Q = (2ρ - y)/s from y = 2εP - sQ.
+orthogonal_forget = (2 * rho - y) / s
+orthogonal = {
+    h_u: rho / epsilon / (1 + flat),
+    h_v: orthogonal_forget * level,
+    t_x: (1 - flat) / (1 + flat),
+    t_y: 2 * level - 1,
+}
+scaled_belief = (s**2 - s * epsilon + sp.sqrt((s**2 - s * epsilon) ** 2 + 4 * q * s * epsilon)) / (
+    2 * q
+)
+
+
+def _solved(equations, unknowns, start, correlation, digits):
+    """The root of a scaled system at one correlation, in ``digits`` digits."""
+    with mpmath.workdps(digits):
+        functions = [
+            sp.lambdify(unknowns, equation.subs(epsilon, sp.Rational(str(correlation))), "mpmath")
+            for equation in equations
+        ]
+        return mpmath.findroot(lambda *at: [function(*at) for function in functions], start)
+
+
+def _closed_form(*, correlation=1e-3):
+    """ln(A/λ) at the cusp, from both equations, and by the quadratic."""
+    x = s * rho / epsilon - 2 * epsilon * orthogonal_forget
+    exact = {
+        symbol: value.subs({flat: sp.exp(-x), level: sigma(y)})
+        for symbol, value in orthogonal.items()
+    }
+    equations = (epsilon * fold.subs(exact), third.subs(exact) / epsilon**5)
+    point = {epsilon: sp.Rational(str(correlation))}
+    start = float(scaled_belief.subs(point)), 16 * float(correlation) ** 5
+    found = dict(zip((rho, y), _solved(equations, (rho, y), start, correlation, 40), strict=True))
+    explicit = {rho: scaled_belief.subs(point), y: 0}
+    value = sp.log(rho / epsilon) + sp.log(1 + sp.exp(x))
+    return tuple(float(value.subs(at).subs(point).evalf(30)) for at in (found, explicit))
+
+
+@claim(
+    "logistic-cusp-closed-form",
+    where="Sec. 5.1.2, the true loss, ε -> 0",
+    domain="logistic loss, the paper's types; the branch of cusps with y -> 0 (that there is no other is not claimed)",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.cusp",
+    rules=["implicit function"],
+    evaluate=_closed_form,
+    counterexample="correlations at which (ln κ_c - closed form)/ε⁴ is unbounded as ε -> 0",
+)
+def cusp_closed_form(
+    quadratic=q * rho**2 + (s * epsilon - s**2) * rho - s * epsilon,
+    margin=s * rho / epsilon - 4 * epsilon * rho / s,
+    log_series=1 / epsilon - sp.log(epsilon) + epsilon,
+    forget_series=4 + 12 * epsilon**2,
+    forget_margin=16 * epsilon**5,
+):
+    """κ_c = P(1 + e^x) up to a factor 1 + O(ε⁴), with P = ρ/ε, qρ² + (sε − s²)ρ − sε = 0, x = sρ/ε − 4ερ/s (0.07 % off at ε = 0.2); so
+    ln κ_c = 1/ε − ln ε + ε + O(ε²), and B/λ = 4 + 12ε² + O(ε³) there.
+
+    In (ρ, y) the equations are smooth in ε >= 0, as e^{-x} ~ e^{-1/ε} is flat. At ε = 0 they have the root (1, 0), with an invertible
+    Jacobian. The third-derivative condition has a source 8ε⁵: so y = 16ε⁵ + …, and up to that det H = 0 is the quadratic for ρ.
+    """
+    limits, source, at_rest, log_retain, forget = _orthogonal()
+    yield Equal(
+        "e^{-1/ε} is flat: e^{-1/ε}/ε^k -> 0",
+        sp.limit(sp.exp(-1 / epsilon) / epsilon**7, epsilon, 0, "+"),
+        0,
+    )
+    pushed = (2 * rho - y) * level  # h_v
+    yield Equal(
+        "det H and third derivative at ε = 0",
+        limits,
+        sp.Matrix([1 - pushed, (1 - 2 * level) * pushed]),
+    )
+    in_margins = limits.subs(level, sigma(y))
+    root = {rho: 1, y: 0}
+    yield Equal("both vanish at (1, 0)", in_margins.subs(root), sp.zeros(2, 1))
+    jacobian = in_margins.jacobian([rho, y]).subs(root)
+    yield Equal("the Jacobian's determinant there", jacobian.det(), sp.Rational(1, 2))
+    yield Equal("y over ε⁵", -source / jacobian[1, 1], forget_margin / epsilon**5)
+    yield Equal("det H at y = 0", at_rest, -quadratic / (s * rho))
+    yield Equal("its root", quadratic.subs(rho, scaled_belief), 0)
+    yield Equal(
+        "x = sP - 2εQ at y = 0",
+        (s * P - 2 * epsilon * Q).subs({P: rho / epsilon, Q: orthogonal_forget}).subs(y, 0),
+        margin,
+    )
+    yield Equal("ln(A/λ) = ln P + x + flat, up to ε", log_retain, log_series)
+    yield Equal("B/λ = Q(1 + e^y), up to ε²", forget, forget_series)
+
+
+@functools.cache
+def _orthogonal():
+    """The scaled equations at ε = 0, the source of y over ε⁵, det H at y = 0, and the series of ln(A/λ) and B/λ."""
+    scaled = [
+        sp.cancel(expression.subs(orthogonal).subs(flat, 0))
+        for expression in (epsilon * fold / rho, third)
+    ]
+    at_rest = {y: 0, level: sp.Rational(1, 2)}
+    source = sp.cancel(scaled[1].subs(at_rest) / epsilon**5).subs(epsilon, 0).subs(rho, 1)
+    belief = sp.series(scaled_belief, epsilon, 0, 4).removeO()
+    margin = (s * rho / epsilon - 4 * epsilon * rho / s).subs(rho, belief)
+    finite = sp.series(sp.log(belief) + sp.cancel(margin - 1 / epsilon), epsilon, 0, 2).removeO()
+    forget = sp.series(
+        (2 * orthogonal_forget).subs(y, 0).subs(rho, belief), epsilon, 0, 3
+    ).removeO()
+    limits = sp.Matrix([expression.subs(epsilon, 0) for expression in scaled])
+    return (
+        limits,
+        source,
+        scaled[0].subs(at_rest),
+        sp.expand(finite) + 1 / epsilon - sp.log(epsilon),
+        sp.expand(forget),
+    )
+
+
+# Almost equal: P = ρ/d with d = 1 - ε, Q from y = 2εP - sQ; then x = sP - 2εQ.
+near_one = {epsilon: 1 - gap}
+equal_forget = (2 * epsilon * rho / gap - y) / s
+equal_margin = (q * rho / gap + 2 * epsilon * y) / s
+equal = {
+    h_u: rho / gap * sigma(equal_margin),
+    h_v: equal_forget * sigma(y),
+    t_x: tanh_half(equal_margin),
+    t_y: tanh_half(y),
+}
+LIMIT = ("0.61984377015799826734", "1.34016250123905592281")  # z, ρ
+RADIUS = sp.Rational(1, 10**18)
+
+
+@functools.cache
+def certified_limit():
+    """(holds, detail, enclosure of ρ(1 + e^z)) of the equations at ε = 1."""
+    equations = [equation.subs(level, sigma(z)) for equation in (_limit_fold(), _limit_third())]
+    with mpmath.workdps(40):
+        found = mpmath.findroot(
+            sp.lambdify((z, rho), equations, "mpmath"), [mpmath.mpf(value) for value in LIMIT]
+        )
+        centre = [sp.Rational(mpmath.nstr(coordinate, 34)) for coordinate in found]
+    holds, detail = intervals.krawczyk(equations, (z, rho), centre, RADIUS, {})
+    box = dict(zip((z, rho), (intervals.ball(value, RADIUS) for value in centre), strict=True))
+    return holds, detail, intervals.enclose(rho * (1 + sp.exp(z)), box)
+
+
+def _limit_fold():
+    return 1 + z * level + 4 * rho**2 * level * (1 - level) - 4 * rho**2 * level**2
+
+
+def _limit_third():
+    return 4 * rho**2 * level**2 * (2 - 3 * level) - (2 * level - 1) / 2
+
+
+def _near_one(*, gap_to_one=1e-14):
+    """(1 - ε) A/λ at the cusp, from both equations; and its limit."""
+    with mpmath.workdps(60):
+        at = {gap: sp.Rational(str(gap_to_one))}
+        equations = [expression.subs(equal).subs(near_one).subs(at) for expression in (fold, third)]
+        found = mpmath.findroot(
+            sp.lambdify((rho, y), equations, "mpmath"),
+            (mpmath.mpf(LIMIT[1]), mpmath.mpf(LIMIT[0])),
+            tol=1e-40,
+        )
+        margin = equal_margin.subs(near_one).subs(at).subs({rho: found[0], y: found[1]})
+        return float(found[0] * (1 + mpmath.exp(margin))), float(certified_limit()[2].mid())
+
+
+@claim(
+    "logistic-cusp-near-one",
+    where="Sec. 5.1.2, the true loss, ε -> 1",
+    domain="logistic loss, the paper's types; a branch of cusps (that there is no other is not claimed)",
+    origin="new",
+    evidence="certified",
+    backs="gda_theory.pair.cusp",
+    rules=["implicit function", "Krawczyk"],
+    evaluate=_near_one,
+    counterexample="correlations near 1 at which (1-ε) κ_c tends to another number",
+)
+def cusp_near_one(
+    fold_limit=_limit_fold(),
+    third_limit=_limit_third(),
+    eliminated=(2 * level - 1) ** 2 - 2 * level * (2 - 3 * level) * (1 + z * level),
+    constant=sp.Rational("3.83103897578526081"),
+):
+    """(1−ε)κ_c → 3.8310389757852…, and (1−ε)B/λ to the same number: ρ(1 + e^z), ς = σ(z) solving (2ς−1)² = 2ς(2−3ς)(1 + zς), ρ² =
+    (2ς−1)/(8ς²(2−3ς)).
+
+    With P = ρ/(1-ε) both margins tend to z = y, their difference is 2(1-ε)ρ + …, and both equations are smooth in ε up to 1 (d times each
+    vanishes at d = 0, so each is its derivative there). At the limit's root their Jacobian is invertible: the Krawczyk box.
+    """
+    pulled, pushed = sp.symbols("U V", positive=True)  # d h_u and d h_v
+    over = (2 - gap) ** 2 * gap  # q/d
+    smooth = {
+        "det H": gap + s * pulled - s * pushed - over * pulled * pushed,
+        "third derivative": pulled * t_x * (2 * epsilon / (s + over * pulled)) ** 3 - pushed * t_y,
+    }
+    duals = {h_u: pulled / gap, h_v: pushed / gap}
+    margin = (over * rho + 2 * epsilon * y) / s
+    yield Equal("x, without 1/d", equal_margin.subs(near_one), margin.subs(near_one))
+    inside = {
+        pulled: rho * sigma(margin),
+        pushed: (2 * epsilon * rho - gap * y) / s * sigma(y),
+        t_x: tanh_half(margin),
+        t_y: tanh_half(y),
+    }
+    # The difference h_u - h_v that det H leaves is put into the third derivative.
+    limits = fold_limit, third_limit + (2 * level - 1) * fold_limit / 2
+    for (name, cleared), expression, claimed in zip(
+        smooth.items(), (fold, third), limits, strict=True
+    ):
+        yield Equal(
+            f"d times {name}", gap * expression.subs(duals).subs(near_one), cleared.subs(near_one)
+        )
+        along = cleared.subs(inside).subs(near_one)
+        yield Equal(f"{name}: at d = 0 it vanishes", along.subs(gap, 0), 0)
+        yield Equal(
+            f"{name} at ε = 1",
+            sp.diff(along, gap).subs(gap, 0),
+            claimed.subs(level, sigma(y)).subs(z, y),
+        )
+    squared = (2 * level - 1) / (8 * level**2 * (2 - 3 * level))
+    yield Equal("ρ² from the third derivative", third_limit.subs(rho, sp.sqrt(squared)), 0)
+    leading = -2 * level * (2 - 3 * level)
+    yield Equal("det H with it", fold_limit.subs(rho, sp.sqrt(squared)) * leading, eliminated)
+    holds, detail, enclosure = certified_limit()
+    # 1e-16: the last digits given.
+    near = abs(enclosure - intervals.ball(constant)) < 1e-16
+    yield Certificate(
+        "one root in the box, and the constant", bool(holds and near), f"{detail}; {enclosure}"
+    )

@@ -1,0 +1,533 @@
+"""Where descent-ascent loses its minimum: the fold, its locus and bounds, the rates near it, the cusp.
+
+Everything is written in dual masses P = Aφ(x)/λ, Q = Bφ(y)/λ and their decays h_u = -Aφ'(x)/λ, h_v = -Bφ'(y)/λ (for the
+exponential loss h_u = P, h_v = Q), with u, v the sample types, k their Gram matrix and D its determinant.
+"""
+
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
+import functools
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from derivations.descent_ascent.windows import alpha_ascent, y_ascent
+from derivations.ledger.ledger import claim
+from derivations.ledger.steps import Equal, Positive
+from derivations.ledger.symbols import (
+    A,
+    B,
+    P,
+    Q,
+    below_one,
+    epsilon,
+    forget,
+    gram_determinant,
+    in_pair,
+    k11,
+    k12,
+    k22,
+    paper_gram,
+    phi,
+    q,
+    ridge,
+    s,
+    x,
+    y,
+)  # fmt: skip
+
+h_u, h_v, delta, sensitivity, cubic = sp.symbols("h_u h_v delta p c_3", positive=True)
+E, L, theta, P0, kappa = sp.symbols("E L theta P_0 kappa", positive=True)
+t_u, t_v = sp.symbols("t_u t_v", positive=True)
+u, v = sp.Matrix(sp.symbols("u_1:3", real=True)), sp.Matrix(sp.symbols("v_1:3", real=True))
+
+n = sp.Matrix(sp.symbols("n_1:3", real=True))
+
+gram = {k11: u.dot(u), k12: u.dot(v), k22: v.dot(v)}
+hessian = ridge * (sp.eye(2) + h_u * u * u.T - h_v * v * v.T)
+reduced_determinant = 1 + k11 * h_u - k22 * h_v - gram_determinant * h_u * h_v  # det H / λ²
+decays = {h_u: -A * phi(x).diff(x) / ridge, h_v: -B * phi(y).diff(y) / ridge}
+fold_Q = (1 + k11 * P) / (k22 + gram_determinant * P)
+fold_theta = k12 / (k22 + gram_determinant * P)
+
+
+@claim(
+    "fold-hessian",
+    where="Sec. 5.1.2, the upper (solid) curve of Fig. 4",
+    domain="any φ > 0, k12 > 0, along the curve of descent-ascent",
+    origin="new",
+    evidence="proved",
+    backs=[
+        "gda_theory.pair.folds",
+        "gda_theory.pair.descent_ascent_curve",
+        "gda_theory.pair.curve.log_bend",
+    ],
+    counterexample="a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse",
+)
+def fold_hessian(
+    determinant=reduced_determinant,
+    slope=-forget / in_pair * ridge * reduced_determinant / (k12 * phi(y)),
+):
+    """dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v: fold ⇔ det H = 0; minima are where α_DA falls.
+
+    At x_R (α = 0) H is positive definite; along the curve it stays so until det H = 0 first. Exponential, the paper's types:
+    dα/dx = -(f/r_p) e^y det H/(2ελ).
+    """
+    yield Equal("det H/λ²", hessian.det() / ridge**2, determinant.subs(gram))
+    along = sp.Function("y")(x)
+    derivative = (
+        sp.diff(alpha_ascent.subs(y, along), x)
+        .doit()
+        .subs(sp.diff(along, x), sp.diff(y_ascent, x))
+        .subs(along, y)
+        .doit()
+    )
+    # On the curve B k12 φ(y) = A k11 φ(x) - λx; it removes λx, as h_v brings in B.
+    on_curve = sp.solve(A * k11 * phi(x) - B * k12 * phi(y) - ridge * x, phi(x))[0]
+    slopes = {phi(x).diff(x): sp.Symbol("phi_x'"), phi(y).diff(y): sp.Symbol("phi_y'")}
+    plain, claimed = (
+        expression.subs(decays).subs(slopes).subs(phi(x), on_curve)
+        for expression in (derivative, slope)
+    )
+    yield Equal("dα_DA/dx", plain, claimed)
+    yield Equal("at the oracle", reduced_determinant.subs(h_v, 0), 1 + k11 * h_u)
+
+
+@claim(
+    "exponential-one-fold",
+    where="Sec. 5.1.2",
+    domain="exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22, negative ones too; false for k = (100, 10, 1.01)",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.pair.folds", "gda_theory.pair.curve.fold_points"],
+    rules=["monotone bijection", "intermediate value"],
+    counterexample="(ε, A/λ) for which sE + ln E - ln(A/λ) = 2ε(1+sE)/(s+qE) has no root or two",
+)
+def exponential_one_fold(
+    left=k11 * E + sp.log(E) - L,
+    right=k12 * (1 + k11 * E) / (k22 + gram_determinant * E),
+    right_slope=k12**3 / (k22 + gram_determinant * E) ** 2,
+):
+    """E = A e^{−x}/λ at the fold solves sE + ln E − ln(A/λ) = 2ε(1+sE)/(s+qE), which has exactly one root: exactly one fold.
+
+    det H = 0 gives Q as a function of P = E; x = k11 P - k12 Q and ln E = L - x, L = ln(A/λ), give the equation. The left side
+    runs from -oo to
+    oo with slope above k11, the right side is bounded with slope at most k12³/k22² = 8ε³/s² <= s.
+    """
+    dual = sp.solve(reduced_determinant.subs({h_u: E, h_v: Q}), Q)[0]
+    margin = k11 * E - k12 * dual
+    yield Equal("ln E + x - L", sp.log(E) + margin - L, left - right)
+    yield Equal("slope of the right side", sp.diff(right, E), right_slope)
+    slack = (k11 + 1 / E - right_slope).subs(paper_gram).subs(epsilon, below_one)
+    yield Equal("slope of the left side", sp.diff(left, E), k11 + 1 / E)
+    yield Positive("left slope - right slope, the paper's types", slack)
+    share, determinant = sp.symbols(
+        "kappa Delta", positive=True
+    )  # k22 = k12 + share, k11 from the determinant
+    general = (
+        (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k22, k12 + share)
+    )
+    yield Positive("the same for k12 <= k22", general)
+    opposed = (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k12, -share)
+    yield Positive("and for k12 = -κ < 0", opposed)
+    # Beyond k12 <= k22 it fails: u = (10, 0), v = (1, 1/10), E = 1/10. So for some A/λ there are three folds.
+    three = (right_slope - sp.diff(left, E)).subs(
+        {k11: 100, k12: 10, k22: sp.Rational(101, 100), E: sp.Rational(1, 10)}
+    )
+    yield Positive("not for every k12 > k22", three)
+
+
+@claim(
+    "two-points-below-fold",
+    where="Sec. 5.1.2",
+    domain="exponential loss, 0 < ε < 1",
+    origin="new",
+    evidence="proved",
+    backs=[
+        "gda_theory.pair.stationary_points",
+        "gda_theory.pair.folds",
+        "gda_theory.dynamics.outcomes.explain",
+        "gda_theory.pair.descent_ascent",
+        "gda_theory.pair.regime",
+    ],
+    rules=["intermediate value", "monotone bijection"],
+    counterexample="α < α_fold without two stationary points, or α > α_fold with one",
+)
+def two_points_below_fold(
+    log_alpha=sp.log(forget * ridge / (2 * epsilon * in_pair))
+    + sp.log(s * E + sp.log(E) - L)
+    + (s * (L - sp.log(E)) - q * E) / (2 * epsilon),
+):
+    """Descent-ascent has two stationary points for 0 < α < α_fold (minimum at the larger x, saddle), one at the fold, none above.
+
+    In E = A e^{-x}/λ, x = L - ln E, the curve α_DA starts at 0 (x = x_R), rises to the one fold (exponential-one-fold,
+    fold-hessian) and falls
+    back to 0 as E -> oo, because -qE/(2ε) beats every power of E. det H > 0 before the fold, < 0 after it.
+    """
+    curve = (
+        alpha_ascent.subs(phi(y), sp.exp(-y_ascent))
+        .subs(paper_gram)
+        .subs(phi(x), ridge * E / A)
+        .subs(x, L - sp.log(E))
+    )
+    yield Equal("ln α_DA", sp.log(curve), log_alpha)
+    # sE + ln E - L <= (s+1) E + |L|, so α is at most a sum of powers E^m times e^{-qE/(2ε)}.
+    power, rate = sp.symbols("m c", positive=True)
+    yield Equal("E^m e^{-cE} -> 0", sp.limit(E**power * sp.exp(-rate * E), E, sp.oo), 0)
+    exponent_slope = sp.diff(log_alpha - sp.log(s * E + sp.log(E) - L), E)
+    yield Equal(
+        "its exponent falls at rate c = q/(2ε) and more",
+        exponent_slope,
+        -q / (2 * epsilon) - s / (2 * epsilon * E),
+    )
+    yield Positive("q for ε < 1", q.subs(epsilon, below_one))
+
+
+@claim(
+    "fold-locus",
+    where="Sec. 5.1.2, the upper (solid) curve of Fig. 4, in closed form",
+    domain="exponential loss, any Gram matrix; P > 0 the parameter",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.pair.fold_locus", "gda_theory.pair.curve.exponential_fold"],
+    counterexample="P > 0 whose (A/λ, B/λ) is not a fold",
+)
+def fold_locus(
+    Q_fold=fold_Q,
+    log_retain=sp.log(P) + k11 * P - k12 * Q,
+    log_forget=sp.log(Q) + k12 * P - k22 * Q,
+):
+    """Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q}, B/λ = Q e^{k₁₂P−k₂₂Q}, P > 0; the paper's types: Q = (1+sP)/(s+qP).
+
+    det H = 0 with h_u = P, h_v = Q; then A/λ = P e^x and B/λ = Q e^y with x, y by dual-masses. α_fold = (f/r_p) B.
+    """
+    yield Equal(
+        "det H = 0",
+        reduced_determinant.subs({h_u: P, h_v: Q}),
+        (Q_fold - Q) * (k22 + gram_determinant * P),
+    )
+    margin_x, margin_y = k11 * P - k12 * Q, k12 * P - k22 * Q
+    yield Equal("ln(A/λ)", sp.log(P * sp.exp(margin_x)), log_retain)
+    yield Equal("ln(B/λ)", sp.log(Q * sp.exp(margin_y)), log_forget)
+
+
+def log_forget_at_fold(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
+    """ln(B_fold/λ) of the paper's types at given A and λ, in 30 digits: the locus inverted for its parameter P."""
+    with mpmath.workdps(30):
+        own, cross = 1 + mpmath.mpf(correlation) ** 2, 2 * mpmath.mpf(correlation)
+        target = mpmath.log(mpmath.mpf(retain_mass) / mpmath.mpf(ridge))
+
+        def on_locus(dual):
+            forget_dual = (1 + own * dual) / (own + (own**2 - cross**2) * dual)
+            return mpmath.log(dual) + own * dual - cross * forget_dual - target, mpmath.log(
+                forget_dual
+            ) + cross * dual - own * forget_dual
+
+        # 1/s <= Q <= s/q: so ln P + sP is at least the target, and sP at most it plus 2εs/q where P > 1.
+        low = mpmath.lambertw(own * mpmath.exp(target)).real / own
+        high = max(1, (target + cross * own / (own**2 - cross**2)) / own)
+        bracket = mpmath.log(low), mpmath.log(high)
+        dual = mpmath.exp(
+            mpmath.findroot(lambda t: on_locus(mpmath.exp(t))[0], bracket, solver="anderson")
+        )
+        return on_locus(dual)[1]
+
+
+def _locus_bounds(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
+    with mpmath.workdps(30):
+        own, cross = 1 + correlation**2, 2 * correlation
+        fold = ridge * mpmath.exp(
+            log_forget_at_fold(correlation=correlation, retain_mass=retain_mass, ridge=ridge)
+        )
+        lower, upper = ridge / (mpmath.e * own), (cross * retain_mass + ridge / mpmath.e) / own
+        return np.array([lower, fold], float), np.array([fold, upper], float)
+
+
+@claim(
+    "fold-locus-bounds",
+    where="Sec. 5.1.2",
+    domain="exponential loss, 0 < ε < 1",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.folds",
+    rules=["monotone bijection"],
+    relation="<=",
+    evaluate=_locus_bounds,
+    counterexample="a fold with B_fold outside the bounds",
+)
+def fold_locus_bounds(
+    at_zero=-1 - sp.log(s),
+    slope=2 * epsilon - 16 * epsilon**4 * P / ((1 + s * P) * (s + q * P) ** 2),
+    upper_tangency=(2 * epsilon * A + ridge / sp.E) / s,
+):
+    """λ/(es) ≤ B_fold ≤ (2εA + λ/e)/s.
+
+    Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. The upper bound is Lemma 8's: beyond it y e^y would lie below -1/e.
+    """
+    on_locus = fold_Q.subs(paper_gram)
+    log_forget = sp.log(Q) + 2 * epsilon * P - s * Q
+    yield Equal("ln(B/λ) at P = 0", log_forget.subs(Q, on_locus).subs(P, 0), at_zero)
+    yield Equal("its slope along the locus", sp.diff(log_forget.subs(Q, on_locus), P), slope)
+    yield Positive("the slope", slope.subs(epsilon, below_one))
+    yield Equal(
+        "Lemma 8's argument at the upper bound",
+        (2 * epsilon * A - s * upper_tangency) / ridge,
+        -sp.exp(-1),
+    )
+
+
+@claim(
+    "fold-rates",
+    where="Sec. 5.1.2; critical slowing down",
+    domain="any φ > 0 with φ'' continuous, any types, δ = |α/α_fold - 1| -> 0, gradient flow, where c > 0 (exponential: always)",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.fold_rates",
+    rules=["saddle-node normal form"],
+    counterexample="(ε, A/λ) at which rate/√δ or escape time·√δ tends to another number",
+)
+def fold_rates(
+    kappa_squared=Q * (t_v - t_u * theta**3) / (2 * (h_v - h_u * theta**2) ** 2),
+    theta_fold=k12 / (k22 + gram_determinant * h_u),
+    rate=2 * ridge * kappa * sp.sqrt(delta),
+    escape_time=sp.pi / (ridge * kappa * sp.sqrt(delta)),
+):
+    """Below the fold the slowest rate is 2λκ√δ, above it escape takes π/(λκ√δ): κ² = Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP) (exponential);
+    any loss: κ² = Q(Qτ_y − Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP), τ = φ″/φ.
+
+    h_u = ρP, h_v = σQ, t_u = τ_x P, t_v = τ_y Q. At the fold H has a unit null vector n; ξ = <n,u>, η = <n,v>. Along it the flow is
+    z' = pδ - c z²/2 below the fold and -(pδ + c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2.
+    """
+    xi, eta, shift, log_share = sp.symbols("xi eta tau a", real=True)
+    null = h_v * eta * v - h_u * xi * u
+    yield Equal(
+        "H n = 0 says n = h_v η v - h_u ξ u",
+        (hessian - ridge * sp.eye(2)) * n / ridge,
+        h_u * n.dot(u) * u - h_v * n.dot(v) * v,
+    )
+    at_fold = {h_v: sp.solve(reduced_determinant, h_v)[0]}
+    products = k12 * h_v * eta - k11 * h_u * xi  # <null, u>
+    yield Equal(
+        "<n, u> = ξ gives ξ = θη", sp.solve(products - xi, xi)[0].subs(at_fold), theta_fold * eta
+    )
+    yield Equal("<n, n> = h_v η² - h_u ξ²", null.dot(n), h_v * eta * n.dot(v) - h_u * xi * n.dot(u))
+    # The slope of J along n at distance τ, α = e^a times its value at the fold.
+    along = (
+        -A * phi(x + shift * xi) * xi
+        + sp.exp(log_share) * B * phi(y + shift * eta) * eta
+        + ridge * shift
+    )
+    here = {shift: 0, log_share: 0}
+    p = sp.diff(along, log_share).subs(here)
+    yield Equal("p = λQη", p, B * phi(y) * eta)
+    c = sp.diff(along, shift, 2).subs(here).doit()
+    yield Equal("c", c, B * phi(y).diff(y, 2) * eta**3 - A * phi(x).diff(x, 2) * xi**3)
+    length = (h_v * eta**2 - h_u * xi**2).subs(xi, theta * eta) / eta**2  # 1/η² for a unit vector
+    half_product = ridge * Q * eta * ridge * (t_v * eta**3 - t_u * (theta * eta) ** 3) / 2
+    yield Equal(
+        "(λκ)² = p c/2", half_product.subs(eta, 1 / sp.sqrt(length)), ridge**2 * kappa_squared
+    )
+    z = sp.Symbol("z", real=True)
+    below, above = sensitivity * delta - cubic * z**2 / 2, sensitivity * delta + cubic * z**2 / 2
+    coefficient = {kappa: sp.sqrt(sensitivity * cubic / 2) / ridge}
+    rest = sp.sqrt(2 * sensitivity * delta / cubic)
+    yield Equal("below: z at rest", below.subs(z, rest), 0)
+    yield Equal("below: rate there", -sp.diff(below, z).subs(z, rest), rate.subs(coefficient))
+    yield Equal(
+        "above: passage time",
+        sp.integrate(1 / above, (z, -sp.oo, sp.oo)),
+        escape_time.subs(coefficient),
+    )
+    sign = (fold_Q - P * fold_theta**3).subs(paper_gram).subs(epsilon, below_one)
+    yield Positive("exponential: c > 0", sign)
+
+
+@claim(
+    "fold-condition-any-loss",
+    where="Sec. 5.1.2, any loss",
+    domain="any φ > 0, 0 < ε < 1, along the curve of descent-ascent",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.folds",
+    counterexample="a fold at which the condition is not 0",
+)
+def fold_condition(
+    condition=(2 * epsilon - s * E) * phi(y) - (2 * epsilon * x - s * y) * phi(y).diff(y) * E,
+    y_slope=(s - A * q * phi(x).diff(x) / ridge) / (2 * epsilon),
+):
+    """Fold ⇔ (2ε − s y′)φ(y) − (2εx − s y)φ′(y) y′ = 0, y′ = (s − Aqφ′(x)/λ)/(2ε); it equals −qφ(y) det H/(2ελ²).
+
+    2ε times the x equation minus s times the y equation is λ(2εx - sy) = q B φ(y): B along the curve is explicit, and stationary at a fold.
+    """
+    stationary_x, stationary_y = (
+        A * s * phi(x) - 2 * epsilon * B * phi(y),
+        2 * epsilon * A * phi(x) - s * B * phi(y),
+    )
+    yield Equal("q B φ(y)", 2 * epsilon * stationary_x - s * stationary_y, q * B * phi(y))
+    along = sp.Function("y")(x)
+    on_curve = ((2 * epsilon * x - s * along) / phi(along)).diff(x).doit()
+    derivative = on_curve.subs(sp.diff(along, x), E).subs(along, y).doit()
+    yield Equal("d/dx (2εx - sy)/φ(y), y' = E", derivative * phi(y) ** 2, condition)
+    yield Equal("y'", sp.diff(y_ascent.subs(paper_gram), x), y_slope)
+    forget_mass = {B: ridge * (2 * epsilon * x - s * y) / (q * phi(y))}
+    determinant = reduced_determinant.subs(paper_gram).subs(decays).subs(forget_mass)
+    yield Equal(
+        "against det H", condition.subs(E, y_slope), -q * phi(y) * determinant / (2 * epsilon)
+    )
+
+
+@claim(
+    "cusp-condition",
+    where="Sec. 5.1.2, any loss with folds that can merge (logistic)",
+    domain="any φ > 0 with two derivatives, any Gram matrix; at a fold",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.cusp",
+    counterexample="a merging of two folds at which Aφ''(x) θ³ != Bφ''(y)",
+)
+def cusp_condition(
+    theta_fold=k12 / (k22 + gram_determinant * h_u),
+    slope=-k12 / (theta**2 * ridge) * (A * phi(x).diff(x, 2) * theta**3 - B * phi(y).diff(y, 2)),
+):
+    """Two folds merge (cusp) ⇔ det H = 0 and Aφ″(x)θ³ = Bφ″(y), θ = k₁₂/(k₂₂+Δh_u), that is D³J[n,n,n] = 0 along the null vector n.
+
+    Along the curve y' = (k22 + D h_u)/k12 = 1/θ, and B is stationary at a fold; so d(det H)/dx there is the claimed slope. The
+    third derivative
+    along n, with <n,u> : <n,v> = θ : 1, is -Aφ''(x)θ³ + Bφ''(y) up to a positive factor.
+    """
+    curve_slope = sp.diff(y_ascent, x)
+    yield Equal("y' = 1/θ", curve_slope * theta_fold.subs(decays), 1)
+    xi, eta, shift = sp.symbols("xi eta tau", real=True)
+    along = (
+        -A * phi(x + shift * xi) * xi + B * phi(y + shift * eta) * eta + ridge * shift
+    )  # slope of J along n
+    third = (slope * ridge / k12).subs(theta, xi / eta) * xi**2 * eta
+    yield Equal("D³J along n", sp.diff(along, shift, 2).subs(shift, 0).doit(), third)
+    on_fold = sp.solve(reduced_determinant, h_v)[0]
+    along_u, along_v = sp.diff(reduced_determinant, h_u), sp.diff(reduced_determinant, h_v)
+    decay_u, decay_v = -A * phi(x).diff(x, 2) / ridge, -B * phi(y).diff(y, 2) / (ridge * theta)
+    total_slope = (along_u * decay_u).subs(h_v, on_fold) + along_v * decay_v
+    at_theta = {k11: sp.solve(theta_fold - theta, k11)[0]}
+    yield Equal("d(det H/λ²)/dx at a fold", total_slope.subs(at_theta), slope)
+
+
+def _series(*, correlation=1e-5, retain_mass=0.1, ridge=0.1):
+    """ln(B_fold/λ) and its series up to ε²; they differ by O(ε³)."""
+    dual = mpmath.lambertw(mpmath.mpf(retain_mass) / ridge).real
+    series = -1 + 2 * dual * correlation + (4 * dual / (1 + dual) - 1) * correlation**2
+    return float(
+        log_forget_at_fold(correlation=correlation, retain_mass=retain_mass, ridge=ridge)
+    ), float(series)
+
+
+@claim(
+    "small-correlation-series",
+    where="Sec. 5.1.2, ε -> 0",
+    domain="exponential loss, ε -> 0 at fixed A/λ = P₀ e^{P₀}",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.folds",
+    rules=["implicit function"],
+    evaluate=_series,
+    counterexample="A/λ at which (ln(B_fold/λ) - series)/ε³ is unbounded as ε -> 0",
+)
+def small_correlation_series(first=2 * P0, second=4 * P0 / (1 + P0) - 1):
+    """ln(B_fold/λ) = −1 + 2P₀ε + (4P₀/(1+P₀) − 1)ε² + O(ε³), P₀ = W(A/λ).
+
+    Insert P = P₀ + p₁ε + p₂ε² into the locus: ln P + sP - 2εQ stays ln P₀ + P₀ order by order, which gives p₁, p₂; then expand ln
+    Q + 2εP - sQ.
+    """
+    constant, *orders = _fold_series()
+    for order, (derived, claimed) in enumerate(
+        zip(orders, (sp.Integer(-1), first, second), strict=True)
+    ):
+        yield Equal(f"order {order} of ln(B/λ)", derived, claimed)
+    yield Equal("order 0 of ln(A/λ)", constant, sp.log(P0) + P0)
+
+
+@functools.cache
+def _fold_series():
+    """Order 0 of ln(A/λ), and orders 0, 1, 2 in ε of ln(B/λ), along the fold at fixed A/λ."""
+    p1, p2 = sp.symbols("p_1 p_2", real=True)
+    on_locus, expansion = fold_Q.subs(paper_gram), P0 + p1 * epsilon + p2 * epsilon**2
+
+    def orders(expression):
+        along = expression.subs(Q, on_locus).subs(P, expansion)
+        return [
+            sp.diff(along, epsilon, order).subs(epsilon, 0) / sp.factorial(order)
+            for order in range(3)
+        ]
+
+    zeroth, linear, quadratic = orders(sp.log(P) + s * P - 2 * epsilon * Q)
+    solved = {p1: sp.solve(linear, p1)[0]}
+    solved[p2] = sp.solve(quadratic.subs(solved), p2)[0]
+    series = orders(sp.log(Q) + 2 * epsilon * P - s * Q)
+    return zeroth, *(order.subs(p2, solved[p2]).subs(p1, solved[p1]) for order in series)
+
+
+@claim(
+    "fold-power-law",
+    where="Sec. 5.1.2, λ -> 0",
+    domain="exponential loss, 0 < ε < 1, A = r_p/r fixed; the identity for every λ",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.pair.folds", "gda_theory.pair.fold_locus"],
+    rules=["implicit function"],
+    counterexample="ε at which ln α_fold / ln λ, corrected by the logarithm, tends to another number",
+)
+def fold_power_law(
+    power=(1 - epsilon) ** 2 / s,
+    retain_power=2 * epsilon / s,
+    constant=sp.log(s / q) - 1,
+    rest=sp.log(Q) - q * Q / s,
+):
+    """As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s} with P ~ ln(A/λ)/s: a power of λ up to a logarithm.
+
+    On the locus, exactly, ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s. A/λ -> oo means P -> oo, hence Q -> s/q.
+    """
+    log_retain, log_forget = (
+        sp.log(P) + s * P - 2 * epsilon * Q,
+        sp.log(Q) + 2 * epsilon * P - s * Q,
+    )
+    yield Equal("ln(B/λ)", log_forget, retain_power * (log_retain - sp.log(P)) + rest)
+    yield Equal("Q as P -> oo", sp.limit(fold_Q.subs(paper_gram), P, sp.oo), s / q)
+    yield Equal("the rest there", rest.subs(Q, s / q), constant)
+    yield Equal("B = λ (A/λ)^{2ε/s} ...: power of λ", 1 - retain_power, power)
+    yield Equal("sP/ln(A/λ) -> 1", sp.limit(sp.log(P) / P, P, sp.oo), 0)
+    yield Positive("the power", power.subs(epsilon, below_one))
+
+
+@claim(
+    "fold-correlation-limits",
+    where="Sec. 5.1.2, ε -> 0 and ε -> 1; App. J",
+    domain="exponential loss, A/λ fixed",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.folds",
+    rules=["implicit function"],
+    counterexample="A/λ at which B_fold tends to another number",
+)
+def fold_correlation_limits(
+    at_zero=ridge * sp.exp(-1),
+    at_one=A + ridge * sp.exp(-1) / 2,
+    merged_argument=2 * (A - B) / ridge,
+):
+    """B_fold → λ/e as ε → 0 (orthogonal types: Lemma 2's threshold), → A + λ/(2e) as ε → 1 (one type, squared norm 2, net mass A − B).
+
+    On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + 1/2, hence A/λ = P/e and B/λ = (P + 1/2)/e. A
+    merged type has u e^u = 2(A - B)/λ in its margin u, with its end at -1/e: the same B.
+    """
+    on_locus = fold_Q.subs(paper_gram)
+    retain_ratio, forget_ratio = (
+        P * sp.exp(s * P - 2 * epsilon * Q),
+        Q * sp.exp(2 * epsilon * P - s * Q),
+    )
+    yield Equal("Q at ε = 0", on_locus.subs(epsilon, 0), 1)
+    yield Equal("B at ε = 0", ridge * forget_ratio.subs(Q, on_locus).subs(epsilon, 0), at_zero)
+    yield Equal("Q at ε = 1", on_locus.subs(epsilon, 1), P + sp.Rational(1, 2))
+    at_end = {Q: P + sp.Rational(1, 2), epsilon: 1}
+    mass_at_end = ridge * retain_ratio.subs(at_end)
+    yield Equal("B at ε = 1", ridge * forget_ratio.subs(at_end), at_one.subs(A, mass_at_end))
+    yield Equal("the merged type's end of existence", merged_argument.subs(B, at_one), -sp.exp(-1))

@@ -1,0 +1,215 @@
+"""Alternating steps (App. D.3): the exact maps, what they imitate to first order, and the resting point that only they have.
+
+One coordinate, ``a = r_j/r`` retained and ``b = α r_j/f`` forgotten; a half-step is ``w ← w − η(λw ∓ mass φ(w))``.
+"""
+
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
+import sympy as sp
+
+from derivations.ledger.ledger import claim
+from derivations.ledger.steps import Equal, Positive
+from derivations.ledger.symbols import a, below_one, phi, ridge, w
+
+eta = sp.Symbol("eta", positive=True)
+pushed = sp.Symbol("b_+", positive=True)  # the forgotten mass, positive
+contrast = sp.Symbol("L", positive=True)  # ln(b/a) > 0
+
+descent = ridge * w - a * sp.exp(-w)  # d: gradient of the retain half-step
+ascent = ridge * w + pushed * sp.exp(-w)  # g: gradient of the forget half-step
+
+
+def half_step(weight, signed_mass, slope=lambda margin: sp.exp(-margin), step=eta, penalty=ridge):
+    """``w − η(λw − K φ(w))``."""
+    return weight - step * (penalty * weight - signed_mass * slope(weight))
+
+
+def composed(first, second, **options):
+    """Two half-steps, one after the other."""
+    return half_step(half_step(w, first, **options), second, **options)
+
+
+@claim(
+    "alternating-maps",
+    where="App. D.3",
+    domain="a, b, λ, η > 0, w real",
+    origin="paper",
+    evidence="proved",
+    backs="gda_theory.dynamics.simulation.epoch",
+    counterexample="a weight and a step at which two half-steps made one after the other end elsewhere",
+)
+def alternating_maps(
+    descent_first=w
+    - eta * descent
+    - eta * ridge * (w - eta * descent)
+    - eta * pushed * sp.exp(-w) * sp.exp(eta * descent),
+    ascent_first=w
+    - eta * ascent
+    - eta * ridge * (w - eta * ascent)
+    + eta * a * sp.exp(-w) * sp.exp(eta * ascent),
+    descent_second_order=descent * (ridge - pushed * sp.exp(-w)),
+    ascent_second_order=ascent * (ridge + a * sp.exp(-w)),
+    descent_third_order=-pushed * sp.exp(-w) * descent**2 / 2,
+    ascent_third_order=a * sp.exp(-w) * ascent**2 / 2,
+):
+    """Descent first w'' = w − ηd − ηλ(w−ηd) − ηb e^{-w} e^{ηd}; ascent first w'' = w − ηg − ηλ(w−ηg) + ηa e^{-w} e^{ηg}.
+
+    Here d = λw − a e^{-w} and g = λw + b e^{-w}.
+    Their η² terms are d(λ − b e^{-w}) and g(λ + a e^{-w}), their η³ terms −½ b e^{-w} d² and +½ a e^{-w} g²: composing the half-steps
+    gives the maps, Taylor's formula at η = 0 the terms. So descent first pushes back at second order and on at third.
+    """
+    for name, first, second, claimed in (
+        ("descent", a, -pushed, descent_first),
+        ("ascent", -pushed, a, ascent_first),
+    ):
+        yield Equal(f"{name} first, composed", composed(first, second), claimed)
+    orders = (
+        (2, descent_second_order, ascent_second_order),
+        (3, descent_third_order, ascent_third_order),
+    )
+    for order, after_descent, after_ascent in orders:
+        for name, first, second, claimed in (
+            ("descent", a, -pushed, after_descent),
+            ("ascent", -pushed, a, after_ascent),
+        ):
+            taylor = sp.diff(composed(first, second), eta, order).subs(eta, 0) / sp.factorial(order)
+            yield Equal(f"{name} first, coefficient of η^{order}", taylor, claimed)
+
+
+@claim(
+    "effective-ridge",
+    where="App. D.3",
+    domain="any margin loss, λ > 0",
+    origin="paper",
+    evidence="proved",
+    backs=["gda_theory.dynamics.outcomes.explain", "gda_theory.dynamics.simulation.simulate"],
+    rules=["Taylor"],
+    counterexample="a weight at which the slope of the alternating map in η is not simultaneous descent-ascent's at ridge 2λ",
+)
+def effective_ridge(velocity=-(2 * ridge * w - (a - pushed) * phi(w))):
+    """To first order in η both alternating orders are simultaneous descent-ascent with the ridge doubled.
+
+    w'' = w − η(2λw − (a − b)φ(w)) + O(η²). Each half-step carries its own full ridge, and to first order half-steps add up.
+    """
+    for name, first, second in (("descent", a, -pushed), ("ascent", -pushed, a)):
+        slope = sp.diff(composed(first, second, slope=phi), eta).subs(eta, 0).doit()
+        yield Equal(f"{name} first, slope in η at 0", slope, velocity)
+    simultaneous = half_step(w, a - pushed, slope=phi, penalty=2 * ridge)
+    yield Equal("simultaneous at twice the ridge", sp.diff(simultaneous, eta).doit(), velocity)
+
+
+@claim(
+    "alternating-fixed-point",
+    where="App. D.3",
+    domain="a, b > 0, 0 < ηλ < 1; the closed form as λ → 0 with b > a",
+    origin="new",
+    evidence="proved",
+    backs=[
+        "gda_theory.pair.coordinate.alternating_rest",
+        "gda_theory.dynamics.simulation.simulate",
+    ],
+    rules=["intermediate value", "tangent line"],
+    counterexample="a step with ηλ < 1 at which one of the two maps has no fixed point",
+)
+def alternating_fixed_point(
+    descent_first=sp.log(eta * a / contrast),
+    ascent_first=sp.log(eta * a * sp.exp(contrast) / contrast),
+):
+    """Alternating descent-ascent always has a fixed point; as λ → 0, w* = ln(ηa/ln(b/a)) descent first, ln(ηb/ln(b/a)) ascent first.
+
+    With h = ηλ in (0, 1), the map minus w is continuous and changes sign. *Descent first*, half-way point w₁ = (1−h)w + ηa e^{-w}: at
+    w = ηa/h, e^{-w} < 1 gives map − w < −(1 − (1−h)²)w + (1−h)ηa < 0. At w = −T, T = ηb + 2/(ηa): e^T > T²/2 gives w₁ > T(ηaT/2 − 1) > 0,
+    so e^{-w₁} < 1 and map − w > T − ηb > 0. *Ascent first*, w₁ = (1−h)w − ηb e^{-w}: at w = ηb/(1−h) + ηa/h, w₁ > 0, so
+    map − w < −(1 − (1−h)²)w + ηa < 0. At w = −T, T = 2/(η²ab): S = −w₁ > ηb e^T > ηbT = 2/(ηa), and e^S > S²/2 gives
+    map − w > S(ηaS/2 − 1) + T > 0. At λ = 0 the fixed point solves a e^{-w} = b e^{-w₁}.
+    """
+    h, large = below_one, eta * a / below_one
+    descent_up, ascent_down = eta * pushed + 2 / (eta * a), eta * pushed / (1 - h) + eta * a / h
+    yield Positive("descent first, down at ηa/h", (1 - (1 - h) ** 2) * large - (1 - h) * eta * a)
+    yield Positive("descent first, half-way point at -T", eta * a * descent_up / 2 - 1)
+    yield Positive("descent first, up at -T", descent_up - eta * pushed)
+    yield Positive("ascent first, half-way point is positive", (1 - h) * ascent_down - eta * pushed)
+    yield Positive("ascent first, down there", (1 - (1 - h) ** 2) * ascent_down - eta * a)
+    depth = 2 / (eta**2 * a * pushed)
+    yield Positive("ascent first, up at -T", eta * a * (eta * pushed * depth) / 2 - 1 + depth)
+    for name, first, second, rest in _orders_at_rest(descent_first, ascent_first):
+        yield Equal(
+            f"{name} first, ridge 0: at rest",
+            composed(first, second, penalty=0).subs(w, rest),
+            rest,
+        )
+
+
+def _orders_at_rest(descent_first, ascent_first):
+    """The two orders with b = a e^L, and where they rest."""
+    heavier = a * sp.exp(contrast)
+    return ("descent", a, -heavier, descent_first), ("ascent", -heavier, a, ascent_first)
+
+
+@claim(
+    "alternating-multiplier",
+    where="App. D.3",
+    domain="λ → 0, b > a > 0, any η > 0",
+    origin="new",
+    evidence="proved",
+    backs=[
+        "gda_theory.pair.coordinate.alternating_rest",
+        "gda_theory.dynamics.simulation.epoch_jacobian",
+        "gda_theory.dynamics.simulation.simulate",
+    ],
+    rules=["monotone bijection"],
+    counterexample="a ratio b/a below e^√2 at which the map leaves its fixed point, or one above at which it settles there",
+)
+def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
+    """The fixed point's multiplier is 1 − ln²(b/a), both orders, every step: stable iff b/a < e^{√2} = 4.1133; a period doubling there.
+
+    Differentiate the map at the fixed point. The multiplier falls from 1 and passes −1 where ln(b/a) = √2.
+    """
+    for name, first, second, rest in _orders_at_rest(
+        sp.log(eta * a / contrast), sp.log(eta * a * sp.exp(contrast) / contrast)
+    ):
+        yield Equal(
+            f"{name} first, slope of the map",
+            sp.diff(composed(first, second, penalty=0), w).subs(w, rest),
+            multiplier,
+        )
+    yield Equal("it is -1 at the threshold", multiplier.subs(contrast, threshold), -1)
+    yield Positive("ln(b/a) is positive there", threshold)
+    yield Positive("and falls as b/a grows", -sp.diff(multiplier, contrast))
+
+
+@claim(
+    "alternating-second-order-sign",
+    where="App. D.3: does alternating push back against divergence?",
+    domain="exponential loss, λ, η, a, b > 0; descent first where w <= 0 and b e^{-w} > λ; ascent first where b e^{-w} > -λw",
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.dynamics.simulation.simulate",
+    rules=["Taylor"],
+    counterexample="a weight of the domain at which the η² term pushes towards -oo",
+)
+def second_order_sign(
+    descent_term=descent * (ridge - pushed * sp.exp(-w)),
+    ascent_term=ascent * (ridge + a * sp.exp(-w)),
+    descent_third=-pushed * sp.exp(-w) * descent**2 / 2,
+    ascent_third=a * sp.exp(-w) * ascent**2 / 2,
+):
+    """Where descent-ascent runs away, w → −∞, the η² terms of both orders are positive: they push back. The η³ term pushes on if descent
+    comes first (−½b e^{−w}d² ≤ 0) and back if ascent does (+½a e^{−w}g² ≥ 0).
+
+    d = λw - a e^{-w} < 0 for w <= 0, and λ - b e^{-w} < 0: their product is positive. g = λw + b e^{-w} > 0 where the forget set's pull
+    beats the ridge, which it does for w → −∞. The text of App. D.3 says ascent first and its formulas descent first: their η² terms differ.
+    """
+    orders = ((a, -pushed, descent_term, descent_third), (-pushed, a, ascent_term, ascent_third))
+    for name, (first, second, quadratic, cubic) in zip(("descent", "ascent"), orders, strict=True):
+        for order, term in ((2, quadratic), (3, cubic)):
+            taylor = sp.diff(composed(first, second), eta, order).subs(eta, 0) / sp.factorial(order)
+            yield Equal(f"{name} first, coefficient of η^{order}", taylor, term)
+    low, excess = sp.symbols("u t", positive=True)  # w = -u
+    beaten = {pushed: (ridge + excess) * sp.exp(-low)}  # b e^{-w} = λ + t
+    yield Positive("descent first, η²", descent_term.subs(w, -low).subs(beaten))
+    outweighed = {pushed: (ridge * low + excess) * sp.exp(-low)}  # b e^{-w} = -λw + t
+    yield Positive("ascent first, η²", ascent_term.subs(w, -low).subs(outweighed))
+    yield Positive("descent first, -η³", -descent_third, strict=False)
+    yield Positive("ascent first, η³", ascent_third, strict=False)

@@ -1,0 +1,191 @@
+"""Lambert W and Wright's omega (App. E.1): the identities, monotonicity and series that the closed forms use.
+
+W is never simplified: every statement is proved for z = w e^w, which is what W(z) = w means, on each branch.
+"""
+
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
+import mpmath
+import sympy as sp
+
+from derivations.ledger.ledger import claim
+from derivations.ledger.steps import Equal, Positive
+from derivations.ledger.symbols import w
+
+above = sp.Symbol("v", positive=True)  # distance from the branch point w = -1
+omega = sp.Symbol("omega", positive=True)
+small, order = sp.symbols("p z", positive=True)
+rest = sp.Symbol("t", real=True)  # 1 + W
+of_w = w * sp.exp(w)
+
+
+def times_own_exponential(polynomial, symbol) -> sp.Matrix:
+    """The coefficients of f e^f, orders 0 to 5, of a polynomial f: e^f = g has n g_n = Σ k f_k g_{n-k}; ``series`` takes half a minute."""
+    f = [sp.Poly(polynomial, symbol).coeff_monomial(symbol**n) for n in range(6)]
+    g = [sp.exp(f[0])]
+    for n in range(1, 6):
+        g.append(sp.expand(sum(k * f[k] * g[n - k] for k in range(1, n + 1)) / n))
+    return sp.Matrix([sp.expand(sum(f[k] * g[n - k] for k in range(n + 1))) for n in range(6)])
+
+
+def _identities(*, z=0.7):
+    """W(z) and z e^{-W(z)}."""
+    with mpmath.workdps(30):
+        value = mpmath.lambertw(z).real
+        return float(value), float(z * mpmath.exp(-value))
+
+
+@claim(
+    "lambert-identities",
+    where="App. E.1",
+    domain="z >= -1/e for W_0, -1/e <= z < 0 for W_-1; the logarithm for z > 0",
+    origin="paper",
+    evidence="proved",
+    backs=[
+        "theory_common.numerics.special.lambertw",
+        "theory_common.numerics.special.lambertw_exp",
+    ],
+    rules=["definition of W", "monotone bijection"],
+    evaluate=_identities,
+    counterexample="a z at which W e^W differs from z",
+)
+def lambert_identities(
+    exponential=of_w / w,
+    logarithm=sp.log(omega) + omega,
+    product=2 * omega * sp.exp(2 * omega),
+    at_branch=-sp.exp(-1),
+):
+    """W e^W = z; e^W = z/W; ln W + W = ln z; W(u e^u) = u for u ≥ −1 (W_0), u ≤ −1 (W_{−1}); W(z ln z) = ln z, z ≥ 1/e;
+    W(2z²/W(z)) = 2W(z), z > 0; W(−1/e) = −1.
+
+    All are the definition at z = w e^w. The branches are the inverses because w e^w falls to the left of -1 and rises to the right.
+    """
+    yield Equal("e^W = z/W", exponential, sp.exp(w))
+    yield Equal("ln z, z = ω e^ω", sp.log(omega * sp.exp(omega)), logarithm)
+    yield Equal(
+        "2z²/W(z) = u e^u at u = 2W(z)", (2 * (omega * sp.exp(omega)) ** 2) / omega, product
+    )
+    logged = sp.log(order)
+    yield Equal("z ln z = u e^u at u = ln z", logged * sp.exp(logged), order * sp.log(order))
+    yield Equal("at the branch point", of_w.subs(w, -1), at_branch)
+    yield Positive("rising for w > -1", sp.diff(of_w, w).subs(w, above - 1))
+    yield Positive("falling for w < -1", -sp.diff(of_w, w).subs(w, -above - 1))
+
+
+def _concave(*, z=0.7, step=0.1):
+    """W at the middle of z ± step against the mean of W at the ends."""
+    with mpmath.workdps(30):
+        low, middle, high = (mpmath.lambertw(z + shift * step).real for shift in (-1, 0, 1))
+        return float(middle), float((low + high) / 2)
+
+
+@claim(
+    "lambert-monotone",
+    where="App. E.1",
+    domain="z > -1/e (W_0), -1/e < z < 0 (W_-1)",
+    origin="paper",
+    evidence="proved",
+    backs="theory_common.numerics.special.lambertw",
+    rules=["definition of W", "monotone bijection"],
+    relation=">=",
+    evaluate=_concave,
+    counterexample="z < z' with W_0(z) >= W_0(z'), or a chord of W_0 above its graph",
+)
+def lambert_monotone(first=sp.exp(-w) / (1 + w), second=-sp.exp(-2 * w) * (2 + w) / (1 + w) ** 3):
+    """W_0 increases and is concave, W_{−1} decreases: W′ = e^{−W}/(1+W), W″ = −e^{−2W}(2+W)/(1+W)³.
+
+    Derivatives of the inverse of z = w e^w: 1/z' and -z''/z'³.
+    """
+    slope = sp.diff(of_w, w)
+    yield Equal("W'", 1 / slope, first)
+    yield Equal("W'' = (dW'/dw) W'", sp.diff(1 / slope, w) / slope, second)
+    yield Positive("W_0 rises: w > -1", first.subs(w, above - 1))
+    yield Positive("W_0 is concave", -second.subs(w, above - 1))
+    yield Positive("W_-1 falls: w < -1", -first.subs(w, -above - 1))
+
+
+@claim(
+    "lambert-series",
+    where="App. E.1",
+    domain="|z| < 1/e (W_0 at 0); |p| small, p = √(2(ez+1)) for W_0, -p for W_-1 (at the branch point)",
+    origin="paper",
+    evidence="proved",
+    backs=[
+        "theory_common.numerics.special.lambertw",
+        "theory_common.numerics.special.lambertw_plus_one",
+    ],
+    rules=["definition of W", "implicit function"],
+    counterexample="an order at which the series inserted into w e^w does not give z",
+)
+def lambert_series(
+    at_zero=order - order**2 + 3 * order**3 / 2 - 8 * order**4 / 3 + 125 * order**5 / 24,
+    at_branch=-1 + small - small**2 / 3 + 11 * small**3 / 72 - 43 * small**4 / 540,
+):
+    """W_0(z) = z − z² + (3/2)z³ − (8/3)z⁴ + (125/24)z⁵ − …, coefficients (−n)^{n−1}/n!; W = −1 + p − p²/3 + (11/72)p³ − (43/540)p⁴ + ….
+
+    Each series inserted into w e^w gives z (with ez + 1 = p²/2 at the branch point) up to the next order, and a power series with
+    nonzero slope (in p: with nonzero curvature, p its root) has one inverse.
+    """
+    lagrange = sum((-n) ** (n - 1) * order**n / sp.factorial(n) for n in range(1, 6))
+    yield Equal("coefficients (-n)^{n-1}/n!", at_zero, lagrange)
+    yield Equal(
+        "w e^w - z = O(z⁶)", times_own_exponential(at_zero, order), sp.Matrix([0, 1, 0, 0, 0, 0])
+    )
+    inserted = times_own_exponential(at_branch, small)[:5, 0] * sp.E
+    yield Equal(
+        "e w e^w = -1 + p²/2 + O(p⁵)", inserted, sp.Matrix([-1, 0, sp.Rational(1, 2), 0, 0])
+    )
+
+
+@claim(
+    "wright-omega",
+    where="App. E.1, in logarithms",
+    domain="u real",
+    origin="reconstructed",
+    evidence="proved",
+    backs=[
+        "theory_common.numerics.special.wright_omega",
+        "theory_common.numerics.special.lambertw_exp",
+    ],
+    rules=["monotone bijection", "definition of W"],
+    counterexample="u at which ω + ln ω differs from u",
+)
+def wright_omega(defining=omega + sp.log(omega), derivative=omega / (1 + omega)):
+    """ω(u) = W_0(e^u) is the one root of ω + ln ω = u; ω′ = ω/(1+ω) lies in (0, 1): no overflow, whatever the masses.
+
+    ω e^ω = e^u, logarithms taken. ω + ln ω rises from -oo to oo.
+    """
+    yield Equal("logarithm of ω e^ω = e^u", sp.log(omega * sp.exp(omega)), defining)
+    yield Equal("ω' = 1/(1 + 1/ω)", 1 / sp.diff(defining, omega), derivative)
+    yield Positive("ω'", derivative)
+    yield Positive("1 - ω'", 1 - derivative)
+
+
+@claim(
+    "lambert-gap",
+    where="App. E.1, below the branch point",
+    domain="gap >= 0; t in [0, 1) on W_0, t <= 0 on W_-1",
+    origin="reconstructed",
+    evidence="proved",
+    backs=[
+        "theory_common.numerics.special.lambertw_from_gap",
+        "theory_common.numerics.special.lambertw_plus_one_from_gap",
+    ],
+    rules=["definition of W", "monotone bijection"],
+    counterexample="a gap at which 1 + W(-e^(-1-gap)) is no root of -t - ln(1 - t) = gap",
+)
+def lambert_gap(gap=-rest - sp.log(1 - rest), slope=1 / rest - 1, near=rest**2 / 2):
+    """1 + W(−e^{−1−g}) is the root t of −t − ln(1−t) = g, of slope dt/dg = 1/t − 1; t ~ √(2g) on W_0, −√(2g) on W_{−1}.
+
+    w e^w = -e^{-1-g} at w = t - 1, taken to logarithms. g has its minimum 0 at t = 0 and rises to both sides: one t a branch.
+    """
+    below = sp.Symbol("u", positive=True)  # 1 - t = -w
+    yield Equal("ln(-w) + w = -1 - g", (sp.log(1 - rest) + rest - 1) + 1, -gap)
+    yield Equal("dt/dg", sp.diff(gap, rest) * slope, 1)
+    yield Equal("g at t = 0, up to order 2", sp.series(gap, rest, 0, 3).removeO(), near)
+    yield Equal(
+        "dg/dt = t/(1 - t), u = 1 - t",
+        sp.diff(gap, rest).subs(rest, 1 - below),
+        (1 - below) / below,
+    )

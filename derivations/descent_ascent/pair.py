@@ -1,0 +1,555 @@
+"""A correlated pair (Sec. 5.1.2; Lemmas 6-10, 12): its equations, and the paper's bounds with their true assumptions.
+
+Sample types u, retained, and v, forgotten, with Gram matrix k; margins x = <w, u>, y = <w, v>; masses a = r_p/n, A = r_p/r,
+B = α r_p/f. The paper has u = (1, ε), v = (ε, 1), so k11 = k22 = s = 1 + ε² and k12 = 2ε, and φ = e^-m; the bounds hold for any
+decreasing φ > 0, with W(z) the root of w = z φ(w), and are proved so. A bound on a stationary point is proved by the exact slack
+in it: subtract the bound's own defining equation from the stationary one and read off the sign of what is left.
+"""
+
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from derivations.ledger import intervals, numeric
+from derivations.ledger.ledger import claim
+from derivations.ledger.steps import Certificate, Equal, Positive
+from derivations.ledger.symbols import (
+    A,
+    B,
+    P,
+    Q,
+    a,
+    alpha,
+    below_one,
+    epsilon,
+    forget,
+    gram_determinant,
+    in_pair,
+    k11,
+    k12,
+    k22,
+    paper_gram,
+    phi,
+    q,
+    retain,
+    ridge,
+    s,
+    total,
+    x,
+    y,
+)  # fmt: skip
+
+w1, w2 = sp.symbols("w_1 w_2", real=True)
+x_D, y_D, x_R, y_R, x_A, y_A = sp.symbols("x_D y_D x_R y_R x_DA y_DA", real=True)
+x0, y0 = sp.symbols("x_0 y_0", positive=True)
+phi_x, phi_y, rise = sp.symbols(
+    "phi_x phi_y e", positive=True
+)  # φ(x), φ(y); rise: how much larger φ is at the smaller margin
+surplus_1, surplus_2 = sp.symbols(
+    "d_1 d_2", positive=True
+)  # k11 - k12 and k22 - k12, where these are assumed positive
+
+to_margins = sp.Matrix(
+    [[1, epsilon], [epsilon, 1]]
+)  # the paper's (x, y) = to_margins (w1, w2); its square is the Gram matrix
+counted = {a: in_pair / total, A: in_pair / retain, B: alpha * in_pair / forget}
+
+# λx and λy at a stationary point: what every proof below starts from.
+pretrain_x, pretrain_y = (
+    a * (k11 * phi(x) + alpha * k12 * phi(y)),
+    a * (k12 * phi(x) + alpha * k22 * phi(y)),
+)
+oracle_x, oracle_y = A * k11 * phi(x), A * k12 * phi(x)
+ascent_x, ascent_y = A * k11 * phi(x) - B * k12 * phi(y), A * k12 * phi(x) - B * k22 * phi(y)
+
+exponential = sp.Lambda(x, sp.exp(-x))
+
+
+def papers(expression):
+    """``expression`` for the paper's types and loss."""
+    return sp.sympify(expression).subs(paper_gram).replace(phi, exponential).doit()
+
+
+def objective(retain_mass, forget_mass):
+    """The signed-weight objective of the paper's pair, in the weights."""
+    on_retain, on_forget = to_margins * sp.Matrix([w1, w2])
+    return (
+        retain_mass * sp.exp(-on_retain)
+        + forget_mass * sp.exp(-on_forget)
+        + ridge * (w1**2 + w2**2) / 2
+    )
+
+
+@claim(
+    "pair-gradient",
+    where="Sec. 5.1.2, App. I",
+    domain="0 <= ε < 1, λ > 0",
+    origin="paper",
+    evidence="proved",
+    backs=[
+        "gda_theory.pair.CorrelatedPair",
+        "gda_theory.pair.pretrain",
+        "gda_theory.pair.descent_ascent",
+    ],
+    counterexample="a w with zero gradient whose margins violate the equations",
+)
+def pair_gradient(
+    pretrain_x=papers(pretrain_x),
+    pretrain_y=papers(pretrain_y),
+    oracle_x=papers(oracle_x),
+    oracle_y=papers(oracle_y),
+    descent_ascent_x=papers(ascent_x),
+    descent_ascent_y=papers(ascent_y),
+):
+    """Stationary points in margins: λx = c_u s e^{-x} + 2ε c_v e^{-y} and λy = 2ε c_u e^{-x} + s c_v e^{-y}, with (c_u, c_v) = (a, αa)
+    for pretraining, (A, 0) for the oracle, (A, −B) for descent-ascent.
+
+    Multiply the gradient by the matrix that takes weights to margins. It is invertible for ε < 1 (determinant 1 - ε²).
+    """
+    in_weights = dict(zip((x, y), to_margins * sp.Matrix([w1, w2]), strict=True))
+    for name, masses, right_sides in (
+        ("pretraining", (a, alpha * a), (pretrain_x, pretrain_y)),
+        ("oracle", (A, 0), (oracle_x, oracle_y)),
+        ("descent-ascent", (A, -B), (descent_ascent_x, descent_ascent_y)),
+    ):
+        gradient = sp.Matrix([objective(*masses)]).jacobian([w1, w2]).T
+        claimed = sp.Matrix(
+            [ridge * margin - right for margin, right in zip((x, y), right_sides, strict=True)]
+        ).subs(in_weights)
+        yield Equal(f"{name}: gradient in margins", to_margins * gradient, claimed)
+    yield Equal("determinant", to_margins.det(), 1 - epsilon**2)
+
+
+@claim(
+    "dual-masses",
+    where="Sec. 5.1.2, reformulated for any two sample types",
+    domain="any margin loss, any u, v in any dimension",
+    origin="new",
+    evidence="proved",
+    backs=[
+        "gda_theory.pair.stationary_points",
+        "gda_theory.pair.descent_ascent",
+        "gda_theory.pair.curve.margins",
+        "gda_theory.pair.curve.curve",
+        "gda_theory.pair.pretrain",
+    ],
+    counterexample="a stationary w outside the span of u and v",
+)
+def dual_masses(
+    x_claimed=k11 * P - k12 * Q,
+    y_claimed=k12 * P - k22 * Q,
+    log_equation=sp.log(P) + k11 * P - k12 * Q,
+):
+    """With P = Aφ(x)/λ, Q = Bφ(y)/λ: w = P u − Q v, x = k₁₁P − k₁₂Q, y = k₁₂P − k₂₂Q; exponential: ln P + k₁₁P − k₁₂Q = ln(A/λ).
+
+    The gradient of Aℓ(<w,u>) - Bℓ(<w,v>) + λ|w|²/2 is λ(w - P u + Q v), written out in three dimensions. Pretraining is B -> -αa, A -> a.
+    """
+    weights, retained, forgotten = (
+        sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
+    )
+    loss, at = sp.Function("ell"), sp.Symbol("m")
+    value = (
+        A * loss(weights.dot(retained))
+        - B * loss(weights.dot(forgotten))
+        + ridge * weights.dot(weights) / 2
+    )
+    gradient = sp.Matrix([value]).jacobian(weights).T
+    pull, push = (
+        -mass / ridge * loss(at).diff(at).subs(at, weights.dot(kind))
+        for mass, kind in ((A, retained), (B, forgotten))
+    )
+    yield Equal(
+        "gradient/λ = w - P u + Q v", gradient / ridge, weights - pull * retained + push * forgotten
+    )
+    gram = {
+        k11: retained.dot(retained),
+        k12: retained.dot(forgotten),
+        k22: forgotten.dot(forgotten),
+    }
+    solution = P * retained - Q * forgotten
+    yield Equal("x = <P u - Q v, u>", solution.dot(retained), x_claimed.subs(gram))
+    yield Equal("y = <P u - Q v, v>", solution.dot(forgotten), y_claimed.subs(gram))
+    yield Equal(
+        "exponential loss: A/λ = P e^x", sp.log(P * sp.exp(k11 * P - k12 * Q)), log_equation
+    )
+    types = to_margins * to_margins.T
+    yield Equal("the paper's Gram matrix", types, sp.Matrix([[s, 2 * epsilon], [2 * epsilon, s]]))
+    yield Equal("its determinant", gram_determinant.subs(paper_gram), q)
+
+
+@claim(
+    "lemma-6",
+    where="Lemma 6",
+    domain="0 <= ε < 1, λ > 0; the ratio for any loss and types",
+    origin="paper",
+    evidence="proved",
+    backs="gda_theory.pair.retrain",
+    rules=["definition of W"],
+    counterexample="an oracle whose margins are not W(sA/λ) and 2ε/s times it",
+)
+def lemma_6(argument=s * A / ridge, ratio=k12 / k11):
+    """x_R = W(sA/λ), y_R = (2ε/s) x_R; for any types y_R = (k₁₂/k₁₁) x_R.
+
+    The oracle's first equation, times e^x, is x e^x = sA/λ; the second is the first times k12/k11.
+    """
+    yield Equal("x e^x", papers(oracle_x) * sp.exp(x) / ridge, argument)
+    yield Equal("y/x", oracle_y / oracle_x, ratio)
+
+
+@claim(
+    "lemma-12-order",
+    where="Lemma 12",
+    domain="φ > 0 decreasing. The paper's types: α <= 1 for pretraining ('without loss of generality' needs it). Any types: as stated",
+    origin="corrected",
+    evidence="proved",
+    backs=["gda_theory.pair.lemma_7_bounds", "gda_theory.pair.order_limit"],
+    paper_says='The order y_D ≤ x_D holds "without loss of generality", for every α.',
+    counterexample="α <= 1 with y_D > x_D, or a stationary point of descent-ascent with y >= x, for the paper's types",
+)
+def lemma_12(
+    pretrain_gap=a * ((k11 - k12) * phi(x) - alpha * (k22 - k12) * phi(y)),
+    ascent_gap=A * (k11 - k12) * phi(x) + B * (k22 - k12) * phi(y),
+    common=(1 - epsilon) ** 2,
+):
+    """y_D ≤ x_D ⇔ α(k₂₂−k₁₂) ≤ k₁₁−k₁₂ (the paper's types: ⇔ α ≤ 1); y_DA < x_DA and y_R < x_R if k₁₂ ≤ k₁₁, k₂₂ (always in the paper).
+
+    λ(x_D - y_D) is the claimed gap. Let y > x, so φ(x) = φ(y) + e with e >= 0: under the condition the gap would be >= 0 although
+    x - y < 0.
+    With the condition reversed, x > y is contradicted in the same way. For descent-ascent and the oracle (B = 0) the gap is positive.
+    """
+    yield Equal("λ(x_D - y_D)", pretrain_x - pretrain_y, pretrain_gap)
+    yield Equal("λ(x_DA - y_DA)", ascent_x - ascent_y, ascent_gap)
+    yield Equal("λ(x_R - y_R)", oracle_x - oracle_y, ascent_gap.subs(B, 0))
+    for entry in (k11, k22):
+        yield Equal(f"the paper's {entry} - k12", (entry - k12).subs(paper_gram), common)
+    surplus = sp.Symbol("d", nonnegative=True)
+    given = {k11: k12 + alpha * surplus_2 + surplus, k22: k12 + surplus_2}
+    contradiction = pretrain_gap.subs({phi(x): phi_y + rise, phi(y): phi_y}).subs(given)
+    yield Positive("y > x would make the gap positive", contradiction)
+    both = {k11: k12 + surplus_1, k22: k12 + surplus_2, phi(x): phi_x, phi(y): phi_y}
+    yield Positive("the gap of descent-ascent", ascent_gap.subs(both))
+
+
+def _lemma_7(**parameters):
+    with mpmath.workdps(numeric.DIGITS):
+        system = numeric.masses(**parameters)
+        x_value, y_value = numeric.pretrain(system)
+        scale, cross, own, share = (
+            system.pretrain / system.ridge,
+            system.cross,
+            system.own,
+            system.alpha,
+        )
+        upper_x = numeric.lambertw(own * scale) + cross / own * numeric.lambertw(
+            share * own * scale
+        )
+        lower_x, lower_y, upper_y = (
+            numeric.lambertw(z * scale)
+            for z in (own + share * cross, share * own, cross + share * own)
+        )
+        smaller, larger = (lower_x, x_value, lower_y, y_value), (x_value, upper_x, y_value, upper_y)
+        return np.array(smaller, float), np.array(larger, float)
+
+
+@claim(
+    "lemma-7-bounds",
+    where="Lemma 7",
+    domain="φ > 0 decreasing, λ > 0, k12 >= 0; the x-lower and y-upper bounds need α <= 1 (any types: α(k22 - k12) <= k11 - k12)",
+    origin="corrected",
+    evidence="proved",
+    backs="gda_theory.pair.lemma_7_bounds",
+    rules=["definition of W", "monotone bijection"],
+    relation="<=",
+    evaluate=_lemma_7,
+    paper_says="All four bounds hold for every α.",
+    counterexample="a pretrained pair outside a bound (for α > 1 outside the x-upper or y-lower one)",
+)
+def lemma_7(
+    x_lower=(k11 + alpha * k12) * a,
+    x_upper=x0 + k12 / k22 * y0,
+    y_lower=alpha * k22 * a,
+    y_upper=(k12 + alpha * k22) * a,
+):
+    """W((s+2αε)a/λ) ≤ x_D ≤ x₀ + (2ε/s)y₀ with x₀ = W(sa/λ), y₀ = W(αsa/λ); y₀ ≤ y_D ≤ W((2ε+αs)a/λ). Any types: s, 2ε → kᵢᵢ, k₁₂.
+
+    Each bound's slack is exact. φ(y) >= φ(x) where y <= x (lemma-12-order) signs the first and the fourth; the terms that y₀ and x₀ leave
+    out are positive, so y_D >= y₀ and x_D >= x₀, and these sign the x-upper slack. w/φ(w) increases for w > 0, so z orders w.
+    """
+    yield Equal(
+        "λx - z φ(x): >= 0 if y <= x",
+        pretrain_x - x_lower * phi(x),
+        alpha * k12 * a * (phi(y) - phi(x)),
+    )
+    yield Equal(
+        "z φ(y) - λy: >= 0 if y <= x", y_upper * phi(y) - pretrain_y, k12 * a * (phi(y) - phi(x))
+    )
+    yield Equal("λy - z φ(y): >= 0", pretrain_y - y_lower * phi(y), k12 * a * phi(x))
+    yield Equal(
+        "λx - a k11 φ(x): >= 0, so x_D >= x₀",
+        pretrain_x - a * k11 * phi(x),
+        alpha * k12 * a * phi(y),
+    )
+    defining = {x0: k11 * a * phi(x0) / ridge, y0: alpha * k22 * a * phi(y0) / ridge}
+    both = a * k11 * (phi(x0) - phi(x)) + alpha * k12 * a * (phi(y0) - phi(y))
+    bound = ridge * x_upper.subs(defining)
+    yield Equal("λ(x-upper - x_D), two differences >= 0", bound - pretrain_x, both)
+    slope = sp.diff(x / phi(x), x).subs(phi(x).diff(x), -rise).subs(phi(x), phi_x).subs(x, x0)
+    yield Positive("w/φ(w) increases for w > 0, as φ' = -e < 0", slope)
+
+
+def _lemma_8(**parameters):
+    with mpmath.workdps(numeric.DIGITS):
+        system = numeric.masses(**parameters)
+        point = numeric.descent_ascent(system)
+        arguments = (
+            system.own * system.retain - system.cross * system.forget,
+            system.cross * system.retain - system.own * system.forget,
+        )
+        bounds = [numeric.lambertw(z / system.ridge) for z in arguments]
+        return np.array(point, float), np.array(bounds, float)
+
+
+@claim(
+    "lemma-8-bounds",
+    where="Lemma 8",
+    domain="exponential or logistic loss, 0 <= k12 <= k11, k22 (the paper's types: always), every stationary point",
+    origin="paper",
+    evidence="proved",
+    backs=["gda_theory.pair.lemma_8_bounds", "gda_theory.pair.descent_ascent"],
+    rules=["definition of W", "monotone bijection"],
+    relation="<=",
+    evaluate=_lemma_8,
+    counterexample="a stationary point above a bound, or one that exists although sB - 2εA > λ/e",
+)
+def lemma_8(x_upper=k11 * A - k12 * B, y_upper=k12 * A - k22 * B):
+    """x_DA ≤ W((sA − 2εB)/λ) and y_DA ≤ W((2εA − sB)/λ), for the minimum and the saddle; hence sB − 2εA ≤ λ/e (exponential).
+
+    With y < x (lemma-12-order) φ(y) = φ(x) + e, e > 0, and w - zφ(w) is <= 0 by exactly the slacks. For the exponential loss w e^w
+    <= z puts w
+    below W_0(z) and is impossible for z < -1/e (lemma-2-branches); for the logistic one w(1+e^w) increases (r-lambert-monotone).
+    """
+    slack_x, slack_y = k12 * B * (phi(y) - phi(x)), k12 * A * (phi(y) - phi(x))
+    yield Equal("z φ(x) - λx", x_upper * phi(x) - ascent_x, slack_x)
+    yield Equal("z φ(y) - λy", y_upper * phi(y) - ascent_y, slack_y)
+    yield Positive("both slacks", (slack_x * slack_y).subs(phi(y), phi(x) + rise))
+
+
+def _lemma_9(**parameters):
+    example = {
+        "correlation": 0.2,
+        "alpha": 0.16,
+        "ridge": 1,
+        "retain_size": 95,
+        "forget_size": 5,
+        "retain_in_pair": 9.5,
+    }
+    with mpmath.workdps(numeric.DIGITS):
+        system = numeric.masses(**example | parameters)
+        return np.array(numeric.descent_ascent(system), float), np.array(
+            numeric.pretrain(system), float
+        )
+
+
+@claim(
+    "lemma-9-window",
+    where="Lemma 9",
+    domain="λ > 0, a stationary point of descent-ascent; the paper's types: exponential loss, every α; any decreasing φ, α <= 1; any types "
+    "with 0 < k12 <= k11, k22: y always, x for α(k22 - k12) <= k11 - k12",
+    origin="paper",
+    evidence="proved",
+    backs=["gda_theory.pair.lemma_9_edges", "gda_theory.pair.sufficient_window"],
+    rules=["definition of W", "monotone bijection", "tangent line"],
+    relation="<=",
+    evaluate=_lemma_9,
+    counterexample="α above both thresholds and below the fold with x_DA > x_D or y_DA > y_D",
+)
+def lemma_9(
+    x_threshold=k11 / k12 * forget**2 / (retain * (total + forget)),
+    y_threshold=k12 / k22 * forget * total / (retain * (total + forget)),
+    y_of_sums=k12 / (2 * k22),
+):
+    """α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))} ⇒ x_DA ≤ x_D and y_DA ≤ y_D. Any types: s/2ε → k₁₁/k₁₂, 2ε/s → k₁₂/k₂₂. Sums: x for
+    every α, y from k₁₂/2k₂₂ on.
+
+    y: the floor αk22 a of y_D/φ(y_D) (Lemma 7, any α) and the ceiling k12 A - k22 B of y_DA/φ(y_DA) (Lemma 8) are ordered by the y
+    threshold.
+    x, α <= 1: the same with the floor (k11 + αk12) a and the ceiling k11 A - k12 B.
+    x, exponential loss, any α (the paper's types): compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line below
+    e^{x-y}. What is left is the x threshold plus a term that y_DA <= y_D makes positive.
+    """
+    per_alpha = in_pair * (total + forget) / (forget * total)
+    y_floor, y_ceiling = alpha * k22 * a, k12 * A - k22 * B
+    yield Equal(
+        "y: floor - ceiling",
+        (y_floor - y_ceiling).subs(counted),
+        (alpha - y_threshold) * k22 * per_alpha,
+    )
+    x_floor, x_ceiling = (k11 + alpha * k12) * a, k11 * A - k12 * B
+    yield Equal(
+        "x, α <= 1: floor - ceiling",
+        (x_floor - x_ceiling).subs(counted),
+        (alpha - x_threshold) * k12 * per_alpha,
+    )
+    of_sums = {a: in_pair, A: in_pair, B: alpha * in_pair}
+    yield Equal(
+        "sums, y: floor - ceiling",
+        (y_floor - y_ceiling).subs(of_sums),
+        (alpha - y_of_sums) * 2 * k22 * in_pair,
+    )
+    yield Positive("sums, x: floor - ceiling", (x_floor - x_ceiling).subs(of_sums))
+    t_D, t_A = sp.symbols("t_D t_DA", real=True)  # x - y at the two points
+    at_D, at_A = (sp.expand(papers(side) * sp.exp(x)) for side in (pretrain_x, ascent_x))
+    yield Equal("λ x_D e^x_D", at_D, a * s + 2 * alpha * epsilon * a * sp.exp(x - y))
+    yield Equal("λ x_DA e^x_DA", at_A, A * s - 2 * epsilon * B * sp.exp(x - y))
+    lowered = (a * s + 2 * alpha * epsilon * a * (1 + t_D)) - (A * s - 2 * epsilon * B * (1 + t_A))
+    rest = 2 * epsilon * alpha * in_pair * (t_D / total + t_A / forget)
+    yield Equal(
+        "their difference, e^t >= 1 + t",
+        lowered.subs(counted),
+        papers((alpha - x_threshold) * k12 * per_alpha) + rest,
+    )
+    gaps = {
+        t_D: papers(pretrain_x - pretrain_y).subs({x: x_D, y: y_D}) / ridge,
+        t_A: papers(ascent_x - ascent_y).subs({x: x_A, y: y_A}) / ridge,
+    }
+    positive = in_pair * sp.exp(-x_D) / total**2 + in_pair * sp.exp(-x_A) / (retain * forget)
+    signed = alpha * in_pair * (sp.exp(-y_A) / forget**2 - sp.exp(-y_D) / total**2)
+    both = (1 - epsilon) ** 2 * (positive + signed) / ridge
+    yield Equal("t_D/n + t_DA/f", (t_D / total + t_A / forget).subs(gaps).subs(counted), both)
+    yield Positive("first two terms", positive)
+    yield Positive(
+        "the difference, e^{y_DA - y_D} = t/(1+t) < 1", 1 / forget**2 - below_one / total**2
+    )
+
+
+def _lemma_10_x(**parameters):
+    with mpmath.workdps(numeric.DIGITS):
+        system = numeric.masses(**parameters)
+        x_retrain = numeric.oracle(system)[0]
+        scale = system.own * system.pretrain / system.ridge
+        quota = system.own / system.cross * (x_retrain - numeric.lambertw(scale))
+        edge = numeric.masses(**parameters | {"alpha": quota * mpmath.exp(quota) / scale})
+        return float(numeric.pretrain(edge)[0]), float(x_retrain)
+
+
+@claim(
+    "lemma-10-x",
+    where="Lemma 10 (α_x is used, not printed)",
+    domain="φ > 0 decreasing, λ > 0, any α, any types with k12 > 0",
+    origin="reconstructed",
+    evidence="proved",
+    backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
+    rules=["definition of W", "monotone bijection"],
+    relation="<=",
+    evaluate=_lemma_10_x,
+    counterexample="α <= α_x with x_D > x_R",
+)
+def lemma_10_x(
+    bound=x0 + k12 / k22 * y0, quota=k22 / k12 * (x_R - x0), alpha_x=Q * ridge / (k22 * a * phi(Q))
+):
+    """x_D ≤ x_R for α ≤ α_x = Q e^Q λ/(sa), Q = (s/2ε)[W(sA/λ) − W(sa/λ)]; any loss and types: α_x = λQ/(k₂₂aφ(Q)), Q =
+    (k₂₂/k₁₂)(x_R − x₀).
+
+    Lemma 7's x-upper bound x₀ + (k12/k22) y₀ equals x_R at y₀ = Q, that is at αk22 aφ(Q) = λQ, and increases with α.
+    """
+    yield Equal("the bound at y₀ = Q is x_R", bound.subs(y0, quota), x_R)
+    yield Equal(
+        "at α_x the defining equation of y₀ holds for Q", alpha_x * k22 * a * phi(Q), ridge * Q
+    )
+    defining = {x0: k11 * a * phi(x0) / ridge, y0: alpha * k22 * a * phi(y0) / ridge}
+    yield Equal(
+        "it is Lemma 7's bound", ridge * bound.subs(defining), pretrain_x.subs({x: x0, y: y0})
+    )
+    yield Equal("the paper's α_x", papers(alpha_x), Q * sp.exp(Q) * ridge / (s * a))
+    yield Positive("x_R > x₀, as A > a", (A - a).subs(counted))
+
+
+def _lemma_10_y(**parameters):
+    with mpmath.workdps(numeric.DIGITS):
+        system = numeric.masses(**parameters)
+        x_retrain, y_retrain = numeric.oracle(system)
+        edge = (
+            system.cross
+            / system.own
+            * (system.retain / system.pretrain * mpmath.exp(y_retrain - x_retrain) - 1)
+        )
+        at_edge = numeric.masses(**parameters | {"alpha": max(edge, 0)})
+        return float(numeric.pretrain(at_edge)[1]), float(y_retrain)
+
+
+# r, f, r_p, λ, ε of the counterexample; α between the exact crossing 2.677 and α_y = 2.980.
+COUNTEREXAMPLE = {
+    retain: "7.09182",
+    forget: "123.107",
+    in_pair: "6.94339",
+    ridge: "0.00106846",
+    epsilon: "0.455356",
+    alpha: "2.9",
+}
+
+
+@claim(
+    "lemma-10-y",
+    where="Lemma 10 (α_y is used, not printed; α <= 1 is missing)",
+    domain="φ > 0 decreasing, λ > 0, α <= 1 (any types: α(k22 - k12) <= k11 - k12); empty where α_y < 0: x_R (1-ε)²/s > ln(n/r)",
+    origin="corrected",
+    evidence="certified",
+    backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
+    rules=["definition of W", "monotone bijection"],
+    relation="<=",
+    evaluate=_lemma_10_y,
+    paper_says="y_R ≥ y_D for α ≤ α_y, without α ≤ 1.",
+    counterexample="α <= min(1, α_y) with y_D > y_R",
+)
+def lemma_10_y(
+    alpha_y=k12 / k22 * (total / retain * phi(x_R) / phi(y_R) - 1),
+    exponent=(1 - epsilon) ** 2 / s * x_R,
+):
+    """y_D ≤ y_R for α ≤ min(1, α_y), α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1] = (k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (sums: 1 for n/r); without
+    α ≤ 1 it is false.
+
+    Lemma 7's y-upper bound (α <= 1) has argument (k12 + αk22) a; y_R has λy_R/φ(y_R) = k12 A φ(x_R)/φ(y_R). They agree at α_y. The
+    counterexample is certified: at α = 2.9 < α_y the exact curve α_D (explicit-curves, bijections) puts y_D above y_R.
+    """
+    y_retrain = oracle_y.subs(x, x_R) / phi(y_R)
+    yield Equal(
+        "(k12 + α_y k22) a = λ y_R/φ(y_R)",
+        ((k12 + alpha_y * k22) * a).subs(counted),
+        y_retrain.subs(counted),
+    )
+    yield Equal(
+        "sums: the same with A = a, and n/r is 1",
+        (k12 + alpha_y.subs(forget, 0) * k22) * A,
+        y_retrain,
+    )
+    yield Equal("x_R - y_R, by Lemma 6", x_R - 2 * epsilon / s * x_R, exponent)
+    at_zero = papers(1 + alpha_y * k22 / k12).subs(y_R, x_R - exponent)
+    yield Equal(
+        "α_y > 0 iff x_R (1-ε)²/s < ln(n/r)", sp.log(at_zero), sp.log(total / retain) - exponent
+    )
+    yield Certificate(
+        "α = 2.9 lies below α_y, yet y_D > y_R", *_certify_counterexample(papers(alpha_y))
+    )
+
+
+def _certify_counterexample(alpha_y):
+    values = {symbol: sp.Rational(value) for symbol, value in COUNTEREXAMPLE.items()}
+    retained = sp.LambertW(s * A / ridge).subs(counted)
+    oracle = {x_R: retained, y_R: 2 * epsilon / s * retained}
+    # y_D(x) = y_R at x_b = k + W(c e^{-k}); the share α_D(x_b) is where y_D crosses y_R, increasing through it (bijections).
+    k = 2 * epsilon / s * oracle[y_R]
+    x_b = k + sp.LambertW(a * q / (ridge * s) * sp.exp(-k)).subs(counted)
+    crossing = (
+        (ridge * x_b - a * s * sp.exp(-x_b)) * sp.exp(oracle[y_R]) / (2 * epsilon * a)
+    ).subs(counted)
+    exact, claimed = (
+        intervals.enclose(expression.subs(values), {})
+        for expression in (crossing, alpha_y.subs(oracle))
+    )
+    chosen = intervals.ball(values[alpha])
+    return bool(
+        exact < chosen and chosen < claimed
+    ), f"y_D = y_R at α in {exact.str(12)}, α_y in {claimed.str(12)}"

@@ -1,0 +1,568 @@
+"""How far a change reaches in a random hierarchy (arXiv:2410.13770), in mean field: correlations by tree level, and when χ diverges.
+
+Going down, each node is *unchanged* (U) or *changed* (C) against the start, given its parent. One step has four numbers: the weight w of
+the true rule under an unchanged parent, and 1/A, with A = 1 + p + … + p^{s-1}, p of the child's level.
+"""
+
+# A claim's defaults are its statement, and SymPy expressions are immutable.
+# ruff: noqa: B008
+
+import functools
+import itertools
+import math
+from fractions import Fraction
+from typing import NamedTuple
+
+import sympy as sp
+
+from derivations.hierarchy.mean_field import (
+    PAPER,
+    certified_transition,
+    geometric,
+    geometric_steps,
+    noise,
+    numerator,
+    power,
+    slope_of_upward,
+    tuples,
+    upward,
+    wrong_tuple,
+)
+from derivations.ledger import intervals
+from derivations.ledger.ledger import claim
+from derivations.ledger.steps import Certificate, Equal, Positive
+from derivations.ledger.symbols import belief as p
+from derivations.ledger.symbols import branching as s
+from derivations.ledger.symbols import rules_per_symbol as m
+from derivations.ledger.symbols import vocabulary as v
+
+w, A, unchanged = sp.symbols(
+    "w A P", positive=True
+)  # weight of the true rule; 1 + p + .. + p^(s-1); P(the parent is unchanged)
+first, second, path, level, slack = sp.symbols("a b Lambda l t", positive=True)
+ascent, exponent, image, size = sp.symbols("F' nu F d", positive=True)
+
+terms = geometric(p)  # A
+true_rule = power / (power + (m - 1) * wrong_tuple)
+one_of_wrong = (p - power) / (1 - power)  # g: a child unchanged in a tuple that is not the true one
+two_of_wrong = (p**2 - power) / (1 - power)  # g_2: two children
+damping = w / A
+siblings = (unchanged * w - power) * (1 - unchanged * w) / A**2
+
+
+@claim(
+    "rhm-descent",
+    where=f"{PAPER}, mean field of the ε-process, going down",
+    domain="v >= 2, 1 <= m <= v^(s-1), s >= 2, 0 < p < 1 of the child's level",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.correlations",
+    rules=["linearity of expectation", "geometric sum"],
+    counterexample="v, m, s, p at which the mean posterior of a rule leaves a child unchanged with another probability",
+)
+def descent(
+    weight=power * (tuples - 1) / numerator,
+    changed_given_changed=1 / A,
+    changed_given_unchanged=(1 - w) / A,
+    lost=w / A,
+):
+    """A child of a changed parent is changed with probability 1/A, of an unchanged one with (1−w)/A, A = 1 + p + … + p^{s−1}, w =
+    p^s(v^s−1)/((v^s−m)p^s + m − 1): one level damps by λ = w/A.
+
+    Of all tuples, with the children's beliefs, the true one has p^s and a given child is true in a share p. Without the true tuple that
+    share is g = (p - p^s)/(1 - p^s), and 1 - g = 1/A. An unchanged parent took its true rule with probability w, any other tuple else.
+    """
+    yield from geometric_steps()
+    given_unchanged, given_changed = w + (1 - w) * one_of_wrong, one_of_wrong
+    yield Equal("w, by Bayes' rule", true_rule, weight)
+    yield Equal("1 - g", 1 - given_changed, changed_given_changed.subs(A, terms))
+    yield Equal("1 - P(U|U)", 1 - given_unchanged, changed_given_unchanged.subs(A, terms))
+    yield Equal("P(U|U) - P(U|C)", given_unchanged - given_changed, lost.subs(A, terms))
+
+
+@claim(
+    "rhm-sibling-covariance",
+    where=f"{PAPER}, mean field of the ε-process, two children of one node",
+    domain="as rhm-descent; P the probability that their parent is unchanged",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.correlations",
+    rules=["linearity of expectation"],
+    counterexample="v, m, s, p, P at which two children have another covariance",
+)
+def sibling_covariance(
+    covariance=siblings,
+    expanded=(
+        unchanged * (1 - w) * (w - power)
+        - (1 - unchanged) * power
+        + unchanged * (1 - unchanged) * w**2
+    )
+    / A**2,
+):
+    """Two siblings have Cov = (Pw − p^s)(1 − Pw)/A² = (P(1−w)(w−p^s) − (1−P)p^s + P(1−P)w²)/A²: 0 where the true tuple, of probability
+    Pw, is as likely as for independent children.
+
+    The tuple is the true one with probability t = Pw; otherwise two children are both unchanged with probability g_2 and one with g.
+    """
+    whole = unchanged * w
+    both, one = whole + (1 - whole) * two_of_wrong, whole + (1 - whole) * one_of_wrong
+    yield Equal(
+        "E n_i n_j - E n_i E n_j, of unchanged and so of changed ones",
+        both - one**2,
+        covariance.subs(A, terms),
+    )
+    by_parent = unchanged * (w + (1 - w) * one_of_wrong) + (1 - unchanged) * one_of_wrong
+    yield Equal("one child, by its parent's state", by_parent, one)
+    yield Equal("the expanded form", expanded, siblings)
+
+
+class System(NamedTuple):
+    """Numbers of a hierarchy whose states can be enumerated, and p_0."""
+
+    vocabulary: int = 4
+    rules_per_symbol: int = 2
+    branching: int = 2
+    depth: int = 3
+    belief: sp.Rational = sp.Rational(7, 10)
+
+    @property
+    def values(self) -> dict[sp.Symbol, int]:
+        return {v: self.vocabulary, m: self.rules_per_symbol, s: self.branching}
+
+    def beliefs(self) -> list[sp.Rational]:
+        """p_0 .. p_depth."""
+        found = [sp.Rational(self.belief)]
+        for _ in range(self.depth):
+            found.append(upward.subs(self.values).subs(p, found[-1]))
+        return found
+
+
+@functools.cache
+def enumerated(system: System) -> list[Fraction]:
+    """Variance of a leaf, then its covariance with one leaf at each tree distance, from the states of all nodes, in exact numbers."""
+    top = _fraction(system.beliefs()[-1])
+    laws = [_laws(_fraction(below), system) for below in system.beliefs()[-2::-1]]
+    leaves = system.branching**system.depth
+    mean, products = Fraction(0), [Fraction(0)] * leaves
+    for chance, changed in _all_states([(top, (0,)), (1 - top, (1,))], laws):
+        if changed[0]:
+            mean += chance
+            products = [
+                product + chance * other for product, other in zip(products, changed, strict=True)
+            ]
+    nearest = [
+        0,
+        *(system.branching**level for level in range(system.depth)),
+    ]  # a leaf at each distance from the first
+    return [products[leaf] - mean**2 for leaf in nearest]
+
+
+def _laws(below: Fraction, system: System) -> list[dict[tuple, Fraction]]:
+    """The law of the children's states (1: changed) given an unchanged and a changed parent, from the beliefs of all tuples."""
+    chosen = _fraction(true_rule.subs(system.values).subs(p, sp.Rational(below)))
+    plain = {
+        states: below ** states.count(0) * (1 - below) ** states.count(1)
+        for states in itertools.product((0, 1), repeat=system.branching)
+    }
+    true_tuple = (0,) * system.branching
+    wrong = {
+        states: 0 if states == true_tuple else weight / (1 - plain[true_tuple])
+        for states, weight in plain.items()
+    }
+    return [
+        {
+            states: chosen * (states == true_tuple) + (1 - chosen) * weight
+            for states, weight in wrong.items()
+        },
+        wrong,
+    ]
+
+
+def _all_states(states: list[tuple[Fraction, tuple]], laws: list) -> list[tuple[Fraction, tuple]]:
+    """(probability, states) of the leaves, from those of one level and the laws of the levels below."""
+    for law in laws:
+        states = [
+            (
+                chance
+                * math.prod(
+                    law[parent][some] for parent, some in zip(parents, chosen, strict=True)
+                ),
+                sum(chosen, ()),
+            )
+            for chance, parents in states
+            for chosen in itertools.product(law[0], repeat=len(parents))
+        ]
+        states = [(chance, below) for chance, below in states if chance]
+    return states
+
+
+def closed_form(system: System, covariance: sp.Expr) -> list[Fraction]:
+    """The same by rhm-descent and the ``covariance`` of siblings: damped twice on each level below the ancestor."""
+    *beliefs, state = system.beliefs()
+    found: list[sp.Rational] = []
+    for below in reversed(beliefs):
+        numbers = system.values | {p: below}
+        numbers |= {w: true_rule.subs(numbers), A: terms.subs(numbers), unchanged: state}
+        found = [covariance.subs(numbers), *(above * damping.subs(numbers) ** 2 for above in found)]
+        state = 1 - (1 - state * numbers[w]) / numbers[A]
+    return [_fraction(number) for number in (state * (1 - state), *found)]
+
+
+def _fraction(number: sp.Rational) -> Fraction:
+    return Fraction(int(number.p), int(number.q))
+
+
+def _correlations(**parameters):
+    system = System(**parameters)
+    return [float(number) for number in enumerated(system)], [
+        float(number) for number in closed_form(system, siblings)
+    ]
+
+
+@claim(
+    "rhm-correlations",
+    where=f"{PAPER}, mean field of the ε-process: C at every tree distance, χ at finite depth",
+    domain="as rhm-descent, any depth",
+    origin="new",
+    evidence="certified",
+    backs=[
+        "rhm_theory.theory.mean_field.correlations",
+        "rhm_theory.theory.mean_field.mean_changed",
+        "rhm_theory.theory.mean_field.susceptibility",
+    ],
+    rules=["tree Markov property", "conditioning", "geometric sum"],
+    evaluate=_correlations,
+    counterexample="v, m, s, p₀, depth at which the enumeration of all states gives another covariance",
+)
+def correlations(
+    joined=path**2 * siblings,
+    partners=(s - 1) * s ** (level - 1),
+    changed=(1 - unchanged * w) / A,
+    covariance=siblings,
+):
+    """Two leaves with common ancestor at level ℓ have C_ℓ = (λ₁⋯λ_{ℓ−1})² Cov(siblings at ℓ); each leaf has (s−1)s^{ℓ−1} such partners:
+    χ = 1 + Σ_ℓ (s−1)s^{ℓ−1} C_ℓ/C_0. P(changed) = (1 − Pw)/A, level by level from P = p_L at the root.
+
+    Given the two children of the ancestor the leaves are independent, and the mean of each is affine in its child's state, of slope
+    λ₁⋯λ_{ℓ−1} (rhm-descent). Certified: depth 3, s = 2 and depth 2, s = 3, all states enumerated.
+    """
+    yield from geometric_steps()
+    one, other, both = sp.symbols(
+        "x y z", positive=True
+    )  # means of two siblings' states, and of their product
+    affine = first * second + first * path * other + second * path * one + path**2 * both
+    apart = (first + path * one) * (second + path * other)
+    yield Equal(
+        "covariance of a + Λn and b + Λn'",
+        (affine - apart).subs(both, siblings + one * other),
+        joined,
+    )
+    yield Equal(
+        "they add up: the leaves below level ℓ that are not below level ℓ - 1",
+        partners,
+        s**level - s ** (level - 1),
+    )
+    mixed = unchanged * (1 - w) / A + (1 - unchanged) / A
+    yield Equal("P(changed), by its parent's state", mixed, changed)
+    for system in (System(), System(vocabulary=3, branching=3, depth=2)):
+        found = enumerated(system)
+        text = f"all states of {system.branching}^{system.depth} leaves, v = {system.vocabulary}, m = {system.rules_per_symbol}"
+        yield Certificate(
+            text,
+            found == closed_form(system, covariance),
+            f"C_1 = {found[1]} and {system.depth - 1} more, exactly",
+        )
+
+
+@claim(
+    "rhm-path-damping",
+    where=f"{PAPER}, mean field of the ε-process: what goes down is what came up",
+    domain="v >= 2, 1 <= m <= v^(s-1), every s >= 2, 0 < p < 1",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.criticality",
+    counterexample="v, m, s, p at which s λ F(1-F)/(p(1-p)) is not F'(p)",
+)
+def path_damping(
+    ratio=image * (1 - image) / (p * (1 - p)),
+    excess=(image - p) * (1 - image - p) / (p * (1 - p)),
+):
+    """F′(p) = sλ · F(1−F)/(p(1−p)), for every p; so at each fixed point sλ = F′(p*), and along a path s^ℓ λ₁⋯λ_ℓ =
+    (dp_ℓ/dp₀) p₀(1−p₀)/(p_ℓ(1−p_ℓ)).
+
+    λ = w/A with A = (1-p^s)/(1-p). Where F(p) = p the quotient is 1. Along a path the quotients telescope, as F(p_ℓ) = p_{ℓ+1}.
+    """
+    damped = power * (tuples - 1) / numerator / terms
+    yield Equal("F'", slope_of_upward, s * damped * ratio.subs(image, upward))
+    yield Equal("λ is that of rhm-descent", damped, true_rule / terms)
+    yield Equal("the quotient minus 1", ratio - 1, excess)
+    highest = sp.Symbol("p_2", positive=True)
+    above = ratio.subs({p: image, image: highest}, simultaneous=True)
+    yield Equal("two quotients telescope", ratio * above, ratio.subs(image, highest))
+
+
+@claim(
+    "rhm-stationary-covariance",
+    where=f"{PAPER}, mean field of the ε-process, at the transition",
+    domain="at an interior fixed point p*, 1 < m < v^(s-1)",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.criticality",
+    counterexample="v, m, s with a transition at which two siblings, at some level, have a covariance <= 0",
+)
+def stationary_covariance(
+    stationary=(A - 1) / (A - w),
+    covariance=(1 - w) * (p * w - power) / (A - w) ** 2,
+    at_root=(p * w - power) * (1 - p * w) / A**2,
+    excess=(tuples - m * v) * (1 - power) / (tuples - 1),
+):
+    """At p* the probability to be unchanged tends to (A−1)/(A−w) going down, siblings' covariance from (pw−p^s)(1−pw)/A² at the root to
+    (1−w)(pw−p^s)/(A−w)², and all of them are positive: pw > p^s for m < v^{s−1}.
+
+    P -> 1 - (1 - Pw)/A is affine with slope λ in (0, 1), so P moves monotonically from p* to its limit. (Pw - p^s)(1 - Pw) is concave in P:
+    it is at least the smaller of its two end values.
+    """
+    step = 1 - (1 - unchanged * w) / A
+    yield Equal("the limit is at rest", step.subs(unchanged, stationary), stationary)
+    yield Equal("the slope of the step is λ", sp.diff(step, unchanged), damping)
+    # p^s = 1 - A (1-p), by the closed form of A.
+    of_sum = {p: 1 - (1 - power) / A}
+    limit = siblings.subs(unchanged, stationary)
+    placeholder = sp.Symbol("X", positive=True)  # p^s
+    by_power = lambda e: e.subs(power, placeholder).subs(p, of_sum[p].subs(power, placeholder))  # noqa: E731
+    yield Equal("covariance in the limit", by_power(limit), by_power(covariance))
+    yield Equal("covariance at the root, P = p*", siblings.subs(unchanged, p), at_root)
+    yield Equal("it is concave in P", sp.diff(siblings, unchanged, 2), -2 * w**2 / A**2)
+    # At p* the numerator of F is p times its denominator, (v^s - mv) p^s + mv - 1 = v^s - 1 - (v^s - mv)(1 - p^s).
+    denominator = tuples - 1 - (tuples - m * v) * (1 - power)
+    weight = power * (tuples - 1) / (p * denominator)
+    yield Equal("pw - p^s at p*, over pw", (p * weight - power) / (p * weight), excess)
+    yield Equal("denominator of F", denominator, (tuples - m * v) * power + m * v - 1)
+    below_most = (
+        excess.subs(tuples, m * v + slack)
+        .subs({m: 1 + first, v: 1 + second})
+        .subs(power, 1 / (1 + path))
+    )
+    yield Positive("which is positive for v^s = mv + t, p < 1", below_most)
+
+
+@claim(
+    "rhm-susceptibility-exponents",
+    where=f"{PAPER}, susceptibility at the transition",
+    domain="at an interior fixed point p*, F' = F'(p*); d = s^depth leaves; off it to leading order in |ε - ε*|",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.criticality",
+    rules=["geometric sum", "Koenigs linearisation"],
+    counterexample="(v, m, s) with F'² > s whose χ at ε* stays bounded in the depth, or with F'² < s whose χ grows without bound",
+)
+def susceptibility_exponents(
+    decay=2 - 2 / exponent,
+    growth=2 / exponent - 1,
+    off_critical=2 - exponent,
+    kesten_stigum=ascent**2 / s,
+):
+    """C(r) ~ r^{−(2−2/ν)} at ε*; χ ~ d^{2/ν−1} if F′(p*)² > s, that is ν < 2, ~ ln d if F'² = s, and bounded if F'² < s, although ξ always
+    diverges; off ε*, χ ~ |ε−ε*|^{−(2−ν)} for ν < 2.
+
+    C_ℓ is λ^{2(ℓ-1)} times a sibling covariance between two positive bounds (rhm-stationary-covariance), λ = F'/s (rhm-path-damping), and
+    r = s^ℓ. So χ - 1 lies between two multiples of Σ_ℓ (sλ²)^ℓ, sλ² = F'²/s. Off ε* the levels up to ξ do so too, as deviations from p* add
+    up to a bounded factor (Koenigs), and beyond it F' < 1 at the ends cuts the sum: s^ℓ ~ ξ ~ |ε-ε*|^{-ν} in place of d.
+    """
+    yield from geometric_steps()
+    damped = ascent / s
+    nu = sp.log(s) / sp.log(ascent)
+    yield Equal(
+        "ln λ² a level, over ln s", sp.log(damped**2), -decay.subs(exponent, nu) * sp.log(s)
+    )
+    yield Equal("sλ²", s * damped**2, kesten_stigum)
+    yield Equal("ln(sλ²) over ln s", sp.log(s * damped**2), growth.subs(exponent, nu) * sp.log(s))
+    yield Equal("ξ^(2/ν - 1)", exponent * growth, off_critical)
+    # ν < 2 and the sum's growth are one condition: F' = sqrt(s) e^t.
+    above = {ascent: sp.sqrt(s) * sp.exp(slack)}
+    yield Equal("ln(F'²/s) = 2t", sp.log(kesten_stigum.subs(above)), 2 * slack)
+    yield Equal(
+        "(2 - ν) ln F' = 2t",
+        (off_critical.subs(exponent, nu) * sp.log(ascent)).subs(above),
+        2 * slack,
+    )
+    # Σ_{ℓ<L} k^ℓ, k = sλ²: beyond 1 a multiple of k^L, below 1 at most 1/(1 - k).
+    ratio, depth = sp.symbols("k L", positive=True)
+    yield Equal(
+        "k^L is d^(2/ν - 1)",
+        depth * sp.log(kesten_stigum),
+        growth.subs(exponent, nu) * sp.log(s**depth),
+    )
+    rest = 1 / (1 - ratio) - geometric(ratio, depth)
+    yield Equal("what the sum lacks of 1/(1 - k)", rest, ratio**depth / (1 - ratio))
+    yield Positive(
+        "which is positive for k < 1", (1 / (1 - ratio)).subs(ratio, slack / (1 + slack))
+    )
+
+
+@claim(
+    "rhm-free-strings",
+    where=f"{PAPER}, mean field of the ε-process: every string is valid",
+    domain="m = v^(s-1), v >= 2, s >= 2, 0 < p < 1, any depth",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.susceptibility_peak",
+    rules=["geometric sum"],
+    counterexample="v, s, a noise and a depth at which m = v^(s-1) has a susceptibility other than 1",
+)
+def free_strings(rules=v ** (s - 1), chosen=power, kept=p):
+    """For m = v^{s−1} nothing correlates: at every level Pw = p^s, siblings have covariance 0, a child is unchanged with its own p: χ = 1.
+
+    Down from the root, where P = F(p): then Pw = F(p)w = p^s, and a child has P = 1 - (1 - Pw)/A = p, which is F of the level below.
+    """
+    yield from geometric_steps()
+    yield Equal("F(p) w", (upward * true_rule).subs(m, rules), chosen)
+    yield Equal("covariance of siblings", siblings.subs(unchanged, chosen / w), 0)
+    yield Equal("a child's P", 1 - (1 - chosen) / terms, kept)
+
+
+@claim(
+    "rhm-small-noise",
+    where=f"{PAPER}, mean field of the ε-process as ε → 0",
+    domain="as rhm-descent, any depth; of grammars in place of their averages: rhm-zero-noise",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.theory.mean_field.susceptibility",
+    counterexample="v, m, s and a depth at which χ of the mean field tends to another number than 1 as ε → 0",
+)
+def small_noise(
+    lost_rule=s * (m - 1) * first / (tuples - 1),
+    changed=second + s * (m - 1) * first / (tuples - 1),
+):
+    """χ → 1 as ε → 0: with 1 − p = ta and 1 − P = tb, t ~ ε, the parent takes another rule with t s(m−1)a/(v^s−1), a child is changed with
+    t(b + s(m−1)a/(v^s−1))/s, and siblings have covariance O(t²).
+
+    Cov = (Pw - p^s)(1 - Pw)/A²: both factors vanish at t = 0. A leaf's variance does not fall as fast: b > 0 at the root, as F' > 0, and so
+    on each level below. A is s there.
+    """
+    near = {p: 1 - slack * first, unchanged: 1 - slack * second}
+    other_rule = sp.diff((1 - true_rule).subs(near), slack).subs(slack, 0)
+    yield Equal("d(1 - w)/dt", other_rule, lost_rule)
+    another = sp.Function("o")(slack)  # 1 - w, of which the value and the slope at 0 are known
+    at_zero = lambda e: e.subs({sp.diff(another, slack): lost_rule, another: 0}).subs(slack, 0)  # noqa: E731
+    whole = (unchanged * (1 - another)).subs(near)
+    yield Equal("d(1 - Pw)/dt, by A over the child's", at_zero(sp.diff(1 - whole, slack)), changed)
+    yield Positive(
+        "which is positive for m - 1 = l, v^s - 1 = F'",
+        changed.subs(tuples, 1 + ascent).subs(m, 1 + level),
+    )
+    covariance = (whole - power.subs(near)) * (1 - whole)  # times A², whose limit is s²
+    yield Equal("the covariance at t = 0", at_zero(covariance), 0)
+    yield Equal("its slope there", at_zero(sp.diff(covariance, slack)), 0)
+
+
+@claim(
+    "rhm-root-slope",
+    where=f"{PAPER}, the class transition at finite depth",
+    domain="where rhm-transition has an interior fixed point p*; the mean field, d = s^L leaves",
+    origin="new",
+    evidence="proved",
+    backs="rhm_theory.experiment.trajectories.root_slope",
+    counterexample="v, m, s and a depth L at which the root's belief falls at ε* with another slope",
+)
+def root_slope(at_critical=(1 - 1 / v) * ascent**level, growth=1 / exponent):
+    """At ε* the root's belief falls with the noise at the rate (1 − 1/v) F′(p*)^L = (1 − 1/v) d^{1/ν}.
+
+    p₀ falls at the rate 1 - 1/v and starts at p*; each level multiplies by F'(p*), as p* stays where it is.
+    """
+    yield Equal("no level", -sp.diff(1 - noise + noise / v, noise), at_critical.subs(level, 0))
+    yield Equal("one level more", at_critical.subs(level, level + 1), ascent * at_critical)
+    nu = sp.log(s) / sp.log(ascent)
+    yield Equal(
+        "ln F'^L is ln d^(1/ν)",
+        level * sp.log(ascent),
+        growth.subs(exponent, nu) * level * sp.log(s),
+    )
+
+
+ELSEWHERE = (
+    (8, 16, 3),
+    16,
+    sp.Rational("0.4473"),
+)  # (v, m, s), depth, and a noise far above ε* = 0.40168
+
+
+def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
+    """A ball around χ at p_0 = ``belief`` (a rational number or a ball), by the recursions of rhm-correlations."""
+    width = system[2]
+    values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
+    length = sum(p**k for k in range(width))
+    beliefs = [intervals.ball(belief)]
+    for _ in range(depth):
+        beliefs.append(intervals.enclose(upward.subs(values), {p: beliefs[-1]}))
+    *children, state = beliefs
+    covariances: list = []
+    for child in reversed(children):
+        numbers = {p: child, unchanged: state}
+        numbers |= {
+            w: intervals.enclose(true_rule.subs(values), numbers),
+            A: intervals.enclose(length, numbers),
+        }
+        joined, lost = (
+            intervals.enclose(expression.subs(values), numbers)
+            for expression in (siblings, damping)
+        )
+        covariances = [joined, *(above * lost**2 for above in covariances)]
+        state = 1 - (1 - state * numbers[w]) / numbers[A]
+    pairs = sum(
+        (width - 1) * width**height * covariance for height, covariance in enumerate(covariances)
+    )
+    return 1 + pairs / (state * (1 - state))
+
+
+@claim(
+    "rhm-finite-size",
+    where=f"{PAPER}, susceptibility at the transition of a finite tree",
+    domain="at an interior fixed point p*; the terms of χ up to bounded factors, as in rhm-susceptibility-exponents; d = s^L",
+    origin="new",
+    evidence="certified",
+    backs=[
+        "rhm_theory.theory.scaling.approach",
+        "rhm_theory.theory.mean_field.susceptibility_peak",
+    ],
+    rules=["geometric sum"],
+    counterexample="(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure that excludes 3.307 or 2.549",
+)
+def finite_size(
+    power_of_size=2 / exponent - 1,
+    total=(size**first - 1) / (s**first - 1),
+    limit=-1 / first,
+    largest=sp.Rational("3.3067"),
+    at_transition=sp.Rational("2.5486"),
+):
+    """Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1), a = 2/ν − 1: at ε* χ grows as B + A(d^a − 1)/a, by ln d at a = 0, and settles at B − A/a for
+    a < 0. The largest χ over the noise need not stand at ε* where it settles: (8, 16, 3) at depth 16 has 3.307 at 0.4473, 2.549 at ε* =
+    0.4017.
+
+    F'²/s = s^a. For a >= 0 χ grows without bound at ε* only, so there the peak moves to ε*.
+    """
+    yield from geometric_steps()
+    nu = sp.log(s) / sp.log(ascent)
+    yield Equal(
+        "ln(F'²/s) is a ln s", sp.log(ascent**2 / s), power_of_size.subs(exponent, nu) * sp.log(s)
+    )
+    yield Equal("the sum, d = s^L", geometric(s**first, level), total.subs(size, s**level))
+    # Near a = 0 the amplitude is absorbed: (d^a - 1)/a has a limit.
+    yield Equal("a → 0", sp.limit((size**first - 1) / first, first, 0), sp.log(size))
+    yield Equal(
+        "what (d^a - 1)/a lacks of its limit",
+        (size**first - 1) / first - limit,
+        size**first / first,
+    )
+    system, depth, place = ELSEWHERE
+    critical = certified_transition(system)
+    for text, belief, claimed in (
+        (f"χ at ε = {float(place)}", 1 - place * (1 - sp.Rational(1, system[0])), largest),
+        ("χ at ε*", critical.belief, at_transition),
+    ):
+        found = enclosed_susceptibility(system, depth, belief)
+        yield Certificate(
+            f"{text}, depth {depth}, {system}",
+            bool(abs(found - intervals.ball(claimed)) < 5e-5),
+            f"in {found.str(12)}",
+        )

@@ -1,0 +1,1 @@
+"""The engine: claims, steps, mutants, intervals."""

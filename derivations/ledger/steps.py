@@ -1,0 +1,235 @@
+"""The three kinds of step that a proof may consist of, and how a machine checks each.
+
+* :class:`Equal`: an identity. It *holds* when SymPy reduces ``left - right`` to the number 0, and *fails* when some rational
+  point makes the difference differ from 0. An identity that merely could not be simplified is neither, and counts as not proved.
+* :class:`Positive`: a sign on the whole domain. It holds when, after factoring, every factor is a polynomial in positive
+  symbols (or exponentials) whose coefficients have one sign, or an even power.
+* :class:`Certificate`: what interval arithmetic or another exact computation established; it carries its own detail.
+"""
+
+import functools
+import itertools
+import random
+import zlib
+from typing import NamedTuple
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+
+DIGITS = 30
+NEGLIGIBLE = sp.Float(10) ** (
+    6 - DIGITS
+)  # evaluation at DIGITS digits loses a few of them to cancellation
+POINTS = 3
+
+
+class Verdict(NamedTuple):
+    """``holds``: True (established), False (refuted), None (neither); ``detail`` says by what."""
+
+    holds: bool | None
+    detail: str
+
+
+class Equal(NamedTuple):
+    """``left == right`` identically; both may be matrices."""
+
+    text: str
+    left: sp.Expr | sp.MatrixBase
+    right: sp.Expr | sp.MatrixBase
+
+    def verify(self) -> Verdict:
+        refutation = self.refute()
+        if refutation is not None:
+            return refutation
+        stubborn = [residual for residual in self._residuals() if not vanishes(residual)]
+        if stubborn:
+            return Verdict(None, f"could not reduce to 0: {stubborn[0]}")
+        return Verdict(True, "residual identically 0")
+
+    def refute(self) -> Verdict | None:
+        for residual in self._residuals():
+            point = nonzero_at(residual)
+            if point is not None:
+                return Verdict(False, f"differs from 0 at {describe(point)}")
+        return None
+
+    def _residuals(self) -> list[sp.Expr]:
+        difference = sp.sympify(self.left) - sp.sympify(self.right)
+        return list(difference) if isinstance(difference, sp.MatrixBase) else [difference]
+
+
+class Positive(NamedTuple):
+    """``expression > 0`` (``>= 0`` unless ``strict``) for all values that the assumptions of its symbols allow."""
+
+    text: str
+    expression: sp.Expr
+    strict: bool = True
+
+    def verify(self) -> Verdict:
+        if visibly_positive(sp.sympify(self.expression), strict=self.strict):
+            return Verdict(True, "factors into visibly signed ones")
+        return self.refute() or Verdict(None, f"sign not visible: {sp.factor(self.expression)}")
+
+    def refute(self) -> Verdict | None:
+        expression = sp.sympify(self.expression)
+        visible = visibly_positive(expression, strict=self.strict)
+        point = None if visible else negative_at(expression, strict=self.strict)
+        return None if point is None else Verdict(False, f"wrong sign at {describe(point)}")
+
+
+class Certificate(NamedTuple):
+    """The outcome of a rigorous computation: interval enclosures, an exact decision."""
+
+    text: str
+    holds: bool
+    detail: str
+
+    def verify(self) -> Verdict:
+        return Verdict(self.holds, self.detail)
+
+    def refute(self) -> Verdict | None:
+        return None if self.holds else Verdict(False, self.detail)
+
+
+Step = Equal | Positive | Certificate
+
+
+def vanishes(residual: sp.Expr) -> bool:
+    """Whether SymPy reduces ``residual`` to 0; cheap reductions first."""
+    reductions = (
+        sp.expand,
+        lambda e: sp.expand(sp.powsimp(sp.expand(sp.expand_log(e, force=True)))),
+        lambda e: sp.expand(sp.numer(sp.together(sp.expand(e)))),
+        lambda e: sp.expand(sp.powsimp(sp.expand(sp.numer(sp.together(e.rewrite(sp.exp)))))),
+        sp.simplify,
+    )
+    residual = sp.sympify(residual).doit()
+    return residual == 0 or any(reduce(residual) == 0 for reduce in reductions)
+
+
+@functools.lru_cache(maxsize=4096)
+def visibly_positive(expression: sp.Expr, *, strict: bool = True) -> bool:
+    """Whether the sign is plain once ``expression`` is factored; False means "not visible", not "negative"."""
+    expression = sp.sympify(expression)
+    if expression.is_positive or (not strict and expression.is_nonnegative):
+        return True
+    signs = [_sign_of_factors(part, strict=strict) for part in sp.fraction(sp.together(expression))]
+    return None not in signs and signs[0] * signs[1] > 0
+
+
+def _sign_of_factors(expression: sp.Expr, *, strict: bool) -> int | None:
+    # An exponential of anything real is positive, so it may stand for an independent positive symbol.
+    expression = sp.powsimp(sp.expand(expression), deep=True)
+    exponentials = {
+        e: sp.Dummy(positive=True) for e in expression.atoms(sp.exp) if e.exp.is_extended_real
+    }
+    constant, factors = sp.factor_list(expression.xreplace(exponentials))
+    signs = [_sign_of_number(constant)]
+    for base, exponent in factors:
+        sign = _sign_of_polynomial(base, strict=strict)
+        if exponent % 2 == 0:
+            sign = 1 if sign is not None or not strict else None
+        signs.append(sign)
+    return None if None in signs else int(sp.prod(signs))
+
+
+def _sign_of_number(number: sp.Expr) -> int | None:
+    number = sp.sympify(number)
+    return 1 if number.is_positive else -1 if number.is_negative else None
+
+
+def _sign_of_polynomial(expression: sp.Expr, *, strict: bool) -> int | None:
+    generators = sorted(expression.free_symbols, key=lambda symbol: symbol.sort_key())
+    if not generators:
+        return _sign_of_number(expression)
+    try:
+        terms = sp.Poly(expression, *generators).terms()
+    except sp.PolynomialError:
+        return 1 if expression.is_positive else -1 if expression.is_negative else None
+    signs, definite = set(), False
+    for powers, coefficient in terms:
+        signed = [
+            symbol
+            for symbol, power in zip(generators, powers, strict=True)
+            if power % 2 and not symbol.is_nonnegative
+        ]
+        if signed:
+            return None
+        signs.add(_sign_of_number(coefficient))
+        definite |= all(
+            symbol.is_positive for symbol, power in zip(generators, powers, strict=True) if power
+        )
+    if len(signs) != 1 or (strict and not definite):
+        return None
+    return signs.pop()
+
+
+# Cached: the steps that a mutant leaves alone are met again for each of them.
+@functools.lru_cache(maxsize=4096)
+def nonzero_at(residual: sp.Expr, points: int = POINTS) -> dict[sp.Symbol, sp.Rational] | None:
+    """A rational point at which ``residual`` certainly differs from 0, or None if none of a few generic ones does."""
+    residual = concrete(sp.sympify(residual))
+    if residual == 0:
+        return None
+    for seed in range(points):
+        point = _generic_point(residual.free_symbols, seed)
+        value = residual.evalf(DIGITS, subs=point, chop=False)
+        if value.is_number and value.is_finite and abs(value) > NEGLIGIBLE:
+            return point
+    return None
+
+
+@functools.lru_cache(maxsize=4096)
+def negative_at(
+    expression: sp.Expr, *, strict: bool, points: int = 200
+) -> dict[sp.Symbol, sp.Rational] | None:
+    """A rational point, spread over six decades, at which ``expression`` has the wrong sign; None if none was met."""
+    expression = concrete(expression)
+    for seed in range(points):
+        generator = random.Random(seed)
+        point = {
+            symbol: sp.Rational(f"{10 ** generator.uniform(-3, 3):.4g}")
+            * (1 if symbol.is_nonnegative else generator.choice((-1, 1)))
+            for symbol in sorted(expression.free_symbols, key=str)
+        }
+        value = expression.evalf(DIGITS, subs=point)
+        if (
+            value.is_number
+            and value.is_extended_real
+            and (value < -NEGLIGIBLE or (strict and value <= 0))
+        ):
+            return point
+    return None
+
+
+def _generic_point(symbols, seed: int) -> dict[sp.Symbol, sp.Rational]:
+    """One rational in (0, 1) a symbol (negated for negative ones), so that logarithms and roots stay real."""
+    generator = random.Random(seed)
+    return {
+        symbol: sp.Rational(generator.randint(100, 899), 1000) * (-1 if symbol.is_negative else 1)
+        for symbol in sorted(symbols, key=lambda symbol: (symbol.name, symbol.sort_key()))
+    }
+
+
+def concrete(expression: sp.Expr) -> sp.Expr:
+    """``expression`` with every undefined function replaced by one definite, generic function of that name."""
+
+    def generic(applied: AppliedUndef) -> sp.Lambda:
+        arguments = [sp.Dummy() for _ in applied.args]
+        numbers = random.Random(zlib.crc32(applied.func.__name__.encode()))
+        draws = (sp.Rational(numbers.randint(300, 1700), 1000) for _ in itertools.count())
+        phase = next(draws) + sum(next(draws) * argument for argument in arguments)
+        return sp.Lambda(tuple(arguments), 3 + sp.sin(phase) + phase**2 / 7)
+
+    functions = {applied.func: generic(applied) for applied in expression.atoms(AppliedUndef)}
+    for function, replacement in functions.items():
+        expression = expression.replace(function, replacement)
+    return expression.doit()
+
+
+def describe(point: dict) -> str:
+    """``point`` in one line."""
+    return (
+        ", ".join(f"{symbol} = {float(value):.4g}" for symbol, value in point.items())
+        or "every point"
+    )

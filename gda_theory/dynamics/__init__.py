@@ -1,0 +1,1 @@
+"""What does the iteration do? Finite steps, flows, outcomes and their causes."""

@@ -1,0 +1,192 @@
+r"""The limit of small steps: the gradient flow :math:`\dot w = -\nabla J_\gamma(w)`, by an adaptive solver of diffrax.
+
+``n`` steps of size :math:`\eta` approach the flow at time :math:`n\eta` with an error of first order in :math:`\eta`. Past the exponential
+fold the flow runs away *in finite time*: that is reported, with the last state that the solver could stand behind.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Float, Int
+
+from gda_theory.codes import Outcome
+from gda_theory.problem.objective import Objective
+from gda_theory.solve import newton
+from gda_theory.solve.newton import objective_of
+from theory_common import checks
+from theory_common.printing.display import readable
+
+MAX_STEPS = 100_000
+
+
+@readable(outcome=Outcome)
+class Flow(NamedTuple):
+    """The flow at ``times``; from ``reached`` on, where it could not be followed, the last state.
+
+    ``outcome`` (:class:`gda_theory.Outcome`): CONVERGED if the last gradient is within the tolerance of its terms; LEFT_RANGE if the flow
+    ran away in finite time, at ``reached`` (0 if the gradient at the start is beyond the dtype already); MOVING otherwise (also if
+    100,000 steps did not suffice: then ``reached`` is before the end).
+    """
+
+    times: Float[AnyArray, " t"]
+    weights: Float[AnyArray, "*batch t d"]
+    outcome: Int[AnyArray, "*batch"]
+    reached: Float[AnyArray, "*batch"]
+
+
+def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None) -> Flow:
+    r"""The gradient flow from ``start``, at given times.
+
+    Args:
+        problem: a Problem, a CorrelatedPair or an Objective; leading dimensions of its arrays are a batch.
+        start: ``(*batch, d)``, at time 0. times: ``(t,)``, increasing and >= 0.
+        strength: of the ascent.
+        tolerance: relative error a step; 1e-10 by default, 1e-5 in float32. Below :math:`10^{-3}` of it an absolute error passes.
+    Method: Kvaerno's implicit Runge-Kutta pair of order 5, since curvatures may differ by many powers of ten (2,000 rows whose columns
+    differ by 1e4 in scale take 420 steps, more than 20,000 explicit ones of Tsit5). Reverse-mode derivatives work.
+    Raises: ``ModuleNotFoundError`` without diffrax (extra ``flow``); ``ValueError`` or ``TypeError`` naming the argument. Traced times that
+    do not increase from 0 on give NaN, a traced start or strength that is NaN is LEFT_RANGE.
+    Claim: ``flow-blow-up`` (why LEFT_RANGE has a time).
+    """
+    _solvers()
+    objective = objective_of(problem)
+    dtype = objective.types.dtype
+    start = checks.finite("start", start).astype(dtype)
+    if start.ndim < 1 or start.shape[-1] != objective.types.shape[-1]:
+        raise ValueError(
+            f"start must have shape (*batch, {objective.types.shape[-1]}), one entry per coordinate, got {start.shape}"
+        )
+    times = checks.nonnegative("times", times).astype(dtype)
+    if times.ndim != 1 or times.size == 0:
+        raise ValueError(f"times must have shape (t,) with t >= 1, got {times.shape}")
+    if not checks.is_traced(times) and np.any(np.diff(times) <= 0):
+        place = int(np.argmax(np.diff(times) <= 0)) + 1
+        raise ValueError(
+            f"times must increase, got {times[place]:g} after {times[place - 1]:g} at index ({place},)"
+        )
+    strength = newton.strength_in_range(objective.pretrain_strength, strength)
+    default = 1e-10 if dtype == jnp.float64 else 1e-5
+    relative = checks.positive(
+        "tolerance", checks.one("tolerance", default if tolerance is None else tolerance)
+    ).astype(dtype)
+    try:
+        batch = jnp.broadcast_shapes(objective.types.shape[:-2], start.shape[:-1], strength.shape)
+    except ValueError:
+        raise ValueError(
+            "the batch dimensions of problem, start and strength must broadcast to one shape, got "
+            f"{objective.types.shape[:-2]}, {start.shape[:-1]}, {strength.shape}"
+        ) from None
+    lanes = jax.tree.map(
+        lambda leaf, rank: jnp.broadcast_to(
+            leaf, (*batch, *leaf.shape[leaf.ndim - rank :])
+        ).reshape(-1, *leaf.shape[leaf.ndim - rank :]),
+        (*jax.tree.leaves(objective), start, strength),
+        (*newton.RANKS, 1, 0),
+    )
+    weights, outcome, reached = _flows(jax.tree.structure(objective), lanes, times, relative)
+    return Flow(
+        times,
+        weights.reshape(*batch, *weights.shape[1:]),
+        outcome.reshape(batch),
+        reached.reshape(batch),
+    )
+
+
+def _solvers():
+    try:
+        import diffrax
+        import optimistix  # diffrax's own root finders
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("flow needs diffrax: pip install 'gda-theory[flow]'") from None
+    return diffrax, optimistix
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _flows(structure, lanes, times, tolerance):
+    # The solver stops the program at times that it cannot take; others keep it busy.
+    valid = jnp.all(jnp.isfinite(times)) & (times[0] >= 0) & jnp.all(jnp.diff(times) > 0)
+    times = jnp.where(valid, times, jnp.arange(len(times), dtype=times.dtype))
+    weights, outcome, reached = jax.vmap(functools.partial(_one, structure, times, tolerance))(
+        lanes
+    )
+    return jnp.where(valid, weights, jnp.nan), outcome, jnp.where(valid, reached, jnp.nan)
+
+
+def _one(structure, times, tolerance, lane):
+    diffrax, optimistix = _solvers()
+    *leaves, start, strength = lane
+    objective: Objective = jax.tree.unflatten(structure, leaves)
+    # The solver squares velocities: where they are beyond that it could not begin. Zeros keep it busy in such a lane.
+    begins = jnp.all(
+        jnp.abs(_velocity(0.0, start, (objective, strength)))
+        <= np.sqrt(float(jnp.finfo(start.dtype).max))
+    )
+    found = diffrax.diffeqsolve(
+        diffrax.ODETerm(_velocity),
+        # The default chord iteration fails where the curvature changes: up to ten times the steps.
+        diffrax.Kvaerno5(root_finder=diffrax.with_stepsize_controller_tols(optimistix.Newton)()),
+        t0=0.0,
+        t1=jnp.where(times[-1] > 0, times[-1], 1),
+        dt0=None,
+        y0=jnp.where(begins, start, 0),
+        args=(objective, strength),
+        saveat=diffrax.SaveAt(subs=[diffrax.SubSaveAt(ts=times), diffrax.SubSaveAt(t1=True)]),
+        # Steps end at the times asked for: interpolation in between is of third order only.
+        stepsize_controller=diffrax.ClipStepSizeController(
+            diffrax.PIDController(rtol=tolerance, atol=1e-3 * tolerance), step_ts=times
+        ),
+        event=diffrax.Event(functools.partial(_runs_away, tolerance)),
+        max_steps=MAX_STEPS,
+        throw=False,
+    )
+    saved, last = found.ys[0], jnp.where(begins, found.ys[1][0], start)
+    there = begins & jnp.all(jnp.isfinite(saved), -1)
+    weights = jnp.where(there[:, None], saved, last)
+    done = begins & (found.result == diffrax.RESULTS.successful)
+    reached = jnp.where(done, times[-1], jnp.where(begins, found.ts[1][0], 0))
+    left = ~begins | (found.result == diffrax.RESULTS.event_occurred)
+    outcome = jnp.where(
+        _at_rest(objective, weights[-1], strength, tolerance), Outcome.CONVERGED, Outcome.MOVING
+    )
+    return weights, jnp.where(left, Outcome.LEFT_RANGE, outcome).astype(jnp.int32), reached
+
+
+def _velocity(_, weights: Array, known: tuple[Objective, Array]) -> Array:
+    objective, strength = known
+    coefficients, margins, phi = (
+        objective.coefficients(strength),
+        objective.margins(weights),
+        objective.loss.phi,
+    )
+    # 0 times infinity is no pull, and has no derivative: a set that takes no part may have losses as large as it likes.
+    idle = (coefficients == 0) & ~jnp.isfinite(phi(margins))
+    return (
+        objective.types.T @ (coefficients * phi(jnp.where(idle, 0, margins)))
+        - objective.ridge_at(strength) * weights
+    )
+
+
+def _runs_away(
+    tolerance, time: Array, weights: Array, known: tuple[Objective, Array], **_
+) -> Array:
+    """Whether some margin multiplies within the tolerance of time.
+
+    A flow that leaves at time T does so for t just below T, when m' is of the order 1/(T - t). No other does: on its way down from a
+    steep start, when steps are as small, m' is of the order 1/t.
+    """
+    margins, speeds = known[0].margins(weights), known[0].margins(_velocity(time, weights, known))
+    return jnp.any(tolerance * time * jnp.abs(speeds) > 1 + jnp.abs(margins))
+
+
+def _at_rest(objective: Objective, weights: Array, strength: Array, tolerance) -> Array:
+    """Whether the gradient is small against the terms that cancel in it."""
+    pulls = jnp.abs(objective.coefficients(strength)) * objective.loss.phi(
+        objective.margins(weights)
+    )
+    terms = jnp.abs(objective.ridge_at(strength) * weights) + jnp.abs(objective.types).T @ pulls
+    return jnp.all(jnp.abs(_velocity(0.0, weights, (objective, strength))) <= tolerance * terms)

@@ -1,0 +1,378 @@
+r"""The low-dimensional trap: descent-ascent ends in a minimum that fine-tuning cannot leave (or can it?).
+
+Sec. 5.2 and Fig. 5 of *Ascent Fails to Forget* fit two parameters :math:`\theta = (a, b)` to four clusters of points by least squares,
+
+.. math:: h(x) = \sigma(a x + b x^2), \quad \sigma(z) = \frac{1}{1 + e^{-(1+z)/2}}, \qquad
+          J(\theta) = \underbrace{\textstyle\sum_i w_i\, (h(x_i) - t_i)^2}_{L(\theta)} + c\,\|\theta\|^2 .
+
+Retained are 5, 4, 1, 2 points at x = -1, 1, 3, 4 with labels -1, +1, -1, +1; forgotten are two more at x = 4. A point counts as +1 where
+h > 1/2. The text leaves open which targets :math:`t_i` are meant, whether errors are added or averaged per set (its Eq. 1), and the ridge
+``c``; the paper's claims depend on all three. :data:`CONVENTIONS` lists the readings, :func:`landscape` says what holds in each. L is not a
+loss of margins, so this file stands beside the library's one objective, not on it.
+"""
+
+import functools
+from types import MappingProxyType
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import ArrayLike, Bool, Float, Int
+
+from gda_theory.codes import Kind
+from theory_common import checks
+from theory_common.printing.display import readable
+
+POINTS, LABELS = (-1.0, 1.0, 3.0, 4.0), (-1, 1, -1, 1)
+RETAIN, FORGET = (5, 4, 1, 2), (0, 0, 0, 2)
+PROBLEMS = ("pretrain", "retrain", "descent_ascent")
+
+
+@readable()
+class Convention(NamedTuple):
+    """One reading of the text: targets of h for the labels -1 and +1, a factor on the squared error, sums or means.
+
+    Claim: ``trap-conventions``.
+    """
+
+    targets: tuple[float, float]
+    factor: float
+    mean: bool
+    meaning: str
+
+    def weights(self) -> Float[np.ndarray, "3 4"]:
+        """The signed weight of each cluster in :data:`PROBLEMS`: D = R + F, R, and R - F (or their means, as in Eq. 1)."""
+        retain, forget = np.array(RETAIN, float), np.array(FORGET, float)
+        n, r, f = (sum(RETAIN + FORGET), sum(RETAIN), sum(FORGET)) if self.mean else (1, 1, 1)
+        return self.factor * np.stack([(retain + forget) / n, retain / r, retain / r - forget / f])
+
+
+def _readings():
+    """Three kinds of target, summed and averaged. The third uses (2h - 1 - y)² = 4 (h - (1 + y)/2)²."""
+    targets = {
+        "literal": ((-1.0, 1.0), 1.0, "targets ±1 against h in (0, 1), as the text reads"),
+        "zero_one": ((0.0, 1.0), 1.0, "targets 0 and 1 against h"),
+        "signed": ((0.0, 1.0), 4.0, "targets ±1 against 2h - 1"),
+    }
+    for name, (pair, factor, meaning) in targets.items():
+        yield name, Convention(pair, factor, False, f"{meaning}; errors summed")
+        yield (
+            f"{name}_means",
+            Convention(
+                pair, factor, True, f"{meaning}; errors averaged over R, and over F (Eq. 1)"
+            ),
+        )
+
+
+CONVENTIONS = MappingProxyType(dict(_readings()))
+Parameters: TypeAlias = Float[Array, "*batch 2"]
+Clusters: TypeAlias = Float[Array, " 4"]
+Scalar: TypeAlias = Float[Array, ""]
+
+
+def _convention(convention) -> Convention:
+    return (
+        convention
+        if isinstance(convention, Convention)
+        else CONVENTIONS[checks.choice("convention", convention, CONVENTIONS)]
+    )
+
+
+def arguments(
+    convention: str | Convention, ridge: Float[ArrayLike, ""], *, name="ridge"
+) -> tuple[Float[Array, "3 4"], Clusters, Scalar]:
+    """What :func:`objective` takes: the weights of the three :data:`PROBLEMS`, targets and ridge, in one dtype. Errors call it ``name``."""
+    reading, ridge = _convention(convention), checks.positive(name, ridge)
+    if ridge.ndim:
+        raise ValueError(f"{name} must be one number, got an array of shape {ridge.shape}")
+    targets = np.where(np.array(LABELS) > 0, reading.targets[1], reading.targets[0])
+    return jnp.asarray(reading.weights(), ridge.dtype), jnp.asarray(targets, ridge.dtype), ridge
+
+
+def output(parameters: Parameters, x: Float[Array, " n"]) -> Float[Array, "*batch n"]:
+    """``h(x)``; above 1/2 the model says +1."""
+    return jax.nn.sigmoid((1 + parameters[..., :1] * x + parameters[..., 1:] * x**2) / 2)
+
+
+def objective(
+    parameters: Parameters, weights: Clusters, targets: Clusters, ridge
+) -> Float[Array, "*batch"]:
+    """``J(θ) = sum_i w_i (h(x_i) - t_i)² + ridge |θ|²``; at ridge 0 the data part L."""
+    errors = (output(parameters, jnp.array(POINTS, parameters.dtype)) - targets) ** 2
+    return jnp.sum(weights * errors, -1) + ridge * jnp.sum(parameters**2, -1)
+
+
+gradient = jax.grad(objective)
+hessian = jax.hessian(objective)
+
+
+def ridge_through(parameters: Float[Array, " 2"], weights: Clusters, targets: Clusters) -> Scalar:
+    r"""The one ridge at which ``parameters`` can be stationary, :math:`c = -\langle\theta, \nabla L\rangle / 2\|\theta\|^2`.
+
+    They are, iff grad L is parallel to θ: one curve holds the stationary points of *all* ridges. Source: new.
+    Claim: ``ridge-moves-not-radially``.
+    """
+    return -jnp.sum(parameters * gradient(parameters, weights, targets, 0.0)) / (
+        2 * jnp.sum(parameters**2)
+    )
+
+
+def _fold_system(parameters, weights, targets, _):
+    """Zero where a minimum and a saddle merge: grad J = 0 and det hess J = 0, the ridge eliminated by :func:`ridge_through`."""
+    slope = gradient(parameters, weights, targets, 0.0)
+    (p, q), (_, r) = hessian(
+        parameters, weights, targets, ridge_through(parameters, weights, targets)
+    )
+    return jnp.stack([parameters[0] * slope[1] - parameters[1] * slope[0], p * r - q * q])
+
+
+def _newton(system, start, *data, steps=60):
+    """A root of the 2x2 ``system`` and whether Newton settled there. Steps are cut to length 1: h bends on that scale."""
+
+    def step(_, carry):
+        point, _ = carry
+        value, ((p, q), (r, s)) = system(point, *data), jax.jacfwd(system)(point, *data)
+        move = -jnp.stack([s * value[0] - q * value[1], p * value[1] - r * value[0]]) / (
+            p * s - q * r
+        )
+        length = jnp.linalg.norm(move)
+        return point + move / jnp.maximum(1, length), length
+
+    point, length = jax.lax.fori_loop(0, steps, step, (start, jnp.full((), jnp.inf, start.dtype)))
+    # A last step of sqrt(eps) leaves an error of eps, by quadratic convergence; NaN is not settled.
+    return point, length <= jnp.sqrt(jnp.finfo(start.dtype).eps) * (1 + jnp.linalg.norm(point))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _from_all_starts(system, weights, targets, ridge):
+    """Newton from 32 circles of 48 starts, twice as far out as a minimum can lie.
+
+    Minima have ``ridge |θ|² <= J(0) - min L``, and a squared error is at most max(t², (1-t)²).
+    """
+    lowest = jnp.sum(jnp.minimum(weights, 0) * jnp.maximum(targets**2, (1 - targets) ** 2))
+    radius = jnp.sqrt(
+        (objective(jnp.zeros(2, ridge.dtype), weights, targets, ridge) - lowest) / ridge
+    )
+    angle = 2 * jnp.pi * jnp.arange(48, dtype=ridge.dtype) / 48
+    circles = jnp.geomspace(0.05, 2 * radius, 32, dtype=ridge.dtype)[:, None, None] * jnp.stack(
+        [jnp.cos(angle), jnp.sin(angle)], -1
+    )
+    return jax.vmap(lambda start: _newton(system, start, weights, targets, ridge))(
+        circles.reshape(-1, 2)
+    )
+
+
+def _distinct_roots(system, *data) -> list[np.ndarray]:
+    """The roots that Newton reaches, each once."""
+    points, settled = map(np.asarray, _from_all_starts(system, *data))
+    points, roots = points[settled], []
+    while len(points):
+        roots.append(points[0])
+        tolerance = 30 * np.sqrt(np.finfo(points.dtype).eps) * (1 + np.linalg.norm(points[0]))
+        points = points[np.linalg.norm(points - points[0], axis=1) > tolerance]
+    return roots
+
+
+@readable(kind=Kind)
+class StationaryPoints(NamedTuple):
+    """All stationary points found: minima first, each kind by increasing value, so that row 0 is the global minimum.
+
+    ``right`` says which clusters are classified rightly. ``complete``: minima - saddles + maxima = 1, as Poincaré and Hopf demand where J
+    grows in every direction; a search that missed one point would break it.
+    """
+
+    parameters: Float[np.ndarray, "k 2"]
+    value: Float[np.ndarray, " k"]
+    kind: Int[np.ndarray, " k"]
+    right: Bool[np.ndarray, "k 4"]
+    complete: bool
+
+    @property
+    def minima(self) -> Float[np.ndarray, "m 2"]:
+        """The local minima, the global one first."""
+        return self.parameters[self.kind == Kind.MINIMUM]
+
+
+@jax.jit
+def _inspect(parameters, weights, targets, ridge):
+    """Value, eigenvalues of the Hessian and rightly classified clusters at one point."""
+    right = (output(parameters, jnp.array(POINTS, ridge.dtype)) > 0.5) == (jnp.array(LABELS) > 0)
+    eigenvalues = jnp.linalg.eigvalsh(hessian(parameters, weights, targets, ridge))
+    return objective(parameters, weights, targets, ridge), eigenvalues, right
+
+
+def stationary_points(
+    weights: Float[ArrayLike, " 4"], targets: Float[ArrayLike, " 4"], ridge: Float[ArrayLike, ""]
+) -> StationaryPoints:
+    """All stationary points of :func:`objective`, by Newton from 1,536 starts; concrete arguments only.
+
+    Raises: ``ValueError`` unless ``ridge`` is finite and positive: without it J need not have a minimum.
+    Accuracy: a few machine epsilons times the Hessian's condition number.
+    Claims: ``ridge-moves-not-radially``, ``trap-minima``.
+    """
+    data = tuple(
+        checks.reals(
+            weights=weights, targets=targets, ridge=checks.positive("ridge", ridge)
+        ).values()
+    )
+    points = np.array(_distinct_roots(gradient, *data))
+    value, eigenvalues, right = map(
+        np.array, zip(*(_inspect(point, *data) for point in points), strict=True)
+    )
+    negative = np.sum(eigenvalues < 0, -1)
+    # Within sqrt(eps) of a fold, measured by the ridge's own curvature, rounding decides the sign.
+    flat = np.min(np.abs(eigenvalues), -1) <= 20 * np.sqrt(np.finfo(points.dtype).eps) * float(
+        data[2]
+    )
+    kind = np.where(flat, Kind.DEGENERATE, negative)
+    order = np.lexsort((value, kind))
+    complete = bool(np.sum((-1) ** negative[~flat]) == 1)
+    return StationaryPoints(points[order], value[order], kind[order], right[order], complete)
+
+
+@readable()
+class Folds(NamedTuple):
+    """Where a second minimum is born, with a saddle, as the ridge falls: the ridges, falling, and the parameters there."""
+
+    ridge: Float[np.ndarray, " k"]
+    parameters: Float[np.ndarray, "k 2"]
+
+
+def folds(
+    convention: str | Convention = "literal", *, problem: str, least_ridge: float = 1e-3
+) -> Folds:
+    """Every fold of ``problem`` (one of :data:`PROBLEMS`) at ridges >= ``least_ridge``; Fig. 5's two minima need a ridge below one.
+
+    Solves grad J = 0, det hess J = 0 by Newton; relative error about 1e-13 in float64, 1e-4 in float32.
+    Raises: ``ValueError`` for an unknown name, or a ridge that is not one finite positive number. Source: new.
+    Claims: ``ridge-moves-not-radially``, ``trap-thresholds``.
+    """
+    weights, targets, least = arguments(convention, least_ridge, name="least_ridge")
+    data = weights[PROBLEMS.index(checks.choice("problem", problem, PROBLEMS))], targets
+    points = np.array(_distinct_roots(_fold_system, *data, least), least.dtype).reshape(-1, 2)
+    ridges = np.array([ridge_through(jnp.asarray(point), *data) for point in points], least.dtype)
+    # A negative trace: a saddle merges with a maximum, no minimum is born.
+    traces = [
+        jnp.trace(hessian(point, *data, ridge)) for point, ridge in zip(points, ridges, strict=True)
+    ]
+    order = [row for row in np.argsort(-ridges) if ridges[row] >= least and traces[row] > 0]
+    return Folds(ridges[order], points[order])
+
+
+@functools.partial(jax.jit, static_argnames="records")
+def fine_tune(
+    start: Parameters, weights: Clusters, targets: Clusters, ridge, *, records: int = 400
+) -> Float[Array, "records 2"]:
+    """Gradient descent from ``start``, recorded after 0, 1, 3, 6, ... steps.
+
+    The step is 1/Λ with ``|hess J| <= Λ``, from |h'| <= 1/8 and |h''| <= 1/(24√3): J falls in every step, whatever the start.
+    Claim: ``trap-holds``.
+    """
+    squares = jnp.array([x**2 + x**4 for x in POINTS], start.dtype)
+    largest = jnp.maximum(jnp.abs(targets), jnp.abs(1 - targets))
+    bound = 2 * ridge + 2 * jnp.sum(jnp.abs(weights) * squares * (1 / 64 + largest / (24 * 3**0.5)))
+
+    def record(parameters, count):
+        moved = jax.lax.fori_loop(
+            0,
+            count,
+            lambda _, point: point - gradient(point, weights, targets, ridge) / bound,
+            parameters,
+        )
+        return moved, moved
+
+    return jax.lax.scan(record, start, jnp.arange(records))[1]
+
+
+@readable()
+class Statement(NamedTuple):
+    """One of the paper's claims, whether it holds under a convention, and what was found."""
+
+    claim: str
+    holds: bool
+    found: str
+
+
+@readable()
+class Landscape(NamedTuple):
+    """What :func:`landscape` found. ``ends_in``: the row of ``retrain.minima`` where fine-tuning ends, -1 if it has not settled.
+
+    ``trap_holds``: it ends in a minimum that is not retraining's global one.
+    """
+
+    convention: Convention
+    ridge: float
+    pretrain: StationaryPoints
+    retrain: StationaryPoints
+    descent_ascent: StationaryPoints
+    fine_tuning: Float[np.ndarray, "records 2"]
+    ends_in: int
+    trap_holds: bool
+    statements: tuple[Statement, ...]
+
+
+def landscape(convention: str | Convention = "literal", ridge: float = 0.1) -> Landscape:
+    """Minima of the three problems, fine-tuning on R from descent-ascent's global minimum, and which of the paper's claims hold.
+
+    Args:
+        convention: a name in :data:`CONVENTIONS`, or a :class:`Convention`.
+        ridge: c > 0, loss per squared parameter; if the paper's 0.1 is λ in (λ/2)|θ|², c is 0.05. Concrete.
+    Raises: ``ValueError`` for an unknown name, or a ridge that is not one finite positive number. Source: Sec. 5.2, Fig. 5.
+    Claims: ``trap-conventions``, ``trap-minima``, ``trap-global-minima-hold``, ``trap-literal-fails``, ``trap-holds``.
+    """
+    weights, targets, c = arguments(convention, ridge)
+    pretrain, retrain, ascent = (stationary_points(row, targets, c) for row in weights)
+    path = np.asarray(fine_tune(ascent.parameters[0], weights[1], targets, c))
+    distance = np.linalg.norm(retrain.minima - path[-1], axis=1)
+    # 1e-3, in parameters of size 1: farther off, descent creeps past a minimum that has just vanished and is still on its way.
+    ends_in = int(np.argmin(distance)) if np.min(distance) <= 1e-3 else -1
+    statements = _statements(
+        [tuple(found.right[0].tolist()) for found in (pretrain, retrain, ascent)], ends_in
+    )
+    return Landscape(
+        _convention(convention),
+        float(c),
+        pretrain,
+        retrain,
+        ascent,
+        path,
+        ends_in,
+        ends_in > 0,
+        statements,
+    )
+
+
+def _statements(right, ends_in: int) -> tuple[Statement, ...]:
+    """The paper's three claims about Fig. 5, each beside what was found; ``right`` is of the three global minima."""
+    before, oracle, after = right
+    only_3, only_4 = (True, True, False, True), (True, True, True, False)
+    end = {-1: "has not settled", 0: "ends in retraining's global minimum"}.get(
+        ends_in, "stays in a minimum that retraining would not choose"
+    )
+    counted = f"{_score(after, np.subtract(RETAIN, FORGET))} of those it counts; {_score(after, RETAIN)} of all retained"
+    moves = "descent-ascent's minimum is right on the 10 points it counts, wrong on 2 retained ones, and fine-tuning cannot leave it"
+    return (
+        Statement(
+            "pretraining misclassifies only x = 3: 13 right, 1 wrong",
+            before == only_3,
+            _score(before, np.add(RETAIN, FORGET)),
+        ),
+        Statement(
+            "retraining keeps it: 11 right, 1 wrong", oracle == only_3, _score(oracle, RETAIN)
+        ),
+        Statement(moves, after == only_4 and ends_in > 0, f"{counted}; fine-tuning {end}"),
+    )
+
+
+def _score(right, counts) -> str:
+    """Such as "13 right, 1 wrong (x = 3)"."""
+    missed = [
+        (x, count)
+        for x, good, count in zip(POINTS, right, counts, strict=True)
+        if count and not good
+    ]
+    wrong = int(sum(count for _, count in missed))
+    where = f" (x = {', '.join(f'{x:g}' for x, _ in missed)})" if missed else ""
+    return f"{int(np.sum(counts)) - wrong} right, {wrong} wrong{where}"

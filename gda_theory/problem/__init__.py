@@ -1,0 +1,1 @@
+"""What is the question? Losses, the objective, and validated data."""

@@ -1,0 +1,112 @@
+r"""Margin losses :math:`\ell(m)`: every closed form, solver and fold condition of this package is written for any of them.
+
+With the margin ``m = y <w, x>``, only four functions of one real variable enter:
+
+.. math:: \ell(m), \qquad \varphi = -\ell' > 0, \qquad \ell'' > 0, \qquad \log\varphi .
+
+The *decay* :math:`\ell''/\varphi = -(\log\varphi)'` is what the closed forms need where ``phi`` itself would underflow.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from theory_common.numerics import special
+
+Elementwise = Callable[[Array], Array]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loss:
+    """A convex, decreasing margin loss. Immutable and hashable: it selects code, so it is static under jit.
+
+    ``shifted_mass(log_ratio, shift)``, if given, is the closed form of :func:`gda_theory.pair.curve.shifted_mass`;
+    ``slope_at_minus_infinity`` is the limit of ``phi`` at m = -infinity: finite (1) for the logistic loss, which makes
+    descent-ascent coercive in every penalised direction, infinite for the exponential one.
+    """
+
+    name: str
+    value: Elementwise
+    phi: Elementwise
+    curvature: Elementwise
+    log_phi: Elementwise
+    slope_at_minus_infinity: float
+    shifted_mass: Callable[[Array, Array], Array] | None = None
+    log_decay_closed: Elementwise | None = None
+
+    def decay(self, margin: Array) -> Array:
+        r""":math:`\ell''(m)/\varphi(m) = -(\log\varphi)'(m)`, without forming the two factors."""
+        return -jax.jvp(self.log_phi, (margin,), (jnp.ones_like(margin),))[1]
+
+    def log_decay(self, margin: Array) -> Array:
+        """The logarithm of :meth:`decay`; in closed form where the decay itself would underflow."""
+        return (
+            jnp.log(self.decay(margin))
+            if self.log_decay_closed is None
+            else self.log_decay_closed(margin)
+        )
+
+    def __repr__(self) -> str:
+        return f"Loss({self.name!r})"
+
+
+def margin_loss(name: str, value: Elementwise, *, slope_at_minus_infinity: float = jnp.inf) -> Loss:
+    """A loss of your own from its value alone; the derivatives come from automatic differentiation.
+
+    ``value`` must be elementwise, written in JAX, decreasing and strictly convex. Example, the squared-exponential tail
+    of a smoothed hinge: ``margin_loss("softhinge", lambda m: jnp.logaddexp(0, 4 * (1 - m)) / 4, slope_at_minus_infinity=1)``.
+    """
+
+    def derivative(function: Elementwise) -> Elementwise:
+        return lambda margin: jax.jvp(function, (margin,), (jnp.ones_like(margin),))[1]
+
+    slope = derivative(value)
+    return Loss(
+        name,
+        value,
+        phi=lambda margin: -slope(margin),
+        curvature=derivative(slope),
+        log_phi=lambda margin: jnp.log(-slope(margin)),
+        slope_at_minus_infinity=slope_at_minus_infinity,
+    )
+
+
+exponential = Loss(
+    "exponential",
+    value=lambda margin: jnp.exp(-margin),
+    phi=lambda margin: jnp.exp(-margin),
+    curvature=lambda margin: jnp.exp(-margin),
+    log_phi=lambda margin: -margin,
+    slope_at_minus_infinity=float("inf"),
+    # t = W_0(z e^shift): Lambert W, in the log domain the Wright omega function.
+    shifted_mass=lambda log_ratio, shift: special.wright_omega(log_ratio + shift),
+    log_decay_closed=jnp.zeros_like,
+)
+
+logistic = Loss(
+    "logistic",
+    value=lambda margin: jnp.logaddexp(-margin, 0.0),
+    phi=lambda margin: jax.nn.sigmoid(-margin),
+    curvature=lambda margin: jax.nn.sigmoid(margin) * jax.nn.sigmoid(-margin),
+    log_phi=lambda margin: -jnp.logaddexp(margin, 0.0),
+    slope_at_minus_infinity=1.0,
+    # t (e^t + e^shift) = z e^shift: the r-Lambert function at r = e^shift.
+    shifted_mass=lambda log_ratio, shift: special.r_lambertw_exp(log_ratio + shift, shift),
+    log_decay_closed=lambda margin: -jnp.logaddexp(-margin, 0.0),
+)
+
+_NAMED = {loss.name: loss for loss in (exponential, logistic)}
+
+
+def resolve(loss: str | Loss) -> Loss:
+    """The :class:`Loss` of that name (``"exponential"``, ``"logistic"``), or the given one; ``ValueError`` otherwise."""
+    if isinstance(loss, Loss):
+        return loss
+    if not isinstance(loss, str) or loss not in _NAMED:
+        raise ValueError(
+            f"loss must be one of {', '.join(map(repr, _NAMED))} or a gda_theory.Loss, got {loss!r}"
+        )
+    return _NAMED[loss]

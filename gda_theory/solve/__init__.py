@@ -1,0 +1,1 @@
+"""Where are the minima? Newton's method, many oracles, and the path along the ascent strength."""

@@ -1,0 +1,595 @@
+r"""Many oracles at once: retraining without each of B forget sets, which share the passes over the data.
+
+With the weights :math:`c_i` (:math:`s_i` over their total over *all* rows) and :math:`\rho` the share of them that a set leaves, its
+oracle solves, up to a factor,
+
+.. math:: G(w) = \Lambda_\rho w - \sum_{i \in R} c_i\, \varphi(m_i)\, t_i = 0, \qquad
+          \Lambda_\rho = \rho\Lambda \ (\texttt{mean}),\ \Lambda / \textstyle\sum_i s_i \ (\texttt{sum}).
+
+All share one *centre* :math:`w_0`: pretraining, which for means has the same ridge as every oracle whatever the sets' sizes; for sums
+at the ridge of an average set. There the sums over all rows are known, and a set's gradient and Hessian H only need its own forgotten
+rows. The rest of the gradient's Taylor series, :math:`\sum_{k \ge 2}` of :math:`\varphi^{(k)}(m_i) \Delta_i^k / k!`, is small, so float32
+products give it to the accuracy that float64 asks for, without an exponential; the fixed point
+
+.. math:: w = w_0 - H^{-1}(G(w_0) + \text{rest}(w))
+
+contracts by about the share forgotten. What it finds is then measured, and where need be corrected by chord steps
+(:math:`-H^{-1}G`), on the exact gradient of all rows: matrix products of all rows and many sets. Sets that chords do not bring home
+fall back to Newton's method, one by one. Source: new.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Bool, Float, Int
+
+from gda_theory.problem import losses
+from gda_theory.problem.losses import Loss
+from gda_theory.problem.objective import Objective
+from gda_theory.problem.problem import Problem
+from gda_theory.solve import newton
+from theory_common import checks
+from theory_common.printing.display import readable
+
+TOLERANCE = 1e-10  # of the gradient's norm
+ERROR = 1e-9  # of the weights, relative: a small gradient is not enough where the ridge is small
+ORDERS = range(
+    2, 7
+)  # of the Taylor series; with margins moving by 0.1, what is left out is 1e-7 of the first term
+EXPANSIONS, CHORDS = 10, 30  # at most; one Newton step costs as much as d/2 chords
+ROWS, SETS, GATHERED = (
+    4096,
+    256,
+    128,
+)  # of one matrix product: what fits the caches; forgotten rows are gathered so many at a time
+NO_ROW = np.iinfo(np.int32).max
+
+
+@readable()
+class Oracles(NamedTuple):
+    """The oracles of B forget sets, in the order given.
+
+    ``gradient_norm`` and ``value`` are those of :func:`gda_theory.retrain`, measured at the ``weights`` on all retained rows.
+    ``converged``: the gradient's norm is at most 1e-10 and the next step at most 1e-9 of the weights; or the gradient is rounding noise
+    (always so in float32). ``fell_back``: found by Newton's method instead of shared work.
+    """
+
+    weights: Float[Array, "sets d"]
+    value: Float[Array, " sets"]
+    gradient_norm: Float[Array, " sets"]
+    converged: Bool[Array, " sets"]
+    fell_back: Bool[Array, " sets"]
+
+
+class Centre(NamedTuple):
+    """All rows (in tiles, padded by rows of weight 0), and the objective's expansion about ``weights``. Sums are over all rows."""
+
+    types: Float[Array, "tiles rows d"]
+    single: Float[Array, "tiles rows d"]  # the types in float32
+    weight: Float[Array, "tiles rows"]
+    series: Float[Array, "tiles orders rows"]  # c_i phi^(k)(m_i) / k!, float32
+    ridge: Float[Array, " d"]
+    weights: Float[Array, " d"]
+    pulls: Float[Array, " n"]  # c_i phi(m_i)
+    doubts: Float[Array, " n"]  # the pulls, and what the rounding of the margins makes of them
+    bends: Float[Array, " n"]  # c_i loss''(m_i)
+    pull: Float[Array, " d"]
+    noise: Float[Array, " d"]  # of the sum's terms the absolute values: its rounding starts there
+    curvature: Float[Array, "d d"]
+
+
+class Sets(NamedTuple):
+    """Some forget sets: their rows, padded by ``NO_ROW``, and what they make of the objective."""
+
+    rows: Int[Array, "sets most"]
+    shrink: Float[Array, " sets"]  # Lambda_rho = shrink * Lambda
+    unit: Float[Array, " sets"]  # the user's gradient is unit * G
+
+
+class _Best(NamedTuple):
+    """The best weights measured so far; ``hopeful``: the last step at least halved the gradient."""
+
+    weights: Float[Array, "sets d"]
+    value: Float[Array, " sets"]
+    length: Float[Array, " sets"]
+    step: Float[Array, "sets d"]
+    converged: Bool[Array, " sets"]
+    hopeful: Bool[Array, " sets"]
+
+
+def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Oracles:
+    r"""The oracle of each of many forget sets: what ``gt.retrain(problem.replace(forget=forget_set))`` finds one by one.
+
+    Args:
+        problem: the data; its own ``forget`` is ignored. Both reductions, any ridge, sample weights, any loss.
+        forget_sets: boolean ``(B, n)``, True where a row is to be forgotten; or a list of B arrays of row numbers (or masks), of any
+            sizes. Sets may overlap each other.
+        progress: show a bar on standard error.
+
+    Returns: :class:`Oracles`; ``jnp.sum(oracles.fell_back)`` says how many needed Newton's method.
+    Raises: ``TypeError`` or ``ValueError`` naming the set: no sets, a set without rows or without a row to keep, repeated or missing rows,
+    a class that leaves the retain set, an unpenalised coordinate that would run away there.
+    Accuracy: gradient at most 1e-10 in float64 or its rounding, which is larger for features in the thousands; rounding in float32.
+    Cost: per set about four products with all rows in float32, one or two in float64, and ``f d^2 + d^3/3`` for f forgotten rows: good
+    while the sets are small; a set of half the data takes some 10 to 20 products, or falls back. Memory: some hundred MB beside the
+    data, whatever B; an interrupt is obeyed after every 256 sets.
+
+    Blocks follow from the sets, so they and the data must be concrete: no jit, vmap or grad. There, ``jax.vmap`` over a traced mask in
+    ``gt.retrain(problem.replace(forget=mask))`` does it, with derivatives, and slower. Claim: ``shared-centre``.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
+    given = _each(forget_sets, len(problem.signs))
+    checks.concrete("retrain_many", problem, given, hint="; map gt.retrain there")
+    forget = [
+        _rows_of(f"forget_sets[{number}]", one, len(problem.signs))
+        for number, one in enumerate(given)
+    ]
+    _check_retained(problem, forget)
+    return _solve_all(problem, forget, progress)
+
+
+def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Oracles:
+    """:func:`retrain_many` behind its door."""
+    weight = np.asarray(problem.sample_weight, np.float64)
+    total = float(weight.sum())
+    share = np.array([_left(weight, total, rows) for rows in forget]) / total
+    mean = problem.reduction == "mean"
+    shrink, unit = (
+        (share, 1 / share) if mean else (np.full_like(share, 1 / total), np.full_like(share, total))
+    )
+    span, centre = _centre(problem, total, 1.0 if mean else float(1 / (total * share.mean())))
+    dtype = centre.weights.dtype
+
+    count, dimension = len(problem.signs), len(centre.weights)
+    at_once = max(1, min(SETS, 2**24 // dimension**2, 2**27 // count))
+    blocks = np.array_split(
+        np.argsort([len(rows) for rows in forget], kind="stable"), -(-len(forget) // at_once)
+    )
+    width = len(blocks[0])  # the largest: one shape, compiled once
+    most = GATHERED * 2 ** math.ceil(math.log2(max(1, max(map(len, forget)) / GATHERED)))
+    found = []
+    for block in _tracked(blocks, progress):
+        rows = np.full((width, most), NO_ROW, np.int32)
+        for place, number in enumerate(block):
+            rows[place, : len(forget[number])] = forget[number]
+        padded = np.resize(block, width)  # a block that is one short solves its first set twice
+        rows[len(block) :] = rows[0]
+        sets = Sets(
+            jnp.asarray(rows), jnp.asarray(shrink[padded], dtype), jnp.asarray(unit[padded], dtype)
+        )
+        solved = _solve_block(
+            problem.loss, centre, sets, span.drop if span.basis is not None else None
+        )
+        # NumPy waits for the result: here an interrupt is obeyed, and no two blocks are in memory at once.
+        found.append([np.asarray(array)[: len(block)] for array in solved])
+    order = np.argsort(np.concatenate(blocks))
+    weights, value, length, converged = (
+        np.concatenate(arrays)[order] for arrays in zip(*found, strict=True)
+    )
+    weights = np.array(span.lift(jnp.asarray(weights)))
+    for number in np.flatnonzero(~converged):
+        mask = np.zeros(count, bool)
+        mask[forget[number]] = True
+        # One by one: in a batch, each would wait for the slowest.
+        one = newton.solve(problem.replace(forget=mask).objective(), 0.0, weights[number])
+        weights[number], value[number], length[number], converged[number] = (
+            one.weights,
+            one.value,
+            one.gradient_norm,
+            one.converged,
+        )
+    fell_back = ~np.concatenate([block[3] for block in found])[order]
+    return Oracles(*map(jnp.asarray, (weights, value, length, converged, fell_back)))
+
+
+def _left(weight: np.ndarray, total: float, rows: np.ndarray) -> float:
+    """The retained weight; summed anew where little is left of the total and the difference would be rounding."""
+    left = total - weight[rows].sum()
+    return left if left > total / 2 else np.delete(weight, rows).sum()
+
+
+def _tracked(blocks, progress: bool):
+    """The blocks, with a bar on standard error if asked for."""
+    if not progress:
+        return blocks
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(blocks, "oracles", console=Console(stderr=True))
+
+
+# The centre ------------------------------------------------------------------------------------------------------------------
+
+
+def _centre(problem: Problem, total: float, ridge_factor: float) -> tuple[newton.Span, Centre]:
+    """The coordinates to work in, and the expansion about the minimum over all rows at ``ridge_factor`` times the problem's ridge."""
+    # Only the shape and the ridge are looked at.
+    pattern = newton.span_pattern(_everything(problem.features, problem, 1.0))
+    span, centred = _centred(problem, total, ridge_factor, pattern)
+    # Any centre near all oracles will do, since nothing is assumed to vanish there: single precision, if that is enough.
+    rough = newton.solve(jax.tree.map(lambda array: array.astype(jnp.float32), centred))
+    start = (
+        rough.weights.astype(centred.types.dtype)
+        if rough.converged
+        else newton.solve(centred).weights
+    )
+    inside = span.objective
+    return span, _expand(
+        problem.loss,
+        inside.types,
+        inside.retain_weight,
+        inside.ridge,
+        start,
+        -(-len(problem.signs) // ROWS),
+    )
+
+
+@functools.partial(jax.jit, static_argnames="pattern")
+def _centred(problem: Problem, total, ridge_factor, pattern) -> tuple[newton.Span, Objective]:
+    """All rows in the coordinates to work in, at the problem's ridge and at ``ridge_factor`` times it."""
+    span = newton.into_span(
+        _everything(problem.signs[:, None] * problem.features, problem, total), pattern
+    )
+    return span, dataclasses.replace(span.objective, ridge=ridge_factor * span.objective.ridge)
+
+
+def _everything(types, problem: Problem, total) -> Objective:
+    """Pretraining, the weights in units of the total."""
+    weight = problem.sample_weight / total
+    none = jnp.zeros_like(weight)
+    return Objective(types, weight, none, problem.ridge, none[0], problem.loss, "mean")
+
+
+@functools.partial(jax.jit, static_argnames=("loss", "tiles"))
+def _expand(loss: Loss, types, weight, ridge, weights, tiles: int) -> Centre:
+    """All sums at the centre, and the rows in ``tiles`` equal tiles."""
+    margins = types @ weights
+    pulls, bends = weight * loss.phi(margins), weight * loss.curvature(margins)
+    sizes = jnp.abs(types)
+    doubts = pulls + bends * (sizes @ jnp.abs(weights))
+
+    def tiled(array):
+        rows = -(-len(array) // tiles)
+        return jnp.pad(
+            array, ((0, tiles * rows - len(array)), *((0, 0),) * (array.ndim - 1))
+        ).reshape(tiles, rows, *array.shape[1:])
+
+    series = jnp.stack(
+        [
+            weight * derivative / math.factorial(k)
+            for k, derivative in zip(ORDERS, _derivatives(loss, margins), strict=True)
+        ]
+    )
+    return Centre(
+        tiled(types),
+        tiled(types).astype(jnp.float32),
+        tiled(weight),
+        tiled(series.T).swapaxes(1, 2).astype(jnp.float32),
+        ridge,
+        weights,
+        pulls,
+        doubts,
+        bends,
+        pulls @ types,
+        doubts @ sizes,
+        (types.T * bends) @ types,
+    )
+
+
+def _derivatives(loss: Loss, margins: Array) -> list[Array]:
+    """The derivatives of phi of the ``ORDERS``."""
+
+    def derivative(function):
+        return lambda x: jax.jvp(function, (x,), (jnp.ones_like(x),))[1]
+
+    functions = [lambda x: -loss.curvature(x)]  # the first
+    for _ in ORDERS:
+        functions.append(derivative(functions[-1]))
+    return [function(margins) for function in functions[1:]]
+
+
+# A block of sets -------------------------------------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnames="loss")
+def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, Array, Array, Array]:
+    """Weights, value, gradient norm and convergence of each set's oracle, in the centre's coordinates; ``drop`` leads out of them."""
+    ridge = sets.shrink[:, None] * centre.ridge
+    forgotten_pull, forgotten_curvature = _forgotten(centre, sets)
+    pull, curvature = centre.pull - forgotten_pull, centre.curvature - forgotten_curvature
+    lower, scale = jax.vmap(newton.factor)(
+        curvature + ridge[:, :, None] * jnp.eye(ridge.shape[1], dtype=ridge.dtype)
+    )
+    forgotten = _forgotten_tiles(centre, sets)
+    start = jnp.broadcast_to(centre.weights, ridge.shape)
+    gradient = ridge * start - pull
+
+    def step(gradient):
+        """``-H^{-1} gradient``, for each set."""
+        return (
+            -scale
+            * jax.scipy.linalg.cho_solve((lower, True), (scale * gradient)[..., None])[..., 0]
+        )
+
+    def length(gradient):
+        return sets.unit * newton.norm(gradient if drop is None else gradient @ drop)
+
+    def measured(weights, best: _Best) -> _Best:
+        """The better of ``weights``, measured on the exact gradient, and the best so far."""
+        pull, value = _pass(loss, centre, forgotten, weights)
+        gradient = ridge * weights - pull
+        proposal, size = step(gradient), length(gradient)
+        small = (size <= TOLERANCE) & (newton.norm(proposal) <= ERROR * newton.norm(weights))
+
+        def rounding():
+            terms = _noise(centre, sets) + ridge * jnp.abs(weights)
+            return jnp.all(jnp.abs(gradient) <= 4 * jnp.finfo(weights.dtype).eps * terms, -1)
+
+        # The terms are only summed where some set needs them.
+        converged = jax.lax.cond(jnp.all(small), lambda: small, lambda: small | rounding())
+        value = sets.unit * (value + jnp.sum(ridge * weights**2, -1) / 2)
+        new = _Best(weights, value, size, proposal, converged, size < best.length / 2)
+        better = size < best.length
+        chosen = jax.tree.map(
+            lambda new, old: jnp.where(better.reshape(-1, *(1,) * (new.ndim - 1)), new, old),
+            new,
+            best,
+        )
+        return chosen._replace(hopeful=new.hopeful)
+
+    def unfinished(state):
+        best, turn = state
+        return jnp.any(best.hopeful & ~best.converged) & (turn < CHORDS)
+
+    def chord(state):
+        best, turn = state
+        return measured(
+            best.weights + jnp.where(best.converged[:, None], 0, best.step), best
+        ), turn + 1
+
+    # At the centre the value is not measured, nor returned: nothing has converged there.
+    no, unknown = jnp.zeros_like(sets.unit, bool), jnp.full_like(sets.unit, jnp.nan)
+    at_centre = _Best(start, unknown, length(gradient), step(gradient), no, no)
+    expanded = start + _expanded(centre, forgotten, gradient, step, length)
+    first = measured(expanded, at_centre)._replace(hopeful=~no)
+    best, _ = jax.lax.while_loop(unfinished, chord, (first, jnp.int32(0)))
+    return best.weights, best.value, best.length, best.converged
+
+
+def _over_forgotten(centre: Centre, sets: Sets, term, total):
+    """``total`` and the sum of ``term(types, *pulls, doubts and bends)`` over the forgotten rows, which are gathered some at a time."""
+    types = centre.types.reshape(-1, centre.types.shape[-1])
+
+    def body(turn, total):
+        rows = jax.lax.dynamic_slice_in_dim(sets.rows, turn * GATHERED, GATHERED, 1)
+        gathered = jnp.take(types, rows, axis=0, mode="clip")
+        factors = (
+            jnp.take(array, rows, mode="fill", fill_value=0)
+            for array in (centre.pulls, centre.doubts, centre.bends)
+        )
+        return jax.tree.map(jnp.add, total, term(gathered, *factors))
+
+    # The end is dynamic: a block of small sets does not pay for the largest of all.
+    return jax.lax.fori_loop(
+        0, -(-jnp.max(jnp.sum(sets.rows != NO_ROW, 1)) // GATHERED), body, total
+    )
+
+
+def _forgotten(
+    centre: Centre, sets: Sets
+) -> tuple[Float[Array, "sets d"], Float[Array, "sets d d"]]:
+    """Each set's own part of the centre's pull and curvature."""
+
+    def term(types, pulls, _, bends):
+        return jnp.einsum("bf,bfd->bd", pulls, types), jnp.einsum(
+            "bfd,bfe->bde", bends[..., None] * types, types
+        )
+
+    vectors = jnp.zeros((len(sets.rows), len(centre.ridge)), centre.ridge.dtype)
+    return _over_forgotten(
+        centre, sets, term, (vectors, jnp.zeros((*vectors.shape, len(centre.ridge)), vectors.dtype))
+    )
+
+
+def _noise(centre: Centre, sets: Sets) -> Float[Array, "sets d"]:
+    """The absolute values of the terms of each set's pull, summed: where its rounding starts (at the centre)."""
+    zero = jnp.zeros((len(sets.rows), len(centre.ridge)), centre.ridge.dtype)
+    forgotten = _over_forgotten(
+        centre,
+        sets,
+        lambda types, _, doubts, __: jnp.einsum("bf,bfd->bd", doubts, jnp.abs(types)),
+        zero,
+    )
+    return jnp.maximum(centre.noise - forgotten, 0)
+
+
+def _forgotten_tiles(centre: Centre, sets: Sets) -> Bool[Array, "tiles rows sets"]:
+    """Which rows each set forgets, as the passes read it."""
+    tiles, rows, _ = centre.types.shape
+    mask = jnp.zeros((tiles * rows, len(sets.rows)), bool)
+    return (
+        mask.at[sets.rows, jnp.arange(len(sets.rows))[:, None]]
+        .set(True, mode="drop")
+        .reshape(tiles, rows, -1)
+    )
+
+
+def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array, "sets d"]:
+    """How far from the centre the gradient's Taylor series vanishes: ``s = -H^{-1} (gradient + rest(s))``, iterated."""
+
+    def rest(shift):
+        def body(total, tile):
+            single, series, forgotten = tile
+            # Where margins move farther the series is no guide; cut off, it stays harmless.
+            moved = jnp.clip(
+                jnp.matmul(single, shift.T.astype(jnp.float32), precision="highest"), -1, 1
+            )
+            terms = functools.reduce(
+                lambda sum_, coefficient: sum_ * moved + coefficient[:, None],
+                series[::-1],
+                jnp.zeros_like(moved),
+            )
+            pulls = jnp.where(forgotten, 0, terms * moved**2)
+            return total - jnp.matmul(pulls.T, single, precision="highest").astype(
+                total.dtype
+            ), None
+
+        return jax.lax.scan(
+            body, jnp.zeros_like(gradient), (centre.single, centre.series, forgotten)
+        )[0]
+
+    def unfinished(state):
+        _, _, change, before, turn = state
+        # Each turn multiplies the change by about the same; the next one's is what this one leaves.
+        wanted = (change < before / 2) & (change**2 > TOLERANCE / 2 * before)
+        return jnp.any(wanted) & (turn < EXPANSIONS)
+
+    def body(state):
+        shift, last, change, _, turn = state
+        new = rest(shift)
+        return step(gradient + new), new, length(new - last), change, turn + 1
+
+    first = (
+        step(gradient),
+        jnp.zeros_like(gradient),
+        length(gradient),
+        4 * length(gradient),
+        jnp.int32(0),
+    )
+    return jax.lax.while_loop(unfinished, body, first)[0]
+
+
+def _pass(
+    loss: Loss, centre: Centre, forgotten, weights
+) -> tuple[Float[Array, "sets d"], Float[Array, " sets"]]:
+    """The exact pull and the sum of the losses of each set's retained rows, at its own weights."""
+    value_of = softplus if loss is losses.logistic else loss.value
+
+    def body(sums, tile):
+        types, weight, forgotten = tile
+        margins = jnp.matmul(types, weights.T, precision="highest")
+        pulls, values = (
+            jnp.where(forgotten, 0, weight[:, None] * function(margins))
+            for function in (loss.phi, value_of)
+        )
+        # A product with ones: XLA's own sum would evaluate the losses one by one.
+        return (
+            sums[0] + jnp.matmul(pulls.T, types, precision="highest"),
+            sums[1] + jnp.ones_like(weight) @ values,
+        ), None
+
+    zero = jnp.zeros_like(weights)
+    return jax.lax.scan(body, (zero, zero[:, 0]), (centre.types, centre.weight, forgotten))[0]
+
+
+def softplus(margin: Array) -> Array:
+    r"""The logistic loss :math:`\log(1 + e^{-m})` to 2 ulp: ``log1p(x) = 2 artanh(x / (2 + x))`` by its series.
+
+    XLA's ``log1p`` calls the C library, 24 ns each; this is a dozen multiplications, in vectors, 2 ns.
+    """
+    small = jnp.exp(-jnp.abs(margin))
+    ratio = small / (2 + small)  # at most 1/3
+    square = ratio**2
+    series = functools.reduce(
+        lambda total, k: total * square + 1 / (2 * k + 1), range(16, -1, -1), jnp.zeros_like(margin)
+    )
+    return jnp.maximum(-margin, 0) + 2 * ratio * series
+
+
+# The door --------------------------------------------------------------------------------------------------------------------
+
+
+def _each(forget_sets, count: int) -> list:
+    """The sets, one by one."""
+    if (
+        isinstance(forget_sets, (np.ndarray, jax.Array))
+        and forget_sets.dtype != object
+        and forget_sets.ndim != 2
+    ):
+        raise ValueError(
+            f"forget_sets must have shape (B, {count}), a mask a set, if it is an array, got {forget_sets.shape}"
+        )
+    try:
+        known = isinstance(forget_sets, jax.Array) and not checks.is_traced(forget_sets)
+        given = list(np.asarray(forget_sets) if known else forget_sets)
+    except TypeError:
+        raise TypeError(
+            f"forget_sets must be a boolean array (B, n) or a list of index arrays, got {type(forget_sets).__name__}"
+        ) from None
+    if not given:
+        raise ValueError("forget_sets must hold at least one set")
+    return given
+
+
+def _rows_of(name: str, one, count: int) -> np.ndarray:
+    """The row numbers of one set, sorted."""
+    try:
+        array = np.asarray(one)
+    except ValueError as error:
+        raise TypeError(f"{name} must be a list of row numbers: {error}") from None
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} must be one list of row numbers, got shape {array.shape}: forget_sets is a list of such lists"
+        )
+    if array.dtype == bool:
+        if len(array) != count:
+            raise ValueError(
+                f"{name} must have shape ({count},) as a mask, one per row of features, got {array.shape}"
+            )
+        array = np.flatnonzero(array)
+    if len(array) == 0:
+        raise ValueError(
+            f"{name} must forget at least one row; the model that forgets nothing is gt.pretrain(problem)"
+        )
+    if array.dtype.kind not in "iu":
+        raise TypeError(
+            f"{name} must hold row numbers or be a boolean mask, got dtype {array.dtype}"
+        )
+    outside = np.flatnonzero((array < 0) | (array >= count))
+    if len(outside):
+        raise ValueError(
+            f"{name} must hold row numbers from 0 to {count - 1}, got {array[outside[0]]} at index ({outside[0]},)"
+        )
+    array = np.sort(array)
+    repeated = array[1:][array[1:] == array[:-1]]
+    if len(repeated):
+        hint = (
+            "; for 0/1 use numpy.asarray(forget_sets) == 1"
+            if len(array) == count and array[-1] <= 1
+            else ""
+        )
+        raise ValueError(f"{name} must not repeat a row, got {repeated[0]} more than once{hint}")
+    return array.astype(np.int32)
+
+
+def _check_retained(problem: Problem, forget: list[np.ndarray]) -> None:
+    """What :class:`Problem` asks of its sets, for each of many: counted in all rows and in the forgotten ones."""
+    present, signs = np.asarray(problem.sample_weight) > 0, np.asarray(problem.signs)
+    kinds = [("no row of positive sample_weight is left to retrain on", present)]
+    for sign in (-1, 1):
+        why = f"every row with label {sign:+d} is in it, and each class must stay in the retain set"
+        kinds.append((why, present & (signs == sign)))
+    for column in np.flatnonzero(np.asarray(problem.ridge) == 0):
+        sides = signs * np.asarray(problem.features[:, column])
+        why = f"y_i x_i{column} has one sign only on its retain set, so that without a ridge at ({column},) no finite weight is best"
+        kinds += [(why, present & (sides > 0)), (why, present & (sides < 0))]
+    owner = np.repeat(np.arange(len(forget)), [len(rows) for rows in forget])
+    together = np.concatenate(forget)
+    for why, kind in kinds:
+        taken = np.bincount(owner, kind[together], len(forget))
+        bad = np.flatnonzero(taken == kind.sum())
+        # A class that is not in the data cannot leave it.
+        if len(bad) and np.any(kind):
+            raise ValueError(f"forget_sets[{bad[0]}] must leave an oracle: {why}")
+    weightless = np.flatnonzero(np.bincount(owner, present[together], len(forget)) == 0)
+    if len(weightless):
+        raise ValueError(
+            f"forget_sets[{weightless[0]}] must forget a row of positive sample_weight"
+        )

@@ -1,0 +1,161 @@
+r"""A proof, on the user's own data, of how far descent-ascent ends from the retrained model.
+
+The pretrained model, the retrained one and the minimum at an ascent strength are enclosed in boxes by interval Newton (Krawczyk's test
+in ball arithmetic); hence bounds on
+
+.. math:: k = \frac{|w(\gamma) - w_R|}{|w_D - w_R|},
+
+"descent-ascent ends k times as far from the retrained model as doing nothing". The certificate is a JSON object that
+:mod:`gda_theory.verdict.checker` verifies against the data without trusting this module. It proves that the box at strength
+:math:`\gamma` holds one minimum; that it is the one continued from the oracle is computed (:func:`gda_theory.descent_ascent`), not
+proved. Source: new; Krawczyk (1969).
+"""
+
+import numpy as np
+
+from gda_theory.codes import Reason, sentence
+from gda_theory.problem.problem import Problem
+from gda_theory.solve import newton, path
+from theory_common import checks
+
+ROWS, DIMENSION = 10_000, 30
+RADII = (
+    1e-13,
+    1e-12,
+    1e-11,
+    1e-10,
+    1e-9,
+    1e-8,
+    1e-7,
+    1e-6,
+)  # of a box, over its centre's largest entry
+
+
+def certify(problem: Problem, strength: float = 1.0) -> dict:
+    """The certificate for descent-ascent at ``strength``, as a JSON-able dictionary.
+
+    Args:
+        problem: d <= 30 columns, n <= 10,000 rows, unit sample weights; logistic or exponential loss.
+        strength: > 0, below the critical strength.
+    Raises: ``ValueError`` if the problem is too large or weighted, if there is no minimum at this strength (the reason is said), or if
+    no box could be proved; ``ModuleNotFoundError`` without python-flint (extra ``certify``).
+    Time: some seconds for 569 x 30.
+    """
+    try:
+        import flint  # noqa: F401
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError(
+            "certify needs python-flint: pip install 'gda-theory[certify]'"
+        ) from None
+    _small_enough(problem)
+    strength = float(checks.positive("strength", strength))
+    found = path.descent_ascent(problem, strength)
+    if found.reason != Reason.FOUND:
+        lost = (
+            ""
+            if np.isnan(found.critical_strength)
+            else f" (it is lost at strength {float(found.critical_strength):.6g})"
+        )
+        raise ValueError(
+            f"strength {strength:g} has no minimum to certify: {sentence(Reason(int(found.reason)))}{lost}"
+        )
+    features, signs, forget = (
+        np.asarray(array) for array in (problem.features, problem.signs, problem.forget)
+    )
+    return certificate_of(
+        {
+            "pretrained": newton.pretrain(problem).weights,
+            "retrained": newton.retrain(problem).weights,
+            "ascent": found.weights,
+        },
+        problem,
+        features,
+        signs,
+        forget,
+        strength,
+    )
+
+
+def certificate_of(
+    points: dict, problem: Problem, features, signs, forget, strength: float
+) -> dict:
+    """The smallest boxes around computed points that pass the checker, and the ratio that follows."""
+    from flint import arb, arb_mat, ctx
+
+    from gda_theory.verdict import checker
+
+    before, ctx.dps = ctx.dps, checker.DIGITS
+    try:
+        types = arb_mat(
+            [
+                [arb(float(s * value)) for value in row]
+                for s, row in zip(signs, features, strict=True)
+            ]
+        )
+        ridge = [float(value) for value in problem.ridge]
+        balls = [arb(value) for value in ridge]
+        boxes = {}
+        for name, point in points.items():
+            weights = checker.coefficients(name, forget, problem.reduction, strength)
+            boxes[name] = _box(
+                name, types, weights, balls, problem.loss.name, [float(value) for value in point]
+            )
+        ratio = checker.distance(boxes["ascent"], boxes["retrained"]) / checker.distance(
+            boxes["pretrained"], boxes["retrained"]
+        )
+        if not ratio.is_finite():
+            raise ValueError(
+                "the pretrained and the retrained model are too close to tell how many times as far ascent ends"
+            )
+        low, high = _outward(float(ratio.lower()), -1), _outward(float(ratio.upper()), 1)
+    finally:
+        ctx.dps = before
+    return {
+        "claim": checker.statement(strength, low),
+        "times_as_far": [low, high],
+        "strength": strength,
+        "loss": problem.loss.name,
+        "reduction": problem.reduction,
+        "ridge": ridge,
+        "boxes": boxes,
+        "data": checker.fingerprint(features, signs, forget),
+        "rows": [int(np.sum(~forget)), int(np.sum(forget))],
+        "checked_by": "gda_theory.verdict.checker.failures(certificate, features, signs, forget)",
+    }
+
+
+def _small_enough(problem: Problem) -> None:
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
+    rows, columns = problem.features.shape
+    if rows > ROWS or columns > DIMENSION:
+        raise ValueError(
+            f"problem must have at most {ROWS} rows and {DIMENSION} columns to be certified, got {rows} x {columns}"
+        )
+    if problem.features.dtype != np.float64:
+        raise ValueError(
+            "problem must be in float64 to be certified: jax.config.update('jax_enable_x64', True)"
+        )
+    if not np.all(np.asarray(problem.sample_weight) == 1):
+        raise ValueError("sample_weight must be 1 everywhere to be certified")
+    if problem.loss.name not in ("logistic", "exponential"):
+        raise ValueError(
+            f"loss must be 'logistic' or 'exponential' to be certified, got {problem.loss.name!r}"
+        )
+
+
+def _box(name: str, types, weights, ridge, loss: str, centre: list[float]) -> dict:
+    from gda_theory.verdict import checker
+
+    size = max(max(map(abs, centre)), np.finfo(float).tiny)
+    for part in RADII:
+        if checker.has_one_minimum(types, weights, ridge, loss, centre, part * size):
+            return {"centre": centre, "radius": part * size}
+    raise ValueError(
+        f"no box around the {name} model could be proved to hold one minimum: its Hessian is too nearly singular"
+    )
+
+
+def _outward(value: float, direction: int) -> float:
+    """One part in 10^12 farther out, so that the decimal digits of JSON stay outside."""
+    return value + direction * 1e-12 * abs(value)

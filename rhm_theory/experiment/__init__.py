@@ -1,0 +1,1 @@
+"""Forward-backward experiments, measurements, comparison with Bayes, and the probe."""

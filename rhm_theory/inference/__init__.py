@@ -1,0 +1,1 @@
+"""Exact inference on trees: evidence, marginals, moments of changes, posterior samples."""

@@ -1,0 +1,278 @@
+r"""Belief propagation's two passes over a tree, with arrays laid out for speed; :mod:`rhm_theory.inference.evidence` is the door.
+
+Upward, from the leaves: :math:`\mu_u(a) = \sum_k \prod_i \mu_{ui}(R[a,k,i])`, the likelihood of all leaves below node :math:`u` if its
+symbol is :math:`a`, but for the factor :math:`1/m` of each rule. Downward, from the root: :math:`\lambda_{ui}(x) =
+\sum_{(a,k):R[a,k,i]=x} \lambda_u(a) \prod_{j \ne i} \mu_{uj}(R[a,k,j])`, which is :math:`\partial \ln Z/\partial\mu_{ui}(x)`. The factor
+graph is a tree: both are exact.
+
+*Layout.* A level is ``(vocabulary, nodes, batch)``: one symbol of all nodes is contiguous, and a rule combines whole blocks. Nodes are in
+the order of their digit-reversed numbers, so that the i-th children of all parents, in the parents' order, are one block: a reshape to
+``(vocabulary, branching, parents, batch)``. Loops run over symbols and rules with the table *traced*: a new grammar compiles nothing.
+
+*Scale.* Linear, not in logs: zeros stay exact, and all derivatives finite. Every leaf, and every node of some levels, is divided by its
+largest entry. These divisors are constants to differentiation: the result does not depend on them.
+"""
+
+import functools
+import operator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Float, Int
+
+# A product of so many nodes, each with largest entry 1, comes between two normalisations: float64 may lose a tree that is less likely
+# than 1e-38 at each of eight nodes; single precision has no such room.
+NODES_BETWEEN_SCALINGS = {"float64": 8, "complex128": 8}
+# Each term is a piece of the compiled loop: more of them compile longer and run no faster.
+UNROLLED_RULES = 16
+# Messages of a block of sequences that stay in the cache of a core; a row of fewer sequences is too short for its instructions.
+ENTRIES_IN_CACHE, LEAST_BATCH = 2**16, 32
+# Fewer columns than this are transposed faster all at once.
+STREAMED_BATCH = 16
+
+
+class Upward(NamedTuple):
+    """What the upward pass leaves: the evidence is ``messages[-1].sum(0)[0] * exp(log_scale)``."""
+
+    messages: tuple[Float[Array, "vocabulary nodes batch"], ...]  # leaves first
+    divisors: dict[
+        int, Float[Array, "nodes batch"]
+    ]  # by level: what its nodes were divided by, after the levels below
+    log_scale: Float[Array, " batch"]
+
+
+def upward(
+    rules: Int[Array, "depth vocabulary rules branching"],
+    likelihood: Float[Array, "batch length vocabulary"],
+) -> Upward:
+    """All upward messages: NaN, from the leaf on, for an entry of the batch that is somewhere negative or not finite.
+
+    A complex likelihood (a generating function on a circle) is scaled by moduli. Claim: ``rhm-evidence``.
+    """
+    branching = rules.shape[-1]
+    largest = _divisor_of_leaves(jax.lax.stop_gradient(likelihood))
+    log_scale = jnp.log(largest).sum(-1)
+    divisors = {0: largest.T[digit_reversal(likelihood.shape[1], branching)]}
+    messages = [arranged(likelihood, branching, divisors[0])]
+    period = _levels_between_scalings(likelihood.dtype, branching)
+    for level, table in enumerate(rules, start=1):
+        message, largest = combine(table, messages[-1])
+        if level % period == 0:
+            divisors[level] = _divisor(largest)
+            message, log_scale = (
+                message / divisors[level],
+                log_scale + jnp.log(divisors[level]).sum(0),
+            )
+        messages.append(message)
+    return Upward(tuple(messages), divisors, log_scale)
+
+
+def downward(
+    rules: Int[Array, "depth vocabulary rules branching"],
+    passed: Upward,
+    root: Float[Array, "vocabulary 1 batch"],
+) -> tuple[Float[Array, "vocabulary nodes batch"], ...]:
+    """The derivative of the log evidence by each (scaled) upward message, leaves first, from that by the ``root``'s.
+
+    Claim: ``rhm-evidence``.
+    """
+    found = [root]
+    for level in reversed(range(len(rules))):
+        above = found[-1] / passed.divisors.get(level + 1, 1)
+        found.append(distribute(rules[level], above, passed.messages[level]))
+    return tuple(found[::-1])
+
+
+def combine(
+    table: Int[Array, "vocabulary rules branching"],
+    children: Float[Array, "vocabulary nodes batch"],
+) -> tuple[Float[Array, "vocabulary parents batch"], Float[Array, "parents batch"]]:
+    """One level up: the parents' messages, and the largest modulus of each node's."""
+    vocabulary, rules, branching = table.shape
+    children = children.reshape(
+        vocabulary, branching, children.shape[1] // branching, children.shape[-1]
+    )
+    if not _loops():
+        total, _ = jax.lax.scan(
+            lambda total, rule: (
+                total + _product(children[rule[:, i], i] for i in range(branching)),
+                None,
+            ),
+            jnp.zeros_like(children[:, 0]),
+            table.swapaxes(0, 1),
+        )
+        return total, jnp.abs(jax.lax.stop_gradient(total)).max(0)
+    unrolled = max(size for size in range(1, UNROLLED_RULES + 1) if rules % size == 0)
+
+    def some(total, chosen):
+        return total + functools.reduce(
+            operator.add,
+            (_product(_row(children[:, i], rule[i]) for i in range(branching)) for rule in chosen),
+        )
+
+    def one(largest, chosen):
+        if rules == unrolled:
+            message = some(0, chosen)
+        else:
+            parts = chosen.reshape(-1, unrolled, branching)
+            message, _ = jax.lax.scan(
+                lambda total, part: (some(total, part), None), jnp.zeros_like(children[0, 0]), parts
+            )
+        return jnp.maximum(largest, jnp.abs(jax.lax.stop_gradient(message))), message
+
+    largest, messages = jax.lax.scan(
+        one, jnp.zeros(children.shape[2:], jnp.finfo(children.dtype).dtype), table
+    )
+    return messages, largest
+
+
+def distribute(
+    table: Int[Array, "vocabulary rules branching"],
+    above: Float[Array, "vocabulary parents batch"],
+    children: Float[Array, "vocabulary nodes batch"],
+) -> Float[Array, "vocabulary nodes batch"]:
+    """One level down, from the parents' derivatives and the children's upward messages."""
+    vocabulary, _, branching = table.shape
+    entries = children.reshape(
+        vocabulary * branching, children.shape[1] // branching, children.shape[-1]
+    )  # (symbol, place) -> block
+    rows = table * branching + jnp.arange(branching, dtype=table.dtype)
+    siblings = jnp.stack(
+        [jnp.roll(rows, -1 - place, axis=-1)[..., :-1] for place in range(branching)], axis=2
+    )
+    parents = jnp.broadcast_to(jnp.arange(vocabulary, dtype=table.dtype)[:, None, None], rows.shape)
+
+    if not _loops():
+
+        def add(total, rule):
+            row, others = rule
+            given = above[:, None] * _product(entries[others[..., j]] for j in range(branching - 1))
+            return total.at[row].add(given), None
+
+        return jax.lax.scan(
+            add, jnp.zeros_like(entries), (rows.swapaxes(0, 1), siblings.swapaxes(0, 1))
+        )[0].reshape(children.shape)
+
+    def step(total, entry):
+        # One row is read, changed and written in place: no inverse of the table is needed, nor any of the padding that it would bring.
+        row, parent, others = entry
+        given = _row(above, parent) * _product(
+            _row(entries, others[j]) for j in range(branching - 1)
+        )
+        return jax.lax.dynamic_update_index_in_dim(
+            total, _row(total, row) + given, row, 0, allow_negative_indices=False
+        ), None
+
+    each = (rows.ravel(), parents.ravel(), siblings.reshape(-1, branching - 1))
+    return jax.lax.scan(step, jnp.zeros_like(entries), each)[0].reshape(children.shape)
+
+
+def digit_reversal(nodes: int, branching: int) -> np.ndarray:
+    """The numbers of a level's nodes, in the order of the layout; it is its own inverse."""
+    depth = round(np.log(nodes) / np.log(branching))
+    return np.arange(nodes).reshape((branching,) * depth).transpose().ravel()
+
+
+def arranged(
+    values: Float[Array, "batch nodes vocabulary"],
+    branching: int,
+    divisor: Float[Array, "nodes batch"],
+) -> Float[Array, "vocabulary nodes batch"]:
+    """``values`` in the layout, each node divided by its ``divisor`` (which is in the layout's order)."""
+    batch, nodes, vocabulary = values.shape
+    order = digit_reversal(nodes, branching)
+    if not _loops() or batch < STREAMED_BATCH:
+        return values[:, order].transpose(2, 1, 0) / divisor
+
+    def move(moved, node):
+        target, source, scale = node
+        # Copied before it is transposed: its rows lie apart by a power of two, and would fall on the same few lines of the cache.
+        block = jax.lax.optimization_barrier(_row(values, source, axis=1))
+        return jax.lax.dynamic_update_slice_in_dim(
+            moved, (block.T / scale)[:, None], target, 1
+        ), None
+
+    # In the order of the source, where neighbours share pages of memory.
+    return jax.lax.scan(
+        move,
+        jnp.zeros((vocabulary, nodes, batch), values.dtype),
+        (order, np.arange(nodes), divisor[order]),
+    )[0]
+
+
+def restored(
+    first: Float[Array, "vocabulary nodes batch"],
+    second: Float[Array, "#vocabulary nodes batch"],
+    branching: int,
+) -> Float[Array, "batch nodes vocabulary"]:
+    """The product of two arrays of the layout, nodes from left to right and the batch first again."""
+    vocabulary, nodes, batch = first.shape
+    order = digit_reversal(nodes, branching)
+    if not _loops() or batch < STREAMED_BATCH:
+        return (first * second)[:, order].transpose(2, 1, 0)
+
+    def move(moved, node):
+        target, source = node
+        block = jax.lax.optimization_barrier(
+            _row(first, source, axis=1) * _row(second, source, axis=1)
+        )
+        return jax.lax.dynamic_update_slice_in_dim(moved, block.T[:, None], target, 1), None
+
+    return jax.lax.scan(
+        move, jnp.zeros((batch, nodes, vocabulary), first.dtype), (np.arange(nodes), order)
+    )[0]
+
+
+def levels_in_cache(rules: Int[Array, "depth vocabulary rules branching"]) -> int:
+    """How many levels, from the leaves up, are best passed at once, for a block of subtrees of :func:`batch_in_cache`; at least 1."""
+    depth, vocabulary, _, branching = rules.shape
+    levels = 1
+    while levels < depth and (
+        not _loops() or vocabulary * branching ** (levels + 1) <= ENTRIES_IN_CACHE // LEAST_BATCH
+    ):
+        levels += 1
+    return levels
+
+
+def batch_in_cache(entries: int, least: int = LEAST_BATCH) -> int:
+    """How many trees, of so many likelihoods each, are best passed at once."""
+    return max(least, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max // 2
+
+
+def _levels_between_scalings(dtype, branching: int) -> int:
+    allowed = NODES_BETWEEN_SCALINGS.get(np.dtype(dtype).name, 1)
+    return max(1, int(np.log(allowed) / np.log(branching) + 1e-9))
+
+
+def _divisor_of_leaves(
+    likelihood: Float[Array, "batch length vocabulary"],
+) -> Float[Array, "batch length"]:
+    """The largest entry, or its stand-in; NaN where a likelihood is none."""
+    if jnp.iscomplexobj(likelihood):
+        return _divisor(jnp.abs(likelihood).max(-1))
+    smallest, largest = likelihood.min(-1), likelihood.max(-1)
+    return jnp.where((smallest >= 0) & (largest < jnp.inf), _divisor(largest), jnp.nan)
+
+
+def _divisor(largest: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """The largest entry, 1 where it is 0: all entries stay 0."""
+    return jnp.where(largest > 0, largest, 1)
+
+
+def _loops() -> bool:
+    """Whether to loop over symbols, one contiguous block each: right for a CPU, while other devices take all symbols at once."""
+    return jax.default_backend() == "cpu"
+
+
+def _product(factors) -> Array:
+    return functools.reduce(operator.mul, factors)
+
+
+def _row(values: Array, index: Int[Array, ""], axis: int = 0) -> Array:
+    # Wrapping negative indices would cost half of the whole pass: the sign would be looked at for every entry.
+    return jax.lax.dynamic_index_in_dim(
+        values, index, axis, keepdims=False, allow_negative_indices=False
+    )

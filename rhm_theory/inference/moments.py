@@ -1,0 +1,590 @@
+r"""How many leaves change: exact mean, variance, cumulants, correlations and the whole law of N, of a posterior sample against its start.
+
+``N = sum_i n_i`` with ``n_i`` 1 where leaf i of the sample differs from the start. With a field :math:`\eta` on "leaf i differs",
+all of it is in one function, :math:`\ln Z(\eta)`: its Taylor coefficients are the cumulants, its Hessian in separate fields is the
+covariance, its values on the unit circle are the characteristic function. Differences of large terms are avoided by carrying,
+for each node and each of its symbols, the law of the changes below *given that symbol*: a parent's law is a mixture, over its rules, of
+sums over its children. One upward pass (:func:`_climb`) serves every observable; they differ in what is carried and mixed only:
+
+* the first cumulants, mixed about the common mean, so that all terms of the variance are >= 0;
+* the characteristic function at the roots of unity, then a Fourier transform;
+* the conditional expectation of every leaf's change below a node.
+
+Every function takes ``likelihood`` ``(*batch, length, vocabulary)`` (:mod:`rhm_theory.noise.likelihood`; zeros are fine) and ``start``, leaves
+``(*batch, length)`` or a :class:`Tree`; batches broadcast. Impossible evidence is a ``ValueError`` that names the node; traced, NaN.
+Time and memory are linear in the length unless a function says otherwise. Works under jit, vmap and grad.
+
+Source: new.
+"""
+
+import functools
+import itertools
+import math
+import operator
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Float
+
+from rhm_theory.inference import evidence as inference
+from rhm_theory.inference import messages
+from rhm_theory.models.grammar import Grammar, Tree, require_grammar
+from theory_common import checks
+from theory_common.batching.blocks import in_blocks
+from theory_common.printing.display import readable
+
+# Bytes of the largest intermediate of change_distribution, which takes as many frequencies at once as fit: a few caches' worth.
+CHUNK_BYTES = 2**25
+
+
+@readable()
+class ChangeMoments(NamedTuple):
+    """Exact moments of the number N of changed leaves.
+
+    Attributes:
+        mean, variance: of N.
+        leaf_variance: sum over the leaves of their variances.
+        pair_sums: connected, sum of Cov(n_i, n_j) over ordered pairs whose lowest common ancestor is at level 1, 2, .. depth; so
+            ``variance = leaf_variance + pair_sums.sum(-1)``.
+        raw_pair_sums: the same of the raw moments <n_i n_j>.
+        changed: for each level, leaves first, the probability that each node differs from the start's.
+    """
+
+    mean: Float[AnyArray, "*batch"]
+    variance: Float[AnyArray, "*batch"]
+    leaf_variance: Float[AnyArray, "*batch"]
+    pair_sums: Float[AnyArray, "*batch depth"]
+    raw_pair_sums: Float[AnyArray, "*batch depth"]
+    changed: tuple[Float[AnyArray, "*batch nodes"], ...]
+
+    @property
+    def susceptibility(self) -> Float[AnyArray, "*batch"]:
+        """See :func:`susceptibility`."""
+        return self.variance / self.leaf_variance
+
+
+def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
+    r"""Mean and variance of N, pair sums by the level of the common ancestor, and the change probability of every node.
+
+    Conditional on a symbol a, with weights w of its rules k, :math:`N(a) = \sum_k w_k \sum_i N_i` and
+    :math:`V(a) = \sum_k w_k [\sum_i V_i + (\sum_i N_i - N(a))^2]`. With node posteriors P and
+    :math:`\delta_u(a) = N_u(a) - \langle N_u\rangle`, the pairs that meet at level l add
+    :math:`C_\ell = \sum_{u \in \ell} \sum_a P_u(a) \sum_k w_k \sum_{i \ne j} \delta_i \delta_j`.
+
+    Claim: ``rhm-change-moments``. Accuracy: a few eps times the depth; float32 reached 1e-6 of the largest entry at depth 7.
+    Raises: ``ValueError`` if a concrete ``start`` is not in the language; a traced one gives NaN for the nodes that derive nothing.
+    """
+    require_grammar(grammar)
+    tree = start if isinstance(start, Tree) else grammar.parse(_leaves(grammar, start))
+    return _evaluate(_change_moments, grammar, likelihood, tree.leaves, nodes=tree.symbols)
+
+
+def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch"]:
+    r""":math:`\chi = \operatorname{Var} N / \sum_i \operatorname{Var} n_i`: the variance-weighted size of a block that changes together.
+
+    1 without correlations. NaN where nothing can change (zero noise): its limit there is no universal 1 but, in the epsilon-process,
+    the least number of leaves in which another sequence of the language differs from the start.
+    For several starts average both variances of :func:`change_moments` apart. Claims: ``rhm-cumulants``, ``rhm-zero-noise``.
+    """
+    return _evaluate(_susceptibility, grammar, likelihood, start)[1]
+
+
+def change_cumulants(
+    grammar: Grammar, likelihood, start, *, order: int = 4
+) -> Float[AnyArray, "*batch order"]:
+    """The first ``order`` cumulants of N, from the mean on.
+
+    Accuracy: the first two as in :func:`change_moments`; the higher are differences by nature, exact relative to the central moments.
+    Claim: ``rhm-cumulants``.
+    """
+    return _evaluate(
+        functools.partial(_change_cumulants, order=checks.whole("order", order, least=1)),
+        grammar,
+        likelihood,
+        start,
+    )
+
+
+def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch numbers"]:
+    r"""The law P(N = k), k = 0 .. length, from the characteristic function at the (length + 1)-th roots of unity.
+
+    Time is quadratic in the length, memory bounded (``CHUNK_BYTES``). Accuracy: absolute, about 1e-15 (float32: 1e-7); below that the
+    values are rounding, cut at 0. Claim: ``rhm-change-law``.
+    """
+    return _evaluate(_change_distribution, grammar, likelihood, start)
+
+
+def change_correlations(
+    grammar: Grammar, likelihood, start, *, memory_limit: int = 2**31
+) -> Float[AnyArray, "*batch length length"]:
+    r"""The covariance matrix of the ``n_i``: the Hessian :math:`\partial^2 \ln Z/\partial\eta_i\partial\eta_j`, in time of its own size.
+
+    For each node the changes of the leaves below, given its symbol, are averaged upwards; two children and the rule that made both
+    give a block of the matrix. The spins of the paper, 1 - 2 n, have four times this covariance. Claim: ``rhm-change-moments``.
+
+    Raises: ``ValueError`` if the matrices need more than ``memory_limit`` bytes.
+    """
+    likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
+    matrices = math.prod(_batch(likelihood, leaves))
+    needed = matrices * grammar.length**2 * likelihood.dtype.itemsize
+    if not isinstance(memory_limit, Real):
+        raise TypeError(f"memory_limit must be a number of bytes, got {memory_limit!r}")
+    if needed > memory_limit:
+        raise ValueError(
+            f"change_correlations needs {needed / 2**30:.3g} GiB for {matrices} matrices of {grammar.length} x {grammar.length}, more than "
+            f"memory_limit = {memory_limit / 2**30:.3g} GiB: raise it, take fewer starts at once, or use change_moments, whose pair sums "
+            "need no matrix"
+        )
+    return _evaluate(_change_correlations, grammar, likelihood, leaves)
+
+
+def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
+    """C(r): mean of a matrix over pairs at distance r = |i - j| on the line, r = 0 .. length - 1."""
+    matrix = checks.real("matrix", matrix)
+    length = matrix.shape[-1] if matrix.ndim else 0
+    if matrix.shape[-2:] != (length, length):
+        raise ValueError(f"matrix must end in two equal axes, got shape {matrix.shape}")
+    distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length))).ravel()
+    sums = (
+        jnp.zeros((*matrix.shape[:-2], length), matrix.dtype)
+        .at[..., distance]
+        .add(matrix.reshape(*matrix.shape[:-2], length**2))
+    )
+    return sums / np.bincount(distance)
+
+
+# --- the pass
+
+# Inside, arrays have the layout of rhm_theory.inference.messages: [symbol, node, start], the i-th children of all parents in one block.
+
+
+def _leaves(grammar: Grammar, start) -> Array:
+    return grammar.sequences("start", start)
+
+
+def _batch(likelihood: Array, leaves: Array) -> tuple[int, ...]:
+    return checks.common_shape(likelihood=likelihood.shape[:-2], start=leaves.shape[:-1])
+
+
+def _evaluate(
+    compute: Callable, grammar: Grammar, likelihood, start, nodes: tuple[Array, ...] = ()
+) -> Any:
+    """``compute(grammar, likelihood, differs)`` with checked arguments and one batch axis.
+
+    ``differs`` is 1 for each symbol of each leaf that is not the start's. The first array that is computed is finite if and only if the
+    evidence is possible. ``nodes`` are the start's symbols by level, where they are needed.
+    """
+    likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
+    differs = (leaves[..., None] != jnp.arange(grammar.vocabulary)).astype(likelihood.dtype)
+    batch = _batch(likelihood, leaves)
+    count = math.prod(batch)
+    flat = [
+        jnp.broadcast_to(array, (*batch, *array.shape[-2:])).reshape(count, *array.shape[-2:])
+        for array in (likelihood, differs)
+    ]
+    levels = [
+        jnp.broadcast_to(level, (*batch, level.shape[-1])).reshape(count, level.shape[-1])
+        for level in nodes
+    ]
+    found = compute(grammar, *flat, *([tuple(levels)] if nodes else []))
+    first = jax.tree.leaves(found)[0]
+    if not checks.is_traced(first):
+        possible = np.isfinite(first).all(tuple(range(1, first.ndim))).reshape(batch)
+        inference.require_possible(
+            grammar, jnp.broadcast_to(likelihood, (*batch, *likelihood.shape[-2:])), possible
+        )
+    return jax.tree.map(lambda array: array.reshape(*batch, *array.shape[1:]), found)
+
+
+def _by_blocks(compute: Callable) -> Callable:
+    """``compute(grammar, *rows)``, a block of starts at a time."""
+
+    @functools.wraps(compute)
+    def blocked(grammar: Grammar, *rows):
+        size = messages.batch_in_cache(grammar.length * grammar.vocabulary, least=1)
+        return in_blocks(functools.partial(compute, grammar), size, *rows)
+
+    return blocked
+
+
+def _upward(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[messages.Upward, Array]:
+    """The messages, and ``differs`` in their layout."""
+    return messages.upward(grammar.rules, likelihood), _arranged(differs, grammar.branching)
+
+
+def _arranged(differs: Array, branching: int) -> Array:
+    return messages.arranged(differs, branching, jnp.ones(differs.shape[1::-1], differs.dtype))
+
+
+def _posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
+    """Posterior of every node, by level."""
+    root = passed.messages[-1]
+    below = messages.downward(grammar.rules, passed, jnp.broadcast_to(1 / root.sum(0), root.shape))
+    return [up * down for up, down in zip(passed.messages, below, strict=True)]
+
+
+def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callable) -> Any:
+    """One level up: the parents' values, from the children's messages ``below`` and their values.
+
+    ``join(children)`` is the value that the children of one rule make together, ``mix(weights, parts)`` that of the parts with these
+    weights. Weights sum to 1, or are 0 where no rule is possible. Mixing must be associative, as mixing of laws is.
+    """
+    rules, branching = table.shape[-2:]
+    blocks = jax.tree.map(
+        lambda x: x.reshape(len(x) * branching, x.shape[1] // branching, *x.shape[2:]),
+        (below, values),
+    )
+    rows = table * branching + jnp.arange(branching, dtype=table.dtype)
+    unrolled = max(size for size in range(1, messages.UNROLLED_RULES + 1) if rules % size == 0)
+
+    def mixed(weights, parts):
+        total = _sum(weights)
+        inverse = 1 / jnp.where(total > 0, total, 1)
+        return total, mix([weight * inverse for weight in weights], parts)
+
+    def some(chosen):
+        picked = [
+            [jax.tree.map(functools.partial(_row, row), blocks) for row in places]
+            for places in chosen
+        ]
+        weights = [_product(message for message, _ in places) for places in picked]
+        return mixed(weights, [join([value for _, value in places]) for places in picked])
+
+    def one_symbol(chosen):
+        first, *others = chosen.reshape(-1, unrolled, branching)
+        state = some(first)
+        if others:
+            state, _ = jax.lax.scan(
+                lambda state, part: (mixed(*zip(state, some(part), strict=True)), None),
+                state,
+                jnp.stack(others),
+            )
+        return state[1]
+
+    # One symbol after the other keeps a CPU's caches; other devices take all at once.
+    return (
+        jax.lax.map(one_symbol, rows)
+        if jax.default_backend() == "cpu"
+        else jax.vmap(one_symbol)(rows)
+    )
+
+
+def _row(row: Array, values: Array) -> Array:
+    # Without a wrap of negative indices, which would be looked at for every entry.
+    return jax.lax.dynamic_index_in_dim(
+        values, row, 0, keepdims=False, allow_negative_indices=False
+    )
+
+
+def _sum(values) -> Array:
+    return functools.reduce(operator.add, values)
+
+
+def _product(values) -> Array:
+    return functools.reduce(operator.mul, values)
+
+
+def _average(weights, values) -> Array:
+    return _sum(weight * value for weight, value in zip(weights, values, strict=True))
+
+
+# --- cumulants: a law is the list of its cumulants of order 1, 2, ..
+
+
+def _join_cumulants(children: Sequence[list[Array]]) -> list[Array]:
+    """Cumulants of independent laws add."""
+    return [_sum(cumulants) for cumulants in zip(*children, strict=True)]
+
+
+def _mix_cumulants(weights, parts: list[list[Array]]) -> list[Array]:
+    """Cumulants of a mixture: central moments about the common mean are averaged; of order 2, ``sum_k w_k (V_k + (N_k - N)^2)``."""
+    mean = _average(weights, [part[0] for part in parts])
+    moments = [_moments_of([part[0] - mean, *part[1:]])[2:] for part in parts]
+    central = [_average(weights, moment) for moment in zip(*moments, strict=True)]
+    return [mean, *_cumulants_of([jnp.ones_like(mean), jnp.zeros_like(mean), *central])[1:]]
+
+
+def _moments_of(cumulants: list[Array]) -> list[Array]:
+    """Moments of order 0, 1, .. from the cumulants of order 1, 2, .."""
+    moments = [jnp.ones_like(cumulants[0])]
+    for order in range(1, len(cumulants) + 1):
+        moments.append(
+            _sum(
+                math.comb(order - 1, j - 1) * cumulants[j - 1] * moments[order - j]
+                for j in range(1, order + 1)
+            )
+        )
+    return moments
+
+
+def _cumulants_of(moments: list[Array]) -> list[Array]:
+    """Cumulants of order 1, 2, .. from the moments of order 0, 1, .."""
+    cumulants: list[Array] = []
+    for order in range(1, len(moments)):
+        lower = sum(
+            math.comb(order - 1, j - 1) * cumulants[j - 1] * moments[order - j]
+            for j in range(1, order)
+        )
+        cumulants.append(moments[order] - lower)
+    return cumulants
+
+
+def _climb_all(
+    rules: Array, passed: messages.Upward, values: Any, join: Callable, mix: Callable
+) -> Any:
+    """All levels up: the values of the root's symbols, from those of the leaves'."""
+    for table, below in zip(rules, passed.messages, strict=False):
+        values = _climb(table, below, values, join, mix)
+    return values
+
+
+def _at_root(root: Array, values: Any, mix: Callable) -> Any:
+    """The values of the whole tree: those of the root's symbols, mixed with its posterior (NaN where no symbol is possible)."""
+    return mix(
+        root / root.sum(0),
+        [
+            jax.tree.map(lambda value, symbol=symbol: value[symbol], values)
+            for symbol in range(len(root))
+        ],
+    )
+
+
+def _law_of_block(
+    rules: Array, passed: messages.Upward, law: list[Array]
+) -> tuple[Array, list[Array]]:
+    """Messages and cumulants of each root's symbols, ``(trees, 1, vocabulary)``."""
+    return jax.tree.map(
+        jnp.transpose,
+        (passed.messages[-1], _climb_all(rules, passed, law, _join_cumulants, _mix_cumulants)),
+    )
+
+
+def _law(rules: Array, likelihood: Array, law: list[Array]) -> list[Array]:
+    """Cumulants of the whole tree, from those of the leaves' symbols ``(batch, length, vocabulary)``; deep trees by their subtrees."""
+    if not len(rules):
+        return _at_root(likelihood[:, 0].T, [cumulant[:, 0].T for cumulant in law], _mix_cumulants)
+    low = messages.levels_in_cache(rules)
+
+    def climb(likelihood, law):
+        passed = messages.upward(rules[:low], likelihood)
+        return _law_of_block(
+            rules[:low], passed, [_arranged(cumulant, rules.shape[-1]) for cumulant in law]
+        )
+
+    parts = jax.tree.map(functools.partial(inference.subtrees, rules[:low]), (likelihood, law))
+    found = in_blocks(climb, inference.block_of_subtrees(rules[:low]), *parts)
+    return _law(
+        rules[low:],
+        *jax.tree.map(
+            functools.partial(inference.of_trees, rules.shape[-1] ** (len(rules) - low)), found
+        ),
+    )
+
+
+@functools.partial(jax.jit, static_argnames="order")
+def _change_cumulants(grammar: Grammar, likelihood: Array, differs: Array, *, order: int) -> Array:
+    return jnp.stack(
+        _law(grammar.rules, likelihood, [differs, *[jnp.zeros_like(differs)] * (order - 1)]), -1
+    )
+
+
+@jax.jit
+def _susceptibility(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[Array, Array]:
+    rules, low = grammar.rules, messages.levels_in_cache(grammar.rules)
+
+    def finish(passed, below, differs):
+        changed = _arranged(differs, grammar.branching)
+        variances = _leaf_variances(passed.messages[0] * below[0], changed).sum(0)[:, None]
+        return variances, _law_of_block(rules[:low], passed, [changed, jnp.zeros_like(changed)])
+
+    _, (variances, found) = inference.up_and_down(rules, finish, likelihood, differs)
+    mean, variance = _law(rules[low:], *found)
+    return mean, variance / variances.sum(-1)
+
+
+def _over_symbols(term: Callable, *arrays: Array) -> Any:
+    """``sum_a term(a-th of each array)``. A loop: on a CPU, XLA's own sum over a leading axis strides, and takes eight times as long."""
+    add = lambda total, each: (jax.tree.map(operator.add, total, term(*each)), None)  # noqa: E731
+    zero = jax.tree.map(
+        lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(term, *(array[0] for array in arrays))
+    )
+    return jax.lax.scan(add, zero, arrays)[0]
+
+
+def _leaf_variances(leaves: Array, changed: Array) -> Array:
+    """[leaf, start]; products of the probabilities to change and to stay: 1 minus either would cancel."""
+    return _product(
+        _over_symbols(lambda p, change: (p * change, p * (1 - change)), leaves, changed)
+    )
+
+
+# --- moments by level
+
+
+class _Pairs(NamedTuple):
+    """Of the changes below a node: cumulants, and the expected products of the means of two of its children, raw and connected."""
+
+    law: list[Array]
+    raw: Array
+    connected: Array
+
+
+def _join_pairs(children: list[tuple[list[Array], Array]]) -> _Pairs:
+    """From the laws of the children, and the deviations of their means from those without conditions."""
+    laws, deviations = zip(*children, strict=True)
+    return _Pairs(_join_cumulants(laws), _pairs([law[0] for law in laws]), _pairs(deviations))
+
+
+def _mix_pairs(weights, parts: list[_Pairs]) -> _Pairs:
+    raw, connected = (
+        _average(weights, [getattr(part, name) for part in parts]) for name in ("raw", "connected")
+    )
+    return _Pairs(_mix_cumulants(weights, [part.law for part in parts]), raw, connected)
+
+
+def _pairs(values) -> Array:
+    """``sum_{i != j} x_i x_j``, not as a difference of squares."""
+    total, pairs = values[0], jnp.zeros_like(values[0])
+    for value in values[1:]:
+        total, pairs = total + value, pairs + total * value
+    return 2 * pairs
+
+
+@jax.jit
+@_by_blocks
+def _change_moments(
+    grammar: Grammar, likelihood: Array, differs: Array, symbols: tuple[Array, ...]
+) -> ChangeMoments:
+    passed, changed = _upward(grammar, likelihood, differs)
+    posteriors = _posteriors(grammar, passed)
+    law, sums = [changed, jnp.zeros_like(changed)], []
+    for table, below, posterior, above in zip(
+        grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False
+    ):
+        found = _climb(
+            table,
+            below,
+            (law, law[0] - _over_symbols(operator.mul, posterior, law[0])),
+            _join_pairs,
+            _mix_pairs,
+        )
+        law = found.law
+        by_node = _over_symbols(
+            lambda p, *pairs: [p * pair for pair in pairs], above, found.raw, found.connected
+        )
+        sums.append([pairs.sum(0) for pairs in by_node])
+    mean, variance = _at_root(
+        passed.messages[-1][:, 0], [cumulant[:, 0] for cumulant in law], _mix_cumulants
+    )
+    raw, connected = (jnp.stack(levels, -1) for levels in zip(*sums, strict=True))
+    return ChangeMoments(
+        mean=mean,
+        variance=variance,
+        leaf_variance=_leaf_variances(posteriors[0], changed).sum(0),
+        pair_sums=connected,
+        raw_pair_sums=raw,
+        changed=tuple(
+            _changed(level, nodes, grammar.branching)
+            for level, nodes in zip(posteriors, symbols, strict=True)
+        ),
+    )
+
+
+def _changed(posterior: Array, symbols: Array, branching: int) -> Array:
+    """Probability to differ from ``symbols`` [start, node], NaN where that is -1; as a sum: 1 minus would cancel."""
+    order = messages.digit_reversal(symbols.shape[-1], branching)
+    arranged = symbols[:, order].T
+    differs = lambda p, symbol: jnp.where(arranged == symbol, 0, p)  # noqa: E731
+    found = _over_symbols(differs, posterior, jnp.arange(len(posterior)))
+    return jnp.where(arranged < 0, jnp.nan, found)[order].T
+
+
+# --- the whole law
+
+
+@jax.jit
+def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
+    numbers = grammar.length + 1
+    if not len(likelihood):  # JAX maps nothing in batches of no size
+        return jnp.zeros((0, numbers), likelihood.dtype)
+    passed, changed = _upward(grammar, likelihood, differs)
+
+    def characteristic(angle):
+        values = jnp.where(changed > 0, jax.lax.complex(jnp.cos(angle), -jnp.sin(angle)), 1)
+        values = _climb_all(grammar.rules, passed, values, _product, _average)
+        return _at_root(passed.messages[-1][:, 0], values[:, 0], _average)
+
+    angles = 2 * jnp.pi / numbers * jnp.arange(numbers // 2 + 1, dtype=likelihood.dtype)
+    at_once = CHUNK_BYTES // (2 * likelihood.dtype.itemsize * max(likelihood.size, 1))
+    spectrum = jax.lax.map(characteristic, angles, batch_size=min(max(at_once, 1), len(angles)))
+    return jnp.maximum(jnp.fft.irfft(spectrum.T, numbers), 0)
+
+
+# --- correlations of every pair
+
+
+def _mix_expectations(weights, parts: list[Array]) -> Array:
+    """[parent, start, leaf]"""
+    return _average([weight[..., None] for weight in weights], parts)
+
+
+def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
+    """Posterior of each symbol and rule of every node: [symbol and rule, node, start]."""
+    children = below.reshape(
+        len(below), table.shape[-1], below.shape[1] // table.shape[-1], below.shape[-1]
+    )
+    weights = _product(children[table[..., place], place] for place in range(table.shape[-1]))
+    total = weights.sum(1, keepdims=True)
+    return (above[:, None] * weights / jnp.where(total > 0, total, 1)).reshape(
+        weights.shape[0] * weights.shape[1], *above.shape[1:]
+    )
+
+
+@jax.jit
+@_by_blocks
+def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
+    branching = grammar.branching
+    passed, changed = _upward(grammar, likelihood, differs)
+    posteriors = _posteriors(grammar, passed)
+    expected = changed[..., None]
+    matrix = _leaf_variances(posteriors[0], changed)[
+        ..., None, None
+    ]  # [node, start, leaf, leaf]: the covariances below each node
+    for table, below, posterior, above in zip(
+        grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False
+    ):
+        deviation = expected - _over_symbols(
+            lambda p, leaves: p[..., None] * leaves, posterior, expected
+        )
+        expected = _climb(
+            table, below, expected, functools.partial(jnp.concatenate, axis=-1), _mix_expectations
+        )
+        joint = _rule_posteriors(table, below, above)
+        deviation = deviation.reshape(
+            len(deviation), branching, deviation.shape[1] // branching, *deviation.shape[2:]
+        )
+        places = [deviation[table[..., place].ravel(), place] for place in range(branching)]
+        matrix = jnp.block(
+            _grid(
+                matrix.reshape(branching, len(matrix) // branching, *matrix.shape[1:]),
+                joint,
+                places,
+            )
+        )
+    return matrix[0]
+
+
+def _grid(diagonal: Array, joint: Array, places: list[Array]) -> list[list[Array]]:
+    """Blocks of the covariance below each node, from those below its children and from the joint law of what makes two of them."""
+    size = len(places)
+    grid = [[diagonal[i]] * size for i in range(size)]
+    for i, j in itertools.combinations(range(size), 2):
+        grid[i][j] = jnp.einsum("xns,xnsp,xnsq->nspq", joint, places[i], places[j])
+        grid[j][i] = grid[i][j].swapaxes(-1, -2)
+    return grid

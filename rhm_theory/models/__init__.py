@@ -1,0 +1,1 @@
+"""Distributions of sequences: the Random Hierarchy Model and the controls without a hierarchy."""

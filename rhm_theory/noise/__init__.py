@@ -1,0 +1,1 @@
+"""What a noise leaves of a symbol, as likelihoods."""

@@ -1,0 +1,1 @@
+"""Mean field, and scaling over finite sizes."""

@@ -1,0 +1,555 @@
+r"""Mean field of the Random Hierarchy Model under the epsilon-process: averages over grammars of numerator and denominator apart.
+
+Every symbol of the start survives with probability :math:`p_0 = 1 - \varepsilon + \varepsilon/v` on the leaves; one level up, Bayes'
+rule with random rules gives :math:`p_{\ell+1} = F(p_\ell)`,
+
+.. math:: F(p) = \frac{(v^s-m) p^s + m - 1}{(v^s-mv) p^s + mv - 1}.
+
+Going down again each node is *unchanged* (U) or *changed* (C) given its parent alone, so that the correlation of two leaves is a
+product along the path that joins them. Nothing here needs a grammar: only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
+``branching`` s and ``depth``. v and m may be fractional (the duality m <-> v^(s-1)/m asks for it) and batched, as may be the depth
+where the result's shape does not depend on it; s is a Python integer. The formulas are arranged so that no probability of *change* is a
+difference: they are as accurate at small noise.
+
+Source: *Probing the Latent Hierarchical Structure of Data via Diffusion Models*, arXiv:2410.13770; the factorisation for every s, the
+duality and the closed-form correlations are new.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import Bool, Float
+
+from theory_common import checks
+from theory_common.printing.display import readable
+
+
+@readable()
+class FixedPoints(NamedTuple):
+    """Where F(p) = p: the root ``lost`` (1/v), the ``interior`` point (NaN unless ``exists``), the root ``recovered`` (1)."""
+
+    lost: Float[AnyArray, "*batch"]
+    interior: Float[AnyArray, "*batch"]
+    recovered: Float[AnyArray, "*batch"]
+    exists: Bool[AnyArray, "*batch"]
+
+
+@readable()
+class Criticality(NamedTuple):
+    r"""The transition; NaN and False where there is none.
+
+    Attributes:
+        noise: the critical :math:`\varepsilon^*`.
+        belief: the interior fixed point :math:`p^*`.
+        slope: :math:`F'(p^*) > 1`.
+        exponent: :math:`\nu = \ln s/\ln F'(p^*)`.
+        correlation_decay: :math:`2 - 2/\nu`: at the transition C(r) falls with that power of r.
+        kesten_stigum: :math:`F'(p^*)^2/s`.
+        diverges: whether that exceeds 1 (nu < 2), so that the susceptibility diverges with the depth.
+        susceptibility_growth: power of the number of leaves at the transition, :math:`\max(2/\nu - 1, 0)`.
+        susceptibility_exponent: power of the inverse distance to the transition, :math:`\max(2 - \nu, 0)`.
+    """
+
+    noise: Float[AnyArray, "*batch"]
+    belief: Float[AnyArray, "*batch"]
+    slope: Float[AnyArray, "*batch"]
+    exponent: Float[AnyArray, "*batch"]
+    correlation_decay: Float[AnyArray, "*batch"]
+    kesten_stigum: Float[AnyArray, "*batch"]
+    diverges: Bool[AnyArray, "*batch"]
+    susceptibility_growth: Float[AnyArray, "*batch"]
+    susceptibility_exponent: Float[AnyArray, "*batch"]
+
+
+@readable()
+class Correlations(NamedTuple):
+    """Leaves at finite depth: ``mean_changed`` is P(a leaf changed), ``covariance`` Cov(n_i, n_j) for a common ancestor at level 1..depth.
+
+    ``n`` is 1 where the leaf changed; the spins of the paper, 1 - 2n, have four times this covariance. ``variance`` is that of one leaf,
+    ``susceptibility`` the sum of all covariances over the sum of the variances (its limit, 1, at zero noise).
+    """
+
+    mean_changed: Float[AnyArray, "*batch"]
+    variance: Float[AnyArray, "*batch"]
+    covariance: Float[AnyArray, "*batch depth"]
+    susceptibility: Float[AnyArray, "*batch"]
+
+
+@readable()
+class Peak(NamedTuple):
+    """The largest ``height`` of the susceptibility at a finite depth and the ``noise`` where it is reached (NaN if it is flat)."""
+
+    noise: Float[AnyArray, "*batch"]
+    height: Float[AnyArray, "*batch"]
+
+
+def upward(
+    noise, *, vocabulary, rules_per_symbol, branching: int, depth: int
+) -> Float[AnyArray, "*batch levels"]:
+    r"""Probability of the start's symbol given the leaves below, at level 0 (leaves) to ``depth`` (root): :math:`p_{\ell+1} = F(p_\ell)`.
+
+    Args:
+        noise: :math:`\varepsilon` in [0, 1].
+        vocabulary: v >= 2. rules_per_symbol: m, 1 <= m <= v^(s-1). branching: s >= 2. depth: >= 0.
+
+    Returns: shape (\*batch, depth + 1). Raises: ``ValueError`` naming the argument; traced values out of range give NaN.
+    Source: arXiv:2410.13770. Claims: ``rhm-upward-map``, ``rhm-random-rules``.
+    """
+    noise, rules, branching = _door("upward", vocabulary, rules_per_symbol, branching, noise=noise)
+    depth = checks.whole("depth", depth)
+    return 1 - _changed(noise, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
+
+
+def step(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
+    """F(p): one level up from the probability ``belief`` in [0, 1] of the true symbol, the others equal. Arguments of :func:`upward`.
+
+    Claim: ``rhm-upward-map``.
+    """
+    belief, rules, branching = _door("step", vocabulary, rules_per_symbol, branching, belief=belief)
+    return 1 - _step(1 - belief, rules, branching)
+
+
+def slope(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
+    r""":math:`F'(p) = s m (v-1)(v^s-1) p^{s-1} / ((v^s-mv) p^s + mv - 1)^2`. Arguments of :func:`step`. Claim: ``rhm-upward-slope``."""
+    belief, rules, branching = _door(
+        "slope", vocabulary, rules_per_symbol, branching, belief=belief
+    )
+    return _slope(belief, rules, branching)
+
+
+def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints:
+    r"""All fixed points of F in [1/v, 1].
+
+    .. math:: F(p) = p \iff (p-1)(vp-1) \sum_{k<s} (v^k - m) p^k = 0 .
+
+    The interior one exists iff :math:`s v^{s-1}(v-1)/(v^s-1) < m < (v^s-1)/(s(v-1))`, which is F' < 1 at both ends; then it is unique
+    and repels. Accuracy: a few eps; derivatives are implicit. Source: new. Claims: ``rhm-fixed-points``, ``rhm-transition``.
+    """
+    _, rules, branching = _door("fixed_points", vocabulary, rules_per_symbol, branching)
+    return _fixed_points(rules, branching)
+
+
+def criticality(*, vocabulary, rules_per_symbol, branching: int) -> Criticality:
+    """The transition and everything that scales at it; see :class:`Criticality`. Source: new, beyond noise and exponent.
+
+    Claims: ``rhm-transition``, ``rhm-critical-noise``, ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``,
+    ``rhm-stationary-covariance``, ``rhm-susceptibility-exponents``.
+    """
+    _, rules, branching = _door("criticality", vocabulary, rules_per_symbol, branching)
+    return _criticality(rules, branching)
+
+
+def critical_noise(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
+    r""":math:`\varepsilon^* = (1-p^*)/(1-1/v)`, NaN without a transition. Claim: ``rhm-critical-noise``."""
+    return criticality(
+        vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching
+    ).noise
+
+
+def exponent(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
+    r""":math:`\nu = \ln s/\ln F'(p^*)`, the power with which the correlation length diverges; NaN without a transition.
+
+    Claim: ``rhm-exponent``.
+    """
+    return criticality(
+        vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching
+    ).exponent
+
+
+def correlated_size(
+    distance, *, vocabulary, rules_per_symbol, branching: int, levels: int = 120
+) -> Float[np.ndarray, "*batch"]:
+    r"""Leaves decided together a relative ``distance`` :math:`\delta = 1 - \varepsilon/\varepsilon^*` below the critical noise.
+
+    It is :math:`s^\ell` for the level :math:`\ell` (interpolated) at which :math:`p_\ell` has gone half of the way from :math:`p^*` to
+    1, and diverges like :math:`\delta^{-\nu}`. Capped at ``levels``; NaN without a transition. Rules: numbers, not arrays; distance in
+    (0, 1], any shape. Accuracy: the rounding of :math:`p^*` over ``distance``. Source: new, to see what :func:`exponent` claims.
+    Claim: ``rhm-exponent``.
+    """
+    rules = {"vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
+    distance = checks.require(
+        "distance", distance, lambda value: (value > 0) & (value <= 1), "in (0, 1]"
+    )
+    critical = criticality(**rules)
+    if not np.isfinite(critical.noise):
+        return np.full(distance.shape, np.nan)
+    belief = np.asarray(upward(critical.noise * (1 - distance), **rules, depth=levels))
+    half = (1 + float(critical.belief)) / 2
+    level = [np.interp(half, row, np.arange(levels + 1)) for row in belief.reshape(-1, levels + 1)]
+    return branching ** np.reshape(level, distance.shape)
+
+
+def dual(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
+    r"""The number of rules :math:`m' = v^{s-1}/m` of the conjugate map: :math:`F_{m'}(1/(vp)) = 1/(v F_m(p))`, same slope. New.
+
+    Claim: ``rhm-duality``.
+    """
+    _, rules, branching = _door("dual", vocabulary, rules_per_symbol, branching)
+    return rules.vocabulary ** (branching - 1) / rules.per_symbol
+
+
+def correlations(
+    noise, *, vocabulary, rules_per_symbol, branching: int, depth: int
+) -> Correlations:
+    r"""Mean and covariances of "leaf changed" in closed form, at every tree distance. Arguments of :func:`upward`, depth >= 1.
+
+    With p the child's :math:`p_\ell`, :math:`A_k = \sum_{j<k} p^j` and :math:`w` the weight of the true rule under an unchanged parent,
+    a child of a changed parent is changed with probability :math:`1/A_s`, of an unchanged one with :math:`(1-w)/A_s`; so a level damps
+    correlations by :math:`\lambda = w/A_s`, and two siblings have covariance
+
+    .. math:: \left( P_U (1-w)(w - p^s) - P_C\, p^s + P_U P_C\, w^2 \right) / A_s^2 .
+
+    Accuracy: relative, a few eps times the depth, at any noise. Source: new. Claims: ``rhm-descent``,
+    ``rhm-sibling-covariance``, ``rhm-correlations``.
+    """
+    noise, rules, branching = _door(
+        "correlations", vocabulary, rules_per_symbol, branching, noise=noise
+    )
+    depth = checks.whole("depth", depth, least=1)
+    found = _correlations(noise, rules, branching, *_leaves(noise, branching, depth))
+    return found._replace(covariance=found.covariance[..., :depth])
+
+
+def mean_changed(
+    noise, *, vocabulary, rules_per_symbol, branching: int, depth
+) -> Float[AnyArray, "*batch"]:
+    """Probability that a leaf of the posterior's sample differs from the start. As :func:`correlations`, but depths broadcast.
+
+    Claim: ``rhm-correlations``.
+    """
+    noise, rules, branching = _door(
+        "mean_changed", vocabulary, rules_per_symbol, branching, noise=noise
+    )
+    return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).mean_changed
+
+
+def susceptibility(
+    noise, *, vocabulary, rules_per_symbol, branching: int, depth
+) -> Float[AnyArray, "*batch"]:
+    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; 1 at zero noise (limit). As :func:`correlations`, but depths broadcast.
+
+    Claims: ``rhm-correlations``, ``rhm-small-noise``.
+    """
+    noise, rules, branching = _door(
+        "susceptibility", vocabulary, rules_per_symbol, branching, noise=noise
+    )
+    return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).susceptibility
+
+
+def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth) -> Peak:
+    r"""Height and place of the largest susceptibility over the noise in [0, 1], at finite depths >= 1, which broadcast.
+
+    It moves to the critical noise as the depth grows where the susceptibility diverges, else not always: for (v, m, s) = (8, 16, 3) it
+    stays at 0.447 beside a critical noise of 0.402.
+
+    Accuracy: the height to a few eps and, since the peak at the transition narrows like :math:`F'(p^*)^{-depth}` and no float need lie
+    inside, :math:`(\epsilon F'(p^*)^{depth})^2`; the place is a root of the derivative, to about eps times height over curvature.
+    Derivatives of the place are implicit. The place is NaN for m = v^(s-1), where every string is valid, nothing correlates and the height
+    is 1. Source: new. Claims: ``rhm-free-strings``, ``rhm-finite-size``.
+    """
+    _, rules, branching = _door("susceptibility_peak", vocabulary, rules_per_symbol, branching)
+    capacity, depth = _leaves(rules.vocabulary, branching, depth)
+    rules = _Rules(
+        *(
+            jnp.broadcast_to(value, jnp.broadcast_shapes(value.shape, depth.shape))
+            for value in rules
+        )
+    )
+    place = _peak_place(branching, capacity, depth, rules)
+    height = _correlations(place, rules, branching, capacity, depth).susceptibility
+    flat = rules.per_symbol >= rules.vocabulary ** (branching - 1)
+    return Peak(jnp.where(flat, jnp.nan, place), height)
+
+
+class _Rules(NamedTuple):
+    vocabulary: Array
+    per_symbol: Array
+
+
+def _door(
+    owner: str, vocabulary, rules_per_symbol, branching, **state
+) -> tuple[Array | None, _Rules, int]:
+    """Checked arguments of one dtype and shape; at most one ``state``, a probability. Traced values out of range become NaN."""
+    branching = checks.whole("branching", branching, least=2)
+    values = checks.broadcast(
+        owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **state
+    )
+    checks.require(
+        "vocabulary",
+        values["vocabulary"],
+        lambda v: (v >= 2) & (v < float("inf")),
+        "finite and >= 2",
+    )
+    checks.require("rules_per_symbol", values["rules_per_symbol"], lambda m: m >= 1, ">= 1")
+    # The map has v^s in it.
+    power = f"such that vocabulary^branching is below the largest {values['vocabulary'].dtype} (branching = {branching})"
+    checks.require(
+        "vocabulary",
+        values["vocabulary"],
+        lambda v: branching * np.log(v) < np.log(np.finfo(v.dtype).max),
+        power,
+    )
+    most = _most_rules(values["vocabulary"], branching)
+    checks.at_most(
+        "rules_per_symbol", values["rules_per_symbol"], "vocabulary^(branching - 1)", most
+    )
+    for name in state:
+        checks.require(name, values[name], lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
+    probability = next((values[name] for name in state), None)
+    return (
+        probability,
+        _valid(_Rules(values["vocabulary"], values["rules_per_symbol"]), branching, probability),
+        branching,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _most_rules(vocabulary: Array, branching: int) -> Array:
+    # Four eps of room: a power of the vocabulary need not be correctly rounded.
+    return vocabulary ** (branching - 1) * (1 + 4 * jnp.finfo(vocabulary.dtype).eps)
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
+    """The rules, NaN where they or the probability are out of range: a traced value has passed no check."""
+    valid = (
+        (rules.vocabulary >= 2)
+        & (rules.per_symbol >= 1)
+        & (rules.per_symbol <= _most_rules(rules.vocabulary, branching))
+    )
+    if probability is not None:
+        valid &= (probability >= 0) & (probability <= 1)
+    return jax.tree.map(lambda value: jnp.where(valid, value, jnp.nan), rules)
+
+
+def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
+    """Levels to compile for, and the depths: a few capacities serve all depths, so that finite-size scaling compiles once."""
+    if checks.is_traced(depth):
+        raise TypeError("depth must be concrete: it says for how many levels to compile")
+    depths = np.asarray(depth)
+    if depths.dtype.kind not in "iu":
+        raise TypeError(f"depth must be an integer or an array of them, got {depth!r}")
+    if not depths.size or np.any(depths < least):
+        raise ValueError(f"depth must be >= {least}, got {depths.min() if depths.size else 'none'}")
+    return 8 * max(1, -(-int(depths.max()) // 8)), depths.astype(np.int32)
+
+
+def _leaves(others: Array, branching: int, depth) -> tuple[int, np.ndarray]:
+    """:func:`_capacity` of depths that broadcast against ``others`` and have a number of leaves in the range of its dtype."""
+    capacity, depths = _capacity(depth)
+    checks.common_shape(arguments=others.shape, depth=depths.shape)
+    if capacity * np.log(branching) >= np.log(np.finfo(others.dtype).max):
+        raise ValueError(
+            f"depth must be such that branching^depth leaves are in the range of {others.dtype}, got {depths.max()}"
+        )
+    return capacity, depths
+
+
+def _geometric(ratio: Array, terms: int) -> Array:
+    """``sum_{k < terms} ratio^k``, of positive terms."""
+    total = jnp.zeros_like(ratio)
+    for _ in range(terms):
+        total = 1 + ratio * total
+    return total
+
+
+def _denominator(belief: Array, rules: _Rules, branching: int) -> Array:
+    v, m = rules
+    return (v**branching - m * v) * belief**branching + (m * v - 1)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _step(changed: Array, rules: _Rules, branching: int) -> Array:
+    """``1 - F(1 - changed)``, in which nothing cancels: ``m (v-1) (1 - p^s) / denominator``."""
+    belief = 1 - changed
+    v, m = rules
+    return changed * (
+        m * (v - 1) * _geometric(belief, branching) / _denominator(belief, rules, branching)
+    )
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def _slope(belief: Array, rules: _Rules, branching: int) -> Array:
+    v, m = rules
+    below = _denominator(belief, rules, branching)
+    # Two quotients: the square of the denominator overflows float32 for long rules.
+    return (branching * m * (v - 1) * belief ** (branching - 1) / below) * (
+        (v**branching - 1) / below
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _changed(
+    noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
+) -> tuple[Array, Array]:
+    """``1 - p`` at every level (last axis; above the root as at the root) and its ratio to that of the leaves, finite at zero noise."""
+    leaf = noise * (1 - 1 / rules.vocabulary)
+
+    def ascend(ratio, level):
+        belief = 1 - leaf * ratio
+        growth = (
+            rules.per_symbol
+            * (rules.vocabulary - 1)
+            * _geometric(belief, branching)
+            / _denominator(belief, rules, branching)
+        )
+        return jnp.where(level < depth, ratio * growth, ratio), ratio
+
+    start = jnp.ones(jnp.broadcast_shapes(leaf.shape, depth.shape), leaf.dtype)
+    last, ratios = jax.lax.scan(ascend, start, jnp.arange(capacity))
+    ratios = jnp.concatenate([jnp.moveaxis(ratios, 0, -1), last[..., None]], -1)
+    return leaf[..., None] * ratios, ratios
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _correlations(
+    noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
+) -> Correlations:
+    """:class:`Correlations` with zeros above the depth."""
+    changed, ratios = (
+        jnp.moveaxis(array, -1, 0) for array in _changed(noise, rules, branching, capacity, depth)
+    )
+    leaf, (v, m) = changed[0], rules
+
+    def descend(parent, child):
+        """``parent`` and all the results are per ``leaf`` = 1 - p_0: their limit at zero noise is finite, and so are derivatives."""
+        level, child_changed, child_ratio = child
+        belief = 1 - child_changed
+        power, terms, unchanged = (
+            belief**branching,
+            _geometric(belief, branching),
+            1 - leaf * parent,
+        )
+        total = (v**branching - m) * power + (
+            m - 1
+        )  # proportional to the weight of all rules of the true symbol
+        true_rule = power * (v**branching - 1) / total
+        other_rule = (m - 1) * child_ratio * terms / total  # 1 - true_rule, per leaf
+        excess = (
+            power * (v**branching - m) * child_changed * terms / total
+        )  # true_rule - power, which would cancel
+        siblings = (
+            unchanged * other_rule * excess - parent * power + unchanged * parent * true_rule**2
+        ) / terms**2
+        child = jnp.where(level < depth, (unchanged * other_rule + parent) / terms, parent)
+        return child, (jnp.where(level < depth, siblings, 0), true_rule / terms)
+
+    levels = jnp.arange(capacity), changed[:-1], ratios[:-1]
+    mean, (siblings, damping) = jax.lax.scan(descend, ratios[-1], levels, reverse=True)
+    path = jnp.cumprod(jnp.concatenate([jnp.ones_like(damping[:1]), damping[:-1]]), 0)
+    covariance = siblings * path**2
+    variance = mean * (1 - leaf * mean)
+    pairs = (branching - 1) * jnp.asarray(
+        [float(branching) ** level for level in range(capacity)], leaf.dtype
+    )
+    return Correlations(
+        mean_changed=leaf * mean,
+        variance=leaf * variance,
+        covariance=jnp.moveaxis(leaf * covariance, 0, -1),
+        susceptibility=1 + jnp.tensordot(pairs, covariance, 1) / variance,
+    )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _fixed_points(rules: _Rules, branching: int) -> FixedPoints:
+    v = rules.vocabulary
+    lost, recovered = 1 / v, jnp.where(jnp.isnan(v), v, 1)
+    exists = (_slope(lost, rules, branching) < 1) & (_slope(recovered, rules, branching) < 1)
+    # A number that is inside in any case, so that the derivatives of the unused branch are finite: m^2 = v^(s-1) has p* = v^(-1/2).
+    safe = _Rules(v, jnp.where(exists, rules.per_symbol, v ** ((branching - 1) / 2)))
+    return FixedPoints(
+        lost, jnp.where(exists, _interior_root(branching, safe), jnp.nan), recovered, exists
+    )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _criticality(rules: _Rules, branching: int) -> Criticality:
+    belief = _fixed_points(rules, branching).interior
+    ascent = _slope(belief, rules, branching)
+    exponent = jnp.log(branching) / jnp.log(ascent)
+    return Criticality(
+        noise=(1 - belief) / (1 - 1 / rules.vocabulary),
+        belief=belief,
+        slope=ascent,
+        exponent=exponent,
+        correlation_decay=2 - 2 / exponent,
+        kesten_stigum=ascent**2 / branching,
+        diverges=ascent**2 > branching,
+        susceptibility_growth=jnp.maximum(2 / exponent - 1, 0),
+        susceptibility_exponent=jnp.maximum(2 - exponent, 0),
+    )
+
+
+def _interior_equation(belief: Array, rules: _Rules, branching: int) -> Array:
+    """``sum_{k<s} (v^k - m) p^k``: one change of sign of its coefficients, so one positive root."""
+    return _geometric(rules.vocabulary * belief, branching) - rules.per_symbol * _geometric(
+        belief, branching
+    )
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _interior_root(branching: int, rules: _Rules) -> Array:
+    """The root in (1/v, 1), by bisection of the logarithm to the last digit."""
+
+    def halve(_, bracket):
+        middle = jnp.sqrt(bracket[0] * bracket[1])
+        below = _interior_equation(middle, rules, branching) < 0
+        return jnp.where(below, middle, bracket[0]), jnp.where(below, bracket[1], middle)
+
+    ends = (1 / rules.vocabulary, jnp.ones_like(rules.vocabulary))
+    low, high = jax.lax.fori_loop(0, jnp.finfo(ends[0].dtype).nmant + 8, halve, ends)
+    return jnp.sqrt(low * high)
+
+
+@_interior_root.defjvp
+def _interior_root_jvp(branching, primals, tangents):
+    root = _interior_root(branching, *primals)
+    moved = jax.jvp(lambda rules: _interior_equation(root, rules, branching), primals, tangents)[1]
+    ascent = jax.jvp(
+        lambda belief: _interior_equation(belief, primals[0], branching),
+        (root,),
+        (jnp.ones_like(root),),
+    )[1]
+    return root, -moved / ascent
+
+
+def _susceptibility_slope(
+    noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
+) -> Array:
+    chi = lambda place: _correlations(place, rules, branching, capacity, depth).susceptibility  # noqa: E731
+    return jax.jvp(chi, (noise,), (jnp.ones_like(noise),))[1]
+
+
+@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _peak_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
+    """The best of a grid, then bisection of the slope between its neighbours. An end of [0, 1] if it is the best."""
+    grid = jnp.linspace(0, 1, 257, dtype=rules.vocabulary.dtype)
+    spread = grid.reshape(-1, *[1] * rules.vocabulary.ndim)
+    best = jnp.argmax(_correlations(spread, rules, branching, capacity, depth).susceptibility, 0)
+
+    def halve(_, bracket):
+        middle = (bracket[0] + bracket[1]) / 2
+        rising = _susceptibility_slope(middle, rules, branching, capacity, depth) > 0
+        return jnp.where(rising, middle, bracket[0]), jnp.where(rising, bracket[1], middle)
+
+    ends = (grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 256)])
+    low, high = jax.lax.fori_loop(0, jnp.finfo(grid.dtype).nmant - 6, halve, ends)
+    return jnp.where(jnp.isnan(rules.vocabulary), jnp.nan, (low + high) / 2)
+
+
+@_peak_place.defjvp
+def _peak_place_jvp(branching, capacity, primals, tangents):
+    depth, rules = primals
+    place = _peak_place(branching, capacity, depth, rules)
+    slope_at = functools.partial(
+        _susceptibility_slope, branching=branching, capacity=capacity, depth=depth
+    )
+    moved = jax.jvp(lambda rules: slope_at(place, rules), (rules,), tangents[1:])[1]
+    curvature = jax.jvp(lambda noise: slope_at(noise, rules), (place,), (jnp.ones_like(place),))[1]
+    return place, -moved / curvature

@@ -1,0 +1,153 @@
+r"""Exponents from sizes: which power of the number of leaves an estimate grows or settles with, with an interval.
+
+Two models of a quantity :math:`\chi` at sizes d, known with independent errors:
+
+* :func:`power_law`: :math:`\chi = A\, d^a`;
+* :func:`approach`: :math:`\chi = B + A\,(d^a - 1)/a` (for a = 0 a logarithm). At the transition the susceptibility is a geometric sum over
+  the levels of the tree, so it is of this form beyond the first levels, in mean field with :math:`a = 2/\nu - 1`: it diverges for
+  :math:`a \ge 0` and settles at :math:`B - A/a` for a < 0. So is its peak over the noise, if that moves to the transition: always where it
+  diverges, else not always. That of (8, 16, 3) stays elsewhere, that of (16, 2, 2) even falls with the depth.
+
+For each a the other parameters are a linear fit, weighted by the errors; *a* minimises what is left, :math:`X^2(a)`, and its 95 % interval
+is where :math:`X^2(a) \le \min X^2 + 3.84` (profile likelihood, for normal errors of known size). Source: new for this use; the
+interval: Venzon & Moolgavkar, *A method for computing profile-likelihood-based confidence intervals* (1988).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from theory_common import checks
+from theory_common.printing.display import readable
+
+QUANTILE = 3.841458820694124  # 95 % of chi-square with one degree of freedom
+EXPONENTS = np.linspace(-4, 4, 8001)  # exponents sought
+
+
+@readable()
+class Fit(NamedTuple):
+    """``exponent`` a with its 95 % interval (an end of the range sought, -4 or 4, where nothing bounds it); ``misfit`` is min X^2.
+
+    ``freedom``: sizes less parameters; where the model holds, the misfit is about that. ``amplitude``: A, ``offset``: B (0 of a power law).
+    """
+
+    exponent: float
+    low: float
+    high: float
+    amplitude: float
+    offset: float
+    misfit: float
+    freedom: int
+
+
+def power_law(size, value, error) -> Fit:
+    """The fit of ``A size^a``, from at least 2 sizes. Arguments of :func:`approach`. Source: as the module's docstring says."""
+    return _fit(_checked(size, value, error, least=2), lambda size, a: [size**a])
+
+
+def approach(size, value, error) -> Fit:
+    """The fit of ``B + A (size^a - 1)/a``, from at least 3 sizes.
+
+    Args: size: positive, distinct ``(n,)``. value: as many. error: their standard errors, positive.
+    Raises: ``TypeError`` or ``ValueError`` naming the argument. Claim: ``rhm-finite-size``.
+    """
+    return _fit(
+        _checked(size, value, error, least=3),
+        lambda size, a: [np.ones_like(size * a), _box_cox(size, a)],
+    )
+
+
+def _box_cox(size, a):
+    """``(size^a - 1)/a``, the logarithm at a = 0, without cancellation."""
+    flat = np.where(a == 0, 1, a)
+    return np.where(a == 0, np.log(size), np.expm1(flat * np.log(size)) / flat)
+
+
+def _checked(size, value, error, *, least: int) -> list[Float[np.ndarray, " sizes"]]:
+    checks.concrete("a fit", size, value, error)
+    arrays = {
+        "size": checks.positive("size", size),
+        "value": checks.finite("value", value),
+        "error": checks.positive("error", error),
+    }
+    count = np.size(size)
+    for name, array in arrays.items():
+        if array.shape != (count,):
+            raise ValueError(
+                f"{name} must have shape ({count},), as size has entries, got {array.shape}"
+            )
+    if len(np.unique(size)) < max(least, count):
+        raise ValueError(
+            f"size must be at least {least} distinct numbers, got {np.asarray(size).tolist()}"
+        )
+    size, value, error = (np.asarray(array, np.float64) for array in arrays.values())
+    # Powers up to 4 either way of the size about its mean, and squares over errors, are to be in range.
+    if np.ptp(np.log(size)) > 100:
+        raise ValueError(f"size must span less than a factor of 1e43, got {size.tolist()}")
+    if np.max(np.abs(value) + 1) / np.min(error) > 1e60:
+        raise ValueError(
+            f"error must not be below 1e-60 of the values and of 1, got {error.tolist()}"
+        )
+    return [size, value, error]
+
+
+def _fit(data, basis) -> Fit:
+    size, value, error = data
+    unit = size / np.exp(
+        np.log(size).mean()
+    )  # another unit changes no exponent, and keeps all powers in range
+    left = _left(unit, value, error, basis, EXPONENTS)
+    best = _lowest(EXPONENTS, left)
+    least = float(_left(unit, value, error, basis, np.array([best]))[0])
+    low, high = (
+        _crossing(EXPONENTS[::way], left[::way], best * way, least + QUANTILE) for way in (-1, 1)
+    )
+    solved = np.linalg.lstsq(
+        np.stack(basis(size, best), -1) / error[:, None], value / error, rcond=None
+    )[0]
+    amplitude, offset = solved[-1], solved[0] if len(solved) == 2 else 0.0
+    return Fit(
+        best,
+        float(low),
+        float(high),
+        float(amplitude),
+        float(offset),
+        least,
+        len(size) - len(solved) - 1,
+    )
+
+
+def _left(size, value, error, basis, exponents) -> Float[np.ndarray, " exponents"]:
+    """X^2 at each exponent, the linear parameters fitted."""
+    columns = np.stack(np.broadcast_arrays(*basis(size, exponents[:, None])), -1) / error[:, None]
+    target = (value / error)[:, None]
+    return np.sum((columns @ (np.linalg.pinv(columns) @ target) - target) ** 2, (-1, -2))
+
+
+def _lowest(places, values) -> float:
+    """The minimum of the parabola through the smallest value and its neighbours; an end of the range if that is the smallest."""
+    at = int(np.argmin(values))
+    if at in (0, len(values) - 1):
+        return float(places[at])
+    before, here, after = values[at - 1 : at + 2]
+    curvature = before - 2 * here + after
+    return float(
+        places[at]
+        + (places[at + 1] - places[at])
+        * ((before - after) / (2 * curvature) if curvature > 0 else 0)
+    )
+
+
+def _crossing(places, values, start: float, level: float) -> float:
+    """Where ``values`` first exceed ``level``, on the way from ``start``; the last place if they never do. Places ascend in ``way``."""
+    way = np.sign(places[1] - places[0])
+    beyond = np.flatnonzero((way * places > start) & (values > level))
+    if not len(beyond):
+        return places[-1]
+    at = beyond[0]
+    if at == 0 or values[at - 1] > level:
+        return places[at]
+    return places[at - 1] + (places[at] - places[at - 1]) * (level - values[at - 1]) / (
+        values[at] - values[at - 1]
+    )

@@ -1,0 +1,123 @@
+"""The table of ``python -m benchmarks``, on made-up benchmarks; and that the clocks compare fairly."""
+
+import json
+import sys
+import types
+
+import pytest
+
+import benchmarks.__main__ as command
+from benchmarks import imports, timing
+
+FAST = """
+def rows():
+    yield dict(work="roots", against="SciPy", ours_seconds=0.5, theirs_seconds=600.0, ratio=1200.0, target=1000, growth="linear")
+    yield dict(work="roots, twice", against="SciPy", ratio=4.9, target=5)
+    yield dict(work="import", against="jax", target="+0.3 s at most", met=True)
+    yield dict(work="bare", against="nothing")
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A package of three benchmarks, one of which fails after its first row."""
+    folder = tmp_path / "made_up"
+    folder.mkdir()
+    sources = {
+        "__init__": "",
+        "fast": FAST,
+        "timing": "",
+        "late": FAST.replace("    yield dict(work='bare'", "") + "    raise OSError('no room')\n",
+    }
+    for name, source in sources.items():
+        (folder / f"{name}.py").write_text(source)
+    module = types.ModuleType("made_up")
+    module.__path__ = [str(folder)]
+    monkeypatch.setitem(sys.modules, "made_up", module)
+    yield module
+    for name in [name for name in sys.modules if name.startswith("made_up.")]:
+        del sys.modules[name]
+
+
+def test_the_table(package, capsys):
+    assert command.main(["fast"], package) == 0
+    output = capsys.readouterr()
+    assert "2 of 3 targets met" in output.out
+    assert "growth" in output.out
+    assert "hardware limit" not in output.out  # no row says one
+    assert "fast: roots against SciPy: 1,200x (target 1,000, met)" in output.err
+    assert "fast: roots, twice against SciPy: 4.9x (target 5, missed)" in output.err
+    assert "fast: bare against nothing: (no target)" in output.err
+
+
+def test_the_page(package, capsys, tmp_path):
+    assert command.main(["fast", "--markdown", str(tmp_path / "speed.md")], package) == 0
+    lines = (tmp_path / "speed.md").read_text().split("\n")
+    assert "| roots | SciPy | 1,200 | 1,000 | yes |" in "\n".join(lines)
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) == 6
+    assert {line.count("|") for line in table} == {8}
+    assert any(line.startswith("2 of 3 targets met, on ") for line in lines)
+
+
+def test_a_benchmark_that_fails_keeps_its_rows_and_the_others(package, capsys):
+    assert command.main(["--json"], package) == 1
+    output = capsys.readouterr()
+    result = json.loads(output.out)
+    assert result["failed"] == ["late"]
+    assert len(result["rows"]) == 8
+    assert result["rows"][1] == {
+        "work": "roots, twice",
+        "against": "SciPy",
+        "ratio": 4.9,
+        "target": 5,
+        "met": False,
+    }
+    assert "late: failed, OSError: no room" in output.err
+
+
+def test_an_unknown_name(package, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(["slow"], package)
+    assert stopped.value.code == 2
+    assert "unknown benchmark 'slow': choose from fast, late" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"work": "a"},
+        {"work": "a", "against": "b", "speed": 3},
+        {"work": "a", "against": "b", "target": "soon"},
+    ],
+    ids=["no against", "unknown key", "a text as target, and no verdict"],
+)
+def test_a_row_that_the_table_cannot_show(row):
+    with pytest.raises(ValueError, match=r"a row needs|must say whether"):
+        command.completed(row)
+
+
+def test_medians_take_turns():
+    order = []
+    mine, theirs = (
+        iter([9.0, 1.0, 100.0, 2.0]),
+        iter([9.0, 5.0, 4.0, 6.0]),
+    )  # the first of each warms up
+
+    def measure(name, numbers):
+        order.append(name)
+        return next(numbers)
+
+    assert timing.medians(lambda: measure("a", mine), lambda: measure("b", theirs), turns=3) == (
+        2.0,
+        5.0,
+    )
+    assert "".join(order) == "ab" + "ab" + "ba" + "ab"
+
+
+def test_seconds_and_imports_measure(monkeypatch):
+    clock = iter([1.0, 4.0, 4.0, 5.0])
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: next(clock))
+    assert timing.compile_seconds(lambda: None) == 2.0
+    monkeypatch.undo()
+    assert 0 < imports.import_seconds("json") < 5

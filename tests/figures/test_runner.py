@@ -1,0 +1,435 @@
+"""The command ``python -m figures``, on small made-up figures: what it writes, keeps, refuses and survives."""
+
+import base64
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import figures.__main__ as command
+from figures import catalogue, runner, store, style
+from theory_common.printing import tables
+
+ROOT = Path(__file__).parents[2]
+HEAD = """
+import numpy as np
+TITLE = "A line & <more>"
+CAPTION = "Falls <fast>.\\n\\nSecond paragraph."
+LEMMAS = ["Lemma 4", "App. F"]
+"""
+LINE = HEAD + textwrap.dedent("""
+    def compute(preset):
+        ridge = np.logspace(-300, 300, {"quick": 5, "paper": 9}[preset])
+        return {"ridge": ridge, "inner": {"distance": np.where(ridge > 1, np.nan, np.pi / 3 * np.sqrt(ridge))}}
+
+    def draw(figure, data):
+        axes = figure.subplots()
+        axes.loglog(data["ridge"], data["inner"]["distance"], label="exact")
+        axes.set(xlabel="ridge λ", ylabel="distance")
+        axes.legend()
+
+    def claims(data):
+        return [("points", None, len(data["ridge"])), ("a <claim>", "none", np.float64(0.25))]
+    """)
+MIXED = HEAD.replace("A line", "Mixed") + textwrap.dedent("""
+    SIZE = (3, 2)
+
+    def compute(preset):
+        return {"grid": np.arange(6.0).reshape(2, 3) / 7, "fold": 1e-300, "exists": np.array([True, False]), "names": ["a", "b"]}
+
+    def draw(figure, data):
+        figure.subplots().imshow(data["grid"])
+
+    def claims(data):
+        return []
+    """)
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Writes a package of figures, ``name=source``, and returns its name; a fresh one for every test."""
+    name = "figures_of_" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]
+    folder = tmp_path / name
+    folder.mkdir()
+    (folder / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def add(**sources):
+        for figure, source in sources.items():
+            (folder / f"{figure}.py").write_text(source)
+            sys.modules.pop(f"{name}.{figure}", None)
+            # A source of the same length in the same second would be taken from the byte code.
+            for old in folder.glob(f"__pycache__/{figure}.*"):
+                old.unlink()
+        return name
+
+    yield add
+    for module in [module for module in sys.modules if module.split(".")[0] == name]:
+        del sys.modules[module]
+
+
+def states(folder, package, *names, preset="quick"):
+    outcomes, interrupted = runner.make_all(
+        list(names) or catalogue.names(package), package, preset, folder
+    )
+    assert not interrupted
+    return {name: outcome.state for name, outcome in outcomes.items()}
+
+
+def test_a_run_writes_what_it_drew(package, tmp_path, capsys):
+    out = tmp_path / "deep" / "out"
+    assert (
+        command.main(["--out", str(out), "--preset", "quick"], package(line=LINE, mixed=MIXED)) == 0
+    )
+    expected = {
+        f"{name}.{suffix}" for name in ("line", "mixed") for suffix in ("pdf", "png", "csv", "json")
+    } | {"index.html"}
+    assert {path.name for path in out.iterdir()} == expected
+    output = capsys.readouterr()
+    assert re.search(r"line +points +– +5", output.out)
+    assert re.search(r"line +a <claim> +none +0.25", output.out)
+    assert "2 computed" in output.out
+    assert "line  computed" in output.err
+
+    data = tables.loads((out / "line.json").read_text())["data"]
+    ridge = np.logspace(-300, 300, 5)
+    assert data["ridge"].tobytes() == ridge.tobytes()
+    assert np.array_equal(
+        data["inner"]["distance"],
+        np.where(ridge > 1, np.nan, np.pi / 3 * np.sqrt(ridge)),
+        equal_nan=True,
+    )
+    json.loads(
+        (out / "line.json").read_text(),
+        parse_constant=lambda name: pytest.fail(f"{name} is not JSON"),
+    )
+    with Image.open(out / "mixed.png") as image:
+        assert image.size == (600, 400)  # SIZE at 200 dots an inch
+
+
+def test_the_csv_holds_every_number(package, tmp_path):
+    assert set(states(tmp_path, package(line=LINE, mixed=MIXED)).values()) == {"computed"}
+    wide = list(csv.DictReader(io.StringIO((tmp_path / "line.csv").read_text())))
+    data = tables.loads((tmp_path / "line.json").read_text())["data"]
+    for name, values in (("ridge", data["ridge"]), ("inner/distance", data["inner"]["distance"])):
+        assert np.array_equal([float(row[name]) for row in wide], values, equal_nan=True)
+    long = {
+        (row["name"], row["index"]): row["value"]
+        for row in csv.DictReader(io.StringIO((tmp_path / "mixed.csv").read_text()))
+    }
+    assert float(long["grid", "1 2"]) == 5 / 7
+    assert float(long["fold", ""]) == 1e-300
+    assert [long["exists", "0"], long["exists", "1"], long["names", "1"]] == ["True", "False", "b"]
+    assert len(long) == 6 + 1 + 2 + 2
+
+
+def test_the_same_inputs_are_not_computed_again(package, tmp_path):
+    name = package(line=LINE, mixed=MIXED)
+    assert set(states(tmp_path, name).values()) == {"computed"}
+    pictures = {path.name: path.read_bytes() for path in tmp_path.glob("*.p*")}
+    assert set(states(tmp_path, name).values()) == {"up to date"}
+    assert states(tmp_path, name, "line", preset="paper") == {"line": "computed"}
+    assert states(tmp_path, name) == {
+        "line": "computed",
+        "mixed": "up to date",
+    }  # the other preset took its place
+    assert pictures == {
+        path.name: path.read_bytes() for path in tmp_path.glob("*.p*")
+    }  # no clock, no random name in them
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "figure",
+        "shared",
+        "gda_theory",
+        "rhm_theory",
+        "derivations",
+        "theory_common",
+        "version",
+        "device",
+    ],
+)
+def test_any_other_input_is_computed_again(change, package, tmp_path, monkeypatch):
+    name = package(line=LINE, _shared="ONE = 1")
+    assert states(tmp_path, name, "line") == {"line": "computed"}
+    assert states(tmp_path, name, "line") == {"line": "up to date"}
+    if change == "figure":
+        package(line=LINE + "# changed")
+    elif change == "shared":
+        package(_shared="ONE = 2")
+    elif change == "version":
+        monkeypatch.setattr(store, "versions", lambda: {"jax": "0.0"})
+    elif change == "device":
+        monkeypatch.setattr(store, "device", lambda: "abacus")
+    else:
+        (tmp_path / "library").mkdir()
+        (tmp_path / "library" / "__init__.py").write_text("")
+        monkeypatch.setattr(
+            getattr(store, change), "__file__", str(tmp_path / "library" / "__init__.py")
+        )
+    assert states(tmp_path, name, "line") == {"line": "computed"}
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def edit_a_number(path):
+    path.write_text(path.read_text().replace("1e-300", "1e-299"))
+
+
+DAMAGES = {
+    "cut": cut,
+    "removed": Path.unlink,
+    "no text": lambda path: path.write_bytes(b"\xff\xfe[["),
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [(suffix, damage) for suffix in ("json", "png", "pdf", "csv") for damage in DAMAGES.values()]
+    + [("json", edit_a_number), ("csv", edit_a_number)],
+)
+def test_a_damaged_file_is_made_again(suffix, damage, package, tmp_path):
+    name = package(mixed=MIXED)
+    states(tmp_path, name)
+    path = tmp_path / f"mixed.{suffix}"
+    before = path.read_bytes()
+    damage(path)
+    assert not path.exists() or path.read_bytes() != before
+    assert states(tmp_path, name) == {"mixed": "computed"}
+    if suffix != "json":  # its seconds differ
+        assert path.read_bytes() == before
+
+
+def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys):
+    broken = {
+        "at_import": "raise ImportError('no such thing')",
+        "at_work": LINE.replace("ridge =", "ridge = 1 / 0 +"),
+        "bare": "TITLE = 'only a title'",
+        "syntax": "def",
+        "unstorable": LINE.replace("return {", "return {'z': 1j, "),
+    }
+    name = package(**broken, zline=LINE)
+    assert command.main(["--out", str(tmp_path), "--preset", "quick"], name) == 1
+    output = capsys.readouterr()
+    for figure in broken:
+        assert re.search(rf"^{figure}  failed  \w+Error: ", output.err, re.MULTILINE)
+        assert not (tmp_path / f"{figure}.json").exists()
+    assert "bare.py must define CAPTION (str)" in output.err
+    assert "1 computed, 5 failed" in output.out
+    assert (tmp_path / "zline.json").exists()
+    assert "no such thing" in (tmp_path / "index.html").read_text()
+    assert command.main(["--list"], name) == 1
+    assert "cannot be loaded: ImportError: no such thing" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nope"], "unknown figure 'nope': choose from line"),
+        (["line", "--preset", "huge"], "argument --preset: invalid choice: 'huge'"),
+        (["--out", "FILE"], "--out: cannot write to FILE: "),
+        (["--out", "FILE/below"], "--out: cannot write to FILE/below: "),
+        (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+    ],
+)
+def test_bad_arguments_are_one_line_and_exit_2(
+    arguments, message, package, tmp_path, monkeypatch, capsys
+):
+    name = package(line=LINE)
+    monkeypatch.chdir(tmp_path)
+    Path("FILE").write_text("a file, no folder")
+    with pytest.raises(SystemExit) as stopped:
+        command.main(arguments, name)
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert error.startswith("python -m figures: error: ")
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("out").exists()
+
+
+def test_list_and_order(package, capsys):
+    name = package(zebra=LINE, fig4=MIXED, _helper="")
+    assert catalogue.names(name) == ["fig4", "zebra"]  # ORDER first, then by name
+    assert command.main(["--list"], name) == 0
+    listed = capsys.readouterr().out
+    assert listed.index("fig4") < listed.index("zebra")
+    assert "Lemma 4, App. F" in listed
+
+
+class Links(HTMLParser):
+    """Every address a page refers to, and its ids; complains about tags that do not nest."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, text):
+        super().__init__()
+        self.addresses, self.ids, self.open, self.text = [], set(), [], []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        attrs = dict(attrs)
+        self.addresses += [attrs[key] for key in ("href", "src") if key in attrs]
+        self.ids |= {attrs["id"]} if "id" in attrs else set()
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_is_whole_in_itself(package, tmp_path, monkeypatch):
+    name = package(line=LINE, mixed=MIXED)
+    command.main(["--out", str(tmp_path), "--preset", "quick"], name)
+    page = Links((tmp_path / "index.html").read_text())
+    text = " ".join(page.text)
+    for said in (
+        "A line & <more>",
+        "Falls <fast>.",
+        "Second paragraph.",
+        "a <claim>",
+        "0.25",
+        "inner/distance",
+        "Lemma 4",
+        "jax 0.",
+        "quick",
+    ):
+        assert said in text
+    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    assert (
+        {address[1:] for address in page.addresses if address.startswith("#")}
+        == {"line", "mixed"}
+        == page.ids
+    )
+    pictures = [
+        base64.b64decode(address.split(",")[1])
+        for address in page.addresses
+        if address.startswith("data:image/png")
+    ]
+    assert pictures.count((tmp_path / "line.png").read_bytes()) == 2  # shown, and to download
+    assert not re.search(r"https?://", (tmp_path / "index.html").read_text())
+    monkeypatch.setattr("figures.page.EMBED", 10)  # a large file is beside the page
+    command.main(["--out", str(tmp_path), "--preset", "quick"], name)
+    assert "line.json" in Links((tmp_path / "index.html").read_text()).addresses
+
+
+def test_the_page_keeps_the_figures_of_earlier_runs(package, tmp_path):
+    name = package(line=LINE, mixed=MIXED, third=MIXED)
+    for figure in ("mixed", "line"):
+        command.main([figure, "--out", str(tmp_path), "--preset", "quick"], name)
+    page = (tmp_path / "index.html").read_text()
+    assert Links(page).ids == {"line", "mixed"}
+    assert "python -m figures third" in page
+    package(mixed=MIXED + "# no longer what was drawn")
+    command.main(["line", "--out", str(tmp_path), "--preset", "quick"], name)
+    assert Links((tmp_path / "index.html").read_text()).ids == {"line"}
+
+
+def a_command(folder, package):
+    """``python -m figures`` on another package of figures, in a process of its own."""
+    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import figures.__main__ as m; sys.exit(m.main(sys.argv[1:], {package!r}))"
+    return [sys.executable, "-c", code]
+
+
+def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(package, tmp_path):
+    slow = LINE.replace(
+        "ridge =", "print('slow begins', flush=True); __import__('time').sleep(WAIT); ridge ="
+    )
+    name = package(a=LINE, b=slow.replace("WAIT", "60"), c=LINE)
+    out = tmp_path / "out"
+    call = [*a_command(tmp_path, name), "--out", str(out), "--preset", "quick"]
+    # A shell starts its background jobs with Ctrl-C ignored, which a child would inherit.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    process = subprocess.Popen(
+        call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    signal.signal(signal.SIGINT, before)
+    assert process.stdout.readline() == "slow begins\n"
+    time.sleep(0.2)
+    os.kill(process.pid, signal.SIGINT)
+    output, error = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "1 computed" in output
+    assert "interrupted, not done: b, c; the same command goes on from here" in error
+    assert "Traceback" not in error
+    assert sorted(path.name for path in out.iterdir()) == [
+        "a.csv",
+        "a.json",
+        "a.pdf",
+        "a.png",
+        "index.html",
+    ]
+    package(b=LINE)
+    assert states(out, name) == {"a": "up to date", "b": "computed", "c": "computed"}
+
+
+def test_the_command_switches_float64_on(package, tmp_path):
+    source = LINE.replace(
+        "ridge =", "import jax.numpy as jnp; assert jnp.zeros(()).dtype == 'float64'; ridge ="
+    )
+    call = [*a_command(tmp_path, package(a=source)), "--out", str(tmp_path / "out")]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_text_can_be_read_and_colours_told_apart():
+    assert (
+        min(
+            style.SETTINGS[key]
+            for key in style.SETTINGS
+            if key.endswith(("size", "labelsize")) and key.startswith(("x", "y", "l", "a", "f"))
+        )
+        >= 9
+    )
+    channels = np.array(
+        [[int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)] for colour in style.COLOURS.values()]
+    )
+    # Viénot, Brettel and Mollon (1999): what a protanope and a deuteranope see, in linear light.
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    protan = np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]])
+    deutan = np.array([[0.29275, 0.70725, 0], [0.29275, 0.70725, 0], [-0.02234, 0.02234, 1]])
+    for view in (np.eye(3), protan, deutan):
+        seen = np.cbrt(linear @ view.T)
+        gaps = np.linalg.norm(seen[:, None] - seen[None], axis=-1)[~np.eye(len(seen), dtype=bool)]
+        assert gaps.min() > 0.1, gaps.min()
+    with (
+        pytest.raises(ValueError, match="stop"),
+        style.applied(),
+    ):  # settings are put back whatever happens
+        raise ValueError("stop")
+    assert style.matplotlib.rcParams["savefig.dpi"] != style.SETTINGS["savefig.dpi"]
+
+
+@pytest.mark.parametrize("name", catalogue.names())
+def test_every_figure_keeps_the_contract(name):
+    module = catalogue.load(name)
+    assert module.TITLE
+    assert module.CAPTION
+    assert module.LEMMAS
+    assert all(isinstance(lemma, str) for lemma in module.LEMMAS)
+
+
+def test_the_folder_holds_the_tools_it_names():
+    folder = Path(catalogue.__file__).parent
+    assert all((folder / f"{tool}.py").exists() for tool in catalogue.TOOLS)

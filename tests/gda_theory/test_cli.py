@@ -1,0 +1,205 @@
+"""The commands, called in this process: what they print, that JSON is JSON, and that bad input is one line and exit code 2."""
+
+import json
+
+import numpy as np
+import pytest
+
+import gda_theory as gt
+from gda_theory import cli
+from gda_theory.problem import tables as data
+
+DIAGNOSE = ["diagnose", "breast_cancer", "--forget", "random:28", "--seed", "0", "--ridge", "1e-2"]
+SOLVE = [
+    "solve",
+    "--correlation=0.5",
+    "--ridge=0.1",
+    "--retain-size=80",
+    "--forget-size=20",
+    "--retain-in-pair=8",
+    "--forget-in-pair=1",
+]
+FILE = "a,b,y\n1,2,0\n3,1,1\n2,5,0\n-1,4,1\n"
+
+
+@pytest.fixture
+def run(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+
+    def call(arguments):
+        code = cli.main(arguments)
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def reads(text):
+    """Strict JSON, as a dict."""
+    return json.loads(text, parse_constant=lambda constant: pytest.fail(f"{constant} is not JSON"))
+
+
+def test_diagnose_prints_one_screen_and_says_what_was_done(run):
+    code, out, err = run(DIAGNOSE)
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert len(lines) <= 44
+    assert max(map(len, lines)) <= 80
+    for said in (
+        "28 rows drawn at random (seed 0)",
+        "features standardised",
+        "logistic loss, means, no intercept",
+        "VERDICT: Do not use",
+    ):
+        assert said in out
+    code, text, _ = run([*DIAGNOSE, "--json"])
+    answer = reads(text)
+    expected = gt.diagnose(
+        data.load("breast_cancer", forget="random:28", seed=0).problem(ridge=1e-2)
+    )
+    assert code == 0
+    assert answer["verdict"] == expected.verdict
+    assert answer["given"]["break_even_strength"] == expected.given.break_even_strength
+    assert answer["given"]["descent_ascent_distance"] is None
+    assert answer["other"]["reduction"] == "sum"
+
+
+def test_diagnose_takes_every_option(run, tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text(FILE)
+    options = "--label y --forget 0 --reduction sum --loss exponential --strength 0.5 --no-standardize --drop b --ridge 0.3 --json"
+    code, text, _ = run(["diagnose", str(path), *options.split()])
+    answer = reads(text)
+    assert code == 0
+    assert answer["strength"] == 0.5
+    assert (answer["given"]["reduction"], answer["given"]["ridge"]) == ("sum", 0.3)
+    assert "features as they are, not standardised" in answer["data"]
+    assert "model: exponential loss, sums, no intercept" in answer["data"]
+    expected = gt.pretrain(
+        gt.Problem(
+            [[1.0], [3], [2], [-1]],
+            [0, 1, 0, 1],
+            np.arange(4) < 1,
+            ridge=0.3,
+            loss="exponential",
+            reduction="sum",
+        )
+    )
+    oracle = gt.retrain(
+        gt.Problem(
+            [[1.0], [3], [2], [-1]],
+            [0, 1, 0, 1],
+            np.arange(4) < 1,
+            ridge=0.3,
+            loss="exponential",
+            reduction="sum",
+        )
+    )
+    np.testing.assert_allclose(
+        answer["given"]["pretrain_distance"], abs(expected.weights - oracle.weights)[0], rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["diagnose", "nowhere.csv", "--label", "y", "--forget", "0"], "no file 'nowhere.csv'"),
+        (["diagnose", "FILE", "--label", "z", "--forget", "0"], "has no column 'z'"),
+        (["diagnose", "FILE", "--label", "y", "--forget", "9"], "rows are counted from 0 to 3"),
+        (
+            ["diagnose", "FILE", "--label", "y", "--forget", "y==1"],
+            "forget must leave each class in the retain set",
+        ),
+        (
+            ["diagnose", "BROKEN", "--label", "y", "--forget", "0"],
+            "broken.csv, line 3: expected 3 cells",
+        ),
+        (
+            ["diagnose", "FILE", "--label", "y", "--forget", "0", "--ridge", "-1"],
+            "ridge must be finite and > 0",
+        ),
+        (
+            ["diagnose", "FILE", "--label", "y", "--forget", "0", "--intercept", "--ridge", "0"],
+            "ridge must be finite and > 0",
+        ),
+        ([*SOLVE, "--ridge", "0"], "ridge must be finite and > 0, got 0"),
+        ([*SOLVE, "--correlation", "1"], "correlation must be in [0, 1), got 1"),
+        ([*SOLVE, "--forget-in-pair", "21"], "allow_unrealisable"),
+        ([*SOLVE, "--retain-in-pair", "81"], "retain_in_pair must be <= retain_size = 80, got 81"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message):
+    for name, text in (("FILE", FILE), ("BROKEN", FILE.replace("3,1,1", "3,1"))):
+        path = tmp_path / f"{name.lower()}.csv"
+        path.write_text(text)
+        arguments = [str(path) if argument == name else argument for argument in arguments]
+    code, out, err = run(arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_an_unknown_option_is_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main([*SOLVE, "--loss", "hinge"])
+    assert stop.value.code == 2
+    assert "invalid choice: 'hinge'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)]
+)  # compiling takes 15 s
+def test_solve_prints_the_answers_of_the_library_with_their_claims(run, loss):
+    code, text, _ = run([*SOLVE, "--loss", loss, "--json"])
+    found = {answer["name"]: answer for answer in reads(text)["answers"]}
+    assert code == 0
+    reference = {
+        "exponential": (0.651547905441852, 0.290886803352252, 0.147361369022355),
+        "logistic": (0.4783131590057965, 0.3026119392056256, 0.1738935510708352),
+    }[loss]
+    answers = (
+        found["retrained (x, y)"]["value"][0],
+        found["x_D <= x_R to alpha"]["value"],
+        found["y_D <= y_R to alpha"]["value"],
+    )
+    np.testing.assert_allclose(answers, reference, rtol=1e-12)
+    if loss == "exponential":
+        np.testing.assert_allclose(found["fold 1: alpha"]["value"], 0.178062078871913, rtol=1e-12)
+        np.testing.assert_allclose(
+            found["fold 1 (x, y)"]["value"], [0.00443659224492311, -0.554464204320641], rtol=1e-12
+        )
+        assert "saddle (x, y)" in found
+    else:
+        assert found["folds"]["value"] == "none: the minimum is never lost"
+    assert found["retrained (x, y)"]["claims"] == ["lemma-6"]
+    assert found["Lemma 10: alpha to"]["claims"] == ["lemma-10-x", "lemma-10-y"]
+    assert all(answer["claims"] for answer in found.values())
+    _, table, _ = run([*SOLVE, "--loss", loss])
+    assert "descent-ascent ends farther" in " ".join(table.split())
+    assert max(map(len, table.splitlines())) <= 100
+
+
+def test_solve_beyond_the_fold_says_so(run):
+    _, text, _ = run([*SOLVE, "--ridge", "0.001", "--json"])
+    found = {answer["name"]: answer["value"] for answer in reads(text)["answers"]}
+    assert found["descent-ascent (x, y)"] == [None, None]
+    assert "merged with a saddle" in found["descent-ascent: status"]
+    assert "runs away" in found["regime"]
+
+
+@pytest.mark.slow
+def test_sums_have_no_sufficient_window(run):
+    _, text, _ = run([*SOLVE, "--reduction", "sum", "--json"])
+    assert not any("Lemma 9" in answer["name"] for answer in reads(text)["answers"])
+
+
+def test_claim_ids_are_read_from_docstrings():
+    def one():
+        """Text. Claim: ``a-b``."""
+
+    def wrapped():
+        """Claims: ``a``, ``b-2``,
+        ``c``. And ``not-this``."""
+
+    assert cli.claim_ids(one) == ["a-b"]
+    assert cli.claim_ids(wrapped) == ["a", "b-2", "c"]
+    assert cli.claim_ids(lambda: 0) == []

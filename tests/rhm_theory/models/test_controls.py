@@ -1,0 +1,345 @@
+"""Controls: the field against dense linear algebra, the chain against full enumeration; samples against the exact laws."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.linalg
+import scipy.stats
+
+from rhm_theory.models import controls
+from rhm_theory.noise import likelihood as likelihoods
+
+EPS = np.finfo(np.float64).eps
+NOISE = np.array([0, 1e-12, 0.1, 0.5, 0.9, 1])
+LENGTH, VOCABULARY = 5, 3
+SEQUENCES = np.array(list(itertools.product(range(VOCABULARY), repeat=LENGTH)))
+ONE_HOT = SEQUENCES[..., None] == np.arange(VOCABULARY)
+
+
+# --- Gaussian field
+
+
+def dense(field):
+    """The covariance matrix of the field's sites."""
+    return scipy.linalg.circulant(np.fft.irfft(np.asarray(field.spectrum), field.length))
+
+
+@pytest.mark.parametrize("length", [12, 13])
+def test_the_response_is_that_of_the_dense_posterior(length):
+    field = controls.gaussian_field(length, 0.7)
+    prior = dense(field)
+    np.testing.assert_allclose(np.diag(prior), 1, rtol=8 * EPS)
+    found = field.response(NOISE)
+    for k, noise in enumerate(NOISE[2:], start=2):
+        keep = np.sqrt(1 - noise)
+        gain = keep * prior @ np.linalg.inv((1 - noise) * prior + noise * np.eye(length))
+        posterior = prior - keep * gain @ prior
+        change = (
+            noise * gain @ gain.T + posterior
+        )  # x_t spreads by the noise, then the backward sample
+        np.testing.assert_allclose(found.covariance[k], change[0], atol=1e-14)
+        np.testing.assert_allclose(
+            found.susceptibility[k], change.sum() / np.trace(change), rtol=1e-13
+        )
+        np.testing.assert_allclose(found.modes[k], np.fft.rfft(change[0]).real, atol=1e-13)
+    np.testing.assert_allclose(
+        found.susceptibility[:2], 1, rtol=1e-9
+    )  # the limit, and 1e-12 from it
+    np.testing.assert_allclose(
+        found.susceptibility[-1], field.spectrum[0], rtol=8 * EPS
+    )  # nothing is left: the prior, of mean mode 1
+
+
+def test_the_susceptibility_of_the_field_has_no_peak():
+    noise = np.linspace(0, 1, 400)
+    for decay in (0.3, 0.7, 1.5):
+        rise = np.diff(controls.gaussian_field(64, decay).response(noise).susceptibility)
+        assert np.all(rise > 0)
+    np.testing.assert_allclose(
+        controls.gaussian_field(64, 0).response(noise).susceptibility, 1, rtol=8 * EPS
+    )  # white noise
+
+
+def test_the_fields_experiment_measures_the_response():
+    field, noise = controls.gaussian_field(12, 0.7), np.array([0.2, 0.8])[:, None]
+    keys = jax.random.split(jax.random.key(0), 3)
+    start = field.sample(keys[0], (20_000,))
+    # Of one start: over many starts the change's mean, which is proportional to the start, would spread too.
+    noised = field.forward(keys[1], np.broadcast_to(start[0], start.shape), noise)
+    assert noised.shape == (2, 20_000, 12)
+    change = np.asarray(field.sample_posterior(keys[2], noised, noise) - start[0])
+    expected = field.response(noise[:, 0])
+    found = np.fft.rfft(change - change.mean(1, keepdims=True), norm="ortho")
+    # The power of a mode is exponential (real modes: chi-square): a standard deviation of sqrt(2) of the mean at most; five of them.
+    np.testing.assert_allclose(
+        (np.abs(found) ** 2).mean(1), expected.modes, rtol=5 * np.sqrt(2 / 20_000)
+    )
+    power = np.abs(np.fft.rfft(np.asarray(start), norm="ortho")) ** 2
+    np.testing.assert_allclose(power.mean(0), field.spectrum, rtol=5 * np.sqrt(2 / 20_000))
+    again = field.sample_posterior(keys[2], field.forward(keys[1], start, 0.0), 0.0)
+    np.testing.assert_allclose(again, start, atol=64 * EPS)  # no noise, no change
+
+
+# --- Markov chain
+
+
+def make_chain():
+    transition = np.random.default_rng(0).dirichlet(np.ones(VOCABULARY), VOCABULARY)
+    return controls.markov_chain(transition, length=LENGTH)
+
+
+def enumerated(chain, likelihood):
+    """Weight of every sequence."""
+    weight = np.asarray(chain.initial)[SEQUENCES[:, 0]] * likelihood[0, SEQUENCES[:, 0]]
+    for site in range(1, LENGTH):
+        weight = (
+            weight
+            * np.asarray(chain.transition)[SEQUENCES[:, site - 1], SEQUENCES[:, site]]
+            * likelihood[site, SEQUENCES[:, site]]
+        )
+    return weight
+
+
+def observed(noise=(0.0, 0.3, 0.7, 1.0)):
+    start = np.array([[0, 2, 1, 1, 0], [1, 1, 1, 2, 2]])
+    return start, likelihoods.epsilon_process(
+        start, np.array(noise)[:, None], vocabulary=VOCABULARY
+    )
+
+
+def test_the_chain_is_its_enumeration():
+    chain = make_chain()
+    np.testing.assert_allclose(chain.initial @ chain.transition, chain.initial, rtol=64 * EPS)
+    start, likelihood = observed()
+    evidence, marginals = chain.log_evidence(likelihood), chain.marginals(likelihood)
+    moments, matrix = (
+        chain.change_moments(likelihood, start),
+        chain.change_correlations(likelihood, start),
+    )
+    for index in np.ndindex(4, 2):
+        weight = enumerated(chain, np.asarray(likelihood[index]))
+        posterior = weight / weight.sum()
+        np.testing.assert_allclose(evidence[index], np.log(weight.sum()), rtol=1e-13)
+        np.testing.assert_allclose(
+            marginals[index], np.einsum("s,sia->ia", posterior, ONE_HOT), atol=1e-14
+        )
+        changes = start[index[1]] != SEQUENCES
+        mean = posterior @ changes
+        covariance = (changes - mean).T @ (posterior[:, None] * (changes - mean))
+        np.testing.assert_allclose(moments.changed[index], mean, atol=1e-14)
+        np.testing.assert_allclose(
+            [moments.mean[index], moments.variance[index]],
+            [mean.sum(), covariance.sum()],
+            rtol=1e-12,
+            atol=1e-14,
+        )
+        np.testing.assert_allclose(moments.site_variance[index], np.diag(covariance), atol=1e-14)
+        np.testing.assert_allclose(matrix[index], covariance, atol=1e-14)
+    assert np.all(np.isnan(moments.susceptibility[0]))  # without noise nothing can change
+    np.testing.assert_allclose(
+        moments.susceptibility[1:],
+        matrix[1:].sum((-1, -2)) / np.trace(matrix[1:], axis1=-2, axis2=-1),
+        rtol=1e-12,
+    )
+
+
+def test_moments_of_the_chain_are_derivatives_of_its_evidence():
+    chain = make_chain()
+    start, likelihood = observed((0.4,))
+    changed = start[..., None] != np.arange(VOCABULARY)
+    tilted = lambda field: chain.log_evidence(likelihood * jnp.exp(field * changed))  # noqa: E731
+    slope = lambda field: jax.jvp(tilted, (field,), (1.0,))[1]  # noqa: E731
+    moments = chain.change_moments(likelihood, start)
+    np.testing.assert_allclose(moments.mean, slope(0.0), rtol=1e-13)
+    np.testing.assert_allclose(moments.variance, jax.jvp(slope, (0.0,), (1.0,))[1], rtol=1e-12)
+    # Zeros in the likelihood leave the gradients finite.
+    gradient = jax.grad(lambda pi: chain.log_evidence(pi).sum())(observed((0.0,))[1])
+    assert np.all(np.isfinite(gradient))
+
+
+def test_samples_of_the_chain_have_the_posteriors_law():
+    chain = make_chain()
+    start, likelihood = observed((0.5,))
+    count = 20_000
+    found = np.asarray(chain.sample_posterior(jax.random.key(1), likelihood[0], (count,)))
+    assert found.shape == (count, 2, LENGTH)
+    free = np.asarray(chain.sample(jax.random.key(2), (count,)))
+    for samples, weight in [
+        (found[:, 0], enumerated(chain, np.asarray(likelihood[0, 0]))),
+        (found[:, 1], enumerated(chain, np.asarray(likelihood[0, 1]))),
+        (free, enumerated(chain, np.ones((LENGTH, VOCABULARY)))),
+    ]:
+        seen = np.bincount(samples @ 3 ** np.arange(LENGTH)[::-1], minlength=len(SEQUENCES))
+        expected = count * weight / weight.sum()
+        often = expected > 5
+        # A true law fails once in ten thousand seeds; this one is fixed.
+        assert (
+            scipy.stats.chisquare(
+                [*seen[often], seen[~often].sum()], [*expected[often], expected[~often].sum()]
+            ).pvalue
+            > 1e-4
+        )
+    exact = chain.sample_posterior(jax.random.key(3), observed((0.0,))[1][0])
+    np.testing.assert_array_equal(exact, start)
+
+
+def test_contradictory_evidence():
+    forbidden = controls.markov_chain([[0.5, 0.5, 0], [0, 0.5, 0.5], [0.5, 0, 0.5]], length=LENGTH)
+    seen = likelihoods.exact([0, 2, 2, 2, 2], vocabulary=3).astype(float)  # 0 never goes to 2
+    assert float(forbidden.log_evidence(seen)) == -np.inf
+    assert np.all(np.isnan(forbidden.marginals(seen)))
+    assert np.all(forbidden.sample_posterior(jax.random.key(0), seen) == -1)
+    assert np.isnan(forbidden.change_moments(seen, [0, 2, 2, 2, 2]).variance)
+    slope = jax.grad(lambda x: forbidden.log_evidence(x).sum())(
+        np.stack([seen, np.ones_like(seen)])
+    )
+    np.testing.assert_array_equal(
+        slope[0], 0
+    )  # as of a grammar: no NaN reaches the parameters of a likelihood
+    np.testing.assert_allclose(slope[1], forbidden.marginals(np.ones_like(seen)), rtol=1e-13)
+
+
+def test_persistence_makes_blocks_but_no_peak_that_grows():
+    """The chain's correlation length is fixed by its transition: four times the length, the same susceptibility, to its ends."""
+    stay = 0.9 * np.eye(4) + 0.025
+    chi = []
+    for length in (64, 256):
+        chain = controls.markov_chain(stay, length=length)
+        start = chain.sample(jax.random.key(0), (32,))
+        moments = chain.change_moments(likelihoods.epsilon_process(start, 0.8, vocabulary=4), start)
+        chi.append(moments.variance.sum() / moments.site_variance.sum())
+    np.testing.assert_allclose(*chi, rtol=0.2)
+    assert chi[0] > 2
+
+
+# --- doors
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: controls.gaussian_field(1, 0.5), "length must be >= 2"),
+        (lambda: controls.gaussian_field(8, -0.5), "decay must be finite and >= 0"),
+        (lambda: controls.gaussian_field(8, [0.5]), "decay must be one number"),
+        (lambda: controls.gaussian_field(8, 0.5).response(1.5), r"noise must be in \[0, 1\]"),
+        (
+            lambda: controls.gaussian_field(8, 0.5).forward(jax.random.key(0), np.zeros(7), 0.5),
+            "start must have a last axis of 8",
+        ),
+        (
+            lambda: controls.markov_chain([[0.5, 0.6], [0.5, 0.5]], length=3),
+            "transition must sum to 1, got 1.1",
+        ),
+        (lambda: controls.markov_chain([0.5, 0.5], length=3), "transition must be a square matrix"),
+        (
+            lambda: controls.markov_chain(np.eye(2), length=3),
+            "transition must have one stationary law",
+        ),
+        (
+            lambda: controls.markov_chain(np.eye(2), length=3, initial=[0.5, 0.4]),
+            "initial must sum to 1",
+        ),
+        (lambda: make_chain().log_evidence(np.ones((4, 3))), "likelihood must end in"),
+        (lambda: make_chain().log_evidence(-np.ones((5, 3))), "likelihood must be finite and >= 0"),
+        (
+            lambda: make_chain().change_moments(np.ones((5, 3)), [0, 1]),
+            "start must have a last axis of 5",
+        ),
+        (
+            lambda: make_chain().change_moments(np.ones((5, 3)), [0, 1, 3, 0, 0]),
+            "start must be in 0 .. 2, got 3",
+        ),
+        (
+            lambda: make_chain().change_moments(np.ones((2, 5, 3)), np.zeros((3, 5), int)),
+            r"got likelihood \(2,\), start \(3,\)",
+        ),
+        (
+            lambda: make_chain().change_correlations(np.ones((2, 5, 3)), np.zeros((3, 5), int)),
+            r"got likelihood \(2,\), start \(3,\)",
+        ),
+        (
+            lambda: controls.markov_chain(np.zeros((0, 0)), length=3),
+            "transition must be a square matrix of one symbol or more",
+        ),
+        (
+            lambda: FIELD.forward(KEY, np.zeros((2, 8)), [0.1, 0.2, 0.3]),
+            r"one shape, got start \(2,\), noise \(3,\)",
+        ),
+        (
+            lambda: FIELD.sample_posterior(KEY, np.zeros((2, 8)), [0.1, 0.2, 0.3]),
+            r"one shape, got noised \(2,\), noise \(3,\)",
+        ),
+        (lambda: FIELD.sample(KEY, (-1,)), r"shape\[0\] must be >= 0"),
+    ],
+)
+def test_bad_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+FIELD, KEY = controls.gaussian_field(8, 0.5), jax.random.key(0)
+
+
+def test_keys_and_shapes_are_named():
+    chain, seen = make_chain(), np.ones((LENGTH, 3))
+    for call in (
+        lambda key: FIELD.sample(key),
+        lambda key: FIELD.forward(key, np.zeros(8), 0.5),
+        lambda key: FIELD.sample_posterior(key, np.zeros(8), 0.5),
+        lambda key: chain.sample(key),
+        lambda key: chain.sample_posterior(key, seen),
+    ):
+        with pytest.raises(TypeError, match="key must be a JAX random key"):
+            call(0)
+    for call in (
+        FIELD.sample,
+        chain.sample,
+        lambda key, shape: chain.sample_posterior(key, seen, shape),
+    ):
+        with pytest.raises(TypeError, match="shape must be a tuple of integers"):
+            call(KEY, 3)
+
+
+def test_a_chain_of_one_site():
+    alone = controls.markov_chain([[0.9, 0.1], [0.2, 0.8]], length=1)
+    np.testing.assert_allclose(
+        alone.change_correlations(np.ones((1, 2)), [0]), [[2 / 9]], rtol=1e-14
+    )
+    np.testing.assert_allclose(
+        alone.change_moments(np.ones((1, 2)), [0]).variance, 2 / 9, rtol=1e-14
+    )
+
+
+def test_vmap_over_chains_and_float32():
+    start, likelihood = observed((0.3,))
+    several = jax.tree.map(
+        lambda a, b: jnp.stack([a, b]),
+        make_chain(),
+        controls.markov_chain(np.full((3, 3), 1 / 3), length=LENGTH),
+    )
+    found = jax.vmap(lambda chain: chain.change_moments(likelihood, start).variance)(several)
+    expected = make_chain().change_moments(likelihood, start).variance
+    np.testing.assert_allclose(found[0], expected, rtol=64 * EPS)
+    np.testing.assert_allclose(
+        found[1], 5 * 0.2 * 0.8, rtol=64 * EPS
+    )  # independent sites, each changed with probability 0.3 * 2/3
+    # A likelihood of single precision does not stop a chain of double.
+    mixed = make_chain().change_moments(np.asarray(likelihood, np.float32), start).variance
+    assert mixed.dtype == np.float64
+    np.testing.assert_allclose(mixed, expected, rtol=16 * np.finfo(np.float32).eps)
+    with jax.enable_x64(False):
+        chain = controls.markov_chain(
+            np.asarray(make_chain().transition, np.float32), length=LENGTH
+        )
+        single = chain.change_moments(np.asarray(likelihood, np.float32), start).variance
+        chi = controls.gaussian_field(64, 0.7).response(0.5).susceptibility
+    assert single.dtype == chi.dtype == np.float32
+    np.testing.assert_allclose(single, expected, rtol=16 * np.finfo(np.float32).eps)
+    np.testing.assert_allclose(
+        chi,
+        controls.gaussian_field(64, 0.7).response(0.5).susceptibility,
+        rtol=16 * np.finfo(np.float32).eps,
+    )

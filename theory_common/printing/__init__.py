@@ -1,0 +1,1 @@
+"""Terminal tables, strict JSON, and how results print."""

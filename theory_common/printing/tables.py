@@ -1,0 +1,234 @@
+"""Results for people and for programs: numbers that read well, terminal tables, and strict JSON that reads back bit for bit.
+
+The JSON is what the standard allows and nothing else (RFC 8259 has no NaN): NaN is ``null``, and the infinities are the
+strings ``"inf"`` and ``"-inf"``, which Python's ``float`` and NumPy read. Floats are written with the shortest digits that
+read back to the same float64, so ``from_json(to_json(x))`` is bitwise ``x`` in float64; float32 is widened, which is exact.
+"""
+
+import dataclasses
+import json
+import math
+import numbers
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+NO_VALUE = "–"
+PIPE_WIDTH = (
+    120  # columns of a table that goes to a file or a pipe, where there is no screen to ask
+)
+
+
+def number(value, digits: int = 4) -> str:
+    """A real number, rounded to ``digits`` significant digits, as a person would write it.
+
+    Plain decimals from 0.0001 to 1e6 (whole digits are never rounded away: 123456.7 gives ``123,457``), scientific outside; a whole number
+    in full; a flag as ``yes`` or ``no``; NaN and ``None`` (no value) as a dash.
+    """
+    if value is None:
+        return NO_VALUE
+    if hasattr(value, "item"):
+        value = value.item()
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, numbers.Integral):
+        return f"{value:,}"
+    value = float(value)
+    if math.isnan(value):
+        return NO_VALUE
+    if math.isinf(value) or value == 0:
+        return f"{value:g}".lstrip("-") if value == 0 else f"{value:g}"
+    mantissa, power = f"{value:.{digits - 1}e}".split(
+        "e"
+    )  # rounds first: 0.99996 has the exponent of 1
+    exponent = int(power)
+    if not -4 <= exponent < 6:
+        return f"{_trimmed(mantissa)}e{exponent}"
+    return _trimmed(f"{value:,.{max(0, digits - 1 - exponent)}f}")
+
+
+def cell(value, digits: int = 4) -> str:
+    """Anything as the text of one table cell: text as it is, numbers by :func:`number`, arrays and sequences item by item."""
+    if isinstance(value, str):
+        return value
+    if getattr(value, "ndim", 0) or isinstance(value, (list, tuple)):
+        return "(" + ", ".join(cell(item, digits) for item in value) + ")"
+    return number(value, digits)
+
+
+def print_table(
+    rows: Iterable[Mapping | Sequence],
+    columns: Sequence[str],
+    title: str = "",
+    *,
+    digits: int = 4,
+    file=None,
+) -> None:
+    """Print a table. A row is a mapping (its keys are ``columns``; a missing one is a dash) or a sequence as long as ``columns``.
+
+    Long cells wrap and nothing is cut off, on a terminal of any width and in a pipe alike (there ``COLUMNS`` characters, by default
+    :data:`PIPE_WIDTH`). Columns of numbers are set flush right. ``ValueError`` if a row does not fit the columns.
+    """
+    import rich.box
+    import rich.console
+    import rich.table
+    import rich.text
+
+    cells = [_cells(row, columns) for row in rows]
+    table = rich.table.Table(
+        title=rich.text.Text(title) if title else None,
+        title_justify="left",
+        box=rich.box.SIMPLE_HEAD,
+    )
+    for index, name in enumerate(columns):
+        numeric = bool(cells) and all(_is_numeric(row[index]) for row in cells)
+        table.add_column(
+            rich.text.Text(name), justify="right" if numeric else "left", overflow="fold"
+        )
+    for row in cells:
+        table.add_row(
+            *(rich.text.Text(cell(value, digits)) for value in row)
+        )  # Text: a bracket in a cell is no markup
+    console(file).print(table)
+
+
+def console(file=None):
+    """A rich console on ``file`` (standard output): the terminal's own width and colours, or plain text of :data:`PIPE_WIDTH` in a pipe."""
+    import rich.console
+
+    file = file or sys.stdout
+    width = None if file.isatty() or os.environ.get("COLUMNS") else PIPE_WIDTH
+    return rich.console.Console(file=file, width=width, highlight=False)
+
+
+def to_json(value):
+    """``value`` as what ``json.dumps(..., allow_nan=False)`` accepts.
+
+    Mappings with text keys, NamedTuples and dataclasses become objects, arrays (NumPy or JAX) and other sequences lists. ``TypeError`` for
+    anything else, complex numbers included.
+    """
+    if value is None or isinstance(value, (str, bool)):
+        return value
+    if isinstance(value, np.generic) or hasattr(value, "__array__"):
+        return to_json(_real_array(value).tolist())
+    if isinstance(value, numbers.Integral):
+        return int(value)
+    if isinstance(value, numbers.Real):
+        return _finite_or_name(float(value))
+    if hasattr(value, "_asdict"):
+        return to_json(value._asdict())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)
+        }
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise TypeError(f"the keys of a JSON object must be text, got {list(value)!r}")
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    raise TypeError(f"{type(value).__name__} has no JSON form here: {value!r}")
+
+
+def from_json(value):
+    """The reader of :func:`to_json`: a rectangular list of numbers (``null`` and ``"inf"`` among them) becomes an array, ``null`` NaN.
+
+    Arrays of numbers come back as int64, float64 or bool, other lists as lists. What does not survive: the classes (an object
+    is a ``dict``), ``None`` (NaN), the lengths of axes behind an empty one, and a text ``"inf"`` that was meant as text.
+    """
+    if isinstance(value, Mapping):
+        return {key: from_json(item) for key, item in value.items()}
+    if not isinstance(value, list):
+        return _from_name(value)
+    leaves = list(_leaves(value))
+    if (
+        all(_is_number(leaf) for leaf in leaves)
+        and len({isinstance(leaf, bool) for leaf in leaves}) <= 1
+    ):
+        try:
+            array = np.asarray(_each(value, _from_name))
+        except (ValueError, OverflowError):  # ragged
+            array = None
+        if array is not None and array.dtype.kind in "bif":
+            return array
+    return [from_json(item) for item in value]
+
+
+def dumps(value, *, indent: int | None = None) -> str:
+    """``value`` as strict JSON text, by :func:`to_json`."""
+    return json.dumps(to_json(value), allow_nan=False, ensure_ascii=False, indent=indent)
+
+
+def loads(text: str):
+    """What :func:`dumps` wrote, by :func:`from_json`; ``ValueError`` if ``text`` is not strict JSON."""
+
+    def refuse(constant):
+        raise ValueError(f"{constant} is not JSON")
+
+    return from_json(json.loads(text, parse_constant=refuse))
+
+
+def _trimmed(digits: str) -> str:
+    return digits.rstrip("0").rstrip(".") if "." in digits else digits
+
+
+def _cells(row, columns) -> list:
+    if isinstance(row, Mapping):
+        unknown = [key for key in row if key not in columns]
+        if unknown:
+            raise ValueError(
+                f"row has {unknown[0]!r}, which is none of the columns {list(columns)}"
+            )
+        return [row.get(name) for name in columns]
+    if len(row) != len(columns):
+        raise ValueError(
+            f"row must have {len(columns)} cells, one a column, got {len(row)}: {row!r}"
+        )
+    return list(row)
+
+
+def _is_numeric(value) -> bool:
+    return (
+        value is None
+        or (isinstance(value, numbers.Real) and not isinstance(value, bool))
+        or getattr(value, "shape", None) == ()
+    )
+
+
+def _real_array(value) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype.kind == "V":  # bfloat16 and its kin, which NumPy does not know
+        array = array.astype(np.float32)
+    if array.dtype.kind not in "biufU":
+        raise TypeError(f"an array of {array.dtype} has no JSON form here")
+    return array
+
+
+def _finite_or_name(value: float):
+    if math.isnan(value):
+        return None
+    return value if math.isfinite(value) else ("inf" if value > 0 else "-inf")
+
+
+def _from_name(value):
+    if value is None:
+        return math.nan
+    return float(value) if value in ("inf", "-inf") else value
+
+
+def _is_number(leaf) -> bool:
+    return leaf is None or isinstance(leaf, (bool, int, float)) or leaf in ("inf", "-inf")
+
+
+def _leaves(value):
+    if isinstance(value, list):
+        for item in value:
+            yield from _leaves(item)
+    else:
+        yield value
+
+
+def _each(value, function):
+    return [_each(item, function) for item in value] if isinstance(value, list) else function(value)
