@@ -2,6 +2,7 @@
 
 from gda_theory import pair
 from gda_theory.codes import Cause, Kind, Outcome, Reason
+from gda_theory.dynamics import simulation, trials
 from gda_theory.dynamics.flows import Flow, flow
 from gda_theory.dynamics.outcomes import Explanation, explain
 from gda_theory.dynamics.simulation import (
@@ -77,7 +78,9 @@ __all__ = [
     "retrain",
     "retrain_many",
     "simulate",
+    "simulation",
     "sweep",
     "trap",
+    "trials",
     "wright_omega",
 ]

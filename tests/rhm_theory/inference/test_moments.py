@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import rhm_theory as rt
-from rhm_theory.inference import moments
+from rhm_theory.inference import messages, moments
 from rhm_theory.noise import likelihood as likelihoods
 
 EPS = np.finfo(np.float64).eps
@@ -262,7 +262,7 @@ def tree_level(branching, depth):
 def tilted(grammar, likelihood, start):
     """The log evidence as a function of a field on "leaf i differs"."""
     differs = np.asarray(start)[..., None] != np.arange(grammar.vocabulary)
-    return lambda field: rt.inference.log_evidence(
+    return lambda field: rt.log_evidence(
         grammar, likelihood * jnp.exp(jnp.broadcast_to(field, start.shape)[..., None] * differs)
     )
 
@@ -304,7 +304,7 @@ def test_more_rules_than_are_unrolled():
     grammar = rt.Grammar.random(
         jax.random.key(7), depth=2, vocabulary=18, rules_per_symbol=18, branching=2
     )
-    assert grammar.rules_per_symbol > rt.messages.UNROLLED_RULES
+    assert grammar.rules_per_symbol > messages.UNROLLED_RULES
     start = grammar.sample(jax.random.key(8)).leaves
     likelihood = np.random.default_rng(0).uniform(size=(4, 18))
     leaves = enumerated(np.asarray(grammar.rules))[0]

@@ -216,10 +216,10 @@ import jax, numpy as np, sys
 from theory_common import entry
 entry.enable_float64()
 from gda_theory.dynamics import sweeps
-from tests import test_sweep
+from tests.theory_common.batching import test_chunks
 sweeps.LANES = 4
-found = test_sweep.swept()
-np.savez(sys.argv[1], devices=len(jax.devices()), **{name: getattr(found, name) for name in test_sweep.SEEN})
+found = test_chunks.swept()
+np.savez(sys.argv[1], devices=len(jax.devices()), **{name: getattr(found, name) for name in test_chunks.SEEN})
 """
 
 
