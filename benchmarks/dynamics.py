@@ -44,7 +44,7 @@ def pair(ascent: float = ASCENT) -> gt.CorrelatedPair:
 
 def ours(correlation: np.ndarray, steps: int = STEPS, ascent: float = ASCENT) -> gt.Trajectory:
     return gt.sweep(
-        pair(ascent), (0.0, 0.0), steps=steps, step_size=STEP_SIZE, correlation=correlation
+        pair(ascent), (0.0, 0.0), epochs=steps, step_size=STEP_SIZE, correlation=correlation
     )
 
 

@@ -81,7 +81,7 @@ def rest():
         np.linspace(1.01, 4.1, 300),
     )
     oracle = gt.coordinate.stationary_points(1.0, ridge=RIDGE).minimum[None]
-    single, options = coordinate(ratio, RIDGE), {"step_size": STEPS[:, None], "steps": 600_000}
+    single, options = coordinate(ratio, RIDGE), {"step_size": STEPS[:, None], "epochs": 600_000}
     runs = {scheme: gt.simulate(single, oracle, scheme=scheme, **options) for scheme in SCHEMES}
     fine = 1 + 2 * RIDGE / np.e - np.geomspace(1e-9, 0.95, 100)[::-1]  # up to the fold
     return {
@@ -112,7 +112,11 @@ def limit():
     for scheme in SCHEMES:
         at = limit_of(ratio, step, scheme)
         run = gt.simulate(
-            coordinate(ratio, ridge), at[..., None] + 0.1, step_size=step, steps=5000, scheme=scheme
+            coordinate(ratio, ridge),
+            at[..., None] + 0.1,
+            step_size=step,
+            epochs=5000,
+            scheme=scheme,
         )
         rests[scheme] = run.weights[..., 0]
         off[scheme] = np.abs(rests[scheme] - at)
@@ -130,7 +134,7 @@ def doubling():
     )  # nearer, rounding alone would look like a cycle
     start, options = (
         np.log(STEPS)[:, None, None],
-        {"step_size": STEPS[:, None], "steps": 100_000, "scheme": "retain_first"},
+        {"step_size": STEPS[:, None], "epochs": 100_000, "scheme": "retain_first"},
     )
     run = gt.simulate(coordinate(ratio, TINY), start, **options)
     return {"ratio": ratio, "rests": run.outcome == gt.Outcome.CONVERGED, "period": run.period}
@@ -140,7 +144,7 @@ def last(step, ratio, kept):
     """The last iterates relative to ln(eta), and the mean growth of a deviation over many more."""
     options = {
         "step_size": step,
-        "steps": 6000,
+        "epochs": 6000,
         "scheme": "retain_first",
         "observe": gt.recorded_weights,
     }
@@ -175,7 +179,7 @@ def pair_map(across):
     correlation, ratio = np.linspace(0.01, 0.99, across), np.geomspace(0.02, 40, across)
     swept, options = (
         {"correlation": correlation, "alpha": scale * ratio},
-        {"step_size": 1.0, "steps": 20_000, "scheme": "retain_first"},
+        {"step_size": 1.0, "epochs": 20_000, "scheme": "retain_first"},
     )
     run = gt.sweep(pair, lambda at: gt.pair.retrain(at).weights, **swept, **options)
     fold = gt.pair.folds(

@@ -110,7 +110,7 @@ def runs(pair, weights, boundary, descent):
     beside = basins.weights_at(pair, boundary[index] + np.array([0.05, -0.05]), descent[index])
     start = jnp.concatenate([weights[:2], beside])
     run = gt.simulate(
-        pair, start, step_size=0.05, steps=6000, observe=gt.recorded_weights, observe_every=10
+        pair, start, step_size=0.05, epochs=6000, observe=gt.recorded_weights, observe_every=10
     )
     return coordinates(pair, run.observed)
 
@@ -122,7 +122,7 @@ def outcomes(pair, minimum, count):
     )
     weights, largest = with_margins(pair, x, y), 2 / pair.objective().curvatures(minimum)[-1]
     ends = [
-        gt.simulate(pair, weights, step_size=share * largest, steps=100_000).outcome
+        gt.simulate(pair, weights, step_size=share * largest, epochs=100_000).outcome
         for share in STEPS
     ]
     return {
@@ -172,7 +172,7 @@ def from_pretraining(pair):
     weights = four_points(pair)
     place, minimum = basins.order_coordinates(pair, weights), weights[2]
     largest = 2 / jnp.max(jnp.abs(pair.objective().curvatures(weights[::2])), (0, -1))
-    ends = gt.simulate(pair, weights[0], step_size=SHARES[:, None] * largest, steps=20_000).weights
+    ends = gt.simulate(pair, weights[0], step_size=SHARES[:, None] * largest, epochs=20_000).weights
     arrived = jnp.linalg.norm(ends - minimum, axis=-1) < ARRIVED * jnp.linalg.norm(minimum, axis=-1)
     return {
         "p": place.descent,

@@ -45,7 +45,7 @@ def compute(preset):
     alpha, law, below = float(fold.critical_alpha), np.asarray(rates.escape_time), distance < 0.9
     steps = int(1.1 * max(law) / min(STEPS))
     runs = gt.sweep(
-        pair, pretrained, alpha=alpha * (1 + distance), step_size=np.array(STEPS), steps=steps
+        pair, pretrained, alpha=alpha * (1 + distance), step_size=np.array(STEPS), epochs=steps
     )
     shown = np.array([*CRAWLS, RESTS])
     return {
@@ -56,7 +56,7 @@ def compute(preset):
         "escape": {
             "distance": distance,
             "outcome": runs.outcome.T,
-            "time": (runs.step * STEPS).T,
+            "time": (runs.seen_at * STEPS).T,
             "law": law,
         },
         "crawl": {"distance": shown} | crawls(gt.grid(pair, alpha=alpha * (1 + shown))),
@@ -73,11 +73,11 @@ def crawls(pair):
     """From the pretrained model at step 1: the forgotten margin and the gradient's length at epochs evenly spaced in their logarithm, and
     at the last before an escape."""
     run = gt.simulate(
-        pair, pretrained(pair), step_size=1.0, steps=EPOCHS, observe=gt.recorded_weights
+        pair, pretrained(pair), step_size=1.0, epochs=EPOCHS, observe=gt.recorded_weights
     )
     weights, steps = (
         np.moveaxis(np.asarray(run.observed), 1, 0),
-        np.asarray(run.steps),
+        np.asarray(run.epochs),
     )  # epoch, run, coordinate
     ends = (steps[:, None] - np.arange(40)).ravel()
     epochs = np.unique(
@@ -102,7 +102,7 @@ def decay(pair, distance):
         pair,
         beside,
         step_size=1.0,
-        steps=2 * SETTLE,
+        epochs=2 * SETTLE,
         observe=gt.distances_to(minimum[:, None]),
         observe_every=SETTLE,
     )

@@ -59,7 +59,7 @@ def measured(pair):
             problem,
             start,
             step_size=step_size,
-            steps=EPOCHS,
+            epochs=EPOCHS,
             scheme=scheme,
             strength=strength,
             observe=observe,

@@ -52,7 +52,7 @@ def compute(preset):
     found = {
         "ratio": ratio,
         "stops": STOPS,
-        "steps": np.array(trials.STEPS),
+        "steps": np.array(trials.STEP_SIZES),
         "converged": oracles.converged,
         "strengths": {},
     }

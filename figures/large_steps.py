@@ -29,7 +29,7 @@ RELATIVE = np.linspace(
 PAST, STEP, REFERENCE = 1.01, 50.0, ((2.67902179985, 1.71055360311), (4.67015294613, 3.08835342462))
 EPOCHS, LAST, BETWEEN = 5000, 64, 9  # BETWEEN: points from one iterate to the next
 GROUPS = {  # name: hue and the causes, of runs that left the range or did not
-    "reached the minimum": ("#CFE8DC", (gt.Cause.REACHED_MINIMUM, gt.Cause.TOO_FEW_STEPS), None),
+    "reached the minimum": ("#CFE8DC", (gt.Cause.REACHED_MINIMUM, gt.Cause.TOO_FEW_EPOCHS), None),
     "step too large: bounded": ("#F7D9A8", (gt.Cause.STEP_TOO_LARGE,), False),
     "step too large: left": (COLOURS["orange"], (gt.Cause.STEP_TOO_LARGE,), True),
     "cycle past the fold": (COLOURS["blue"], (gt.Cause.CYCLE_PAST_FOLD,), None),
@@ -44,7 +44,7 @@ def compute(preset):
     pair = gt.CorrelatedPair(CORRELATION, ridge=RIDGE, **SIZES)
     fold = {name: np.asarray(getattr(gt.pair.folds(pair), name))[0] for name in ("alpha", "x", "y")}
     alpha = fold["alpha"] * RELATIVE
-    runs = gt.sweep(pair, pretrained, alpha=alpha, step_size=steps, steps=EPOCHS)
+    runs = gt.sweep(pair, pretrained, alpha=alpha, step_size=steps, epochs=EPOCHS)
     why = jax.jit(gt.explain)(
         runs, pair.replace(forget_in_pair=alpha[:, None] * pair.retain_in_pair)
     )
@@ -68,7 +68,7 @@ def pretrained(pair):
 def orbits(pair, steps):
     """Runs at many steps: the one at ``STEP``, the last iterates of all, and the largest curvature between these; NaN if they left."""
     run = gt.simulate(
-        pair, pretrained(pair), step_size=steps, steps=EPOCHS, observe=gt.recorded_weights
+        pair, pretrained(pair), step_size=steps, epochs=EPOCHS, observe=gt.recorded_weights
     )
     stayed = np.asarray(run.outcome) != gt.Outcome.LEFT_RANGE
     weights, types = np.asarray(run.observed), np.asarray(pair.types)

@@ -48,7 +48,7 @@ class Cause(IntEnum):
     PERIOD_DOUBLING = 11
     BOTTLENECK = 12
     ESCAPING = 13
-    TOO_FEW_STEPS = 14
+    TOO_FEW_EPOCHS = 14
     NOISE = 15
     DISORDER_PAST_FOLD = 16
 
@@ -61,7 +61,7 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
         Reason.UNBOUNDED: "the minimum is gone, and the objective is unbounded below along an unpenalised coordinate",
     },
     Outcome: {
-        Outcome.MOVING: "still moving when the steps were used up",
+        Outcome.MOVING: "still moving when the epochs were used up",
         Outcome.CONVERGED: "converged",
         Outcome.CYCLE: "went into a cycle",
         Outcome.LEFT_RANGE: "left the range of finite numbers",
@@ -82,7 +82,7 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
         Cause.PERIOD_DOUBLING: "the resting point of the alternating steps is unstable: they jump between points around it",
         Cause.BOTTLENECK: "just past the fold the run crawls where the minimum was and seems to work; it will leave",
         Cause.ESCAPING: "the minimum is gone at this strength (past the fold); the run is on its way out",
-        Cause.TOO_FEW_STEPS: "a minimum exists and the step is small enough: more steps would reach it",
+        Cause.TOO_FEW_EPOCHS: "a minimum exists and the step is small enough: more epochs would reach it",
         Cause.NOISE: "minibatches keep the run moving; only their average can settle",
     },
 }

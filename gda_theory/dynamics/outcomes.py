@@ -249,7 +249,9 @@ def _cause(
         jnp.where(unbounded, Cause.UNBOUNDED, jnp.where(gone, Cause.ESCAPING, Cause.UNKNOWN)),
     )
     out = jnp.where(to_and_fro, Cause.DISORDER_PAST_FOLD, out)
-    moving = jnp.where(exists, jnp.where(too_large, Cause.STEP_TOO_LARGE, Cause.TOO_FEW_STEPS), out)
+    moving = jnp.where(
+        exists, jnp.where(too_large, Cause.STEP_TOO_LARGE, Cause.TOO_FEW_EPOCHS), out
+    )
     if kind.noisy:
         moving = jnp.where(exists & ~too_large, Cause.NOISE, out)
     cases = [

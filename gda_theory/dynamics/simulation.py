@@ -6,7 +6,7 @@ Every scheme is a list of *half-steps* with factors :math:`(\rho, \sigma)` on th
           \nabla J_{\rho,\sigma}(w) = \Lambda w - T^\top\bigl[(\rho\,a - \sigma\gamma\,b) \odot \varphi(Tw)\bigr],
 
 each with its own full ridge: ``simultaneous`` is (1, 1); ``retain_first`` is (1, 0) then (0, 1); ``forget_first`` the other way
-round. One pass through the list is an *epoch*, which is what ``steps`` counts. One coordinate, ``a = r_j/r``, ``b = alpha r_j/f``,
+round. One pass through the list is an *epoch*, which is what ``epochs`` counts. One coordinate, ``a = r_j/r``, ``b = alpha r_j/f``,
 :math:`d = \lambda w - a e^{-w}`: descent first is exactly :math:`w'' = (1 - \eta\lambda)(w - \eta d) - \eta b e^{-(w - \eta d)}`.
 
 Here are *observations* only (converged, moving, cycle, left range, and when); :mod:`gda_theory.dynamics.outcomes` knows causes. Lanes of
@@ -108,23 +108,23 @@ def resolve(scheme: str | Scheme) -> Scheme:
 class Trajectory(NamedTuple):
     """Where a run went, and what was seen.
 
-    ``outcome`` (:class:`gda_theory.Outcome`) was first seen at epoch ``step``, and ``steps`` epochs were made: a run that converged
+    ``outcome`` (:class:`gda_theory.Outcome`) was first seen at epoch ``seen_at``, and ``epochs`` epochs were made: a run that converged
     or cycles ends early, one that ``LEFT_RANGE`` keeps the last iterate that its dtype could hold (never NaN). ``period`` is a
     cycle's, 0 for none (or one longer than 64). ``move`` is the largest entry of the last epoch's change; ``gradient_norm`` is that of
     J at ``strength``, which is *not* 0 where an alternating scheme rests. ``observed`` has what ``observe`` returned at the epochs
-    ``observed_steps`` (the start included), in the first axis after the batch. The rest is how the run was made; ``step_size`` is, under
+    ``observed_epochs`` (the start included), in the first axis after the batch. The rest is how the run was made; ``step_size`` is, under
     a schedule, that of the epoch at which the run ended.
     """
 
     weights: Float[Array, "*batch d"]
     outcome: Int[Array, "*batch"]
-    step: Int[Array, "*batch"]
-    steps: Int[Array, "*batch"]
+    seen_at: Int[Array, "*batch"]
+    epochs: Int[Array, "*batch"]
     period: Int[Array, "*batch"]
     move: Float[Array, "*batch"]
     gradient_norm: Float[Array, "*batch"]
     observed: Any
-    observed_steps: Int[Array, " records"] | None
+    observed_epochs: Int[Array, " records"] | None
     start: Float[Array, "*batch d"]
     step_size: Float[Array, "*batch"]
     strength: Float[Array, "*batch"]
@@ -150,7 +150,7 @@ def simulate(
     start,
     *,
     step_size,
-    steps: int,
+    epochs: int,
     scheme="simultaneous",
     strength=1.0,
     schedule=None,
@@ -160,7 +160,7 @@ def simulate(
     observe_every: int = 1,
     tolerance: float | None = None,
 ) -> Trajectory:
-    """Descent-ascent as it is run: ``steps`` epochs from ``start``.
+    """Descent-ascent as it is run: ``epochs`` epochs from ``start``.
 
     Args:
         problem: a Problem, a CorrelatedPair or an Objective; leading dimensions of its arrays are a batch.
@@ -168,11 +168,11 @@ def simulate(
         step_size: > 0.
         scheme: ``"simultaneous"``, ``"retain_first"``, ``"forget_first"`` or :func:`ascent_then_descent`.
         strength: of the ascent; 0 is plain descent on the retain set, -f/r (means) or -1 (sums) is pretraining.
-        schedule: factors on the step size, ``(steps,)`` and >= 0, or a function of the epoch (optax's schedules are).
+        schedule: factors on the step size, ``(epochs,)`` and >= 0, or a function of the epoch (optax's schedules are).
         batch_size, key: minibatches of that many rows, shuffled anew when all are used (what is left of a shuffle is dropped); an
             epoch is then one minibatch, its sums scaled to all rows, so that it is right on average.
         observe: a function of the weights ``(*batch, d)`` to record at every ``observe_every``-th epoch, see :func:`recorded_weights`
-            and :func:`distances_to`; by default nothing is recorded, and memory does not grow with ``steps``.
+            and :func:`distances_to`; by default nothing is recorded, and memory does not grow with ``epochs``.
         tolerance: *converged* means that the distance to the limit, extrapolated from how fast the moves shrink, is below this part
             of the largest weight; 4096 machine epsilons by default.
     Raises: ``ValueError`` or ``TypeError`` naming the argument. Inside jit, what cannot be checked is not. Derivatives: forward mode
@@ -181,12 +181,12 @@ def simulate(
     ``alternating-second-order-sign``.
     """
     objective = objective_of(problem)
-    scheme, steps = resolve(scheme), epoch_count("steps", steps)
+    scheme, epochs = resolve(scheme), epoch_count("epochs", epochs)
     observe_every = checks.whole("observe_every", observe_every, least=1)
-    if observe is not None and observe_every > steps:
-        raise ValueError(f"observe_every must be <= steps = {steps}, got {observe_every}")
+    if observe is not None and observe_every > epochs:
+        raise ValueError(f"observe_every must be <= epochs = {epochs}, got {observe_every}")
     lanes, start, step_size, strength = _lanes(objective, start, step_size, strength)
-    factors = _schedule(schedule, steps, start.dtype)
+    factors = _schedule(schedule, epochs, start.dtype)
     rows = _batch_size(batch_size, key, objective.types.shape[-2])
     rounding = 4096 * float(jnp.finfo(start.dtype).eps)
     allowed = checks.positive(
@@ -196,33 +196,33 @@ def simulate(
     batch = start.shape[:-1]
     flat = _last(start, 1)
     if observe is None:
-        state = _run(*static, lanes, flat, factors, key, allowed, steps)
-        observed = observed_steps = None
+        state = _run(*static, lanes, flat, factors, key, allowed, epochs)
+        observed = observed_epochs = None
     else:
-        whole, rest = divmod(steps, observe_every)
+        whole, rest = divmod(epochs, observe_every)
         watch = _watching(observe, start)
         state, observed = _run_recorded(
             *static, batch, (observe_every, whole, rest), lanes, flat, factors, key, allowed, watch
         )
         observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, len(batch)), observed)
-        observed_steps = observe_every * jnp.arange(whole + 1)
+        observed_epochs = observe_every * jnp.arange(whole + 1)
     weights = jnp.moveaxis(state.held, 0, -1).reshape(start.shape)
-    outcome, step, taken, period, move = (
+    outcome, seen_at, taken, period, move = (
         leaf.reshape(batch)
         for leaf in (state.outcome, state.seen_at, state.taken, state.period, state.move)
     )
     return Trajectory(
         weights,
         outcome,
-        step,
+        seen_at,
         taken,
         period,
         move,
         _size(_gradient(objective.loss, lanes, lanes.retain - lanes.forget, state.held), strength),
         observed,
-        observed_steps,
+        observed_epochs,
         start,
-        step_size if factors is None else step_size * factors[jnp.minimum(taken, steps - 1)],
+        step_size if factors is None else step_size * factors[jnp.minimum(taken, epochs - 1)],
         strength,
         dataclasses.replace(scheme, batch_size=rows),
     )
@@ -231,7 +231,7 @@ def simulate(
 def epoch(
     problem, weights, *, step_size, scheme="simultaneous", strength=1.0
 ) -> Float[Array, "*batch d"]:
-    """One epoch of a scheme: the exact map, of which :func:`simulate` takes ``steps``. Claim: ``alternating-maps``."""
+    """One epoch of a scheme: the exact map, of which :func:`simulate` takes ``epochs``. Claim: ``alternating-maps``."""
     objective = objective_of(problem)
     lanes, weights, _, _ = _lanes(objective, weights, step_size, strength)
     moved = _epoch(objective.loss, resolve(scheme), lanes, _last(weights, 1), lanes.step, 0)
@@ -309,19 +309,19 @@ def _last(leaf: Array, rank: int) -> Array:
     return jnp.moveaxis(leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]), 0, -1)
 
 
-def _schedule(schedule, steps: int, dtype) -> Array | None:
+def _schedule(schedule, epochs: int, dtype) -> Array | None:
     if schedule is None:
         return None
     factors = schedule
     if callable(schedule):
         with _named(
-            "schedule must be a function of the epoch that JAX can trace, or an array (steps,)"
+            "schedule must be a function of the epoch that JAX can trace, or an array (epochs,)"
         ):
-            factors = jax.vmap(schedule)(jnp.arange(steps))
+            factors = jax.vmap(schedule)(jnp.arange(epochs))
     factors = checks.nonnegative("schedule", factors).astype(dtype)
-    if factors.shape != (steps,):
+    if factors.shape != (epochs,):
         raise ValueError(
-            f"schedule must have shape ({steps},), one factor an epoch, got {factors.shape}"
+            f"schedule must have shape ({epochs},), one factor an epoch, got {factors.shape}"
         )
     return factors
 
@@ -566,11 +566,11 @@ def _look(state: _State, move: Array, factor: Array, epochs, tolerance, noisy: b
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
-def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, steps) -> _State:
-    """Blocks of epochs until every lane has an outcome or the steps are used up."""
+def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, epochs) -> _State:
+    """Blocks of epochs until every lane has an outcome or the epochs are used up."""
 
     def more(state):
-        return (state.time < steps) & jnp.any(state.outcome == Outcome.MOVING)
+        return (state.time < epochs) & jnp.any(state.outcome == Outcome.MOVING)
 
     def block(state):
         return _advance(
@@ -581,7 +581,7 @@ def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, steps
             factors,
             key,
             tolerance,
-            jnp.minimum(WATCH, steps - state.time),
+            jnp.minimum(WATCH, epochs - state.time),
             state,
         )
 

@@ -42,7 +42,7 @@ def sweep(
     problem,
     start,
     *,
-    steps: int,
+    epochs: int,
     step_size,
     scheme="simultaneous",
     strength=1.0,
@@ -66,7 +66,7 @@ def sweep(
     Raises: as :func:`simulate`; ``ValueError`` for an axis that is no parameter of the problem.
     """
     checks.concrete("sweep", problem, axes, step_size, strength, None if callable(start) else start)
-    steps, scheme = simulation.epoch_count("steps", steps), simulation.resolve(scheme)
+    epochs, scheme = simulation.epoch_count("epochs", epochs), simulation.resolve(scheme)
     paired = isinstance(problem, CorrelatedPair)
     objective = problem.objective() if paired else objective_of(problem)
     _unbatched("problem", problem, objective.types.shape[:-2])
@@ -85,7 +85,7 @@ def sweep(
     )
     if tolerance is not None:
         tolerance = float(checks.positive("tolerance", checks.one("tolerance", tolerance)))
-    settings = Settings(steps, scheme, tolerance)
+    settings = Settings(epochs, scheme, tolerance)
     count, width = int(np.prod(shape)), objective.types.shape[-2]
     lanes = max(1, min(LANES, ELEMENTS // width, count))
     rows = {name: np.broadcast_to(value, shape).reshape(count) for name, value in values.items()}
@@ -122,7 +122,7 @@ def sweep(
 class Settings:
     """What all points of a sweep share and no array holds."""
 
-    steps: int
+    epochs: int
     scheme: Scheme
     tolerance: float | None
 

@@ -21,7 +21,7 @@ from gda_theory.problem.objective import Objective
 from gda_theory.solve.newton import RANKS, norm
 
 EPOCHS = 1000
-STEPS = (
+STEP_SIZES = (
     0.01,
     0.1,
     1.0,
@@ -80,7 +80,7 @@ def trials(
     *,
     strength=1.0,
     schemes=SCHEMES,
-    steps=STEPS,
+    step_sizes=STEP_SIZES,
     epochs: int = EPOCHS,
 ) -> list[Trial]:
     """One :class:`Trial` a scheme, from ``pretrained``, judged by the distance to ``oracle``.
@@ -88,13 +88,15 @@ def trials(
     Args:
         objective: may have a batch (many forget sets) that its types share: ``types`` (k, d), weights ``(*batch, k)``.
         pretrained, oracle: weights ``(*batch, d)``.
-        steps: step sizes over the largest curvature of the retain objective at the pretrained model, a last batch axis of the answer.
+        step_sizes: step sizes over the largest curvature of the retain objective at the pretrained model, a last batch axis of the answer.
     Cost: (1 + schemes) times epochs passes over the data for each step size, as matrix products.
     Claims: ``early-stop-coordinates``, ``early-stop-one-step``.
     """
     lanes = _with_axis(objective)
     start, target = jnp.asarray(pretrained)[..., None, :], jnp.asarray(oracle)[..., None, :]
-    step_size = jnp.asarray(steps, start.dtype) / objective.curvatures(pretrained, 0.0)[..., -1:]
+    step_size = (
+        jnp.asarray(step_sizes, start.dtype) / objective.curvatures(pretrained, 0.0)[..., -1:]
+    )
     observe = jax.tree_util.Partial(_distance, target)
 
     def run(scheme, strength):
@@ -102,7 +104,7 @@ def trials(
             lanes,
             start,
             step_size=step_size,
-            steps=epochs,
+            epochs=epochs,
             scheme=scheme,
             strength=strength,
             observe=observe,
@@ -123,7 +125,7 @@ def _trial(run: Trajectory, apart: Array, descent: Array) -> Trial:
         distances[..., -1],
         descent[..., -1],
         distances,
-        run._replace(observed=None, observed_steps=None),
+        run._replace(observed=None, observed_epochs=None),
     )
 
 

@@ -57,7 +57,7 @@ def test_small_steps_approach_it_at_first_order():
     exact = np.asarray(gt.flow(PAIR, np.zeros((2, 2)), [1.0, 4.0]).weights[0, 1])
     steps = np.array([0.2, 0.1, 0.05, 0.025])
     ends = [
-        gt.simulate(PAIR, np.zeros(2), step_size=step, steps=round(4 / step)).weights
+        gt.simulate(PAIR, np.zeros(2), step_size=step, epochs=round(4 / step)).weights
         for step in steps
     ]
     errors = np.linalg.norm(np.array(ends) - exact, axis=1)
@@ -77,8 +77,8 @@ def test_it_blows_up_when_the_integral_says():
     pair = PAIR.replace(forget_in_pair=jnp.asarray(2.0))  # past its fold at 1.42
     gone = gt.flow(pair, np.zeros((2, 2)), [1.0, 1000.0])
     assert np.all(gone.outcome == Outcome.LEFT_RANGE)
-    steps = gt.simulate(pair, np.zeros(2), step_size=1e-3, steps=40_000)
-    np.testing.assert_allclose(gone.reached, 1e-3 * steps.step, rtol=2e-3)
+    steps = gt.simulate(pair, np.zeros(2), step_size=1e-3, epochs=40_000)
+    np.testing.assert_allclose(gone.reached, 1e-3 * steps.seen_at, rtol=2e-3)
 
 
 def test_a_steep_start_is_not_a_run_away():

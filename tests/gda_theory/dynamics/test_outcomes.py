@@ -67,142 +67,142 @@ CASES = {
     "settles at the minimum": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 1.0, "steps": 5000},
+        {"step_size": 1.0, "epochs": 5000},
         Outcome.CONVERGED,
         Cause.REACHED_MINIMUM,
     ),
     "no ascent": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 1.0, "steps": 5000, "strength": 0.0},
+        {"step_size": 1.0, "epochs": 5000, "strength": 0.0},
         Outcome.CONVERGED,
         Cause.REACHED_ORACLE,
     ),
     "ascent, then descent": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 1.0, "steps": 5000, "scheme": gt.ascent_then_descent(5)},
+        {"step_size": 1.0, "epochs": 5000, "scheme": gt.ascent_then_descent(5)},
         Outcome.CONVERGED,
         Cause.REACHED_ORACLE,
     ),
     "logistic, past its upper fold": (
         at(LOGISTIC, 0.3),
         ORIGIN,
-        {"step_size": 10.0, "steps": 20000},
+        {"step_size": 10.0, "epochs": 20000},
         Outcome.CONVERGED,
         Cause.OTHER_MINIMUM,
     ),
     "logistic, between the folds, from the far side": (
         at(LOGISTIC, 0.2),
         np.array([3.0, -9.0]),
-        {"step_size": 10.0, "steps": 20000},
+        {"step_size": 10.0, "epochs": 20000},
         Outcome.CONVERGED,
         Cause.OUTSIDE_BASIN,
     ),
     "exponential, from beyond the saddle": (
         EXPONENTIAL,
         np.array([2.0, -8.0]),
-        {"step_size": 1e-3, "steps": 5000},
+        {"step_size": 1e-3, "epochs": 5000},
         Outcome.LEFT_RANGE,
         Cause.OUTSIDE_BASIN,
     ),
     "exponential, past its fold": (
         at(EXPONENTIAL, 2.0),
         ORIGIN,
-        {"step_size": 1.0, "steps": 5000},
+        {"step_size": 1.0, "epochs": 5000},
         Outcome.LEFT_RANGE,
         Cause.NO_MINIMUM,
     ),
     "unpenalised intercept": (
         with_intercept(),
         ORIGIN,
-        {"step_size": 0.5, "steps": 300},
+        {"step_size": 0.5, "epochs": 300},
         Outcome.MOVING,
         Cause.UNBOUNDED,
     ),
     "steps too large, exponential": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 20.0, "steps": 5000},
+        {"step_size": 20.0, "epochs": 5000},
         Outcome.LEFT_RANGE,
         Cause.STEP_TOO_LARGE,
     ),
     "steps too large, logistic": (
         at(LOGISTIC, 0.1),
         ORIGIN,
-        {"step_size": 1500.0, "steps": 5000},
+        {"step_size": 1500.0, "epochs": 5000},
         Outcome.CYCLE,
         Cause.STEP_TOO_LARGE,
     ),
     "2-cycle above the fold": (
         LARGE,
         np.linalg.solve(np.array([[1, 0.5], [0.5, 1]]), [2.679, 1.7106]),
-        {"step_size": 50.0, "steps": 5000},
+        {"step_size": 50.0, "epochs": 5000},
         Outcome.CYCLE,
         Cause.CYCLE_PAST_FOLD,
     ),
     "without order above the fold": (
         LARGE,
         np.linalg.solve(np.array([[1, 0.5], [0.5, 1]]), [2.679, 1.7106]),
-        {"step_size": 80.0, "steps": 5000},
+        {"step_size": 80.0, "epochs": 5000},
         Outcome.MOVING,
         Cause.DISORDER_PAST_FOLD,
     ),
     "alternating, below the fold": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 0.1, "steps": 20000, "scheme": "retain_first"},
+        {"step_size": 0.1, "epochs": 20000, "scheme": "retain_first"},
         Outcome.CONVERGED,
         Cause.ALTERNATING_MINIMUM,
     ),
     "alternating, nothing to rest at": (
         coordinate(2.0),
         np.zeros(1),
-        {"step_size": 0.1, "steps": 20000, "scheme": "retain_first"},
+        {"step_size": 0.1, "epochs": 20000, "scheme": "retain_first"},
         Outcome.CONVERGED,
         Cause.ALTERNATING_OWN,
     ),
     "alternating, beyond e^sqrt(2)": (
         coordinate(4.2),
         np.full(1, -1.2),
-        {"step_size": 0.1, "steps": 20000, "scheme": "forget_first"},
+        {"step_size": 0.1, "epochs": 20000, "scheme": "forget_first"},
         Outcome.CYCLE,
         Cause.PERIOD_DOUBLING,
     ),
     "just above the fold": (
         at(EXPONENTIAL, 1.001 * FOLD),
         ORIGIN,
-        {"step_size": 1.0, "steps": 300},
+        {"step_size": 1.0, "epochs": 300},
         Outcome.MOVING,
         Cause.BOTTLENECK,
     ),
     "far above the fold, stopped early": (
         at(EXPONENTIAL, 2.0),
         ORIGIN,
-        {"step_size": 0.1, "steps": 20},
+        {"step_size": 0.1, "epochs": 20},
         Outcome.MOVING,
         Cause.ESCAPING,
     ),
     "stopped early": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 0.1, "steps": 20},
+        {"step_size": 0.1, "epochs": 20},
         Outcome.MOVING,
-        Cause.TOO_FEW_STEPS,
+        Cause.TOO_FEW_EPOCHS,
     ),
     "stopped early, the step from a schedule": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 100.0, "steps": 20, "schedule": np.full(20, 1e-3)},
+        {"step_size": 100.0, "epochs": 20, "schedule": np.full(20, 1e-3)},
         Outcome.MOVING,
-        Cause.TOO_FEW_STEPS,
+        Cause.TOO_FEW_EPOCHS,
     ),
     "a schedule that grows too large": (
         EXPONENTIAL,
         ORIGIN,
         {
             "step_size": 1.0,
-            "steps": 5000,
+            "epochs": 5000,
             "schedule": lambda epoch: 0.1 + 2.0 * (epoch > 20) * epoch,
         },
         Outcome.LEFT_RANGE,
@@ -211,7 +211,7 @@ CASES = {
     "minibatches": (
         EXPONENTIAL,
         ORIGIN,
-        {"step_size": 0.5, "steps": 500, "batch_size": 1, "key": jax.random.key(0)},
+        {"step_size": 0.5, "epochs": 500, "batch_size": 1, "key": jax.random.key(0)},
         Outcome.MOVING,
         Cause.NOISE,
     ),
@@ -233,14 +233,14 @@ def test_every_cause_but_the_unknown_has_a_case():
 
 
 def test_the_numbers_behind_a_cause():
-    below = gt.explain(gt.simulate(EXPONENTIAL, ORIGIN, step_size=0.5, steps=5000), EXPONENTIAL)
+    below = gt.explain(gt.simulate(EXPONENTIAL, ORIGIN, step_size=0.5, epochs=5000), EXPONENTIAL)
     hessian = EXPONENTIAL.objective().hessian(gt.pair.descent_ascent(EXPONENTIAL).weights)
     lowest, highest = np.linalg.eigvalsh(hessian)
     np.testing.assert_allclose(below.stable_step, 2 / highest, rtol=1e-12)
     np.testing.assert_allclose(below.epochs_to_settle, 1 / (0.5 * lowest), rtol=1e-12)
     assert np.isnan(below.critical_strength)
     pair = at(EXPONENTIAL, 2.0)
-    run = gt.simulate(pair, ORIGIN, step_size=1.0, steps=100)
+    run = gt.simulate(pair, ORIGIN, step_size=1.0, epochs=100)
     # The closed form and the path that is followed for any objective know the same fold.
     for problem in (pair, pair.objective()):
         np.testing.assert_allclose(gt.explain(run, problem).critical_strength, FOLD / 2, rtol=1e-10)
@@ -248,7 +248,7 @@ def test_the_numbers_behind_a_cause():
 
 def test_one_explanation_for_a_whole_sweep():
     alpha = np.array([0.05, 0.125, 0.17, 0.19, 0.5])
-    runs = gt.sweep(EXPONENTIAL, ORIGIN, alpha=alpha, step_size=0.5, steps=5000)
+    runs = gt.sweep(EXPONENTIAL, ORIGIN, alpha=alpha, step_size=0.5, epochs=5000)
     found = gt.explain(runs, gt.grid(EXPONENTIAL, alpha=alpha))
     expected = np.where(alpha < FOLD / 8, Cause.REACHED_MINIMUM, Cause.NO_MINIMUM)
     np.testing.assert_array_equal(found.cause, expected)
@@ -256,7 +256,7 @@ def test_one_explanation_for_a_whole_sweep():
 
 
 def test_what_is_no_run_of_the_problem_is_named():
-    run = gt.simulate(EXPONENTIAL, np.zeros(2), step_size=0.1, steps=2)
+    run = gt.simulate(EXPONENTIAL, np.zeros(2), step_size=0.1, epochs=2)
     with pytest.raises(
         TypeError, match=r"run must be a Trajectory, which gt\.simulate returns, got NoneType"
     ):

@@ -67,7 +67,7 @@ def pairs(request):
 
 def test_the_simulator_ends_where_closed_form_and_continuation_are(pairs):
     _, pair, step = pairs
-    run = gt.simulate(pair, gt.pair.retrain(pair).weights, step_size=step, steps=200_000)
+    run = gt.simulate(pair, gt.pair.retrain(pair).weights, step_size=step, epochs=200_000)
     assert np.all(run.outcome == Outcome.CONVERGED)
     exact = gt.pair.descent_ascent(pair)
     assert np.all(exact.exists)
@@ -76,7 +76,7 @@ def test_the_simulator_ends_where_closed_form_and_continuation_are(pairs):
     continued = gt.descent_ascent(pair)
     assert np.all(np.abs(run.weights - continued.weights) <= 1e-10 * scale)
     assert np.all(run.period == 0)
-    assert np.all(run.steps <= 200_000)
+    assert np.all(run.epochs <= 200_000)
 
 
 @pytest.mark.parametrize("scheme", ["retain_first", "forget_first"])
@@ -85,7 +85,7 @@ def test_alternating_ends_at_the_fixed_point_of_its_own_map(pairs, scheme):
     loss, pair, step = pairs
     objective = pair.objective()
     run = gt.simulate(
-        pair, gt.pair.retrain(pair).weights, step_size=step, steps=200_000, scheme=scheme
+        pair, gt.pair.retrain(pair).weights, step_size=step, epochs=200_000, scheme=scheme
     )
     assert np.all(run.outcome == Outcome.CONVERGED)
     root, step = (
@@ -213,7 +213,7 @@ def test_alternating_rests_where_simultaneous_has_no_limit(step):
         )
         np.testing.assert_allclose(known.weight, rest, rtol=1e-14)
         run = gt.simulate(
-            objective, rest[:, None] + 1e-3, step_size=step, steps=40_000, scheme=scheme
+            objective, rest[:, None] + 1e-3, step_size=step, epochs=40_000, scheme=scheme
         )
         np.testing.assert_array_equal(run.outcome, [Outcome.CONVERGED] * 3 + [Outcome.CYCLE])
         np.testing.assert_array_equal(run.period, [0, 0, 0, 2])
@@ -224,7 +224,7 @@ def test_alternating_rests_where_simultaneous_has_no_limit(step):
         )
         np.testing.assert_allclose(slope[:, 0, 0], known.multiplier, atol=1e-8)
         np.testing.assert_allclose(known.multiplier, 1 - np.log(ratio) ** 2, rtol=1e-14)
-    gone = gt.simulate(objective, np.zeros(1), step_size=step, steps=40_000)
+    gone = gt.simulate(objective, np.zeros(1), step_size=step, epochs=40_000)
     assert np.all(gone.outcome == Outcome.LEFT_RANGE)
 
 
@@ -234,7 +234,7 @@ def test_the_two_cycle_above_the_fold():
     )
     pair = pair.replace(forget_in_pair=80 * 1.01 * gt.pair.folds(pair).alpha[0])
     start = np.linalg.solve(pair.types, [2.7, 1.7])
-    run = gt.simulate(pair, start, step_size=50.0, steps=20_000)
+    run = gt.simulate(pair, start, step_size=50.0, epochs=20_000)
     assert (run.outcome, run.period) == (Outcome.CYCLE, 2)
     both = [run.weights, gt.simulation.epoch(pair, run.weights, step_size=50.0)]
     margins = np.array(sorted(pair.objective().margins(w).tolist() for w in both))
@@ -255,7 +255,7 @@ def test_the_two_cycle_above_the_fold():
         pair,
         run.weights,
         step_size=50.0,
-        steps=3000,
+        epochs=3000,
         observe=gt.recorded_weights,
         observe_every=3000,
     )
@@ -276,7 +276,7 @@ def test_the_escape_time_just_above_the_fold():
     delta = np.array([1e-3, 2.5e-4, 6.25e-5])
     above = gt.grid(pair, alpha=fold * (1 + delta))
     step = 0.05
-    run = gt.simulate(above, gt.pair.retrain(above).weights, step_size=step, steps=1_000_000)
+    run = gt.simulate(above, gt.pair.retrain(above).weights, step_size=step, epochs=1_000_000)
     assert np.all(run.outcome == Outcome.LEFT_RANGE)
     k11, k12, k22, det = (float(entry) for entry in pair.gram)
     x, y = float(gt.pair.folds(pair).x[0]), float(gt.pair.folds(pair).y[0])
@@ -285,7 +285,7 @@ def test_the_escape_time_just_above_the_fold():
     np.testing.assert_allclose([k11 * p - k12 * q, k12 * p - k22 * q], [x, y], rtol=1e-12)
     theta = k12 / (k22 + det * p)
     kappa = np.sqrt(q * (q - p * theta**3) / 2) / (q - p * theta**2)
-    times = step * np.asarray(run.step)
+    times = step * np.asarray(run.seen_at)
     predicted = np.pi / (0.1 * kappa * np.sqrt(delta))
     # The difference is a constant, so the slope of measured against predicted is 1.
     np.testing.assert_allclose(np.diff(times) / np.diff(predicted), 1, atol=0.02)
@@ -300,7 +300,7 @@ def test_observations_on_the_way_equal_a_plain_loop():
             pair,
             start,
             step_size=0.3,
-            steps=10,
+            epochs=10,
             scheme=scheme,
             observe=gt.recorded_weights,
             observe_every=3,
@@ -308,12 +308,12 @@ def test_observations_on_the_way_equal_a_plain_loop():
         loop = [start]
         for _ in range(10):
             loop.append(by_hand(objective, loop[-1], step, scheme))
-        np.testing.assert_array_equal(run.observed_steps, [0, 3, 6, 9])
+        np.testing.assert_array_equal(run.observed_epochs, [0, 3, 6, 9])
         np.testing.assert_allclose(run.observed, np.stack(loop[:10:3], 1), rtol=1e-13)
         np.testing.assert_allclose(run.weights, loop[-1], rtol=1e-13)
-        np.testing.assert_array_equal(run.steps, 10)
+        np.testing.assert_array_equal(run.epochs, 10)
     apart = gt.simulate(
-        pair, start, step_size=0.3, steps=10, observe=gt.distances_to(target[:, None, :])
+        pair, start, step_size=0.3, epochs=10, observe=gt.distances_to(target[:, None, :])
     )
     loop = [start]
     for _ in range(10):
@@ -337,7 +337,7 @@ def test_starts_steps_and_strengths_broadcast():
         starts[:, None, None, None],
         step_size=steps[:, None, None],
         strength=strengths[:, None],
-        steps=7,
+        epochs=7,
     )
     assert run.weights.shape == (2, 2, 3, 5, 2)
     assert (
@@ -364,7 +364,7 @@ def test_schedules_and_ascent_first():
     for factor in factors:
         expected = by_hand(objective, expected, 0.4 * factor, "simultaneous")
     for schedule in (factors, lambda epoch: 1 / (1 + epoch)):
-        run = gt.simulate(pair, start, step_size=0.4, steps=12, schedule=schedule)
+        run = gt.simulate(pair, start, step_size=0.4, epochs=12, schedule=schedule)
         np.testing.assert_allclose(run.weights, expected, rtol=1e-13)
     types, retain, forget, ridge = (np.asarray(leaf) for leaf in jax.tree.leaves(objective)[:4])
     expected = start
@@ -373,7 +373,7 @@ def test_schedules_and_ascent_first():
         expected = expected - 0.4 * (
             ridge * expected - types.T @ (weights * np.exp(-types @ expected))
         )
-    run = gt.simulate(pair, start, step_size=0.4, steps=12, scheme=gt.ascent_then_descent(4))
+    run = gt.simulate(pair, start, step_size=0.4, epochs=12, scheme=gt.ascent_then_descent(4))
     np.testing.assert_allclose(run.weights, expected, rtol=1e-13)
 
 
@@ -389,7 +389,7 @@ def test_data_run_as_they_do_in_a_plain_loop(problem):
     objective, start = problem.objective(), np.linspace(-1, 1, 4)
     steps, strengths = np.array([0.1, 0.5, 0.5]), np.array([1.0, 1.0, 0.2])
     run = gt.simulate(
-        problem, start, step_size=steps, strength=strengths, steps=50, scheme="forget_first"
+        problem, start, step_size=steps, strength=strengths, epochs=50, scheme="forget_first"
     )
     for i in range(3):
         expected = start
@@ -402,7 +402,7 @@ def test_data_run_as_they_do_in_a_plain_loop(problem):
     again = jax.jit(
         jax.vmap(
             lambda step, strength: gt.simulate(
-                problem, start, step_size=step, strength=strength, steps=50, scheme="forget_first"
+                problem, start, step_size=step, strength=strength, epochs=50, scheme="forget_first"
             )
         )
     )
@@ -418,7 +418,7 @@ def test_the_minibatches_of_a_shuffle_average_to_the_full_gradient(problem):
             problem,
             start,
             step_size=1.0,
-            steps=6,
+            epochs=6,
             batch_size=5,
             key=jax.random.key(3),
             schedule=only,
@@ -440,7 +440,7 @@ def test_the_minibatches_of_a_shuffle_average_to_the_full_gradient(problem):
         rows,
         np.zeros(12),
         step_size=1.0,
-        steps=4,
+        epochs=4,
         batch_size=3,
         key=jax.random.key(0),
         observe=gt.recorded_weights,
@@ -458,22 +458,24 @@ def test_minibatches_are_right_on_average_and_use_every_row_once(problem):
     objective, start = problem.objective(), np.linspace(-1, 1, 4)
 
     def first(key):
-        return gt.simulate(problem, start, step_size=1.0, steps=1, batch_size=5, key=key).weights
+        return gt.simulate(problem, start, step_size=1.0, epochs=1, batch_size=5, key=key).weights
 
     moves = start - jax.vmap(first)(jax.random.split(jax.random.key(0), 2000))
     error = np.std(moves, 0) / np.sqrt(2000)
     assert np.all(np.abs(np.mean(moves, 0) - objective.gradient(start)) < 4 * error)
     # Tiny steps: an epoch of all minibatches adds up to one of full batches.
-    many = gt.simulate(problem, start, step_size=1e-7, steps=6, batch_size=5, key=jax.random.key(3))
+    many = gt.simulate(
+        problem, start, step_size=1e-7, epochs=6, batch_size=5, key=jax.random.key(3)
+    )
     np.testing.assert_allclose(
         (start - many.weights) / 6e-7, objective.gradient(start), rtol=1e-5, atol=1e-6
     )
     again = gt.simulate(
-        problem, start, step_size=1e-7, steps=6, batch_size=5, key=jax.random.key(3)
+        problem, start, step_size=1e-7, epochs=6, batch_size=5, key=jax.random.key(3)
     )
     np.testing.assert_array_equal(many.weights, again.weights)
     long = gt.simulate(
-        problem, start, step_size=0.1, steps=500, batch_size=7, key=jax.random.key(3)
+        problem, start, step_size=0.1, epochs=500, batch_size=7, key=jax.random.key(3)
     )
     assert long.outcome == Outcome.MOVING
     assert long.scheme.batch_size == 7
@@ -487,13 +489,13 @@ def test_no_nan_leaves_and_the_step_is_right(dtype):
             0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=4
         )
         steps = np.array([0.3, 1.0, 1e4, 1e30])
-        run = gt.simulate(pair, np.zeros(2), step_size=steps, steps=1000)
+        run = gt.simulate(pair, np.zeros(2), step_size=steps, epochs=1000)
         assert run.weights.dtype == dtype
         assert np.all(np.isfinite(run.weights))
         assert np.all(np.isfinite(run.move))
         assert not np.any(np.isnan(run.gradient_norm))  # infinite where pulls overflow
         assert np.all(run.outcome == Outcome.LEFT_RANGE)
-        assert np.all(run.steps == run.step)
+        assert np.all(run.epochs == run.seen_at)
         objective, limit = pair.objective(), np.sqrt(np.finfo(dtype).max)
         for i, step in enumerate(steps.astype(dtype)):
             weights, before, taken = np.zeros(2, dtype), np.zeros(2, dtype), 0
@@ -503,7 +505,7 @@ def test_no_nan_leaves_and_the_step_is_right(dtype):
                     <= limit
                 ):
                     weights, before, taken = moved, weights, taken + 1
-            assert run.step[i] == taken
+            assert run.seen_at[i] == taken
             # Errors of the last steps are blown up by the exponential of the margin; its logarithm is steady.
             tolerance = 1e-9 if dtype == np.float64 else 1e-3
             np.testing.assert_allclose(
@@ -520,7 +522,7 @@ def test_a_set_that_takes_no_part_may_be_hopelessly_wrong():
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
     start = np.linalg.solve(pair.types, [1.0, -800.0])
-    run = gt.simulate(pair, start, step_size=1.0, steps=2000, strength=[0.0, 1.0])
+    run = gt.simulate(pair, start, step_size=1.0, epochs=2000, strength=[0.0, 1.0])
     np.testing.assert_array_equal(run.outcome, [Outcome.CONVERGED, Outcome.LEFT_RANGE])
     np.testing.assert_allclose(run.weights[0], gt.pair.retrain(pair).weights, rtol=1e-10)
     np.testing.assert_array_equal(run.weights[1], start)
@@ -542,15 +544,19 @@ def test_epochs_without_a_step_show_nothing():
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
     awake = gt.simulate(
-        pair, np.zeros(2), step_size=1.0, steps=simulation.WATCH, schedule=np.ones(simulation.WATCH)
+        pair,
+        np.zeros(2),
+        step_size=1.0,
+        epochs=simulation.WATCH,
+        schedule=np.ones(simulation.WATCH),
     )
     asleep = np.concatenate([np.ones(simulation.WATCH), np.zeros(9 * simulation.WATCH)])
-    run = gt.simulate(pair, np.zeros(2), step_size=1.0, steps=asleep.size, schedule=asleep)
-    assert (run.outcome, run.steps) == (Outcome.MOVING, asleep.size)
+    run = gt.simulate(pair, np.zeros(2), step_size=1.0, epochs=asleep.size, schedule=asleep)
+    assert (run.outcome, run.epochs) == (Outcome.MOVING, asleep.size)
     np.testing.assert_array_equal(run.weights, awake.weights)
     np.testing.assert_array_equal(run.move, awake.move)
     assert run.move > 0
-    never = gt.simulate(pair, np.zeros(2), step_size=1.0, steps=asleep.size, schedule=0 * asleep)
+    never = gt.simulate(pair, np.zeros(2), step_size=1.0, epochs=asleep.size, schedule=0 * asleep)
     assert (never.outcome, never.move) == (Outcome.MOVING, 0)
 
 
@@ -563,7 +569,7 @@ def test_longer_cycles_have_their_period():
         coordinate(1.0, ratio, 1e-9),
         rest[:, None] + 1e-3,
         step_size=0.1,
-        steps=30_000,
+        epochs=30_000,
         scheme="retain_first",
     )
     for i, b in enumerate(ratio):
@@ -606,15 +612,15 @@ BAD = [
         {"schedule": lambda epoch: 1.0 if epoch < 3 else 0.5},
         r"schedule must be a function of the epoch that JAX can trace, or an array",
     ),
-    ({"steps": 2**31}, "steps must be <= 2147483647, got 2147483648"),
+    ({"epochs": 2**31}, "epochs must be <= 2147483647, got 2147483648"),
     ({"tolerance": [1e-3, 1e-4]}, "tolerance must be one number"),
     ({"step_size": 0.0}, "step_size must be finite and > 0"),
     ({"scheme": None}, "scheme must be one of 'simultaneous'"),
     ({"step_size": np.inf}, "step_size must be finite and > 0"),
     ({"step_size": [0.1, np.nan]}, r"step_size must be finite and > 0, got nan at index \(1,\)"),
-    ({"steps": True}, "steps must be an integer"),
-    ({"steps": 0}, "steps must be >= 1"),
-    ({"steps": 2.5}, "steps must be an integer"),
+    ({"epochs": True}, "epochs must be an integer"),
+    ({"epochs": 0}, "epochs must be >= 1"),
+    ({"epochs": 2.5}, "epochs must be an integer"),
     (
         {"schedule": np.ones(9)},
         r"schedule must have shape \(10,\), one factor an epoch, got \(9,\)",
@@ -627,7 +633,7 @@ BAD = [
     ({"batch_size": 1}, "key must be given"),
     ({"batch_size": 3, "key": 0}, "batch_size must be <= the number of rows = 2"),
     ({"key": 0}, "batch_size must be given"),
-    ({"observe": gt.recorded_weights, "observe_every": 11}, "observe_every must be <= steps = 10"),
+    ({"observe": gt.recorded_weights, "observe_every": 11}, "observe_every must be <= epochs = 10"),
     ({"start": np.zeros((2, 2)), "step_size": np.ones(3)}, "must broadcast to one shape"),
 ]
 
@@ -637,7 +643,7 @@ def test_bad_input_names_the_argument(changes, message):
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
-    given = {"start": np.zeros(2), "step_size": 0.1, "steps": 10, **changes}
+    given = {"start": np.zeros(2), "step_size": 0.1, "epochs": 10, **changes}
     with pytest.raises((ValueError, TypeError), match=message):
         gt.simulate(pair, given.pop("start"), **given)
 
@@ -660,7 +666,7 @@ def test_a_scheme_of_ones_own_runs():
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
-    run = functools.partial(gt.simulate, pair, np.zeros(2), step_size=0.1, steps=10)
+    run = functools.partial(gt.simulate, pair, np.zeros(2), step_size=0.1, epochs=10)
     np.testing.assert_array_equal(
         run(scheme=gt.Scheme("own", [[1, 0], [0, 1]])).weights, run(scheme="retain_first").weights
     )
@@ -671,10 +677,10 @@ def test_a_constant_is_seen_and_an_empty_batch_gives_nothing():
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
     seen = gt.simulate(
-        pair, np.zeros(2), step_size=0.1, steps=4, observe=lambda weights: 3.0
+        pair, np.zeros(2), step_size=0.1, epochs=4, observe=lambda weights: 3.0
     ).observed
     np.testing.assert_array_equal(seen, [3.0] * 5)
-    none = gt.simulate(pair, np.zeros((0, 2)), step_size=0.1, steps=4, observe=gt.recorded_weights)
+    none = gt.simulate(pair, np.zeros((0, 2)), step_size=0.1, epochs=4, observe=gt.recorded_weights)
     assert none.observed.shape == (0, 5, 2)
     assert none.outcome.shape == (0,)
 
@@ -684,10 +690,10 @@ def test_thousands_of_lanes_that_leave_are_seen_to_leave():
     pair = gt.CorrelatedPair(
         0.5, ridge=0.01, retain_size=80, forget_size=20, retain_in_pair=80, forget_in_pair=4
     )
-    run = gt.simulate(pair, np.zeros((2048, 2)), step_size=np.geomspace(2, 20, 2048), steps=2000)
+    run = gt.simulate(pair, np.zeros((2048, 2)), step_size=np.geomspace(2, 20, 2048), epochs=2000)
     assert np.all(np.isfinite(run.weights))
     few = gt.simulate(
-        pair, np.zeros((64, 2)), step_size=np.geomspace(2, 20, 2048)[::32], steps=2000
+        pair, np.zeros((64, 2)), step_size=np.geomspace(2, 20, 2048)[::32], epochs=2000
     )
     np.testing.assert_array_equal(run.outcome[::32], few.outcome)
     assert not np.any(run.outcome == Outcome.CONVERGED)

@@ -165,7 +165,7 @@ def test_the_separatrix_is_invariant():
     after = basins.order_coordinates(PAIR, moved)
     # The saddle's unstable rate is 1.5: what the start is off grows by a factor of 5.
     np.testing.assert_allclose(basins.separatrix(PAIR, after.descent), after.y, atol=10 * TOLERANCE)
-    steps = gt.simulate(PAIR, starts, step_size=0.01 / 0.1 / 200, steps=200).weights
+    steps = gt.simulate(PAIR, starts, step_size=0.01 / 0.1 / 200, epochs=200).weights
     after = basins.order_coordinates(PAIR, steps)
     np.testing.assert_allclose(
         basins.separatrix(PAIR, after.descent), after.y, atol=2e-4
@@ -189,7 +189,7 @@ def test_pretrained_oracle_minimum_and_saddle_are_in_order(pairs):
 def test_what_descent_ascent_does_is_what_the_basin_says():
     starts = np.random.default_rng(5).uniform([-1, -4], [3, 2], (500, 2))
     inside = np.asarray(basins.in_basin(PAIR, starts))
-    run = gt.simulate(PAIR, starts, step_size=0.05, steps=10_000)
+    run = gt.simulate(PAIR, starts, step_size=0.05, epochs=10_000)
     np.testing.assert_array_equal(run.outcome == gt.Outcome.LEFT_RANGE, ~inside)
     assert 100 < np.sum(inside) < 400
 
@@ -198,7 +198,7 @@ def test_a_start_beyond_the_separatrix_goes_to_the_far_logistic_minimum():
     near, _, far = np.asarray(gt.pair.stationary_points(LOGISTIC).weights)
     starts = near + np.array([0, 0.2, 0.5, 0.9, 1.2])[:, None] * (far - near)
     inside = np.asarray(basins.in_basin(LOGISTIC, starts))
-    ends = gt.simulate(LOGISTIC, starts, step_size=5.0, steps=40_000).weights
+    ends = gt.simulate(LOGISTIC, starts, step_size=5.0, epochs=40_000).weights
     assert inside[0]
     assert not inside[-1]
     np.testing.assert_array_equal(np.linalg.norm(ends - near, axis=-1) < 1e-6, inside)

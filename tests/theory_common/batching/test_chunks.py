@@ -18,13 +18,13 @@ from gda_theory.dynamics import sweeps
 from theory_common.batching import chunks as chunks
 
 EPS = np.finfo(float).eps
-SEEN = ("weights", "outcome", "step", "steps", "period", "move")
+SEEN = ("weights", "outcome", "seen_at", "epochs", "period", "move")
 PAIR = gt.CorrelatedPair(
     0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0.8
 )
 # 7 x 5 points, of which some run away and none converges: a step takes what is near the minimum a thousandth of the way.
 AXES = {"alpha": np.linspace(0.02, 2.4, 7), "correlation": np.linspace(0, 0.9, 5)}
-SETTINGS = {"steps": 300, "step_size": 0.7}
+SETTINGS = {"epochs": 300, "step_size": 0.7}
 START = (0.3, -0.1)
 
 
@@ -88,7 +88,7 @@ def test_step_sizes_and_strengths_are_axes_after_the_others():
     found = gt.sweep(
         PAIR,
         START,
-        steps=300,
+        epochs=300,
         strength=strengths,
         step_size=steps,
         correlation=[0.1, 0.8],
@@ -99,7 +99,7 @@ def test_step_sizes_and_strengths_are_axes_after_the_others():
     assert np.array_equal(found.strength[0, 0], strengths)
     pair = gt.grid(PAIR, correlation=[0.1, 0.8], ridge=0.2)
     pair = jax.tree.map(lambda leaf: leaf[:, None, None], pair)
-    same(found, gt.simulate(pair, START, steps=300, step_size=steps[:, None], strength=strengths))
+    same(found, gt.simulate(pair, START, epochs=300, step_size=steps[:, None], strength=strengths))
 
 
 def test_without_axes_a_sweep_is_one_run():
@@ -115,10 +115,10 @@ def test_without_axes_a_sweep_is_one_run():
 
 def test_an_alternating_scheme():
     """Compiled for another width of vector, an alternating epoch may fuse other roundings, which runs that leave blow up: few steps."""
-    settings = SETTINGS | {"steps": 30}
+    settings = SETTINGS | {"epochs": 30}
     run = gt.simulate(gt.grid(PAIR, **AXES), START, scheme="retain_first", **settings)
     found = gt.sweep(PAIR, START, scheme="retain_first", **settings, **AXES)
-    same(found, run, ("outcome", "step", "steps", "period"))
+    same(found, run, ("outcome", "seen_at", "epochs", "period"))
     np.testing.assert_allclose(found.weights, run.weights, rtol=1e-9)
     assert not np.array_equal(found.weights, gt.sweep(PAIR, START, **settings, **AXES).weights)
 
@@ -133,7 +133,7 @@ def test_a_start_that_depends_on_the_problem():
 
 def test_a_problem_over_strength_and_ridge_keeps_its_intercept_free():
     strengths, ridges, start = np.array([-0.25, 0.0, 0.2]), np.array([0.05, 0.3]), np.zeros(4)
-    settings = {"steps": 20_000, "step_size": 0.3, "strength": strengths}
+    settings = {"epochs": 20_000, "step_size": 0.3, "strength": strengths}
     found = gt.sweep(problem(), start, ridge=ridges, **settings)
     assert found.weights.shape == (2, 3, 4)
     assert np.all(found.outcome == Outcome.CONVERGED)
@@ -178,7 +178,7 @@ def test_the_margins_of_a_chunk_are_bounded(monkeypatch):
     monkeypatch.setattr(sweeps, "ELEMENTS", 40 * 3)
     calls = recorded(monkeypatch)
     found = gt.sweep(
-        problem(), np.zeros(4), steps=100, step_size=0.3, strength=np.linspace(0, 1, 7)
+        problem(), np.zeros(4), epochs=100, step_size=0.3, strength=np.linspace(0, 1, 7)
     )
     assert calls == [3, 3, 3]
     assert found.weights.shape == (7, 4)
@@ -305,7 +305,7 @@ def test_another_sweep_reuses_nothing(monkeypatch, tmp_path):
     base = {
         "problem": PAIR,
         "start": START,
-        "steps": 20,
+        "epochs": 20,
         "step_size": 0.1,
         "correlation": [0.1, 0.2],
     }
@@ -322,7 +322,7 @@ def test_another_sweep_reuses_nothing(monkeypatch, tmp_path):
             "ridge": [0.1, 0.2],
         },
         {"start": (0.3, 0.1)},
-        {"steps": 21},
+        {"epochs": 21},
         {"step_size": 0.2},
         {"scheme": "retain_first"},
         {"scheme": gt.ascent_then_descent(2)},
@@ -376,7 +376,7 @@ BAD = {
         r"step_size must be finite and > 0, got 0 at index \(1,\)",
     ),
     "step infinite": ({"step_size": np.inf}, "step_size must be finite and > 0, got inf"),
-    "no steps": ({"steps": 0}, "steps must be >= 1"),
+    "no steps": ({"epochs": 0}, "epochs must be >= 1"),
     "scheme": ({"scheme": "both"}, "scheme must be one of"),
     "unrealisable": (
         {"alpha": [0.1, 2.6]},
@@ -415,7 +415,7 @@ BAD = {
         r"start must return weights \(\*batch, d\), here for the batch \(1,\), got shape \(\)",
     ),
     "a tolerance each": ({"tolerance": [1e-3, 1e-4]}, "tolerance must be one number"),
-    "too many steps": ({"steps": 2**40}, "steps must be <= 2147483647"),
+    "too many steps": ({"epochs": 2**40}, "epochs must be <= 2147483647"),
     "start's NaN": (
         {"start": lambda pair: jnp.full((*pair.ridge.shape, 2), jnp.nan)},
         "start must be finite",
@@ -428,14 +428,14 @@ def test_bad_input_is_named(case, monkeypatch):
     calls = recorded(monkeypatch)
     arguments, message = BAD[case]
     with pytest.raises(ValueError, match=message):
-        gt.sweep(**({"problem": PAIR, "start": START, "steps": 20, "step_size": 0.1} | arguments))
+        gt.sweep(**({"problem": PAIR, "start": START, "epochs": 20, "step_size": 0.1} | arguments))
     assert calls == []  # before anything runs
 
 
 def test_a_tolerance():
     """The looser, the sooner."""
     strict, loose = (
-        gt.sweep(PAIR, START, alpha=0.1, tolerance=tolerance, **SETTINGS).step
+        gt.sweep(PAIR, START, alpha=0.1, tolerance=tolerance, **SETTINGS).seen_at
         for tolerance in (1e-8, 1e-2)
     )
     assert loose < strict < 300
@@ -443,15 +443,15 @@ def test_a_tolerance():
 
 def test_what_is_no_number_is_named():
     with pytest.raises(TypeError, match="alpha must be a real number"):
-        gt.sweep(PAIR, START, steps=20, step_size=0.1, alpha=True)
+        gt.sweep(PAIR, START, epochs=20, step_size=0.1, alpha=True)
     with pytest.raises(TypeError, match="problem must be a Problem"):
-        gt.sweep("pair", START, steps=20, step_size=0.1)
+        gt.sweep("pair", START, epochs=20, step_size=0.1)
     with pytest.raises(TypeError, match="start must be a real number"):
-        gt.sweep(PAIR, lambda pair: None, steps=20, step_size=0.1)
+        gt.sweep(PAIR, lambda pair: None, epochs=20, step_size=0.1)
     with pytest.raises(TypeError, match="pair must be a CorrelatedPair, got Objective"):
         gt.grid(PAIR.objective(), ridge=[0.1])
     with pytest.raises(TypeError, match="the arguments of sweep must be concrete"):
-        jax.jit(lambda alpha: gt.sweep(PAIR, START, steps=20, step_size=0.1, alpha=alpha))(
+        jax.jit(lambda alpha: gt.sweep(PAIR, START, epochs=20, step_size=0.1, alpha=alpha))(
             jnp.array([0.1])
         )
 
@@ -462,9 +462,9 @@ def test_a_folder_is_known_to_be_one_before_anything_runs(tmp_path, monkeypatch)
     with pytest.raises(
         NotADirectoryError, match=r"folder must be a directory, got the file '.*file'"
     ):
-        gt.sweep(PAIR, START, steps=20, step_size=0.1, folder=tmp_path / "file")
+        gt.sweep(PAIR, START, epochs=20, step_size=0.1, folder=tmp_path / "file")
     with pytest.raises(TypeError, match=r"folder must be a path, got 3 \(int\)"):
-        gt.sweep(PAIR, START, steps=20, step_size=0.1, folder=3)
+        gt.sweep(PAIR, START, epochs=20, step_size=0.1, folder=3)
     assert calls == []
 
 
