@@ -21,9 +21,9 @@ from gda_theory.pair import model
 from gda_theory.pair.curve import ASCENT, Gram
 from gda_theory.pair.model import CorrelatedPair
 from gda_theory.problem import losses
-from gda_theory.solve import newton
 from theory_common import checks
 from theory_common.numerics import roots, special
+from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
 
 
@@ -248,7 +248,7 @@ def _cusp(loss, gram: Gram) -> Cusp:
         )
         return jnp.stack([bend, rise])
 
-    solved = functools.partial(newton.implicit, equations)
+    solved = functools.partial(implicit, equations)
     for _ in range(gram.first.ndim):
         solved = jax.vmap(solved)
     q, pull = jnp.moveaxis(solved(jax.lax.stop_gradient(jnp.stack([q, pull], -1)), gram), -1, 0)

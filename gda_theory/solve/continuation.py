@@ -19,6 +19,7 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from gda_theory.solve import newton
 from theory_common.batching.blocks import in_blocks
+from theory_common.numerics.implicit import solve_linear
 
 ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one along which margins grow to hundreds over 100
 TURNS = 12
@@ -135,7 +136,7 @@ def trace_of(loss: Loss, line: Line, start: Array, limit: Array) -> "tuple[Trace
     ]
     gram = line.weighted(share[0] + share[1])
     hessian = line.hessian(loss, start, 0.0)
-    velocity = -newton.solve_linear(hessian, line.gradient(loss, start, jnp.zeros_like(limit))[1])
+    velocity = -solve_linear(hessian, line.gradient(loss, start, jnp.zeros_like(limit))[1])
     size = jnp.max(jnp.abs(velocity))
     size = jnp.where(size > 0, size, 1)  # before squaring: it may be 1e240
     speed = size * Metric(gram).length(velocity / size, 0.0)
@@ -606,7 +607,7 @@ def _newton(loss: Loss, line: Line, weights, slope, time, force, needed) -> tupl
 
     def step(_, state):
         weights, slope = state
-        proposal = weights - newton.solve_linear(line.hessian(loss, weights, time), slope)
+        proposal = weights - solve_linear(line.hessian(loss, weights, time), slope)
         after = _slope(loss, line, proposal, time)
         better = _error(line, after, proposal, force) < _error(line, slope, weights, force)
         return jnp.where(better, proposal, weights), jnp.where(better, after, slope)

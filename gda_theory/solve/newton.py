@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from theory_common import checks
+from theory_common.numerics.implicit import implicit, solve_linear
 from theory_common.printing.display import readable
 
 MAX_ITERATIONS = 200
@@ -326,41 +327,6 @@ def minimum(
 def objective_gradient(weights: Array, objective: Objective, strength: Array) -> Array:
     """The gradient as a function of what :func:`implicit` differentiates in."""
     return objective.gradient(weights, strength)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def implicit(
-    gradient: Callable[..., Array], point: Float[Array, " d"], *parameters
-) -> Float[Array, " d"]:
-    r"""``point``, where ``gradient(point, *parameters) = 0``, with its derivatives by the implicit function theorem.
-
-    :math:`dw = -(\partial_w g)^{-1}\, \partial_\theta g\, d\theta`; the tangent of ``point`` itself is ignored. The rule
-    is made of differentiable steps, so it nests. Where ``point`` is NaN so are the derivatives; at a fold they are infinite
-    or NaN.
-    """
-    return point
-
-
-@implicit.defjvp
-def _implicit_jvp(gradient, primals, tangents):
-    point, *parameters = primals
-    solved = implicit(gradient, point, *parameters)
-    _, shift = jax.jvp(
-        lambda *values: gradient(solved, *values), tuple(parameters), tuple(tangents[1:])
-    )
-    return solved, -solve_linear(jax.jacfwd(gradient)(solved, *parameters), shift)
-
-
-def solve_linear(
-    matrix: Float[Array, "*batch d d"], right: Float[Array, "*batch d"]
-) -> Float[Array, "*batch d"]:
-    """``matrix^{-1} right`` for a symmetric matrix, after scaling it to a unit diagonal: ridges differ by many powers of ten."""
-    size = jnp.abs(jnp.diagonal(matrix, axis1=-2, axis2=-1))
-    scale = jax.lax.stop_gradient(
-        jnp.where(size > 0, 1 / jnp.sqrt(jnp.where(size > 0, size, 1)), 1)
-    )
-    unit = matrix * scale[..., :, None] * scale[..., None, :]
-    return scale * jnp.linalg.solve(unit, (scale * right)[..., None])[..., 0]
 
 
 # The span of the types -------------------------------------------------------------------------------------------------------

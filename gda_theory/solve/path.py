@@ -25,8 +25,9 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from gda_theory.solve import continuation, newton
 from gda_theory.solve.continuation import Fold, Line, Trace
-from gda_theory.solve.newton import Solution, implicit, objective_of
+from gda_theory.solve.newton import Solution, objective_of
 from theory_common import checks
+from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
 
 

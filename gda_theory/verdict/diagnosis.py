@@ -25,9 +25,10 @@ from gda_theory.dynamics import outcomes, trials
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.solve import newton
-from gda_theory.solve.newton import norm, solve_linear
+from gda_theory.solve.newton import norm
 from gda_theory.solve.path import Path, ascent_path
 from theory_common import checks
+from theory_common.numerics.implicit import solve_linear
 from theory_common.printing import tables
 
 NEGLIGIBLE = (
