@@ -3,7 +3,6 @@
 import argparse
 import json
 import re
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -23,22 +22,24 @@ COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pa
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 after one line on standard error about wrong input, 1 if nobody reads."""
+    """Run one command and return its exit code (see :func:`theory_common.entry.run_command`)."""
     entry.enable_float64()
     entry.compile_quickly()
     options = _parser().parse_args(arguments)
-    try:
+
+    def command() -> int:
         print_answer = options.command(options)
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        print(f"gda_theory {options.name}: {error}", file=sys.stderr)
-        return 2
-    return entry.shown(print_answer)
+        print_answer()
+        return 0
+
+    return entry.run_command(f"gda_theory {options.name}", command)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m gda_theory", description="When can a logistic-regression model unlearn?"
     )
+    entry.add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="diagnose|certify|check|solve")
     verdict = _command(
         commands,

@@ -1,11 +1,19 @@
-"""What our own entry points (commands, figures, tests) switch on, before JAX computes anything. Importing a library changes nothing."""
+"""What our own entry points (commands, figures, tests) switch on, before JAX computes anything.
 
+Importing a library changes nothing. Commands also share their exit codes and ``--version``.
+"""
+
+import argparse
+import importlib.metadata
 import os
 import sys
 from collections.abc import Callable
 
 import jax
 
+DISTRIBUTION = "gda-theory"
+WRONG_INPUT = (ValueError, TypeError, OSError, ModuleNotFoundError)
+INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
 QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false"
 
 
@@ -31,7 +39,41 @@ def shown(print_answer: Callable[[], None]) -> int:
         print_answer()
         sys.stdout.flush()
     except BrokenPipeError:
-        # Python would try again, and complain, when it closes the file.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     return 0
+
+
+def run_command(name: str, command: Callable[[], int]) -> int:
+    """Run ``command`` and return its exit code, without a traceback where the user needs none.
+
+    Wrong input gives one line on standard error and 2, Ctrl-C one line and 130.
+    If nobody reads the output (``... | head``), the code is 1.
+    """
+    try:
+        code = command()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        _drop_output()
+        return 1
+    except WRONG_INPUT as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Give the parser ``--version``, which prints the version of the installed distribution."""
+    try:
+        version = importlib.metadata.version(DISTRIBUTION)
+    except importlib.metadata.PackageNotFoundError:
+        version = "of a checkout that is not installed"
+    parser.add_argument("--version", action="version", version=f"{DISTRIBUTION} {version}")
+
+
+def _drop_output() -> None:
+    """Send what is left of standard output nowhere; otherwise Python complains at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -138,6 +138,14 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message
     assert message in err
 
 
+def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "diagnose", interrupted)
+    assert run(DIAGNOSE) == (130, "", "gda_theory diagnose: interrupted\n")
+
+
 def test_an_unknown_option_is_exit_code_2(capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main([*SOLVE, "--loss", "hinge"])

@@ -1,10 +1,13 @@
 """What the commands switch on, each in a process of its own."""
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 from theory_common import entry
 
@@ -56,3 +59,39 @@ def test_nobody_reads_on():
         process.stdout.close()
         assert (process.stderr.read(), process.wait()) == (b"", 1)
     assert entry.shown(lambda: None) == 0
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def of_wrong_input():
+    raise ValueError("ridge must be > 0, got -1")
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "said"),
+    [
+        (lambda: 0, 0, ""),
+        (lambda: 3, 3, ""),
+        (interrupted, 130, "prog: interrupted\n"),
+        (of_wrong_input, 2, "prog: ridge must be > 0, got -1\n"),
+    ],
+)
+def test_a_command_ends_in_one_line_and_a_code(capsys, command, code, said):
+    assert entry.run_command("prog", command) == code
+    assert capsys.readouterr() == ("", said)
+
+
+def test_a_defect_of_the_program_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        entry.run_command("prog", lambda: 1 // 0)
+
+
+def test_every_command_can_say_its_version(capsys):
+    parser = argparse.ArgumentParser()
+    entry.add_version(parser)
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("gda-theory ")
