@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from gda_theory.problem import tables as data
 from gda_theory.problem.problem import Problem
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from theory_common import entry
+from theory_common.claims import claims_of
 from theory_common.printing import tables
 
 COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
@@ -257,18 +257,10 @@ def answers(given: CorrelatedPair) -> list[Answer]:
     return [*_solutions(given), *_folds(given), *_windows(given), *_bounds(given), *_regime(given)]
 
 
-def _answer(name: str, value, *backed_by: Callable) -> Answer:
-    return Answer(
-        name,
-        value,
-        tuple(dict.fromkeys(claim for function in backed_by for claim in claim_ids(function))),
-    )
-
-
-def claim_ids(function: Callable) -> list[str]:
-    """The ids after ``Claim:`` or ``Claims:`` in a docstring."""
-    found = re.search(r"Claims?:((?:\s*``[\w-]+``,?)+)", function.__doc__ or "")
-    return re.findall(r"``([\w-]+)``", found[1]) if found else []
+def _answer(name: str, value, *functions: Callable) -> Answer:
+    """One answer, with every claim that backs one of the functions it was computed by."""
+    claims = [claim for function in functions for claim in claims_of(function)]
+    return Answer(name, value, tuple(dict.fromkeys(claims)))
 
 
 def _point(x, y) -> np.ndarray:

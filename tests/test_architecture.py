@@ -27,6 +27,7 @@ ORDER = {
     "theory_common": (
         "precision",
         "checks",
+        "claims",
         "entry",
         "numerics",
         "batching",

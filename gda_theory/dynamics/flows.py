@@ -19,6 +19,7 @@ from gda_theory.problem.objective import Objective
 from gda_theory.solve import newton
 from gda_theory.solve.newton import objective_of
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 MAX_STEPS = 100_000
@@ -39,6 +40,7 @@ class Flow(NamedTuple):
     reached: Float[AnyArray, "*batch"]
 
 
+@backed_by("flow-blow-up")
 def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None) -> Flow:
     r"""The gradient flow from ``start``, at given times.
 

@@ -29,6 +29,7 @@ from gda_theory.problem.objective import Objective
 from gda_theory.solve import path
 from gda_theory.solve.newton import norm, objective_of
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 BOTTLENECK = (
@@ -64,6 +65,14 @@ class Explanation(NamedTuple):
         return "\n".join(self.sentences)
 
 
+@backed_by(
+    "effective-ridge",
+    "coordinate-runs-away",
+    "two-points-below-fold",
+    "short-steps-descend",
+    "large-step-two-cycle",
+    "oracle-continuation",
+)
 def explain(run: Trajectory, problem) -> Explanation:
     """The cause of what was seen in ``run``, a :func:`gda_theory.simulate` (or sweep) of ``problem``.
 

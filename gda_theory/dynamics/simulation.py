@@ -32,6 +32,7 @@ from gda_theory.problem.objective import Objective
 from gda_theory.solve import newton
 from gda_theory.solve.newton import objective_of
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 MOST_STEPS = 2**31 - 1  # epochs are counted in 32 bits
@@ -145,6 +146,13 @@ def _distances(points, weights):
     return newton.norm(weights[..., None, :] - points)
 
 
+@backed_by(
+    "effective-ridge",
+    "alternating-fixed-point",
+    "alternating-multiplier",
+    "short-steps-descend",
+    "alternating-second-order-sign",
+)
 def simulate(
     problem,
     start,
@@ -228,6 +236,7 @@ def simulate(
     )
 
 
+@backed_by("alternating-maps")
 def epoch(
     problem, weights, *, step_size, scheme="simultaneous", strength=1.0
 ) -> Float[Array, "*batch d"]:
@@ -238,6 +247,7 @@ def epoch(
     return jnp.moveaxis(moved, 0, -1).reshape(weights.shape)
 
 
+@backed_by("alternating-multiplier")
 def epoch_jacobian(
     problem, weights, *, step_size, scheme="simultaneous", strength=1.0
 ) -> Float[Array, "*batch d d"]:

@@ -19,6 +19,7 @@ from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
 from gda_theory.problem.objective import Objective
 from gda_theory.solve.newton import RANKS, norm
+from theory_common.claims import backed_by
 
 EPOCHS = 1000
 STEP_SIZES = (
@@ -73,6 +74,7 @@ def early_stop(
     return EarlyStop(jnp.min(distances, -1), best, jnp.sum(distances <= GOOD, -1), at_best)
 
 
+@backed_by("early-stop-coordinates", "early-stop-one-step")
 def trials(
     objective: Objective,
     pretrained,

@@ -34,6 +34,7 @@ from gda_theory.pair import curve as masses
 from gda_theory.pair.curve import Gram
 from gda_theory.problem.losses import Loss
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics import special
 from theory_common.printing.display import readable
 
@@ -61,6 +62,7 @@ class OrderCoordinates(NamedTuple):
     descent: Float[AnyArray, "*batch"]
 
 
+@backed_by("flow-preserves-order")
 def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
     """The order coordinates of ``weights`` ``(*batch, 2)``; batch dimensions broadcast against the pair's.
 
@@ -77,6 +79,7 @@ def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
     )
 
 
+@backed_by("flow-preserves-order")
 def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
     """The weights at these order coordinates: the inverse of :func:`order_coordinates`. Claim: ``flow-preserves-order``."""
     y, descent = checks.broadcast("weights_at", y=y, descent=descent).values()
@@ -85,6 +88,7 @@ def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
     return descent[..., None] * pair.types[..., 0, :] - ascent[..., None] * pair.types[..., 1, :]
 
 
+@backed_by("flow-preserves-order")
 def velocity(pair: CorrelatedPair, y, descent, strength=1.0) -> OrderCoordinates:
     """How fast the flow moves the order coordinates, in units of the ridge. Claim: ``flow-preserves-order``."""
     y, descent = checks.broadcast("velocity", y=y, descent=descent).values()
@@ -93,6 +97,7 @@ def velocity(pair: CorrelatedPair, y, descent, strength=1.0) -> OrderCoordinates
     return OrderCoordinates(jnp.exp(scale) * up, jnp.exp(scale) * along)
 
 
+@backed_by("flow-preserves-order", "basin-theorem")
 def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*batch"]:
     r"""The basin's boundary ``y = S(p)`` at ``p = descent``: the stable manifold of the saddle.
 
@@ -112,6 +117,7 @@ def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*ba
     return _followed(pair.loss, _forces(pair, strength), descent)[0]
 
 
+@backed_by("mass-order", "basin-theorem", "basin-from-pretraining", "flow-blow-up")
 def in_basin(pair: CorrelatedPair, weights, strength=1.0) -> Bool[Array, "*batch"]:
     """Whether the flow from ``weights`` ``(*batch, 2)`` reaches the minimum that continues the oracle.
 

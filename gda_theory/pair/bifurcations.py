@@ -22,6 +22,7 @@ from gda_theory.pair.curve import ASCENT, Gram
 from gda_theory.pair.model import CorrelatedPair
 from gda_theory.problem import losses
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
 from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
@@ -51,6 +52,17 @@ class FoldSet(NamedTuple):
 
 
 @jax.jit
+@backed_by(
+    "exponential-one-fold",
+    "fold-hessian",
+    "fold-condition-any-loss",
+    "two-points-below-fold",
+    "fold-locus-bounds",
+    "small-correlation-series",
+    "fold-power-law",
+    "logistic-zero-or-two-folds",
+    "fold-correlation-limits",
+)
 def folds(pair: CorrelatedPair) -> FoldSet:
     r"""Every fold of descent-ascent in alpha, at this pair's correlation, ridge and sizes (its ``forget_in_pair`` is ignored).
 
@@ -133,6 +145,7 @@ class FoldLocus(NamedTuple):
     ascent_mass: Float[AnyArray, "*batch"]
 
 
+@backed_by("fold-locus", "fold-power-law")
 def fold_locus(descent_mass, *, correlation=None, gram=None) -> FoldLocus:
     r"""The exponential fold for all data at once, by one parameter P > 0.
 
@@ -161,6 +174,7 @@ class FoldRates(NamedTuple):
     escape_time: Float[AnyArray, "*batch"]
 
 
+@backed_by("fold-rates")
 def fold_rates(pair: CorrelatedPair, distance) -> FoldRates:
     r"""Rates near the fold where the oracle's minimum ends, to leading order in ``distance`` = :math:`\delta`.
 
@@ -209,6 +223,9 @@ class Cusp(NamedTuple):
     y: Float[AnyArray, "*batch"]
 
 
+@backed_by(
+    "cusp-condition", "logistic-cusp-values", "logistic-cusp-closed-form", "logistic-cusp-near-one"
+)
 def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
     r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
 

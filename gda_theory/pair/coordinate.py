@@ -23,6 +23,7 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics import special
 from theory_common.printing.display import readable
 
@@ -164,6 +165,13 @@ class CoordinateSolution(NamedTuple):
     reason: Int[AnyArray, "*batch"]
 
 
+@backed_by(
+    "lemma-2-closed-forms",
+    "lemma-2-branches",
+    "r-lambert-form",
+    "logistic-minimum-exists",
+    "semistable-approach",
+)
 def stationary_points(mass, *, ridge, loss="exponential") -> Stationary:
     r"""Stationary points of one coordinate, any margin loss.
 
@@ -187,6 +195,7 @@ def stationary_points(mass, *, ridge, loss="exponential") -> Stationary:
     return _stationary_points(losses.resolve(loss), values["mass"], values["ridge"])
 
 
+@backed_by("lemma-2-closed-forms")
 def pretrain(coordinate: Coordinate) -> CoordinateSolution:
     r"""The minimum on all the data: :math:`K = (1+\alpha) r_j/n` (mean) or :math:`(1+\alpha) r_j` (sum).
 
@@ -197,6 +206,7 @@ def pretrain(coordinate: Coordinate) -> CoordinateSolution:
     return _minimum(coordinate, count / size)
 
 
+@backed_by("lemma-2-closed-forms")
 def retrain(coordinate: Coordinate) -> CoordinateSolution:
     r"""The oracle, the minimum on the retained data: :math:`K = r_j/r` (mean) or :math:`r_j` (sum).
 
@@ -205,6 +215,7 @@ def retrain(coordinate: Coordinate) -> CoordinateSolution:
     return _minimum(coordinate, coordinate.shares[0])
 
 
+@backed_by("lemma-2-closed-forms", "lemma-2-branches", "coordinate-runs-away")
 def descent_ascent(coordinate: Coordinate, strength=1.0) -> CoordinateSolution:
     r"""The minimum of descent-ascent: :math:`K = r_j/r - \gamma\, \alpha r_j/f` (mean) or :math:`(1 - \gamma\alpha) r_j` (sum).
 
@@ -227,6 +238,9 @@ class Distances(NamedTuple):
     rate_bound: Float[AnyArray, "*batch"]
 
 
+@backed_by(
+    "lemma-4-bound", "lemma-4-any-loss", "lemma-5-bound", "corollary-1-rate", "best-early-stop"
+)
 def distances(coordinate: Coordinate) -> Distances:
     r"""How far pretraining and descent-ascent end from the oracle (mean losses), and what bounds them.
 
@@ -269,6 +283,14 @@ class OrderRange(NamedTuple):
     last: Float[AnyArray, "*batch"]
 
 
+@backed_by(
+    "lemma-3-order",
+    "sum-order",
+    "lemma-2-branches",
+    "order-range-sharp",
+    "first-step-sign",
+    "best-early-stop",
+)
 def order_range(coordinate: Coordinate) -> OrderRange:
     r"""The exact range of alpha with descent-ascent and the oracle on opposite sides of pretraining, any margin loss.
 
@@ -300,6 +322,7 @@ class AlternatingRest(NamedTuple):
     multiplier: Float[AnyArray, "*batch"]
 
 
+@backed_by("alternating-fixed-point", "alternating-multiplier")
 def alternating_rest(
     coordinate: Coordinate, *, step_size, scheme="retain_first"
 ) -> AlternatingRest:

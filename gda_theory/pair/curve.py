@@ -31,6 +31,7 @@ from jaxtyping import Float
 
 from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
+from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
 from theory_common.printing.display import readable
 
@@ -67,6 +68,7 @@ class Curve(NamedTuple):
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
+@backed_by("lemma-2-closed-forms", "r-lambert-form")
 def shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
     r"""The root ``t > 0`` of :math:`t = z\,\varphi(t - c)`, for ``log z = log_ratio`` and ``c = shift``.
 
@@ -102,6 +104,7 @@ def oracle_mass(loss: Loss, gram: Gram, pull: Array) -> Array:
     return shifted_mass(loss, pull, jnp.zeros_like(pull)) / gram.first
 
 
+@backed_by("dual-masses", "dual-curve")
 def curve(loss: Loss, gram: Gram, pull: Array, log_ascent_mass: Array, side: int) -> Curve:
     """The point of the curve at ``q = log_ascent_mass``, given ``pull`` = :func:`log_pull`. Claims: ``dual-masses``, ``dual-curve``."""
     ascent = jnp.exp(log_ascent_mass)
@@ -131,6 +134,7 @@ def _value_and_slope(function, at: Array) -> tuple[Array, Array]:
     return jax.jvp(function, (at,), (jnp.ones_like(at),))
 
 
+@backed_by("dual-masses")
 def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
     """``x = k11 P ± k12 Q`` and ``y = k12 P ± k22 Q``. Claim: ``dual-masses``."""
     return (
@@ -139,6 +143,7 @@ def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
     )
 
 
+@backed_by("dual-curve", "fold-hessian")
 def log_bend(loss: Loss, gram: Gram, pull: Array, q: Array) -> Array:
     """``log h`` on the ascent curve, 0 at a fold; from logarithms, since ``h`` underflows far beyond the second fold.
 
@@ -181,6 +186,7 @@ def level_point(
     return roots.bracketed_jet(miss, low, high, start)
 
 
+@backed_by("pretrain-unique")
 def pretrain_point(loss: Loss, gram: Gram, pull: Array, level: Array) -> Array:
     """``q`` of the pretrained solution: unique, since the curve's slope is at least 1. Claim: ``pretrain-unique``."""
     alone = oracle_mass(loss, gram, pull)
@@ -230,6 +236,7 @@ def largest_bend(loss: Loss, gram: Gram, pull: Array) -> tuple[Array, Array, Arr
     )
 
 
+@backed_by("fold-locus")
 def exponential_fold(gram: Gram, pull: Array) -> Array:
     r"""``q`` at the only fold of the exponential loss, where :math:`Q = (1 + k_{11}P)/(k_{22} + \det k\,P)`.
 
@@ -268,6 +275,7 @@ def exponential_fold(gram: Gram, pull: Array) -> Array:
     return jnp.log((1 + t) / (gram.second * (1 + apart * t)))
 
 
+@backed_by("exponential-one-fold", "logistic-zero-or-two-folds")
 def fold_points(loss: Loss, gram: Gram, pull: Array) -> Folds:
     """Where minima and saddles of descent-ascent meet.
 

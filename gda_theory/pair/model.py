@@ -26,6 +26,7 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 _ARRAYS = (
@@ -42,6 +43,7 @@ _ARRAYS = (
 @readable()
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
+@backed_by("pair-gradient")
 class CorrelatedPair:
     """Counts, ridge and correlation of a pair; an immutable pytree whose fields all carry the same batch shape.
 

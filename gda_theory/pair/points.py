@@ -18,6 +18,7 @@ from gda_theory.pair import curve as masses
 from gda_theory.pair.curve import ASCENT, PRETRAIN, Masses
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics import special
 from theory_common.printing.display import readable
 
@@ -47,6 +48,7 @@ class StationaryPoints(NamedTuple):
 
 
 @jax.jit
+@backed_by("dual-masses", "pretrain-unique", "pair-gradient")
 def pretrain(pair: CorrelatedPair) -> PairSolution:
     r"""The unique minimum on all the data.
 
@@ -65,6 +67,7 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
 
 
 @jax.jit
+@backed_by("lemma-6")
 def retrain(pair: CorrelatedPair) -> PairSolution:
     r"""The oracle, the minimum on the retained data: :math:`x_R = k_{11} P,\; y_R = k_{12} P` with ``k11 P`` a Lambert W.
 
@@ -74,6 +77,9 @@ def retrain(pair: CorrelatedPair) -> PairSolution:
     return _solution(pair, retain, jnp.zeros_like(forget), jnp.full_like(retain, -jnp.inf), ASCENT)
 
 
+@backed_by(
+    "dual-masses", "two-points-below-fold", "pair-gradient", "lemma-8-bounds", "flow-blow-up"
+)
 def descent_ascent(pair: CorrelatedPair, strength=1.0) -> PairSolution:
     r"""The minimum of descent-ascent that continues the oracle as forgotten samples are added.
 
@@ -102,6 +108,7 @@ def _descent_ascent(pair: CorrelatedPair, strength: Array) -> PairSolution:
     return _solution(pair, retain, forget, _unless_empty(forget, q), ASCENT)
 
 
+@backed_by("two-points-below-fold", "logistic-zero-or-two-folds", "dual-masses")
 def stationary_points(pair: CorrelatedPair, strength=1.0) -> StationaryPoints:
     """Every stationary point of descent-ascent, with its kind.
 

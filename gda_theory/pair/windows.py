@@ -20,6 +20,7 @@ from gda_theory.pair.curve import ASCENT, PRETRAIN
 from gda_theory.pair.model import CorrelatedPair
 from gda_theory.solve import newton
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
 from theory_common.printing.display import readable
 
@@ -32,6 +33,7 @@ class ExplicitCurve(NamedTuple):
     log_alpha: Float[AnyArray, "*batch"]
 
 
+@backed_by("explicit-curves", "bijections")
 def pretrain_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
     r"""All pretrained solutions, x the parameter: any margin loss, any Gram matrix, correlation > 0.
 
@@ -44,6 +46,7 @@ def pretrain_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
     return _explicit(pair, pair.pretrain_masses[0], pair.pretrain_masses[0], x, PRETRAIN)
 
 
+@backed_by("explicit-curves", "fold-hessian")
 def descent_ascent_curve(pair: CorrelatedPair, x) -> ExplicitCurve:
     r"""All stationary points of descent-ascent, x the parameter: any margin loss, any Gram matrix, correlation > 0.
 
@@ -96,6 +99,7 @@ class OrderingWindows(NamedTuple):
 
 
 @jax.jit
+@backed_by("bijections", "exact-windows", "exact-lower-edge", "path-monotone")
 def ordering_windows(pair: CorrelatedPair) -> OrderingWindows:
     r"""Exact windows of the order *oracle, pretraining, descent-ascent* in each margin; any margin loss.
 
@@ -193,6 +197,7 @@ class Margins(NamedTuple):
     y: Float[AnyArray, "*batch"]
 
 
+@backed_by("lemma-12-order")
 def order_limit(pair: CorrelatedPair) -> Array:
     r"""The largest alpha at which pretraining is sure to have ``y_D <= x_D``: :math:`(k_{11} - k_{12})/(k_{22} - k_{12})`, 1 in the paper.
 
@@ -205,6 +210,7 @@ def order_limit(pair: CorrelatedPair) -> Array:
     )
 
 
+@backed_by("lemma-9-window")
 def lemma_9_edges(pair: CorrelatedPair) -> Margins:
     r"""Lemma 9: from these alpha on, ``x_D >= x_DA`` and ``y_D >= y_DA`` (where descent-ascent has a minimum).
 
@@ -229,6 +235,7 @@ def _lemma_9(pair: CorrelatedPair) -> Margins:
     )
 
 
+@backed_by("lemma-10-x", "lemma-10-y")
 def lemma_10_edges(pair: CorrelatedPair) -> Margins:
     r"""Lemma 10: up to these alpha, ``x_D <= x_R`` and ``y_D <= y_R``; the y part needs alpha <= 1 (the paper leaves that out).
 
@@ -262,6 +269,7 @@ class SufficientWindow(NamedTuple):
     exists: Bool[AnyArray, "*batch"]
 
 
+@backed_by("lemma-9-window", "lemma-10-x", "lemma-10-y")
 def sufficient_window(pair: CorrelatedPair) -> SufficientWindow:
     """Lemmas 9 and 10 together, as Fig. 4 draws them, cut at alpha = 1 (:func:`order_limit`), where Lemma 10's proof ends. None for sums.
 
@@ -280,6 +288,7 @@ class Bounds(NamedTuple):
     upper: Float[AnyArray, "*batch"]
 
 
+@backed_by("lemma-7-bounds", "lemma-12-order")
 def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
     r"""Bounds on the pretrained margins, any margin loss; W(z) stands for the root of ``w = z phi(w)``.
 
@@ -305,6 +314,7 @@ def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
     return x, Bounds(root(alpha * gram.second), root(gram.cross + alpha * gram.second, ordered))
 
 
+@backed_by("lemma-8-bounds")
 def lemma_8_bounds(pair: CorrelatedPair) -> Margins:
     r"""Upper bounds on the margins of every stationary point of descent-ascent, exponential or logistic loss.
 
@@ -358,6 +368,7 @@ class Regime(NamedTuple):
 
 
 @jax.jit
+@backed_by("exact-windows", "two-points-below-fold")
 def regime(pair: CorrelatedPair) -> Regime:
     """What descent-ascent does to this pair: helps, harms, runs away or jumps, judged by the distance of the weights to the oracle.
 

@@ -16,6 +16,7 @@ from gda_theory.pair import coordinate
 from gda_theory.pair.model import CorrelatedPair
 from gda_theory.problem import losses
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 
@@ -31,6 +32,7 @@ class AlignedLimits(NamedTuple):
     least_ridge: Float[AnyArray, "*batch"]
 
 
+@backed_by("appendix-j-limits")
 def aligned_pair(correlation, *, dimension, ridge, loss="exponential") -> CorrelatedPair:
     """The two samples that share coordinates, as a :class:`CorrelatedPair`; every argument may be an array.
 
@@ -52,6 +54,7 @@ def aligned_pair(correlation, *, dimension, ridge, loss="exponential") -> Correl
     )
 
 
+@backed_by("appendix-j-limits")
 def aligned_limits(*, dimension, ridge, loss="exponential") -> AlignedLimits:
     r"""The limits of both weights as the correlation tends to 1.
 

@@ -30,6 +30,7 @@ from jax import Array
 from jaxtyping import Float
 
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 OVERSAMPLING = (
@@ -64,6 +65,7 @@ class Departure(NamedTuple):
 # Hoeffding's inequality ----------------------------------------------------------------------------------------------------------
 
 
+@backed_by("hoeffding-finite-test")
 def effective_size(forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     r""":math:`fm/(f+m)`: a gap between two samples is as uncertain as one between the population and a sample of this size.
 
@@ -82,6 +84,7 @@ def effective_size(forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     return 1 / (1 / forget + 1 / test)
 
 
+@backed_by("hoeffding", "hoeffding-finite-test")
 def two_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     r"""At least the probability that an oracle's forget and test accuracy lie ``gap`` or more apart.
 
@@ -96,6 +99,7 @@ def two_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*b
     return jnp.minimum(1, 2 * _hoeffding(gap, forget_size, test_size))
 
 
+@backed_by("hoeffding-one-sided")
 def one_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
     """At least the probability that an oracle's forget accuracy lies ``gap`` or more below its test accuracy: without the 2.
 
@@ -105,6 +109,7 @@ def one_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*b
     return _hoeffding(gap, forget_size, test_size)
 
 
+@backed_by("hoeffding-finite-test")
 def two_sided_half_width(
     significance, *, forget_size, test_size=math.inf
 ) -> Float[Array, "*batch"]:
@@ -118,6 +123,7 @@ def two_sided_half_width(
     return _half_width(significance, 2, forget_size, test_size)
 
 
+@backed_by("hoeffding-finite-test")
 def one_sided_half_width(
     significance, *, forget_size, test_size=math.inf
 ) -> Float[Array, "*batch"]:
@@ -199,6 +205,7 @@ def two_sided_binomial_half_width(
     )
 
 
+@backed_by("worst-accuracy-grid")
 def worst_two_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
     r"""The largest :func:`two_sided_binomial` over all population accuracies: what to compare with when p is not known.
 
@@ -213,6 +220,7 @@ def worst_two_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
     )
 
 
+@backed_by("worst-accuracy-grid")
 def worst_one_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
     """The largest :func:`one_sided_binomial` over all population accuracies; see :func:`worst_two_sided_binomial`.
 
@@ -295,6 +303,7 @@ def _worst_case(gap, probability, forget_size, test_size):
 # Exactly, a random subset of a finite set ----------------------------------------------------------------------------------------
 
 
+@backed_by("random-subset-law")
 def two_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*batch"]:
     r"""The probability of a distance of ``gap`` or more when f of f + m given samples, ``correct`` of them right, are drawn at random.
 
@@ -314,6 +323,7 @@ def two_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*
     return _two_sided_subset(gap, correct, *sizes)
 
 
+@backed_by("random-subset-law")
 def one_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*batch"]:
     """The probability that forget accuracy lies ``gap`` or more below test accuracy; the gap may be negative.
 
@@ -342,6 +352,7 @@ def two_sided_subset_half_width(
     )
 
 
+@backed_by("hoeffding", "hoeffding-one-sided", "random-subset-law")
 def departure(forget_accuracy, test_accuracy, *, forget_size, test_size) -> Departure:
     """How surely a model whose forget accuracy lies below its test accuracy is no oracle: one-sided, by Hoeffding and exactly.
 

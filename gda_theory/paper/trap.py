@@ -23,6 +23,7 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 
 from gda_theory.codes import Kind
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 POINTS, LABELS = (-1.0, 1.0, 3.0, 4.0), (-1, 1, -1, 1)
@@ -31,6 +32,7 @@ PROBLEMS = ("pretrain", "retrain", "descent_ascent")
 
 
 @readable()
+@backed_by("trap-conventions")
 class Convention(NamedTuple):
     """One reading of the text: targets of h for the labels -1 and +1, a factor on the squared error, sums or means.
 
@@ -108,6 +110,7 @@ gradient = jax.grad(objective)
 hessian = jax.hessian(objective)
 
 
+@backed_by("ridge-moves-not-radially")
 def ridge_through(parameters: Float[Array, " 2"], weights: Clusters, targets: Clusters) -> Scalar:
     r"""The one ridge at which ``parameters`` can be stationary, :math:`c = -\langle\theta, \nabla L\rangle / 2\|\theta\|^2`.
 
@@ -203,6 +206,7 @@ def _inspect(parameters, weights, targets, ridge):
     return objective(parameters, weights, targets, ridge), eigenvalues, right
 
 
+@backed_by("ridge-moves-not-radially", "trap-minima")
 def stationary_points(
     weights: Float[ArrayLike, " 4"], targets: Float[ArrayLike, " 4"], ridge: Float[ArrayLike, ""]
 ) -> StationaryPoints:
@@ -240,6 +244,7 @@ class Folds(NamedTuple):
     parameters: Float[np.ndarray, "k 2"]
 
 
+@backed_by("ridge-moves-not-radially", "trap-thresholds")
 def folds(
     convention: str | Convention = "literal", *, problem: str, least_ridge: float = 1e-3
 ) -> Folds:
@@ -262,6 +267,7 @@ def folds(
 
 
 @functools.partial(jax.jit, static_argnames="records")
+@backed_by("trap-holds")
 def fine_tune(
     start: Parameters, weights: Clusters, targets: Clusters, ridge, *, records: int = 400
 ) -> Float[Array, "records 2"]:
@@ -313,6 +319,9 @@ class Landscape(NamedTuple):
     statements: tuple[Statement, ...]
 
 
+@backed_by(
+    "trap-conventions", "trap-minima", "trap-global-minima-hold", "trap-literal-fails", "trap-holds"
+)
 def landscape(convention: str | Convention = "literal", ridge: float = 0.1) -> Landscape:
     """Minima of the three problems, fine-tuning on R from descent-ascent's global minimum, and which of the paper's claims hold.
 

@@ -16,12 +16,14 @@ from jax import Array
 from jaxtyping import Float
 
 from gda_theory.problem.losses import Loss
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 
 @readable()
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
+@backed_by("type-reduction", "logistic-norm-bound", "one-path", "near-the-origin")
 class Objective:
     """``sum_i c_i loss(m_i) + w' ridge w / 2``; a pytree whose arrays may carry leading batch dimensions.
 
@@ -49,6 +51,7 @@ class Objective:
             - jnp.asarray(strength, self.types.dtype)[..., None] * self.forget_weight
         )
 
+    @backed_by("one-path")
     def ridge_at(self, strength) -> Float[Array, "*batch d"]:
         """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means (pretraining's is ridge n/r there), ``ridge`` for sums.
 
@@ -101,6 +104,7 @@ class Objective:
         )
         return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
+    @backed_by("path-monotone")
     def forget_gradient(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
         r""":math:`\nabla L_F`, the gradient of the forget loss: the path obeys ``dw/dstrength = H^{-1} grad L_F``.
 
@@ -112,6 +116,7 @@ class Objective:
             self.forget_weight * self.loss.phi(self.margins(weights)),
         )
 
+    @backed_by("class-share-bound")
     def recession_slopes(self, strength=1.0) -> Float[Array, "*batch d 2"]:
         r"""Slopes of J along each coordinate to +infinity and -infinity; +inf where a ridge acts.
 

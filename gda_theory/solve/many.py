@@ -35,6 +35,7 @@ from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.solve import newton
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 TOLERANCE = 1e-10  # of the gradient's norm
@@ -103,6 +104,7 @@ class _Best(NamedTuple):
     hopeful: Bool[Array, " sets"]
 
 
+@backed_by("shared-centre")
 def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Oracles:
     r"""The oracle of each of many forget sets: what ``gt.retrain(problem.replace(forget=forget_set))`` finds one by one.
 

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Float, Int
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics.implicit import implicit, solve_linear
 from theory_common.printing.display import readable
 
@@ -214,6 +215,7 @@ def pretraining(objective: Objective) -> Objective:
     )
 
 
+@backed_by("one-path")
 def pretrain(problem) -> Solution:
     """The minimum over all data, retained and forgotten, of a Problem, a CorrelatedPair or an Objective; see :func:`retrain`.
 
@@ -232,6 +234,7 @@ def retrain(problem) -> Solution:
     return solve(objective_of(problem), 0.0)
 
 
+@backed_by("logistic-norm-bound", "one-path")
 def solve(
     objective: Objective, strength=0.0, start=None, *, max_iterations: int = MAX_ITERATIONS
 ) -> Solution:
@@ -257,6 +260,7 @@ def solve(
     return solve_from(start, objective, strength, span_pattern(objective), max_iterations)
 
 
+@backed_by("newton-step-is-preconditioned-ascent", "influence-error")
 def newton_step(problem, start, strength=0.0) -> Float[Array, "*batch d"]:
     r"""One full Newton step :math:`w - \nabla^2 J_\gamma(w)^{-1} \nabla J_\gamma(w)`, on the oracle's objective by default.
 
@@ -358,6 +362,7 @@ def span_pattern(objective: Objective) -> tuple[int, ...] | None:
     return unpenalised if np.all(free == free[0]) and count + len(unpenalised) < dimension else None
 
 
+@backed_by("span-coordinates")
 def into_span(objective: Objective, pattern: tuple[int, ...] | None) -> Span:
     r"""The objective in the span of its types: :math:`w = \Lambda^{-1/2} Q z`, :math:`\Lambda^{-1/2} T^\top = QR`, unpenalised kept.
 

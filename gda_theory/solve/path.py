@@ -27,6 +27,7 @@ from gda_theory.solve import continuation, newton
 from gda_theory.solve.continuation import Fold, Line, Trace
 from gda_theory.solve.newton import Solution, objective_of
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
 
@@ -71,6 +72,7 @@ class Path(NamedTuple):
     pretrained: Solution
 
 
+@backed_by("oracle-continuation")
 def descent_ascent(problem, strength=1.0) -> DescentAscent:
     """The minimum of descent-ascent at one strength *continued from the oracle*, or the reason why there is none.
 
@@ -103,6 +105,13 @@ def descent_ascent(problem, strength=1.0) -> DescentAscent:
     )
 
 
+@backed_by(
+    "path-monotone",
+    "oracle-continuation",
+    "opposite-sides",
+    "break-even-first-order",
+    "opposite-sides-error",
+)
 def ascent_path(problem, strengths, *, search_to=None) -> Path:
     """The minima continued from the oracle at many strengths, the critical and the break-even strength.
 

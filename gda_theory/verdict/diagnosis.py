@@ -28,6 +28,7 @@ from gda_theory.solve import newton
 from gda_theory.solve.newton import norm
 from gda_theory.solve.path import Path, ascent_path
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.numerics.implicit import solve_linear
 from theory_common.printing import tables
 
@@ -57,6 +58,7 @@ class Verdict(IntEnum):
     NEARER = 5
 
 
+@backed_by("first-step-any-data", "first-step-sign-pair")
 class Convention(NamedTuple):
     """The numbers of one reduction; NaN where there is none.
 
@@ -185,6 +187,7 @@ def diagnose(problem: Problem, strength: float = 1.0) -> Diagnosis:
     )
 
 
+@backed_by("one-path")
 def other_convention(problem: Problem) -> Problem:
     """The same data under the other reduction, at the ridge that leaves the pretrained model as it is: n times (sum) or one n-th (mean).
 

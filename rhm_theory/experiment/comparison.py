@@ -46,6 +46,7 @@ from rhm_theory.inference import sampling
 from rhm_theory.models.grammar import Grammar, require_grammar
 from rhm_theory.noise import likelihood
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing import tables
 
 NOISES = ("mask", "flips")
@@ -101,6 +102,7 @@ class Comparison(NamedTuple):
         return text.getvalue().rstrip()
 
 
+@backed_by("rhm-truncated-loss")
 def compare(
     denoiser: Callable,
     grammar: Grammar,
@@ -173,6 +175,7 @@ def compare(
     )
 
 
+@backed_by("rhm-joint-sampling")
 def bayes(key: Array, grammar: Grammar, *, noise: str = "mask", noise_level=None) -> Callable:
     """The exact posterior as a denoiser: to test a measurement, or with another ``noise_level`` to see what a wrong one costs.
 
@@ -200,6 +203,7 @@ def bayes(key: Array, grammar: Grammar, *, noise: str = "mask", noise_level=None
     return denoiser
 
 
+@backed_by("rhm-truncated-loss")
 def truncated_log_loss(probability, order: int) -> Array:
     r""":math:`\ell_K(q) = \sum_{k=1}^{K} (1-q)^k/k`, below and for growing K towards :math:`-\ln q`; K = ``order`` >= 1.
 

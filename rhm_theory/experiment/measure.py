@@ -24,6 +24,7 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 
@@ -64,6 +65,7 @@ class Measurement(NamedTuple):
     mean_changed: Estimate
 
 
+@backed_by("rhm-sample-covariance")
 def change_sums(changed: Bool[AnyArray, "*starts trajectories length"]) -> Sums:
     """S(r) and the mean of N for each start, from which leaves changed in each trajectory (at least two).
 
@@ -117,6 +119,7 @@ def blocks(changed: Sequence[Bool[AnyArray, "*batch nodes"]]) -> Blocks:
     return Blocks(np.array([top.sum(-1) for top in reversed(tops)]), np.array(below[::-1]))
 
 
+@backed_by("rhm-sample-covariance")
 def ratio(numerators, denominators, groups=None) -> Estimate:
     """``sum a / sum b`` over starts (first axis), with clustered errors: starts of one group count as one.
 
@@ -233,6 +236,7 @@ def measurement(sums: Sums, *, r_max: int | None = None, groups=None) -> Measure
     return Measurement(correlation, chi, lengths["half"], lengths["second_moment"], mean)
 
 
+@backed_by("rhm-sample-covariance")
 def jackknife(statistic, rows, groups) -> Estimate:
     """``statistic`` of the mean of ``rows`` (one a start), with the errors of leaving one group out at a time.
 

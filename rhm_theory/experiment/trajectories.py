@@ -31,6 +31,7 @@ from rhm_theory.models.grammar import Grammar, Tree, require_grammar, symbols_in
 from rhm_theory.noise import likelihood
 from theory_common import checks
 from theory_common.batching import chunks as sweep
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 NOISES = ("epsilon", "mask", "flips")
@@ -95,6 +96,7 @@ def grammar_and_starts(
     return grammar, grammar.sample(for_starts, (checks.whole("starts", starts, least=1),))
 
 
+@backed_by("rhm-unbiased", "rhm-two-parts")
 def forward_backward(
     key,
     grammar: Grammar,
@@ -213,6 +215,7 @@ def denoised(
     return np.asarray(symbols_in("what denoiser returns", samples, grammar.vocabulary))
 
 
+@backed_by("rhm-two-parts")
 def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
     """The plain and the conditional estimate of chi at each noise level, with errors clustered by the groups. Claim: ``rhm-two-parts``."""
     plain = measurements(found)
@@ -221,6 +224,7 @@ def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
     return _stacked([one.susceptibility for one in plain]), _stacked(conditional)
 
 
+@backed_by("rhm-two-parts")
 def noise_part(found: Experiment) -> Estimate:
     """The part of chi that is due to the noise, ``Var(E[N | noise]) / sum_i Var n_i``; the rest is due to the backward sampling.
 
@@ -262,6 +266,7 @@ def joined(experiments: Sequence[Experiment]) -> Experiment:
     return Experiment(first.process, first.noise_levels, *(*whole, groups))
 
 
+@backed_by("rhm-change-moments")
 def average_susceptibility(
     keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int
 ) -> Estimate:
@@ -286,6 +291,7 @@ def average_susceptibility(
     return measure.ratio(*(np.stack(sums) for sums in zip(*parts, strict=True)))
 
 
+@backed_by("rhm-root-slope")
 def root_slope(grammar: Grammar, start, noise) -> Float[Array, ""]:
     r"""How fast the class is lost: :math:`-\mathrm d/\mathrm d\varepsilon` of the probability to keep the root, a mean over the starts.
 
@@ -328,6 +334,7 @@ def _root_slope(grammar: Grammar, start: Tree, noise: Array) -> Array:
     return -jax.jvp(kept, (noise,), (jnp.ones_like(noise),))[1]
 
 
+@backed_by("rhm-two-parts")
 def total_variance(exact: moments.ChangeMoments) -> Variances:
     """Of moments given noise draws (last batch axis): the variances within, and the unbiased ones between draws (0 of a single draw).
 
@@ -351,6 +358,7 @@ def total_variance(exact: moments.ChangeMoments) -> Variances:
     )
 
 
+@backed_by("rhm-two-parts", "rhm-mask-laws")
 def enumerated_masks(
     grammar: Grammar, starts, noise_levels, law: str = "independent"
 ) -> EnumeratedMasks:

@@ -25,6 +25,7 @@ from rhm_theory.inference import messages
 from rhm_theory.models.grammar import Grammar, require_grammar
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 
@@ -36,6 +37,7 @@ class Place(NamedTuple):
     node: Int[Array, "*batch"]
 
 
+@backed_by("rhm-evidence")
 def log_evidence(
     grammar: Grammar, likelihood: Float[Array, "*batch length vocabulary"]
 ) -> Float[Array, "*batch"]:
@@ -56,6 +58,7 @@ def log_evidence(
     return found
 
 
+@backed_by("rhm-evidence")
 def marginals(
     grammar: Grammar, likelihood: Float[Array, "*batch length vocabulary"]
 ) -> tuple[Float[Array, "*batch nodes vocabulary"], ...]:

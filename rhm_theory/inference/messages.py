@@ -23,6 +23,8 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int
 
+from theory_common.claims import backed_by
+
 # A product of so many nodes, each with largest entry 1, comes between two normalisations: float64 may lose a tree that is less likely
 # than 1e-38 at each of eight nodes; single precision has no such room.
 NODES_BETWEEN_SCALINGS = {"float64": 8, "complex128": 8}
@@ -44,6 +46,7 @@ class Upward(NamedTuple):
     log_scale: Float[Array, " batch"]
 
 
+@backed_by("rhm-evidence")
 def upward(
     rules: Int[Array, "depth vocabulary rules branching"],
     likelihood: Float[Array, "batch length vocabulary"],
@@ -70,6 +73,7 @@ def upward(
     return Upward(tuple(messages), divisors, log_scale)
 
 
+@backed_by("rhm-evidence")
 def downward(
     rules: Int[Array, "depth vocabulary rules branching"],
     passed: Upward,

@@ -37,6 +37,7 @@ from rhm_theory.inference import messages
 from rhm_theory.models.grammar import Grammar, Tree, require_grammar
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 # Bytes of the largest intermediate of change_distribution, which takes as many frequencies at once as fit: a few caches' worth.
@@ -69,6 +70,7 @@ class ChangeMoments(NamedTuple):
         return self.variance / self.leaf_variance
 
 
+@backed_by("rhm-change-moments")
 def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
     r"""Mean and variance of N, pair sums by the level of the common ancestor, and the change probability of every node.
 
@@ -85,6 +87,7 @@ def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
     return _evaluate(_change_moments, grammar, likelihood, tree.leaves, nodes=tree.symbols)
 
 
+@backed_by("rhm-cumulants", "rhm-zero-noise")
 def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch"]:
     r""":math:`\chi = \operatorname{Var} N / \sum_i \operatorname{Var} n_i`: the variance-weighted size of a block that changes together.
 
@@ -95,6 +98,7 @@ def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*bat
     return _evaluate(_susceptibility, grammar, likelihood, start)[1]
 
 
+@backed_by("rhm-cumulants")
 def change_cumulants(
     grammar: Grammar, likelihood, start, *, order: int = 4
 ) -> Float[AnyArray, "*batch order"]:
@@ -111,6 +115,7 @@ def change_cumulants(
     )
 
 
+@backed_by("rhm-change-law")
 def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch numbers"]:
     r"""The law P(N = k), k = 0 .. length, from the characteristic function at the (length + 1)-th roots of unity.
 
@@ -120,6 +125,7 @@ def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, 
     return _evaluate(_change_distribution, grammar, likelihood, start)
 
 
+@backed_by("rhm-change-moments")
 def change_correlations(
     grammar: Grammar, likelihood, start, *, memory_limit: int = 2**31
 ) -> Float[AnyArray, "*batch length length"]:

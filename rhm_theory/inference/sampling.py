@@ -13,8 +13,10 @@ from rhm_theory.inference import evidence as inference
 from rhm_theory.inference import messages
 from rhm_theory.models.grammar import Grammar, Tree
 from theory_common import checks
+from theory_common.claims import backed_by
 
 
+@backed_by("rhm-joint-sampling", "rhm-unbiased")
 def sample_posterior(
     key: Array,
     grammar: Grammar,

@@ -20,6 +20,7 @@ from jaxtyping import Float, Int
 
 from rhm_theory.models.grammar import symbols_in
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 
@@ -53,6 +54,7 @@ class GaussianField:
     def tree_unflatten(cls, length, leaves):
         return cls(*leaves, length)
 
+    @backed_by("gaussian-control-response", "gaussian-control-monotone")
     def response(self, noise) -> FieldResponse:
         r"""What changes, in closed form, at each ``noise`` (any batch shape).
 
@@ -89,6 +91,7 @@ class GaussianField:
             key, shape, start.dtype
         )
 
+    @backed_by("gaussian-control-response")
     def sample_posterior(self, key: Array, noised, noise) -> Float[AnyArray, "*batch length"]:
         """One exact sample of the clean field given each ``noised`` one. Claim: ``gaussian-control-response``."""
         key, (noise, noised) = checks.key("key", key), self._noised("noised", noised, noise)
@@ -112,6 +115,7 @@ class GaussianField:
         return noise[..., None], field
 
 
+@backed_by("gaussian-control-decay")
 def gaussian_field(length: int, decay) -> GaussianField:
     r"""A field with :math:`S_k \propto k^{-decay}` at the wave numbers :math:`k = 2\pi j/length`, and :math:`S_0 = S_1`.
 
@@ -173,6 +177,7 @@ class MarkovChain:
         )
         return self.sample_posterior(key, everything)
 
+    @backed_by("markov-chain-passes")
     def log_evidence(self, likelihood) -> Float[AnyArray, "*batch"]:
         """log Z of each likelihood, by exact filtering; -inf, with derivatives 0, where it contradicts the chain.
 
@@ -180,11 +185,13 @@ class MarkovChain:
         """
         return _filter(self, self._likelihood(likelihood)).log_evidence
 
+    @backed_by("markov-chain-passes")
     def marginals(self, likelihood) -> Float[AnyArray, "*batch length vocabulary"]:
         """Posterior of every site; NaN where the evidence is zero. Claim: ``markov-chain-passes``."""
         passed = _filter(self, self._likelihood(likelihood))
         return jnp.moveaxis(_smoothed(passed), 0, -2)
 
+    @backed_by("markov-chain-passes")
     def sample_posterior(
         self, key: Array, likelihood, shape: tuple[int, ...] = ()
     ) -> Int[AnyArray, "*batch length"]:
@@ -199,6 +206,7 @@ class MarkovChain:
             shape=checks.sizes("shape", shape),
         )
 
+    @backed_by("markov-chain-passes")
     def change_moments(self, likelihood, start) -> ChainMoments:
         r"""Exact moments of the number of changed sites, by one filtering and one smoothing pass.
 
@@ -208,6 +216,7 @@ class MarkovChain:
         """
         return _chain_moments(self, *self._observed(likelihood, start))
 
+    @backed_by("markov-chain-passes")
     def change_correlations(self, likelihood, start) -> Float[AnyArray, "*batch length length"]:
         """Covariance matrix of "site i changed"; time and memory of the square of the length. Claim: ``markov-chain-passes``."""
         return _chain_correlations(self, *self._observed(likelihood, start))
@@ -238,6 +247,7 @@ class MarkovChain:
         return likelihood, differs
 
 
+@backed_by("markov-chain-passes")
 def markov_chain(transition, *, length: int, initial=None) -> MarkovChain:
     """A chain with ``transition[a, b]`` = P(next is b | a).
 

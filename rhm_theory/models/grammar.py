@@ -18,6 +18,7 @@ from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
 from theory_common import checks, precision
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 # Up to this many tuples for each one that is wanted, shuffling them all is cheap; beyond, few draws repeat.
@@ -201,6 +202,7 @@ class Grammar:
         sizes = ("depth", "vocabulary", "rules_per_symbol", "branching")
         return f"Grammar({', '.join(f'{name}={getattr(self, name)}' for name in sizes)})"
 
+    @backed_by("rhm-joint-sampling")
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), root: Int[ArrayLike, "*#shape"] | None = None
     ) -> Tree:
@@ -276,6 +278,7 @@ class Grammar:
         """Whether each sequence is in the language."""
         return _parse(self, self.sequences("leaves", leaves)).root >= 0
 
+    @backed_by("rhm-joint-sampling")
     def log_probability(self, leaves: Int[ArrayLike, "*batch length"]) -> Float[Array, "*batch"]:
         r"""Log probability of each sequence: :math:`-\ln v - \ln(m)\,(s^L-1)/(s-1)`, one factor for the root and one a rule, or -inf.
 

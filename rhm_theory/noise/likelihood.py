@@ -15,10 +15,12 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 
 from rhm_theory.models.grammar import as_array, leaves_of, symbols_in
 from theory_common import checks
+from theory_common.claims import backed_by
 
 MASK_LAWS = ("independent", "fixed_number")
 
 
+@backed_by("rhm-upward-map")
 def epsilon_process(
     start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
 ) -> Float[Array, "*batch length vocabulary"]:
@@ -81,6 +83,7 @@ def mask(
     )
 
 
+@backed_by("rhm-mask-laws")
 def random_mask(
     key: Array, shape: tuple[int, ...], noise: Float[ArrayLike, "*#batch"], law: str = "independent"
 ) -> Bool[Array, "*batch length"]:
@@ -110,6 +113,7 @@ def random_mask(
     return ranks < jnp.round(noise * shape[-1])
 
 
+@backed_by("rhm-mask-laws")
 def uniform_flips(
     key: Array,
     start: Int[ArrayLike, "*#batch length"],

@@ -26,6 +26,7 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 
@@ -88,6 +89,7 @@ class Peak(NamedTuple):
     height: Float[AnyArray, "*batch"]
 
 
+@backed_by("rhm-upward-map", "rhm-random-rules")
 def upward(
     noise, *, vocabulary, rules_per_symbol, branching: int, depth: int
 ) -> Float[AnyArray, "*batch levels"]:
@@ -105,6 +107,7 @@ def upward(
     return 1 - _changed(noise, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
 
 
+@backed_by("rhm-upward-map")
 def step(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
     """F(p): one level up from the probability ``belief`` in [0, 1] of the true symbol, the others equal. Arguments of :func:`upward`.
 
@@ -114,6 +117,7 @@ def step(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyAr
     return 1 - _step(1 - belief, rules, branching)
 
 
+@backed_by("rhm-upward-slope")
 def slope(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
     r""":math:`F'(p) = s m (v-1)(v^s-1) p^{s-1} / ((v^s-mv) p^s + mv - 1)^2`. Arguments of :func:`step`. Claim: ``rhm-upward-slope``."""
     belief, rules, branching = _door(
@@ -122,6 +126,7 @@ def slope(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyA
     return _slope(belief, rules, branching)
 
 
+@backed_by("rhm-fixed-points", "rhm-transition")
 def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints:
     r"""All fixed points of F in [1/v, 1].
 
@@ -134,6 +139,15 @@ def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints
     return _fixed_points(rules, branching)
 
 
+@backed_by(
+    "rhm-transition",
+    "rhm-critical-noise",
+    "rhm-critical-values",
+    "rhm-exponent",
+    "rhm-path-damping",
+    "rhm-stationary-covariance",
+    "rhm-susceptibility-exponents",
+)
 def criticality(*, vocabulary, rules_per_symbol, branching: int) -> Criticality:
     """The transition and everything that scales at it; see :class:`Criticality`. Source: new, beyond noise and exponent.
 
@@ -144,6 +158,7 @@ def criticality(*, vocabulary, rules_per_symbol, branching: int) -> Criticality:
     return _criticality(rules, branching)
 
 
+@backed_by("rhm-critical-noise")
 def critical_noise(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
     r""":math:`\varepsilon^* = (1-p^*)/(1-1/v)`, NaN without a transition. Claim: ``rhm-critical-noise``."""
     return criticality(
@@ -151,6 +166,7 @@ def critical_noise(*, vocabulary, rules_per_symbol, branching: int) -> Float[Any
     ).noise
 
 
+@backed_by("rhm-exponent")
 def exponent(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
     r""":math:`\nu = \ln s/\ln F'(p^*)`, the power with which the correlation length diverges; NaN without a transition.
 
@@ -161,6 +177,7 @@ def exponent(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray,
     ).exponent
 
 
+@backed_by("rhm-exponent")
 def correlated_size(
     distance, *, vocabulary, rules_per_symbol, branching: int, levels: int = 120
 ) -> Float[np.ndarray, "*batch"]:
@@ -184,6 +201,7 @@ def correlated_size(
     return branching ** np.reshape(level, distance.shape)
 
 
+@backed_by("rhm-duality")
 def dual(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
     r"""The number of rules :math:`m' = v^{s-1}/m` of the conjugate map: :math:`F_{m'}(1/(vp)) = 1/(v F_m(p))`, same slope. New.
 
@@ -193,6 +211,7 @@ def dual(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*b
     return rules.vocabulary ** (branching - 1) / rules.per_symbol
 
 
+@backed_by("rhm-descent", "rhm-sibling-covariance", "rhm-correlations")
 def correlations(
     noise, *, vocabulary, rules_per_symbol, branching: int, depth: int
 ) -> Correlations:
@@ -215,6 +234,7 @@ def correlations(
     return found._replace(covariance=found.covariance[..., :depth])
 
 
+@backed_by("rhm-correlations")
 def mean_changed(
     noise, *, vocabulary, rules_per_symbol, branching: int, depth
 ) -> Float[AnyArray, "*batch"]:
@@ -228,6 +248,7 @@ def mean_changed(
     return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).mean_changed
 
 
+@backed_by("rhm-correlations", "rhm-small-noise")
 def susceptibility(
     noise, *, vocabulary, rules_per_symbol, branching: int, depth
 ) -> Float[AnyArray, "*batch"]:
@@ -241,6 +262,7 @@ def susceptibility(
     return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).susceptibility
 
 
+@backed_by("rhm-free-strings", "rhm-finite-size")
 def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth) -> Peak:
     r"""Height and place of the largest susceptibility over the noise in [0, 1], at finite depths >= 1, which broadcast.
 

@@ -19,6 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 QUANTILE = 3.841458820694124  # 95 % of chi-square with one degree of freedom
@@ -46,6 +47,7 @@ def power_law(size, value, error) -> Fit:
     return _fit(_checked(size, value, error, least=2), lambda size, a: [size**a])
 
 
+@backed_by("rhm-finite-size")
 def approach(size, value, error) -> Fit:
     """The fit of ``B + A (size^a - 1)/a``, from at least 3 sizes.
 

@@ -1,7 +1,5 @@
 """Every claim of the ledger is proved, every generated mutant is killed, and the ledger itself can fail."""
 
-import ast
-import inspect
 import json
 import pkgutil
 import re
@@ -590,61 +588,6 @@ def test_the_lemma_in_the_ledgers_docstring_is_a_readers_own():
     assert names["report"].passes
     assert names["report"].killed >= 3
     assert "log-bound" not in {claim.id for claim in CLAIMS}  # his ledger is not ours
-
-
-def docstrings():
-    """Every docstring of the libraries: (dotted name as written, docstring), modules, classes and functions, private ones too."""
-    for path in sorted(
-        path
-        for library in ("gda_theory", "rhm_theory")
-        for path in (DOCS.parent / library).rglob("*.py")
-    ):
-        module = ".".join(path.relative_to(DOCS.parent).with_suffix("").parts).removesuffix(
-            ".__init__"
-        )
-        stack = [(module, ast.parse(path.read_text()))]
-        while stack:
-            name, node = stack.pop()
-            yield name, ast.get_docstring(node) or ""
-            stack += [
-                (f"{name}.{child.name}", child)
-                for child in node.body
-                if isinstance(child, ast.FunctionDef | ast.ClassDef)
-            ]
-
-
-def cited(document):
-    """The ids after ``Claim:`` or ``Claims:``."""
-    listed = re.findall(r"Claims?:((?:\s*``[a-z0-9-]+``,?(?:\s+and)?)+)", document)
-    return {identifier for group in listed for identifier in re.findall(r"``([a-z0-9-]+)``", group)}
-
-
-def written_name(public):
-    """Where the object of a dotted name is written: ``gda_theory.pair.folds`` stands in ``gda_theory.pair.bifurcations``."""
-    found = pkgutil.resolve_name(public)
-    return found.__name__ if inspect.ismodule(found) else f"{found.__module__}.{found.__qualname__}"
-
-
-def test_docstrings_and_claims_name_each_other():
-    by_docstring = {
-        (name, identifier) for name, document in docstrings() for identifier in cited(document)
-    }
-    by_claim = {(written_name(name), claim.id) for claim in CLAIMS for name in claim.backs}
-    assert len(by_claim) >= 100
-    # A module may name what backs one of its functions.
-    of_modules = {
-        (name, identifier)
-        for name, identifier in by_docstring
-        if inspect.ismodule(pkgutil.resolve_name(name))
-    }
-    of_members = {(name.rpartition(".")[0], identifier) for name, identifier in by_claim}
-    unanswered = by_docstring - by_claim - (of_modules & of_members)
-    assert unanswered == set(), (
-        "a docstring names a claim that does not name it: add it to the claim's backs"
-    )
-    assert by_claim - by_docstring == set(), (
-        "a claim names a function whose docstring does not name it"
-    )
 
 
 def test_first_order_errors_hold_on_random_pairs_of_samples():

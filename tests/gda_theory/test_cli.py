@@ -198,16 +198,3 @@ def test_solve_beyond_the_fold_says_so(run):
 def test_sums_have_no_sufficient_window(run):
     _, text, _ = run([*SOLVE, "--reduction", "sum", "--json"])
     assert not any("Lemma 9" in answer["name"] for answer in reads(text)["answers"])
-
-
-def test_claim_ids_are_read_from_docstrings():
-    def one():
-        """Text. Claim: ``a-b``."""
-
-    def wrapped():
-        """Claims: ``a``, ``b-2``,
-        ``c``. And ``not-this``."""
-
-    assert cli.claim_ids(one) == ["a-b"]
-    assert cli.claim_ids(wrapped) == ["a", "b-2", "c"]
-    assert cli.claim_ids(lambda: 0) == []

@@ -32,6 +32,7 @@ from jax import Array
 from jax.typing import ArrayLike
 
 from theory_common import checks
+from theory_common.claims import backed_by
 
 _EULER = Fraction("2.718281828459045235360287471352662497757247093699959574966967627724")
 _INVERSE_SQUARE = 1 / _EULER**2
@@ -59,6 +60,7 @@ _SEED_GAP = 750.0  # beyond it the seed is ln|z| itself, 1 per cent off
 # --- lambertw and its relatives -----------------------------------------------------------------------------------------------
 
 
+@backed_by("lambert-derivative", "lambert-identities", "lambert-monotone", "lambert-series")
 def lambertw(z, branch: int = 0) -> Array:
     r"""The real root ``w`` of ``w exp(w) = z``: ``w >= -1`` on branch 0, ``w <= -1`` on branch -1.
 
@@ -72,6 +74,7 @@ def lambertw(z, branch: int = 0) -> Array:
     return _part(_lambertw, 0, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
 
 
+@backed_by("lambert-series")
 def lambertw_plus_one(z, branch: int = 0) -> Array:
     r"""``1 + lambertw(z, branch)`` without the cancellation near ``z = -1/e``, where it behaves like ``sqrt(2 (e z + 1))``.
 
@@ -81,6 +84,7 @@ def lambertw_plus_one(z, branch: int = 0) -> Array:
     return _part(_lambertw, 1, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
 
 
+@backed_by("wright-omega")
 def wright_omega(u) -> Array:
     r"""The root ``w > 0`` of ``w + ln w = u``, that is ``W_0(exp(u))``, for any real ``u``; 0 at -inf, inf at inf.
 
@@ -91,6 +95,7 @@ def wright_omega(u) -> Array:
     return _part(_lambertw_exp, 0, (0,), u, jnp.ones((), u.dtype))
 
 
+@backed_by("lambert-identities", "wright-omega")
 def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
     r"""``lambertw(sign * exp(log_abs), branch)`` where the exponential leaves the float range: ``w + ln|w| = log_abs``.
 
@@ -106,6 +111,7 @@ def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
     return _part(_lambertw_exp, 0, (branch,), log_abs, jnp.sign(jax.lax.stop_gradient(sign)))
 
 
+@backed_by("lambert-gap")
 def lambertw_from_gap(gap, branch: int = 0) -> Array:
     r"""``lambertw(-exp(-1 - gap), branch)``: the argument is how far ``ln|z|`` lies below the fold, ``gap >= 0``, else NaN.
 
@@ -114,6 +120,7 @@ def lambertw_from_gap(gap, branch: int = 0) -> Array:
     return _part(_from_gap, 0, (checks.choice("branch", branch, (0, -1)),), checks.real("gap", gap))
 
 
+@backed_by("lambert-gap")
 def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
     r"""``1 + lambertw(-exp(-1 - gap), branch)``: the root ``t`` of ``-t - ln(1 - t) = gap``, of either sign.
 
@@ -125,6 +132,7 @@ def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
     return _part(_from_gap, 1, (checks.choice("branch", branch, (0, -1)),), checks.real("gap", gap))
 
 
+@backed_by("r-lambert-monotone", "r-lambert-form")
 def r_lambertw(z, r=1.0) -> Array:
     r"""The real root ``w`` of ``w exp(w) + r w = z``, any real ``z``; its sign is that of ``z``.
 
@@ -145,6 +153,7 @@ def r_lambertw(z, r=1.0) -> Array:
     return _part(_r_lambertw, 0, (), z, r)
 
 
+@backed_by("r-lambert-monotone")
 def r_lambertw_exp(log_z, log_r) -> Array:
     r"""The root ``t > 0`` of ``t exp(t) + r t = z``, from ``ln z`` and ``ln r``, any real numbers: ``ln t + ln(e^t + r) = ln z``.
 
