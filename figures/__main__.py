@@ -72,6 +72,7 @@ def main(argv: list[str] | None = None, package: str = "figures") -> int:
 
     entry.enable_float64()
     entry.compile_quickly()
+    entry.keep_compiled_code()
     if chosen.list:
         return FAILED if runner.print_list(chosen.names, package) else 0
     outcomes, interrupted = runner.make_all(chosen.names, package, chosen.preset, chosen.out)

@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see :func:`theory_common.entry.run_command`)."""
     entry.enable_float64()
     entry.compile_quickly()
+    entry.keep_compiled_code()
     options = _parser().parse_args(arguments)
 
     def command() -> int:

@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code: 0, 2 after one line on standard error about wrong input, 1 if nobody reads."""
     entry.enable_float64()
     entry.compile_quickly()
+    entry.keep_compiled_code()
     options = _parser().parse_args(arguments)
     try:
         print_answer = options.command(options)

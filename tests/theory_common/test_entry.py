@@ -50,9 +50,107 @@ def test_quick_compilation_is_added_to_what_the_user_has_chosen():
     assert shown("entry.compile_quickly()", chosen)[1] == chosen
 
 
+CACHED = """
+import os, sys, warnings
+warnings.simplefilter("error")
+from theory_common import entry
+{before}
+folder = entry.keep_compiled_code()
+import jax, jax.numpy as n
+print(folder, float(jax.jit(lambda x: n.sin(x) + 1)(0.0)))
+"""
+
+
+def cached(environment: dict, before: str = "") -> list[str]:
+    """The cache folder and the number 1.0, as a new process prints them. Warnings are errors."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("JAX_")}
+    done = subprocess.run(
+        [sys.executable, "-c", CACHED.format(before=before)],
+        cwd=ROOT,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def compiled(folder: Path) -> dict[str, float]:
+    """The compiled functions in a folder, and when each was written."""
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*-cache")}
+
+
+def test_compiled_code_is_kept_in_the_users_cache_directory(tmp_path):
+    """The second process reads what the first has written, and writes nothing."""
+    folder = tmp_path / "gda-theory" / "compiled"
+    environment = {"XDG_CACHE_HOME": str(tmp_path), "THEORY_CACHE": ""}
+    expected = [str(folder), "1.0"]
+    assert cached(environment) == expected
+    first = compiled(folder)
+    assert any("lambda" in name for name in first)
+    assert cached(environment) == expected
+    assert compiled(folder) == first
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_importing_keeps_nothing(tmp_path):
+    code = "import gda_theory, rhm_theory, jax; jax.numpy.ones(3) + 1"
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_user_chooses_the_cache(tmp_path):
+    mine = {"XDG_CACHE_HOME": str(tmp_path / "home")}
+    assert cached(mine | {"THEORY_CACHE": "0"}) == ["None", "1.0"]
+    chosen = tmp_path / "chosen"
+    assert cached(mine | {"THEORY_CACHE": str(chosen)}) == [str(chosen), "1.0"]
+    assert compiled(chosen)
+    theirs = mine | {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "theirs")}
+    assert cached(theirs | {"THEORY_CACHE": str(chosen)}) == ["None", "1.0"]
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_folder_that_cannot_be_used_is_no_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    for unusable in (tmp_path / "file", tmp_path / "file" / "below", Path("/proc/nothing")):
+        assert cached({"THEORY_CACHE": str(unusable)}) == ["None", "1.0"]
+
+
+def test_a_full_disk_is_no_error(tmp_path):
+    """Neither one that is full from the start nor one that fills while the command runs."""
+    full = "import collections, shutil\nUsage = collections.namedtuple('Usage', 'free')\n"
+    full += "shutil.disk_usage = lambda folder: Usage(0)"
+    assert cached({"THEORY_CACHE": str(tmp_path)}, full) == [str(tmp_path), "1.0"]
+    assert not compiled(tmp_path)
+    # From here on no file of this process grows beyond 100 bytes.
+    fills = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))"
+    assert cached({"THEORY_CACHE": str(tmp_path)}, fills) == [str(tmp_path), "1.0"]
+    assert max(path.stat().st_size for path in tmp_path.glob("*-cache")) <= 100
+    # What was cut off there is not taken for code.
+    assert cached({"THEORY_CACHE": str(tmp_path)}) == [str(tmp_path), "1.0"]
+
+
+def test_the_cache_has_a_size_limit(tmp_path):
+    """The files written first go first, and other files stay."""
+    for age in range(8):
+        path = tmp_path / f"function{age}-cache"
+        path.write_bytes(bytes(100))
+        os.utime(path, (1e9 - age, 1e9 - age))
+    (tmp_path / "notes.txt").write_text("mine")
+    limited = "entry.CACHE_BYTES = 480"
+    assert cached({"THEORY_CACHE": str(tmp_path)}, limited) == [str(tmp_path), "1.0"]
+    left = {name for name in compiled(tmp_path) if name.startswith("function")}
+    assert left == {f"function{age}-cache" for age in range(3)}
+    assert (tmp_path / "notes.txt").exists()
+
+
 def test_nobody_reads_on():
     """As in ``... | head``: no traceback, neither now nor when Python closes the file."""
-    program = "import sys; from theory_common import entry; sys.exit(entry.shown(lambda: print('a line')))"
+    program = "import sys; from theory_common import entry; "
+    program += "sys.exit(entry.shown(lambda: print('a line')))"
     with subprocess.Popen(
         [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT
     ) as process:
