@@ -1,7 +1,9 @@
-"""Tests run in float64; float32 is tested where a test asks for it (``jax.enable_x64(False)``).
+"""Settings of the tests: float64, little optimisation, and a compilation cache on disk.
 
-Nearly all of their time is XLA's, which compiles for hundreds of small shapes: they have it optimise little, and less than half of
-the time is left. ``XLA_FLAGS= pytest`` (the variable set, and empty) tests what users get by default; ``.ci/run`` does, in part.
+Float32 is tested where a test asks for it (``jax.enable_x64(False)``). Most of the time of the
+tests goes into tracing and compiling functions for hundreds of small shapes, so XLA optimises
+little here. ``XLA_FLAGS= pytest`` (the variable set, and empty) tests what users get by default;
+``.ci/run`` does so for some files. ``CHECK_TYPES=1 pytest`` executes the annotated types and shapes.
 """
 
 import gc
@@ -9,10 +11,17 @@ import os
 from pathlib import Path
 
 import jax
+import jaxtyping
 import matplotlib
 import pytest
 
-from theory_common import entry
+if os.environ.get("CHECK_TYPES"):  # before the packages are imported
+    import tests.typechecking  # noqa: F401
+
+    PACKAGES = ["gda_theory", "rhm_theory", "theory_common"]
+    jaxtyping.install_import_hook(PACKAGES, "tests.typechecking.checked")
+
+from theory_common import entry  # noqa: E402
 
 matplotlib.use("Agg")
 entry.enable_float64()
@@ -21,14 +30,18 @@ if "XLA_FLAGS" not in os.environ:
         "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     )
     entry.compile_quickly()
+entry.keep_compiled_code()
 
 REGIONS = Path("/proc/self/maps")
-MANY_REGIONS = 20_000  # Linux allows a process 65,530, and each compiled function takes about nine
+MANY_REGIONS = 20_000  # Linux allows a process 65,530; a compiled function takes about nine.
 
 
 @pytest.fixture(autouse=True, scope="module")
-def room_for_compiled_code():
-    """Forget compiled functions between files where they are many: with too many regions of memory XLA's compiler crashes."""
+def forget_compiled_functions():
+    """Forget compiled functions between files once they are many.
+
+    XLA's compiler crashes when the process has too many regions of memory.
+    """
     yield
     if REGIONS.exists() and REGIONS.read_text().count("\n") > MANY_REGIONS:
         jax.clear_caches()

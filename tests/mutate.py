@@ -1,11 +1,15 @@
-"""Change one coefficient, sign or factor at a time, and see whether a test notices: ``python tests/mutate.py [--only WORD]``.
+"""Change one coefficient, sign or factor of the code at a time and see whether a test notices.
 
-Works in a temporary copy of the packages and tests. Every old text must occur exactly once, and every selection of tests must pass on
-the unchanged copy. A mutant that its quick selection lets live meets the whole test file. Exit status 1 if any survives. Minutes.
+Run it with ``python tests/mutate.py [--only WORD] [--workers N]``; it takes minutes. Each worker
+changes a temporary copy of the packages and tests. The old text must occur exactly once, and the
+chosen tests must pass on the unchanged copy. A mutant first meets its quick selection of tests; if
+it survives that, it meets the whole test file. The exit status is 1 if a mutant survives both.
 """
 
 import argparse
+import concurrent.futures
 import os
+import queue
 import re
 import shutil
 import subprocess
@@ -202,28 +206,19 @@ MUTANTS = [
 
 
 def run(copy: Path, test_file: str, select: str | None) -> str | None:
-    """The first test that fails in the copy, or None; an error other than a failing test is raised."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-n",
-        "0",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        "--tb=no",
-        "-rf",
-        test_file,
-    ]
-    # Most kernels of two mutants are the same: compile them once.
+    """Run the tests in the copy. Returns the first that fails, or None if all pass.
+
+    Raises: ``RuntimeError`` if pytest ends in any other way, for instance at a syntax error.
+    """
+    options = ["-n", "0", "-x", "-p", "no:cacheprovider", "--tb=no", "-rf"]
+    # Two mutants share most of their compiled functions.
     cache = {
-        "JAX_COMPILATION_CACHE_DIR": str(copy / ".jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+        "JAX_COMPILATION_CACHE_DIR": str(copy.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     }
     environment = os.environ | cache | {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(
-        command + (["-k", select] if select else []),
+        [sys.executable, "-m", "pytest", *options, test_file] + (["-k", select] if select else []),
         cwd=copy,
         env=environment,
         capture_output=True,
@@ -244,10 +239,6 @@ def killer(copy: Path, mutant: Mutant) -> str | None:
     """The test that kills the mutant, or None."""
     source = copy / mutant.place
     text = source.read_text()
-    if text.count(mutant.old) != 1:
-        raise ValueError(
-            f"{mutant.place}: {mutant.old!r} occurs {text.count(mutant.old)} times, not once"
-        )
     source.write_text(text.replace(mutant.old, mutant.new))
     try:
         return run(copy, mutant.test_file, mutant.quick) or run(copy, mutant.test_file, None)
@@ -255,33 +246,65 @@ def killer(copy: Path, mutant: Mutant) -> str | None:
         source.write_text(text)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default="", help="mutants whose place or old text contains this")
-    only = parser.parse_args().only
-    chosen = [mutant for mutant in MUTANTS if only in mutant.place or only in mutant.old]
+def copied(folder: Path) -> Path:
+    """A copy of the packages and tests in a new folder."""
+    for name in ("gda_theory", "theory_common", "tests"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", folder)
+    return folder
+
+
+def check_texts(mutants: list[Mutant]) -> None:
+    """``ValueError`` unless each old text occurs once in its file."""
+    for mutant in mutants:
+        count = (ROOT / mutant.place).read_text().count(mutant.old)
+        if count != 1:
+            raise ValueError(f"{mutant.place}: {mutant.old!r} occurs {count} times, not once")
+
+
+def check_unchanged(copy: Path, mutants: list[Mutant]) -> None:
+    """``RuntimeError`` unless the quick selections pass on the unchanged copy."""
+    for test_file in sorted({mutant.test_file for mutant in mutants}):
+        quick = sorted({f"({m.quick})" for m in mutants if m.test_file == test_file})
+        broken = run(copy, test_file, " or ".join(quick))
+        if broken:
+            raise RuntimeError(f"{broken} fails without any mutant")
+
+
+def kill_all(mutants: list[Mutant], workers: int) -> int:
+    """Print one line for each mutant and return how many survive."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("gda_theory", "theory_common", "tests"):
-            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", copy)
-        for test_file in sorted({mutant.test_file for mutant in chosen}):
-            selection = " or ".join(
-                sorted({f"({mutant.quick})" for mutant in chosen if mutant.test_file == test_file})
-            )
-            broken = run(copy, test_file, selection)
-            if broken:
-                raise RuntimeError(f"{broken} fails without any mutant")
+        copies: queue.Queue[Path] = queue.Queue()
+        for number in range(workers):
+            copies.put(copied(Path(folder) / str(number)))
+
+        def judge(mutant: Mutant) -> str | None:
+            copy = copies.get()
+            try:
+                return killer(copy, mutant)
+            finally:
+                copies.put(copy)
+
+        check_unchanged(Path(folder) / "0", mutants)
         print("place | change | killed by", flush=True)
         survivors = 0
-        for mutant in chosen:
-            test = killer(copy, mutant)
-            survivors += test is None
-            print(
-                f"{mutant.place} | {mutant.old.strip()} -> {mutant.new.strip()} | {test or 'SURVIVES'}",
-                flush=True,
-            )
-    print(f"{len(chosen) - survivors} of {len(chosen)} killed")
+        with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+            for mutant, test in zip(mutants, pool.map(judge, mutants), strict=True):
+                survivors += test is None
+                change = f"{mutant.old.strip()} -> {mutant.new.strip()}"
+                print(f"{mutant.place} | {change} | {test or 'SURVIVES'}", flush=True)
+    return survivors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="", help="mutants whose file or old text contains this")
+    parser.add_argument("--workers", type=int, default=2, help="mutants at a time (default 2)")
+    options = parser.parse_args()
+    mutants = [m for m in MUTANTS if options.only in m.place or options.only in m.old]
+    check_texts(mutants)
+    survivors = kill_all(mutants, options.workers)
+    print(f"{len(mutants) - survivors} of {len(mutants)} killed")
     return int(survivors > 0)
 
 
