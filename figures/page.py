@@ -1,25 +1,39 @@
-"""``index.html``: every figure with its caption, lemmas, claims and numbers, in one file that needs nothing else, not even a network."""
+"""``index.html``: every figure with its caption, claims and numbers, in one file that can be read without a network.
+
+The pictures are embedded, small ones. The full pictures and the numbers are links to the files
+beside the page.
+"""
 
 import base64
 import inspect
+import io
+from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from figures import store
 from theory_common.printing import tables
 
 COLUMNS = ("claim", "paper", "here")
 STYLE = Path(__file__).with_name("page.css")
-EMBED = 400_000  # bytes; a larger file of numbers is linked beside the page, so that the page stays quick to open
-TYPES = {
-    "pdf": "application/pdf",
-    "csv": "text/csv",
-    "json": "application/json",
-    "png": "image/png",
+# Two pixels of a picture for each of the page's, where it is widest. The files beside it have more.
+DOTS_PER_INCH, FULL_DOTS_PER_INCH = 150, 200
+QUALITY = 85  # of WebP: half as many bytes as a PNG with few colours, and no difference to be seen
+READABLE = 76  # pixels of the page an inch; a picture is drawn no smaller, so its text can be read
+PAPERS = {
+    "descent_ascent": "<em>Ascent Fails to Forget</em> (arXiv:2509.26427)",
+    "hierarchy": "<em>Probing the Latent Hierarchical Structure of Data via Diffusion Models</em> "
+    "(arXiv:2410.13770)",
 }
+NOT_TREATED = (
+    "not treated",
+    "not in the paper",
+    "-",
+)  # how such a cell of the column "paper" begins
 SHOWN = 6  # a series of at most so many numbers is written out
 
 
@@ -31,8 +45,17 @@ class Contents(NamedTuple):
     missing: list[str]  # figures that were not asked for and are not in the folder
 
 
+class Counts(NamedTuple):
+    """How many rows of the tables check a statement of each paper, and how many say something new."""
+
+    figures: int
+    descent_ascent: int
+    hierarchy: int
+    new: int
+
+
 def render(contents: Contents, folder: Path) -> str:
-    """The page, with the pictures and numbers that ``folder`` holds."""
+    """The page, with the pictures that ``folder`` holds and links to its files."""
     records = contents.records
     sections = "\n".join(_section(index, record, folder) for index, record in enumerate(records, 1))
     links = "\n".join(
@@ -57,18 +80,63 @@ def render(contents: Contents, folder: Path) -> str:
 </nav>
 <main>
 <header>
-<h1>When can a model unlearn?</h1>
-<p class="lead">Descent-ascent in logistic regression, computed: {_count(len(records), "figure")} and
-{_count(sum(len(record.claims) for record in records), "claim")} of the paper beside what this run found.</p>
+<h1>When can a model unlearn? The figures</h1>
+<p class="lead">{_lead(counts(records))}</p>
+<details class="contents">
+<summary>List of figures</summary>
+<ol>
+{links}
+</ol>
+</details>
 {_provenance(records)}
 {_notes(contents)}
 </header>
 {sections}
-<footer>Made by <code>python -m figures</code>. The paper: <em>Ascent Fails to Forget</em>, arXiv:2509.26427.</footer>
+<footer>Made by <code>python -m figures</code>. The papers: {PAPERS["descent_ascent"]} and
+{PAPERS["hierarchy"]}. The links below each figure lead to files in the folder of this page.</footer>
 </main>
 </body>
 </html>
 """
+
+
+def counts(records: Iterable[store.Record]) -> Counts:
+    """Count the rows of all tables of claims by what the paper of their figure says about them."""
+    found = dict.fromkeys(Counts._fields, 0)
+    for record in records:
+        found["figures"] += 1
+        paper = "hierarchy" if any("2410.13770" in lemma for lemma in record.lemmas) else None
+        for row in record.claims:
+            found[(paper or "descent_ascent") if treated(row["paper"]) else "new"] += 1
+    return Counts(**found)
+
+
+def treated(paper) -> bool:
+    """Whether a cell of the column "paper" holds a statement of the paper."""
+    return isinstance(paper, str) and not paper.startswith(NOT_TREATED)
+
+
+def _lead(found: Counts) -> str:
+    """What is on the page, counted."""
+    checks = [
+        f"{_count(number, 'statement')} of {PAPERS[name]}"
+        for name, number in (
+            ("descent_ascent", found.descent_ascent),
+            ("hierarchy", found.hierarchy),
+        )
+        if number
+    ]
+    sentences = [f"{_count(found.figures, 'figure')}, computed and drawn by this run."]
+    if checks:
+        sentences.append(f"Their tables check {' and '.join(checks)}.")
+    if found.new:
+        rows = (
+            "1 more row reports a result"
+            if found.new == 1
+            else f"{found.new} more rows report results"
+        )
+        sentences.append(f"{rows} that the papers do not treat.")
+    return " ".join(sentences)
 
 
 def _section(index: int, record: store.Record, folder: Path) -> str:
@@ -83,8 +151,9 @@ def _section(index: int, record: store.Record, folder: Path) -> str:
     return f"""<section id="{escape(record.name)}">
 <h2><span class="index">{index}</span>{escape(record.title)}</h2>
 <ul class="lemmas" aria-label="Where the paper says it">{lemmas}</ul>
+{_changed(record)}
 <figure>
-<img src="{_data_link(folder / f"{record.name}.png")}" alt="{escape(record.title)}" loading="lazy">
+<div class="picture">{_picture(folder / f"{record.name}.png", record.title)}</div>
 <figcaption>{caption}</figcaption>
 </figure>
 {_claims(record)}
@@ -94,6 +163,33 @@ def _section(index: int, record: store.Record, folder: Path) -> str:
 </details>
 <p class="files">{downloads}<span class="quiet">preset {escape(record.preset)} · {record.seconds:.1f} s</span></p>
 </section>"""
+
+
+def _changed(record: store.Record) -> str:
+    """A note if parameters were set: the sentences of captions and claims are about the defaults."""
+    if not record.changed:
+        return ""
+    settings = ", ".join(f"{name} = {value}" for name, value in record.changed.items())
+    return (
+        f"<p class='note'>Computed with <strong>{escape(settings)}</strong> instead of the default."
+        " Statements in the title and the caption are about the default.</p>"
+    )
+
+
+def _picture(path: Path, title: str) -> str:
+    """The picture, smaller than the file and compressed, never narrower than its text can be read."""
+    with Image.open(path) as image:
+        width, height = (round(side * DOTS_PER_INCH / FULL_DOTS_PER_INCH) for side in image.size)
+        inches = image.size[0] / FULL_DOTS_PER_INCH
+        small = image.convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    small.save(stream, format="WEBP", quality=QUALITY)
+    source = f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    least = round(inches * READABLE)
+    return (
+        f'<img src="{source}" alt="{escape(title)}" width="{width}" height="{height}" '
+        f'style="min-width: {least}px" loading="lazy">'
+    )
 
 
 def _claims(record: store.Record) -> str:
@@ -157,7 +253,7 @@ def _provenance(records: list[store.Record]) -> str:
     facts = {
         "preset": ", ".join(sorted({record.preset for record in records})),
         "device": ", ".join(sorted({record.device for record in records})),
-        "time": f"{sum(record.seconds for record in records):.1f} s",
+        "computing time": f"{sum(record.seconds for record in records):.0f} s",
         "versions": ", ".join(versions),
     }
     return (
@@ -183,13 +279,8 @@ def _notes(contents: Contents) -> str:
 
 
 def _link(path: Path) -> str:
-    suffix = path.suffix[1:]
-    target = escape(path.name) if path.stat().st_size > EMBED else _data_link(path)
-    return f'<a href="{target}" download="{escape(path.name)}">{suffix.upper()}</a>'
-
-
-def _data_link(path: Path) -> str:
-    return f"data:{TYPES[path.suffix[1:]]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    name = escape(path.name)
+    return f'<a href="{name}" download="{name}">{path.suffix[1:].upper()}</a>'
 
 
 def _count(number: int, noun: str) -> str:

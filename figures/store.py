@@ -1,7 +1,8 @@
-"""A figure on disk: NAME.pdf, NAME.png, NAME.csv, and NAME.json with the numbers drawn, the claims, and what they were made from.
+"""A figure on disk: NAME.pdf, NAME.png and NAME.csv, and NAME.json with the numbers drawn and the claims.
 
-NAME.json is written last and holds the digests of the others and of itself: a run that was interrupted, a file that was damaged or edited,
-and inputs that have changed are all the same to a reader, who gets nothing and computes again.
+NAME.json is written last. It holds digests of the other files, of itself, and of all inputs. Where one
+of them does not match, the reader gets nothing and the figure is computed again. So an interrupted
+run, a damaged or edited file and a changed input need no separate treatment.
 """
 
 import csv
@@ -12,30 +13,34 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import jax
 
-import derivations
-import gda_theory
-import rhm_theory
-import theory_common
-from figures import parts, style
+from figures import sources
 from theory_common.printing import tables
 
 PACKAGES = ("jax", "jaxlib", "numpy", "scipy", "matplotlib", "scikit-learn")
 
 
+class WriteError(OSError):
+    """A file could not be written; the message says which and why."""
+
+
 class Record(NamedTuple):
-    """All about one figure but its pictures; JSON's own types and what :func:`theory_common.printing.tables.from_json` makes of them."""
+    """All about one figure except its pictures.
+
+    It holds JSON's own types and what :func:`theory_common.printing.tables.from_json` makes of them.
+    """
 
     name: str
     title: str
     caption: str
     lemmas: list[str]
     preset: str
+    changed: dict[str, str]  # parameters that are not at their defaults
     fingerprint: str  # of everything that the numbers and the pictures depend on
     versions: dict[str, str]
     device: str
@@ -57,23 +62,24 @@ def device() -> str:
     return str(jax.devices()[0].device_kind)
 
 
-def fingerprint(module: ModuleType, preset: str) -> str:
-    """SHA-256 of the preset, the figure's source, what its folder shares, the libraries' sources, the versions and the device."""
-    source = Path(str(module.__file__))
-    paths = [
-        source,
-        *sorted(source.parent.glob("_*.py")),
-        Path(style.__file__),
-        Path(parts.__file__),
-    ]
-    for library in (gda_theory, rhm_theory, theory_common, derivations):
-        paths += sorted(Path(str(library.__file__)).parent.rglob("*.py"))
-    digests = [(path.name, _digest(path.read_bytes())) for path in paths]
-    return _digest(json.dumps([preset, digests, versions(), device()]).encode())
+def fingerprint(module: str, preset: str, parameters: dict[str, Any]) -> str:
+    """SHA-256 of everything that the figure in ``module`` (a dotted name) depends on.
+
+    These are the preset, the parameters, the source files that it imports from the project, directly
+    or through others, how figures are drawn, the versions of the packages, and the device.
+    """
+    paths = {path for name in (module, "figures.style") for path in sources.of(name)}
+    digests = sorted((path.name, _digest(path.read_bytes())) for path in paths)
+    inputs = [preset, parameters, digests, versions(), device()]
+    return _digest(json.dumps(inputs).encode())
 
 
 def write(folder: Path, record: Record, images: dict[str, bytes]) -> Record:
-    """Write the pictures, the CSV and, last, the JSON; each appears whole or not at all. Returns the record with the files' digests."""
+    """Write the pictures, the CSV and, last, the JSON. Each appears whole or not at all.
+
+    Returns: the record with the digests of the files.
+    Raises: :class:`WriteError`.
+    """
     contents = images | {"csv": csv_text(record.data).encode()}
     for suffix, content in contents.items():
         replace(folder / f"{record.name}.{suffix}", content)
@@ -85,7 +91,10 @@ def write(folder: Path, record: Record, images: dict[str, bytes]) -> Record:
 
 
 def read(folder: Path, name: str, expected_fingerprint: str) -> Record | None:
-    """The record of ``name``, or ``None`` where it has to be made: absent, damaged, edited, or made from other inputs."""
+    """The record of ``name``.
+
+    ``None`` where it has to be made: if it is absent, damaged, edited, or made from other inputs.
+    """
     try:
         text = (folder / f"{name}.json").read_text(encoding="utf-8")
         fields = tables.loads(text)
@@ -102,16 +111,17 @@ def read(folder: Path, name: str, expected_fingerprint: str) -> Record | None:
 
 
 def csv_text(data: dict) -> str:
-    """``data`` as CSV: one column a series where all are one-dimensional and equally long, else ``name, index, value``, a row a number.
+    """``data`` as CSV.
 
-    A nested series is named ``outer/inner``; an index has one number a dimension, ``3 0``. Floats read back to the same float64.
+    If all series are one-dimensional and equally long, each is a column. Otherwise each number is a
+    row ``name, index, value``. A nested series is named ``outer/inner``. An index has one number for
+    each dimension, ``3 0``. Floats read back to the same float64.
     """
     series = dict(flat(data))
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    if series and {getattr(values, "shape", None) for values in series.values()} == {
-        (_length(next(iter(series.values()))),)
-    }:
+    shapes = {getattr(values, "shape", None) for values in series.values()}
+    if len(shapes) == 1 and len(next(iter(shapes)) or ()) == 1:
         writer.writerow(series)
         writer.writerows(zip(*(values.tolist() for values in series.values()), strict=True))
         return stream.getvalue()
@@ -122,8 +132,8 @@ def csv_text(data: dict) -> str:
     return stream.getvalue()
 
 
-def flat(data: dict, prefix: str = ""):
-    """Pairs of ``outer/inner`` names and values that are no dicts."""
+def flat(data: dict, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Pairs of a name ``outer/inner`` and a value that is no dict."""
     for key, value in data.items():
         if isinstance(value, dict):
             yield from flat(value, f"{prefix}{key}/")
@@ -143,12 +153,8 @@ def _items(value, index=()):
         yield index, value
 
 
-def _length(values) -> int:
-    return len(values) if getattr(values, "ndim", 0) == 1 else -1
-
-
 def _text(record: Record) -> str:
-    """One line a field, so that the file can be looked at; the digest of all the others closes it."""
+    """The JSON text: a field a line, so that one can look at the file, then the digest of them all."""
     fields = [
         f"{json.dumps(key)}: {tables.dumps(value)}" for key, value in record._asdict().items()
     ]
@@ -161,13 +167,20 @@ def _digest(content: bytes) -> str:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Write a file that appears whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write a file that appears whole or not at all.
+
+    Raises: :class:`WriteError` where it cannot be written. What was at ``path`` then is still there.
+    """
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
         os.chmod(temporary, 0o644)  # mkstemp's 0600 would keep a web server out
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        if temporary:
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise WriteError(f"cannot write {path}: {error.strerror}") from error
         raise

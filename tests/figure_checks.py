@@ -3,18 +3,19 @@
 import functools
 import importlib
 
-from figures import style
-from theory_common.printing import tables
+from figures import catalogue, runner, style
 
 
 @functools.cache
 def made(name):
-    """The module and its quick data, as the runner stores them: computed once, since compiling is what costs."""
+    """The module and its quick data as the runner stores them, computed once in a run of the tests."""
     module = importlib.import_module(f"figures.{name}")
-    return module, tables.loads(tables.dumps(module.compute("quick")))
+    return module, runner.compute(module, "quick", catalogue.defaults(name))
 
 
-def drawn(module, data, labelled=lambda axes: axes.get_xlabel() and axes.get_ylabel()):
+def assert_drawn_legibly(
+    module, data, labelled=lambda axes: axes.get_xlabel() and axes.get_ylabel()
+):
     """Draws; no text is smaller than 9 points, and all axes are ``labelled``."""
     sizes = {}
 
@@ -35,7 +36,7 @@ def drawn(module, data, labelled=lambda axes: axes.get_xlabel() and axes.get_yla
     assert min(sizes.values()) >= 9, [text for text, size in sizes.items() if size < 9]
 
 
-def claimed(module, data):
+def assert_claims_complete(module, data):
     """Every claim is complete and every number in it known."""
     rows = list(module.claims(data))
     assert rows

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 import gda_theory as gt
-from tests.figure_checks import claimed, drawn, made
+from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 NAMES = ("alternating", "basin")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawn_legible_and_claimed(name):
+def test_the_picture_is_legible_and_the_claims_are_complete(name):
     module, data = made(name)
-    drawn(module, data)
-    claimed(module, data)
+    assert_drawn_legibly(module, data)
+    assert_claims_complete(module, data)
 
 
 def plain_run(types, masses, ridge, weights, step, steps):

@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 
 import gda_theory as gt
 from figures import critical_slowing, dynamics, large_steps
-from tests.figure_checks import claimed, drawn, made
+from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 
 @pytest.fixture(scope="module")
@@ -261,8 +261,8 @@ def test_what_theory_says_of_each_run(large):
 )
 def test_claims_are_computed_and_the_picture_is_drawn(name, figure, request):
     data = request.getfixturevalue(name)
-    claimed(figure, data)
-    drawn(figure, data)
+    assert_claims_complete(figure, data)
+    assert_drawn_legibly(figure, data)
     if figure is large_steps:
         values = [
             float(value) for value in re.findall(r"\d\.\d{11}", next(figure.claims(data))[-1])

@@ -6,7 +6,7 @@ import pytest
 import gda_theory as gt
 from figures import opposite_sides
 from gda_theory.problem import tables as data
-from tests.figure_checks import drawn, made
+from tests.figure_checks import assert_drawn_legibly, made
 
 
 @pytest.fixture(scope="module")
@@ -57,4 +57,4 @@ def test_claims_are_computed_and_the_picture_is_drawn(computed):
         == f"median {np.median(even):.4g}, from {even.min():.4g} to {even.max():.4g}"
     )
     assert here["minimum lost before γ = 1"].startswith("28 of 30")
-    drawn(opposite_sides, computed)
+    assert_drawn_legibly(opposite_sides, computed)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 import gda_theory as gt
 from figures import random_sets
 from gda_theory.problem import tables as datasets
-from tests.figure_checks import claimed, drawn
+from tests.figure_checks import assert_claims_complete, assert_drawn_legibly
 from theory_common.printing import tables
 
 FORGET, TEST = random_sets.FORGET, random_sets.TEST
@@ -84,7 +84,7 @@ def test_what_the_caption_says(computed):
 
 
 def test_claims_are_computed(computed):
-    claimed(random_sets, computed)
+    assert_claims_complete(random_sets, computed)
     here = {claim: found for claim, _, found in random_sets.claims(computed)}
     outside = np.sum(computed["models"]["0"]["probability"] <= 0.05)
     assert (
@@ -100,4 +100,4 @@ def test_claims_are_computed(computed):
 
 
 def test_drawn_and_legible(computed):
-    drawn(random_sets, computed)
+    assert_drawn_legibly(random_sets, computed)

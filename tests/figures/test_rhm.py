@@ -9,7 +9,7 @@ import pytest
 import scipy.optimize
 
 import rhm_theory as rt
-from tests.figure_checks import at_the_edges, claimed, drawn, made
+from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, at_the_edges, made
 
 # The two that compile most, a quarter of a minute each, are slow.
 NAMES = (
@@ -21,10 +21,10 @@ NAMES = (
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawn_legible_and_claimed(name):
+def test_the_picture_is_legible_and_the_claims_are_complete(name):
     module, data = made(name)
-    drawn(module, data, at_the_edges)
-    claimed(module, data)
+    assert_drawn_legibly(module, data, at_the_edges)
+    assert_claims_complete(module, data)
 
 
 def test_tree_probabilities_are_posteriors_and_samples_are_trees():

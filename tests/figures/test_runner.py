@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import errno
 import hashlib
 import io
 import json
@@ -15,12 +16,13 @@ import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-import figures.__main__ as command
-from figures import catalogue, runner, store, style
+import figures.__main__ as entry_point
+from figures import catalogue, page, runner, sources, store, style
 from theory_common.printing import tables
 
 ROOT = Path(__file__).parents[2]
@@ -81,19 +83,21 @@ def package(tmp_path, monkeypatch):
         del sys.modules[module]
 
 
-def states(folder, package, *names, preset="quick"):
-    outcomes, interrupted = runner.make_all(
-        list(names) or catalogue.names(package), package, preset, folder
-    )
+def states(folder, package, *names, preset="quick", settings=(), jobs=1):
+    run = runner.Run(package, preset, folder, settings)
+    outcomes, interrupted = runner.make_all(list(names) or catalogue.names(package), run, jobs)
     assert not interrupted
     return {name: outcome.state for name, outcome in outcomes.items()}
 
 
+def command(out, package, *arguments):
+    """The exit code of ``python -m figures`` in this process."""
+    return entry_point.main([*arguments, "--out", str(out), "--jobs", "1"], package)
+
+
 def test_a_run_writes_what_it_drew(package, tmp_path, capsys):
     out = tmp_path / "deep" / "out"
-    assert (
-        command.main(["--out", str(out), "--preset", "quick"], package(line=LINE, mixed=MIXED)) == 0
-    )
+    assert command(out, package(line=LINE, mixed=MIXED)) == 0
     expected = {
         f"{name}.{suffix}" for name in ("line", "mixed") for suffix in ("pdf", "png", "csv", "json")
     } | {"index.html"}
@@ -151,25 +155,37 @@ def test_the_same_inputs_are_not_computed_again(package, tmp_path):
     }  # no clock, no random name in them
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "figure",
-        "shared",
-        "gda_theory",
-        "rhm_theory",
-        "derivations",
-        "theory_common",
-        "version",
-        "device",
-    ],
-)
-def test_any_other_input_is_computed_again(change, package, tmp_path, monkeypatch):
-    name = package(line=LINE, _shared="ONE = 1")
+@pytest.fixture
+def library(tmp_path, monkeypatch):
+    """A package of the project with two modules and an ``__init__`` that re-exports them."""
+    name = "library_of_" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sources, "PACKAGES", (*sources.PACKAGES, name))
+    files = {
+        "__init__": f"from {name}.near import ONE\nfrom {name} import far\n__all__ = ['ONE', 'far']",
+        "near": f"from {name}.below import ZERO\nONE = ZERO + 1",
+        "below": "ZERO = 0",
+        "far": "TWO = 2",
+    }
+    for file, text in files.items():
+        (folder / f"{file}.py").write_text(text)
+    yield folder
+    for module in [module for module in sys.modules if module.split(".")[0] == name]:
+        del sys.modules[module]
+
+
+@pytest.mark.parametrize("change", ["figure", "shared", "near", "below", "version", "device"])
+def test_a_changed_input_is_computed_again(change, package, library, tmp_path, monkeypatch):
+    using = (
+        f"import {library.name} as lib\nfrom . import _shared\n{LINE}\nWIDTH = lib.ONE, _shared.ONE"
+    )
+    name = package(line=using, _shared="ONE = 1")
     assert states(tmp_path, name, "line") == {"line": "computed"}
     assert states(tmp_path, name, "line") == {"line": "up to date"}
     if change == "figure":
-        package(line=LINE + "# changed")
+        package(line=using + "# changed")
     elif change == "shared":
         package(_shared="ONE = 2")
     elif change == "version":
@@ -177,12 +193,54 @@ def test_any_other_input_is_computed_again(change, package, tmp_path, monkeypatc
     elif change == "device":
         monkeypatch.setattr(store, "device", lambda: "abacus")
     else:
-        (tmp_path / "library").mkdir()
-        (tmp_path / "library" / "__init__.py").write_text("")
-        monkeypatch.setattr(
-            getattr(store, change), "__file__", str(tmp_path / "library" / "__init__.py")
-        )
+        (library / f"{change}.py").write_text((library / f"{change}.py").read_text() + "\n# new")
     assert states(tmp_path, name, "line") == {"line": "computed"}
+
+
+def test_what_a_figure_does_not_use_leaves_it_up_to_date(package, library, tmp_path):
+    using = f"import {library.name} as lib\n{LINE}\nWIDTH = lib.ONE"
+    name = package(line=using, other=LINE)
+    states(tmp_path, name)
+    (library / "far.py").write_text("TWO = 3")
+    package(other=LINE + "# changed")
+    assert states(tmp_path, name) == {"line": "up to date", "other": "computed"}
+
+
+def test_all_of_a_package_counts_where_its_names_are_not_seen(package, library):
+    def files(use):
+        name = package(line=f"import {library.name} as lib\n{use}")
+        return {path.stem for path in sources.of(f"{name}.line")} - {"line"}
+
+    assert files("lib.ONE") == {"near", "below"}
+    assert files("lib.far.TWO") == {"far"}
+    assert files("getattr(lib, 'far')") == {"__init__", "near", "below", "far"}
+    assert files("lib.unknown") == {"__init__", "near", "below", "far"}
+    (library / "near.py").write_text("import importlib\nONE = importlib.import_module('x')")
+    assert files("lib.ONE") == {"__init__", "near", "below", "far"}
+    (library / "__init__.py").write_text("from .near import ONE\nFLAG = len('ab')")
+    assert files("lib.FLAG") >= {"__init__", "near"}
+
+
+def test_a_figure_runs_only_code_that_counts_as_its_input():
+    """What ran is seen by a profiler: every file of the project with a function that was called."""
+    module = catalogue.load("rhm_law")
+    ran = set()
+
+    def look(frame, _event, _argument):
+        if frame.f_code.co_name != "<module>":
+            ran.add(frame.f_code.co_filename)
+
+    jax.clear_caches()  # else nothing is traced
+    sys.setprofile(look)
+    try:
+        runner.compute(module, "quick", catalogue.defaults("rhm_law"))
+    finally:
+        sys.setprofile(None)
+    project = {str(path) for name in sources.PACKAGES for path in (ROOT / name).rglob("*.py")}
+    beside = {str(ROOT / "figures" / f"{tool}.py") for tool in catalogue.TOOLS}
+    counted = {str(path) for path in sources.of("figures.rhm_law")}
+    assert len(ran & project - beside) > 5
+    assert ran & project - beside - counted <= {str(ROOT / "theory_common/printing/tables.py")}
 
 
 def cut(path):
@@ -226,7 +284,7 @@ def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys):
         "unstorable": LINE.replace("return {", "return {'z': 1j, "),
     }
     name = package(**broken, zline=LINE)
-    assert command.main(["--out", str(tmp_path), "--preset", "quick"], name) == 1
+    assert command(tmp_path, name) == 1
     output = capsys.readouterr()
     for figure in broken:
         assert re.search(rf"^{figure}  failed  \w+Error: ", output.err, re.MULTILINE)
@@ -235,7 +293,7 @@ def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys):
     assert "1 computed, 5 failed" in output.out
     assert (tmp_path / "zline.json").exists()
     assert "no such thing" in (tmp_path / "index.html").read_text()
-    assert command.main(["--list"], name) == 1
+    assert command(tmp_path, name, "--list") == 1
     assert "cannot be loaded: ImportError: no such thing" in capsys.readouterr().out
 
 
@@ -247,6 +305,7 @@ def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys):
         (["--out", "FILE"], "--out: cannot write to FILE: "),
         (["--out", "FILE/below"], "--out: cannot write to FILE/below: "),
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["--jobs", "0"], "--jobs: expected a whole number of at least 1, got 0"),
     ],
 )
 def test_bad_arguments_are_one_line_and_exit_2(
@@ -256,7 +315,7 @@ def test_bad_arguments_are_one_line_and_exit_2(
     monkeypatch.chdir(tmp_path)
     Path("FILE").write_text("a file, no folder")
     with pytest.raises(SystemExit) as stopped:
-        command.main(arguments, name)
+        entry_point.main(arguments, name)
     assert stopped.value.code == 2
     error = capsys.readouterr().err
     assert error.startswith("python -m figures: error: ")
@@ -265,10 +324,10 @@ def test_bad_arguments_are_one_line_and_exit_2(
     assert not Path("out").exists()
 
 
-def test_list_and_order(package, capsys):
+def test_list_and_order(package, tmp_path, capsys):
     name = package(zebra=LINE, fig4=MIXED, _helper="")
     assert catalogue.names(name) == ["fig4", "zebra"]  # ORDER first, then by name
-    assert command.main(["--list"], name) == 0
+    assert command(tmp_path, name, "--list") == 0
     listed = capsys.readouterr().out
     assert listed.index("fig4") < listed.index("zebra")
     assert "Lemma 4, App. F" in listed
@@ -299,11 +358,11 @@ class Links(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_is_whole_in_itself(package, tmp_path, monkeypatch):
+def test_the_page_can_be_read_by_itself(package, tmp_path):
     name = package(line=LINE, mixed=MIXED)
-    command.main(["--out", str(tmp_path), "--preset", "quick"], name)
-    page = Links((tmp_path / "index.html").read_text())
-    text = " ".join(page.text)
+    command(tmp_path, name)
+    found = Links((tmp_path / "index.html").read_text())
+    text = " ".join(found.text)
     for said in (
         "A line & <more>",
         "Falls <fast>.",
@@ -316,33 +375,49 @@ def test_the_page_is_whole_in_itself(package, tmp_path, monkeypatch):
         "quick",
     ):
         assert said in text
-    assert all(address.startswith(("data:", "#")) for address in page.addresses)
+    beside = {
+        f"{name}.{kind}" for name in ("line", "mixed") for kind in ("pdf", "png", "csv", "json")
+    }
+    inside = [address for address in found.addresses if address not in beside]
+    assert beside <= set(found.addresses)  # to download
+    assert all(address.startswith(("data:image/webp", "#")) for address in inside)
     assert (
-        {address[1:] for address in page.addresses if address.startswith("#")}
+        {address[1:] for address in inside if address.startswith("#")}
         == {"line", "mixed"}
-        == page.ids
+        == found.ids
     )
     pictures = [
-        base64.b64decode(address.split(",")[1])
-        for address in page.addresses
-        if address.startswith("data:image/png")
+        base64.b64decode(address.split(",")[1]) for address in inside if address.startswith("data:")
     ]
-    assert pictures.count((tmp_path / "line.png").read_bytes()) == 2  # shown, and to download
+    with Image.open(tmp_path / "mixed.png") as full, Image.open(io.BytesIO(pictures[1])) as small:
+        assert small.size == tuple(side * 3 // 4 for side in full.size)
+        shrunk = np.asarray(full.convert("RGB").resize(small.size), float)
+        assert np.mean(np.abs(shrunk - np.asarray(small.convert("RGB"), float))) < 4  # of 255
     assert not re.search(r"https?://", (tmp_path / "index.html").read_text())
-    monkeypatch.setattr("figures.page.EMBED", 10)  # a large file is beside the page
-    command.main(["--out", str(tmp_path), "--preset", "quick"], name)
-    assert "line.json" in Links((tmp_path / "index.html").read_text()).addresses
+
+
+def test_the_page_counts_what_each_paper_says(package, tmp_path):
+    new = LINE.replace('("points", None, ', '("points", "not treated; 1 in theory", ')
+    name = package(a=LINE, b=new, c=new.replace("App. F", "arXiv:2410.13770"))
+    command(tmp_path, name)
+    text = " ".join(" ".join(Links((tmp_path / "index.html").read_text()).text).split())
+    assert "3 figures, computed and drawn by this run" in text
+    assert (
+        "check 2 statements of Ascent Fails to Forget (arXiv:2509.26427) and 1 statement of" in text
+    )
+    assert "3 more rows report results that the papers do not treat" in text
+    assert not any(page.treated(cell) for cell in (None, "-", "not treated", "not in the paper"))
 
 
 def test_the_page_keeps_the_figures_of_earlier_runs(package, tmp_path):
     name = package(line=LINE, mixed=MIXED, third=MIXED)
     for figure in ("mixed", "line"):
-        command.main([figure, "--out", str(tmp_path), "--preset", "quick"], name)
+        command(tmp_path, name, figure)
     page = (tmp_path / "index.html").read_text()
     assert Links(page).ids == {"line", "mixed"}
     assert "python -m figures third" in page
     package(mixed=MIXED + "# no longer what was drawn")
-    command.main(["line", "--out", str(tmp_path), "--preset", "quick"], name)
+    command(tmp_path, name, "line")
     assert Links((tmp_path / "index.html").read_text()).ids == {"line"}
 
 
@@ -352,36 +427,135 @@ def a_command(folder, package):
     return [sys.executable, "-c", code]
 
 
-def test_ctrl_c_stops_cleanly_and_the_next_run_goes_on(package, tmp_path):
+@pytest.mark.parametrize(("jobs", "done"), [("1", "a"), ("2", "ac")])
+def test_ctrl_c_stops_cleanly_and_the_next_run_continues(jobs, done, package, tmp_path):
     slow = LINE.replace(
         "ridge =", "print('slow begins', flush=True); __import__('time').sleep(WAIT); ridge ="
     )
     name = package(a=LINE, b=slow.replace("WAIT", "60"), c=LINE)
     out = tmp_path / "out"
-    call = [*a_command(tmp_path, name), "--out", str(out), "--preset", "quick"]
+    call = [*a_command(tmp_path, name), "--out", str(out), "--jobs", jobs]
     # A shell starts its background jobs with Ctrl-C ignored, which a child would inherit.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A terminal sends Ctrl-C to all processes of the group: let this command be one of its own.
     process = subprocess.Popen(
-        call, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        call,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
     signal.signal(signal.SIGINT, before)
     assert process.stdout.readline() == "slow begins\n"
-    time.sleep(0.2)
-    os.kill(process.pid, signal.SIGINT)
+    wait_for(out / f"{done[-1]}.json")
+    os.killpg(process.pid, signal.SIGINT)
     output, error = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert "1 computed" in output
-    assert "interrupted, not done: b, c; the same command goes on from here" in error
+    assert not output
+    left = ", ".join(figure for figure in "abc" if figure not in done)
+    assert error.splitlines()[-1] == (
+        f"interrupted, not done: {left}; the same command continues from here"
+    )
     assert "Traceback" not in error
-    assert sorted(path.name for path in out.iterdir()) == [
-        "a.csv",
-        "a.json",
-        "a.pdf",
-        "a.png",
-        "index.html",
-    ]
+    files = [f"{figure}.{kind}" for figure in done for kind in ("csv", "json", "pdf", "png")]
+    assert sorted(path.name for path in out.iterdir()) == [*files, "index.html"]
     package(b=LINE)
-    assert states(out, name) == {"a": "up to date", "b": "computed", "c": "computed"}
+    found = states(out, name)
+    assert [figure for figure in "abc" if found[figure] == "up to date"] == list(done)
+
+
+def wait_for(path):
+    for _ in range(300):
+        if path.exists():
+            time.sleep(0.3)  # let the first process hear of it
+            return
+        time.sleep(0.1)
+    pytest.fail(f"{path} did not appear")
+
+
+def test_figures_are_made_in_several_processes(package, tmp_path, capfd):
+    broken = LINE.replace("ridge =", "ridge = 1 / 0 +")
+    died = LINE.replace("ridge =", "import os; os._exit(7); ridge =")
+    name = package(a=LINE, b=broken, c=died, d=MIXED)
+    found = states(tmp_path, name, jobs=2)
+    assert found == {"a": "computed", "b": "failed", "c": "failed", "d": "computed"}
+    error = capfd.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "its process ended with code 7" in error
+    one = {path.name: path.read_bytes() for path in tmp_path.glob("*.[pc]*")}
+    (tmp_path / "again").mkdir()
+    states(tmp_path / "again", name, "a", "d")
+    for path in (tmp_path / "again").glob("*.[pc]*"):
+        assert path.read_bytes() == one[path.name]
+
+
+@pytest.mark.parametrize("full", ["index.html", "line.csv"])
+def test_a_full_disk_is_one_line_and_the_claims_are_printed(
+    full, package, tmp_path, monkeypatch, capsys
+):
+    name = package(line=LINE, mixed=MIXED)
+    real = os.replace
+
+    def no_space(source, target):
+        if Path(target).name == full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        real(source, target)
+
+    monkeypatch.setattr(store.os, "replace", no_space)
+    assert command(tmp_path, name) == 1
+    output, error = capsys.readouterr()
+    assert f"cannot write {tmp_path / full}: No space left on device" in error
+    assert "Traceback" not in error
+    assert ("a <claim>" in output) == (full == "index.html")
+    assert not (tmp_path / full).exists()
+    assert not list(tmp_path.glob(".*"))  # no temporary file is left
+
+
+WITH_PARAMETERS = (
+    LINE.replace("compute(preset)", "compute(preset, power, ends, points)")
+    .replace("np.logspace(-300, 300, {", "np.logspace(*ends, points + {")
+    .replace("Falls <fast>.", "Falls with {power} from {ends}.")
+    + "\nPARAMETERS = {'power': 0.5, 'ends': (-3.0, 3.0), 'points': 0}"
+)
+
+
+def test_parameters_can_be_set(package, tmp_path, capsys):
+    name = package(line=WITH_PARAMETERS)
+    assert command(tmp_path, name, "line", "--set", "ends=-1,2e0", "--set", "points=3") == 0
+    stored = tables.loads((tmp_path / "line.json").read_text())
+    np.testing.assert_array_equal(stored["data"]["ridge"], np.logspace(-1, 2, 8))
+    assert stored["data"]["parameters"]["points"] == 3
+    assert stored["changed"] == {"ends": "-1,2", "points": "3"}
+    said = " ".join(Links((tmp_path / "index.html").read_text()).text)
+    assert "Falls with 0.5 from -1,2." in said
+    assert "ends = -1,2, points = 3" in said
+    assert states(tmp_path, name, settings=("ends=-1,2", "points=3")) == {"line": "up to date"}
+    assert states(tmp_path, name) == {"line": "computed"}
+    assert command(tmp_path, name, "--list") == 0
+    assert "ends=-3,3, points=0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("nope=3", "line has no parameter 'nope': choose from power=0.5, ends=-3,3, points=0"),
+        ("power", "expected NAME=VALUE, got 'power'"),
+        ("power=much", "line: power must be a number, got 'much'"),
+        ("points=2.5", "line: points must be a whole number, got '2.5'"),
+        ("ends=1", "line: ends must be 2 numbers separated by commas, got '1'"),
+        ("ends=1,b", "line: ends must be a number, got 'b'"),
+    ],
+)
+def test_a_bad_setting_is_one_line(setting, message, package, tmp_path, capsys):
+    name = package(line=WITH_PARAMETERS, mixed=MIXED)
+    with pytest.raises(SystemExit) as stopped:
+        command(tmp_path, name, "line", "--set", setting)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == f"python -m figures: error: --set: {message}\n"
+    with pytest.raises(SystemExit):
+        command(tmp_path, name, "mixed", "--set", setting)
+    assert "has no parameter" in capsys.readouterr().err or "=" not in setting
 
 
 def test_the_command_switches_float64_on(package, tmp_path):
@@ -428,6 +602,12 @@ def test_every_figure_keeps_the_contract(name):
     assert module.CAPTION
     assert module.LEMMAS
     assert all(isinstance(lemma, str) for lemma in module.LEMMAS)
+    parameters = catalogue.defaults(name)
+    assert parameters == getattr(module, "PARAMETERS", {})
+    assert parameters == catalogue.parameters(
+        name, [f"{key}={catalogue.written(value)}" for key, value in parameters.items()]
+    )
+    assert runner.caption(module, parameters)
 
 
 def test_the_folder_holds_the_tools_it_names():

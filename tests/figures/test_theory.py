@@ -3,16 +3,18 @@
 import numpy as np
 import pytest
 
-from tests.figure_checks import claimed, drawn, made
+from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 NAMES = ("fig4", "logistic", "distances", "normalisation", "appendix_j")
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawn_legible_and_claimed(name):
+def test_the_picture_is_legible_and_the_claims_are_complete(name):
     module, data = made(name)
-    drawn(module, data, lambda axes: axes.get_xlabel() or not axes.get_subplotspec().is_last_row())
-    claimed(module, data)
+    assert_drawn_legibly(
+        module, data, lambda axes: axes.get_xlabel() or not axes.get_subplotspec().is_last_row()
+    )
+    assert_claims_complete(module, data)
 
 
 def at(values, value):

@@ -5,7 +5,7 @@ import pytest
 
 import derivations
 from figures import tightness
-from tests.figure_checks import claimed, drawn, made
+from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 # Inequalities of the ledger that are orders or counts, not bounds on a size.
 NOT_BOUNDS = {
@@ -90,6 +90,6 @@ def test_what_the_caption_says(data):
 
 
 def test_draws_and_claims(data):
-    drawn(tightness, data, lambda axes: axes.get_xlabel())
-    claimed(tightness, data)
+    assert_drawn_legibly(tightness, data, lambda axes: axes.get_xlabel())
+    assert_claims_complete(tightness, data)
     assert len(list(tightness.claims(data))) == sum(len(sweep.labels) for sweep in tightness.SWEEPS)
