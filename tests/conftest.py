@@ -3,7 +3,7 @@
 Float32 is tested where a test asks for it (``jax.enable_x64(False)``). Most of the time of the
 tests goes into tracing and compiling functions for hundreds of small shapes, so XLA optimises
 little here. ``XLA_FLAGS= pytest`` (the variable set, and empty) tests what users get by default;
-``.ci/run`` does so for some files. ``CHECK_TYPES=1 pytest`` executes the annotated types and shapes.
+``.ci/run`` does so for some files. ``CHECK_TYPES=1 pytest`` executes the annotated shapes.
 """
 
 import gc
@@ -21,7 +21,7 @@ if os.environ.get("CHECK_TYPES"):  # before the packages are imported
     PACKAGES = ["gda_theory", "rhm_theory", "theory_common"]
     jaxtyping.install_import_hook(PACKAGES, "tests.typechecking.checked")
 
-from theory_common import entry  # noqa: E402
+from theory_common import entry
 
 matplotlib.use("Agg")
 entry.enable_float64()

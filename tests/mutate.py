@@ -26,7 +26,10 @@ MODEL, POINTS, FOLDS, WINDOWS = (
 
 
 class Mutant(NamedTuple):
-    """In ``place``, ``old`` becomes ``new``; ``quick`` selects (pytest -k) the tests of ``test_file`` that should see it first."""
+    """In the file ``place`` the text ``old`` becomes ``new``.
+
+    ``quick`` selects, as ``pytest -k`` does, the tests of ``test_file`` that should notice first.
+    """
 
     place: str
     old: str

@@ -1,4 +1,4 @@
-"""The house of docs/architecture: imports point one way, importing is cheap and changes nothing, and the project's files agree."""
+"""The layout of docs/architecture.md. Imports point one way, are cheap and change nothing."""
 
 import ast
 import graphlib
@@ -58,6 +58,7 @@ ORDER = {
     ),
     "derivations": ("ledger", "descent_ascent", "hierarchy", "__init__", "__main__"),
 }
+# Each of these takes about half a second to import.
 HEAVY = (
     "diffrax",
     "matplotlib",
@@ -68,7 +69,7 @@ HEAVY = (
     "scipy.optimize",
     "sklearn",
     "sympy",
-)  # about half a second each to import
+)
 
 
 def module_name(path: Path) -> str:
@@ -82,7 +83,7 @@ FILES = {
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of this project that a file names, inside functions too: there as well they would close a circle."""
+    """The modules of this project that a file imports, inside functions too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -98,16 +99,17 @@ GRAPH = {name: imports(path) - {name} for name, path in FILES.items()}
 
 
 def upward(importer: str, imported: str) -> bool:
-    """Whether this import points the wrong way."""
-    (house, *_), (other, *_) = importer.split("."), imported.split(".")
-    if house != other:
-        return RANK[other] >= RANK[house]
-    if house not in ORDER:
+    """Whether this import points the wrong way: to a later package, or to a later folder."""
+    package = importer.split(".")[0]
+    other = imported.split(".")[0]
+    if package != other:
+        return RANK[other] >= RANK[package]
+    if package not in ORDER:
         return False
-    order = ORDER[house]
+    order = ORDER[package]
     places = [[*name.split("."), "__init__"][1] for name in (importer, imported)]
     unplaced = [place for place in places if place not in order]
-    assert not unplaced, f"place {house}.{unplaced[0]} in ORDER"
+    assert not unplaced, f"place {package}.{unplaced[0]} in ORDER"
     return order.index(places[0]) < order.index(places[1])
 
 
@@ -133,7 +135,10 @@ def test_the_wrong_way_is_seen(tmp_path):
     assert not upward("gda_theory.problem.losses", "theory_common.numerics.special")
     hidden = tmp_path / "hidden.py"
     hidden.write_text(
-        "def f():\n    from gda_theory import Loss\n    from gda_theory.problem import losses\n    import theory_common.checks"
+        "def f():\n"
+        "    from gda_theory import Loss\n"
+        "    from gda_theory.problem import losses\n"
+        "    import theory_common.checks\n"
     )
     assert imports(hidden) == {"gda_theory", "gda_theory.problem.losses", "theory_common.checks"}
 
@@ -163,12 +168,9 @@ def test_importing_changes_no_jax_setting():
 
 @pytest.mark.smoke
 def test_importing_the_library_imports_nothing_heavy():
-    assert (
-        python(
-            f"import sys, gda_theory, rhm_theory\nprint([name for name in {HEAVY} if name in sys.modules])"
-        )
-        == "[]\n"
-    )
+    code = "import sys, gda_theory, rhm_theory\n"
+    code += f"print([name for name in {HEAVY} if name in sys.modules])"
+    assert python(code) == "[]\n"
 
 
 def test_every_package_is_installed():
