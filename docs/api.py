@@ -1,7 +1,7 @@
 """Write the API reference: one page for each public module, with an entry for each public name.
 
-Sphinx's autodoc turns each entry into the signature and the docstring. A name that two modules offer is documented
-once, in the first module of ``MODULES``; the other module links to it.
+Sphinx's autodoc turns each entry into the signature and the docstring. A name that two modules
+offer is documented in the first of them. The other module links to that entry.
 """
 
 import enum
@@ -17,7 +17,10 @@ FURTHER = ("gda_theory.paper.appendix", "theory_common.entry", "theory_common.ch
 
 
 def public_names(module: ModuleType) -> list[str]:
-    """The names a module offers: its ``__all__``, else what it defines itself without a leading underscore."""
+    """The names a module offers: its ``__all__``, else all that it defines itself.
+
+    Names with a leading underscore are not offered.
+    """
     if hasattr(module, "__all__"):
         return list(module.__all__)
     return [
@@ -28,7 +31,7 @@ def public_names(module: ModuleType) -> list[str]:
 
 
 def modules() -> dict[str, ModuleType]:
-    """The public modules by the name under which users reach them, such as ``gda_theory.coordinate``."""
+    """The public modules by the names that users write, such as ``gda_theory.coordinate``."""
     found = {}
     for package in PACKAGES:
         module = importlib.import_module(package)
@@ -58,7 +61,10 @@ def index(found: dict[str, str]) -> str:
 
 
 def page(path: str, module: ModuleType, documented: dict[int, str]) -> str:
-    """The page of one module. ``documented`` maps the id of an object to the name that has its entry."""
+    """The page of one module.
+
+    ``documented`` maps the id of an object to the name under which it has its entry.
+    """
     importable = import_path(path, module)
     sections: dict[str, list[str]] = {"Functions": [], "Classes": [], "Constants": []}
     links = []
@@ -91,7 +97,7 @@ def page(path: str, module: ModuleType, documented: dict[int, str]) -> str:
 def import_path(path: str, module: ModuleType) -> str:
     """The name under which autodoc can reach a module: ``path``, or where it is defined.
 
-    A package may offer a module under the name of another one, which an import statement reaches instead.
+    A package may offer a module under the name of another one. An import reaches that other one.
     """
     offered = sys.modules.get(path)
     if offered is None or offered is module:

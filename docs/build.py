@@ -1,6 +1,6 @@
 """Build the site: collect the pages, generate the ledger and the API reference, and run Sphinx.
 
-Nothing that is generated is written beside the pages. All sources are first collected in ``out/site-sources``.
+All sources are first collected in ``out/site-sources``. Nothing is written beside the pages.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def collect(sources: Path) -> None:
-    """Write the hand-written pages, their images and the API pages into the empty folder ``sources``."""
+    """Empty the folder ``sources``, then write the hand-written pages and the API pages into it."""
     shutil.rmtree(sources, ignore_errors=True)
     shutil.copytree(PAGES, sources, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     folder = sources / "api"

@@ -1,7 +1,8 @@
 """A Sphinx extension that prepares the project's docstrings for napoleon.
 
-A docstring may start a section on one line, as in ``Source: Lemma 3.``. Napoleon knows only sections that start with a
-line of their own. Here the section becomes a paragraph with a bold label, and the ids of claims link to the ledger.
+A docstring may start a section on one line, as in ``Source: Lemma 3.``. Napoleon knows only
+sections that start with a line of their own. Here the section becomes a paragraph with a bold
+label. The ids of claims become links to the ledger.
 """
 
 import re

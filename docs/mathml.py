@@ -1,6 +1,7 @@
 """A Sphinx extension that writes formulas as MathML.
 
-Browsers draw MathML themselves. A page with formulas therefore needs no script, and only one font, which the site ships.
+Browsers draw MathML themselves. A page with formulas therefore needs no script. It needs a font
+for mathematics, which the site ships.
 """
 
 import shutil
