@@ -1,11 +1,11 @@
 """Files of sequences: three formats with the same content, every error named; the commands print what the library computes."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+import derivations
 from rhm_theory import cli
 from rhm_theory.experiment import measure, probe
 from rhm_theory.theory import mean_field
@@ -150,12 +150,7 @@ def test_the_theory_command(capsys):
     assert found["diverges"] is True
     peak = mean_field.susceptibility_peak(vocabulary=64, rules_per_symbol=8, branching=2, depth=7)
     np.testing.assert_allclose(found["peaks"]["7"]["height"], peak.height)
-    ledger = {
-        claim["id"]
-        for claim in json.loads((Path(__file__).parents[3] / "docs" / "claims.json").read_text())[
-            "claims"
-        ]
-    }
+    ledger = {claim.id for claim in derivations.LEDGER}
     assert set(found["claims"]) == {*mean_field.Criticality._fields, "peaks"}
     assert set(found["claims"].values()) <= ledger
     assert cli.main(["theory", *numbers]) == 0
