@@ -1,8 +1,9 @@
-"""Every claim about descent-ascent and random hierarchies that the libraries rest on, machine-checked, in one ledger.
+"""Every claim that the libraries rest on, checked by machine, in one ledger.
 
-``python -m derivations`` prints it; ``derivations.claim("lemma-3-order")`` is one :class:`~derivations.ledger.ledger.Claim`, with its proof
-(``prove()``), its generated mutants (``mutants()``) and its numbers at your parameters (``evaluate(ridge=0.1, ...)``).
-To write a claim, use the decorator :func:`derivations.ledger.ledger.claim`.
+``python -m derivations`` checks and prints it. ``derivations.claim("lemma-3-order")`` is one
+:class:`~derivations.ledger.ledger.Claim`, with its proof (``prove()``), its generated mutants
+(``mutants()``) and its numbers at your parameters (``evaluate(ridge=0.1, ...)``). To write claims
+of your own, see :mod:`derivations.ledger.ledger`.
 """
 
 from derivations.descent_ascent import (
@@ -23,13 +24,18 @@ from derivations.descent_ascent import (
     windows,
 )
 from derivations.hierarchy import controls, hierarchy, mean_field, measurement, tree_correlations
-from derivations.ledger.ledger import LEDGER, Claim, Ledger, LedgerError
+from derivations.ledger.ledger import LEDGER, Claim, Ledger, LedgerError, OutOfDomain
+from derivations.ledger.steps import Certificate, Equal, Positive
 
 __all__ = [
     "LEDGER",
+    "Certificate",
     "Claim",
+    "Equal",
     "Ledger",
     "LedgerError",
+    "OutOfDomain",
+    "Positive",
     "claim",
     "controls",
     "coordinate",

@@ -56,7 +56,7 @@ ORDER = {
         "cli",
         "__main__",
     ),
-    "derivations": ("ledger", "descent_ascent", "hierarchy", "__init__", "__main__"),
+    "derivations": ("ledger", "descent_ascent", "hierarchy", "__init__", "render", "__main__"),
 }
 # Each of these takes about half a second to import.
 HEAVY = (

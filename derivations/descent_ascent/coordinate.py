@@ -38,7 +38,9 @@ retrain_mass = on_coordinate / retain
 descent_ascent_mass = on_coordinate / retain - alpha * on_coordinate / forget
 
 
-def weights(*, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8, ridge=0.01):
+def closed_form_weights(
+    *, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8, ridge=0.01
+):
     """(w_D, w_R, w_DA) in 30 digits, from mpmath's Lambert W; NaN where there is no stationary point."""
     with mpmath.workdps(30):
         alpha, ridge = mpmath.mpf(alpha), mpmath.mpf(ridge)
@@ -55,6 +57,8 @@ def weights(*, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8
 
 @claim(
     "lambert-derivative",
+    statement="W′(z) = W / (z (1 + W)); W is defined by W e^W = z.",
+    explanation="Differentiate W e^W = z: (1 + W) e^W W′ = 1, and e^W = z/W.",
     where="App. E.1",
     domain="z != 0, z > -1/e, either branch",
     origin="paper",
@@ -64,10 +68,6 @@ def weights(*, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8
     counterexample="a z at which a difference quotient of W is not W/(z(1+W))",
 )
 def lambert_derivative(derivative=w / (z * (1 + w))):
-    """W′(z) = W / (z (1 + W)); W is defined by W e^W = z.
-
-    Differentiate W e^W = z: (1 + W) e^W W′ = 1, and e^W = z/W.
-    """
     along = sp.Function("W")(z)
     slope = sp.solve(sp.diff(along * sp.exp(along) - z, z), sp.diff(along, z))[0].subs(along, w)
     yield Equal("implicit derivative, z eliminated", slope, derivative.subs(z, w * sp.exp(w)))
@@ -75,6 +75,11 @@ def lambert_derivative(derivative=w / (z * (1 + w))):
 
 @claim(
     "lemma-2-closed-forms",
+    statement="w_D = W((1+α) r_j/(λn)), w_R = W(r_j/(λr)), w_DA = W((1 − αr/f) r_j/(rλ)).",
+    explanation=(
+        "J(w) = K e^{-w} + λw²/2 is stationary iff w e^w = K/λ; only the mass K differs "
+        "between the three."
+    ),
     where="Lemma 2",
     domain="λ, r_j, α > 0; w_DA where its argument is >= -1/e",
     origin="paper",
@@ -94,10 +99,6 @@ def lemma_2(
     retrain=on_coordinate / (ridge * retain),
     descent_ascent=(1 - alpha * retain / forget) * on_coordinate / (retain * ridge),
 ):
-    """w_D = W((1+α) r_j/(λn)), w_R = W(r_j/(λr)), w_DA = W((1 − αr/f) r_j/(rλ)).
-
-    J(w) = K e^{-w} + λw²/2 is stationary iff w e^w = K/λ; only the mass K differs between the three.
-    """
     gradient = sp.diff(exponential, w)
     for name, signed_mass, argument in (
         ("pretraining", pretrain_mass, pretrain),
@@ -113,6 +114,15 @@ def lemma_2(
 
 @claim(
     "lemma-2-branches",
+    statement=(
+        "At a stationary point J″ = λ(1+w): W_0 ∈ (−1, ∞) is the minimum, W_{−1} < −1 the "
+        "maximum; none exists iff K/λ < −1/e."
+    ),
+    explanation=(
+        "Eliminating K by K = λ w e^w, true on both branches, avoids Lambert W altogether. The "
+        "turning point w = -1 of w e^w separates the branches, and its value there, -1/e, is "
+        "the least that w e^w takes."
+    ),
     where="Lemma 2, App. F (which exchanges the branches), App. H",
     domain="K real, λ > 0",
     origin="corrected",
@@ -127,11 +137,6 @@ def lemma_2(
     counterexample="a stationary point w > -1 with J'' <= 0, or one with K/λ < -1/e",
 )
 def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
-    """At a stationary point J″ = λ(1+w): W_0 ∈ (−1, ∞) is the minimum, W_{−1} < −1 the maximum; none exists iff K/λ < −1/e.
-
-    Eliminating K by K = λ w e^w, true on both branches, avoids Lambert W altogether. The turning point w = -1 of w e^w separates the
-    branches, and its value there, -1/e, is the least that w e^w takes.
-    """
     yield Equal(
         "J'' with K = λ w e^w",
         sp.diff(exponential, w, 2).subs(mass, ridge * w * sp.exp(w)),
@@ -146,6 +151,15 @@ def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
 
 @claim(
     "lemma-3-order",
+    statement=(
+        "w_DA ≤ w_D ≤ w_R exactly for f²/(r(f+n)) ≤ α ≤ f/r: below it w_D < w_DA < w_R, above "
+        "it w_DA < w_R < w_D."
+    ),
+    explanation=(
+        "W_0 increases, so weights are ordered as masses, and the masses' differences have the "
+        "range's ends as their only roots. The same masses enter for every margin loss, so the "
+        "order and its range do not depend on the loss."
+    ),
     where="Lemma 3",
     domain="λ, r_j, α > 0 and a descent-ascent minimum (always for α <= f/r)",
     origin="paper",
@@ -155,11 +169,6 @@ def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
     counterexample="α in the range with w_D outside [w_DA, w_R], or outside the range with it inside",
 )
 def lemma_3(lower=forget**2 / (retain * (forget + total)), upper=forget / retain):
-    """w_DA ≤ w_D ≤ w_R exactly for f²/(r(f+n)) ≤ α ≤ f/r: below it w_D < w_DA < w_R, above it w_DA < w_R < w_D.
-
-    W_0 increases, so weights are ordered as masses, and the masses' differences have the range's ends as their only roots.
-    The same masses enter for every margin loss, so the order and its range do not depend on the loss.
-    """
     yield Equal("K_R - K_D", retrain_mass - pretrain_mass, (upper - alpha) * on_coordinate / total)
     yield Equal(
         "K_D - K_DA",
@@ -175,7 +184,7 @@ def lemma_3(lower=forget**2 / (retain * (forget + total)), upper=forget / retain
 
 
 def _lemma_4(**parameters):
-    pretrain, retrain, _ = weights(**parameters)
+    pretrain, retrain, _ = closed_form_weights(**parameters)
     defaults = {"alpha": 0.1, "retain_size": 80, "forget_size": 20} | parameters
     retain, forget = defaults["retain_size"], defaults["forget_size"]
     return float(abs(pretrain - retrain)), float(
@@ -185,6 +194,12 @@ def _lemma_4(**parameters):
 
 @claim(
     "lemma-4-bound",
+    statement="|w_D − w_R| ≤ |ln((1+α) r/n)|, with the exact slack |ln(w_D/w_R)|.",
+    explanation=(
+        "Both weights are positive and satisfy w + ln w = ln z, so (w_D - w_R) + ln(w_D/w_R) = "
+        "ln(z_D/z_R) exactly; the two terms on the left have one sign. The slack vanishes as λ "
+        "-> 0, where w_D/w_R -> 1: the bound is sharp."
+    ),
     where="Lemma 4",
     domain="any λ, α > 0",
     origin="paper",
@@ -196,11 +211,6 @@ def _lemma_4(**parameters):
     counterexample="λ, α with |w_D - w_R| above |ln((1+α) r/n)|",
 )
 def lemma_4(log_ratio=sp.log((1 + alpha) * retain / total)):
-    """|w_D − w_R| ≤ |ln((1+α) r/n)|, with the exact slack |ln(w_D/w_R)|.
-
-    Both weights are positive and satisfy w + ln w = ln z, so (w_D - w_R) + ln(w_D/w_R) = ln(z_D/z_R) exactly; the two terms on the
-    left have one sign. The slack vanishes as λ -> 0, where w_D/w_R -> 1: the bound is sharp.
-    """
     exact_gap = (pretrained - retrained) + sp.log(pretrained / retrained)
     masses = {on_coordinate: retrained * sp.exp(retrained) * ridge * retain}
     yield Equal("ln(K_D/K_R)", sp.log(pretrain_mass) - sp.log(retrain_mass), log_ratio)
@@ -220,13 +230,21 @@ def lemma_4(log_ratio=sp.log((1 + alpha) * retain / total)):
 
 
 def _lemma_5(**parameters):
-    _, retrain, ascend = weights(**{"alpha": 0.255} | parameters)
+    _, retrain, ascend = closed_form_weights(**{"alpha": 0.255} | parameters)
     return float(retrain - ascend), float(retrain)
 
 
 @claim(
     "lemma-5-bound",
-    where="Lemma 5, App. H (whose w_DA -> -infinity for every α > f/r is false: descent stops at W_0 until K/λ = -1/e)",
+    statement=(
+        "For α ≥ f/r: w_R − w_DA = w_R + |w_DA| ≥ W_0(r_j/(λr)), with equality at α = f/r; "
+        "w_DA exists up to α = f/r + λf/(e r_j)."
+    ),
+    explanation="The mass is then <= 0, and w e^w has the sign of w.",
+    where=(
+        "Lemma 5, App. H (whose w_DA -> -infinity for every α > f/r is false: descent stops at W_0 "
+        "until K/λ = -1/e)"
+    ),
     domain="α >= f/r, every stationary point w_DA that exists",
     origin="corrected",
     evidence="proved",
@@ -240,10 +258,6 @@ def _lemma_5(**parameters):
 def lemma_5(
     threshold=forget / retain, existence=forget / retain + ridge * forget / (sp.E * on_coordinate)
 ):
-    """For α ≥ f/r: w_R − w_DA = w_R + |w_DA| ≥ W_0(r_j/(λr)), with equality at α = f/r; w_DA exists up to α = f/r + λf/(e r_j).
-
-    The mass is then <= 0, and w e^w has the sign of w.
-    """
     yield Equal("K_DA", descent_ascent_mass, (threshold - alpha) * on_coordinate / forget)
     yield Equal(
         "K_DA = λ w e^w at the threshold gives w = 0", descent_ascent_mass.subs(alpha, threshold), 0
@@ -264,7 +278,7 @@ def _corollary_1(**parameters):
         "retain_on_coordinate": 8,
         "ridge": 0.01,
     } | parameters
-    _, retrain, ascend = weights(**defaults)
+    _, retrain, ascend = closed_form_weights(**defaults)
     kappa = 1 - mpmath.mpf(defaults["alpha"]) * defaults["retain_size"] / defaults["forget_size"]
     ratio = (
         mpmath.mpf(defaults["retain_on_coordinate"]) / defaults["retain_size"] / defaults["ridge"]
@@ -277,6 +291,15 @@ def _corollary_1(**parameters):
 
 @claim(
     "corollary-1-rate",
+    statement=(
+        "w_R − w_DA ≤ min(ln(1/κ), w_R) with κ = 1 − αr/f, for every λ; w_R ≥ ln z − ln ln z "
+        "for z = r_j/(λr) ≥ e."
+    ),
+    explanation=(
+        "z_DA = κ z_R, so with w + ln w = ln z the gap is ln(1/κ) - ln(w_R/w_DA) exactly. "
+        "Hence λ -> 0 alone never makes it large: α -> f/r must come too, and then it grows as "
+        "w_R does."
+    ),
     where="Corollary 1",
     domain="0 < α < f/r, any λ > 0; the growth for r_j/(λr) >= e",
     origin="new",
@@ -288,11 +311,6 @@ def _corollary_1(**parameters):
     counterexample="λ, α < f/r with w_R - w_DA > ln(1/κ)",
 )
 def corollary_1(kappa=1 - alpha * retain / forget, growth=sp.log(z) - sp.log(sp.log(z))):
-    """w_R − w_DA ≤ min(ln(1/κ), w_R) with κ = 1 − αr/f, for every λ; w_R ≥ ln z − ln ln z for z = r_j/(λr) ≥ e.
-
-    z_DA = κ z_R, so with w + ln w = ln z the gap is ln(1/κ) - ln(w_R/w_DA) exactly. Hence λ -> 0 alone never makes it large: α -> f/r
-    must come too, and then it grows as w_R does.
-    """
     yield Equal("K_DA = κ K_R", descent_ascent_mass, kappa * retrain_mass)
     ascended = sp.Symbol("w_DA", positive=True)
     # Eliminate α by K_DA/K_R = w_DA e^{w_DA}/(w_R e^{w_R}).
@@ -316,6 +334,14 @@ def corollary_1(kappa=1 - alpha * retain / forget, growth=sp.log(z) - sp.log(sp.
 
 @claim(
     "sum-order",
+    statement=(
+        "With sums (scikit-learn's convention): w_DA < w_R < w_D for every α > 0; w_DA exists "
+        "for α ≤ 1 + λ/(e r_j)."
+    ),
+    explanation=(
+        "The masses are (1+α) r_j, r_j and (1-α) r_j: equally spaced, so descent-ascent passes "
+        "the oracle on its way."
+    ),
     where="Lemma 3, with sums instead of means",
     domain="λ, r_j, α > 0; w_DA where it exists",
     origin="new",
@@ -325,10 +351,6 @@ def corollary_1(kappa=1 - alpha * retain / forget, growth=sp.log(z) - sp.log(sp.
     counterexample="α, λ with sums at which w_R is not between w_DA and w_D",
 )
 def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordinate)):
-    """With sums (scikit-learn's convention): w_DA < w_R < w_D for every α > 0; w_DA exists for α ≤ 1 + λ/(e r_j).
-
-    The masses are (1+α) r_j, r_j and (1-α) r_j: equally spaced, so descent-ascent passes the oracle on its way.
-    """
     pretrain, retrain, ascend = (
         on_coordinate + alpha * on_coordinate,
         on_coordinate,
@@ -344,6 +366,11 @@ def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordi
 
 @claim(
     "r-lambert-form",
+    statement=(
+        "Logistic loss: J′(w) = 0 ⇔ w e^w + w = K/λ, the r-Lambert equation w e^w + ρw = z at "
+        "ρ = 1."
+    ),
+    explanation="Multiply J'(w) = λw - K/(1+e^w) by the positive (1+e^w)/λ.",
     where="beyond Sec. 5.1.1: the true logistic loss",
     domain="K real, λ > 0",
     origin="new",
@@ -356,10 +383,6 @@ def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordi
     counterexample="a stationary point of K log(1+e^-w) + λw²/2 with w e^w + w != K/λ",
 )
 def r_lambert_form(left_side=w * sp.exp(w) + w):
-    """Logistic loss: J′(w) = 0 ⇔ w e^w + w = K/λ, the r-Lambert equation w e^w + ρw = z at ρ = 1.
-
-    Multiply J'(w) = λw - K/(1+e^w) by the positive (1+e^w)/λ.
-    """
     multiplier = (1 + sp.exp(w)) / ridge
     yield Equal("(1+e^w) J'(w)/λ", sp.diff(logistic, w) * multiplier, left_side - mass / ridge)
     yield Positive("the multiplier", multiplier)
@@ -367,6 +390,11 @@ def r_lambert_form(left_side=w * sp.exp(w) + w):
 
 @claim(
     "r-lambert-monotone",
+    statement=(
+        "g(w) = w e^w + ρw has slope ≥ ρ − e^{−2}, attained at w = −2: one real branch exactly "
+        "for ρ ≥ e^{−2}."
+    ),
+    explanation="g'' = (2+w) e^w changes sign once, from minus to plus, so g' is least at -2.",
     where="beyond Sec. 5.1.1: the true logistic loss",
     domain="ρ >= e^-2",
     origin="new",
@@ -379,10 +407,6 @@ def r_lambert_form(left_side=w * sp.exp(w) + w):
     counterexample="ρ >= e^-2 and two solutions of w e^w + ρw = z",
 )
 def r_lambert_monotone(least_slope=r_parameter - sp.exp(-2), turning=sp.Integer(-2)):
-    """g(w) = w e^w + ρw has slope ≥ ρ − e^{−2}, attained at w = −2: one real branch exactly for ρ ≥ e^{−2}.
-
-    g'' = (2+w) e^w changes sign once, from minus to plus, so g' is least at -2.
-    """
     g = w * sp.exp(w) + r_parameter * w
     yield Equal(
         "g' is stationary at the turning point", sp.diff(g, w, 2), (w - turning) * sp.exp(w)
@@ -394,6 +418,15 @@ def r_lambert_monotone(least_slope=r_parameter - sp.exp(-2), turning=sp.Integer(
 
 @claim(
     "logistic-minimum-exists",
+    statement=(
+        "Logistic loss, any signed mass: exactly one stationary point, a minimum with J″ = λ(1 "
+        "+ (1+w)e^w)/(1+e^w) > 0."
+    ),
+    explanation=(
+        "w e^w + w runs from -oo to oo and increases (r-lambert-monotone, as 1 > e^-2), so it "
+        "takes K/λ once; its slope is the numerator of J''. Logistic descent-ascent on one "
+        "coordinate therefore never diverges, whatever the strength."
+    ),
     where="beyond Sec. 5.1.1: the true logistic loss",
     domain="every K, λ > 0",
     origin="new",
@@ -403,11 +436,6 @@ def r_lambert_monotone(least_slope=r_parameter - sp.exp(-2), turning=sp.Integer(
     counterexample="K, λ with no or two stationary points, or with J'' <= 0 at one",
 )
 def logistic_minimum(curvature=ridge * (1 + (1 + w) * sp.exp(w)) / (1 + sp.exp(w))):
-    """Logistic loss, any signed mass: exactly one stationary point, a minimum with J″ = λ(1 + (1+w)e^w)/(1+e^w) > 0.
-
-    w e^w + w runs from -oo to oo and increases (r-lambert-monotone, as 1 > e^-2), so it takes K/λ once; its slope is the numerator
-    of J''. Logistic descent-ascent on one coordinate therefore never diverges, whatever the strength.
-    """
     stationary_mass = sp.solve(sp.diff(logistic, w), mass)[0]
     yield Equal(
         "J'' with K eliminated", sp.diff(logistic, w, 2).subs(mass, stationary_mass), curvature
@@ -423,26 +451,39 @@ def _lemma_4_logistic(
     """|w_D - w_R| of the logistic loss, from w e^w + w = K/λ; and Lemma 4's bound."""
     with mpmath.workdps(30):
         scale = retain_on_coordinate / mpmath.mpf(ridge)
-        shares = (1 + mpmath.mpf(alpha)) / (retain_size + forget_size), 1 / mpmath.mpf(retain_size)
-        # In logarithms, so that a tiny ridge is no large number; w e^w <= z <= 2 w e^w brackets the root.
-        equation = lambda w, share: (
-            w + mpmath.log1p(mpmath.exp(-w)) + mpmath.log(w) - mpmath.log(share * scale)
-        )
-        bracket = lambda share: (
-            mpmath.lambertw(share * scale / 2).real,
-            mpmath.lambertw(share * scale).real,
-        )
-        found = [
-            mpmath.findroot(lambda w, k=share: equation(w, k), bracket(share), solver="anderson")
-            for share in shares
-        ]
-        return float(abs(found[0] - found[1])), float(abs(mpmath.log(shares[0] / shares[1])))
+        pretrain_share = (1 + mpmath.mpf(alpha)) / (retain_size + forget_size)
+        retrain_share = 1 / mpmath.mpf(retain_size)
+        gap = _logistic_weight(pretrain_share * scale) - _logistic_weight(retrain_share * scale)
+        return float(abs(gap)), float(abs(mpmath.log(pretrain_share / retrain_share)))
+
+
+def _logistic_weight(ratio):
+    """The root w of w e^w + w = ``ratio``, in logarithms, where a tiny ridge is no large number."""
+
+    def equation(weight):
+        return weight + mpmath.log1p(mpmath.exp(-weight)) + mpmath.log(weight) - mpmath.log(ratio)
+
+    # w e^w <= ratio <= 2 w e^w brackets the root.
+    bracket = (mpmath.lambertw(ratio / 2).real, mpmath.lambertw(ratio).real)
+    return mpmath.findroot(equation, bracket, solver="anderson")
 
 
 @claim(
     "lemma-4-any-loss",
+    statement=(
+        "λw = Kφ(w) gives dw/d ln K = 1/(1/w − φ′/φ), which is at most 1 for the logistic loss "
+        "too: |w_D − w_R| ≤ |ln((1+α) r/n)|."
+    ),
+    explanation=(
+        "The gap is the integral of dw/d ln K over an interval of length |ln(K_D/K_R)|; "
+        "likewise w_R - w_DA <= ln(1/κ) (corollary-1-rate). For the logistic loss -φ'/φ = "
+        "1/(1+e^-w), and 1/w - φ'/φ - 1 > 0 by e^w > w."
+    ),
     where="Lemma 4, carried over",
-    domain="losses with φ > 0 decreasing and w(1 + φ'/φ) <= 1 for w > 0: exponential (0 <= 1) and logistic",
+    domain=(
+        "losses with φ > 0 decreasing and w(1 + φ'/φ) <= 1 for w > 0: exponential (0 <= 1) and "
+        "logistic"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.coordinate.distances",
@@ -457,12 +498,6 @@ def lemma_4_any_loss(
     logistic_slack=(1 + sp.exp(positive_weight) - positive_weight)
     / (positive_weight * (1 + sp.exp(positive_weight))),
 ):
-    """λw = Kφ(w) gives dw/d ln K = 1/(1/w − φ′/φ), which is at most 1 for the logistic loss too: |w_D − w_R| ≤ |ln((1+α) r/n)|.
-
-    The gap is the integral of dw/d ln K over an interval of length |ln(K_D/K_R)|; likewise
-    w_R - w_DA <= ln(1/κ) (corollary-1-rate). For the logistic loss -φ'/φ = 1/(1+e^-w), and
-    1/w - φ'/φ - 1 > 0 by e^w > w.
-    """
     log_mass = sp.log(ridge * positive_weight) - sp.log(phi(positive_weight))
     yield Equal("d ln K/dw", sp.diff(log_mass, positive_weight) * derivative, 1)
     sigmoid = 1 / (1 + sp.exp(positive_weight))
@@ -480,6 +515,16 @@ excess, kappa_mass = sp.symbols("delta kappa", positive=True)
 
 @claim(
     "coordinate-runs-away",
+    statement=(
+        "For K/λ = −κ < −1/e every step lowers w by at least ηλ(1 + ln κ), whatever η: w → −∞; "
+        "the flow gets there in finite time, and near the threshold, δ = 1 + ln κ → 0, in "
+        "π√2/(λ√δ) to leading order."
+    ),
+    explanation=(
+        "J'(w)/λ = w + κ e^{-w} is convex and least at w = ln κ. As w -> -oo it grows like "
+        "e^{-w}, so the time, the integral of 1/J', is finite. Near its least value it is δ + "
+        "(w - ln κ)²/2."
+    ),
     where="App. H: where w_DA -> -infinity is true",
     domain="exponential loss, K/λ = -κ < -1/e; simultaneous steps of any size η > 0, and the flow",
     origin="corrected",
@@ -494,12 +539,6 @@ def coordinate_runs_away(
     turning=sp.log(kappa_mass),
     escape=sp.pi * sp.sqrt(2) / (ridge * sp.sqrt(excess)),
 ):
-    """For K/λ = −κ < −1/e every step lowers w by at least ηλ(1 + ln κ), whatever η: w → −∞; the flow gets there in finite time, and
-    near the threshold, δ = 1 + ln κ → 0, in π√2/(λ√δ) to leading order.
-
-    J'(w)/λ = w + κ e^{-w} is convex and least at w = ln κ. As w -> -oo it grows like e^{-w}, so the time, the integral of 1/J', is finite.
-    Near its least value it is δ + (w - ln κ)²/2.
-    """
     slope = (sp.diff(exponential, w) / ridge).subs(mass, -kappa_mass * ridge)
     yield Equal("J'/λ turns at ln κ", sp.diff(slope, w).subs(w, turning), 0)
     yield Positive("it is convex", sp.diff(slope, w, 2))
@@ -521,6 +560,14 @@ def coordinate_runs_away(
 
 @claim(
     "semistable-approach",
+    statement=(
+        "At K/λ = −1/e the one stationary point w = −1 is reached from above as w + 1 ~ "
+        "2/(λt); from below the flow runs away."
+    ),
+    explanation=(
+        "With v = w + 1 the flow is v' = λ(1 - v - e^{-v}) <= 0, so d(1/v)/dt = -v'/v² -> λ/2 "
+        "as v -> 0."
+    ),
     where="Lemma 2 at its end: K/λ = -1/e",
     domain="exponential loss, gradient flow from w > -1",
     origin="new",
@@ -530,10 +577,6 @@ def coordinate_runs_away(
     counterexample="a start w > -1 with (w(t) + 1) t tending to another number",
 )
 def semistable_approach(rate=ridge / 2, flow=ridge * (1 - z - sp.exp(-z))):
-    """At K/λ = −1/e the one stationary point w = −1 is reached from above as w + 1 ~ 2/(λt); from below the flow runs away.
-
-    With v = w + 1 the flow is v' = λ(1 - v - e^{-v}) <= 0, so d(1/v)/dt = -v'/v² -> λ/2 as v -> 0.
-    """
     velocity = -sp.diff(exponential, w).subs(mass, -ridge * sp.exp(-1))
     yield Equal("flow in v = w + 1", velocity.subs(w, z - 1), flow)
     yield Equal("d(1/v)/dt as v -> 0", sp.limit(-flow / z**2, z, 0), rate)
@@ -545,6 +588,15 @@ def semistable_approach(rate=ridge / 2, flow=ridge * (1 - z - sp.exp(-z))):
 
 @claim(
     "order-range-sharp",
+    statement=(
+        "Both ends of Lemma 3's range are attained and crossed with nonzero slope: w_D = w_DA "
+        "at f²/(r(f+n)), w_D = w_R at f/r, and beyond either the order is lost at once, for "
+        "every λ."
+    ),
+    explanation=(
+        "The masses' differences are linear in α. At the lower end K_D = K_DA = r_j "
+        "n/(r(n+f)); at the upper end w_DA = 0."
+    ),
     where="Lemma 3, its sharpness",
     domain="λ, r_j > 0",
     origin="new",
@@ -558,11 +610,6 @@ def lemma_3_sharp(
     upper_slope=-on_coordinate / total,
     at_lower=on_coordinate * total / (retain * (total + forget)),
 ):
-    """Both ends of Lemma 3's range are attained and crossed with nonzero slope: w_D = w_DA at f²/(r(f+n)), w_D = w_R at f/r, and beyond
-    either the order is lost at once, for every λ.
-
-    The masses' differences are linear in α. At the lower end K_D = K_DA = r_j n/(r(n+f)); at the upper end w_DA = 0.
-    """
     lower, upper = forget**2 / (retain * (forget + total)), forget / retain
     yield Equal(
         "slope of K_D - K_DA", sp.diff(pretrain_mass - descent_ascent_mass, alpha), lower_slope

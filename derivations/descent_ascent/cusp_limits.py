@@ -80,8 +80,22 @@ def _closed_form(*, correlation=1e-3):
 
 @claim(
     "logistic-cusp-closed-form",
+    statement=(
+        "κ_c = P(1 + e^x) up to a factor 1 + O(ε⁴), with P = ρ/ε, qρ² + (sε − s²)ρ − sε = 0, x "
+        "= sρ/ε − 4ερ/s (0.07 % off at ε = 0.2); so ln κ_c = 1/ε − ln ε + ε + O(ε²), and B/λ = "
+        "4 + 12ε² + O(ε³) there."
+    ),
+    explanation=(
+        "In (ρ, y) the equations are smooth in ε >= 0, as e^{-x} ~ e^{-1/ε} is flat. At ε = 0 "
+        "they have the root (1, 0), with an invertible Jacobian. The third-derivative "
+        "condition has a source 8ε⁵: so y = 16ε⁵ + …, and up to that det H = 0 is the "
+        "quadratic for ρ."
+    ),
     where="Sec. 5.1.2, the true loss, ε -> 0",
-    domain="logistic loss, the paper's types; the branch of cusps with y -> 0 (that there is no other is not claimed)",
+    domain=(
+        "logistic loss, the paper's types; the branch of cusps with y -> 0 (that there is no other "
+        "is not claimed)"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.cusp",
@@ -96,12 +110,6 @@ def cusp_closed_form(
     forget_series=4 + 12 * epsilon**2,
     forget_margin=16 * epsilon**5,
 ):
-    """κ_c = P(1 + e^x) up to a factor 1 + O(ε⁴), with P = ρ/ε, qρ² + (sε − s²)ρ − sε = 0, x = sρ/ε − 4ερ/s (0.07 % off at ε = 0.2); so
-    ln κ_c = 1/ε − ln ε + ε + O(ε²), and B/λ = 4 + 12ε² + O(ε³) there.
-
-    In (ρ, y) the equations are smooth in ε >= 0, as e^{-x} ~ e^{-1/ε} is flat. At ε = 0 they have the root (1, 0), with an invertible
-    Jacobian. The third-derivative condition has a source 8ε⁵: so y = 16ε⁵ + …, and up to that det H = 0 is the quadratic for ρ.
-    """
     limits, source, at_rest, log_retain, forget = _orthogonal()
     yield Equal(
         "e^{-1/ε} is flat: e^{-1/ε}/ε^k -> 0",
@@ -208,8 +216,21 @@ def _near_one(*, gap_to_one=1e-14):
 
 @claim(
     "logistic-cusp-near-one",
+    statement=(
+        "(1−ε)κ_c → 3.8310389757852…, and (1−ε)B/λ to the same number: ρ(1 + e^z), ς = σ(z) "
+        "solving (2ς−1)² = 2ς(2−3ς)(1 + zς), ρ² = (2ς−1)/(8ς²(2−3ς))."
+    ),
+    explanation=(
+        "With P = ρ/(1-ε) both margins tend to z = y, their difference is 2(1-ε)ρ + …, and "
+        "both equations are smooth in ε up to 1 (d times each vanishes at d = 0, so each is "
+        "its derivative there). At the limit's root their Jacobian is invertible: the Krawczyk "
+        "box."
+    ),
     where="Sec. 5.1.2, the true loss, ε -> 1",
-    domain="logistic loss, the paper's types; a branch of cusps (that there is no other is not claimed)",
+    domain=(
+        "logistic loss, the paper's types; a branch of cusps (that there is no other is not "
+        "claimed)"
+    ),
     origin="new",
     evidence="certified",
     backs="gda_theory.pair.cusp",
@@ -223,12 +244,6 @@ def cusp_near_one(
     eliminated=(2 * level - 1) ** 2 - 2 * level * (2 - 3 * level) * (1 + z * level),
     constant=sp.Rational("3.83103897578526081"),
 ):
-    """(1−ε)κ_c → 3.8310389757852…, and (1−ε)B/λ to the same number: ρ(1 + e^z), ς = σ(z) solving (2ς−1)² = 2ς(2−3ς)(1 + zς), ρ² =
-    (2ς−1)/(8ς²(2−3ς)).
-
-    With P = ρ/(1-ε) both margins tend to z = y, their difference is 2(1-ε)ρ + …, and both equations are smooth in ε up to 1 (d times each
-    vanishes at d = 0, so each is its derivative there). At the limit's root their Jacobian is invertible: the Krawczyk box.
-    """
     pulled, pushed = sp.symbols("U V", positive=True)  # d h_u and d h_v
     over = (2 - gap) ** 2 * gap  # q/d
     smooth = {

@@ -19,6 +19,14 @@ weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
 
 @claim(
     "type-reduction",
+    statement=(
+        "A stationary point is w = Σ pᵢ zᵢ, zᵢ = yᵢxᵢ, pᵢ = cᵢφ(mᵢ)/λ, and m = K p with K the "
+        "Gram matrix of the zᵢ; off their span w decays as e^{−λt}."
+    ),
+    explanation=(
+        "The gradient is λw - Σ c_i φ(m_i) z_i: a d-dimensional problem with k types is one of "
+        "k unknowns. Written out for two types in three dimensions."
+    ),
     where="Sec. 5.1, any data",
     domain="any margin loss, any signed weights c_i, λ > 0",
     origin="new",
@@ -27,12 +35,6 @@ weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
     counterexample="a stationary w outside the span of the y_i x_i",
 )
 def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ridge * time)):
-    """A stationary point is w = Σ pᵢ zᵢ, zᵢ = yᵢxᵢ, pᵢ = cᵢφ(mᵢ)/λ, and m = K p with K the Gram matrix of the zᵢ; off their span w
-    decays as e^{−λt}.
-
-    The gradient is λw - Σ c_i φ(m_i) z_i: a d-dimensional problem with k types is one of k unknowns. Written out for two types in
-    three dimensions.
-    """
     types = [sp.Matrix(sp.symbols(f"z_{i}(1:4)", real=True)) for i in (1, 2)]
     weights, coefficients = (
         sp.Matrix(sp.symbols("w_1:4", real=True)),
@@ -68,8 +70,19 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
 
 @claim(
     "span-coordinates",
+    statement=(
+        "With Λ^{−1/2}T′ = QR and w = Λ^{−1/2}Qz the margins are Tw = R′z and w′Λw/2 = |z|²/2; "
+        "a stationary w = Λ^{−1}T′p is of this form."
+    ),
+    explanation=(
+        "Q'Q = 1 is all that is used of Q; written out for two types in two dimensions, Q a "
+        "rotation. Λ^{-1}T'p = Λ^{-1/2}Q(Rp)."
+    ),
     where="Sec. 5.1, any data",
-    domain="a penalised coordinate each, Λ its diagonal ridge; T has as many rows as the span has dimensions, or fewer",
+    domain=(
+        "a penalised coordinate each, Λ its diagonal ridge; T has as many rows as the span has "
+        "dimensions, or fewer"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.solve.newton.into_span",
@@ -80,10 +93,6 @@ def span_coordinates(
     margin_2=r12 * z1 + r22 * z2,
     ridge_term=(z1**2 + z2**2) / 2,
 ):
-    """With Λ^{−1/2}T′ = QR and w = Λ^{−1/2}Qz the margins are Tw = R′z and w′Λw/2 = |z|²/2; a stationary w = Λ^{−1}T′p is of this form.
-
-    Q'Q = 1 is all that is used of Q; written out for two types in two dimensions, Q a rotation. Λ^{-1}T'p = Λ^{-1/2}Q(Rp).
-    """
     half = sp.Symbol("t", real=True)  # tangent of half the angle
     rotation = sp.Matrix([[1 - half**2, -2 * half], [2 * half, 1 - half**2]]) / (1 + half**2)
     triangle, inside, duals = (
@@ -103,6 +112,15 @@ def span_coordinates(
 
 @claim(
     "shared-centre",
+    statement=(
+        "With c_i = s_i/Σs and ρ the share of Σs that a set leaves, the oracle solves Λ_ρ w = "
+        "Σ_{i∈R} c_i φ(m_i) t_i, Λ_ρ = ρΛ (means) or Λ/Σs (sums): the gradient times ρ, or "
+        "over Σs. Its zeros are the fixed points of w = w₀ − H⁻¹(G(w₀) + rest(w))."
+    ),
+    explanation=(
+        "rest is what G has beyond its linear part at w₀, whose slope H is that of the set's "
+        "own sums; only it depends on w."
+    ),
     where="Sec. 5.1: many oracles of one data set",
     domain="any loss with the derivatives used, any sample weights s; the oracle's minimum",
     origin="new",
@@ -114,11 +132,6 @@ def span_coordinates(
 def shared_centre(
     of_mean=share * ridge, of_sum=ridge / whole, moved=weight - (gradient_there + rest) / curvature
 ):
-    """With c_i = s_i/Σs and ρ the share of Σs that a set leaves, the oracle solves Λ_ρ w = Σ_{i∈R} c_i φ(m_i) t_i, Λ_ρ = ρΛ (means) or Λ/Σs
-    (sums): the gradient times ρ, or over Σs. Its zeros are the fixed points of w = w₀ − H⁻¹(G(w₀) + rest(w)).
-
-    rest is what G has beyond its linear part at w₀, whose slope H is that of the set's own sums; only it depends on w.
-    """
     pull = sp.Symbol("S_R", real=True)  # Σ_{i∈R} s_i φ(m_i) t_i, a component
     kept = share * whole
     yield Equal(
@@ -133,8 +146,21 @@ def shared_centre(
 
 @claim(
     "class-share-bound",
+    statement=(
+        "J along the intercept b grows as |b|(ρ_R − γρ_F), ρ the share of the class that "
+        "loses: unbounded below ⇔ γ > min_c ρ_R^c/ρ_F^c (≤ 1)."
+    ),
+    explanation=(
+        "ℓ(-b) = b + ℓ(b), so J(0, b) is a bounded term plus a linear one. The other weights "
+        "change it by at most S|w| (logistic-norm-bound: ℓ is 1-Lipschitz), which their ridge "
+        "outweighs. ρ_R, ρ_F are the shares of class +1; the shares of the two classes add up "
+        "to 1."
+    ),
     where="Sec. 5.1, with an unpenalised intercept",
-    domain="logistic loss, both classes present in R and in F, every other coordinate penalised; mean losses",
+    domain=(
+        "logistic loss, both classes present in R and in F, every other coordinate penalised; mean "
+        "losses"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.problem.objective.Objective.recession_slopes",
@@ -146,11 +172,6 @@ def class_share_bound(
     downward=retain_share - strength * forget_share,
     threshold=retain_share / forget_share,
 ):
-    """J along the intercept b grows as |b|(ρ_R − γρ_F), ρ the share of the class that loses: unbounded below ⇔ γ > min_c ρ_R^c/ρ_F^c (≤ 1).
-
-    ℓ(-b) = b + ℓ(b), so J(0, b) is a bounded term plus a linear one. The other weights change it by at most S|w| (logistic-norm-bound: ℓ is
-    1-Lipschitz), which their ridge outweighs. ρ_R, ρ_F are the shares of class +1; the shares of the two classes add up to 1.
-    """
     loss = sp.log(1 + sp.exp(-b))
     yield Equal(
         "ℓ(-b) = b + ℓ(b), both exponentiated", sp.exp(loss.subs(b, -b)), sp.exp(b) * sp.exp(loss)
@@ -180,8 +201,20 @@ def class_share_bound(
 
 @claim(
     "appendix-j-limits",
+    statement=(
+        "As ε → 1⁻, w₁ = w₂ → ½W(4/(dλ)) (pretraining), ½W(2/((d−1)λ)) (oracle), "
+        "½W(−2(d−2)/((d−1)λ)) (descent-ascent, for λ ≥ 2e(d−2)/(d−1))."
+    ),
+    explanation=(
+        "At ε = 1 both samples have margin w1 + w2 and J is symmetric in w1, w2, so w1 = w2 = "
+        "w and 2w = z φ(2w): λw is the net mass of the two samples times φ(2w). Away from the "
+        "threshold the solutions are nondegenerate there, hence continuous in ε."
+    ),
     where="App. J",
-    domain="ε -> 1⁻, d >= 3 samples, λ > 0; any loss, with W(z) the root of w = z φ(w); the threshold for the exponential loss",
+    domain=(
+        "ε -> 1⁻, d >= 3 samples, λ > 0; any loss, with W(z) the root of w = z φ(w); the threshold "
+        "for the exponential loss"
+    ),
     origin="paper",
     evidence="proved",
     backs=["gda_theory.paper.appendix.aligned_limits", "gda_theory.paper.appendix.aligned_pair"],
@@ -194,12 +227,6 @@ def appendix_j(
     descent_ascent=-2 * (dimension - 2) / ((dimension - 1) * ridge),
     least_ridge=2 * sp.E * (dimension - 2) / (dimension - 1),
 ):
-    """As ε → 1⁻, w₁ = w₂ → ½W(4/(dλ)) (pretraining), ½W(2/((d−1)λ)) (oracle), ½W(−2(d−2)/((d−1)λ)) (descent-ascent, for λ ≥ 2e(d−2)/(d−1)).
-
-    At ε = 1 both samples have margin w1 + w2 and J is symmetric in w1, w2, so w1 = w2 = w and 2w = z φ(2w): λw is the net mass of
-    the two samples times
-    φ(2w). Away from the threshold the solutions are nondegenerate there, hence continuous in ε.
-    """
     weights = sp.symbols("w_1 w_2", real=True)
     sums = sum(weights)
     loss, at = sp.Function("ell"), sp.Symbol("m")

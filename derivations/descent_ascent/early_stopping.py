@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derivations.descent_ascent.coordinate import weights
+from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.descent_ascent.pair import counted
 from derivations.ledger import numeric
 from derivations.ledger.ledger import claim
@@ -67,6 +67,16 @@ def _pair_step(**parameters):
 
 @claim(
     "first-step-sign-pair",
+    statement=(
+        "⟨∇J_DA(w_D), w_D − w_R⟩/λ = ((n+f)/f) q_D(y_D − y_R) − (f/r) p_D(x_D − x_R): the "
+        "first step approaches the oracle ⇔ ((n+f)/f) q_D(y_R − y_D) < (f/r) p_D(x_R − x_D), "
+        "with p_D = aφ(x_D)/λ, q_D = αaφ(y_D)/λ; for small α it always does."
+    ),
+    explanation=(
+        "w_D = p u + q v, and ∇J_DA(w_D)/λ = w_D - (n/r) p u + (n/f) q v, as A = (n/r) a and B "
+        "= (n/f) αa; take the product with w_D - w_R = (p - p_R) u + q v, whose margins are "
+        "the differences. As α -> 0, q -> 0 and p < p_R, as A > a."
+    ),
     where="Sec. 5.1.2; the first step of descent-ascent, a condition on (ε, α, λ)",
     domain="any margin loss with φ > 0 decreasing, any two types, λ, α > 0; mean losses",
     origin="new",
@@ -74,18 +84,15 @@ def _pair_step(**parameters):
     backs="gda_theory.verdict.diagnosis.Convention",
     rules=["monotone bijection"],
     evaluate=_pair_step,
-    counterexample="a pair whose first step from w_D approaches w_R although the right side is the larger one, or the reverse",
+    counterexample=(
+        "a pair whose first step from w_D approaches w_R although the right side is the larger one, "
+        "or the reverse"
+    ),
 )
 def first_step_pair(
     product=(total + forget) / forget * q * (y_D - y_R) - forget / retain * p * (x_D - x_R),
     at_small_alpha=forget / retain * p * (k11 * (p_R - p)),
 ):
-    """⟨∇J_DA(w_D), w_D − w_R⟩/λ = ((n+f)/f) q_D(y_D − y_R) − (f/r) p_D(x_D − x_R): the first step approaches the oracle ⇔ ((n+f)/f)
-    q_D(y_R − y_D) < (f/r) p_D(x_R − x_D), with p_D = aφ(x_D)/λ, q_D = αaφ(y_D)/λ; for small α it always does.
-
-    w_D = p u + q v, and ∇J_DA(w_D)/λ = w_D - (n/r) p u + (n/f) q v, as A = (n/r) a and B = (n/f) αa; take the product with w_D - w_R =
-    (p - p_R) u + q v, whose margins are the differences. As α -> 0, q -> 0 and p < p_R, as A > a.
-    """
     gram = {"uu": k11, "uv": k12, "vv": k22}
     gradient = {"u": p - A / a * p, "v": q + B / (alpha * a) * q}
     move = {"u": p - p_R, "v": q}
@@ -103,6 +110,15 @@ def first_step_pair(
 
 @claim(
     "first-step-any-data",
+    statement=(
+        "⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²): without the λw_R term "
+        "(sums) always positive, towards the oracle, whatever becomes of the limit."
+    ),
+    explanation=(
+        "∇J_DA(w_D) = -(ρ + 1)∇L_F - ρλw_D (newton-step-is-preconditioned-ascent) and w_D - "
+        "w_R = -ρH_R⁻¹(∇L_F + λw_R) + O(ρ²) (opposite-sides). Written out for two weights, H⁻¹ "
+        "= [[i11, i12], [i12, i12²/i11 + k]], any positive definite matrix."
+    ),
     where="Sec. 5.1, any data: why the first step says little",
     domain="first order in ρ = f/r; any loss with H_R positive definite; mean losses",
     origin="new",
@@ -117,12 +133,6 @@ def first_step_any_data(
     + (i12**2 / i11 + rest) * g2 * (g2 + ridge * w2),
     square=i11 * (g1 + i12 * g2 / i11) ** 2 + rest * g2**2,
 ):
-    """⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²): without the λw_R term (sums) always positive, towards the oracle,
-    whatever becomes of the limit.
-
-    ∇J_DA(w_D) = -(ρ + 1)∇L_F - ρλw_D (newton-step-is-preconditioned-ascent) and w_D - w_R = -ρH_R⁻¹(∇L_F + λw_R) + O(ρ²)
-    (opposite-sides). Written out for two weights, H⁻¹ = [[i11, i12], [i12, i12²/i11 + k]], any positive definite matrix.
-    """
     inverse = sp.Matrix([[i11, i12], [i12, i12**2 / i11 + rest]])
     g, w = sp.Matrix([g1, g2]), sp.Matrix([w1, w2])
     gradient = -rho * (g + ridge * w) - g
@@ -145,7 +155,7 @@ def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
     from scipy.integrate import solve_ivp
 
     retain, forget, on_coordinate = 80, 20, 8
-    ends = np.array([weights(alpha=share, ridge=ridge) for share in alphas], float)
+    ends = np.array([closed_form_weights(alpha=share, ridge=ridge) for share in alphas], float)
     pretrained, oracle, _ = ends.T
     masses = on_coordinate / retain - np.array(alphas) * on_coordinate / forget
     run = solve_ivp(
@@ -165,25 +175,34 @@ def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
 
 @claim(
     "early-stop-coordinates",
+    statement=(
+        "min_t ‖w(t) − w_R‖²/‖w_D − w_R‖² is at least the share of ‖w_D − w_R‖² on coordinates "
+        "with f²/(r(f+n)) ≤ α_j ≤ f/r: if all are inside, doing nothing is best."
+    ),
+    explanation=(
+        "The flow decouples. By best-early-stop a coordinate inside the range only moves away, "
+        "so its part of the squared distance is S_in(1 + a), a >= 0; that of the others is b "
+        ">= 0."
+    ),
     where="Sec. 5.1.1; stopping descent-ascent early, orthogonal coordinates together",
-    domain="orthogonal coordinates, each with its own r_j and α_j; gradient flow from w_D, exponential loss; each with a minimum",
+    domain=(
+        "orthogonal coordinates, each with its own r_j and α_j; gradient flow from w_D, exponential "
+        "loss; each with a minimum"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.dynamics.trials.trials",
     rules=["monotone bijection"],
     relation=">=",
     evaluate=_coordinates,
-    counterexample="orthogonal data whose flow comes nearer to the oracle than the share of the distance inside Lemma 3's range",
+    counterexample=(
+        "orthogonal data whose flow comes nearer to the oracle than the share of the distance "
+        "inside Lemma 3's range"
+    ),
 )
 def early_stop_coordinates(
     share=inside / (inside + outside), slack=(inside * farther + left) / (inside + outside)
 ):
-    """min_t ‖w(t) − w_R‖²/‖w_D − w_R‖² is at least the share of ‖w_D − w_R‖² on coordinates with f²/(r(f+n)) ≤ α_j ≤ f/r: if all are
-    inside, doing nothing is best.
-
-    The flow decouples. By best-early-stop a coordinate inside the range only moves away, so its part of the squared distance is S_in(1 +
-    a), a >= 0; that of the others is b >= 0.
-    """
     at_any_time = (inside * (1 + farther) + left) / (inside + outside)
     yield Equal("the ratio at any time, less the share", at_any_time - share, slack)
     both = inside + outside
@@ -193,19 +212,22 @@ def early_stop_coordinates(
 
 @claim(
     "early-stop-one-step",
+    statement=(
+        "One step of size η = c|d|/|g| leaves √(1−c²) of the distance |d| = ‖w_D − w_R‖, and "
+        "no other size less: so the best early stop over step sizes is at most √(1−c²)."
+    ),
+    explanation="|d - ηg|² = |d|² - 2ηc|g||d| + η²|g|² is a parabola in η.",
     where="Sec. 5.1, any data: what the best single step can do",
-    domain="any objective, any start w_D != w_R with gradient g, c the cosine of g and w_D - w_R, c > 0",
+    domain=(
+        "any objective, any start w_D != w_R with gradient g, c the cosine of g and w_D - w_R, c > "
+        "0"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.dynamics.trials.trials",
     counterexample="data on which no step size brings one step within √(1-c²) of the start's distance",
 )
 def early_stop_one_step(best=along * distance / size, nearest=(1 - along**2) * distance**2):
-    """One step of size η = c|d|/|g| leaves √(1−c²) of the distance |d| = ‖w_D − w_R‖, and no other size less: so the best early stop over
-    step sizes is at most √(1−c²).
-
-    |d - ηg|² = |d|² - 2ηc|g||d| + η²|g|² is a parabola in η.
-    """
     squared = distance**2 - 2 * step * along * size * distance + step**2 * size**2
     yield Equal("stationary", sp.diff(squared, step).subs(step, best), 0)
     yield Equal("its value", squared.subs(step, best), nearest)

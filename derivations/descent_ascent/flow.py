@@ -60,6 +60,16 @@ def falling(expression):
 
 @claim(
     "flow-preserves-order",
+    statement=(
+        "In (p, y), w = p u − q v: p′ = −p + Aφ(x)/λ, y′ = −y + k₁₂Aφ(x)/λ − k₂₂Bφ(y)/λ, x = "
+        '(Δp + k₁₂y)/k₂₂; ∂p′/∂y < 0 and ∂y′/∂p < 0: the flow preserves the order "y larger, p '
+        'smaller".'
+    ),
+    explanation=(
+        "By Kamke both cross derivatives must be >= 0 in (-p, y), which is the same. In (y, P) "
+        "with the *mass* P = Aφ(x)/λ in place of the coordinate p it preserves no order: there "
+        "the cross derivatives have opposite signs (exponential loss: k12 and -k12 P Q)."
+    ),
     where="Sec. 5.1.2, gradient flow of descent-ascent",
     domain="φ > 0 decreasing, any two independent types with k12 > 0",
     origin="new",
@@ -79,12 +89,6 @@ def flow_preserves_order(
     across_p=-k12 * A * fall_x / (k22 * ridge),
     across_y=-k12 * gram_determinant * A * fall_x / (k22 * ridge),
 ):
-    """In (p, y), w = p u − q v: p′ = −p + Aφ(x)/λ, y′ = −y + k₁₂Aφ(x)/λ − k₂₂Bφ(y)/λ, x = (Δp + k₁₂y)/k₂₂; ∂p′/∂y < 0 and ∂y′/∂p < 0:
-    the flow preserves the order "y larger, p smaller".
-
-    By Kamke both cross derivatives must be >= 0 in (-p, y), which is the same. In (y, P) with the *mass* P = Aφ(x)/λ in place of the
-    coordinate p it preserves no order: there the cross derivatives have opposite signs (exponential loss: k12 and -k12 P Q).
-    """
     weights, retained, forgotten = (
         sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
     )
@@ -120,8 +124,22 @@ def flow_preserves_order(
 
 @claim(
     "mass-order",
+    statement=(
+        "p_D < p_R < p_DA < p_saddle and y_R > y_DA > y_saddle: in the order of "
+        "flow-preserves-order, saddle < minimum < oracle."
+    ),
+    explanation=(
+        "With Q as the parameter, p = Aφ(k11 p - k12 Q)/λ holds the oracle (Q = 0) and all "
+        "stationary points of descent-ascent; along it p rises, x and y fall. The minimum is "
+        "the one at the larger x (two-points-below-fold), hence at the smaller Q. Pretraining "
+        "is the same equation with Q = -αaφ(y)/λ < 0 and a < A in place of A, and p rises with "
+        "A."
+    ),
     where="Sec. 5.1.2",
-    domain="φ > 0 decreasing, k12 > 0; mean losses (a < A), something forgotten; minimum and saddle of descent-ascent where they exist",
+    domain=(
+        "φ > 0 decreasing, k12 > 0; mean losses (a < A), something forgotten; minimum and saddle of "
+        "descent-ascent where they exist"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.basins.in_basin",
@@ -133,12 +151,6 @@ def mass_order(
     y_slope=-(k22 + gram_determinant * h_u) / (1 + k11 * h_u),
     x_slope=-k12 / (1 + k11 * h_u),
 ):
-    """p_D < p_R < p_DA < p_saddle and y_R > y_DA > y_saddle: in the order of flow-preserves-order, saddle < minimum < oracle.
-
-    With Q as the parameter, p = Aφ(k11 p - k12 Q)/λ holds the oracle (Q = 0) and all stationary points of descent-ascent; along it p rises,
-    x and y fall. The minimum is the one at the larger x (two-points-below-fold), hence at the smaller Q. Pretraining is the same
-    equation with Q = -αaφ(y)/λ < 0 and a < A in place of A, and p rises with A.
-    """
     mass = sp.Function("p")(Q)
     slopes = sp.solve(
         sp.diff(mass - A * phi(k11 * mass - k12 * Q) / ridge, Q).doit(), sp.diff(mass, Q)
@@ -298,29 +310,39 @@ m12, m21 = sp.symbols("m_12 m_21", positive=True)
 
 @claim(
     "basin-theorem",
+    statement=(
+        "From every start with y ≥ y_saddle and p ≤ p_saddle, other than the saddle, the flow "
+        "ends in the minimum w_DA: so always from w_R, and from w_D whenever y_D ≥ y_saddle."
+    ),
+    explanation=(
+        "Let z >= S mean that. By Kamke z(t) >= S for all time. Then p <= p_S, p' >= -p keeps "
+        "p from below, so x is bounded from below, P from above, and y' <= -y + k12 P bounds "
+        "y: the orbit is bounded, and so it converges. Only S and w_DA are stationary there. "
+        "Not to S: its linear part in (y, -p) has positive off-diagonal entries and "
+        "determinant det H/λ² < 0, hence an eigenvector n > 0 that grows; z(t) > S in both "
+        "coordinates at once, so z(t) >= S + δn for a small δ, whose orbit rises away from S. "
+        "The oracle and, by mass-order, w_D with y_D >= y_S start above S."
+    ),
     where="Sec. 5.1.2: does descent-ascent reach its minimum?",
-    domain="gradient flow; φ > 0 decreasing, 0 < α < α_fold (exponential loss), or any loss whose saddle has one minimum above it",
+    domain=(
+        "gradient flow; φ > 0 decreasing, 0 < α < α_fold (exponential loss), or any loss whose "
+        "saddle has one minimum above it"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.basins.in_basin", "gda_theory.pair.basins.separatrix"],
     rules=["Kamke comparison", "planar monotone flow", "Perron-Frobenius"],
     evaluate=_from_oracle,
-    counterexample="a start with y >= y_saddle and p <= p_saddle, not the saddle, whose flow does not end in w_DA",
+    counterexample=(
+        "a start with y >= y_saddle and p <= p_saddle, not the saddle, whose flow does not end in "
+        "w_DA"
+    ),
 )
 def basin_theorem(
     linear_determinant=reduced_determinant,
     unstable_ratio=(m22 - m11 + sp.sqrt((m11 - m22) ** 2 + 4 * m12 * m21)) / (2 * m12),
     drain=k22 * B * phi(y) / ridge,
 ):
-    """From every start with y ≥ y_saddle and p ≤ p_saddle, other than the saddle, the flow ends in the minimum w_DA: so always from w_R,
-    and from w_D whenever y_D ≥ y_saddle.
-
-    Let z >= S mean that. By Kamke z(t) >= S for all time. Then p <= p_S, p' >= -p keeps p from below, so x is bounded from below, P
-    from above, and y' <= -y + k12 P bounds y: the orbit is bounded, and so it converges. Only S and w_DA are stationary there. Not to
-    S: its linear part in (y, -p) has positive off-diagonal entries and determinant det H/λ² < 0, hence an eigenvector n > 0 that
-    grows; z(t) > S in both coordinates at once, so z(t) >= S + δn for a small δ, whose orbit rises away from S. The oracle and, by
-    mass-order, w_D with y_D >= y_S start above S.
-    """
     linear = sp.Matrix(
         [[velocity_y.diff(y), -velocity_y.diff(p)], [-velocity_p.diff(y), velocity_p.diff(p)]]
     )
@@ -364,6 +386,17 @@ def basin_escapes(*, systems=10, seed=0):
 
 @claim(
     "basin-from-pretraining",
+    statement=(
+        "Conjectured: below the fold the flow from w_D always ends in w_DA. Proved: p_D < "
+        "p_saddle always, and the claim where y_D ≥ y_saddle."
+    ),
+    explanation=(
+        "ln p + k11 p is ln(A/λ) plus ln(r/n) - k12 Q_D at w_D and plus k12 Q at the saddle, "
+        "so p_D < p_saddle; basin-theorem does the rest where y_D >= y_saddle. Searched "
+        "against: basin_escapes, random systems spread over the whole fold locus and down to "
+        "1e-6 below it, all with y_D < y_saddle (1.6 % of what random_pair draws): of 2,000 "
+        "(systems=2000, seed=1) none escaped."
+    ),
     where="Sec. 5.1.2: does descent-ascent from w_D reach its minimum?",
     domain="gradient flow from w_D, exponential loss, the paper's types, 0 < α < α_fold",
     origin="new",
@@ -377,12 +410,6 @@ def basin_from_pretraining(
     pretrain_equation=sp.log(P) + k11 * P - sp.log(A / ridge) - sp.log(slack) + k12 * Q,
     saddle_equation=sp.log(P) + k11 * P - sp.log(A / ridge) - k12 * Q,
 ):
-    """Conjectured: below the fold the flow from w_D always ends in w_DA. Proved: p_D < p_saddle always, and the claim where y_D ≥ y_saddle.
-
-    ln p + k11 p is ln(A/λ) plus ln(r/n) - k12 Q_D at w_D and plus k12 Q at the saddle, so p_D < p_saddle; basin-theorem does the
-    rest where y_D >= y_saddle. Searched against: basin_escapes, random systems spread over the whole fold locus and down to 1e-6 below it,
-    all with y_D < y_saddle (1.6 % of what random_pair draws): of 2,000 (systems=2000, seed=1) none escaped.
-    """
     share = slack  # a/A = r/n
     yield Equal(
         "p_D = aφ(x_D)/λ, x_D = k11 p + k12 Q",
@@ -417,8 +444,26 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
 
 @claim(
     "flow-blow-up",
+    statement=(
+        "Above the fold every gradient flow reaches y = −∞ in finite time; once y is low "
+        "enough for the ascent term to be twice the rest, the time left is at most "
+        "2e^y/(k₂₂B)."
+    ),
+    explanation=(
+        "(1) No orbit keeps y >= Y: then Q <= Be^{-Y}/λ bounds q, and where q <= q_max, p' = "
+        "-p + (A/λ) e^{-k11 p + k12 q} < 0 for large p; p' >= -p, q' >= -q bound both from "
+        "below. A bounded orbit would have stationary limit points, and there are none "
+        "(two-points-below-fold). (2) So y falls below any level. With p >= -|p_0|, x >= (k12 "
+        "y - Δ|p_0|)/k22: the descent term of y' is at most k12 C e^{-κy}, κ = k12/k22 < 1, "
+        "and the ascent term k22 (B/λ) e^{-y} outgrows it and -y. From where it is twice as "
+        "large on, y' <= -(k22 B/2) e^{-y} in real time, so e^y falls at least at the rate k22 "
+        "B/2 and is 0 in finite time."
+    ),
     where="Sec. 5.1.2, above the solid curve of Fig. 4",
-    domain="gradient flow, exponential loss, α > α_fold, every start; the paper's types, 0 < ε < 1 (or any with k12 < k22)",
+    domain=(
+        "gradient flow, exponential loss, α > α_fold, every start; the paper's types, 0 < ε < 1 (or "
+        "any with k12 < k22)"
+    ),
     origin="new",
     evidence="proved",
     backs=[
@@ -436,15 +481,6 @@ def flow_blow_up(
     half_speed=-k22 * B / 2,
     remaining=2 * sp.exp(y) / (k22 * B),
 ):
-    """Above the fold every gradient flow reaches y = −∞ in finite time; once y is low enough for the ascent term to be twice the rest, the
-    time left is at most 2e^y/(k₂₂B).
-
-    (1) No orbit keeps y >= Y: then Q <= Be^{-Y}/λ bounds q, and where q <= q_max, p' = -p + (A/λ) e^{-k11 p + k12 q} < 0 for large
-    p; p' >= -p, q' >= -q bound both from below. A bounded orbit would have stationary limit points, and there are none
-    (two-points-below-fold). (2) So y falls below any level. With p >= -|p_0|, x >= (k12 y - Δ|p_0|)/k22: the descent term of y' is at
-    most k12 C e^{-κy}, κ = k12/k22 < 1, and the ascent term k22 (B/λ) e^{-y} outgrows it and -y. From where it is twice as large on,
-    y' <= -(k22 B/2) e^{-y} in real time, so e^y falls at least at the rate k22 B/2 and is 0 in finite time.
-    """
     # (1) the bound on p: the right side of p' at q_max, whose sign is decided by p alone.
     yield Equal("x", (k11 * p - k12 * ascent).subs(ascent, ascent_of), x_of)
     large = sp.Symbol("p_+", positive=True)
@@ -489,8 +525,21 @@ def _decrease(*, retain_mass=1.0, ridge=0.1, start=0.5, step=0.5):
 
 @claim(
     "short-steps-descend",
+    statement=(
+        "J(w − η∇J) ≤ J(w) − η(1 − ηL/2)‖∇J‖²: for η < 2/L no cycle exists and a bounded orbit "
+        "ends at stationary points. So above the fold orbits stay bounded only if η sup‖H‖ ≥ "
+        "2."
+    ),
+    explanation=(
+        "Taylor along the segment: J falls by η|g|² to first order and rises by at most L "
+        "η²|g|²/2. The sum of the decreases is bounded on a bounded orbit, so |g| -> 0; on a "
+        "cycle it is 0, so g = 0 on it."
+    ),
     where="App. D.3; any data",
-    domain="simultaneous steps of size η on any J whose Hessian is at most L along the segment of the step",
+    domain=(
+        "simultaneous steps of size η on any J whose Hessian is at most L along the segment of the "
+        "step"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.dynamics.outcomes.explain", "gda_theory.dynamics.simulation.simulate"],
@@ -502,12 +551,6 @@ def _decrease(*, retain_mass=1.0, ridge=0.1, start=0.5, step=0.5):
 def short_steps_descend(
     decrease=step * (1 - step * largest / 2) * slope_squared, critical=2 / largest
 ):
-    """J(w − η∇J) ≤ J(w) − η(1 − ηL/2)‖∇J‖²: for η < 2/L no cycle exists and a bounded orbit ends at stationary points. So above the fold
-    orbits stay bounded only if η sup‖H‖ ≥ 2.
-
-    Taylor along the segment: J falls by η|g|² to first order and rises by at most L η²|g|²/2. The sum of the decreases is bounded on a
-    bounded orbit, so |g| -> 0; on a cycle it is 0, so g = 0 on it.
-    """
     tau = sp.Symbol("tau", positive=True)
     along = (
         -step * slope_squared * tau + step**2 * largest * slope_squared * tau**2 / 2
@@ -580,6 +623,15 @@ def _cycle():
 
 @claim(
     "large-step-two-cycle",
+    statement=(
+        "Above the fold an orbit may stay bounded: (2.67902179985, 1.71055360311) ↔ "
+        "(4.67015294613, 3.08835342462) in (x, y) is a 2-cycle, and it is stable."
+    ),
+    explanation=(
+        "Five equations in the four margins and the fold's P: two steps lead back, and α is "
+        "1.01 times the fold's. Both multipliers of the two-step map, roots of μ² - τμ + d, "
+        "lie inside the unit circle: |d| < 1 and |τ| < 1 + d."
+    ),
     where="Sec. 5.1.2: 'diverged' is an observation, 'no stationary point' a theorem",
     domain="simultaneous steps; r = 80, f = 20, r_p = 80, λ = 0.01, ε = 0.5, α = 1.01 α_fold, η = 50",
     origin="new",
@@ -587,7 +639,10 @@ def _cycle():
     backs="gda_theory.dynamics.outcomes.explain",
     rules=["Krawczyk"],
     evaluate=_cycle,
-    counterexample="an enclosure of the orbit that excludes the values, or one that does not return after two steps",
+    counterexample=(
+        "an enclosure of the orbit that excludes the values, or one that does not return after two "
+        "steps"
+    ),
 )
 def large_step_two_cycle(
     x_first=sp.Rational(CYCLE[0]),
@@ -595,12 +650,6 @@ def large_step_two_cycle(
     x_second=sp.Rational(CYCLE[2]),
     y_second=sp.Rational(CYCLE[3]),
 ):
-    """Above the fold an orbit may stay bounded: (2.67902179985, 1.71055360311) ↔ (4.67015294613, 3.08835342462) in (x, y) is a 2-cycle,
-    and it is stable.
-
-    Five equations in the four margins and the fold's P: two steps lead back, and α is 1.01 times the fold's. Both multipliers of
-    the two-step map, roots of μ² - τμ + d, lie inside the unit circle: |d| < 1 and |τ| < 1 + d.
-    """
     holds, detail, points, trace, product = certified_cycle()
     claimed = (x_first, y_first, x_second, y_second)
     # 1e-17: the last digit given.

@@ -55,6 +55,14 @@ fold_theta = k12 / (k22 + gram_determinant * P)
 
 @claim(
     "fold-hessian",
+    statement=(
+        "dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v: fold "
+        "⇔ det H = 0; minima are where α_DA falls."
+    ),
+    explanation=(
+        "At x_R (α = 0) H is positive definite; along the curve it stays so until det H = 0 "
+        "first. Exponential, the paper's types: dα/dx = -(f/r_p) e^y det H/(2ελ)."
+    ),
     where="Sec. 5.1.2, the upper (solid) curve of Fig. 4",
     domain="any φ > 0, k12 > 0, along the curve of descent-ascent",
     origin="new",
@@ -70,11 +78,6 @@ def fold_hessian(
     determinant=reduced_determinant,
     slope=-forget / in_pair * ridge * reduced_determinant / (k12 * phi(y)),
 ):
-    """dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v: fold ⇔ det H = 0; minima are where α_DA falls.
-
-    At x_R (α = 0) H is positive definite; along the curve it stays so until det H = 0 first. Exponential, the paper's types:
-    dα/dx = -(f/r_p) e^y det H/(2ελ).
-    """
     yield Equal("det H/λ²", hessian.det() / ridge**2, determinant.subs(gram))
     along = sp.Function("y")(x)
     derivative = (
@@ -97,8 +100,20 @@ def fold_hessian(
 
 @claim(
     "exponential-one-fold",
+    statement=(
+        "E = A e^{−x}/λ at the fold solves sE + ln E − ln(A/λ) = 2ε(1+sE)/(s+qE), which has "
+        "exactly one root: exactly one fold."
+    ),
+    explanation=(
+        "det H = 0 gives Q as a function of P = E; x = k11 P - k12 Q and ln E = L - x, L = "
+        "ln(A/λ), give the equation. The left side runs from -oo to oo with slope above k11, "
+        "the right side is bounded with slope at most k12³/k22² = 8ε³/s² <= s."
+    ),
     where="Sec. 5.1.2",
-    domain="exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22, negative ones too; false for k = (100, 10, 1.01)",
+    domain=(
+        "exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22, negative ones "
+        "too; false for k = (100, 10, 1.01)"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.folds", "gda_theory.pair.curve.fold_points"],
@@ -110,12 +125,6 @@ def exponential_one_fold(
     right=k12 * (1 + k11 * E) / (k22 + gram_determinant * E),
     right_slope=k12**3 / (k22 + gram_determinant * E) ** 2,
 ):
-    """E = A e^{−x}/λ at the fold solves sE + ln E − ln(A/λ) = 2ε(1+sE)/(s+qE), which has exactly one root: exactly one fold.
-
-    det H = 0 gives Q as a function of P = E; x = k11 P - k12 Q and ln E = L - x, L = ln(A/λ), give the equation. The left side
-    runs from -oo to
-    oo with slope above k11, the right side is bounded with slope at most k12³/k22² = 8ε³/s² <= s.
-    """
     dual = sp.solve(reduced_determinant.subs({h_u: E, h_v: Q}), Q)[0]
     margin = k11 * E - k12 * dual
     yield Equal("ln E + x - L", sp.log(E) + margin - L, left - right)
@@ -141,6 +150,15 @@ def exponential_one_fold(
 
 @claim(
     "two-points-below-fold",
+    statement=(
+        "Descent-ascent has two stationary points for 0 < α < α_fold (minimum at the larger x, "
+        "saddle), one at the fold, none above."
+    ),
+    explanation=(
+        "In E = A e^{-x}/λ, x = L - ln E, the curve α_DA starts at 0 (x = x_R), rises to the "
+        "one fold (exponential-one-fold, fold-hessian) and falls back to 0 as E -> oo, because "
+        "-qE/(2ε) beats every power of E. det H > 0 before the fold, < 0 after it."
+    ),
     where="Sec. 5.1.2",
     domain="exponential loss, 0 < ε < 1",
     origin="new",
@@ -160,12 +178,6 @@ def two_points_below_fold(
     + sp.log(s * E + sp.log(E) - L)
     + (s * (L - sp.log(E)) - q * E) / (2 * epsilon),
 ):
-    """Descent-ascent has two stationary points for 0 < α < α_fold (minimum at the larger x, saddle), one at the fold, none above.
-
-    In E = A e^{-x}/λ, x = L - ln E, the curve α_DA starts at 0 (x = x_R), rises to the one fold (exponential-one-fold,
-    fold-hessian) and falls
-    back to 0 as E -> oo, because -qE/(2ε) beats every power of E. det H > 0 before the fold, < 0 after it.
-    """
     curve = (
         alpha_ascent.subs(phi(y), sp.exp(-y_ascent))
         .subs(paper_gram)
@@ -187,6 +199,14 @@ def two_points_below_fold(
 
 @claim(
     "fold-locus",
+    statement=(
+        "Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q}, B/λ = Q e^{k₁₂P−k₂₂Q}, P > 0; the "
+        "paper's types: Q = (1+sP)/(s+qP)."
+    ),
+    explanation=(
+        "det H = 0 with h_u = P, h_v = Q; then A/λ = P e^x and B/λ = Q e^y with x, y by "
+        "dual-masses. α_fold = (f/r_p) B."
+    ),
     where="Sec. 5.1.2, the upper (solid) curve of Fig. 4, in closed form",
     domain="exponential loss, any Gram matrix; P > 0 the parameter",
     origin="new",
@@ -199,10 +219,6 @@ def fold_locus(
     log_retain=sp.log(P) + k11 * P - k12 * Q,
     log_forget=sp.log(Q) + k12 * P - k22 * Q,
 ):
-    """Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q}, B/λ = Q e^{k₁₂P−k₂₂Q}, P > 0; the paper's types: Q = (1+sP)/(s+qP).
-
-    det H = 0 with h_u = P, h_v = Q; then A/λ = P e^x and B/λ = Q e^y with x, y by dual-masses. α_fold = (f/r_p) B.
-    """
     yield Equal(
         "det H = 0",
         reduced_determinant.subs({h_u: P, h_v: Q}),
@@ -247,6 +263,11 @@ def _locus_bounds(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
 
 @claim(
     "fold-locus-bounds",
+    statement="λ/(es) ≤ B_fold ≤ (2εA + λ/e)/s.",
+    explanation=(
+        "Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. The upper bound "
+        "is Lemma 8's: beyond it y e^y would lie below -1/e."
+    ),
     where="Sec. 5.1.2",
     domain="exponential loss, 0 < ε < 1",
     origin="new",
@@ -262,10 +283,6 @@ def fold_locus_bounds(
     slope=2 * epsilon - 16 * epsilon**4 * P / ((1 + s * P) * (s + q * P) ** 2),
     upper_tangency=(2 * epsilon * A + ridge / sp.E) / s,
 ):
-    """λ/(es) ≤ B_fold ≤ (2εA + λ/e)/s.
-
-    Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. The upper bound is Lemma 8's: beyond it y e^y would lie below -1/e.
-    """
     on_locus = fold_Q.subs(paper_gram)
     log_forget = sp.log(Q) + 2 * epsilon * P - s * Q
     yield Equal("ln(B/λ) at P = 0", log_forget.subs(Q, on_locus).subs(P, 0), at_zero)
@@ -280,8 +297,21 @@ def fold_locus_bounds(
 
 @claim(
     "fold-rates",
+    statement=(
+        "Below the fold the slowest rate is 2λκ√δ, above it escape takes π/(λκ√δ): κ² = "
+        "Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP) (exponential); any loss: κ² = Q(Qτ_y − "
+        "Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP), τ = φ″/φ."
+    ),
+    explanation=(
+        "h_u = ρP, h_v = σQ, t_u = τ_x P, t_v = τ_y Q. At the fold H has a unit null vector n; "
+        "ξ = <n,u>, η = <n,v>. Along it the flow is z' = pδ - c z²/2 below the fold and -(pδ + "
+        "c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2."
+    ),
     where="Sec. 5.1.2; critical slowing down",
-    domain="any φ > 0 with φ'' continuous, any types, δ = |α/α_fold - 1| -> 0, gradient flow, where c > 0 (exponential: always)",
+    domain=(
+        "any φ > 0 with φ'' continuous, any types, δ = |α/α_fold - 1| -> 0, gradient flow, where c "
+        "> 0 (exponential: always)"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.fold_rates",
@@ -294,12 +324,6 @@ def fold_rates(
     rate=2 * ridge * kappa * sp.sqrt(delta),
     escape_time=sp.pi / (ridge * kappa * sp.sqrt(delta)),
 ):
-    """Below the fold the slowest rate is 2λκ√δ, above it escape takes π/(λκ√δ): κ² = Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP) (exponential);
-    any loss: κ² = Q(Qτ_y − Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP), τ = φ″/φ.
-
-    h_u = ρP, h_v = σQ, t_u = τ_x P, t_v = τ_y Q. At the fold H has a unit null vector n; ξ = <n,u>, η = <n,v>. Along it the flow is
-    z' = pδ - c z²/2 below the fold and -(pδ + c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2.
-    """
     xi, eta, shift, log_share = sp.symbols("xi eta tau a", real=True)
     null = h_v * eta * v - h_u * xi * u
     yield Equal(
@@ -346,6 +370,14 @@ def fold_rates(
 
 @claim(
     "fold-condition-any-loss",
+    statement=(
+        "Fold ⇔ (2ε − s y′)φ(y) − (2εx − s y)φ′(y) y′ = 0, y′ = (s − Aqφ′(x)/λ)/(2ε); it "
+        "equals −qφ(y) det H/(2ελ²)."
+    ),
+    explanation=(
+        "2ε times the x equation minus s times the y equation is λ(2εx - sy) = q B φ(y): B "
+        "along the curve is explicit, and stationary at a fold."
+    ),
     where="Sec. 5.1.2, any loss",
     domain="any φ > 0, 0 < ε < 1, along the curve of descent-ascent",
     origin="new",
@@ -357,10 +389,6 @@ def fold_condition(
     condition=(2 * epsilon - s * E) * phi(y) - (2 * epsilon * x - s * y) * phi(y).diff(y) * E,
     y_slope=(s - A * q * phi(x).diff(x) / ridge) / (2 * epsilon),
 ):
-    """Fold ⇔ (2ε − s y′)φ(y) − (2εx − s y)φ′(y) y′ = 0, y′ = (s − Aqφ′(x)/λ)/(2ε); it equals −qφ(y) det H/(2ελ²).
-
-    2ε times the x equation minus s times the y equation is λ(2εx - sy) = q B φ(y): B along the curve is explicit, and stationary at a fold.
-    """
     stationary_x, stationary_y = (
         A * s * phi(x) - 2 * epsilon * B * phi(y),
         2 * epsilon * A * phi(x) - s * B * phi(y),
@@ -380,6 +408,15 @@ def fold_condition(
 
 @claim(
     "cusp-condition",
+    statement=(
+        "Two folds merge (cusp) ⇔ det H = 0 and Aφ″(x)θ³ = Bφ″(y), θ = k₁₂/(k₂₂+Δh_u), that is "
+        "D³J[n,n,n] = 0 along the null vector n."
+    ),
+    explanation=(
+        "Along the curve y' = (k22 + D h_u)/k12 = 1/θ, and B is stationary at a fold; so d(det "
+        "H)/dx there is the claimed slope. The third derivative along n, with <n,u> : <n,v> = "
+        "θ : 1, is -Aφ''(x)θ³ + Bφ''(y) up to a positive factor."
+    ),
     where="Sec. 5.1.2, any loss with folds that can merge (logistic)",
     domain="any φ > 0 with two derivatives, any Gram matrix; at a fold",
     origin="new",
@@ -391,12 +428,6 @@ def cusp_condition(
     theta_fold=k12 / (k22 + gram_determinant * h_u),
     slope=-k12 / (theta**2 * ridge) * (A * phi(x).diff(x, 2) * theta**3 - B * phi(y).diff(y, 2)),
 ):
-    """Two folds merge (cusp) ⇔ det H = 0 and Aφ″(x)θ³ = Bφ″(y), θ = k₁₂/(k₂₂+Δh_u), that is D³J[n,n,n] = 0 along the null vector n.
-
-    Along the curve y' = (k22 + D h_u)/k12 = 1/θ, and B is stationary at a fold; so d(det H)/dx there is the claimed slope. The
-    third derivative
-    along n, with <n,u> : <n,v> = θ : 1, is -Aφ''(x)θ³ + Bφ''(y) up to a positive factor.
-    """
     curve_slope = sp.diff(y_ascent, x)
     yield Equal("y' = 1/θ", curve_slope * theta_fold.subs(decays), 1)
     xi, eta, shift = sp.symbols("xi eta tau", real=True)
@@ -424,6 +455,11 @@ def _series(*, correlation=1e-5, retain_mass=0.1, ridge=0.1):
 
 @claim(
     "small-correlation-series",
+    statement="ln(B_fold/λ) = −1 + 2P₀ε + (4P₀/(1+P₀) − 1)ε² + O(ε³), P₀ = W(A/λ).",
+    explanation=(
+        "Insert P = P₀ + p₁ε + p₂ε² into the locus: ln P + sP - 2εQ stays ln P₀ + P₀ order by "
+        "order, which gives p₁, p₂; then expand ln Q + 2εP - sQ."
+    ),
     where="Sec. 5.1.2, ε -> 0",
     domain="exponential loss, ε -> 0 at fixed A/λ = P₀ e^{P₀}",
     origin="new",
@@ -434,11 +470,6 @@ def _series(*, correlation=1e-5, retain_mass=0.1, ridge=0.1):
     counterexample="A/λ at which (ln(B_fold/λ) - series)/ε³ is unbounded as ε -> 0",
 )
 def small_correlation_series(first=2 * P0, second=4 * P0 / (1 + P0) - 1):
-    """ln(B_fold/λ) = −1 + 2P₀ε + (4P₀/(1+P₀) − 1)ε² + O(ε³), P₀ = W(A/λ).
-
-    Insert P = P₀ + p₁ε + p₂ε² into the locus: ln P + sP - 2εQ stays ln P₀ + P₀ order by order, which gives p₁, p₂; then expand ln
-    Q + 2εP - sQ.
-    """
     constant, *orders = _fold_series()
     for order, (derived, claimed) in enumerate(
         zip(orders, (sp.Integer(-1), first, second), strict=True)
@@ -469,6 +500,14 @@ def _fold_series():
 
 @claim(
     "fold-power-law",
+    statement=(
+        "As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s} with P ~ "
+        "ln(A/λ)/s: a power of λ up to a logarithm."
+    ),
+    explanation=(
+        "On the locus, exactly, ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s. A/λ -> oo "
+        "means P -> oo, hence Q -> s/q."
+    ),
     where="Sec. 5.1.2, λ -> 0",
     domain="exponential loss, 0 < ε < 1, A = r_p/r fixed; the identity for every λ",
     origin="new",
@@ -483,10 +522,6 @@ def fold_power_law(
     constant=sp.log(s / q) - 1,
     rest=sp.log(Q) - q * Q / s,
 ):
-    """As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s} with P ~ ln(A/λ)/s: a power of λ up to a logarithm.
-
-    On the locus, exactly, ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s. A/λ -> oo means P -> oo, hence Q -> s/q.
-    """
     log_retain, log_forget = (
         sp.log(P) + s * P - 2 * epsilon * Q,
         sp.log(Q) + 2 * epsilon * P - s * Q,
@@ -501,6 +536,15 @@ def fold_power_law(
 
 @claim(
     "fold-correlation-limits",
+    statement=(
+        "B_fold → λ/e as ε → 0 (orthogonal types: Lemma 2's threshold), → A + λ/(2e) as ε → 1 "
+        "(one type, squared norm 2, net mass A − B)."
+    ),
+    explanation=(
+        "On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + "
+        "1/2, hence A/λ = P/e and B/λ = (P + 1/2)/e. A merged type has u e^u = 2(A - B)/λ in "
+        "its margin u, with its end at -1/e: the same B."
+    ),
     where="Sec. 5.1.2, ε -> 0 and ε -> 1; App. J",
     domain="exponential loss, A/λ fixed",
     origin="new",
@@ -514,11 +558,6 @@ def fold_correlation_limits(
     at_one=A + ridge * sp.exp(-1) / 2,
     merged_argument=2 * (A - B) / ridge,
 ):
-    """B_fold → λ/e as ε → 0 (orthogonal types: Lemma 2's threshold), → A + λ/(2e) as ε → 1 (one type, squared norm 2, net mass A − B).
-
-    On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + 1/2, hence A/λ = P/e and B/λ = (P + 1/2)/e. A
-    merged type has u e^u = 2(A - B)/λ in its margin u, with its end at -1/e: the same B.
-    """
     on_locus = fold_Q.subs(paper_gram)
     retain_ratio, forget_ratio = (
         P * sp.exp(s * P - 2 * epsilon * Q),

@@ -12,10 +12,10 @@ import numpy as np
 import sympy as sp
 
 from derivations.descent_ascent.coordinate import (
+    closed_form_weights,
     descent_ascent_mass,
     pretrain_mass,
     retrain_mass,
-    weights,
 )
 from derivations.ledger.ledger import claim
 from derivations.ledger.steps import Equal, Positive
@@ -89,6 +89,18 @@ def _first_order_errors(**parameters):
 
 @claim(
     "opposite-sides-error",
+    statement=(
+        "‖w_D − w_R + ρH_R⁻¹(∇L_F + λw_R)‖ ≤ ρ²(V/λ²)(MV/(2λ) + S + λ); ‖w(γ) − w_R − "
+        "γH_R⁻¹∇L_F‖ ≤ γ²(G/(λμ))(MG/(2μ) + S), μ = λ − γS: where both errors are below the "
+        "first-order terms, pretraining and ascent move away from the oracle to opposite "
+        "sides, up to λw_R."
+    ),
+    explanation=(
+        "(n/r)J_D is λ-strongly convex and has gradient ρ(∇L_F + λw) at w_R, so |d| <= ρV/λ. "
+        "There H_R d + R = -ρ(∇L_F + λw)(w_D), with |R| <= M|d|²/2 and the right side within "
+        "ρ(S + λ)|d| of its value at w_R; H_R⁻¹ is at most 1/λ. For ascent J_γ is μ-strongly "
+        "convex with gradient -γ∇L_F at w_R, and the right side within γS|d|."
+    ),
     where="Sec. 5.1, any data: opposite-sides with explicit errors",
     domain="convex losses with the constants above; mean losses; the ascent half for γS < λ",
     origin="new",
@@ -108,13 +120,6 @@ def opposite_sides_error(
     / (ridge * (ridge - gamma * smooth))
     * (bend * ascent_pull / (2 * (ridge - gamma * smooth)) + smooth),
 ):
-    """‖w_D − w_R + ρH_R⁻¹(∇L_F + λw_R)‖ ≤ ρ²(V/λ²)(MV/(2λ) + S + λ); ‖w(γ) − w_R − γH_R⁻¹∇L_F‖ ≤ γ²(G/(λμ))(MG/(2μ) + S), μ = λ − γS:
-    where both errors are below the first-order terms, pretraining and ascent move away from the oracle to opposite sides, up to λw_R.
-
-    (n/r)J_D is λ-strongly convex and has gradient ρ(∇L_F + λw) at w_R, so |d| <= ρV/λ. There H_R d + R = -ρ(∇L_F + λw)(w_D), with
-    |R| <= M|d|²/2 and the right side within ρ(S + λ)|d| of its value at w_R; H_R⁻¹ is at most 1/λ. For ascent J_γ is μ-strongly convex with
-    gradient -γ∇L_F at w_R, and the right side within γS|d|.
-    """
     yield Equal("strong convexity bounds d: λ|d| <= ρV", ridge * pretrain_moved, rho * pull)
     remainder = (bend * moved**2 / 2 + rho * (smooth + ridge) * moved) / ridge
     yield Equal("error of pretraining", remainder.subs(moved, pretrain_moved), pretrain_error)
@@ -141,6 +146,15 @@ def _newton_error(**parameters):
 
 @claim(
     "influence-error",
+    statement=(
+        "The influence (Newton) step from w_D on J_R, +(f/r)H_R⁻¹(∇L_F + λw_D), ends within "
+        "M‖w_D − w_R‖²/(2λ) ≤ Mρ²V²/(2λ³) of w_R."
+    ),
+    explanation=(
+        "w_N - w_R = H⁻¹(H(w_D - w_R) - ∇J_R(w_D)), and ∇J_R(w_D) = ∇J_R(w_D) - ∇J_R(w_R) is "
+        "the integral of the Hessian along the segment: the bracket is at most M|d|²/2. With "
+        "|d| <= ρV/λ (opposite-sides-error)."
+    ),
     where="App. B; certified removal",
     domain="convex losses with the constants above; mean losses",
     origin="reconstructed",
@@ -154,11 +168,6 @@ def _newton_error(**parameters):
 def influence_error(
     step_error=bend * moved**2 / (2 * ridge), error=bend * rho**2 * pull**2 / (2 * ridge**3)
 ):
-    """The influence (Newton) step from w_D on J_R, +(f/r)H_R⁻¹(∇L_F + λw_D), ends within M‖w_D − w_R‖²/(2λ) ≤ Mρ²V²/(2λ³) of w_R.
-
-    w_N - w_R = H⁻¹(H(w_D - w_R) - ∇J_R(w_D)), and ∇J_R(w_D) = ∇J_R(w_D) - ∇J_R(w_R) is the integral of the Hessian along the segment: the
-    bracket is at most M|d|²/2. With |d| <= ρV/λ (opposite-sides-error).
-    """
     tau = sp.Symbol("tau", positive=True)
     bracket = sp.integrate(
         bend * tau * moved * moved, (tau, 0, 1)
@@ -176,8 +185,17 @@ def _origin(*, ridge=2.0, retained=1.0):
 
 @claim(
     "near-the-origin",
+    statement=(
+        "A stationary point is (φ(0)/λ) Σ c_i y_i x_i up to φ₁Z₂‖w‖/λ: near the origin every "
+        "model is a signed mean of its samples, and forgetting is subtraction. Logistic: φ(0) "
+        "= 1/2, φ₁ = 1/4."
+    ),
+    explanation="λw = Σ c_i φ(m_i) y_i x_i, and |φ(m) - φ(0)| <= φ_1|m| <= φ_1|w||x_i|.",
     where="App. B: large ridge, weights near 0",
-    domain="any margin loss with |φ'| <= φ_1 between the margins and 0, signed weights c_i, Z_2 = Σ|c_i||x_i|²",
+    domain=(
+        "any margin loss with |φ'| <= φ_1 between the margins and 0, signed weights c_i, Z_2 = "
+        "Σ|c_i||x_i|²"
+    ),
     origin="reconstructed",
     evidence="proved",
     backs="gda_theory.problem.objective.Objective",
@@ -192,11 +210,6 @@ def near_the_origin(
     series=-sp.Rational(1, 4),
     value=sp.Rational(1, 2),
 ):
-    """A stationary point is (φ(0)/λ) Σ c_i y_i x_i up to φ₁Z₂‖w‖/λ: near the origin every model is a signed mean of its samples, and
-    forgetting is subtraction. Logistic: φ(0) = 1/2, φ₁ = 1/4.
-
-    λw = Σ c_i φ(m_i) y_i x_i, and |φ(m) - φ(0)| <= φ_1|m| <= φ_1|w||x_i|.
-    """
     m = sp.Symbol("m", real=True)
     weight, length = sp.symbols("|c| |x|", positive=True)
     one_term = weight * steepest * size * length * length / ridge  # |c| |φ(m) - φ(0)| |x| / λ
@@ -223,7 +236,7 @@ def _first_step(**parameters):
         "ridge": 0.01,
     } | parameters
     with mpmath.workdps(30):
-        pretrained, oracle, _ = weights(**defaults)
+        pretrained, oracle, _ = closed_form_weights(**defaults)
         a, r, f, share, ridge = (
             mpmath.mpf(defaults[k])
             for k in ("alpha", "retain_size", "forget_size", "retain_on_coordinate", "ridge")
@@ -243,6 +256,14 @@ def _first_step(**parameters):
 
 @claim(
     "first-step-sign",
+    statement=(
+        "The first step from w_D moves towards the oracle ⇔ (α − f²/(r(f+n)))(α − f/r) > 0, "
+        "whatever λ: inside Lemma 3's range it moves away."
+    ),
+    explanation=(
+        "λw_D = K_D φ(w_D), so J_DA'(w_D) = (K_D - K_DA) φ(w_D), of the sign of α - "
+        "f²/(r(f+n)); w_D - w_R has the sign of K_D - K_R, that of α - f/r. The step is -ηJ'."
+    ),
     where="Sec. 5.1.1; the first step of descent-ascent",
     domain="one coordinate, exponential loss (any decreasing φ: φ(w_D) for e^-w), λ, r_j, α > 0",
     origin="new",
@@ -260,11 +281,6 @@ def first_step_sign(
     / (forget * total),
     upper=forget / retain,
 ):
-    """The first step from w_D moves towards the oracle ⇔ (α − f²/(r(f+n)))(α − f/r) > 0, whatever λ: inside Lemma 3's range it moves away.
-
-    λw_D = K_D φ(w_D), so J_DA'(w_D) = (K_D - K_DA) φ(w_D), of the sign of α - f²/(r(f+n)); w_D - w_R has the sign of K_D - K_R, that of
-    α - f/r. The step is -ηJ'.
-    """
     gradient = ridge * w - descent_ascent_mass * sp.exp(-w)
     at_pretrained = {ridge: pretrain_mass * sp.exp(-w) / w}
     yield Equal("J_DA'(w_D)", gradient.subs(at_pretrained), slope)
@@ -274,14 +290,27 @@ def first_step_sign(
 
 
 def _early_stop(**parameters):
-    pretrained, oracle, ascended = weights(**{"alpha": 0.03} | parameters)
+    pretrained, oracle, ascended = closed_form_weights(**{"alpha": 0.03} | parameters)
     return float((oracle - ascended) / (oracle - pretrained)), 1.0
 
 
 @claim(
     "best-early-stop",
+    statement=(
+        "min_t |w(t) − w_R|/|w_D − w_R| is 1 for f²/(r(f+n)) ≤ α ≤ f/r (doing nothing is "
+        "best), (w_R − w_DA)/(w_R − w_D) < 1 for smaller α, and 0 for α > f/r (the flow passes "
+        "the oracle)."
+    ),
+    explanation=(
+        "In one dimension the flow moves monotonically from w_D to w_DA. By Lemma 3 w_DA <= "
+        "w_D <= w_R inside the range: every step leads away. Below it w_D < w_DA < w_R: the "
+        "end is best. Above it w_DA < w_R < w_D: the oracle lies between."
+    ),
     where="Sec. 5.1.1; stopping descent-ascent early",
-    domain="one coordinate, gradient flow of descent-ascent from w_D, exponential loss, any α with a minimum",
+    domain=(
+        "one coordinate, gradient flow of descent-ascent from w_D, exponential loss, any α with a "
+        "minimum"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.coordinate.order_range", "gda_theory.pair.coordinate.distances"],
@@ -295,12 +324,6 @@ def best_early_stop(
     gain=alpha * on_coordinate / forget,
     order=forget / retain,
 ):
-    """min_t |w(t) − w_R|/|w_D − w_R| is 1 for f²/(r(f+n)) ≤ α ≤ f/r (doing nothing is best), (w_R − w_DA)/(w_R − w_D) < 1 for smaller α,
-    and 0 for α > f/r (the flow passes the oracle).
-
-    In one dimension the flow moves monotonically from w_D to w_DA. By Lemma 3 w_DA <= w_D <= w_R inside the range: every step leads away.
-    Below it w_D < w_DA < w_R: the end is best. Above it w_DA < w_R < w_D: the oracle lies between.
-    """
     yield Equal(
         "K_D - K_DA is 0 at the lower end",
         (pretrain_mass - descent_ascent_mass).subs(alpha, below),

@@ -32,6 +32,16 @@ def composed(first, second, **options):
 
 @claim(
     "alternating-maps",
+    statement=(
+        "Descent first w'' = w − ηd − ηλ(w−ηd) − ηb e^{-w} e^{ηd}; ascent first w'' = w − ηg − "
+        "ηλ(w−ηg) + ηa e^{-w} e^{ηg}."
+    ),
+    explanation=(
+        "Here d = λw − a e^{-w} and g = λw + b e^{-w}. Their η² terms are d(λ − b e^{-w}) and "
+        "g(λ + a e^{-w}), their η³ terms −½ b e^{-w} d² and +½ a e^{-w} g²: composing the "
+        "half-steps gives the maps, Taylor's formula at η = 0 the terms. So descent first "
+        "pushes back at second order and on at third."
+    ),
     where="App. D.3",
     domain="a, b, λ, η > 0, w real",
     origin="paper",
@@ -53,12 +63,6 @@ def alternating_maps(
     descent_third_order=-pushed * sp.exp(-w) * descent**2 / 2,
     ascent_third_order=a * sp.exp(-w) * ascent**2 / 2,
 ):
-    """Descent first w'' = w − ηd − ηλ(w−ηd) − ηb e^{-w} e^{ηd}; ascent first w'' = w − ηg − ηλ(w−ηg) + ηa e^{-w} e^{ηg}.
-
-    Here d = λw − a e^{-w} and g = λw + b e^{-w}.
-    Their η² terms are d(λ − b e^{-w}) and g(λ + a e^{-w}), their η³ terms −½ b e^{-w} d² and +½ a e^{-w} g²: composing the half-steps
-    gives the maps, Taylor's formula at η = 0 the terms. So descent first pushes back at second order and on at third.
-    """
     for name, first, second, claimed in (
         ("descent", a, -pushed, descent_first),
         ("ascent", -pushed, a, ascent_first),
@@ -79,19 +83,26 @@ def alternating_maps(
 
 @claim(
     "effective-ridge",
+    statement=(
+        "To first order in η both alternating orders are simultaneous descent-ascent with the "
+        "ridge doubled."
+    ),
+    explanation=(
+        "w'' = w − η(2λw − (a − b)φ(w)) + O(η²). Each half-step carries its own full ridge, "
+        "and to first order half-steps add up."
+    ),
     where="App. D.3",
     domain="any margin loss, λ > 0",
     origin="paper",
     evidence="proved",
     backs=["gda_theory.dynamics.outcomes.explain", "gda_theory.dynamics.simulation.simulate"],
     rules=["Taylor"],
-    counterexample="a weight at which the slope of the alternating map in η is not simultaneous descent-ascent's at ridge 2λ",
+    counterexample=(
+        "a weight at which the slope of the alternating map in η is not simultaneous "
+        "descent-ascent's at ridge 2λ"
+    ),
 )
 def effective_ridge(velocity=-(2 * ridge * w - (a - pushed) * phi(w))):
-    """To first order in η both alternating orders are simultaneous descent-ascent with the ridge doubled.
-
-    w'' = w − η(2λw − (a − b)φ(w)) + O(η²). Each half-step carries its own full ridge, and to first order half-steps add up.
-    """
     for name, first, second in (("descent", a, -pushed), ("ascent", -pushed, a)):
         slope = sp.diff(composed(first, second, slope=phi), eta).subs(eta, 0).doit()
         yield Equal(f"{name} first, slope in η at 0", slope, velocity)
@@ -101,6 +112,19 @@ def effective_ridge(velocity=-(2 * ridge * w - (a - pushed) * phi(w))):
 
 @claim(
     "alternating-fixed-point",
+    statement=(
+        "Alternating descent-ascent always has a fixed point; as λ → 0, w* = ln(ηa/ln(b/a)) "
+        "descent first, ln(ηb/ln(b/a)) ascent first."
+    ),
+    explanation=(
+        "With h = ηλ in (0, 1), the map minus w is continuous and changes sign. *Descent "
+        "first*, half-way point w₁ = (1−h)w + ηa e^{-w}: at w = ηa/h, e^{-w} < 1 gives map − w "
+        "< −(1 − (1−h)²)w + (1−h)ηa < 0. At w = −T, T = ηb + 2/(ηa): e^T > T²/2 gives w₁ > "
+        "T(ηaT/2 − 1) > 0, so e^{-w₁} < 1 and map − w > T − ηb > 0. *Ascent first*, w₁ = "
+        "(1−h)w − ηb e^{-w}: at w = ηb/(1−h) + ηa/h, w₁ > 0, so map − w < −(1 − (1−h)²)w + ηa "
+        "< 0. At w = −T, T = 2/(η²ab): S = −w₁ > ηb e^T > ηbT = 2/(ηa), and e^S > S²/2 gives "
+        "map − w > S(ηaS/2 − 1) + T > 0. At λ = 0 the fixed point solves a e^{-w} = b e^{-w₁}."
+    ),
     where="App. D.3",
     domain="a, b > 0, 0 < ηλ < 1; the closed form as λ → 0 with b > a",
     origin="new",
@@ -116,14 +140,6 @@ def alternating_fixed_point(
     descent_first=sp.log(eta * a / contrast),
     ascent_first=sp.log(eta * a * sp.exp(contrast) / contrast),
 ):
-    """Alternating descent-ascent always has a fixed point; as λ → 0, w* = ln(ηa/ln(b/a)) descent first, ln(ηb/ln(b/a)) ascent first.
-
-    With h = ηλ in (0, 1), the map minus w is continuous and changes sign. *Descent first*, half-way point w₁ = (1−h)w + ηa e^{-w}: at
-    w = ηa/h, e^{-w} < 1 gives map − w < −(1 − (1−h)²)w + (1−h)ηa < 0. At w = −T, T = ηb + 2/(ηa): e^T > T²/2 gives w₁ > T(ηaT/2 − 1) > 0,
-    so e^{-w₁} < 1 and map − w > T − ηb > 0. *Ascent first*, w₁ = (1−h)w − ηb e^{-w}: at w = ηb/(1−h) + ηa/h, w₁ > 0, so
-    map − w < −(1 − (1−h)²)w + ηa < 0. At w = −T, T = 2/(η²ab): S = −w₁ > ηb e^T > ηbT = 2/(ηa), and e^S > S²/2 gives
-    map − w > S(ηaS/2 − 1) + T > 0. At λ = 0 the fixed point solves a e^{-w} = b e^{-w₁}.
-    """
     h, large = below_one, eta * a / below_one
     descent_up, ascent_down = eta * pushed + 2 / (eta * a), eta * pushed / (1 - h) + eta * a / h
     yield Positive("descent first, down at ηa/h", (1 - (1 - h) ** 2) * large - (1 - h) * eta * a)
@@ -149,6 +165,14 @@ def _orders_at_rest(descent_first, ascent_first):
 
 @claim(
     "alternating-multiplier",
+    statement=(
+        "The fixed point's multiplier is 1 − ln²(b/a), both orders, every step: stable iff b/a "
+        "< e^{√2} = 4.1133; a period doubling there."
+    ),
+    explanation=(
+        "Differentiate the map at the fixed point. The multiplier falls from 1 and passes −1 "
+        "where ln(b/a) = √2."
+    ),
     where="App. D.3",
     domain="λ → 0, b > a > 0, any η > 0",
     origin="new",
@@ -159,13 +183,12 @@ def _orders_at_rest(descent_first, ascent_first):
         "gda_theory.dynamics.simulation.simulate",
     ],
     rules=["monotone bijection"],
-    counterexample="a ratio b/a below e^√2 at which the map leaves its fixed point, or one above at which it settles there",
+    counterexample=(
+        "a ratio b/a below e^√2 at which the map leaves its fixed point, or one above at which it "
+        "settles there"
+    ),
 )
 def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
-    """The fixed point's multiplier is 1 − ln²(b/a), both orders, every step: stable iff b/a < e^{√2} = 4.1133; a period doubling there.
-
-    Differentiate the map at the fixed point. The multiplier falls from 1 and passes −1 where ln(b/a) = √2.
-    """
     for name, first, second, rest in _orders_at_rest(
         sp.log(eta * a / contrast), sp.log(eta * a * sp.exp(contrast) / contrast)
     ):
@@ -181,8 +204,22 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
 
 @claim(
     "alternating-second-order-sign",
+    statement=(
+        "Where descent-ascent runs away, w → −∞, the η² terms of both orders are positive: "
+        "they push back. The η³ term pushes on if descent comes first (−½b e^{−w}d² ≤ 0) and "
+        "back if ascent does (+½a e^{−w}g² ≥ 0)."
+    ),
+    explanation=(
+        "d = λw - a e^{-w} < 0 for w <= 0, and λ - b e^{-w} < 0: their product is positive. g "
+        "= λw + b e^{-w} > 0 where the forget set's pull beats the ridge, which it does for w "
+        "→ −∞. The text of App. D.3 says ascent first and its formulas descent first: their η² "
+        "terms differ."
+    ),
     where="App. D.3: does alternating push back against divergence?",
-    domain="exponential loss, λ, η, a, b > 0; descent first where w <= 0 and b e^{-w} > λ; ascent first where b e^{-w} > -λw",
+    domain=(
+        "exponential loss, λ, η, a, b > 0; descent first where w <= 0 and b e^{-w} > λ; ascent "
+        "first where b e^{-w} > -λw"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.dynamics.simulation.simulate",
@@ -195,12 +232,6 @@ def second_order_sign(
     descent_third=-pushed * sp.exp(-w) * descent**2 / 2,
     ascent_third=a * sp.exp(-w) * ascent**2 / 2,
 ):
-    """Where descent-ascent runs away, w → −∞, the η² terms of both orders are positive: they push back. The η³ term pushes on if descent
-    comes first (−½b e^{−w}d² ≤ 0) and back if ascent does (+½a e^{−w}g² ≥ 0).
-
-    d = λw - a e^{-w} < 0 for w <= 0, and λ - b e^{-w} < 0: their product is positive. g = λw + b e^{-w} > 0 where the forget set's pull
-    beats the ridge, which it does for w → −∞. The text of App. D.3 says ascent first and its formulas descent first: their η² terms differ.
-    """
     orders = ((a, -pushed, descent_term, descent_third), (-pushed, a, ascent_term, ascent_third))
     for name, (first, second, quadratic, cubic) in zip(("descent", "ascent"), orders, strict=True):
         for order, term in ((2, quadratic), (3, cubic)):

@@ -38,6 +38,14 @@ def _identities(*, z=0.7):
 
 @claim(
     "lambert-identities",
+    statement=(
+        "W e^W = z; e^W = z/W; ln W + W = ln z; W(u e^u) = u for u ≥ −1 (W_0), u ≤ −1 "
+        "(W_{−1}); W(z ln z) = ln z, z ≥ 1/e; W(2z²/W(z)) = 2W(z), z > 0; W(−1/e) = −1."
+    ),
+    explanation=(
+        "All are the definition at z = w e^w. The branches are the inverses because w e^w "
+        "falls to the left of -1 and rises to the right."
+    ),
     where="App. E.1",
     domain="z >= -1/e for W_0, -1/e <= z < 0 for W_-1; the logarithm for z > 0",
     origin="paper",
@@ -56,11 +64,6 @@ def lambert_identities(
     product=2 * omega * sp.exp(2 * omega),
     at_branch=-sp.exp(-1),
 ):
-    """W e^W = z; e^W = z/W; ln W + W = ln z; W(u e^u) = u for u ≥ −1 (W_0), u ≤ −1 (W_{−1}); W(z ln z) = ln z, z ≥ 1/e;
-    W(2z²/W(z)) = 2W(z), z > 0; W(−1/e) = −1.
-
-    All are the definition at z = w e^w. The branches are the inverses because w e^w falls to the left of -1 and rises to the right.
-    """
     yield Equal("e^W = z/W", exponential, sp.exp(w))
     yield Equal("ln z, z = ω e^ω", sp.log(omega * sp.exp(omega)), logarithm)
     yield Equal(
@@ -82,6 +85,11 @@ def _concave(*, z=0.7, step=0.1):
 
 @claim(
     "lambert-monotone",
+    statement=(
+        "W_0 increases and is concave, W_{−1} decreases: W′ = e^{−W}/(1+W), W″ = "
+        "−e^{−2W}(2+W)/(1+W)³."
+    ),
+    explanation="Derivatives of the inverse of z = w e^w: 1/z' and -z''/z'³.",
     where="App. E.1",
     domain="z > -1/e (W_0), -1/e < z < 0 (W_-1)",
     origin="paper",
@@ -93,10 +101,6 @@ def _concave(*, z=0.7, step=0.1):
     counterexample="z < z' with W_0(z) >= W_0(z'), or a chord of W_0 above its graph",
 )
 def lambert_monotone(first=sp.exp(-w) / (1 + w), second=-sp.exp(-2 * w) * (2 + w) / (1 + w) ** 3):
-    """W_0 increases and is concave, W_{−1} decreases: W′ = e^{−W}/(1+W), W″ = −e^{−2W}(2+W)/(1+W)³.
-
-    Derivatives of the inverse of z = w e^w: 1/z' and -z''/z'³.
-    """
     slope = sp.diff(of_w, w)
     yield Equal("W'", 1 / slope, first)
     yield Equal("W'' = (dW'/dw) W'", sp.diff(1 / slope, w) / slope, second)
@@ -107,6 +111,15 @@ def lambert_monotone(first=sp.exp(-w) / (1 + w), second=-sp.exp(-2 * w) * (2 + w
 
 @claim(
     "lambert-series",
+    statement=(
+        "W_0(z) = z − z² + (3/2)z³ − (8/3)z⁴ + (125/24)z⁵ − …, coefficients (−n)^{n−1}/n!; W = "
+        "−1 + p − p²/3 + (11/72)p³ − (43/540)p⁴ + …."
+    ),
+    explanation=(
+        "Each series inserted into w e^w gives z (with ez + 1 = p²/2 at the branch point) up "
+        "to the next order, and a power series with nonzero slope (in p: with nonzero "
+        "curvature, p its root) has one inverse."
+    ),
     where="App. E.1",
     domain="|z| < 1/e (W_0 at 0); |p| small, p = √(2(ez+1)) for W_0, -p for W_-1 (at the branch point)",
     origin="paper",
@@ -122,11 +135,6 @@ def lambert_series(
     at_zero=order - order**2 + 3 * order**3 / 2 - 8 * order**4 / 3 + 125 * order**5 / 24,
     at_branch=-1 + small - small**2 / 3 + 11 * small**3 / 72 - 43 * small**4 / 540,
 ):
-    """W_0(z) = z − z² + (3/2)z³ − (8/3)z⁴ + (125/24)z⁵ − …, coefficients (−n)^{n−1}/n!; W = −1 + p − p²/3 + (11/72)p³ − (43/540)p⁴ + ….
-
-    Each series inserted into w e^w gives z (with ez + 1 = p²/2 at the branch point) up to the next order, and a power series with
-    nonzero slope (in p: with nonzero curvature, p its root) has one inverse.
-    """
     lagrange = sum((-n) ** (n - 1) * order**n / sp.factorial(n) for n in range(1, 6))
     yield Equal("coefficients (-n)^{n-1}/n!", at_zero, lagrange)
     yield Equal(
@@ -140,6 +148,11 @@ def lambert_series(
 
 @claim(
     "wright-omega",
+    statement=(
+        "ω(u) = W_0(e^u) is the one root of ω + ln ω = u; ω′ = ω/(1+ω) lies in (0, 1): no "
+        "overflow, whatever the masses."
+    ),
+    explanation="ω e^ω = e^u, logarithms taken. ω + ln ω rises from -oo to oo.",
     where="App. E.1, in logarithms",
     domain="u real",
     origin="reconstructed",
@@ -152,10 +165,6 @@ def lambert_series(
     counterexample="u at which ω + ln ω differs from u",
 )
 def wright_omega(defining=omega + sp.log(omega), derivative=omega / (1 + omega)):
-    """ω(u) = W_0(e^u) is the one root of ω + ln ω = u; ω′ = ω/(1+ω) lies in (0, 1): no overflow, whatever the masses.
-
-    ω e^ω = e^u, logarithms taken. ω + ln ω rises from -oo to oo.
-    """
     yield Equal("logarithm of ω e^ω = e^u", sp.log(omega * sp.exp(omega)), defining)
     yield Equal("ω' = 1/(1 + 1/ω)", 1 / sp.diff(defining, omega), derivative)
     yield Positive("ω'", derivative)
@@ -164,6 +173,14 @@ def wright_omega(defining=omega + sp.log(omega), derivative=omega / (1 + omega))
 
 @claim(
     "lambert-gap",
+    statement=(
+        "1 + W(−e^{−1−g}) is the root t of −t − ln(1−t) = g, of slope dt/dg = 1/t − 1; t ~ "
+        "√(2g) on W_0, −√(2g) on W_{−1}."
+    ),
+    explanation=(
+        "w e^w = -e^{-1-g} at w = t - 1, taken to logarithms. g has its minimum 0 at t = 0 and "
+        "rises to both sides: one t a branch."
+    ),
     where="App. E.1, below the branch point",
     domain="gap >= 0; t in [0, 1) on W_0, t <= 0 on W_-1",
     origin="reconstructed",
@@ -176,10 +193,6 @@ def wright_omega(defining=omega + sp.log(omega), derivative=omega / (1 + omega))
     counterexample="a gap at which 1 + W(-e^(-1-gap)) is no root of -t - ln(1 - t) = gap",
 )
 def lambert_gap(gap=-rest - sp.log(1 - rest), slope=1 / rest - 1, near=rest**2 / 2):
-    """1 + W(−e^{−1−g}) is the root t of −t − ln(1−t) = g, of slope dt/dg = 1/t − 1; t ~ √(2g) on W_0, −√(2g) on W_{−1}.
-
-    w e^w = -e^{-1-g} at w = t - 1, taken to logarithms. g has its minimum 0 at t = 0 and rises to both sides: one t a branch.
-    """
     below = sp.Symbol("u", positive=True)  # 1 - t = -w
     yield Equal("ln(-w) + w = -1 - g", (sp.log(1 - rest) + rest - 1) + 1, -gap)
     yield Equal("dt/dg", sp.diff(gap, rest) * slope, 1)

@@ -102,7 +102,7 @@ def newton(data: Data, ridge: float, start, steps: int = 60):
     return (a, b) if math.hypot(*move) < 1e-9 else None
 
 
-def krawczyk(data: Data, ridge, box_a, box_b):
+def krawczyk_image(data: Data, ridge, box_a, box_b):
     """The Krawczyk image of the box for ∇J, and whether it lies in its interior; ``ridge`` may be a ball."""
     at = slopes(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
     within = slopes(data, box_a, box_b, lambda z: z.exp())
@@ -147,7 +147,7 @@ def krawczyk(data: Data, ridge, box_a, box_b):
 
 def point_in(data: Data, ridge, box_a, box_b) -> Point | None:
     """The one stationary point of the box, if the Krawczyk test proves that there is one and its Hessian has a sign; else ``None``."""
-    image_a, image_b, inside = krawczyk(data, ridge, box_a, box_b)
+    image_a, image_b, inside = krawczyk_image(data, ridge, box_a, box_b)
     if not inside:
         return None
     at = ball_slopes(data, image_a, image_b)

@@ -46,6 +46,14 @@ def _norm(**parameters):
 
 @claim(
     "logistic-norm-bound",
+    statement=(
+        "Logistic loss: every stationary point has ‖w‖ ≤ S/λ, S = Σ|c_i|‖x_i‖, and J(w) ≥ "
+        "λ‖w‖²/2 − S‖w‖ + J(0): no run-away, whatever γ."
+    ),
+    explanation=(
+        "φ = 1/(1+e^m) lies in (0, 1): λw = Σ c_i φ(m_i) y_i x_i and the triangle inequality "
+        "give the first; |ℓ(m) - ℓ(0)| <= |m| the second."
+    ),
     where="Sec. 5.1, the true loss",
     domain="logistic loss, any data, signed weights c_i, λ > 0",
     origin="new",
@@ -59,10 +67,6 @@ def _norm(**parameters):
 def norm_bound(
     slope_slack=sp.exp(margin) / (1 + sp.exp(margin)), least=-(total_pull**2) / (2 * ridge)
 ):
-    """Logistic loss: every stationary point has ‖w‖ ≤ S/λ, S = Σ|c_i|‖x_i‖, and J(w) ≥ λ‖w‖²/2 − S‖w‖ + J(0): no run-away, whatever γ.
-
-    φ = 1/(1+e^m) lies in (0, 1): λw = Σ c_i φ(m_i) y_i x_i and the triangle inequality give the first; |ℓ(m) - ℓ(0)| <= |m| the second.
-    """
     phi = -sp.diff(logistic, margin)
     yield Equal("1 - φ", 1 - phi, slope_slack)
     yield Positive("1 - φ", slope_slack)
@@ -130,8 +134,20 @@ CUSPS = {
 
 @claim(
     "logistic-cusp-values",
+    statement=(
+        "The logistic cusp (A/λ, B/λ): ε = 0.2: (919.319286177807, 4.40334870102258); 0.5: "
+        "(32.0374142170412, 6.72265715820468); 0.8: (27.6422875127565, 17.6714669357577); "
+        "0.95: (82.8349046908355, 74.852070027226), to 13 digits."
+    ),
+    explanation=(
+        "The equations are those of cusp-condition with φ = 1/(1+e^m): -φ'/φ = σ(m), φ''/φ = "
+        "σ(m) tanh(m/2). P and Q come from dual-masses."
+    ),
     where="Sec. 5.1.2, the true loss",
-    domain="logistic loss, the paper's types, ε = 0.2, 0.5, 0.8, 0.95; a cusp in the certified box (that no other exists is not claimed)",
+    domain=(
+        "logistic loss, the paper's types, ε = 0.2, 0.5, 0.8, 0.95; a cusp in the certified box "
+        "(that no other exists is not claimed)"
+    ),
     origin="new",
     evidence="certified",
     backs="gda_theory.pair.cusp",
@@ -149,11 +165,6 @@ def cusp_values(
     retain_095=CUSPS["0.95"][0],
     forget_095=CUSPS["0.95"][1],
 ):
-    """The logistic cusp (A/λ, B/λ): ε = 0.2: (919.319286177807, 4.40334870102258); 0.5: (32.0374142170412, 6.72265715820468);
-    0.8: (27.6422875127565, 17.6714669357577); 0.95: (82.8349046908355, 74.852070027226), to 13 digits.
-
-    The equations are those of cusp-condition with φ = 1/(1+e^m): -φ'/φ = σ(m), φ''/φ = σ(m) tanh(m/2). P and Q come from dual-masses.
-    """
     sigma = 1 / (1 + sp.exp(-margin))
     phi = 1 - sigma
     yield Equal("-φ'/φ = σ", -sp.diff(phi, margin) / phi, sigma)
@@ -226,6 +237,16 @@ def _oracle_margin(log_retain, own, shift, halvings=70):
 
 @claim(
     "logistic-zero-or-two-folds",
+    statement=(
+        "A logistic pair has no fold or two. Proved: the number of folds, counted with "
+        "multiplicity, is even. Conjectured: it is at most two."
+    ),
+    explanation=(
+        "On the curve over ln Q folds are the points of h = 1 (dual-curve). h -> 0 as Q -> 0; "
+        "and as Q -> oo, because y <= (k12 x_R - D Q)/k11 -> -oo and σ(y) <= e^y beats Q. So h "
+        "- 1 is negative at both ends. Searched against: fold_counts, 20,000 systems with "
+        "4,000 points each, found none."
+    ),
     where="Sec. 5.1.2, the true loss",
     domain="logistic loss, the paper's types, 0 < ε < 1",
     origin="new",
@@ -244,13 +265,6 @@ def zero_or_two_folds(
     bend=sigma_y * Q * (k22 + gram_determinant * h_u) / (1 + k11 * h_u),
     bound_y=(k12 * x_R - gram_determinant * Q) / k11,
 ):
-    """A logistic pair has no fold or two. Proved: the number of folds, counted with multiplicity, is even. Conjectured: it is at most two.
-
-    On the curve over ln Q folds are the points of h = 1 (dual-curve). h -> 0 as Q -> 0; and as Q -> oo, because y <= (k12 x_R - D
-    Q)/k11 -> -oo and
-    σ(y) <= e^y beats Q. So h - 1 is negative at both ends. Searched against: fold_counts, 20,000 systems with 4,000 points each,
-    found none.
-    """
     determinant_of_hessian = (
         1 + k11 * h_u - k22 * h_v - gram_determinant * h_u * h_v
     )  # over λ² (fold-hessian)

@@ -85,6 +85,15 @@ def objective(retain_mass, forget_mass):
 
 @claim(
     "pair-gradient",
+    statement=(
+        "Stationary points in margins: λx = c_u s e^{-x} + 2ε c_v e^{-y} and λy = 2ε c_u "
+        "e^{-x} + s c_v e^{-y}, with (c_u, c_v) = (a, αa) for pretraining, (A, 0) for the "
+        "oracle, (A, −B) for descent-ascent."
+    ),
+    explanation=(
+        "Multiply the gradient by the matrix that takes weights to margins. It is invertible "
+        "for ε < 1 (determinant 1 - ε²)."
+    ),
     where="Sec. 5.1.2, App. I",
     domain="0 <= ε < 1, λ > 0",
     origin="paper",
@@ -104,11 +113,6 @@ def pair_gradient(
     descent_ascent_x=papers(ascent_x),
     descent_ascent_y=papers(ascent_y),
 ):
-    """Stationary points in margins: λx = c_u s e^{-x} + 2ε c_v e^{-y} and λy = 2ε c_u e^{-x} + s c_v e^{-y}, with (c_u, c_v) = (a, αa)
-    for pretraining, (A, 0) for the oracle, (A, −B) for descent-ascent.
-
-    Multiply the gradient by the matrix that takes weights to margins. It is invertible for ε < 1 (determinant 1 - ε²).
-    """
     in_weights = dict(zip((x, y), to_margins * sp.Matrix([w1, w2]), strict=True))
     for name, masses, right_sides in (
         ("pretraining", (a, alpha * a), (pretrain_x, pretrain_y)),
@@ -125,6 +129,14 @@ def pair_gradient(
 
 @claim(
     "dual-masses",
+    statement=(
+        "With P = Aφ(x)/λ, Q = Bφ(y)/λ: w = P u − Q v, x = k₁₁P − k₁₂Q, y = k₁₂P − k₂₂Q; "
+        "exponential: ln P + k₁₁P − k₁₂Q = ln(A/λ)."
+    ),
+    explanation=(
+        "The gradient of Aℓ(<w,u>) - Bℓ(<w,v>) + λ|w|²/2 is λ(w - P u + Q v), written out in "
+        "three dimensions. Pretraining is B -> -αa, A -> a."
+    ),
     where="Sec. 5.1.2, reformulated for any two sample types",
     domain="any margin loss, any u, v in any dimension",
     origin="new",
@@ -143,10 +155,6 @@ def dual_masses(
     y_claimed=k12 * P - k22 * Q,
     log_equation=sp.log(P) + k11 * P - k12 * Q,
 ):
-    """With P = Aφ(x)/λ, Q = Bφ(y)/λ: w = P u − Q v, x = k₁₁P − k₁₂Q, y = k₁₂P − k₂₂Q; exponential: ln P + k₁₁P − k₁₂Q = ln(A/λ).
-
-    The gradient of Aℓ(<w,u>) - Bℓ(<w,v>) + λ|w|²/2 is λ(w - P u + Q v), written out in three dimensions. Pretraining is B -> -αa, A -> a.
-    """
     weights, retained, forgotten = (
         sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
     )
@@ -182,6 +190,11 @@ def dual_masses(
 
 @claim(
     "lemma-6",
+    statement="x_R = W(sA/λ), y_R = (2ε/s) x_R; for any types y_R = (k₁₂/k₁₁) x_R.",
+    explanation=(
+        "The oracle's first equation, times e^x, is x e^x = sA/λ; the second is the first "
+        "times k12/k11."
+    ),
     where="Lemma 6",
     domain="0 <= ε < 1, λ > 0; the ratio for any loss and types",
     origin="paper",
@@ -191,35 +204,41 @@ def dual_masses(
     counterexample="an oracle whose margins are not W(sA/λ) and 2ε/s times it",
 )
 def lemma_6(argument=s * A / ridge, ratio=k12 / k11):
-    """x_R = W(sA/λ), y_R = (2ε/s) x_R; for any types y_R = (k₁₂/k₁₁) x_R.
-
-    The oracle's first equation, times e^x, is x e^x = sA/λ; the second is the first times k12/k11.
-    """
     yield Equal("x e^x", papers(oracle_x) * sp.exp(x) / ridge, argument)
     yield Equal("y/x", oracle_y / oracle_x, ratio)
 
 
 @claim(
     "lemma-12-order",
+    statement=(
+        "y_D ≤ x_D ⇔ α(k₂₂−k₁₂) ≤ k₁₁−k₁₂ (the paper's types: ⇔ α ≤ 1); y_DA < x_DA and y_R < "
+        "x_R if k₁₂ ≤ k₁₁, k₂₂ (always in the paper)."
+    ),
+    explanation=(
+        "λ(x_D - y_D) is the claimed gap. Let y > x, so φ(x) = φ(y) + e with e >= 0: under the "
+        "condition the gap would be >= 0 although x - y < 0. With the condition reversed, x > "
+        "y is contradicted in the same way. For descent-ascent and the oracle (B = 0) the gap "
+        "is positive."
+    ),
     where="Lemma 12",
-    domain="φ > 0 decreasing. The paper's types: α <= 1 for pretraining ('without loss of generality' needs it). Any types: as stated",
+    domain=(
+        "φ > 0 decreasing. The paper's types: α <= 1 for pretraining ('without loss of generality' "
+        "needs it). Any types: as stated"
+    ),
     origin="corrected",
     evidence="proved",
     backs=["gda_theory.pair.lemma_7_bounds", "gda_theory.pair.order_limit"],
     paper_says='The order y_D ≤ x_D holds "without loss of generality", for every α.',
-    counterexample="α <= 1 with y_D > x_D, or a stationary point of descent-ascent with y >= x, for the paper's types",
+    counterexample=(
+        "α <= 1 with y_D > x_D, or a stationary point of descent-ascent with y >= x, for the "
+        "paper's types"
+    ),
 )
 def lemma_12(
     pretrain_gap=a * ((k11 - k12) * phi(x) - alpha * (k22 - k12) * phi(y)),
     ascent_gap=A * (k11 - k12) * phi(x) + B * (k22 - k12) * phi(y),
     common=(1 - epsilon) ** 2,
 ):
-    """y_D ≤ x_D ⇔ α(k₂₂−k₁₂) ≤ k₁₁−k₁₂ (the paper's types: ⇔ α ≤ 1); y_DA < x_DA and y_R < x_R if k₁₂ ≤ k₁₁, k₂₂ (always in the paper).
-
-    λ(x_D - y_D) is the claimed gap. Let y > x, so φ(x) = φ(y) + e with e >= 0: under the condition the gap would be >= 0 although
-    x - y < 0.
-    With the condition reversed, x > y is contradicted in the same way. For descent-ascent and the oracle (B = 0) the gap is positive.
-    """
     yield Equal("λ(x_D - y_D)", pretrain_x - pretrain_y, pretrain_gap)
     yield Equal("λ(x_DA - y_DA)", ascent_x - ascent_y, ascent_gap)
     yield Equal("λ(x_R - y_R)", oracle_x - oracle_y, ascent_gap.subs(B, 0))
@@ -256,8 +275,21 @@ def _lemma_7(**parameters):
 
 @claim(
     "lemma-7-bounds",
+    statement=(
+        "W((s+2αε)a/λ) ≤ x_D ≤ x₀ + (2ε/s)y₀ with x₀ = W(sa/λ), y₀ = W(αsa/λ); y₀ ≤ y_D ≤ "
+        "W((2ε+αs)a/λ). Any types: s, 2ε → kᵢᵢ, k₁₂."
+    ),
+    explanation=(
+        "Each bound's slack is exact. φ(y) >= φ(x) where y <= x (lemma-12-order) signs the "
+        "first and the fourth; the terms that y₀ and x₀ leave out are positive, so y_D >= y₀ "
+        "and x_D >= x₀, and these sign the x-upper slack. w/φ(w) increases for w > 0, so z "
+        "orders w."
+    ),
     where="Lemma 7",
-    domain="φ > 0 decreasing, λ > 0, k12 >= 0; the x-lower and y-upper bounds need α <= 1 (any types: α(k22 - k12) <= k11 - k12)",
+    domain=(
+        "φ > 0 decreasing, λ > 0, k12 >= 0; the x-lower and y-upper bounds need α <= 1 (any types: "
+        "α(k22 - k12) <= k11 - k12)"
+    ),
     origin="corrected",
     evidence="proved",
     backs="gda_theory.pair.lemma_7_bounds",
@@ -273,11 +305,6 @@ def lemma_7(
     y_lower=alpha * k22 * a,
     y_upper=(k12 + alpha * k22) * a,
 ):
-    """W((s+2αε)a/λ) ≤ x_D ≤ x₀ + (2ε/s)y₀ with x₀ = W(sa/λ), y₀ = W(αsa/λ); y₀ ≤ y_D ≤ W((2ε+αs)a/λ). Any types: s, 2ε → kᵢᵢ, k₁₂.
-
-    Each bound's slack is exact. φ(y) >= φ(x) where y <= x (lemma-12-order) signs the first and the fourth; the terms that y₀ and x₀ leave
-    out are positive, so y_D >= y₀ and x_D >= x₀, and these sign the x-upper slack. w/φ(w) increases for w > 0, so z orders w.
-    """
     yield Equal(
         "λx - z φ(x): >= 0 if y <= x",
         pretrain_x - x_lower * phi(x),
@@ -314,8 +341,21 @@ def _lemma_8(**parameters):
 
 @claim(
     "lemma-8-bounds",
+    statement=(
+        "x_DA ≤ W((sA − 2εB)/λ) and y_DA ≤ W((2εA − sB)/λ), for the minimum and the saddle; "
+        "hence sB − 2εA ≤ λ/e (exponential)."
+    ),
+    explanation=(
+        "With y < x (lemma-12-order) φ(y) = φ(x) + e, e > 0, and w - zφ(w) is <= 0 by exactly "
+        "the slacks. For the exponential loss w e^w <= z puts w below W_0(z) and is impossible "
+        "for z < -1/e (lemma-2-branches); for the logistic one w(1+e^w) increases "
+        "(r-lambert-monotone)."
+    ),
     where="Lemma 8",
-    domain="exponential or logistic loss, 0 <= k12 <= k11, k22 (the paper's types: always), every stationary point",
+    domain=(
+        "exponential or logistic loss, 0 <= k12 <= k11, k22 (the paper's types: always), every "
+        "stationary point"
+    ),
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_8_bounds", "gda_theory.pair.descent_ascent"],
@@ -325,12 +365,6 @@ def _lemma_8(**parameters):
     counterexample="a stationary point above a bound, or one that exists although sB - 2εA > λ/e",
 )
 def lemma_8(x_upper=k11 * A - k12 * B, y_upper=k12 * A - k22 * B):
-    """x_DA ≤ W((sA − 2εB)/λ) and y_DA ≤ W((2εA − sB)/λ), for the minimum and the saddle; hence sB − 2εA ≤ λ/e (exponential).
-
-    With y < x (lemma-12-order) φ(y) = φ(x) + e, e > 0, and w - zφ(w) is <= 0 by exactly the slacks. For the exponential loss w e^w
-    <= z puts w
-    below W_0(z) and is impossible for z < -1/e (lemma-2-branches); for the logistic one w(1+e^w) increases (r-lambert-monotone).
-    """
     slack_x, slack_y = k12 * B * (phi(y) - phi(x)), k12 * A * (phi(y) - phi(x))
     yield Equal("z φ(x) - λx", x_upper * phi(x) - ascent_x, slack_x)
     yield Equal("z φ(y) - λy", y_upper * phi(y) - ascent_y, slack_y)
@@ -355,6 +389,18 @@ def _lemma_9(**parameters):
 
 @claim(
     "lemma-9-window",
+    statement=(
+        "α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))} ⇒ x_DA ≤ x_D and y_DA ≤ y_D. Any "
+        "types: s/2ε → k₁₁/k₁₂, 2ε/s → k₁₂/k₂₂. Sums: x for every α, y from k₁₂/2k₂₂ on."
+    ),
+    explanation=(
+        "y: the floor αk22 a of y_D/φ(y_D) (Lemma 7, any α) and the ceiling k12 A - k22 B of "
+        "y_DA/φ(y_DA) (Lemma 8) are ordered by the y threshold. x, α <= 1: the same with the "
+        "floor (k11 + αk12) a and the ceiling k11 A - k12 B. x, exponential loss, any α (the "
+        "paper's types): compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line "
+        "below e^{x-y}. What is left is the x threshold plus a term that y_DA <= y_D makes "
+        "positive."
+    ),
     where="Lemma 9",
     domain="λ > 0, a stationary point of descent-ascent; the paper's types: exponential loss, every α; any decreasing φ, α <= 1; any types "
     "with 0 < k12 <= k11, k22: y always, x for α(k22 - k12) <= k11 - k12",
@@ -371,15 +417,6 @@ def lemma_9(
     y_threshold=k12 / k22 * forget * total / (retain * (total + forget)),
     y_of_sums=k12 / (2 * k22),
 ):
-    """α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))} ⇒ x_DA ≤ x_D and y_DA ≤ y_D. Any types: s/2ε → k₁₁/k₁₂, 2ε/s → k₁₂/k₂₂. Sums: x for
-    every α, y from k₁₂/2k₂₂ on.
-
-    y: the floor αk22 a of y_D/φ(y_D) (Lemma 7, any α) and the ceiling k12 A - k22 B of y_DA/φ(y_DA) (Lemma 8) are ordered by the y
-    threshold.
-    x, α <= 1: the same with the floor (k11 + αk12) a and the ceiling k11 A - k12 B.
-    x, exponential loss, any α (the paper's types): compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line below
-    e^{x-y}. What is left is the x threshold plus a term that y_DA <= y_D makes positive.
-    """
     per_alpha = in_pair * (total + forget) / (forget * total)
     y_floor, y_ceiling = alpha * k22 * a, k12 * A - k22 * B
     yield Equal(
@@ -437,6 +474,14 @@ def _lemma_10_x(**parameters):
 
 @claim(
     "lemma-10-x",
+    statement=(
+        "x_D ≤ x_R for α ≤ α_x = Q e^Q λ/(sa), Q = (s/2ε)[W(sA/λ) − W(sa/λ)]; any loss and "
+        "types: α_x = λQ/(k₂₂aφ(Q)), Q = (k₂₂/k₁₂)(x_R − x₀)."
+    ),
+    explanation=(
+        "Lemma 7's x-upper bound x₀ + (k12/k22) y₀ equals x_R at y₀ = Q, that is at αk22 aφ(Q) "
+        "= λQ, and increases with α."
+    ),
     where="Lemma 10 (α_x is used, not printed)",
     domain="φ > 0 decreasing, λ > 0, any α, any types with k12 > 0",
     origin="reconstructed",
@@ -450,11 +495,6 @@ def _lemma_10_x(**parameters):
 def lemma_10_x(
     bound=x0 + k12 / k22 * y0, quota=k22 / k12 * (x_R - x0), alpha_x=Q * ridge / (k22 * a * phi(Q))
 ):
-    """x_D ≤ x_R for α ≤ α_x = Q e^Q λ/(sa), Q = (s/2ε)[W(sA/λ) − W(sa/λ)]; any loss and types: α_x = λQ/(k₂₂aφ(Q)), Q =
-    (k₂₂/k₁₂)(x_R − x₀).
-
-    Lemma 7's x-upper bound x₀ + (k12/k22) y₀ equals x_R at y₀ = Q, that is at αk22 aφ(Q) = λQ, and increases with α.
-    """
     yield Equal("the bound at y₀ = Q is x_R", bound.subs(y0, quota), x_R)
     yield Equal(
         "at α_x the defining equation of y₀ holds for Q", alpha_x * k22 * a * phi(Q), ridge * Q
@@ -493,8 +533,20 @@ COUNTEREXAMPLE = {
 
 @claim(
     "lemma-10-y",
+    statement=(
+        "y_D ≤ y_R for α ≤ min(1, α_y), α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1] = "
+        "(k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (sums: 1 for n/r); without α ≤ 1 it is false."
+    ),
+    explanation=(
+        "Lemma 7's y-upper bound (α <= 1) has argument (k12 + αk22) a; y_R has λy_R/φ(y_R) = "
+        "k12 A φ(x_R)/φ(y_R). They agree at α_y. The counterexample is certified: at α = 2.9 < "
+        "α_y the exact curve α_D (explicit-curves, bijections) puts y_D above y_R."
+    ),
     where="Lemma 10 (α_y is used, not printed; α <= 1 is missing)",
-    domain="φ > 0 decreasing, λ > 0, α <= 1 (any types: α(k22 - k12) <= k11 - k12); empty where α_y < 0: x_R (1-ε)²/s > ln(n/r)",
+    domain=(
+        "φ > 0 decreasing, λ > 0, α <= 1 (any types: α(k22 - k12) <= k11 - k12); empty where α_y < "
+        "0: x_R (1-ε)²/s > ln(n/r)"
+    ),
     origin="corrected",
     evidence="certified",
     backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
@@ -508,12 +560,6 @@ def lemma_10_y(
     alpha_y=k12 / k22 * (total / retain * phi(x_R) / phi(y_R) - 1),
     exponent=(1 - epsilon) ** 2 / s * x_R,
 ):
-    """y_D ≤ y_R for α ≤ min(1, α_y), α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1] = (k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (sums: 1 for n/r); without
-    α ≤ 1 it is false.
-
-    Lemma 7's y-upper bound (α <= 1) has argument (k12 + αk22) a; y_R has λy_R/φ(y_R) = k12 A φ(x_R)/φ(y_R). They agree at α_y. The
-    counterexample is certified: at α = 2.9 < α_y the exact curve α_D (explicit-curves, bijections) puts y_D above y_R.
-    """
     y_retrain = oracle_y.subs(x, x_R) / phi(y_R)
     yield Equal(
         "(k12 + α_y k22) a = λ y_R/φ(y_R)",

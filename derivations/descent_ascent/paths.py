@@ -50,6 +50,12 @@ pretrain_objective = (retain * L_R + forget * L_F) / total + ridge * weights.dot
 
 @claim(
     "one-path",
+    statement=(
+        "J_D = (r/n) J_γ at γ = −f/r and ridge λn/r; the oracle is γ = 0, descent-ascent γ = "
+        "1, both at ridge λ. The sum of all losses at ridge nλ is nJ_D: the same pretrained "
+        "model."
+    ),
+    explanation="So one family of signed weights holds all three problems, with ridge λ max(1, 1 - γ).",
     where="Eq. 1",
     domain="any loss, any data; mean losses",
     origin="new",
@@ -69,11 +75,6 @@ def one_path(
     factor=retain / total,
     of_sums=total * ridge,
 ):
-    """J_D = (r/n) J_γ at γ = −f/r and ridge λn/r; the oracle is γ = 0, descent-ascent γ = 1, both at ridge λ. The sum of all losses at
-    ridge nλ is nJ_D: the same pretrained model.
-
-    So one family of signed weights holds all three problems, with ridge λ max(1, 1 - γ).
-    """
     yield Equal("J_D", pretrain_objective, factor * path_objective(strength, path_ridge))
     yield Equal("ridge(γ) = λ(1 - γ) at that γ", ridge * (1 - strength), path_ridge)
     yield Equal(
@@ -91,6 +92,14 @@ def one_path(
 
 @claim(
     "path-monotone",
+    statement=(
+        "dw/dγ = H_γ⁻¹∇L_F; dL_F/dγ = ∇L_F′H_γ⁻¹∇L_F ≥ 0 and dJ_R/dγ = γ dL_F/dγ ≥ 0: the "
+        "retain objective worsens all along the path."
+    ),
+    explanation=(
+        "Differentiate ∇J_γ(w(γ)) = 0. With the Cholesky factor C of H_γ = CC' the quadratic "
+        "form is |C⁻¹∇L_F|², written out in two dimensions."
+    ),
     where="Sec. 5.1",
     domain="along w(γ) at fixed ridge while H_γ is positive definite; any loss, any data",
     origin="new",
@@ -107,10 +116,6 @@ def path_monotone(
     forget_slope=(g1 / c11) ** 2 + ((g2 - c21 * g1 / c11) / c22) ** 2,
     retain_slope=gamma * ((g1 / c11) ** 2 + ((g2 - c21 * g1 / c11) / c22) ** 2),
 ):
-    """dw/dγ = H_γ⁻¹∇L_F; dL_F/dγ = ∇L_F′H_γ⁻¹∇L_F ≥ 0 and dJ_R/dγ = γ dL_F/dγ ≥ 0: the retain objective worsens all along the path.
-
-    Differentiate ∇J_γ(w(γ)) = 0. With the Cholesky factor C of H_γ = CC' the quadratic form is |C⁻¹∇L_F|², written out in two dimensions.
-    """
     along = {w1: sp.Function("W_1")(gamma), w2: sp.Function("W_2")(gamma)}
     velocity = sp.Matrix(sp.symbols("v_1 v_2", real=True))
     speeds = dict(
@@ -134,8 +139,21 @@ def path_monotone(
 
 @claim(
     "oracle-continuation",
+    statement=(
+        "From the oracle (H_R ≻ 0, unique) the minimum continues uniquely in γ while H_γ ≻ 0; "
+        "at the first singular H_γ, with H n = 0, γ turns back: γ′ = 0 and γ″ = D³J[n,n,n]/<n, "
+        "∇L_F> along w′ = n."
+    ),
+    explanation=(
+        "Differentiate ∇J_γ(w) = 0 along a curve (w(s), γ(s)): once, H w' = γ'∇L_F, so <n, H "
+        "w'> = 0 forces γ' = 0, and w' = n. Twice, with these, D³J[n,n] + H w'' - γ''∇L_F = 0, "
+        "and <n, H w''> = 0. Past a fold with γ'' < 0 no minimum is left nearby."
+    ),
     where="Sec. 5.1: what 'the solution of descent-ascent' means",
-    domain="any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at the fold",
+    domain=(
+        "any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at the "
+        "fold"
+    ),
     origin="new",
     evidence="proved",
     backs=[
@@ -144,15 +162,12 @@ def path_monotone(
         "gda_theory.dynamics.outcomes.explain",
     ],
     rules=["implicit function", "convexity"],
-    counterexample="a path of minima from the oracle that ends where H_γ is invertible, or passes a fold at which D³J[n,n,n] != 0",
+    counterexample=(
+        "a path of minima from the oracle that ends where H_γ is invertible, or passes a fold at "
+        "which D³J[n,n,n] != 0"
+    ),
 )
 def oracle_continuation(second=third_order + moved - bend * g, turning=third_order / g):
-    """From the oracle (H_R ≻ 0, unique) the minimum continues uniquely in γ while H_γ ≻ 0; at the first singular H_γ, with H n = 0, γ turns
-    back: γ′ = 0 and γ″ = D³J[n,n,n]/<n, ∇L_F> along w′ = n.
-
-    Differentiate ∇J_γ(w) = 0 along a curve (w(s), γ(s)): once, H w' = γ'∇L_F, so <n, H w'> = 0 forces γ' = 0, and w' = n. Twice, with
-    these, D³J[n,n] + H w'' - γ''∇L_F = 0, and <n, H w''> = 0. Past a fold with γ'' < 0 no minimum is left nearby.
-    """
     parameter = sp.Symbol("sigma", real=True)
     functions = [sp.Function(name)(parameter) for name in ("W_1", "W_2", "Gamma")]
     names = dict(zip((w1, w2, gamma), functions, strict=True))
@@ -195,6 +210,15 @@ def oracle_continuation(second=third_order + moved - bend * g, turning=third_ord
 
 @claim(
     "opposite-sides",
+    statement=(
+        "w_D − w_R = −(f/r) H_R⁻¹(∇L_F + λw_R) + O((f/r)²), w(γ) − w_R = +γ H_R⁻¹∇L_F + O(γ²): "
+        "opposite sides of the oracle, up to λw_R."
+    ),
+    explanation=(
+        "Multiply ∇J_D by n/r: with ρ = f/r it is ∇L_R + ρ∇L_F + λ(1+ρ)w. Both problems start "
+        "at the oracle, at ρ = 0 and γ = 0, with the same Hessian H_R; minus H_R⁻¹ times the "
+        "drift ∂∇J/∂ρ or ∂∇J/∂γ is the velocity of the solution."
+    ),
     where="Sec. 5.1, any data",
     domain="first order in f/r and in γ; any loss, any data with H_R positive definite; mean losses",
     origin="new",
@@ -204,11 +228,6 @@ def oracle_continuation(second=third_order + moved - bend * g, turning=third_ord
     counterexample="data whose (w_D - w_R) r/f, as f/r -> 0, tends to something else",
 )
 def opposite_sides(pretrain_drift=g + ridge * w, ascent_drift=-g, sum_of_velocities=-ridge * w):
-    """w_D − w_R = −(f/r) H_R⁻¹(∇L_F + λw_R) + O((f/r)²), w(γ) − w_R = +γ H_R⁻¹∇L_F + O(γ²): opposite sides of the oracle, up to λw_R.
-
-    Multiply ∇J_D by n/r: with ρ = f/r it is ∇L_R + ρ∇L_F + λ(1+ρ)w. Both problems start at the oracle, at ρ = 0 and γ = 0, with the same
-    Hessian H_R; minus H_R⁻¹ times the drift ∂∇J/∂ρ or ∂∇J/∂γ is the velocity of the solution.
-    """
     vectors = {g: gradient(L_F), w: weights}
     pretrain_gradient = gradient(L_R) + rho * gradient(L_F) + ridge * (1 + rho) * weights
     scaled = total / retain * gradient(pretrain_objective)
@@ -253,6 +272,15 @@ def _break_even(*, share=1e-13, **parameters):
 
 @claim(
     "break-even-first-order",
+    statement=(
+        "Descent-ascent's limit is farther from the oracle than w_D beyond γ_even = "
+        "(f/r)‖H_R⁻¹(∇L_F + λw_R)‖/‖H_R⁻¹∇L_F‖ + O((f/r)²)."
+    ),
+    explanation=(
+        "By opposite-sides the two distances are (f/r)|H⁻¹(∇L_F + λw_R)| and γ|H⁻¹∇L_F|, to "
+        "first order: equal at the claimed γ. Written out for H_R = [[c11, c21], [c21, c22]]; "
+        "its determinant cancels. Without the λw_R term (sums have none) γ_even is f/r itself."
+    ),
     where="Sec. 5.1, any data",
     domain="first order in f/r; ∇L_F(w_R) != 0; mean losses",
     origin="new",
@@ -270,11 +298,6 @@ def break_even(
     )
     / ((c22 * g1 - c21 * g2) ** 2 + (c11 * g2 - c21 * g1) ** 2),
 ):
-    """Descent-ascent's limit is farther from the oracle than w_D beyond γ_even = (f/r)‖H_R⁻¹(∇L_F + λw_R)‖/‖H_R⁻¹∇L_F‖ + O((f/r)²).
-
-    By opposite-sides the two distances are (f/r)|H⁻¹(∇L_F + λw_R)| and γ|H⁻¹∇L_F|, to first order: equal at the claimed γ. Written out for
-    H_R = [[c11, c21], [c21, c22]]; its determinant cancels. Without the λw_R term (sums have none) γ_even is f/r itself.
-    """
     hessian = sp.Matrix([[c11, c21], [c21, c22]])
     forget_gradient = sp.Matrix([g1, g2])
     pretrain = -rho * hessian.inv() * (forget_gradient + ridge * weights)
@@ -290,6 +313,14 @@ def break_even(
 
 @claim(
     "newton-step-is-preconditioned-ascent",
+    statement=(
+        "At w_D, ∇J_R = −(f/r)(∇L_F + λw_D): the Newton step on J_R is +(f/r) H_R⁻¹(∇L_F + "
+        "λw_D), ascent on F preconditioned by H_R⁻¹."
+    ),
+    explanation=(
+        "Solve ∇J_D(w_D) = 0 for ∇L_R and insert it. w_D is within O(f/n) of w_R, so the step "
+        "ends within O((f/n)²). With sums there is no λw_D term."
+    ),
     where="Sec. 5.1; certified removal",
     domain="any loss, any data; mean losses",
     origin="new",
@@ -299,11 +330,6 @@ def break_even(
     counterexample="w_D at which ∇J_R differs from -(f/r)(∇L_F + λw)",
 )
 def newton_step(retain_gradient=-forget / retain * (g + ridge * w)):
-    """At w_D, ∇J_R = −(f/r)(∇L_F + λw_D): the Newton step on J_R is +(f/r) H_R⁻¹(∇L_F + λw_D), ascent on F preconditioned by H_R⁻¹.
-
-    Solve ∇J_D(w_D) = 0 for ∇L_R and insert it. w_D is within O(f/n) of w_R, so the step ends within O((f/n)²). With sums there is
-    no λw_D term.
-    """
     retain_slope = sp.solve(
         (retain * gradient_retain + forget * g) / total + ridge * w, gradient_retain
     )[0]

@@ -52,8 +52,19 @@ def _population(*, gap=0.2, accuracy=0.5, forget_size=40):
 
 @claim(
     "hoeffding",
+    statement=(
+        "P(|Acc − Acc_F| ≥ t) ≤ 2 exp(−2ft²), Acc the population accuracy of the oracle and "
+        "Acc_F that on the forget set."
+    ),
+    explanation=(
+        "Given the oracle, Acc_F is a mean of f independent 0/1 terms (ranges 1/f); the 2 "
+        "counts the two sides."
+    ),
     where="Lemmas 1 and 11",
-    domain="i.i.d. data, F chosen independently of the values, the oracle's accuracies, the population accuracy of the test; t > 0",
+    domain=(
+        "i.i.d. data, F chosen independently of the values, the oracle's accuracies, the population "
+        "accuracy of the test; t > 0"
+    ),
     origin="paper",
     evidence="proved",
     backs=[
@@ -66,10 +77,6 @@ def _population(*, gap=0.2, accuracy=0.5, forget_size=40):
     counterexample="f, p, t with a larger probability",
 )
 def hoeffding(population=2 * forget * tolerance**2):
-    """P(|Acc − Acc_F| ≥ t) ≤ 2 exp(−2ft²), Acc the population accuracy of the oracle and Acc_F that on the forget set.
-
-    Given the oracle, Acc_F is a mean of f independent 0/1 terms (ranges 1/f); the 2 counts the two sides.
-    """
     in_forget = forget * (1 / forget) ** 2  # the sum of squared ranges
     yield Equal("2t²/Σc² for Acc_F", 2 * tolerance**2 / in_forget, population)
 
@@ -83,7 +90,18 @@ def _finite(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
 
 @claim(
     "hoeffding-finite-test",
-    where="Lemmas 1 and 11, whose test accuracy is that of the population: no bound for a test set of m points",
+    statement=(
+        "P(|Acc_T − Acc_F| ≥ t) ≤ 2 exp(−2t² fm/(f+m)) on a test set of m points; it is δ at "
+        "the half width t = √(ln(2/δ)(1/f + 1/m)/2)."
+    ),
+    explanation=(
+        "Acc_T - Acc_F is a sum of f independent terms of range 1/f and m more of range 1/m. "
+        "As m -> oo the form is that of hoeffding."
+    ),
+    where=(
+        "Lemmas 1 and 11, whose test accuracy is that of the population: no bound for a test set of "
+        "m points"
+    ),
     domain="as hoeffding; m test points, independent of the forget set and of the oracle",
     origin="corrected",
     evidence="proved",
@@ -97,16 +115,15 @@ def _finite(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
     relation="<=",
     evaluate=_finite,
     paper_says="2 exp(−2ft²) bounds the gap to the test accuracy, whatever the number of test points.",
-    counterexample="f, m, t with a larger probability (f = 400, m = 20, t = 0.2, p = 1/2: 0.083, where the first form says 2.5e-14)",
+    counterexample=(
+        "f, m, t with a larger probability (f = 400, m = 20, t = 0.2, p = 1/2: 0.083, where the "
+        "first form says 2.5e-14)"
+    ),
 )
 def hoeffding_finite_test(
     finite=2 * tolerance**2 * forget * test_size / (forget + test_size),
     half_width=sp.sqrt(sp.log(2 / significance) * (1 / forget + 1 / test_size) / 2),
 ):
-    """P(|Acc_T − Acc_F| ≥ t) ≤ 2 exp(−2t² fm/(f+m)) on a test set of m points; it is δ at the half width t = √(ln(2/δ)(1/f + 1/m)/2).
-
-    Acc_T - Acc_F is a sum of f independent terms of range 1/f and m more of range 1/m. As m -> oo the form is that of hoeffding.
-    """
     ranges = forget * (1 / forget) ** 2 + test_size * (1 / test_size) ** 2
     yield Equal("2t²/Σc² for Acc_T - Acc_F", 2 * tolerance**2 / ranges, finite)
     yield Equal(
@@ -130,6 +147,16 @@ def _one_sided(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
 
 @claim(
     "hoeffding-one-sided",
+    statement=(
+        "P(S − E S ≥ t) ≤ exp(−2t²/Σ): the bounds without the 2, and with the union of both "
+        "sides those with it."
+    ),
+    explanation=(
+        "For one term of mean share p in its interval, E e^{h(X - EX)} <= e^{L(u)}, u = hc, L "
+        "= ln(1 - p + p e^u) - pu, as e^x lies below its chord. L(0) = L'(0) = 0, and L'' = "
+        "q(1-q) <= 1/4 with q = pe^u/(1 - p + pe^u); so L <= u²/8. The product of all terms "
+        "and Chernoff give exp(-ht + h²Σ/8), least at h = 4t/Σ."
+    ),
     where="Lemmas 1 and 11, one side; Hoeffding's inequality itself",
     domain="independent terms with values in intervals of lengths c_i, Σ = Σc_i²; t > 0",
     origin="reconstructed",
@@ -148,12 +175,6 @@ def hoeffding_one_sided(
     bound=2 * tolerance**2 / spread,
     curvature_at_most=sp.Rational(1, 4),
 ):
-    """P(S − E S ≥ t) ≤ exp(−2t²/Σ): the bounds without the 2, and with the union of both sides those with it.
-
-    For one term of mean share p in its interval, E e^{h(X - EX)} <= e^{L(u)}, u = hc, L = ln(1 - p + p e^u) - pu, as e^x lies
-    below its chord. L(0) = L'(0) = 0, and L'' = q(1-q) <= 1/4 with q = pe^u/(1 - p + pe^u); so L <= u²/8. The product of all terms and
-    Chernoff give exp(-ht + h²Σ/8), least at h = 4t/Σ.
-    """
     chance = success / (1 + success)  # p in (0, 1)
     above = 1 - chance + chance * sp.exp(exponent)
     moment = sp.log(above) - chance * exponent
@@ -176,8 +197,20 @@ def hoeffding_one_sided(
 
 @claim(
     "random-subset-law",
+    statement=(
+        "Given that c of the f + m samples are right, P(a of the f forgotten ones are) = "
+        "C(f,a) C(m,c−a)/C(f+m,c): no p, no population."
+    ),
+    explanation=(
+        "For i.i.d. data it is the law of two binomials given their sum, as p cancels: "
+        "enumerated for 5 and 4 samples; for any sizes the ratio of consecutive terms "
+        "determines it. Its mean is fc/(f+m): forget and test accuracy agree on average."
+    ),
     where="Sec. 4, for a finite data set; Fisher's exact test",
-    domain="F a uniformly random subset of the f + m samples that the oracle did not see, c of which it gets right",
+    domain=(
+        "F a uniformly random subset of the f + m samples that the oracle did not see, c of which "
+        "it gets right"
+    ),
     origin="new",
     evidence="proved",
     backs=[
@@ -193,11 +226,6 @@ def random_subset_law(
     / sp.binomial(forget + test_size, correct),
     mean=forget * correct / (forget + test_size),
 ):
-    """Given that c of the f + m samples are right, P(a of the f forgotten ones are) = C(f,a) C(m,c−a)/C(f+m,c): no p, no population.
-
-    For i.i.d. data it is the law of two binomials given their sum, as p cancels: enumerated for 5 and 4 samples; for any sizes the ratio of
-    consecutive terms determines it. Its mean is fc/(f+m): forget and test accuracy agree on average.
-    """
     chance = below_one
 
     def binomial(size, k):
@@ -231,6 +259,16 @@ def random_subset_law(
 
 @claim(
     "worst-accuracy-grid",
+    statement=(
+        "With p = (1 − cos φ)/2 the probability of a gap is a trigonometric polynomial in φ of "
+        "degree N = f + m; on the grid πj/(8N) it takes a value that 1/cos(π/16) < 1.02 times "
+        "brings to its maximum."
+    ),
+    explanation=(
+        "Each outcome has probability p^k (1-p)^{N-k} up to a factor: N cosines multiplied. No "
+        "angle is farther than half a cell from the grid, and within π/N of its maximum M the "
+        "polynomial, between 0 and M, is at least M cos(N distance)."
+    ),
     where="Lemmas 1 and 11, when the population accuracy is not known; Barnard's test",
     domain="f, m >= 1, any gap, one or two sides; 8N + 1 angles, N = f + m",
     origin="new",
@@ -240,19 +278,16 @@ def random_subset_law(
         "gda_theory.paper.random_sets.worst_one_sided_binomial",
     ],
     rules=["Riesz"],
-    counterexample="f, m, a gap and an accuracy p whose probability exceeds the largest one of the grid by more than 2 %",
+    counterexample=(
+        "f, m, a gap and an accuracy p whose probability exceeds the largest one of the grid by "
+        "more than 2 %"
+    ),
 )
 def worst_accuracy_grid(
     accuracy=(1 - sp.cos(angle)) / 2,
     farthest=sp.pi / (16 * degree),
     excess=1 / sp.cos(sp.pi / 16),
 ):
-    """With p = (1 − cos φ)/2 the probability of a gap is a trigonometric polynomial in φ of degree N = f + m; on the grid πj/(8N) it
-    takes a value that 1/cos(π/16) < 1.02 times brings to its maximum.
-
-    Each outcome has probability p^k (1-p)^{N-k} up to a factor: N cosines multiplied. No angle is farther than half a cell from the grid,
-    and within π/N of its maximum M the polynomial, between 0 and M, is at least M cos(N distance).
-    """
     yield Equal("p = sin²(φ/2)", accuracy, sp.sin(angle / 2) ** 2)
     yield Equal("half a cell", sp.pi / (8 * degree) / 2, farthest)
     yield Equal("M over what the grid has of it", 1 / sp.cos(degree * farthest), excess)

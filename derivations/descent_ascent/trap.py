@@ -61,8 +61,17 @@ def near(ball, number, tolerance) -> bool:
 
 @claim(
     "trap-conventions",
+    statement=(
+        "Targets ±1 against 2h − 1 at ridge c are targets 0/1 against h at ridge c/4; means of "
+        "N samples at c are sums at Nc: so all minima and thresholds of one reading are those "
+        "of another at a known ratio."
+    ),
+    explanation="Both objectives are positive multiples (4 and 1/N) of the others, term by term.",
     where="Sec. 5.2: the loss is not fully specified",
-    domain="any weights, any ridge c > 0; means of N samples for D and R (descent-ascent's means are a problem of their own)",
+    domain=(
+        "any weights, any ridge c > 0; means of N samples for D and R (descent-ascent's means are a "
+        "problem of their own)"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.paper.trap.Convention", "gda_theory.paper.trap.landscape"],
@@ -71,11 +80,6 @@ def near(ball, number, tolerance) -> bool:
 def trap_conventions(
     signed_error=4 * (h - (1 + label) / 2) ** 2, share_ridge=c / 4, sum_ridge=count * c
 ):
-    """Targets ±1 against 2h − 1 at ridge c are targets 0/1 against h at ridge c/4; means of N samples at c are sums at Nc: so all minima
-    and thresholds of one reading are those of another at a known ratio.
-
-    Both objectives are positive multiples (4 and 1/N) of the others, term by term.
-    """
     norm, total = sp.symbols("n_2 S", positive=True)  # |θ|², the sum of squared errors
     yield Equal("(2h - 1 - y)²", (2 * h - 1 - label) ** 2, signed_error)
     yield Equal(
@@ -101,8 +105,20 @@ def _ratios():
 
 @claim(
     "ridge-moves-not-radially",
+    statement=(
+        "False: dθ/dc = −2H⁻¹θ, which is along θ exactly where θ is an eigenvector of H (for "
+        "one coordinate, or one sample, always); in the paper's own example a/b moves from "
+        "−5.197 to −5.408, and the second minimum appears."
+    ),
+    explanation=(
+        "At a stationary θ the ridge is c = -<θ, ∇L>/2|θ|². Differentiate ∇L + 2cθ = 0. θ × "
+        "H⁻¹θ = -θ × Hθ / det H vanishes iff θ is an eigenvector."
+    ),
     where="App. B: 'adjusting the ridge moves minimisers radially'",
-    domain="any twice differentiable loss L; the example: D, targets ±1 against 2h - 1, c = 0.02 and 0.1",
+    domain=(
+        "any twice differentiable loss L; the example: D, targets ±1 against 2h - 1, c = 0.02 and "
+        "0.1"
+    ),
     origin="corrected",
     evidence="certified",
     backs=[
@@ -121,12 +137,6 @@ def ridge_moves_not_radially(
     ratio_small=sp.Rational("-5.19744432822717"),
     ratio_large=sp.Rational("-5.40804408574175"),
 ):
-    """False: dθ/dc = −2H⁻¹θ, which is along θ exactly where θ is an eigenvector of H (for one coordinate, or one sample, always); in the
-    paper's own example a/b moves from −5.197 to −5.408, and the second minimum appears.
-
-    At a stationary θ the ridge is c = -<θ, ∇L>/2|θ|². Differentiate ∇L + 2cθ = 0. θ × H⁻¹θ = -θ × Hθ / det H vanishes iff θ is an
-    eigenvector.
-    """
     theta, hessian = sp.Matrix([a, b]), sp.Matrix([[H11, H12], [H12, H22]])
     yield Equal("<θ, ∇L + 2cθ>", theta.dot(sp.Matrix([pull_a, pull_b]) + 2 * through * theta), 0)
     of_ridge = [sp.Function(name)(c) for name in ("a", "b")]
@@ -202,8 +212,23 @@ def _fold_values():
 
 @claim(
     "trap-thresholds",
+    statement=(
+        "The second minimum exists below c = 0.0268089304877 (D) and 0.0771966651700 (R) for "
+        "±1 against 2h − 1 (a quarter for 0/1 targets), below 1.04458068059 (D) and "
+        "1.74430079969 (R) for the literal reading; descent-ascent has one stationary point "
+        "throughout."
+    ),
+    explanation=(
+        "On the plane c = -<θ, ∇L>/2|θ|² is the one ridge of a stationary point. A box search "
+        "shows that det H vanishes at no other one of the ranges; so the number of stationary "
+        "points changes at the thresholds only, and it is counted on both sides (trap-minima). "
+        "The literal thresholds are certified as folds; they lie beyond the range searched."
+    ),
     where="Sec. 5.2, Fig. 5",
-    domain="sums of squares; 0/1 targets: c in [0.002, 0.4] (±1 against 2h - 1: 4c in [0.008, 1.6]); literal: c in [0.01, 1]; GDA no fold",
+    domain=(
+        "sums of squares; 0/1 targets: c in [0.002, 0.4] (±1 against 2h - 1: 4c in [0.008, 1.6]); "
+        "literal: c in [0.01, 1]; GDA no fold"
+    ),
     origin="new",
     evidence="certified",
     backs="gda_theory.paper.trap.folds",
@@ -218,13 +243,6 @@ def trap_thresholds(
     literal_D=sp.Rational("1.04458068058843"),
     literal_R=sp.Rational("1.74430079969197"),
 ):
-    """The second minimum exists below c = 0.0268089304877 (D) and 0.0771966651700 (R) for ±1 against 2h − 1 (a quarter for 0/1 targets),
-    below 1.04458068059 (D) and 1.74430079969 (R) for the literal reading; descent-ascent has one stationary point throughout.
-
-    On the plane c = -<θ, ∇L>/2|θ|² is the one ridge of a stationary point. A box search shows that det H vanishes at no other one of the
-    ranges; so the number of stationary points changes at the thresholds only, and it is counted on both sides (trap-minima). The literal
-    thresholds are certified as folds; they lie beyond the range searched.
-    """
     claimed = {
         ("zero_one", "D"): signed_D / 4,
         ("zero_one", "R"): signed_R / 4,
@@ -268,15 +286,31 @@ def _literal_values():
 
 @claim(
     "trap-minima",
+    statement=(
+        "The literal reading at c = 0.1: retraining's global minimum, 10.8612, is the bad one "
+        "(wrong at x = 4), and the good one is 11.7938; pretraining's is good, 11.9040. With "
+        "±1 against 2h − 1 both global minima are good; R has a bad one at c = 0.05, D only at "
+        "c = 0.02."
+    ),
+    explanation=(
+        "All stationary points of 18 problems, counted by halving a box that holds them all "
+        "(landscapes.farthest). Descent-ascent has one, bad minimum in each."
+    ),
     where="Sec. 5.2, Fig. 5",
-    domain="sums of squares; literal at c = 0.1, 0.05; 0/1 targets at c = 0.1, 0.025, 0.0125, 0.005, that is ±1 against 2h - 1 at 4c",
+    domain=(
+        "sums of squares; literal at c = 0.1, 0.05; 0/1 targets at c = 0.1, 0.025, 0.0125, 0.005, "
+        "that is ±1 against 2h - 1 at 4c"
+    ),
     origin="corrected",
     evidence="certified",
     backs=["gda_theory.paper.trap.stationary_points", "gda_theory.paper.trap.landscape"],
     rules=["Krawczyk"],
     evaluate=_literal_values,
     slow="10 s",
-    paper_says="One landscape, drawn for one ridge; which targets, sums or means, and which ridge, is not said.",
+    paper_says=(
+        "One landscape, drawn for one ridge; which targets, sums or means, and which ridge, is not "
+        "said."
+    ),
     counterexample="a stationary point that the search missed, or minima in another order",
 )
 def trap_minima(
@@ -287,12 +321,6 @@ def trap_minima(
     signed_retrain_other=sp.Rational("9.6152788028"),
     signed_pretrain_few=sp.Rational("4.5663782319"),
 ):
-    """The literal reading at c = 0.1: retraining's global minimum, 10.8612, is the bad one (wrong at x = 4), and the good one is 11.7938;
-    pretraining's is good, 11.9040. With ±1 against 2h − 1 both global minima are good; R has a bad one at c = 0.05, D only at c = 0.02.
-
-    All stationary points of 18 problems, counted by halving a box that holds them all (landscapes.farthest). Descent-ascent has one, bad
-    minimum in each.
-    """
     found = {
         (convention, problem, ridge): minima(convention, problem, ridge)
         for convention, ridges in TABLE_RIDGES.items()
@@ -369,6 +397,16 @@ def _good_and_bad():
 
 @claim(
     "trap-global-minima-hold",
+    statement=(
+        "With 0/1 targets both statements hold at every c ∈ [0.002, 0.4]: 13 right and 1 wrong "
+        "of D, 11 and 1 of R."
+    ),
+    explanation=(
+        "No fold but the thresholds (trap-thresholds) and no class changes along a branch, so "
+        "one good minimum continues through the range and one bad one up to the threshold. J "
+        "at a minimum increases with c (its derivative is |θ|²): the bad one's value at the "
+        "range's beginning exceeds the good one's at the threshold, hence everywhere between."
+    ),
     where="Sec. 5.2: 'pretraining misclassifies only x = 3, retraining keeps it'",
     domain="sums; 0/1 targets, c in [0.002, 0.4], that is ±1 against 2h - 1, c in [0.008, 1.6]",
     origin="corrected",
@@ -387,12 +425,6 @@ def global_minima_hold(
     good_R=sp.Rational("1.3552771979163"),
     bad_R=sp.Rational("2.1358813893329"),
 ):
-    """With 0/1 targets both statements hold at every c ∈ [0.002, 0.4]: 13 right and 1 wrong of D, 11 and 1 of R.
-
-    No fold but the thresholds (trap-thresholds) and no class changes along a branch, so one good minimum continues through the range
-    and one bad one up to the threshold. J at a minimum increases with c (its derivative is |θ|²): the bad one's value at the range's
-    beginning exceeds the good one's at the threshold, hence everywhere between.
-    """
     for problem, good, bad in (("D", good_D, bad_D), ("R", good_R, bad_R)):
         holds, detail = folds_counted("zero_one", problem)
         yield Certificate(f"{problem}: one fold", holds, detail)
@@ -464,6 +496,15 @@ def _literal_at_end():
 
 @claim(
     "trap-literal-fails",
+    statement=(
+        "Read literally, retraining's global minimum is the bad one (10 right, 2 wrong) at "
+        "every c ∈ [0.01, 1]: no ridge there rescues it."
+    ),
+    explanation=(
+        "R has two minima throughout (no fold), one with h(3) < 1/2 and its classes constant, "
+        "the other with h(3) > 1/2. J at each increases with c; on a chain of ridges the bad "
+        "one's value at the end of a cell stays below the other's at its beginning."
+    ),
     where="Sec. 5.2: 'retraining keeps it', read literally",
     domain="sums, targets ±1 against h in (0, 1), c in [0.01, 1]",
     origin="corrected",
@@ -477,11 +518,6 @@ def _literal_at_end():
 def literal_fails(
     bad_at_end=sp.Rational("15.184361093118"), other_at_end=sp.Rational("15.332247462501")
 ):
-    """Read literally, retraining's global minimum is the bad one (10 right, 2 wrong) at every c ∈ [0.01, 1]: no ridge there rescues it.
-
-    R has two minima throughout (no fold), one with h(3) < 1/2 and its classes constant, the other with h(3) > 1/2. J at each
-    increases with c; on a chain of ridges the bad one's value at the end of a cell stays below the other's at its beginning.
-    """
     holds, detail = folds_counted("literal", "R")
     yield Certificate("R: no fold", holds, detail)
     holds, detail = classes_constant("literal", "R", below=3)
@@ -602,29 +638,44 @@ def _energies(*, ridge=0.0125):
 
 @claim(
     "trap-holds",
+    statement=(
+        "Fine-tuning from descent-ascent's minimum (10 right of its 10, 2 of R wrong) stays in "
+        "R's bad minimum: on a line through R's saddle J_R exceeds its value at the start. "
+        "Beyond the threshold R has one stationary point, the good minimum, and fine-tuning "
+        "reaches it."
+    ),
+    explanation=(
+        "The minimum of J_DA lies on the bad side; J_R falls along the flow, and along every "
+        "step of at most 1/Λ, so the line is never crossed; on that side the only minimum is "
+        "the bad one. On each cell of ridges the line is fixed: J_R on it increases with c, "
+        "J_DA at its minimum too, and J_R - J_DA = 2(1 - h(4))² is bounded. The argument ends "
+        "where both values agree, c = 0.01619 (±1 against 2h - 1: 0.06476); from there to the "
+        "threshold the library's runs stay, which is tested, not proved."
+    ),
     where="Sec. 5.2: 'fine-tuning on the retain set cannot leave it'",
-    domain="sums; 0/1 targets, c in [0.002, 0.0155] (±1 against 2h - 1: [0.008, 0.062]); false in (0.0193, 0.4] ((0.0772, 1.6])",
+    domain=(
+        "sums; 0/1 targets, c in [0.002, 0.0155] (±1 against 2h - 1: [0.008, 0.062]); false in "
+        "(0.0193, 0.4] ((0.0772, 1.6])"
+    ),
     origin="corrected",
     evidence="certified",
     backs=["gda_theory.paper.trap.landscape", "gda_theory.paper.trap.fine_tune"],
     rules=["gradient flow", "Krawczyk", "implicit function"],
     slow="20 s",
-    paper_says="Descent-ascent's minimum is another one: right on the 10 points it counts, wrong on 2 retained; fine-tuning stays.",
+    paper_says=(
+        "Descent-ascent's minimum is another one: right on the 10 points it counts, wrong on 2 "
+        "retained; fine-tuning stays."
+    ),
     relation="<=",
     evaluate=_energies,
-    counterexample="a ridge of the range at which gradient descent on R from descent-ascent's minimum reaches R's global one",
+    counterexample=(
+        "a ridge of the range at which gradient descent on R from descent-ascent's minimum reaches "
+        "R's global one"
+    ),
 )
 def trap_holds(
     energy_end=sp.Rational("0.0161899930045749"), threshold=sp.Rational("0.0771966651699514") / 4
 ):
-    """Fine-tuning from descent-ascent's minimum (10 right of its 10, 2 of R wrong) stays in R's bad minimum: on a line through R's saddle
-    J_R exceeds its value at the start. Beyond the threshold R has one stationary point, the good minimum, and fine-tuning reaches it.
-
-    The minimum of J_DA lies on the bad side; J_R falls along the flow, and along every step of at most 1/Λ, so the line is never
-    crossed; on that side the only minimum is the bad one. On each cell of ridges the line is fixed: J_R on it increases with c, J_DA
-    at its minimum too, and J_R - J_DA = 2(1 - h(4))² is bounded. The argument ends where both values agree, c = 0.01619 (±1 against
-    2h - 1: 0.06476); from there to the threshold the library's runs stay, which is tested, not proved.
-    """
     holds, detail = trap_cells()
     yield Certificate("a barrier on every cell", holds, detail)
     holds, detail = classes_constant("zero_one", "DA")

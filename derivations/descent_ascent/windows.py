@@ -69,6 +69,15 @@ def at_positive(expression):
 
 @claim(
     "explicit-curves",
+    statement=(
+        "y_D(x) = (k₂₂x − aΔφ(x)/λ)/k₁₂, α_D(x) = (λx − ak₁₁φ(x))/(k₁₂aφ(y_D)); y_DA(x) = "
+        "(k₂₂x − AΔφ(x)/λ)/k₁₂, α_DA(x) = (f/(k₁₂r_p)) (Ak₁₁φ(x) − λx)/φ(y_DA)."
+    ),
+    explanation=(
+        "k22 times the x equation minus k12 times the y equation no longer contains αφ(y); the "
+        "x equation then gives α. The paper's Gram matrix gives (s x - a q φ(x)/λ)/(2ε) and so "
+        "on."
+    ),
     where="Sec. 5.1.2 (which says that no explicit solution is known for D and DA)",
     domain="any φ > 0, k12 > 0, λ > 0; pretraining λx >= a k11 φ(x), descent-ascent λx <= A k11 φ(x)",
     origin="new",
@@ -77,12 +86,6 @@ def at_positive(expression):
     counterexample="a stationary point (x, y, α) off its curve",
 )
 def explicit_curves(y_D=y_pretrain, alpha_D=alpha_pretrain, y_DA=y_ascent, alpha_DA=alpha_ascent):
-    """y_D(x) = (k₂₂x − aΔφ(x)/λ)/k₁₂, α_D(x) = (λx − ak₁₁φ(x))/(k₁₂aφ(y_D)); y_DA(x) = (k₂₂x − AΔφ(x)/λ)/k₁₂,
-    α_DA(x) = (f/(k₁₂r_p)) (Ak₁₁φ(x) − λx)/φ(y_DA).
-
-    k22 times the x equation minus k12 times the y equation no longer contains αφ(y); the x equation then gives α. The paper's Gram
-    matrix gives (s x - a q φ(x)/λ)/(2ε) and so on.
-    """
     combined_D = k22 * (ridge * x - pretrain_x) - k12 * (ridge * y - pretrain_y)
     yield Equal("pretraining: y", combined_D, ridge * k12 * (y_D - y))
     yield Equal("pretraining: α", ridge * x - pretrain_x, a * k12 * phi(y) * (alpha_D - alpha))
@@ -107,6 +110,15 @@ def _bijections(*, alpha=0.1, **parameters):
 
 @claim(
     "bijections",
+    statement=(
+        "α ↦ x_D and α ↦ y_D are strictly increasing bijections: dy_D/dx > 0 and d ln α_D/dx > "
+        "0 along the curve."
+    ),
+    explanation=(
+        "α_D runs from 0, where the excess λx - a k11 φ(x) vanishes, to infinity. Both "
+        "derivatives consist of positive terms: -φ' > 0, the excess is positive, the "
+        "determinant of a Gram matrix is."
+    ),
     where="Sec. 5.1.2; used for every exact window",
     domain="φ > 0 decreasing, k12 > 0, D > 0; x from the root of λx = a k11 φ(x) (α = 0) upward",
     origin="new",
@@ -122,11 +134,6 @@ def bijections(
     log_slope=(ridge + a * k11 * steepness) / excess
     + steepness_y / phi_y * (k22 + a * gram_determinant * steepness / ridge) / k12,
 ):
-    """α ↦ x_D and α ↦ y_D are strictly increasing bijections: dy_D/dx > 0 and d ln α_D/dx > 0 along the curve.
-
-    α_D runs from 0, where the excess λx - a k11 φ(x) vanishes, to infinity. Both derivatives consist of positive terms: -φ' > 0, the
-    excess is positive, the determinant of a Gram matrix is.
-    """
     yield Equal("dy_D/dx", at_positive(sp.diff(y_pretrain, x)), y_slope)
     along = sp.Function("y")(x)
     log_alpha = sp.log(ridge * x - a * k11 * phi(x)) - sp.log(k12 * a) - sp.log(phi(along))
@@ -168,6 +175,16 @@ def curve_share(system, x_value):
 
 @claim(
     "exact-windows",
+    statement=(
+        "x_D ≤ x_R ⇔ α ≤ α_D(x_R) = (A−a)λx_R/(A k₁₂ a φ(y_D(x_R))); y_D ≤ y_R ⇔ α ≤ α_D(x_b); "
+        "exponential loss, the paper's types: x_b = k + W(c e^{−k}), c = aq/(λs), k = 2εy_R/s."
+    ),
+    explanation=(
+        "α_D increases (bijections), so both edges are α_D at the x where the margins agree. "
+        "In dual masses, with P_R the oracle's: x_D = x_R has P = (a/A) P_R and k12 Q = k11 "
+        "(P_R - P); y_D = y_R has k22 Q = k12 (P_R - P), which leaves P = (a/λ)φ((D P + k12² "
+        "P_R)/k22)."
+    ),
     where="replaces Lemma 10's sufficient windows",
     domain="0 < ε < 1, λ > 0, any α > 0; the x form for any φ > 0 decreasing",
     origin="new",
@@ -184,12 +201,6 @@ def exact_windows(
     c=a * q / (ridge * s),
     k=2 * epsilon * y_R / s,
 ):
-    """x_D ≤ x_R ⇔ α ≤ α_D(x_R) = (A−a)λx_R/(A k₁₂ a φ(y_D(x_R))); y_D ≤ y_R ⇔ α ≤ α_D(x_b); exponential loss, the paper's types:
-    x_b = k + W(c e^{−k}), c = aq/(λs), k = 2εy_R/s.
-
-    α_D increases (bijections), so both edges are α_D at the x where the margins agree. In dual masses, with P_R the oracle's: x_D = x_R has
-    P = (a/A) P_R and k12 Q = k11 (P_R - P); y_D = y_R has k22 Q = k12 (P_R - P), which leaves P = (a/λ)φ((D P + k12² P_R)/k22).
-    """
     # x_D = k11 p + k12 Q, y_D = k12 p + k22 Q for pretraining with retain mass p; the oracle has x_R = k11 P, y_R = k12 P.
     p = a / A * P
     yield Equal("x_D = x_R in dual masses", k11 * p + k12 * forget_dual, k11 * P)
@@ -264,6 +275,18 @@ def _common_margin(system, whole, gone, which, threshold):
 
 @claim(
     "exact-lower-edge",
+    statement=(
+        "x_D ≥ x_DA ⇔ α ≥ α_D(x_c), x_c > x_fold the root of α_D(x) = α_DA(x) in (x₀, x_R); if "
+        "there is none, x_D < x_DA up to the fold."
+    ),
+    explanation=(
+        "At x₀ = x_D(α=0), where λx = a k11 φ(x), α_D is 0 and α_DA is the positive start; at "
+        "x_R, where λx = A k11 φ(x), α_DA is 0 and α_D the positive end: so a root exists. On "
+        "x > x_fold α_D increases (bijections) and α_DA decreases (fold-hessian), so at most "
+        "one lies there. y: y_D increases and y_DA decreases with α (y rises with x on both "
+        "curves), so one crossing again. The numbers compare the exact edges with Lemma 9's "
+        "thresholds."
+    ),
     where="replaces Lemma 9's sufficient window",
     domain="φ > 0 decreasing, k12 > 0; where descent-ascent has its stable branch x_fold < x <= x_R",
     origin="new",
@@ -278,13 +301,6 @@ def exact_lower_edge(
     start=ridge * x * (A / a - 1) * forget / (k12 * in_pair * phi(y)),
     end=ridge * x * (1 - a / A) / (k12 * a * phi(y)),
 ):
-    """x_D ≥ x_DA ⇔ α ≥ α_D(x_c), x_c > x_fold the root of α_D(x) = α_DA(x) in (x₀, x_R); if there is none, x_D < x_DA up to the fold.
-
-    At x₀ = x_D(α=0), where λx = a k11 φ(x), α_D is 0 and α_DA is the positive start; at x_R, where λx = A k11 φ(x), α_DA is 0 and
-    α_D the positive end: so a root exists. On x > x_fold α_D increases (bijections) and α_DA decreases (fold-hessian), so at
-    most one lies there. y: y_D increases and y_DA decreases with α (y rises with x on both curves), so one crossing again. The numbers
-    compare the exact edges with Lemma 9's thresholds.
-    """
     at_start, at_end = {phi(x): ridge * x / (a * k11)}, {phi(x): ridge * x / (A * k11)}
     yield Equal("α_D at x₀", alpha_pretrain.subs(at_start), 0)
     yield Equal("α_DA at x₀", alpha_ascent.subs(at_start), start)
@@ -297,6 +313,14 @@ def exact_lower_edge(
 
 @claim(
     "dual-curve",
+    statement=(
+        "Over q = ln Q the level L = ln(B/λ) = q − ln φ(y) has slope 1 + ςh, h = σQ(k₂₂ + Δρ "
+        "P)/(1 + k₁₁ρP); det H = λ²(1 + k₁₁ρP)(1 + ςh)."
+    ),
+    explanation=(
+        "ln P - ln φ(x) = ln(A/λ) is fixed while Q varies, with x = k11 P + ς k12 Q and y = "
+        "k12 P + ς k22 Q; h_u = ρP, h_v = σQ."
+    ),
     where="Sec. 5.1.2, any loss; the form that the solver uses",
     domain="any φ > 0 with decays ρ = -φ'/φ at x and σ at y; ς = 1 pretraining, ς = -1 descent-ascent",
     origin="new",
@@ -309,10 +333,6 @@ def dual_curve(
     bend=h_v * (k22 + gram_determinant * h_u) / (1 + k11 * h_u),
     determinant=(1 + k11 * h_u) * (1 + side * bend_symbol),
 ):
-    """Over q = ln Q the level L = ln(B/λ) = q − ln φ(y) has slope 1 + ςh, h = σQ(k₂₂ + Δρ P)/(1 + k₁₁ρP); det H = λ²(1 + k₁₁ρP)(1 + ςh).
-
-    ln P - ln φ(x) = ln(A/λ) is fixed while Q varies, with x = k11 P + ς k12 Q and y = k12 P + ς k22 Q; h_u = ρP, h_v = σQ.
-    """
     dP, rho, sigma = sp.symbols("P' rho sigma")
     # d/dq of ln P - ln φ(x): P'/P + ρ (k11 P' + ς k12 Q) = 0, as dQ/dq = Q.
     change = sp.solve(dP / P + rho * (k11 * dP + side * k12 * Q), dP)[0]
@@ -327,6 +347,14 @@ def dual_curve(
 
 @claim(
     "pretrain-unique",
+    statement=(
+        "Pretraining (and the oracle) has exactly one stationary point: H = λ(1 + h_u uu′ + "
+        "h_v vv′) ≻ 0, and its curve's slope 1 + h is at least 1."
+    ),
+    explanation=(
+        "The quadratic form of H is λ|n|² plus nonnegative squares; so J is strictly convex, "
+        "and coercive, as a loss is bounded below by a line."
+    ),
     where="Sec. 5.1.2",
     domain="any convex loss, λ > 0, nonnegative masses",
     origin="new",
@@ -340,11 +368,6 @@ def pretrain_unique(
     + ridge * h_u * (n_1 * u_1 + n_2 * u_2) ** 2
     + ridge * h_v * (n_1 * v_1 + n_2 * v_2) ** 2,
 ):
-    """Pretraining (and the oracle) has exactly one stationary point: H = λ(1 + h_u uu′ + h_v vv′) ≻ 0, and its curve's slope 1 + h
-    is at least 1.
-
-    The quadratic form of H is λ|n|² plus nonnegative squares; so J is strictly convex, and coercive, as a loss is bounded below by a line.
-    """
     u, v, n = sp.Matrix([u_1, u_2]), sp.Matrix([v_1, v_2]), sp.Matrix([n_1, n_2])
     hessian = ridge * (sp.eye(2) + h_u * u * u.T + h_v * v * v.T)
     yield Equal("n'Hn", (n.T * hessian * n)[0], form)

@@ -33,6 +33,15 @@ def _by_gain(*, spectrum=0.7, noise=0.4):
 
 @claim(
     "gaussian-control-response",
+    statement=(
+        "The change x̂₀ − x₀ of a mode at a given start has variance C = σ²S(2ᾱS + σ²)/(ᾱS + "
+        "σ²)², whatever the start up to its mean."
+    ),
+    explanation=(
+        "The posterior of x_0 given x_t is N(g x_t, τ), g and τ being those that make the "
+        "exponent -(x_t - √ᾱ x)²/2σ² - x²/2S a square. So x̂_0 - x_0 = gσz + √τ z' + (g√ᾱ - 1) "
+        "x_0."
+    ),
     where=f"{PAPER}, Sec. 3.3",
     domain="stationary Gaussian field, exact posterior, 0 < σ² <= 1",
     origin="new",
@@ -49,11 +58,6 @@ def control_response(
     gain=sp.sqrt(signal) * S / (signal * S + sigma2),
     posterior=S * sigma2 / (signal * S + sigma2),
 ):
-    """The change x̂₀ − x₀ of a mode at a given start has variance C = σ²S(2ᾱS + σ²)/(ᾱS + σ²)², whatever the start up to its mean.
-
-    The posterior of x_0 given x_t is N(g x_t, τ), g and τ being those that make the exponent -(x_t - √ᾱ x)²/2σ² - x²/2S a square. So x̂_0 -
-    x_0 = gσz + √τ z' + (g√ᾱ - 1) x_0.
-    """
     clean, seen = sp.symbols("x x_t", real=True)
     exponent = (seen - sp.sqrt(signal) * clean) ** 2 / (2 * sigma2) + clean**2 / (2 * S)
     completed = (clean - gain * seen) ** 2 / (2 * posterior)
@@ -65,6 +69,15 @@ def control_response(
 
 @claim(
     "gaussian-control-monotone",
+    statement=(
+        "χ = C(0)/mean C(k) grows with the noise, from 1 at σ² → 0 to S₀/mean S at σ² = 1: no "
+        "peak inside. C ∝ u(2u+1)/(u+1)², u = ᾱS/σ², has a falling logarithmic slope."
+    ),
+    explanation=(
+        "ln C(0) - ln C(k) has the derivative e(ρu) - e(u) by ln u, ρ = S_0/S_k >= 1, e the "
+        "slope: it is <= 0, as e falls. u falls with the noise, so each C(k)/C(0) falls, and "
+        "so does their mean, 1/χ."
+    ),
     where=f"{PAPER}, Sec. 3.3: no peak inside",
     domain="any spectrum that is largest at k = 0, 0 < σ² < 1, σ² = 1 - ᾱ",
     origin="new",
@@ -80,12 +93,6 @@ def control_monotone(
     at_end=S,
     at_start=sp.Integer(2),
 ):
-    """χ = C(0)/mean C(k) grows with the noise, from 1 at σ² → 0 to S₀/mean S at σ² = 1: no peak inside. C ∝ u(2u+1)/(u+1)², u = ᾱS/σ², has
-    a falling logarithmic slope.
-
-    ln C(0) - ln C(k) has the derivative e(ρu) - e(u) by ln u, ρ = S_0/S_k >= 1, e the slope: it is <= 0, as e falls. u falls with the
-    noise, so each C(k)/C(0) falls, and so does their mean, 1/χ.
-    """
     ratio = {signal: u * sigma2 / S}
     yield Equal(
         "C in u, up to σ²/ᾱ, the same for all modes",
@@ -113,6 +120,15 @@ leaving, returning, decay, distance, wave = sp.symbols("p q a r k", positive=Tru
 
 @claim(
     "gaussian-control-decay",
+    statement=(
+        "A spectrum k^{−a} has correlations that fall as r^{−(1−a)}: ∫₀^∞ k^{−a} cos(kr) dk = "
+        "r^{a−1} ∫₀^∞ u^{−a} cos u du, a positive number."
+    ),
+    explanation=(
+        "Substitute k = u/r. By parts the number is ∫ a u^{−a−1} sin u du, whose half waves "
+        "alternate and shrink, the first one being positive; u^{-a} sin u vanishes at both "
+        "ends for 0 < a < 1."
+    ),
     where=f"{PAPER}, Sec. 3.3: power-law correlations",
     domain="0 < a < 1; long rings, 1 << r << length",
     origin="new",
@@ -121,11 +137,6 @@ leaving, returning, decay, distance, wave = sp.symbols("p q a r k", positive=Tru
     counterexample="an a for which the Fourier integral of k^-a is no positive multiple of r^-(1-a)",
 )
 def control_decay(falls=distance ** (decay - 1), sine=decay * u ** (-decay - 1) * sp.sin(u)):
-    """A spectrum k^{−a} has correlations that fall as r^{−(1−a)}: ∫₀^∞ k^{−a} cos(kr) dk = r^{a−1} ∫₀^∞ u^{−a} cos u du, a positive number.
-
-    Substitute k = u/r. By parts the number is ∫ a u^{−a−1} sin u du, whose half waves alternate and shrink, the first one being positive;
-    u^{-a} sin u vanishes at both ends for 0 < a < 1.
-    """
     integrand = wave**-decay * sp.cos(wave * distance)
     yield Equal(
         "dk = du/r", integrand.subs(wave, u / distance) / distance, falls * u**-decay * sp.cos(u)
@@ -162,7 +173,7 @@ def chain_by_passes():
         joint = [[forward[a] * transition[a][b] for a in symbols] for b in symbols]
         before.append([[one / sum(row) for one in row] for row in joint])
         forward = [sum(joint[b]) * likelihood[site][b] for b in symbols]
-        spread = [_mixed(row, _means(given[-1]), spread)[1] for row in before[-1]]
+        spread = [_mixed(row, _means_by_symbol(given[-1]), spread)[1] for row in before[-1]]
         given.append(
             [*([_mean(row, of_site) for row in before[-1]] for of_site in given[-1]), differs[site]]
         )
@@ -182,14 +193,19 @@ def chain_by_passes():
         for j, sites in enumerate(given)
         for i, of_site in enumerate(sites)
     }
-    return sum(forward), chances, *_mixed(posterior[-1], _means(given[-1]), spread), covariances
+    return (
+        sum(forward),
+        chances,
+        *_mixed(posterior[-1], _means_by_symbol(given[-1]), spread),
+        covariances,
+    )
 
 
 def _mean(weights, values):
     return sum(weight * value for weight, value in zip(weights, values, strict=True))
 
 
-def _means(given):
+def _means_by_symbol(given):
     """The mean of N by the symbol here."""
     return [sum(column) for column in zip(*given, strict=True)]
 
@@ -237,6 +253,18 @@ def _chain():
 
 @claim(
     "markov-chain-passes",
+    statement=(
+        "With messages f′(b) = π(b) Σ_a f(a) T(a,b) the evidence is the last one's sum; "
+        "sampled backwards, each symbol a before b with weight f(a) T(a,b), a sequence comes "
+        "with its posterior probability; moments and correlations follow as on a tree. The "
+        "stationary law solves (1 − T′ + J)x = 1, J all ones."
+    ),
+    explanation=(
+        "Each sum that a message brought in is divided out by the weights of the site before. "
+        "1'(1 - T') = 0 makes the entries of x sum to 1. Certified: evidence, all 81 "
+        "sequences, Var N and the covariances of a chain of four sites with zeros in its "
+        "likelihood."
+    ),
     where=f"{PAPER}: a Markov chain, beside the control of Sec. 3.3",
     domain="any chain, any likelihood >= 0 with Z > 0",
     origin="new",
@@ -251,20 +279,16 @@ def _chain():
     ],
     rules=["conditioning"],
     evaluate=_chain,
-    counterexample="a chain, a likelihood and a sequence that backward sampling makes with another probability than its posterior one",
+    counterexample=(
+        "a chain, a likelihood and a sequence that backward sampling makes with another probability "
+        "than its posterior one"
+    ),
 )
 def chain_passes(
     filtered=predicted * seen,
     before=message * moved / predicted,
     stationary=returning / (leaving + returning),
 ):
-    """With messages f′(b) = π(b) Σ_a f(a) T(a,b) the evidence is the last one's sum; sampled backwards, each symbol a before b with weight
-    f(a) T(a,b), a sequence comes with its posterior probability; moments and correlations follow as on a tree. The stationary law solves
-    (1 − T′ + J)x = 1, J all ones.
-
-    Each sum that a message brought in is divided out by the weights of the site before. 1'(1 - T') = 0 makes the entries of x sum to 1.
-    Certified: evidence, all 81 sequences, Var N and the covariances of a chain of four sites with zeros in its likelihood.
-    """
     later, likelihood = sp.symbols("g_2 pi_2", positive=True)
     onward = sp.Symbol("T_2", positive=True)
     last = filtered.subs({predicted: later, seen: likelihood}, simultaneous=True)

@@ -98,7 +98,7 @@ def generic_likelihood(grammar: Grammar) -> Beliefs:
     ]
 
 
-def weights(grammar: Grammar, likelihood: Beliefs) -> list[Fraction]:
+def tree_weights(grammar: Grammar, likelihood: Beliefs) -> list[Fraction]:
     """Of every tree, its probability and its likelihood: they sum to the evidence."""
     everything = trees(grammar)
     return [
@@ -162,7 +162,7 @@ class Moments(NamedTuple):
 
 def enumerated_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, ...]) -> Moments:
     """By all trees."""
-    chances = weights(grammar, likelihood)
+    chances = tree_weights(grammar, likelihood)
     changed = [
         [int(x != y) for x, y in zip(tree.leaves, start, strict=True)] for tree in trees(grammar)
     ]
@@ -204,13 +204,14 @@ def recursive_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, .
         for kept in start
     ]
     leaf_variance = sum(
-        share * (1 - share) for share in _means(law, messages[0], derivatives[0], evidence)
+        share * (1 - share)
+        for share in _posterior_means(law, messages[0], derivatives[0], evidence)
     )
     pairs = []
     for table, below, derivative_below, derivative in zip(
         grammar.tables, messages, derivatives, derivatives[1:], strict=False
     ):
-        means = _means(law, below, derivative_below, evidence)
+        means = _posterior_means(law, below, derivative_below, evidence)
         above, total = [], Fraction(0)
         for node, outer in enumerate(derivative):
             children = range(node * grammar.branching, (node + 1) * grammar.branching)
@@ -250,7 +251,9 @@ def recursive_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, .
     return Moments(mean, variance, leaf_variance, pairs)
 
 
-def _means(law, messages: Beliefs, derivatives: Beliefs, evidence: Fraction) -> list[Fraction]:
+def _posterior_means(
+    law, messages: Beliefs, derivatives: Beliefs, evidence: Fraction
+) -> list[Fraction]:
     """The posterior mean of each node's N."""
     return [
         sum(

@@ -49,7 +49,7 @@ def name(grammar: Grammar) -> str:
 def _propagated(grammar: Grammar) -> tuple[bool, str]:
     """Whether messages give the evidence and the weight of every symbol of every node, as all trees do."""
     likelihood = enumeration.generic_likelihood(grammar)
-    chances = enumeration.weights(grammar, likelihood)
+    chances = enumeration.tree_weights(grammar, likelihood)
     up = enumeration.upward(grammar, likelihood)
     down = enumeration.downward(grammar, up)
     same = sum(up[-1][0]) == grammar.vocabulary * sum(chances)
@@ -68,7 +68,7 @@ def _evidence(*, grammar=0, leaf=0, symbol=0):
     language = SMALL[grammar]
     likelihood = [list(row) for row in enumeration.generic_likelihood(language)]
     likelihood[leaf][symbol] = max(likelihood[leaf][symbol], Fraction(1, 5))
-    chances = enumeration.weights(language, likelihood)
+    chances = enumeration.tree_weights(language, likelihood)
     direct = sum(
         chance
         for chance, tree in zip(chances, enumeration.trees(language), strict=True)
@@ -85,6 +85,17 @@ def _evidence(*, grammar=0, leaf=0, symbol=0):
 
 @claim(
     "rhm-evidence",
+    statement=(
+        "With ln Z(h), h_i(x) = ln π_i(x): marginals are its gradient, P_i(x) = ∂ln Z/∂h_i(x) "
+        "= π ∂ln Z/∂π, covariances of indicators its Hessian; Z, and the derivatives by every "
+        "message, come from one pass up and one down."
+    ),
+    explanation=(
+        "Z = a e^{h+h'} + b e^h + c e^{h'} + d: trees that have symbol x at i and x' at j, the "
+        "first only, the second only, neither. Whatever the number of trees, two derivatives "
+        "see no more. Messages: certified on three grammars, every node and symbol, all trees "
+        "enumerated."
+    ),
     where=f"{PAPER}, belief propagation",
     domain="any grammar, any likelihood >= 0 with Z > 0, zeros included (π ∂/∂π)",
     origin="new",
@@ -96,19 +107,16 @@ def _evidence(*, grammar=0, leaf=0, symbol=0):
         "rhm_theory.inference.messages.downward",
     ],
     evaluate=_evidence,
-    counterexample="a grammar, a likelihood and a node whose marginal is not π ∂ln Z/∂π, or a pair whose covariance is not the Hessian",
+    counterexample=(
+        "a grammar, a likelihood and a node whose marginal is not π ∂ln Z/∂π, or a pair whose "
+        "covariance is not the Hessian"
+    ),
 )
 def log_evidence(
     gradient=(both + only_first) / evidence,
     hessian=both / evidence - (both + only_first) * (both + only_second) / evidence**2,
     diagonal=(both + only_first) * (only_second + neither) / evidence**2,
 ):
-    """With ln Z(h), h_i(x) = ln π_i(x): marginals are its gradient, P_i(x) = ∂ln Z/∂h_i(x) = π ∂ln Z/∂π, covariances of indicators its
-    Hessian; Z, and the derivatives by every message, come from one pass up and one down.
-
-    Z = a e^{h+h'} + b e^h + c e^{h'} + d: trees that have symbol x at i and x' at j, the first only, the second only, neither. Whatever
-    the number of trees, two derivatives see no more. Messages: certified on three grammars, every node and symbol, all trees enumerated.
-    """
     Z = (
         both * sp.exp(field + other_field)
         + only_first * sp.exp(field)
@@ -136,7 +144,7 @@ def log_evidence(
 def _drawn(grammar: Grammar) -> tuple[bool, str]:
     """Whether the root's symbol and then one rule a node, drawn by their messages, make each tree as often as its posterior says."""
     likelihood = enumeration.generic_likelihood(grammar)
-    chances, everything = enumeration.weights(grammar, likelihood), enumeration.trees(grammar)
+    chances, everything = enumeration.tree_weights(grammar, likelihood), enumeration.trees(grammar)
     up = enumeration.upward(grammar, likelihood)
     same = all(
         chance == sum(chances) * _chance(grammar, up, tree)
@@ -164,6 +172,16 @@ def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
 
 @claim(
     "rhm-joint-sampling",
+    statement=(
+        "From the root down: symbol a with probability μ(a)/(vZ), then rule k of each node "
+        "with Π_i μ_i(R[a,k,i])/(m μ(a)): a tree comes with its posterior probability v^{−1} "
+        "m^{−(s^L−1)/(s−1)} Π_i π_i/Z; without evidence, with its own."
+    ),
+    explanation=(
+        "μ(a) is the mean over the m rules, Z the mean over the v symbols. Each node's message "
+        "is divided out that its parent's rule had brought in, so that those of the leaves "
+        "remain. Certified: every tree of three grammars."
+    ),
     where=f"{PAPER}, backward sampling",
     domain="any grammar, any likelihood >= 0 with Z > 0",
     origin="new",
@@ -175,19 +193,16 @@ def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
         "rhm_theory.models.grammar.Grammar.log_probability",
     ],
     rules=["tree Markov property", "geometric sum"],
-    counterexample="a grammar, a likelihood and a tree that these draws make with another probability than its posterior one",
+    counterexample=(
+        "a grammar, a likelihood and a tree that these draws make with another probability than its "
+        "posterior one"
+    ),
 )
 def joint_sampling(
     of_root=up_root / (v * evidence_of_all),
     of_rule=chosen / (rules * own),
     inner_nodes=(width**height - 1) / (width - 1),
 ):
-    """From the root down: symbol a with probability μ(a)/(vZ), then rule k of each node with Π_i μ_i(R[a,k,i])/(m μ(a)): a tree comes with
-    its posterior probability v^{−1} m^{−(s^L−1)/(s−1)} Π_i π_i/Z; without evidence, with its own.
-
-    μ(a) is the mean over the m rules, Z the mean over the v symbols. Each node's message is divided out that its parent's rule had brought
-    in, so that those of the leaves remain. Certified: every tree of three grammars.
-    """
     yield from geometric_steps()
     yield Equal(
         "a node's m rules: their products add up to mμ", of_rule.subs(chosen, rules * own), 1
@@ -296,8 +311,21 @@ def _truth(*, grammar=0):
 
 @claim(
     "rhm-unbiased",
+    statement=(
+        "Mean marginals over starts and noise are the prior's: E P(x | y) = P(x). Start and "
+        "sample are exchangeable, P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y); so the mean belief in "
+        "the truth is E Σ_x P(x | y)²."
+    ),
+    explanation=(
+        "J(x, y) = P(x) P(y | x), J(y) its sum, P(x | y) = J(x, y)/J(y). Each identity holds "
+        "term by term in y. Certified with all starts and masks of two grammars: belief "
+        "propagation's mean marginals are the prior's at every node."
+    ),
     where=f"{PAPER}, the forward-backward experiment; belief propagation's averages",
-    domain="starts from the model, any forward process, the exact posterior as denoiser; masks and flips (the ε-process observes nothing)",
+    domain=(
+        "starts from the model, any forward process, the exact posterior as denoiser; masks and "
+        "flips (the ε-process observes nothing)"
+    ),
     origin="new",
     evidence="certified",
     backs=[
@@ -313,12 +341,6 @@ def unbiased(
     exchange=joint * other / observed,
     truth=joint**2 / observed,
 ):
-    """Mean marginals over starts and noise are the prior's: E P(x | y) = P(x). Start and sample are exchangeable, P(x₀, x̂) = Σ_y J(x₀,y)
-    J(x̂,y)/J(y); so the mean belief in the truth is E Σ_x P(x | y)².
-
-    J(x, y) = P(x) P(y | x), J(y) its sum, P(x | y) = J(x, y)/J(y). Each identity holds term by term in y. Certified with all starts and
-    masks of two grammars: belief propagation's mean marginals are the prior's at every node.
-    """
     posterior = joint / observed
     yield Equal("J(y) P(x|y): summed over y it is P(x)", observed * posterior, mean_posterior)
     yield Equal("P(x₀) P(y|x₀) P(x̂|y)", prior * (joint / prior) * (other / observed), exchange)
@@ -332,6 +354,15 @@ def unbiased(
 
 @claim(
     "rhm-two-parts",
+    statement=(
+        "Var N = E[Var(N | noise)] + Var(E[N | noise]); from K draws of the noise with exact "
+        "conditional means, Σ(N_k − N̄)²/(K−1) is unbiased for the second part."
+    ),
+    explanation=(
+        "E[N² | noise] = V + N², N the conditional mean; averaged, minus M², M = E N. And E "
+        "Σ(N_k - N̄)² = K E N² - K E N̄², where N̄ has 1/K of the variance: (K-1)/K of the "
+        "second part a draw."
+    ),
     where=f"{PAPER}, the susceptibility under masks: from the noise and from the backward sampling",
     domain="any law of the noise; K independent draws of it a start",
     origin="new",
@@ -350,12 +381,6 @@ def two_parts(
     total=within + mean_n**2 - mean_m**2,
     between=(order - 1) * within / order,
 ):
-    """Var N = E[Var(N | noise)] + Var(E[N | noise]); from K draws of the noise with exact conditional means, Σ(N_k − N̄)²/(K−1) is unbiased
-    for the second part.
-
-    E[N² | noise] = V + N², N the conditional mean; averaged, minus M², M = E N. And E Σ(N_k - N̄)² = K E N² - K E N̄², where N̄ has 1/K of the
-    variance: (K-1)/K of the second part a draw.
-    """
     second_moment = sp.Symbol("S", positive=True)  # E[N_k²], N_k the conditional mean of a draw
     split = within + (second_moment - mean_m**2)
     yield Equal("E V + E N² - M²", split.subs(second_moment, mean_n**2), total)
@@ -406,6 +431,17 @@ def _moments(*, grammar=0):
 
 @claim(
     "rhm-change-moments",
+    statement=(
+        "Given a node's symbol, N(a) = Σ_k w_k Σ_i N_i and V(a) = Σ_k w_k[Σ_i V_i + (Σ_i N_i − "
+        "N(a))²]; pairs that meet at level ℓ add C_ℓ = Σ_u Σ_a P_u(a) Σ_k w_k Σ_{i≠j} δ_i δ_j, "
+        "δ = E[N_i | symbol] − E N_i; Var N = Σ Var n_i + Σ_ℓ C_ℓ."
+    ),
+    explanation=(
+        "Given the rule the children are independent, of mean M = Σ N_i and variance V = Σ "
+        "V_i: E[N²] = V + M² rule by rule; averaged over the rules, 2N M - N² becomes N², "
+        "which is what a variance subtracts. δ_i δ_j averages to a covariance. Certified on "
+        "three grammars."
+    ),
     where=f"{PAPER}, susceptibility: exact mean, variance and pair sums by tree level",
     domain="any grammar, likelihood and start with Z > 0",
     origin="new",
@@ -423,12 +459,6 @@ def change_moments(
     second_moment=within + (mean_m - mean_n) ** 2 + 2 * mean_n * mean_m - mean_n**2,
     product=(mean_n - only_first) * (mean_m - only_second),
 ):
-    """Given a node's symbol, N(a) = Σ_k w_k Σ_i N_i and V(a) = Σ_k w_k[Σ_i V_i + (Σ_i N_i − N(a))²]; pairs that meet at level ℓ add C_ℓ =
-    Σ_u Σ_a P_u(a) Σ_k w_k Σ_{i≠j} δ_i δ_j, δ = E[N_i | symbol] − E N_i; Var N = Σ Var n_i + Σ_ℓ C_ℓ.
-
-    Given the rule the children are independent, of mean M = Σ N_i and variance V = Σ V_i: E[N²] = V + M² rule by rule; averaged over the
-    rules, 2N M - N² becomes N², which is what a variance subtracts. δ_i δ_j averages to a covariance. Certified on three grammars.
-    """
     yield Equal("one rule's second moment about N(a)", within + mean_m**2, second_moment)
     averaged = (2 * mean_n * mean_m - mean_n**2).subs(mean_m, mean_n)
     yield Equal("averaged over the rules, Σ w M = N", averaged, mean_n**2)
@@ -443,6 +473,15 @@ def change_moments(
 
 @claim(
     "rhm-cumulants",
+    statement=(
+        "ln Z(η) with h_i(x) + η[x ≠ x⁰_i] has derivatives at 0 that are the cumulants of N: "
+        "⟨N⟩, Var N, κ₃ = m₃ − 3m₁m₂ + 2m₁³, and κ_n = m_n − Σ_{j<n} C(n−1, j−1) κ_j m_{n−j}. "
+        "So χ = ∂²ln Z/∂η² / Σ_i Var n_i."
+    ),
+    explanation=(
+        "Z(η)/Z(0) = E e^{ηN} = M, whose n-th derivative at 0 is the moment m_n. ln M = K "
+        "gives M' = K'M, and Leibniz' rule the recursion."
+    ),
     where=f"{PAPER}, the number of changed leaves: a field η on 'leaf i differs'",
     domain="any finite law of N; orders 1 to 5 checked, Leibniz' rule for all",
     origin="new",
@@ -458,11 +497,6 @@ def cumulants(
     second=sp.Symbol("m_2") - sp.Symbol("m_1") ** 2,
     third=sp.Symbol("m_3") - 3 * sp.Symbol("m_1") * sp.Symbol("m_2") + 2 * sp.Symbol("m_1") ** 3,
 ):
-    """ln Z(η) with h_i(x) + η[x ≠ x⁰_i] has derivatives at 0 that are the cumulants of N: ⟨N⟩, Var N, κ₃ = m₃ − 3m₁m₂ + 2m₁³, and κ_n = m_n
-    − Σ_{j<n} C(n−1, j−1) κ_j m_{n−j}. So χ = ∂²ln Z/∂η² / Σ_i Var n_i.
-
-    Z(η)/Z(0) = E e^{ηN} = M, whose n-th derivative at 0 is the moment m_n. ln M = K gives M' = K'M, and Leibniz' rule the recursion.
-    """
     moments = [sp.Integer(1), *(sp.Symbol(f"m_{n}") for n in range(1, 6))]
     M = sp.Function("M")(eta)
     value = {sp.diff(M, eta, n): moments[n] for n in range(5, 0, -1)} | {M: 1}
@@ -485,6 +519,15 @@ def cumulants(
 
 @claim(
     "rhm-change-law",
+    statement=(
+        "P(N = k) = (1/(d+1)) Σ_j ω^{−jk} Z(2πij/(d+1))/Z(0), ω = e^{2πi/(d+1)}: d + 1 values "
+        "on the unit circle give the whole law."
+    ),
+    explanation=(
+        "Z(iθ)/Z(0) = Σ_l P(N = l) e^{iθl}. Σ_j ω^{j(l-k)} is d + 1 for l = k, and otherwise "
+        "(x^{d+1} - 1)/(x - 1) = 0 with x = ω^{l-k}, which differs from 1 for 0 < |l - k| <= "
+        "d."
+    ),
     where=f"{PAPER}, the number of changed leaves: its whole law",
     domain="any law of N on 0 .. d",
     origin="new",
@@ -497,11 +540,6 @@ def change_law(
     root=sp.exp(2 * sp.pi * sp.I / (order + 1)),
     resonant=order + 1,
 ):
-    """P(N = k) = (1/(d+1)) Σ_j ω^{−jk} Z(2πij/(d+1))/Z(0), ω = e^{2πi/(d+1)}: d + 1 values on the unit circle give the whole law.
-
-    Z(iθ)/Z(0) = Σ_l P(N = l) e^{iθl}. Σ_j ω^{j(l-k)} is d + 1 for l = k, and otherwise (x^{d+1} - 1)/(x - 1) = 0 with x = ω^{l-k}, which
-    differs from 1 for 0 < |l - k| <= d.
-    """
     difference = sp.Symbol("l", integer=True)
     yield Equal(
         "ω^((l-k)(d+1)) = 1", sp.powdenest(root ** (difference * (order + 1)), force=True), 1
@@ -539,6 +577,16 @@ def _zero_noise(*, grammar=0, noise=Fraction(1, 10**18)):
 
 @claim(
     "rhm-zero-noise",
+    statement=(
+        "As ε → 0, χ tends to D, the least number of leaves in which another sequence of the "
+        "language differs from the start: no universal 1."
+    ),
+    explanation=(
+        "A sequence at distance k has odds x^k against the start, x = (ε/v)/(1 - ε + ε/v) → 0: "
+        "with c sequences at distance D the others are negligible. N is D with probability δ = "
+        "cx^D and 0 else, so Var N = D²δ(1-δ); each leaf changes with a share of δ, and the "
+        "shares add up to Dδ."
+    ),
     where=f"{PAPER}, susceptibility as ε → 0",
     domain="ε-process, any unambiguous grammar with another sequence than the start",
     origin="new",
@@ -548,12 +596,6 @@ def _zero_noise(*, grammar=0, noise=Fraction(1, 10**18)):
     counterexample="a grammar and a start whose χ tends to another number as ε → 0",
 )
 def zero_noise(limit=only_first, odds=noise / (v - (v - 1) * noise)):
-    """As ε → 0, χ tends to D, the least number of leaves in which another sequence of the language differs from the start: no universal 1.
-
-    A sequence at distance k has odds x^k against the start, x = (ε/v)/(1 - ε + ε/v) → 0: with c sequences at distance D the others are
-    negligible. N is D with probability δ = cx^D and 0 else, so Var N = D²δ(1-δ); each leaf changes with a share of δ, and the shares add
-    up to Dδ.
-    """
     yield Equal("odds of one leaf", (noise / v) / (1 - noise + noise / v), odds)
     yield Equal("they vanish", odds.subs(noise, 0), 0)
     chance, share = sp.symbols(

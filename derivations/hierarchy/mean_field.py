@@ -56,7 +56,8 @@ def geometric_steps() -> Iterator[Equal]:
 interior = geometric(v * p) - m * geometric(p)  # sum_{k<s} (v^k - m) p^k
 
 
-def _fraction(number) -> Fraction:
+def fraction(number) -> Fraction:
+    """A SymPy or Python number as an exact fraction."""
     number = sp.Rational(number)
     return Fraction(int(number.p), int(number.q))
 
@@ -95,6 +96,19 @@ RANDOM_RULES = {
 
 @claim(
     "rhm-random-rules",
+    statement=(
+        "Averaged over random rules given the true tuple, the message to the true symbol is "
+        "(p^s + (m−1)q)/m and q to every other, q = (1−p^s)/(v^s−1): exactly, also in "
+        "numerator and denominator of Bayes' rule apart. Without evidence every node's mean "
+        "marginal is 1/v."
+    ),
+    explanation=(
+        "All tuples together have weight (Σ_x μ(x))^s = 1, so the v^s - 1 tuples other than "
+        "the true one have mean weight q, and each other rule is one of them with equal "
+        "chances. The mean of the *quotient* is not F: that, and rules shared by the nodes of "
+        "a level, is the error of the mean field. Without evidence: v^{s-1} of v^s tuples have "
+        "a given symbol at a given place. Certified: all tables of four sizes."
+    ),
     where=f"{PAPER}, averages of belief propagation over random rules",
     domain="mv distinct tuples uniformly without replacement; children's messages fixed; one level",
     origin="paper",
@@ -109,14 +123,6 @@ def random_rules(
     other_symbol=RANDOM_RULES["other_symbol"],
     uniform=1 / v,
 ):
-    """Averaged over random rules given the true tuple, the message to the true symbol is (p^s + (m−1)q)/m and q to every other, q =
-    (1−p^s)/(v^s−1): exactly, also in numerator and denominator of Bayes' rule apart. Without evidence every node's mean marginal is 1/v.
-
-    All tuples together have weight (Σ_x μ(x))^s = 1, so the v^s - 1 tuples other than the true one have mean weight q, and each other
-    rule is one of them with equal chances. The mean of the *quotient* is not F: that, and rules shared by the nodes of a level, is the
-    error of the mean field. Without evidence: v^{s-1} of v^s tuples have a given symbol at a given place. Certified: all tables of four
-    sizes.
-    """
     one_child = p + (v - 1) * (1 - p) / (v - 1)
     yield Equal("one child's messages sum to 1, hence those of all tuples", one_child, 1)
     mean_of_others = (1 - power) / (tuples - 1)
@@ -133,7 +139,7 @@ def random_rules(
         values = dict(zip((v, m, s), system, strict=True))
         agree = all(
             tuple(
-                _fraction(claimed.subs(values | {p: sp.Rational(at, 10)}))
+                fraction(claimed.subs(values | {p: sp.Rational(at, 10)}))
                 for claimed in (true_symbol, other_symbol)
             )
             == _mean_messages(*system, Fraction(at, 10))
@@ -148,6 +154,16 @@ def random_rules(
 
 @claim(
     "rhm-upward-map",
+    statement=(
+        "One level up, the true symbol's probability becomes F(p) = ((v^s−m)p^s + m − "
+        "1)/((v^s−mv)p^s + mv − 1), from p₀ = 1 − ε + ε/v; and 1 − F = "
+        "m(v−1)(1−p^s)/((v^s−mv)p^s + mv − 1)."
+    ),
+    explanation=(
+        "The true symbol has its true rule and m - 1 others, every other symbol m others; the "
+        "true tuple has belief p^s, any other q = (1 - p^s)/(v^s - 1) in the mean "
+        "(rhm-random-rules). Bayes' rule, numerator and denominator averaged apart, gives F."
+    ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="v >= 2, 1 <= m <= v^(s-1), s >= 1, 0 <= p <= 1",
     origin="paper",
@@ -158,19 +174,16 @@ def random_rules(
         "rhm_theory.noise.likelihood.epsilon_process",
     ],
     rules=["linearity of expectation"],
-    counterexample="v, m, s, p at which Bayes' rule with the mean messages of rhm-random-rules gives another number",
+    counterexample=(
+        "v, m, s, p at which Bayes' rule with the mean messages of rhm-random-rules gives another "
+        "number"
+    ),
 )
 def upward_map(
     F=upward,
     changed=m * (v - 1) * (1 - power) / denominator,
     start=1 - noise + noise / v,
 ):
-    """One level up, the true symbol's probability becomes F(p) = ((v^s−m)p^s + m − 1)/((v^s−mv)p^s + mv − 1), from p₀ = 1 − ε + ε/v;
-    and 1 − F = m(v−1)(1−p^s)/((v^s−mv)p^s + mv − 1).
-
-    The true symbol has its true rule and m - 1 others, every other symbol m others; the true tuple has belief p^s, any other q = (1 -
-    p^s)/(v^s - 1) in the mean (rhm-random-rules). Bayes' rule, numerator and denominator averaged apart, gives F.
-    """
     true_symbol, others = power + (m - 1) * wrong_tuple, (v - 1) * m * wrong_tuple
     yield Equal("Bayes' rule", true_symbol / (true_symbol + others), F)
     yield Equal("the other symbols", others / (true_symbol + others), changed)
@@ -187,6 +200,10 @@ def upward_map(
 
 @claim(
     "rhm-upward-slope",
+    statement=(
+        "F′(p) = s m (v−1)(v^s−1) p^{s−1}/((v^s−mv)p^s + mv − 1)² > 0; F′(1) = s m "
+        "(v−1)/(v^s−1), F′(1/v) = s v^{s−1}(v−1)/(m(v^s−1))."
+    ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="as rhm-upward-map",
     origin="paper",
@@ -199,7 +216,6 @@ def upward_slope(
     at_recovered=s * m * (v - 1) / (tuples - 1),
     at_lost=s * v ** (s - 1) * (v - 1) / (m * (tuples - 1)),
 ):
-    """F′(p) = s m (v−1)(v^s−1) p^{s−1}/((v^s−mv)p^s + mv − 1)² > 0; F′(1) = s m (v−1)/(v^s−1), F′(1/v) = s v^{s−1}(v−1)/(m(v^s−1))."""
     yield Equal("dF/dp", sp.diff(upward, p), slope)
     yield Equal("at p = 1", slope.subs(p, 1), at_recovered)
     yield Equal("at p = 1/v", slope.subs(p, 1 / v), at_lost)
@@ -211,6 +227,15 @@ def upward_slope(
 
 @claim(
     "rhm-fixed-points",
+    statement=(
+        "F(p) − p = (1−p)(vp−1) Σ_{k<s}(v^k−m)p^k/((v^s−mv)p^s + mv − 1): F(p) = p ⇔ p = 1, p "
+        "= 1/v, or the sum is 0."
+    ),
+    explanation=(
+        "The sum is ((vp)^s - 1)/(vp - 1) - m (p^s - 1)/(p - 1); multiplied out, the numerator "
+        "of F(p) - p remains. For s = 2 its root is (m-1)/(v-m), for s = 3 that of a "
+        "quadratic."
+    ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="as rhm-upward-map, every s >= 1",
     origin="new",
@@ -224,11 +249,6 @@ def fixed_points(
     two_children=(m - 1) / (v - m),
     three_children=(v**2 - m) * p**2 + (v - m) * p - (m - 1),
 ):
-    """F(p) − p = (1−p)(vp−1) Σ_{k<s}(v^k−m)p^k/((v^s−mv)p^s + mv − 1): F(p) = p ⇔ p = 1, p = 1/v, or the sum is 0.
-
-    The sum is ((vp)^s - 1)/(vp - 1) - m (p^s - 1)/(p - 1); multiplied out, the numerator of F(p) - p remains. For s = 2 its root is
-    (m-1)/(v-m), for s = 3 that of a quadratic.
-    """
     yield from geometric_steps()
     yield Equal("F(p) - p", upward - p, (1 - p) * (v * p - 1) * interior_sum / denominator)
     yield Equal("s = 2", interior_sum.subs(s, 2), (v - m) * (p - two_children))
@@ -237,6 +257,16 @@ def fixed_points(
 
 @claim(
     "rhm-transition",
+    statement=(
+        "An interior fixed point exists ⇔ s v^{s−1}(v−1)/(v^s−1) < m < (v^s−1)/(s(v−1)) ⇔ F′ < "
+        "1 at both ends; it is unique and repels."
+    ),
+    explanation=(
+        "The sum of rhm-fixed-points is 0 iff m = R(p) = Σ(vp)^k/Σp^k, a mean of v^k with "
+        "weights p^k. R increases: dR/d ln p is a covariance of k and v^k, both increasing. So "
+        "each m between R(1/v) and R(1) is met once, no other; and F(p) - p has the sign of "
+        "R(p) - m on (1/v, 1)."
+    ),
     where=f"{PAPER}, mean field of the ε-process: when there is a transition",
     domain="v > 1, 1 <= m <= v^(s-1), every s >= 2",
     origin="new",
@@ -252,11 +282,6 @@ def fixed_points(
     counterexample="v, m, s with two interior fixed points, or with one although m is outside the range",
 )
 def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**steps - v**gap)):
-    """An interior fixed point exists ⇔ s v^{s−1}(v−1)/(v^s−1) < m < (v^s−1)/(s(v−1)) ⇔ F′ < 1 at both ends; it is unique and repels.
-
-    The sum of rhm-fixed-points is 0 iff m = R(p) = Σ(vp)^k/Σp^k, a mean of v^k with weights p^k. R increases: dR/d ln p is a covariance of
-    k and v^k, both increasing. So each m between R(1/v) and R(1) is met once, no other; and F(p) - p has the sign of R(p) - m on (1/v, 1).
-    """
     yield from geometric_steps()
     yield Equal("R(1/v): s terms of 1 above", s / geometric(1 / v), lower)
     yield Equal("R(1): s terms of 1 below", geometric(v) / s, upper)
@@ -274,6 +299,15 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
 
 @claim(
     "rhm-critical-noise",
+    statement=(
+        "As the depth grows the root is recovered (p → 1) for ε < ε* and lost (p → 1/v) for ε "
+        "> ε*, ε* = (1−p*)/(1−1/v); s = 2: ε* = v(v+1−2m)/((v−m)(v−1))."
+    ),
+    explanation=(
+        "p₀ falls with ε and equals p* at ε*. F increases (rhm-upward-slope) and maps [1/v, 1] "
+        "onto itself; between fixed points F - id has one sign, + above p* and - below "
+        "(rhm-transition), so orbits tend to 1 and 1/v."
+    ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="where rhm-transition has an interior fixed point p*",
     origin="paper",
@@ -288,12 +322,6 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
 def critical_noise(
     threshold=(1 - p) / (1 - 1 / v), two_children=v * (v + 1 - 2 * m) / ((v - m) * (v - 1))
 ):
-    """As the depth grows the root is recovered (p → 1) for ε < ε* and lost (p → 1/v) for ε > ε*, ε* = (1−p*)/(1−1/v); s = 2: ε* =
-    v(v+1−2m)/((v−m)(v−1)).
-
-    p₀ falls with ε and equals p* at ε*. F increases (rhm-upward-slope) and maps [1/v, 1] onto itself; between fixed points F - id has one
-    sign, + above p* and - below (rhm-transition), so orbits tend to 1 and 1/v.
-    """
     start = 1 - noise + noise / v
     yield Equal("p₀ at ε*", start.subs(noise, threshold), p)
     yield Positive("p₀ falls", -sp.diff(start, noise).subs(v, 1 + more))
@@ -304,6 +332,16 @@ def critical_noise(
 
 @claim(
     "rhm-exponent",
+    statement=(
+        "ξ ~ |ε−ε*|^{−ν}, ν = ln s/ln F′(p*), F′(p*) > 1; s = 2: F′(p*) = "
+        "2(v−m)(m−1)(v+1)/(m(v−1)²)."
+    ),
+    explanation=(
+        "A deviation t from p* grows by F'(p*) a level, so it is of order 1 after ln(1/t)/ln "
+        "F'(p*) levels, up to O(1), and ξ is s to that power; t is (1-1/v)|ε-ε*|. The slope: F "
+        "- id is a positive factor times the sum of rhm-fixed-points, which increases through "
+        "p*."
+    ),
     where=f"{PAPER}, the exponent of the correlation length",
     domain="where rhm-transition has an interior fixed point p*; ε → ε*",
     origin="paper",
@@ -314,18 +352,16 @@ def critical_noise(
         "rhm_theory.theory.mean_field.correlated_size",
     ],
     rules=["Koenigs linearisation"],
-    counterexample="v, m, s and noises near ε* at which the levels to leave p*, over ln(1/|ε-ε*|), tend to another number",
+    counterexample=(
+        "v, m, s and noises near ε* at which the levels to leave p*, over ln(1/|ε-ε*|), tend to "
+        "another number"
+    ),
 )
 def exponent(
     levels=sp.log(1 / gap) / sp.log(slope_of_upward),
     nu=sp.log(s) / sp.log(slope_of_upward),
     two_children=2 * (v - m) * (m - 1) * (v + 1) / (m * (v - 1) ** 2),
 ):
-    """ξ ~ |ε−ε*|^{−ν}, ν = ln s/ln F′(p*), F′(p*) > 1; s = 2: F′(p*) = 2(v−m)(m−1)(v+1)/(m(v−1)²).
-
-    A deviation t from p* grows by F'(p*) a level, so it is of order 1 after ln(1/t)/ln F'(p*) levels, up to O(1), and ξ is s to that
-    power; t is (1-1/v)|ε-ε*|. The slope: F - id is a positive factor times the sum of rhm-fixed-points, which increases through p*.
-    """
     yield Equal("the deviation after so many levels", slope_of_upward**levels * gap, 1)
     yield Equal("ln ξ", levels * sp.log(s), nu * sp.log(1 / gap))
     root_sum = sp.Function("S")(p)
@@ -343,6 +379,14 @@ def exponent(
 
 @claim(
     "rhm-duality",
+    statement=(
+        "With m′ = v^{s−1}/m: F_{m′}(1/(vp)) = 1/(v F_m(p)), so p*(m′) = 1/(v p*(m)) with the "
+        "same slope and ν; m² = v^{s−1} has p* = v^{−1/2}."
+    ),
+    explanation=(
+        "An exact conjugacy by p -> 1/(vp), its own inverse. Multipliers of fixed points do "
+        "not change under it."
+    ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="v > 1, m > 0, p > 0, every s",
     origin="new",
@@ -351,11 +395,6 @@ def exponent(
     counterexample="v, m, s, p at which the two sides differ",
 )
 def duality(rules=v ** (s - 1) / m, conjugate=1 / (v * p), self_dual=v ** sp.Rational(-1, 2)):
-    """With m′ = v^{s−1}/m: F_{m′}(1/(vp)) = 1/(v F_m(p)), so p*(m′) = 1/(v p*(m)) with the same slope and ν;
-    m² = v^{s−1} has p* = v^{−1/2}.
-
-    An exact conjugacy by p -> 1/(vp), its own inverse. Multipliers of fixed points do not change under it.
-    """
     yield Equal(
         "conjugacy", upward.subs({m: rules, p: conjugate}, simultaneous=True), 1 / (v * upward)
     )
@@ -437,8 +476,17 @@ def _transition(*, vocabulary=16, rules_per_symbol=4, branching=2):
 
 @claim(
     "rhm-critical-values",
+    statement=(
+        "(v, m, s): ε*, ν: (16, 4, 2): 0.8, 2.2542493; (32, 8, 2): 0.7311828, 1.8927961; (64, "
+        "8, 2): 8/9, 1.4651632; (8, 16, 3): 0.4016828587, 3.7097871; (32, 32, 2) and (16, 15, "
+        "2) have no transition."
+    ),
+    explanation="ν < 2, a susceptibility that diverges, holds for the second and third only.",
     where=f"{PAPER}, mean field of the ε-process",
-    domain="(v, m, s) = (16, 4, 2), (32, 8, 2), (64, 8, 2), (8, 16, 3); no transition: (32, 32, 2), (16, 15, 2)",
+    domain=(
+        "(v, m, s) = (16, 4, 2), (32, 8, 2), (64, 8, 2), (8, 16, 3); no transition: (32, 32, 2), "
+        "(16, 15, 2)"
+    ),
     origin="new",
     evidence="certified",
     backs="rhm_theory.theory.mean_field.criticality",
@@ -456,11 +504,6 @@ def critical_values(
     noise_8_16=sp.Rational("0.4016828587"),
     exponent_8_16=sp.Rational("3.7097871"),
 ):
-    """(v, m, s): ε*, ν: (16, 4, 2): 0.8, 2.2542493; (32, 8, 2): 0.7311828, 1.8927961; (64, 8, 2): 8/9, 1.4651632; (8, 16, 3):
-    0.4016828587, 3.7097871; (32, 32, 2) and (16, 15, 2) have no transition.
-
-    ν < 2, a susceptibility that diverges, holds for the second and third only.
-    """
     claimed = (
         (noise_16_4, exponent_16_4),
         (noise_32_8, exponent_32_8),

@@ -25,8 +25,22 @@ tail = (1 - q) ** (order + 1) / ((order + 1) * q)
 
 @claim(
     "rhm-mask-laws",
+    statement=(
+        "With a fixed number h of masks two leaves are hidden with covariance "
+        "−h(d−h)/(d²(d−1)), which takes from the number of hidden leaves the whole variance "
+        "h(d−h)/d that it has with independent masks: a change of order 1 in χ. Flipped leaves "
+        "y have the likelihood (1−ε)[x = y] + ε/v."
+    ),
+    explanation=(
+        "Two given leaves are hidden with probability h(h-1)/(d(d-1)). d variances and d(d-1) "
+        "covariances add up to nothing, as they must. A leaf drawn anew with probability ε "
+        "shows each symbol with ε/v, its own besides with 1 - ε."
+    ),
     where=f"{PAPER}, masking: which leaves are hidden",
-    domain="h of d leaves hidden, all subsets equally likely; or each leaf by itself with probability h/d; flips with probability ε",
+    domain=(
+        "h of d leaves hidden, all subsets equally likely; or each leaf by itself with probability "
+        "h/d; flips with probability ε"
+    ),
     origin="new",
     evidence="proved",
     backs=[
@@ -42,13 +56,6 @@ def mask_laws(
     independent=hidden * (leaves - hidden) / leaves,
     kept=flips,
 ):
-    """With a fixed number h of masks two leaves are hidden with covariance −h(d−h)/(d²(d−1)), which takes from the number of hidden leaves
-    the whole variance h(d−h)/d that it has with independent masks: a change of order 1 in χ. Flipped leaves y have the likelihood
-    (1−ε)[x = y] + ε/v.
-
-    Two given leaves are hidden with probability h(h-1)/(d(d-1)). d variances and d(d-1) covariances add up to nothing, as they must. A leaf
-    drawn anew with probability ε shows each symbol with ε/v, its own besides with 1 - ε.
-    """
     share = hidden / leaves
     yield Equal(
         "P(both) - P(one)²",
@@ -62,6 +69,15 @@ def mask_laws(
 
 @claim(
     "rhm-sample-covariance",
+    statement=(
+        "E Σ_k (x_k − x̄)(y_k − ȳ) = (K−1) Cov(x, y), and spins 1 − 2n have 4 Cov; on a ring "
+        "of 2d sites no pair r < d apart meets another way round. For a mean the errors of the "
+        "ratio and of the jackknife are both Σ(a − ā)²/(G(G−1)), squared."
+    ),
+    explanation=(
+        "E x̄ȳ = (E xy + (K-1) E x E y)/K. Two of d sites are r or r - 2d apart, and r - 2d < "
+        "-(d-1). Without group g the mean is ā + (ā - a_g)/(G-1)."
+    ),
     where=f"{PAPER}, Sec. 2: C(r) and χ from trajectories",
     domain="K independent trajectories of one start; G groups of equal weight for the errors",
     origin="new",
@@ -80,12 +96,6 @@ def sample_covariance(
     wrapped=-leaves - 1 - more,
     error=spread / (draws * (draws - 1)),
 ):
-    """E Σ_k (x_k − x̄)(y_k − ȳ) = (K−1) Cov(x, y), and spins 1 − 2n have 4 Cov; on a ring of 2d sites no pair r < d apart meets another way
-    round. For a mean the errors of the ratio and of the jackknife are both Σ(a − ā)²/(G(G−1)), squared.
-
-    E x̄ȳ = (E xy + (K-1) E x E y)/K. Two of d sites are r or r - 2d apart, and r - 2d < -(d-1). Without group g the mean is ā + (ā -
-    a_g)/(G-1).
-    """
     of_means = (product + (draws - 1) * mean_x * mean_y) / draws
     yield Equal("K E xy - K E x̄ȳ", draws * product - draws * of_means, unbiased)
     of_spins = 1 - 2 * mean_x - 2 * mean_y + 4 * product
@@ -125,6 +135,16 @@ def _mean_loss(*, probability=0.3, order=5):
 
 @claim(
     "rhm-truncated-loss",
+    statement=(
+        "E[H_K − H_n] = ℓ_K(q) = Σ_{k≤K}(1−q)^k/k for n ~ Bin(K, q), between −ln q − "
+        "(1−q)^{K+1}/((K+1)q) and −ln q; so the gap is KL(p‖q) − T_K(q) + T_K(p), with T_K(p) "
+        "= Σ_a p_a Σ_{k>K}(1−p_a)^k/k ≤ Σ_a (1−p_a)^{K+1}/(K+1)."
+    ),
+    explanation=(
+        "Both sides are 0 at q = 1, where n = K, and have one slope in q: E f(n) has the slope "
+        "K E[f(n+1) - f(n)] over K - 1 trials, here -K E[1/(n+1)]. Beyond K, 1/k is below "
+        "1/(K+1), and a geometric series is left."
+    ),
     where="the log loss of a denoiser from its samples alone",
     domain="0 < q <= 1, K >= 1; n of K independent samples have the symbol",
     origin="new",
@@ -143,12 +163,6 @@ def truncated_loss(
     own_bound=(1 - p) ** (order + 1) / (order + 1),
     gap=p * sp.log(p / q) - p * sp.Symbol("T_q") + p * sp.Symbol("T_p"),
 ):
-    """E[H_K − H_n] = ℓ_K(q) = Σ_{k≤K}(1−q)^k/k for n ~ Bin(K, q), between −ln q − (1−q)^{K+1}/((K+1)q) and −ln q; so the gap is KL(p‖q) −
-    T_K(q) + T_K(p), with T_K(p) = Σ_a p_a Σ_{k>K}(1−p_a)^k/k ≤ Σ_a (1−p_a)^{K+1}/(K+1).
-
-    Both sides are 0 at q = 1, where n = K, and have one slope in q: E f(n) has the slope K E[f(n+1) - f(n)] over K - 1 trials, here -K
-    E[1/(n+1)]. Beyond K, 1/k is below 1/(K+1), and a geometric series is left.
-    """
     power = sp.Symbol("k", positive=True)
     yield from geometric_steps()
     yield Equal("a term of ℓ_K", sp.diff((1 - q) ** power / power, q), -((1 - q) ** (power - 1)))

@@ -18,6 +18,7 @@ import sympy as sp
 from derivations.hierarchy.mean_field import (
     PAPER,
     certified_transition,
+    fraction,
     geometric,
     geometric_steps,
     noise,
@@ -52,13 +53,27 @@ siblings = (unchanged * w - power) * (1 - unchanged * w) / A**2
 
 @claim(
     "rhm-descent",
+    statement=(
+        "A child of a changed parent is changed with probability 1/A, of an unchanged one with "
+        "(1−w)/A, A = 1 + p + … + p^{s−1}, w = p^s(v^s−1)/((v^s−m)p^s + m − 1): one level "
+        "damps by λ = w/A."
+    ),
+    explanation=(
+        "Of all tuples, with the children's beliefs, the true one has p^s and a given child is "
+        "true in a share p. Without the true tuple that share is g = (p - p^s)/(1 - p^s), and "
+        "1 - g = 1/A. An unchanged parent took its true rule with probability w, any other "
+        "tuple else."
+    ),
     where=f"{PAPER}, mean field of the ε-process, going down",
     domain="v >= 2, 1 <= m <= v^(s-1), s >= 2, 0 < p < 1 of the child's level",
     origin="new",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.correlations",
     rules=["linearity of expectation", "geometric sum"],
-    counterexample="v, m, s, p at which the mean posterior of a rule leaves a child unchanged with another probability",
+    counterexample=(
+        "v, m, s, p at which the mean posterior of a rule leaves a child unchanged with another "
+        "probability"
+    ),
 )
 def descent(
     weight=power * (tuples - 1) / numerator,
@@ -66,12 +81,6 @@ def descent(
     changed_given_unchanged=(1 - w) / A,
     lost=w / A,
 ):
-    """A child of a changed parent is changed with probability 1/A, of an unchanged one with (1−w)/A, A = 1 + p + … + p^{s−1}, w =
-    p^s(v^s−1)/((v^s−m)p^s + m − 1): one level damps by λ = w/A.
-
-    Of all tuples, with the children's beliefs, the true one has p^s and a given child is true in a share p. Without the true tuple that
-    share is g = (p - p^s)/(1 - p^s), and 1 - g = 1/A. An unchanged parent took its true rule with probability w, any other tuple else.
-    """
     yield from geometric_steps()
     given_unchanged, given_changed = w + (1 - w) * one_of_wrong, one_of_wrong
     yield Equal("w, by Bayes' rule", true_rule, weight)
@@ -82,6 +91,15 @@ def descent(
 
 @claim(
     "rhm-sibling-covariance",
+    statement=(
+        "Two siblings have Cov = (Pw − p^s)(1 − Pw)/A² = (P(1−w)(w−p^s) − (1−P)p^s + "
+        "P(1−P)w²)/A²: 0 where the true tuple, of probability Pw, is as likely as for "
+        "independent children."
+    ),
+    explanation=(
+        "The tuple is the true one with probability t = Pw; otherwise two children are both "
+        "unchanged with probability g_2 and one with g."
+    ),
     where=f"{PAPER}, mean field of the ε-process, two children of one node",
     domain="as rhm-descent; P the probability that their parent is unchanged",
     origin="new",
@@ -99,11 +117,6 @@ def sibling_covariance(
     )
     / A**2,
 ):
-    """Two siblings have Cov = (Pw − p^s)(1 − Pw)/A² = (P(1−w)(w−p^s) − (1−P)p^s + P(1−P)w²)/A²: 0 where the true tuple, of probability
-    Pw, is as likely as for independent children.
-
-    The tuple is the true one with probability t = Pw; otherwise two children are both unchanged with probability g_2 and one with g.
-    """
     whole = unchanged * w
     both, one = whole + (1 - whole) * two_of_wrong, whole + (1 - whole) * one_of_wrong
     yield Equal(
@@ -140,8 +153,8 @@ class System(NamedTuple):
 @functools.cache
 def enumerated(system: System) -> list[Fraction]:
     """Variance of a leaf, then its covariance with one leaf at each tree distance, from the states of all nodes, in exact numbers."""
-    top = _fraction(system.beliefs()[-1])
-    laws = [_laws(_fraction(below), system) for below in system.beliefs()[-2::-1]]
+    top = fraction(system.beliefs()[-1])
+    laws = [_laws(fraction(below), system) for below in system.beliefs()[-2::-1]]
     leaves = system.branching**system.depth
     mean, products = Fraction(0), [Fraction(0)] * leaves
     for chance, changed in _all_states([(top, (0,)), (1 - top, (1,))], laws):
@@ -159,7 +172,7 @@ def enumerated(system: System) -> list[Fraction]:
 
 def _laws(below: Fraction, system: System) -> list[dict[tuple, Fraction]]:
     """The law of the children's states (1: changed) given an unchanged and a changed parent, from the beliefs of all tuples."""
-    chosen = _fraction(true_rule.subs(system.values).subs(p, sp.Rational(below)))
+    chosen = fraction(true_rule.subs(system.values).subs(p, sp.Rational(below)))
     plain = {
         states: below ** states.count(0) * (1 - below) ** states.count(1)
         for states in itertools.product((0, 1), repeat=system.branching)
@@ -205,11 +218,7 @@ def closed_form(system: System, covariance: sp.Expr) -> list[Fraction]:
         numbers |= {w: true_rule.subs(numbers), A: terms.subs(numbers), unchanged: state}
         found = [covariance.subs(numbers), *(above * damping.subs(numbers) ** 2 for above in found)]
         state = 1 - (1 - state * numbers[w]) / numbers[A]
-    return [_fraction(number) for number in (state * (1 - state), *found)]
-
-
-def _fraction(number: sp.Rational) -> Fraction:
-    return Fraction(int(number.p), int(number.q))
+    return [fraction(number) for number in (state * (1 - state), *found)]
 
 
 def _correlations(**parameters):
@@ -221,6 +230,16 @@ def _correlations(**parameters):
 
 @claim(
     "rhm-correlations",
+    statement=(
+        "Two leaves with common ancestor at level ℓ have C_ℓ = (λ₁⋯λ_{ℓ−1})² Cov(siblings at "
+        "ℓ); each leaf has (s−1)s^{ℓ−1} such partners: χ = 1 + Σ_ℓ (s−1)s^{ℓ−1} C_ℓ/C_0. "
+        "P(changed) = (1 − Pw)/A, level by level from P = p_L at the root."
+    ),
+    explanation=(
+        "Given the two children of the ancestor the leaves are independent, and the mean of "
+        "each is affine in its child's state, of slope λ₁⋯λ_{ℓ−1} (rhm-descent). Certified: "
+        "depth 3, s = 2 and depth 2, s = 3, all states enumerated."
+    ),
     where=f"{PAPER}, mean field of the ε-process: C at every tree distance, χ at finite depth",
     domain="as rhm-descent, any depth",
     origin="new",
@@ -240,12 +259,6 @@ def correlations(
     changed=(1 - unchanged * w) / A,
     covariance=siblings,
 ):
-    """Two leaves with common ancestor at level ℓ have C_ℓ = (λ₁⋯λ_{ℓ−1})² Cov(siblings at ℓ); each leaf has (s−1)s^{ℓ−1} such partners:
-    χ = 1 + Σ_ℓ (s−1)s^{ℓ−1} C_ℓ/C_0. P(changed) = (1 − Pw)/A, level by level from P = p_L at the root.
-
-    Given the two children of the ancestor the leaves are independent, and the mean of each is affine in its child's state, of slope
-    λ₁⋯λ_{ℓ−1} (rhm-descent). Certified: depth 3, s = 2 and depth 2, s = 3, all states enumerated.
-    """
     yield from geometric_steps()
     one, other, both = sp.symbols(
         "x y z", positive=True
@@ -276,6 +289,14 @@ def correlations(
 
 @claim(
     "rhm-path-damping",
+    statement=(
+        "F′(p) = sλ · F(1−F)/(p(1−p)), for every p; so at each fixed point sλ = F′(p*), and "
+        "along a path s^ℓ λ₁⋯λ_ℓ = (dp_ℓ/dp₀) p₀(1−p₀)/(p_ℓ(1−p_ℓ))."
+    ),
+    explanation=(
+        "λ = w/A with A = (1-p^s)/(1-p). Where F(p) = p the quotient is 1. Along a path the "
+        "quotients telescope, as F(p_ℓ) = p_{ℓ+1}."
+    ),
     where=f"{PAPER}, mean field of the ε-process: what goes down is what came up",
     domain="v >= 2, 1 <= m <= v^(s-1), every s >= 2, 0 < p < 1",
     origin="new",
@@ -287,11 +308,6 @@ def path_damping(
     ratio=image * (1 - image) / (p * (1 - p)),
     excess=(image - p) * (1 - image - p) / (p * (1 - p)),
 ):
-    """F′(p) = sλ · F(1−F)/(p(1−p)), for every p; so at each fixed point sλ = F′(p*), and along a path s^ℓ λ₁⋯λ_ℓ =
-    (dp_ℓ/dp₀) p₀(1−p₀)/(p_ℓ(1−p_ℓ)).
-
-    λ = w/A with A = (1-p^s)/(1-p). Where F(p) = p the quotient is 1. Along a path the quotients telescope, as F(p_ℓ) = p_{ℓ+1}.
-    """
     damped = power * (tuples - 1) / numerator / terms
     yield Equal("F'", slope_of_upward, s * damped * ratio.subs(image, upward))
     yield Equal("λ is that of rhm-descent", damped, true_rule / terms)
@@ -303,6 +319,16 @@ def path_damping(
 
 @claim(
     "rhm-stationary-covariance",
+    statement=(
+        "At p* the probability to be unchanged tends to (A−1)/(A−w) going down, siblings' "
+        "covariance from (pw−p^s)(1−pw)/A² at the root to (1−w)(pw−p^s)/(A−w)², and all of "
+        "them are positive: pw > p^s for m < v^{s−1}."
+    ),
+    explanation=(
+        "P -> 1 - (1 - Pw)/A is affine with slope λ in (0, 1), so P moves monotonically from "
+        "p* to its limit. (Pw - p^s)(1 - Pw) is concave in P: it is at least the smaller of "
+        "its two end values."
+    ),
     where=f"{PAPER}, mean field of the ε-process, at the transition",
     domain="at an interior fixed point p*, 1 < m < v^(s-1)",
     origin="new",
@@ -316,12 +342,6 @@ def stationary_covariance(
     at_root=(p * w - power) * (1 - p * w) / A**2,
     excess=(tuples - m * v) * (1 - power) / (tuples - 1),
 ):
-    """At p* the probability to be unchanged tends to (A−1)/(A−w) going down, siblings' covariance from (pw−p^s)(1−pw)/A² at the root to
-    (1−w)(pw−p^s)/(A−w)², and all of them are positive: pw > p^s for m < v^{s−1}.
-
-    P -> 1 - (1 - Pw)/A is affine with slope λ in (0, 1), so P moves monotonically from p* to its limit. (Pw - p^s)(1 - Pw) is concave in P:
-    it is at least the smaller of its two end values.
-    """
     step = 1 - (1 - unchanged * w) / A
     yield Equal("the limit is at rest", step.subs(unchanged, stationary), stationary)
     yield Equal("the slope of the step is λ", sp.diff(step, unchanged), damping)
@@ -348,13 +368,31 @@ def stationary_covariance(
 
 @claim(
     "rhm-susceptibility-exponents",
+    statement=(
+        "C(r) ~ r^{−(2−2/ν)} at ε*; χ ~ d^{2/ν−1} if F′(p*)² > s, that is ν < 2, ~ ln d if F'² "
+        "= s, and bounded if F'² < s, although ξ always diverges; off ε*, χ ~ |ε−ε*|^{−(2−ν)} "
+        "for ν < 2."
+    ),
+    explanation=(
+        "C_ℓ is λ^{2(ℓ-1)} times a sibling covariance between two positive bounds "
+        "(rhm-stationary-covariance), λ = F'/s (rhm-path-damping), and r = s^ℓ. So χ - 1 lies "
+        "between two multiples of Σ_ℓ (sλ²)^ℓ, sλ² = F'²/s. Off ε* the levels up to ξ do so "
+        "too, as deviations from p* add up to a bounded factor (Koenigs), and beyond it F' < 1 "
+        "at the ends cuts the sum: s^ℓ ~ ξ ~ |ε-ε*|^{-ν} in place of d."
+    ),
     where=f"{PAPER}, susceptibility at the transition",
-    domain="at an interior fixed point p*, F' = F'(p*); d = s^depth leaves; off it to leading order in |ε - ε*|",
+    domain=(
+        "at an interior fixed point p*, F' = F'(p*); d = s^depth leaves; off it to leading order in "
+        "|ε - ε*|"
+    ),
     origin="new",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.criticality",
     rules=["geometric sum", "Koenigs linearisation"],
-    counterexample="(v, m, s) with F'² > s whose χ at ε* stays bounded in the depth, or with F'² < s whose χ grows without bound",
+    counterexample=(
+        "(v, m, s) with F'² > s whose χ at ε* stays bounded in the depth, or with F'² < s whose χ "
+        "grows without bound"
+    ),
 )
 def susceptibility_exponents(
     decay=2 - 2 / exponent,
@@ -362,13 +400,6 @@ def susceptibility_exponents(
     off_critical=2 - exponent,
     kesten_stigum=ascent**2 / s,
 ):
-    """C(r) ~ r^{−(2−2/ν)} at ε*; χ ~ d^{2/ν−1} if F′(p*)² > s, that is ν < 2, ~ ln d if F'² = s, and bounded if F'² < s, although ξ always
-    diverges; off ε*, χ ~ |ε−ε*|^{−(2−ν)} for ν < 2.
-
-    C_ℓ is λ^{2(ℓ-1)} times a sibling covariance between two positive bounds (rhm-stationary-covariance), λ = F'/s (rhm-path-damping), and
-    r = s^ℓ. So χ - 1 lies between two multiples of Σ_ℓ (sλ²)^ℓ, sλ² = F'²/s. Off ε* the levels up to ξ do so too, as deviations from p* add
-    up to a bounded factor (Koenigs), and beyond it F' < 1 at the ends cuts the sum: s^ℓ ~ ξ ~ |ε-ε*|^{-ν} in place of d.
-    """
     yield from geometric_steps()
     damped = ascent / s
     nu = sp.log(s) / sp.log(ascent)
@@ -402,6 +433,14 @@ def susceptibility_exponents(
 
 @claim(
     "rhm-free-strings",
+    statement=(
+        "For m = v^{s−1} nothing correlates: at every level Pw = p^s, siblings have covariance "
+        "0, a child is unchanged with its own p: χ = 1."
+    ),
+    explanation=(
+        "Down from the root, where P = F(p): then Pw = F(p)w = p^s, and a child has P = 1 - (1 "
+        "- Pw)/A = p, which is F of the level below."
+    ),
     where=f"{PAPER}, mean field of the ε-process: every string is valid",
     domain="m = v^(s-1), v >= 2, s >= 2, 0 < p < 1, any depth",
     origin="new",
@@ -411,10 +450,6 @@ def susceptibility_exponents(
     counterexample="v, s, a noise and a depth at which m = v^(s-1) has a susceptibility other than 1",
 )
 def free_strings(rules=v ** (s - 1), chosen=power, kept=p):
-    """For m = v^{s−1} nothing correlates: at every level Pw = p^s, siblings have covariance 0, a child is unchanged with its own p: χ = 1.
-
-    Down from the root, where P = F(p): then Pw = F(p)w = p^s, and a child has P = 1 - (1 - Pw)/A = p, which is F of the level below.
-    """
     yield from geometric_steps()
     yield Equal("F(p) w", (upward * true_rule).subs(m, rules), chosen)
     yield Equal("covariance of siblings", siblings.subs(unchanged, chosen / w), 0)
@@ -423,6 +458,15 @@ def free_strings(rules=v ** (s - 1), chosen=power, kept=p):
 
 @claim(
     "rhm-small-noise",
+    statement=(
+        "χ → 1 as ε → 0: with 1 − p = ta and 1 − P = tb, t ~ ε, the parent takes another rule "
+        "with t s(m−1)a/(v^s−1), a child is changed with t(b + s(m−1)a/(v^s−1))/s, and "
+        "siblings have covariance O(t²)."
+    ),
+    explanation=(
+        "Cov = (Pw - p^s)(1 - Pw)/A²: both factors vanish at t = 0. A leaf's variance does not "
+        "fall as fast: b > 0 at the root, as F' > 0, and so on each level below. A is s there."
+    ),
     where=f"{PAPER}, mean field of the ε-process as ε → 0",
     domain="as rhm-descent, any depth; of grammars in place of their averages: rhm-zero-noise",
     origin="new",
@@ -434,12 +478,6 @@ def small_noise(
     lost_rule=s * (m - 1) * first / (tuples - 1),
     changed=second + s * (m - 1) * first / (tuples - 1),
 ):
-    """χ → 1 as ε → 0: with 1 − p = ta and 1 − P = tb, t ~ ε, the parent takes another rule with t s(m−1)a/(v^s−1), a child is changed with
-    t(b + s(m−1)a/(v^s−1))/s, and siblings have covariance O(t²).
-
-    Cov = (Pw - p^s)(1 - Pw)/A²: both factors vanish at t = 0. A leaf's variance does not fall as fast: b > 0 at the root, as F' > 0, and so
-    on each level below. A is s there.
-    """
     near = {p: 1 - slack * first, unchanged: 1 - slack * second}
     other_rule = sp.diff((1 - true_rule).subs(near), slack).subs(slack, 0)
     yield Equal("d(1 - w)/dt", other_rule, lost_rule)
@@ -458,6 +496,14 @@ def small_noise(
 
 @claim(
     "rhm-root-slope",
+    statement=(
+        "At ε* the root's belief falls with the noise at the rate (1 − 1/v) F′(p*)^L = (1 − "
+        "1/v) d^{1/ν}."
+    ),
+    explanation=(
+        "p₀ falls at the rate 1 - 1/v and starts at p*; each level multiplies by F'(p*), as p* "
+        "stays where it is."
+    ),
     where=f"{PAPER}, the class transition at finite depth",
     domain="where rhm-transition has an interior fixed point p*; the mean field, d = s^L leaves",
     origin="new",
@@ -466,10 +512,6 @@ def small_noise(
     counterexample="v, m, s and a depth L at which the root's belief falls at ε* with another slope",
 )
 def root_slope(at_critical=(1 - 1 / v) * ascent**level, growth=1 / exponent):
-    """At ε* the root's belief falls with the noise at the rate (1 − 1/v) F′(p*)^L = (1 − 1/v) d^{1/ν}.
-
-    p₀ falls at the rate 1 - 1/v and starts at p*; each level multiplies by F'(p*), as p* stays where it is.
-    """
     yield Equal("no level", -sp.diff(1 - noise + noise / v, noise), at_critical.subs(level, 0))
     yield Equal("one level more", at_critical.subs(level, level + 1), ascent * at_critical)
     nu = sp.log(s) / sp.log(ascent)
@@ -517,8 +559,20 @@ def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
 
 @claim(
     "rhm-finite-size",
+    statement=(
+        "Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1), a = 2/ν − 1: at ε* χ grows as B + A(d^a − "
+        "1)/a, by ln d at a = 0, and settles at B − A/a for a < 0. The largest χ over the "
+        "noise need not stand at ε* where it settles: (8, 16, 3) at depth 16 has 3.307 at "
+        "0.4473, 2.549 at ε* = 0.4017."
+    ),
+    explanation=(
+        "F'²/s = s^a. For a >= 0 χ grows without bound at ε* only, so there the peak moves to ε*."
+    ),
     where=f"{PAPER}, susceptibility at the transition of a finite tree",
-    domain="at an interior fixed point p*; the terms of χ up to bounded factors, as in rhm-susceptibility-exponents; d = s^L",
+    domain=(
+        "at an interior fixed point p*; the terms of χ up to bounded factors, as in "
+        "rhm-susceptibility-exponents; d = s^L"
+    ),
     origin="new",
     evidence="certified",
     backs=[
@@ -526,7 +580,10 @@ def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
         "rhm_theory.theory.mean_field.susceptibility_peak",
     ],
     rules=["geometric sum"],
-    counterexample="(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure that excludes 3.307 or 2.549",
+    counterexample=(
+        "(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure that "
+        "excludes 3.307 or 2.549"
+    ),
 )
 def finite_size(
     power_of_size=2 / exponent - 1,
@@ -535,12 +592,6 @@ def finite_size(
     largest=sp.Rational("3.3067"),
     at_transition=sp.Rational("2.5486"),
 ):
-    """Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1), a = 2/ν − 1: at ε* χ grows as B + A(d^a − 1)/a, by ln d at a = 0, and settles at B − A/a for
-    a < 0. The largest χ over the noise need not stand at ε* where it settles: (8, 16, 3) at depth 16 has 3.307 at 0.4473, 2.549 at ε* =
-    0.4017.
-
-    F'²/s = s^a. For a >= 0 χ grows without bound at ε* only, so there the peak moves to ε*.
-    """
     yield from geometric_steps()
     nu = sp.log(s) / sp.log(ascent)
     yield Equal(

@@ -1,7 +1,7 @@
-"""Rigorous enclosures: SymPy expressions evaluated in Arb balls, and the Krawczyk test for a root of a system.
+"""Rigorous enclosures: SymPy expressions in Arb balls, and the Krawczyk test for a root.
 
-Every ball contains the exact value, rounding included, so a comparison of balls is a proof. python-flint is imported here and
-nowhere else, when a certificate is first asked for.
+Every ball contains the exact value, rounding included. So a comparison of balls is a proof.
+python-flint is imported only here, and only when a certificate is first asked for.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ PRECISION = 160  # bits; the boxes certified here are 1e-12 wide or wider
 
 
 def flint():
-    """The python-flint module; an error that says what to install if it is missing."""
+    """The python-flint module. ``ImportError`` says what to install if it is missing."""
     try:
         import flint as module
     except ImportError as error:
@@ -21,7 +21,7 @@ def flint():
 
 
 def enclose(expression: sp.Expr, point: Mapping[sp.Symbol, object]):
-    """A ball that contains ``expression`` at every point of the balls (or rationals) in ``point``."""
+    """A ball that contains ``expression`` at every point of the balls or rationals in ``point``."""
     module = flint()
     with module.ctx.workprec(PRECISION):
         return _enclose(
@@ -74,8 +74,9 @@ def krawczyk(
 ) -> tuple[bool, str]:
     """Whether the box ``centre ± radius`` provably holds exactly one root of ``equations``.
 
-    The Krawczyk operator is ``K = c - C F(c) + (1 - C F'(box)) (box - c)`` with ``C`` an approximate inverse of the Jacobian at c;
-    if K lies in the interior of the box, the box holds exactly one root. A box that excludes the root fails.
+    The Krawczyk operator is ``K = c - C F(c) + (1 - C F'(box)) (box - c)``. Here ``C`` is an
+    approximate inverse of the Jacobian at c. If K lies in the interior of the box, the box holds
+    exactly one root. A box without the root fails.
     """
     module = flint()
     jacobian = sp.Matrix(equations).jacobian(unknowns)
@@ -103,7 +104,6 @@ def krawczyk(
         )
         inside = all(box[i].contains_interior(image[i, 0]) for i in range(size))
         enclosure = ", ".join(image[i, 0].str(15, radius=True) for i in range(size))
-    return (
-        inside,
-        f"Krawczyk image ({enclosure}) {'inside' if inside else 'not inside'} the box of radius {float(sp.Rational(radius)):.0e}",
-    )
+    place = "inside" if inside else "not inside"
+    size_of_box = f"{float(sp.Rational(radius)):.0e}"
+    return inside, f"Krawczyk image ({enclosure}) {place} the box of radius {size_of_box}"

@@ -1,23 +1,46 @@
-"""The ledger: what a claim is, how one is written, and where all of them are found.
+"""The ledger: what a claim is, how to write one, and where all claims are found.
 
-A claim is one function. Its *docstring* begins with the statement; its *defaults* are the claimed SymPy expressions; its *body*
-yields the steps of the proof (:mod:`derivations.ledger.steps`), to be read from top to bottom::
+A claim is one function with a decorator. The decorator's arguments say what is claimed, in words.
+The function's *defaults* are the claimed SymPy expressions. Its *body* yields the steps of the
+proof (:mod:`derivations.ledger.steps`), to be read from top to bottom::
 
-    @claim("lemma-2-branches", where="App. F", origin="corrected", evidence="proved", domain="K real", counterexample="...")
+    @claim(
+        "lemma-2-branches",
+        statement="At a stationary point J'' = λ(1 + w): W_0 is the minimum, W_-1 the maximum.",
+        where="App. F",
+        domain="K real",
+        origin="corrected",
+        evidence="proved",
+        paper_says="W_-1 is the minimum.",
+        counterexample="a stationary point w > -1 with J'' <= 0",
+    )
     def curvature(curvature=ridge * (1 + w)):
-        '''At a stationary point J'' = λ(1 + w): W_0 is the minimum, W_-1 the maximum.'''
         yield Equal("the second derivative, by K = λ w e^w", ..., curvature)
 
-Because the statement is data, wrong statements can be generated (:mod:`derivations.ledger.mutation`), and each of them must break
-the proof. A reader's own lemma goes into a ledger of his own::
+The claimed expressions are data, so wrong ones can be generated. Each of these mutants must break
+the proof (:mod:`derivations.ledger.mutation`). Claims of your own go into a ledger of your own::
 
+    import sympy as sp
+
+    from derivations import Equal, Ledger, Positive
+
+    x = sp.Symbol("x", positive=True)
     mine = Ledger()
 
-    @mine.claim("log-bound", where="my notes", domain="x > 0", origin="new", evidence="proved", counterexample="x with ln x > x - 1")
+    @mine.claim(
+        "log-bound",
+        statement="ln x <= x - 1.",
+        explanation="The difference x - 1 - ln x is convex. It has slope 0, and is 0, at x = 1.",
+        where="my notes",
+        domain="x > 0",
+        origin="new",
+        evidence="proved",
+        counterexample="an x with ln x > x - 1",
+    )
     def log_bound(slope=(x - 1) / x):
-        '''ln x <= x - 1: the difference x - 1 - ln x has slope (x - 1)/x, so it is least, 0, at x = 1.'''
         difference = x - 1 - sp.log(x)
         yield Equal("slope", sp.diff(difference, x), slope)
+        yield Equal("slope at 1", slope.subs(x, 1), 0)
         yield Equal("value at 1", difference.subs(x, 1), 0)
         yield Positive("it is convex", sp.diff(difference, x, 2))
 
@@ -28,6 +51,7 @@ import dataclasses
 import difflib
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -43,48 +67,99 @@ ORIGINS = {
     "new": "not in the paper",
 }
 EVIDENCE = {
-    "proved": "each step an identity or a sign that SymPy checked, joined by the quoted rules",
-    "certified": "at least one step is a rigorous computation: intervals (Arb), or an enumeration in exact rational numbers",
+    "proved": "each step is an identity or a sign that SymPy checked; the quoted rules join them",
+    "certified": (
+        "at least one step is a rigorous computation: intervals (Arb), "
+        "or an enumeration in exact rational numbers"
+    ),
     "tested": "numbers at many points only",
     "conjecture": "not established; the searches made against it are described",
 }
 RULES = {
-    "monotone bijection": "a continuous strictly monotone function has a continuous strictly monotone inverse, so inequalities carry over",
+    "monotone bijection": (
+        "a continuous strictly monotone function has a continuous strictly monotone inverse, "
+        "so inequalities carry over"
+    ),
     "intermediate value": "a continuous function that changes sign on an interval has a root there",
     "definition of W": "W_0 and W_-1 are the inverses of w e^w on [-1, oo) and (-oo, -1]",
     "tangent line": "e^t >= 1 + t, and e^t > t",
-    "implicit function": "a solution at which the Jacobian is invertible is locally a smooth function of the parameters",
+    "implicit function": (
+        "a solution at which the Jacobian is invertible is locally a smooth function "
+        "of the parameters"
+    ),
     "triangle inequality": "|sum a_i| <= sum |a_i|, also for vectors",
-    "convexity": "a strictly convex coercive function has exactly one stationary point, its minimum",
-    "saddle-node normal form": "at a simple zero eigenvalue the flow along the null vector is z' = p δ + c z²/2 to leading order",
-    "quadratic convergence": "a Newton step from distance d of a nondegenerate root of a C² map ends within O(d²) of it",
-    "Hoeffding": "P(|S - E S| >= t) <= 2 exp(-2 t²/sum c_i²) for a sum S of independent terms of ranges c_i",
-    "Chernoff": "P(S >= t) <= e^{-ht} E e^{hS} for every h > 0, and the factors of independent terms multiply",
+    "convexity": (
+        "a strictly convex coercive function has exactly one stationary point, its minimum"
+    ),
+    "saddle-node normal form": (
+        "at a simple zero eigenvalue the flow along the null vector is z' = p δ + c z²/2 "
+        "to leading order"
+    ),
+    "quadratic convergence": (
+        "a Newton step from distance d of a nondegenerate root of a C² map ends within O(d²) of it"
+    ),
+    "Hoeffding": (
+        "P(|S - E S| >= t) <= 2 exp(-2 t²/sum c_i²) for a sum S of independent terms of ranges c_i"
+    ),
+    "Chernoff": (
+        "P(S >= t) <= e^{-ht} E e^{hS} for every h > 0; for independent terms E e^{hS} is a product"
+    ),
     "convexity of the exponential": "on an interval e^x lies below its chord",
     "Taylor": "g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M",
-    "Kamke comparison": "z' = F(z) keeps z <= z' for all time if each F_i increases in every other coordinate",
-    "planar monotone flow": "every bounded orbit of a flow in the plane that preserves such an order converges to a stationary point",
-    "Perron-Frobenius": "if F increases strictly in the other coordinate, ordered orbits are at once ordered in both coordinates",
-    "gradient flow": "a bounded orbit of w' = -∇J exists for all time and its limit points are stationary",
-    "geometric sum": "(x - 1) sum_{k<s} x^k = x^s - 1, by induction on s: base and step are checked where it is used",
+    "Kamke comparison": (
+        "z' = F(z) keeps z <= z' for all time if each F_i increases in every other coordinate"
+    ),
+    "planar monotone flow": (
+        "if a flow in the plane preserves such an order, "
+        "each of its bounded orbits converges to a stationary point"
+    ),
+    "Perron-Frobenius": (
+        "if F increases strictly in the other coordinate, "
+        "ordered orbits are at once ordered in both coordinates"
+    ),
+    "gradient flow": (
+        "a bounded orbit of w' = -∇J exists for all time and its limit points are stationary"
+    ),
+    "geometric sum": (
+        "(x - 1) sum_{k<s} x^k = x^s - 1, by induction on s; "
+        "base and step are checked where it is used"
+    ),
     "linearity of expectation": "the mean of a sum is the sum of the means, dependent or not",
-    "exchangeability": "items drawn without replacement in random order have the same law, each the population's",
+    "exchangeability": (
+        "items drawn without replacement in random order have the same law, each the population's"
+    ),
     "conditioning": "E X = E E[X|Y], and Cov(X, Y) = E Cov(X, Y|Z) + Cov(E[X|Z], E[Y|Z])",
-    "tree Markov property": "given the state of a node, what lies below each of its children is independent",
-    "monotone iteration": "the orbit of an increasing continuous map is monotone and tends to the next fixed point on its way",
-    "Koenigs linearisation": "near a repelling fixed point of slope F' > 1 a smooth map is conjugate to z -> F'z by a smooth change of z",
-    "increasing functions correlate": "Cov(g(K), K) = 1/2 sum w_j w_k (g(k) - g(j))(k - j) >= 0 for an increasing g",
-    "Riesz": "a real trigonometric polynomial of degree N falls from its largest modulus M to no less than M cos(Nt) within t <= π/N",
-    "Krawczyk": "if the Krawczyk operator maps a box into its interior, the box holds exactly one root",
+    "tree Markov property": (
+        "given the state of a node, what lies below each of its children is independent"
+    ),
+    "monotone iteration": (
+        "the orbit of an increasing continuous map is monotone "
+        "and tends to the next fixed point on its way"
+    ),
+    "Koenigs linearisation": (
+        "near a repelling fixed point of slope F' > 1 a smooth map is conjugate to z -> F'z "
+        "by a smooth change of z"
+    ),
+    "increasing functions correlate": (
+        "Cov(g(K), K) = 1/2 sum w_j w_k (g(k) - g(j))(k - j) >= 0 for an increasing g"
+    ),
+    "Riesz": (
+        "a real trigonometric polynomial of degree N falls from its largest modulus M "
+        "to no less than M cos(Nt) within t <= π/N"
+    ),
+    "Krawczyk": (
+        "if the Krawczyk operator maps a box into its interior, the box holds exactly one root"
+    ),
 }
+RELATIONS = ("==", "<=", ">=")
 
 
 class LedgerError(Exception):
-    """Base of what the ledger raises."""
+    """Base class of the ledger's errors."""
 
 
 class InvalidClaim(LedgerError, ValueError):
-    """A claim is not well formed: the message names the field."""
+    """A claim is not well formed. The message names the field."""
 
 
 class UnknownClaim(LedgerError, KeyError):
@@ -94,8 +169,12 @@ class UnknownClaim(LedgerError, KeyError):
         return str(self.args[0])
 
 
+class OutOfDomain(LedgerError, ValueError):
+    """A claim was evaluated where it says nothing, or where its numbers do not exist."""
+
+
 class CheckedStep(NamedTuple):
-    """A step of a proof and what became of it."""
+    """A step of a proof, and the verdict on it."""
 
     step: Step
     verdict: Verdict
@@ -108,12 +187,15 @@ class Proof(NamedTuple):
 
     @property
     def holds(self) -> bool:
-        """Whether there is a step at all, and every one is established."""
+        """Whether there is at least one step, and every step is established."""
         return bool(self.steps) and all(verdict.holds is True for _, verdict in self.steps)
 
 
 class TriedMutant(NamedTuple):
-    """A wrong restatement: of which claimed expression, by which change, and the step that broke (None: it survived)."""
+    """A wrong restatement of one claimed expression.
+
+    ``broken_step`` is the text of the first step that it breaks, None if it breaks none.
+    """
 
     name: str
     mutant: mutation.Mutant
@@ -121,7 +203,7 @@ class TriedMutant(NamedTuple):
 
 
 class Report(NamedTuple):
-    """The check of one claim."""
+    """The checked proof of one claim, and its mutants."""
 
     claim: "Claim"
     proof: Proof
@@ -139,7 +221,11 @@ class Report(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Claim:
-    """One claim. Called with other expressions for its defaults, ``prove`` says whether the same proof would establish those."""
+    """One claim: its statement, its proof and what it backs.
+
+    ``prove`` takes other expressions in place of the claimed ones. It then says whether the same
+    proof would establish those.
+    """
 
     id: str
     statement: str
@@ -159,23 +245,32 @@ class Claim:
     evaluation: Callable[..., tuple] | None
 
     def steps(self, **statement: sp.Expr) -> Iterator[Step]:
-        """The steps of the proof, unchecked, for the claimed expressions or for others in their place."""
+        """The unchecked steps of the proof, for the claimed or other expressions."""
         unknown = statement.keys() - self.claimed.keys()
         if unknown:
             raise LedgerError(
-                f"claim {self.id} has no claimed expression named {', '.join(sorted(unknown))}: {', '.join(self.claimed)}"
+                f"claim {self.id} has no claimed expression named {', '.join(sorted(unknown))}; "
+                f"it has {', '.join(self.claimed)}"
             )
         yield from self.function(**{**self.claimed, **statement})
 
+    @functools.cached_property
+    def own_steps(self) -> tuple[Step, ...]:
+        """The unchecked steps of the proof of the claim itself. Some take seconds to make."""
+        return tuple(self.steps())
+
     def prove(self, **statement: sp.Expr) -> Proof:
         """The checked proof."""
-        return Proof(tuple(CheckedStep(step, step.verify()) for step in self.steps(**statement)))
+        steps = self.steps(**statement) if statement else self.own_steps
+        return Proof(tuple(CheckedStep(step, step.verify()) for step in steps))
 
     def broken_step(self, **statement: sp.Expr) -> str | None:
-        """The first step that ``statement`` makes false; None if no step is refuted (undecided ones do not count)."""
-        return next(
-            (step.text for step in self.steps(**statement) if step.refute() is not None), None
-        )
+        """The text of the first step that ``statement`` makes false, None if it refutes none.
+
+        A step that can be neither proved nor refuted does not count as broken.
+        """
+        refuted = (step.text for step in self.steps(**statement) if step.refute() is not None)
+        return next(refuted, None)
 
     def mutants(self) -> list[TriedMutant]:
         """Generated wrong statements, each with the first step that it breaks."""
@@ -191,34 +286,57 @@ class Claim:
         return Report(self, self.prove(), tuple(self.mutants()))
 
     def evaluate(self, **parameters) -> tuple:
-        """``(computed, claimed)`` at a reader's own parameters, related by ``relation`` (==, <= or >=).
+        """``(computed, claimed)`` at your own parameters, related by ``relation`` (==, <= or >=).
 
-        Parameters are words (``ridge=0.1``) or the symbols' own names. Without an evaluation of its own, a claim compares the two
-        sides of its first identity, for the exponential loss where it speaks of any loss.
+        A claim without an evaluation of its own compares the two sides of its first identity. It
+        takes the exponential loss where the claim is about any loss.
+
+        Args:
+            parameters: words (``ridge=0.1``) or the symbols' own names (``gamma=0.1``).
+
+        Raises:
+            TypeError: a parameter is unknown, or one is missing. The message lists the known ones.
+            OutOfDomain: there are no such numbers at these parameters. The message says why.
         """
-        if self.evaluation is not None:
+        if self.evaluation is None:
+            return self._compare_first_identity(parameters)
+        _require_known(self.id, self.evaluation, parameters)
+        try:
             return self.evaluation(**parameters)
-        identity = next(step for step in self.steps() if isinstance(step, Equal))
+        except TypeError as error:
+            unknown = re.search(r"unexpected keyword argument ('\w+')", str(error))
+            if unknown is None:
+                raise
+            raise TypeError(f"claim {self.id!r} does not depend on {unknown[1]}") from error
+        except (ValueError, ZeroDivisionError) as error:
+            given = ", ".join(f"{name}={value!r}" for name, value in parameters.items())
+            raise OutOfDomain(
+                f"claim {self.id!r} has no numbers at {given or 'its example'}: {_reason(error)} "
+                f"The claim's domain: {self.domain}."
+            ) from error
+
+    def _compare_first_identity(self, parameters: Mapping[str, float]) -> tuple:
+        identity = next(step for step in self.own_steps if isinstance(step, Equal))
         left, right = (_for_one_loss(side) for side in (identity.left, identity.right))
         point = _assignment(self.id, left.free_symbols | right.free_symbols, parameters)
         return _number(left, point), _number(right, point)
 
     @functools.cached_property
     def how(self) -> str:
-        """In one line: how many steps of which kind, and the rules that join them."""
-        kinds = [type(step) for step in self.steps()]
+        """One line: how many steps of which kind, and the rules that join them."""
+        kinds = [type(step) for step in self.own_steps]
         names = {Equal: "identities", Positive: "signs", Certificate: "certificates"}
         counted = [f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds]
         return ", ".join(counted) + (f"; {', '.join(self.rules)}" if self.rules else "")
 
     @property
     def url(self) -> str:
-        """Where the documentation states it, relative to the project."""
-        return f"docs/ledger.md#{self.id}"
+        """Where the documentation states it, relative to the site of ``python -m docs``."""
+        return f"ledger.html#{self.id}"
 
     @property
     def bibtex(self) -> str:
-        """An entry to cite this claim by its stable id."""
+        """A BibTeX entry that cites this claim by its stable id."""
         title = self.statement.rstrip(".").translate(
             str.maketrans({"{": "(", "}": ")", "_": r"\_", "^": r"\^{}"})
         )
@@ -242,7 +360,10 @@ class Ledger:
         return len(self._claims)
 
     def __getitem__(self, identifier: str) -> Claim:
-        """The claim of that id, or the only one whose id begins with it (``lemma-9`` is ``lemma-9-window``)."""
+        """The claim of that id, or the only one whose id begins with it.
+
+        For example ``lemma-9`` is ``lemma-9-window``.
+        """
         if identifier in self._claims:
             return self._claims[identifier]
         longer = [name for name in self._claims if name.startswith(f"{identifier}-")]
@@ -256,6 +377,8 @@ class Ledger:
         self,
         identifier: str,
         *,
+        statement: str,
+        explanation: str = "",
         where: str,
         domain: str,
         origin: str,
@@ -268,76 +391,50 @@ class Ledger:
         slow: str = "",
         paper_says: str = "",
     ) -> Callable[[Callable[..., Iterable[Step]]], Claim]:
-        """Decorator that turns a function of claimed expressions into a :class:`Claim` of this ledger.
+        """Decorator that turns a function of claimed expressions into a :class:`Claim`.
 
         Args:
             identifier: stable, lower case, words joined by hyphens.
+            statement: what is claimed, in one or two sentences.
+            explanation: the idea of the proof.
             where: lemma, section or appendix of the paper that it is about.
             domain: for which parameters it is claimed.
-            origin, evidence: keys of :data:`ORIGINS` and :data:`EVIDENCE`.
+            origin: a key of :data:`ORIGINS`.
+            evidence: a key of :data:`EVIDENCE`.
             counterexample: what one would look like, so that a reader can look for it.
             backs: dotted names of the library's functions that rest on it.
             rules: keys of :data:`RULES` that join the machine-checked steps.
-            relation: ``computed relation claimed`` is what ``evaluate`` shows: ``==``, ``<=`` or ``>=``.
-            evaluate: ``(**parameters) -> (computed, claimed)``; callable without arguments at its own example.
-            slow: how long its certificates take, where that is too long for every run: they are checked on request only.
-            paper_says: of a corrected claim, what stands in the paper.
+            relation: how the two numbers of ``evaluate`` are related: ``==``, ``<=`` or ``>=``.
+            evaluate: ``(**parameters) -> (computed, claimed)``. It runs without arguments too.
+            slow: how long its certificates take, if that is too long for every run.
+            paper_says: what stands in the paper. Only a corrected claim has it.
 
-        Raises: :class:`InvalidClaim` if a field is not one of the allowed words, the id is taken, the docstring is missing, or
-            no default is a claimed expression (there would be nothing to mutate).
+        Raises: :class:`InvalidClaim` if a field is not one of the allowed words, if the id is
+            taken, if the statement is empty, or if no default is a claimed expression.
         """
-        rules, backs = tuple(rules), (backs,) if isinstance(backs, str) else tuple(backs)
+        rules = tuple(rules)
+        backs = (backs,) if isinstance(backs, str) else tuple(backs)
+        require = functools.partial(_require, identifier)
 
         def register(function: Callable[..., Iterable[Step]]) -> Claim:
-            _require(identifier, "id", identifier not in self._claims, "is taken already")
-            _require(
-                identifier,
-                "origin",
-                origin in ORIGINS,
-                f"must be one of {', '.join(ORIGINS)}, got {origin!r}",
-            )
-            _require(
-                identifier,
-                "evidence",
-                evidence in EVIDENCE,
-                f"must be one of {', '.join(EVIDENCE)}, got {evidence!r}",
-            )
-            _require(
-                identifier,
+            require("id", identifier not in self._claims, "is taken already")
+            require("statement", bool(statement), "is empty")
+            require("origin", origin in ORIGINS, _one_of(ORIGINS, origin))
+            require("evidence", evidence in EVIDENCE, _one_of(EVIDENCE, evidence))
+            require(
                 "paper_says",
                 bool(paper_says) == (origin == "corrected"),
                 "goes with origin 'corrected', and only with it",
             )
-            _require(
-                identifier,
-                "rules",
-                set(rules) <= set(RULES),
-                f"must be among {', '.join(RULES)}, got {rules}",
+            require(
+                "rules", set(rules) <= set(RULES), f"must be among {', '.join(RULES)}, got {rules}"
             )
-            _require(
-                identifier,
-                "relation",
-                relation in ("==", "<=", ">="),
-                f"must be ==, <= or >=, got {relation!r}",
-            )
-            document = inspect.getdoc(function) or ""
-            _require(
-                identifier,
-                "docstring",
-                bool(document),
-                "is missing: its first paragraph is the statement",
-            )
-            statement, _, explanation = document.partition("\n\n")
-            parameters = inspect.signature(function).parameters.values()
-            claimed = {
-                p.name: sp.sympify(p.default)
-                for p in parameters
-                if p.default is not inspect.Parameter.empty
-            }
-            _require(identifier, "defaults", bool(claimed), "hold no claimed expression")
+            require("relation", relation in RELATIONS, _one_of(RELATIONS, relation))
+            claimed = _defaults(function)
+            require("defaults", bool(claimed), "hold no claimed expression")
             made = Claim(
                 id=identifier,
-                statement=" ".join(statement.split()),
+                statement=statement,
                 explanation=explanation,
                 where=where,
                 domain=domain,
@@ -368,8 +465,42 @@ def _require(identifier: str, field: str, holds: bool, rule: str) -> None:
         raise InvalidClaim(f"claim {identifier!r}: {field} {rule}")
 
 
+def _one_of(words: Iterable[str], given: object) -> str:
+    return f"must be one of {', '.join(words)}, got {given!r}"
+
+
+def _defaults(function: Callable) -> dict[str, sp.Expr]:
+    """The defaults of a claim's function: its claimed expressions by name."""
+    parameters = inspect.signature(function).parameters.values()
+    given = [p for p in parameters if p.default is not inspect.Parameter.empty]
+    return {p.name: sp.sympify(p.default) for p in given}
+
+
+def _require_known(identifier: str, evaluation: Callable, parameters: Mapping) -> None:
+    """``TypeError`` with the known names if ``evaluation`` does not take one of ``parameters``."""
+    known = inspect.signature(evaluation).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known):
+        return
+    names = [p.name for p in known]
+    unknown = sorted(set(parameters) - set(names))
+    if unknown:
+        raise TypeError(
+            f"claim {identifier!r} does not depend on {', '.join(unknown)}; "
+            f"it takes {', '.join(names)}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    """The message of ``error``, or a plain one if it is about the internals of a solver."""
+    message = str(error)
+    internal = ("Could not find root", "singular", "tolerance", "bracket")
+    if isinstance(error, ZeroDivisionError) or any(word in message for word in internal):
+        return "the numerical solver finds no solution there."
+    return f"{message.rstrip('.')}."
+
+
 def _for_one_loss(side: sp.Expr | sp.MatrixBase) -> sp.Expr | sp.MatrixBase:
-    """``side`` for φ = e^-m, other undefined functions replaced by definite generic ones."""
+    """``side`` with φ(m) = e^-m. Other undefined functions become definite generic ones."""
     argument = sp.Dummy()
     return concrete(
         sp.sympify(side).replace(symbols.phi, sp.Lambda(argument, sp.exp(-argument))).doit()
@@ -379,22 +510,35 @@ def _for_one_loss(side: sp.Expr | sp.MatrixBase) -> sp.Expr | sp.MatrixBase:
 def _assignment(
     identifier: str, needed: set[sp.Symbol], parameters: Mapping[str, float]
 ) -> dict[sp.Symbol, float]:
-    """The symbols' values; ``TypeError`` for a parameter that does not occur or a symbol without a value."""
+    """The value of each symbol in ``needed``.
+
+    ``TypeError`` for a parameter that does not occur, or a symbol without a value.
+    :class:`OutOfDomain` for a value that the symbol's assumptions exclude.
+    """
     words = {symbol: word for word, symbol in symbols.WORDS.items()}
-    names = {symbol.name: symbol for symbol in needed} | {
-        words[symbol]: symbol for symbol in needed & words.keys()
-    }
+    names = {symbol.name: symbol for symbol in needed}
+    names |= {words[symbol]: symbol for symbol in needed & words.keys()}
     unknown = parameters.keys() - names.keys()
     missing = needed - {names[name] for name in parameters if name in names}
     if unknown:
         raise TypeError(
-            f"claim {identifier!r} does not depend on {', '.join(sorted(unknown))}; it takes {', '.join(sorted(names))}"
+            f"claim {identifier!r} does not depend on {', '.join(sorted(unknown))}; "
+            f"it takes {', '.join(sorted(names))}"
         )
     if missing:
-        raise TypeError(
-            f"claim {identifier!r} also needs {', '.join(sorted(words.get(symbol, symbol.name) for symbol in missing))}"
-        )
+        wanted = sorted(words.get(symbol, symbol.name) for symbol in missing)
+        raise TypeError(f"claim {identifier!r} also needs {', '.join(wanted)}")
+    for name, value in parameters.items():
+        _require_assumed(identifier, name, names[name], value)
     return {names[name]: value for name, value in parameters.items()}
+
+
+def _require_assumed(identifier: str, name: str, symbol: sp.Symbol, value: float) -> None:
+    """:class:`OutOfDomain` if ``value`` breaks the assumption on the sign of ``symbol``."""
+    if symbol.is_positive and not value > 0:
+        raise OutOfDomain(f"claim {identifier!r}: {name} must be > 0, got {value!r}")
+    if symbol.is_nonnegative and not value >= 0:
+        raise OutOfDomain(f"claim {identifier!r}: {name} must be >= 0, got {value!r}")
 
 
 def _number(side: sp.Expr | sp.MatrixBase, point: Mapping[sp.Symbol, float]):

@@ -1,8 +1,9 @@
-"""Mutants of a claimed expression, generated: one small change each, anywhere in its tree.
+"""Mutants of a claimed expression: one small change each, anywhere in its tree.
 
-A proof that would pass for a wrong claim proves nothing. So each claim is restated wrongly, mechanically, and its proof must
-break every time. The operators are those of mutation testing, read as mathematics: a sign, a coefficient or exponent, a factor
-or term lost, two symbols exchanged, a range or bound moved by 1 %.
+A proof that would pass for a wrong claim proves nothing. So each claim is restated wrongly by
+machine, and every such mutant must break its proof. The operators are those of mutation testing,
+read as mathematics: change a sign, a coefficient or an exponent; lose a factor or a term; exchange
+two symbols; move a range or a bound by 1 %.
 """
 
 import itertools
@@ -15,14 +16,17 @@ from derivations.ledger import steps
 
 
 class Mutant(NamedTuple):
-    """One wrong restatement: which change, and the expression it gives."""
+    """One wrong restatement: the change in words, and the expression that it gives."""
 
     change: str
     expression: sp.Expr
 
 
 def mutants(expression: sp.Expr, *, most: int = 8) -> list[Mutant]:
-    """At most ``most`` mutants, all of them different functions from ``expression``, one of each operator before a second of any."""
+    """At most ``most`` mutants of ``expression``, each a different function from it.
+
+    Every operator makes one mutant before any makes a second.
+    """
     expression = sp.sympify(expression)
     streams = [operator(expression) for operator in OPERATORS]
     rounds = itertools.zip_longest(*streams)

@@ -1,4 +1,7 @@
-"""Numbers for ``evaluate``: stationary points of the pair in 30 digits, from the gradient alone, independent of every closed form."""
+"""Numbers for ``evaluate``: stationary points of the pair in 30 digits.
+
+They come from the gradient alone, by Newton's method. So they are independent of closed forms.
+"""
 
 from typing import NamedTuple
 
@@ -9,7 +12,7 @@ CONTINUATION_STEPS = 24
 
 
 class Masses(NamedTuple):
-    """A, B and a of a pair, its ridge and the entries s and 2ε of its Gram matrix."""
+    """A, B and a of a pair, its ridge, and the entries s and 2ε of its Gram matrix."""
 
     retain: mpmath.mpf
     forget: mpmath.mpf
@@ -31,25 +34,34 @@ REFERENCE = {
 
 
 def masses(**parameters) -> Masses:
-    """The masses at ``parameters``, those not given taken from the first reference system of the facts."""
+    """The masses at ``parameters``. Those not given are taken from :data:`REFERENCE`.
+
+    Raises: ``TypeError`` for an unknown name. ``ValueError`` if a value is not > 0, or if
+        ``correlation`` is not below 1.
+    """
     unknown = parameters.keys() - REFERENCE.keys()
     if unknown:
         raise TypeError(
             f"unknown parameter {', '.join(sorted(unknown))}; known: {', '.join(REFERENCE)}"
         )
     given = {name: mpmath.mpf(value) for name, value in (REFERENCE | parameters).items()}
-    retain, forget, in_pair, alpha = (
-        given[name] for name in ("retain_size", "forget_size", "retain_in_pair", "alpha")
-    )
+    for name, value in given.items():
+        if not 0 < value < mpmath.inf:
+            raise ValueError(f"{name} must be finite and > 0, got {parameters[name]!r}")
     correlation = given["correlation"]
+    if correlation >= 1:
+        raise ValueError(f"correlation must be < 1, got {parameters['correlation']!r}")
+    retain_size = given["retain_size"]
+    forget_size = given["forget_size"]
+    retain_in_pair = given["retain_in_pair"]
     return Masses(
-        in_pair / retain,
-        alpha * in_pair / forget,
-        in_pair / (retain + forget),
-        given["ridge"],
-        1 + correlation**2,
-        2 * correlation,
-        alpha,
+        retain=retain_in_pair / retain_size,
+        forget=given["alpha"] * retain_in_pair / forget_size,
+        pretrain=retain_in_pair / (retain_size + forget_size),
+        ridge=given["ridge"],
+        own=1 + correlation**2,
+        cross=2 * correlation,
+        alpha=given["alpha"],
     )
 
 
@@ -59,22 +71,35 @@ def lambertw(z):
 
 
 def stationary(retain, forget, system: Masses, start=(0, 0)):
-    """Margins (x, y) at which ``retain e^{-x} + forget e^{-y} + ridge |w|²/2`` is stationary, by Newton from ``start``."""
+    """Margins (x, y) at which ``retain e^{-x} + forget e^{-y} + ridge |w|²/2`` is stationary.
+
+    Newton's method from ``start``. mpmath's ``ValueError`` if it finds no root.
+    """
 
     def equations(x, y):
-        on_retain, on_forget = retain * mpmath.exp(-x), forget * mpmath.exp(-y)
+        on_retain = retain * mpmath.exp(-x)
+        on_forget = forget * mpmath.exp(-y)
         return (
             system.ridge * x - system.own * on_retain - system.cross * on_forget,
             system.ridge * y - system.cross * on_retain - system.own * on_forget,
         )
 
-    return tuple(
-        mpmath.findroot(equations, start, tol=mpmath.mpf(10) ** (8 - 2 * DIGITS), maxsteps=200)
-    )
+    def jacobian(x, y):
+        on_retain = retain * mpmath.exp(-x)
+        on_forget = forget * mpmath.exp(-y)
+        return mpmath.matrix(
+            [
+                [system.ridge + system.own * on_retain, system.cross * on_forget],
+                [system.cross * on_retain, system.ridge + system.own * on_forget],
+            ]
+        )
+
+    tolerance = mpmath.mpf(10) ** (8 - 2 * DIGITS)
+    return tuple(mpmath.findroot(equations, start, J=jacobian, tol=tolerance, maxsteps=200))
 
 
 def oracle(system: Masses):
-    """(x_R, y_R), followed from a ridge so large that 0 is a good start."""
+    """(x_R, y_R), continued from a ridge so large that 0 is a good start."""
     return _shrinking_ridge(system.retain, mpmath.mpf(0), system)
 
 
@@ -84,15 +109,29 @@ def pretrain(system: Masses):
 
 
 def descent_ascent(system: Masses):
-    """(x_DA, y_DA): the minimum continued from the oracle by raising α. ``ValueError`` beyond the fold (Newton finds no root)."""
+    """(x_DA, y_DA): the minimum continued from the oracle by raising α.
+
+    Raises: ``ValueError`` beyond the fold, where there is no such minimum. It says where that is.
+    """
     point = oracle(system)
     for step in range(1, CONTINUATION_STEPS + 1):
-        point = stationary(system.retain, -system.forget * step / CONTINUATION_STEPS, system, point)
+        share = mpmath.mpf(step) / CONTINUATION_STEPS
+        try:
+            point = stationary(system.retain, -system.forget * share, system, point)
+        except (ValueError, ZeroDivisionError) as error:
+            last = system.alpha * (step - 1) / CONTINUATION_STEPS
+            first = system.alpha * step / CONTINUATION_STEPS
+            raise ValueError(
+                f"the minimum of descent-ascent ends between alpha = {mpmath.nstr(last, 3)} and "
+                f"{mpmath.nstr(first, 3)} at ridge = {mpmath.nstr(system.ridge, 4)} and these "
+                f"counts, got alpha = {mpmath.nstr(system.alpha, 4)}: lower alpha or raise ridge"
+            ) from error
     return point
 
 
 def _shrinking_ridge(retain, forget, system: Masses):
-    ridge, point = max(system.ridge, 10 * (retain + forget)), (mpmath.mpf(0), mpmath.mpf(0))
+    ridge = max(system.ridge, 10 * (retain + forget))
+    point = (mpmath.mpf(0), mpmath.mpf(0))
     while True:
         point = stationary(retain, forget, system._replace(ridge=ridge), point)
         if ridge == system.ridge:

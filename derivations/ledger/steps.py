@@ -1,10 +1,13 @@
 """The three kinds of step that a proof may consist of, and how a machine checks each.
 
-* :class:`Equal`: an identity. It *holds* when SymPy reduces ``left - right`` to the number 0, and *fails* when some rational
-  point makes the difference differ from 0. An identity that merely could not be simplified is neither, and counts as not proved.
-* :class:`Positive`: a sign on the whole domain. It holds when, after factoring, every factor is a polynomial in positive
-  symbols (or exponentials) whose coefficients have one sign, or an even power.
-* :class:`Certificate`: what interval arithmetic or another exact computation established; it carries its own detail.
+* :class:`Equal`: an identity. It *holds* when SymPy reduces ``left - right`` to the number 0. It
+  *fails* when the difference is not 0 at some rational point. An identity that merely could not be
+  simplified is neither, and counts as not proved.
+* :class:`Positive`: a sign on the whole domain. It holds when every factor has a visible sign: it
+  is an even power, or a polynomial in positive symbols (or exponentials) whose coefficients have
+  one sign.
+* :class:`Certificate`: the result of interval arithmetic or another exact computation. It carries
+  its own detail.
 """
 
 import functools
@@ -17,21 +20,20 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 
 DIGITS = 30
-NEGLIGIBLE = sp.Float(10) ** (
-    6 - DIGITS
-)  # evaluation at DIGITS digits loses a few of them to cancellation
+# Evaluation at DIGITS digits loses a few of them to cancellation.
+NEGLIGIBLE = sp.Float(10) ** (6 - DIGITS)
 POINTS = 3
 
 
 class Verdict(NamedTuple):
-    """``holds``: True (established), False (refuted), None (neither); ``detail`` says by what."""
+    """What a check found. ``holds`` is True (established), False (refuted) or None (neither)."""
 
     holds: bool | None
     detail: str
 
 
 class Equal(NamedTuple):
-    """``left == right`` identically; both may be matrices."""
+    """``left == right`` identically. Both may be matrices."""
 
     text: str
     left: sp.Expr | sp.MatrixBase
@@ -59,7 +61,7 @@ class Equal(NamedTuple):
 
 
 class Positive(NamedTuple):
-    """``expression > 0`` (``>= 0`` unless ``strict``) for all values that the assumptions of its symbols allow."""
+    """``expression > 0`` (``>= 0`` unless ``strict``) for all values its symbols may have."""
 
     text: str
     expression: sp.Expr
@@ -78,7 +80,7 @@ class Positive(NamedTuple):
 
 
 class Certificate(NamedTuple):
-    """The outcome of a rigorous computation: interval enclosures, an exact decision."""
+    """The outcome of a rigorous computation: interval enclosures, or an exact decision."""
 
     text: str
     holds: bool
@@ -95,7 +97,7 @@ Step = Equal | Positive | Certificate
 
 
 def vanishes(residual: sp.Expr) -> bool:
-    """Whether SymPy reduces ``residual`` to 0; cheap reductions first."""
+    """Whether SymPy reduces ``residual`` to 0. Cheap reductions come first."""
     reductions = (
         sp.expand,
         lambda e: sp.expand(sp.powsimp(sp.expand(sp.expand_log(e, force=True)))),
@@ -109,7 +111,10 @@ def vanishes(residual: sp.Expr) -> bool:
 
 @functools.lru_cache(maxsize=4096)
 def visibly_positive(expression: sp.Expr, *, strict: bool = True) -> bool:
-    """Whether the sign is plain once ``expression`` is factored; False means "not visible", not "negative"."""
+    """Whether the factors of ``expression`` show that it is positive.
+
+    False means "not visible". It does not mean "negative".
+    """
     expression = sp.sympify(expression)
     if expression.is_positive or (not strict and expression.is_nonnegative):
         return True
@@ -118,7 +123,7 @@ def visibly_positive(expression: sp.Expr, *, strict: bool = True) -> bool:
 
 
 def _sign_of_factors(expression: sp.Expr, *, strict: bool) -> int | None:
-    # An exponential of anything real is positive, so it may stand for an independent positive symbol.
+    # An exponential of anything real is positive: a positive symbol may stand for it.
     expression = sp.powsimp(sp.expand(expression), deep=True)
     exponentials = {
         e: sp.Dummy(positive=True) for e in expression.atoms(sp.exp) if e.exp.is_extended_real
@@ -164,10 +169,13 @@ def _sign_of_polynomial(expression: sp.Expr, *, strict: bool) -> int | None:
     return signs.pop()
 
 
-# Cached: the steps that a mutant leaves alone are met again for each of them.
+# Cached: the steps that a mutant does not change are checked again for each mutant.
 @functools.lru_cache(maxsize=4096)
 def nonzero_at(residual: sp.Expr, points: int = POINTS) -> dict[sp.Symbol, sp.Rational] | None:
-    """A rational point at which ``residual`` certainly differs from 0, or None if none of a few generic ones does."""
+    """A rational point at which ``residual`` certainly differs from 0.
+
+    None if it vanishes at each of a few generic points.
+    """
     residual = concrete(sp.sympify(residual))
     if residual == 0:
         return None
@@ -183,7 +191,10 @@ def nonzero_at(residual: sp.Expr, points: int = POINTS) -> dict[sp.Symbol, sp.Ra
 def negative_at(
     expression: sp.Expr, *, strict: bool, points: int = 200
 ) -> dict[sp.Symbol, sp.Rational] | None:
-    """A rational point, spread over six decades, at which ``expression`` has the wrong sign; None if none was met."""
+    """A rational point at which ``expression`` has the wrong sign, None if none was met.
+
+    The points tried are spread over six decades.
+    """
     expression = concrete(expression)
     for seed in range(points):
         generator = random.Random(seed)
@@ -203,7 +214,10 @@ def negative_at(
 
 
 def _generic_point(symbols, seed: int) -> dict[sp.Symbol, sp.Rational]:
-    """One rational in (0, 1) a symbol (negated for negative ones), so that logarithms and roots stay real."""
+    """A rational in (0, 1) for each symbol, so that logarithms and roots stay real.
+
+    It is negated for negative symbols.
+    """
     generator = random.Random(seed)
     return {
         symbol: sp.Rational(generator.randint(100, 899), 1000) * (-1 if symbol.is_negative else 1)
@@ -212,7 +226,10 @@ def _generic_point(symbols, seed: int) -> dict[sp.Symbol, sp.Rational]:
 
 
 def concrete(expression: sp.Expr) -> sp.Expr:
-    """``expression`` with every undefined function replaced by one definite, generic function of that name."""
+    """``expression`` with a definite generic function in place of each undefined one.
+
+    The same name always gets the same function.
+    """
 
     def generic(applied: AppliedUndef) -> sp.Lambda:
         arguments = [sp.Dummy() for _ in applied.args]

@@ -1,6 +1,6 @@
-"""The symbols that all derivations share, with the assumptions that every proof may use and the words a reader may give them.
+"""The symbols that all derivations share, their assumptions, and the words a reader may give them.
 
-Greek letters keep the paper's names; :data:`WORDS` says which word of the library each one is, so that
+Greek letters keep the paper's names. :data:`WORDS` says which word of the library each one is. So
 ``claim.evaluate(ridge=0.1, correlation=0.5)`` reads like a call of the library.
 """
 
@@ -13,19 +13,16 @@ on_coordinate, in_pair = sp.symbols("r_j r_p", positive=True)
 strength = sp.Symbol("gamma", nonnegative=True)
 mass = sp.Symbol("K", real=True)
 
-epsilon = sp.Symbol(
-    "epsilon", positive=True
-)  # the correlation; proofs that need epsilon < 1 substitute ``below_one``
+# The correlation. Proofs that need epsilon < 1 substitute ``below_one``.
+epsilon = sp.Symbol("epsilon", positive=True)
 odds, other_odds = sp.symbols("t tau", positive=True)
-below_one = odds / (
-    1 + odds
-)  # every number of (0, 1) is t/(1+t) for one t > 0: positivity becomes a matter of coefficients
-also_below_one = other_odds / (1 + other_odds)  # a second, independent one
+# Every number of (0, 1) is t/(1+t) for one t > 0: its positivity is then a matter of coefficients.
+below_one = odds / (1 + odds)
+also_below_one = other_odds / (1 + other_odds)  # a second, independent number of (0, 1)
 
-A, B, a = sp.symbols(
-    "A B a", positive=True
-)  # masses of the retain type, the forget type, and of pretraining, per sample
-P, Q = sp.symbols("P Q", positive=True)  # dual masses A phi(x)/lambda and B phi(y)/lambda
+# Masses of the retain type and the forget type, and of the pretrained retain type.
+A, B, a = sp.symbols("A B a", positive=True)
+P, Q = sp.symbols("P Q", positive=True)  # the duals A phi(x)/lambda and B phi(y)/lambda
 k11, k12, k22 = sp.symbols("k11 k12 k22", positive=True)  # Gram matrix of the two sample types
 
 total = retain + forget
@@ -34,13 +31,11 @@ q = (1 - epsilon**2) ** 2
 paper_gram = {k11: s, k12: 2 * epsilon, k22: s}
 gram_determinant = k11 * k22 - k12**2
 
-vocabulary, rules_per_symbol, branching, belief = sp.symbols(
-    "v m s p", positive=True
-)  # of a random hierarchy; real numbers here
+# The numbers of a random hierarchy, as real numbers.
+vocabulary, rules_per_symbol, branching, belief = sp.symbols("v m s p", positive=True)
 
-phi = sp.Function(
-    "phi", real=True
-)  # minus the derivative of any margin loss: positive, and decreasing where said
+# Minus the derivative of any margin loss: positive, and decreasing where a claim says so.
+phi = sp.Function("phi", real=True)
 
 WORDS = {
     "weight": w,

@@ -116,7 +116,7 @@ def test_inference_is_that_of_all_trees(small):
     grammar = rt.Grammar(np.array(small.tables))
     exact = enumeration.generic_likelihood(small)
     likelihood = np.array(exact, float)
-    chances = enumeration.weights(small, exact)
+    chances = enumeration.tree_weights(small, exact)
     evidence = sum(chances)
     assert float(rt.log_evidence(grammar, likelihood)) == pytest.approx(
         float(sp.log(sp.Rational(str(evidence)))), rel=1e-14

@@ -1,0 +1,262 @@
+"""The ledger as text: terminal table, Markdown pages, JSON and BibTeX.
+
+:func:`ledger_markdown` and :func:`publication` state the claims and check nothing.
+"""
+
+import sys
+import textwrap
+from collections.abc import Iterable
+
+import sympy as sp
+
+from derivations import LEDGER
+from derivations.ledger.ledger import EVIDENCE, ORIGINS, RULES, Claim, Report
+
+# The headings of the ledger's page. They are data, since python -OO drops docstrings.
+SECTIONS = {
+    "descent_ascent.coordinate": "One orthogonal coordinate (Sec. 5.1.1; Lemmas 2-5, Corollary 1)",
+    "descent_ascent.cusp_limits": "The logistic cusp for small and for large correlations",
+    "descent_ascent.data": "Any data: sample types, an unpenalised intercept, App. J",
+    "descent_ascent.early_stopping": "The first step, and what stopping early can do",
+    "descent_ascent.flow": "Small steps and finite steps: order, basins, blow-up, cycles",
+    "descent_ascent.folds": "Where descent-ascent loses its minimum: folds and cusps",
+    "descent_ascent.influence": "First-order approximations and their errors (App. B)",
+    "descent_ascent.iterations": "Alternating steps (App. D.3)",
+    "descent_ascent.lambert": "Lambert W and Wright's omega (App. E.1)",
+    "descent_ascent.logistic": "The logistic loss: bounds, number of folds, cusps",
+    "descent_ascent.pair": "A correlated pair (Sec. 5.1.2; Lemmas 6-10 and 12)",
+    "descent_ascent.paths": "The path through pretraining, the oracle and descent-ascent",
+    "descent_ascent.random_sets": "Random forget sets (Sec. 4; Lemmas 1 and 11)",
+    "descent_ascent.trap": "The low-dimensional trap (Sec. 5.2, Fig. 5)",
+    "descent_ascent.windows": "Exact windows of a correlated pair, any margin loss",
+    "hierarchy.controls": "Controls without a hierarchy (arXiv:2410.13770, Sec. 3.3)",
+    "hierarchy.hierarchy": "Inference in the Random Hierarchy Model (arXiv:2410.13770)",
+    "hierarchy.mean_field": "Mean field of the Random Hierarchy Model (arXiv:2410.13770)",
+    "hierarchy.measurement": "What is measured on samples (arXiv:2410.13770)",
+    "hierarchy.tree_correlations": "How far a change reaches in a random hierarchy, in mean field",
+}
+MARKS = {True: "holds", False: "FAILS", None: "UNDECIDED"}
+COLUMNS = (
+    "id",
+    "where",
+    "statement",
+    "domain",
+    "origin",
+    "evidence",
+    "how",
+    "a counterexample would be",
+    "mutants",
+)
+STATED = (
+    "id",
+    "url",
+    "statement",
+    "explanation",
+    "where",
+    "paper_says",
+    "domain",
+    "origin",
+    "evidence",
+    "counterexample",
+    "relation",
+)
+LEDGER_HEAD = """\
+# The ledger of claims
+
+`python -m derivations --markdown` generates this page; `python -m derivations` checks every row.
+"""
+CORRECTIONS_HEAD = """\
+# Where the papers' claims do not hold
+
+`python -m derivations --corrections` generates this page; do not edit it. The paper is
+*Ascent Fails to Forget*, arXiv:2509.26427. `python -m derivations --claim ID` prints the proof or
+the certificate of a row, step by step.
+"""
+
+
+def ledger_markdown(claims: Iterable[Claim] = LEDGER) -> str:
+    """The ledger as a page: words and rules, then the claims of each module."""
+    words = ORIGINS | EVIDENCE
+    lines = [LEDGER_HEAD, "## Words", ""]
+    lines += [f"* *{word}*: {meaning}." for word, meaning in words.items()]
+    lines += ["", "## Rules that join machine-checked steps", ""]
+    lines += [f"* *{rule}*: {meaning}." for rule, meaning in RULES.items()]
+    module = None
+    for claim in claims:
+        if claim.function.__module__ != module:
+            module = claim.function.__module__
+            lines += ["", f"## {_title(module)}"]
+        lines += ["", *_section(claim)]
+    return "\n".join(lines) + "\n"
+
+
+def corrections_markdown(claims: Iterable[Claim] = LEDGER) -> str:
+    """The page of the claims whose origin is ``corrected``: the paper's words, and what is true."""
+    lines = [CORRECTIONS_HEAD]
+    for claim in claims:
+        if claim.origin == "corrected":
+            lines += [*_correction(claim), ""]
+    return "\n".join(lines)
+
+
+def publication(claims: Iterable[Claim] = LEDGER) -> dict:
+    """Every claim under its stable id, as JSON that follows docs/claims.schema.json."""
+    return {"$schema": "claims.schema.json", "claims": [stated(claim) for claim in claims]}
+
+
+def bibliography(claims: Iterable[Claim] = LEDGER) -> str:
+    """One BibTeX entry for each claim."""
+    return "\n\n".join(claim.bibtex for claim in claims) + "\n"
+
+
+def stated(claim: Claim) -> dict:
+    """What one claim says, as JSON."""
+    return {field: getattr(claim, field) for field in STATED} | {
+        "how": _how(claim),
+        "rules": list(claim.rules),
+        "backs": list(claim.backs),
+        "claimed": {name: sp.latex(expression) for name, expression in claim.claimed.items()},
+        "bibtex": claim.bibtex,
+    }
+
+
+def record(report: Report) -> dict:
+    """One checked claim as JSON: what it says, its steps with their verdicts, its mutants."""
+    steps = [
+        {"text": step.text, "holds": verdict.holds, "detail": verdict.detail}
+        for step, verdict in report.proof.steps
+    ]
+    return stated(report.claim) | {
+        "steps": steps,
+        "mutants": {"tried": len(report.mutants), "killed": report.killed},
+        "passes": report.passes,
+    }
+
+
+def failure(report: Report) -> str:
+    """Why ``report`` does not pass, in one sentence."""
+    name = report.claim.id
+    for step, verdict in report.proof.steps:
+        if verdict.holds is not True:
+            return f"claim {name}: step '{step.text}': {verdict.detail}"
+    for tried in report.mutants:
+        if tried.broken_step is None:
+            changed = f"{tried.name} = {tried.mutant.expression} ({tried.mutant.change})"
+            return f"claim {name}: the proof also passes for {changed}"
+    return f"claim {name}: only {len(report.mutants)} mutants of at least 3"
+
+
+def details(report: Report) -> str:
+    """One claim in full: statement, every step with its verdict, every mutant."""
+    claim = report.claim
+    lines = textwrap.wrap(f"{claim.id}: {claim.statement}", 100)
+    for paragraph in filter(None, claim.explanation.split("\n\n")):
+        lines += ["", *textwrap.wrap(paragraph, 100)]
+    lines += ["", *(f"{name:>15}: {value}" for name, value in _fields(claim))]
+    lines += ["", "steps"]
+    for step, verdict in report.proof.steps:
+        lines.append(f"  {MARKS[verdict.holds]:9} {step.text}  ({verdict.detail})")
+    lines += ["", f"mutants: {report.killed} of {len(report.mutants)} killed"]
+    for tried in report.mutants:
+        fate = f"breaks: {tried.broken_step}" if tried.broken_step else "SURVIVES"
+        lines.append(f"  {tried.name} = {tried.mutant.expression}  ({tried.mutant.change})  {fate}")
+    return "\n".join(lines)
+
+
+def print_table(reports: list[Report], left_out: list[Claim], seconds: float) -> None:
+    """Print the ledger, one row a claim. The claims ``left_out`` are listed unchecked."""
+    from rich.console import Console
+    from rich.table import Table
+
+    grid = Table(show_lines=True)
+    for heading in COLUMNS:
+        grid.add_column(heading, overflow="fold")
+    for report in reports:
+        evidence = report.claim.evidence if report.passes else "FAILS"
+        grid.add_row(*_cells(report.claim, evidence, f"{report.killed}/{len(report.mutants)}"))
+    for claim in left_out:
+        evidence = f"{claim.evidence}; not checked now: --slow, {claim.slow}"
+        grid.add_row(*_cells(claim, evidence, "-"))
+    console = Console(width=None if sys.stdout.isatty() else 220)
+    console.print(grid)
+    passed = sum(report.passes for report in reports)
+    tried = sum(len(report.mutants) for report in reports)
+    killed = sum(report.killed for report in reports)
+    console.print(
+        f"{passed} of {len(reports)} claims pass; {killed} of {tried} mutants killed; "
+        f"{seconds:.1f} s",
+        highlight=False,
+    )
+    if left_out:
+        console.print(
+            f"{len(left_out)} slow certificates not checked: python -m derivations --slow",
+            highlight=False,
+        )
+
+
+def _title(module: str) -> str:
+    """The heading of a module's claims: its own name if it is none of ours."""
+    return SECTIONS.get(module.removeprefix("derivations."), module)
+
+
+def _section(claim: Claim) -> list[str]:
+    lines = [f'<a id="{claim.id}"></a>', f"### `{claim.id}`", "", claim.statement, ""]
+    if claim.explanation:
+        lines += [claim.explanation, ""]
+    lines += ["| | |", "|---|---|"]
+    lines += [f"| {name} | {value.replace('|', chr(92) + '|')} |" for name, value in _fields(claim)]
+    lines.append("")
+    for name, expression in claim.claimed.items():
+        lines.append(f"* {name.replace('_', ' ')}: ${sp.latex(expression)}$")
+    return lines
+
+
+def _correction(claim: Claim) -> list[str]:
+    paragraphs = [
+        f'<a id="{claim.id}"></a>\n## `{claim.id}`',
+        f"*{claim.where}*",
+        f"**The paper says:** {claim.paper_says}",
+        f"**True is:** {claim.statement}",
+        f"**Where:** {claim.domain}.",
+        claim.explanation,
+        f"Evidence: {claim.evidence}. A counterexample would be: {claim.counterexample}.",
+    ]
+    return "\n\n".join(filter(None, paragraphs)).splitlines()
+
+
+def _cells(claim: Claim, evidence: str, killed: str) -> list[str]:
+    """The cells of a claim's row. rich would read a bracket as markup."""
+    cells = (
+        claim.id,
+        claim.where,
+        claim.statement,
+        claim.domain,
+        claim.origin,
+        evidence,
+        _how(claim),
+        claim.counterexample,
+        killed,
+    )
+    return [cell.replace("[", r"\[") for cell in cells]
+
+
+def _how(claim: Claim) -> str:
+    """``claim.how``. The steps of a slow certificate are its search, so it says what that is."""
+    return f"interval search, {claim.slow}; {', '.join(claim.rules)}" if claim.slow else claim.how
+
+
+def _fields(claim: Claim) -> list[tuple[str, str]]:
+    fields = [
+        ("where", claim.where),
+        ("domain", claim.domain),
+        ("origin", f"{claim.origin}: {ORIGINS[claim.origin]}"),
+        ("evidence", f"{claim.evidence}: {EVIDENCE[claim.evidence]}"),
+        ("how", _how(claim)),
+    ]
+    if claim.paper_says:
+        fields.append(("the paper says", claim.paper_says))
+    return [
+        *fields,
+        ("counterexample", claim.counterexample),
+        ("backs", ", ".join(claim.backs) or "-"),
+    ]

@@ -1,0 +1,219 @@
+"""Every claim of the ledger is proved, and every generated mutant is killed."""
+
+import ast
+import json
+import pkgutil
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+
+import derivations
+from derivations import render
+from derivations.ledger.steps import Certificate, Equal
+
+CLAIMS = list(derivations.LEDGER)
+DOCS = Path(__file__).parents[2] / "docs"
+CHECKED = [
+    pytest.param(claim, marks=[pytest.mark.slow] if claim.slow else [], id=claim.id)
+    for claim in CLAIMS
+]
+
+
+@pytest.fixture(scope="module", params=CHECKED)
+def report(request):
+    return request.param.check()
+
+
+def test_proof_holds(report):
+    failed = [
+        (step.text, verdict) for step, verdict in report.proof.steps if verdict.holds is not True
+    ]
+    assert not failed
+    assert report.proof.steps
+
+
+def test_every_mutant_is_killed(report):
+    assert len(report.mutants) >= 3
+    assert not [(tried.name, tried.mutant) for tried in report.mutants if tried.broken_step is None]
+    # Every claimed expression is mutated, not just the first.
+    assert {tried.name for tried in report.mutants} == set(report.claim.claimed)
+
+
+def test_evidence_is_what_the_proof_consists_of(report):
+    if report.claim.evidence == "conjecture":
+        assert report.claim.evaluation is not None  # the search made against it can be repeated
+        assert "Conjectured" in report.claim.statement
+        return
+    certified = any(isinstance(step, Certificate) for step, _ in report.proof.steps)
+    assert report.claim.evidence == ("certified" if certified else "proved")
+
+
+def test_nine_rows_in_ten_are_proved_or_certified():
+    assert sum(claim.evidence in ("proved", "certified") for claim in CLAIMS) >= 0.9 * len(CLAIMS)
+
+
+def small_parameters(claim):
+    """One value in (0, 1) for every symbol of the identity that ``evaluate`` compares."""
+    identity = next(step for step in claim.own_steps if isinstance(step, Equal))
+    symbols = sp.sympify(identity.left).free_symbols | sp.sympify(identity.right).free_symbols
+    return {
+        symbol.name: 0.9 / (1 + 0.3 * index)
+        for index, symbol in enumerate(sorted(symbols, key=str))
+    }
+
+
+@pytest.mark.parametrize("claim", CHECKED)
+def test_evaluate_agrees(claim):
+    computed, claimed = claim.evaluate(**({} if claim.evaluation else small_parameters(claim)))
+    if claim.relation == "==":
+        computed, claimed = (
+            np.array(sp.Matrix([side]).tolist(), float) for side in (computed, claimed)
+        )
+        # Evaluations work in 30 digits. 1e-12 leaves room for reference values of 15 digits.
+        np.testing.assert_allclose(computed, claimed, rtol=1e-12, atol=1e-12)
+    else:
+        assert np.all(
+            np.less_equal(*((computed, claimed) if claim.relation == "<=" else (claimed, computed)))
+        )
+
+
+def test_ids_are_unique_stable_words():
+    ids = [claim.id for claim in CLAIMS]
+    assert len(ids) == len(set(ids)) == len(derivations.LEDGER)
+    assert all(re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", identifier) for identifier in ids)
+    assert derivations.claim("lemma-3-order") is derivations.claim(
+        "lemma-3"
+    )  # the beginning will do where it is unambiguous
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_claims_are_complete(claim):
+    assert claim.statement
+    assert claim.where
+    assert claim.domain
+    assert claim.counterexample
+    assert all(
+        re.fullmatch(r"(gda_theory|rhm_theory|theory_common)(\.\w+)+", name) for name in claim.backs
+    )
+    assert claim.bibtex.count("{") == claim.bibtex.count("}")
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_every_function_that_a_claim_backs_exists(claim):
+    for name in claim.backs:
+        found = pkgutil.resolve_name(name)
+        assert found is not None
+
+
+def words(text):
+    return re.findall(r"\w+", text)
+
+
+def test_the_page_of_corrections_is_the_one_generated():
+    page = (DOCS / "where_claims_fail.md").read_text()
+    assert words(page) == words(render.corrections_markdown()), (
+        "run: python -m derivations --corrections > docs/where_claims_fail.md"
+    )
+
+
+def test_corrections_say_what_the_paper_says():
+    page = render.corrections_markdown()
+    corrected = [claim for claim in CLAIMS if claim.origin == "corrected"]
+    assert len(corrected) >= 10
+    assert re.findall("^## `(.*)`$", page, re.MULTILINE) == [claim.id for claim in corrected]
+    assert all(claim.paper_says in page and claim.statement in page for claim in corrected)
+    assert page.count("**The paper says:**") == len(corrected)
+
+
+def test_the_ledgers_page_has_every_claim_once():
+    page = render.ledger_markdown()
+    assert re.findall('<a id="(.*)"></a>', page) == [claim.id for claim in CLAIMS]
+    for claim in CLAIMS:
+        assert claim.statement in page
+        assert claim.explanation in page
+        assert claim.counterexample.replace("|", r"\|") in page
+    # Each module of claims has a heading of its own, with a text.
+    modules = {claim.function.__module__.removeprefix("derivations.") for claim in CLAIMS}
+    assert modules == render.SECTIONS.keys()
+    assert all(f"\n## {title}\n" in page for title in render.SECTIONS.values())
+
+
+KEYWORDS = {
+    "$schema",
+    "title",
+    "description",
+    "type",
+    "enum",
+    "pattern",
+    "required",
+    "properties",
+    "items",
+    "additionalProperties",
+}
+KINDS = {"object": dict, "array": list, "string": str}
+
+
+def violations(value, schema, at="$"):
+    """Where ``value`` breaks ``schema``. It knows the few keywords that claims.schema.json uses."""
+    unknown = schema.keys() - KEYWORDS
+    assert not unknown, unknown
+    if "type" in schema and not isinstance(value, KINDS[schema["type"]]):
+        return [f"{at}: no {schema['type']}"]
+    found = []
+    if "enum" in schema and value not in schema["enum"]:
+        found.append(f"{at}: {value} not in the list")
+    if "pattern" in schema and not re.search(schema["pattern"], value):
+        found.append(f"{at}: {value!r} does not match")
+    if isinstance(value, dict):
+        found += violations_of_fields(value, schema, at)
+    if isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            found += violations(item, schema["items"], f"{at}[{index}]")
+    return found
+
+
+def violations_of_fields(value, schema, at):
+    properties = schema.get("properties", {})
+    rest = schema.get("additionalProperties", {})
+    missing = [name for name in schema.get("required", []) if name not in value]
+    found = [f"{at}: {name} is missing" for name in missing]
+    for name, field in value.items():
+        if name in properties or rest:
+            found += violations(field, properties.get(name, rest), f"{at}.{name}")
+        elif rest is False:
+            found.append(f"{at}: {name} is unknown")
+    return found
+
+
+def test_the_published_claims_follow_their_schema():
+    published = json.loads(json.dumps(render.publication()))
+    schema = json.loads((DOCS / "claims.schema.json").read_text())
+    assert violations(published, schema) == []
+    assert [record["id"] for record in published["claims"]] == [claim.id for claim in CLAIMS]
+    urls = [record["url"] for record in published["claims"]]
+    assert urls == [f"ledger.html#{claim.id}" for claim in CLAIMS]
+    broken = published
+    broken["claims"][0] |= {"origin": "folklore", "backs": ["elsewhere"]}
+    del broken["claims"][1]["bibtex"]
+    assert [message.split(":")[0] for message in violations(broken, schema)] == [
+        "$.claims[0].origin",
+        "$.claims[0].backs[0]",
+        "$.claims[1]",
+    ]
+
+
+def test_the_bibliography_has_an_entry_a_claim():
+    entries = re.findall(r"^@misc\{gda-theory:([a-z0-9-]+),$", render.bibliography(), re.MULTILINE)
+    assert entries == [claim.id for claim in CLAIMS]
+
+
+def test_no_two_functions_of_the_derivations_share_a_name():
+    written = {}
+    for path in sorted((DOCS.parent / "derivations").rglob("*.py")):
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                written.setdefault(node.name, []).append(str(path))
+    assert {name: paths for name, paths in written.items() if len(paths) > 1} == {}

@@ -1,0 +1,141 @@
+"""The command ``python -m derivations``, and a ledger of a reader's own."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import tomllib
+from pathlib import Path
+
+import pytest
+import setuptools
+import sympy as sp
+
+import derivations
+from derivations import __main__ as command
+from derivations.ledger.ledger import Ledger
+from derivations.ledger.steps import Equal
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PACKAGES = PYPROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+x = sp.Symbol("x", positive=True)
+ABOUT = {
+    "where": "test",
+    "origin": "new",
+    "evidence": "proved",
+    "domain": "x > 0",
+    "counterexample": "none",
+}
+
+
+def test_command(capsys):
+    assert command.main(["--claim", "lemma-3-order"]) == 0
+    assert "holds" in capsys.readouterr().out
+    assert command.main(["--claim", "lemma-2-branches", "--json"]) == 0
+    (record,) = json.loads(capsys.readouterr().out)["claims"]
+    assert record["passes"]
+    assert record["mutants"]["tried"] == record["mutants"]["killed"] >= 3
+    assert command.main(["--claim", "lemma-99"]) == 2
+    assert "no claim has the id 'lemma-99'" in capsys.readouterr().err
+
+
+def test_command_fails_when_a_claim_does(monkeypatch, capsys):
+    mine = Ledger()
+
+    @mine.claim("false", statement="(x+1)² = x² + 2x.", **ABOUT)
+    def square(claimed=x**2 + 2 * x):
+        yield Equal("expand", (x + 1) ** 2, claimed)
+
+    monkeypatch.setattr(command, "LEDGER", mine)
+    assert command.main([]) == 1
+    captured = capsys.readouterr()
+    assert "FAILS" in captured.out
+    assert "claim false: step 'expand'" in captured.err
+
+
+def test_slow_certificates_are_listed_and_left_out(monkeypatch, capsys):
+    mine = Ledger()
+
+    @mine.claim("quick", statement="(x+1)² = x² + 2x + 1.", **ABOUT)
+    def square(claimed=x**2 + 2 * x + 1):
+        yield Equal("expand", (x + 1) ** 2, claimed)
+
+    @mine.claim("late", statement="(x+1)² = x² + 2x.", **ABOUT, slow="an hour")
+    def false(claimed=x**2 + 2 * x):
+        yield Equal("expand", (x + 1) ** 2, claimed)
+
+    monkeypatch.setattr(command, "LEDGER", mine)
+    assert command.main([]) == 0
+    assert "1 slow certificates not checked" in capsys.readouterr().out
+    assert command.main(["--slow"]) == 1
+    assert command.main(["--claim", "late"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "begins"),
+    [
+        ("--markdown", "# The ledger of claims\n"),
+        ("--corrections", "# Where the papers' claims do not hold\n"),
+        ("--publish", '{\n  "$schema": "claims.schema.json",\n'),
+        ("--bibtex", "@misc{gda-theory:lemma-5-bound,\n"),
+    ],
+)
+def test_pages_are_printed(option, begins, capsys):
+    assert command.main([option, "--claim", "lemma-5-bound"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(begins)
+    assert printed.endswith("\n")
+    assert "lemma-5-bound" in printed
+
+
+def test_ctrl_c_ends_the_command_in_one_line(monkeypatch, capsys):
+    def interrupt(claims):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "_checked", interrupt)
+    assert command.main([]) == 130
+    assert capsys.readouterr().err == "derivations: interrupted\n"
+
+
+def run_elsewhere(folder, *arguments):
+    """Run Python in ``folder``, with only this checkout's packages added, as if installed."""
+    packages = folder / "packages"
+    packages.mkdir()
+    for package in ("derivations", "theory_common"):
+        (packages / package).symlink_to(ROOT / package, target_is_directory=True)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_lemma_in_the_ledgers_docstring_is_a_readers_own(tmp_path):
+    example = derivations.ledger.ledger.__doc__.split("ledger of your own::")[1]
+    checks = """
+assert report.passes
+assert report.killed >= 3
+from derivations import LEDGER
+assert "log-bound" not in {claim.id for claim in LEDGER}
+"""
+    (tmp_path / "mine.py").write_text(textwrap.dedent(example) + checks)
+    done = run_elsewhere(tmp_path, "mine.py")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_claims_survive_without_docstrings(tmp_path):
+    done = run_elsewhere(tmp_path, "-OO", "-m", "derivations", "--claim", "lemma-5-bound")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert derivations.claim("lemma-5-bound").statement[:40] in done.stdout
+
+
+def test_every_package_of_the_checkout_is_packaged():
+    found = setuptools.find_packages(str(ROOT), include=PACKAGES)
+    assert {"derivations", "derivations.ledger", "theory_common", "figures"} <= set(found)
+    folders = {path.parent for name in found for path in (ROOT / name.split(".")[0]).rglob("*.py")}
+    assert folders == {ROOT / name.replace(".", "/") for name in found}
