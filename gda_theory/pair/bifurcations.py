@@ -24,7 +24,7 @@ from gda_theory.problem import losses
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
-from theory_common.numerics.implicit import implicit
+from theory_common.numerics.implicit import implicit, implicit_root
 from theory_common.printing.display import readable
 
 
@@ -116,24 +116,10 @@ def _fold_point(
 def _implicit_fold(loss, q: Array, pull: Array, gram: Gram) -> Array:
     """``q``, a root of ``log h = 0``, with its implicit derivatives."""
 
-    @jax.custom_jvp
-    def attach(found, pull, gram):
-        return jax.lax.stop_gradient(found)
+    def log_bend(at, pull, gram):
+        return masses.log_bend(loss, gram, pull, at)
 
-    @attach.defjvp
-    def attach_jvp(primals, tangents):
-        root = attach(*primals)
-        _, steepening = jax.jvp(
-            lambda at: masses.log_bend(loss, primals[2], primals[1], at),
-            (root,),
-            (jnp.ones_like(root),),
-        )
-        _, change = jax.jvp(
-            lambda d, g: masses.log_bend(loss, g, d, root), primals[1:], tangents[1:]
-        )
-        return root, -change / steepening
-
-    return attach(q, pull, gram)
+    return implicit_root(log_bend, jax.lax.stop_gradient(q), pull, gram)
 
 
 @readable()

@@ -25,6 +25,7 @@ from gda_theory.problem.objective import Objective
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import special
+from theory_common.numerics.implicit import with_change
 from theory_common.printing.display import readable
 
 _ARRAYS = ("ridge", "retain_size", "forget_size", "retain_in_coordinate", "forget_in_coordinate")
@@ -383,19 +384,17 @@ def _stationary_points(loss: Loss, mass: Array, ridge: Array) -> Stationary:
     )
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _implicit(loss: Loss, weight: Array, mass: Array, ridge: Array) -> Array:
     """``weight``, a root of ``ridge w = K phi(w)``, with its implicit derivatives; NaN at the fold."""
-    return jax.lax.stop_gradient(weight)
 
+    def change(root, parameters, tangents):
+        ridge = parameters[1]
+        moved = jnp.exp(loss.log_phi(root) - jnp.log(ridge)) * tangents[0]
+        moved = moved - root * (tangents[1] / ridge)
+        stiffness = 1 + root * loss.decay(root)
+        return moved / jnp.where(stiffness == 0, jnp.nan, stiffness)
 
-@_implicit.defjvp
-def _implicit_jvp(loss, primals, tangents):
-    ridge = primals[2]
-    root = _implicit(loss, *primals)
-    pull = jnp.exp(loss.log_phi(root) - jnp.log(ridge)) * tangents[1] - root * (tangents[2] / ridge)
-    stiffness = 1 + root * loss.decay(root)
-    return root, pull / jnp.where(stiffness == 0, jnp.nan, stiffness)
+    return with_change(change, jax.lax.stop_gradient(weight), mass, ridge)
 
 
 def _minimum(coordinate: Coordinate, mass: Array) -> CoordinateSolution:

@@ -33,6 +33,7 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
+from theory_common.numerics.implicit import with_change
 from theory_common.printing.display import readable
 
 PRETRAIN, ASCENT = 1, -1
@@ -67,7 +68,6 @@ class Curve(NamedTuple):
     steepening: Float[Array, "*batch"]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 @backed_by("lemma-2-closed-forms", "r-lambert-form")
 def shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
     r"""The root ``t > 0`` of :math:`t = z\,\varphi(t - c)`, for ``log z = log_ratio`` and ``c = shift``.
@@ -76,6 +76,17 @@ def shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
     function at :math:`r = e^c`; any other loss by Newton's method in ``log t``. Source: Lemma 2 at shift 0; new otherwise.
     Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
     """
+
+    def change(mass, parameters, tangents):
+        decay = loss.decay(mass - parameters[1])
+        return mass * (tangents[0] + decay * tangents[1]) / (1 + decay * mass)
+
+    found = _shifted_mass(loss, *jax.lax.stop_gradient((log_ratio, shift)))
+    return with_change(change, found, log_ratio, shift)
+
+
+def _shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
+    """:func:`shifted_mass` without its derivatives."""
     if loss.shifted_mass is not None:
         return loss.shifted_mass(log_ratio, shift)
 
@@ -85,13 +96,6 @@ def shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
     # phi decreases, so t <= z phi(-c); the residual's slope is at least 1, so it is no farther away than its value.
     high = log_ratio + loss.log_phi(-shift)
     return jnp.exp(roots.bracketed(residual, high - residual(high), high, high))
-
-
-@shifted_mass.defjvp
-def _shifted_mass_jvp(loss, primals, tangents):
-    mass = shifted_mass(loss, *primals)
-    decay = loss.decay(mass - primals[1])
-    return mass, mass * (tangents[0] + decay * tangents[1]) / (1 + decay * mass)
 
 
 def log_pull(gram: Gram, descent: Array, ridge: Array) -> Array:
@@ -360,7 +364,6 @@ def far_branch(loss: Loss, gram: Gram, pull: Array, level: Array, lower_fold: Ar
     )
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
 def implicit(
     loss: Loss, side: int, found: Masses, descent: Array, ascent: Array, ridge: Array, gram: Gram
 ) -> Masses:
@@ -368,14 +371,16 @@ def implicit(
 
     ``found`` must solve ``P = A phi(x)/ridge``, ``Q = B phi(y)/ridge`` for ``A = descent``, ``B = ascent``; its tangent is ignored.
     """
-    return found
+    change = functools.partial(_change_of_masses, loss, side)
+    return with_change(change, found, descent, ascent, ridge, gram)
 
 
-@implicit.defjvp
-def _implicit_jvp(loss, side, primals, tangents):
-    _, descent, _, ridge, gram = primals
-    _, descent_dot, ascent_dot, ridge_dot, gram_dot = tangents
-    solved = implicit(loss, side, *primals)
+def _change_of_masses(
+    loss: Loss, side: int, solved: Masses, parameters: tuple, tangents: tuple
+) -> Masses:
+    """The change of ``solved`` with the ``parameters``: the 2x2 system in closed form."""
+    descent, _, ridge, gram = parameters
+    descent_dot, ascent_dot, ridge_dot, gram_dot = tangents
     x, y = margins(gram, solved, side)
     x_dot, y_dot = margins(gram_dot, solved, side)
     pull, push = solved.descent * loss.decay(x), solved.ascent * loss.decay(y)
@@ -391,4 +396,4 @@ def _implicit_jvp(loss, side, primals, tangents):
     determinant = jnp.where(determinant == 0, jnp.nan, determinant)
     descent_change = ((1 + side * k22 * push) * first - side * k12 * pull * second) / determinant
     ascent_change = ((1 + k11 * pull) * second - k12 * push * first) / determinant
-    return solved, Masses(descent_change, ascent_change)
+    return Masses(descent_change, ascent_change)

@@ -31,6 +31,7 @@ from jaxtyping import Float
 
 from theory_common import checks
 from theory_common.claims import backed_by
+from theory_common.numerics import roots
 from theory_common.printing.display import readable
 
 OVERSAMPLING = (
@@ -417,17 +418,16 @@ def _share_of(weights, chosen, gap):
 def _smallest_gap(significance: Array, probability: Callable[[Array], Array]) -> Array:
     """The last gap whose probability exceeds ``significance``, by bisection; ``probability`` decreases in steps, to 0 above 1."""
 
-    def halve(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        improbable = probability(middle) <= significance
-        return jnp.where(improbable, low, middle), jnp.where(improbable, middle, high)
+    def beyond(gap):
+        return probability(gap) <= significance
 
-    bracket = (
+    ends = roots.bisect(
+        beyond,
         jnp.zeros_like(significance),
         jnp.full_like(significance, 1 + 2 * _slack(significance)),
+        BISECTIONS,
     )
-    _, high = jax.lax.fori_loop(0, BISECTIONS, halve, bracket)
+    high = ends.high
     # The step was met as early as the slack allows, which is taken off again: rounding is left of a step at 0.
     width = jnp.where(high < 2 * _slack(high), 0, high - _slack(high))
     return jnp.where(jnp.isnan(probability(high) + significance), jnp.nan, width)

@@ -19,6 +19,7 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from gda_theory.solve import newton
 from theory_common.batching.blocks import in_blocks
+from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
 
 ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one along which margins grow to hundreds over 100
@@ -491,13 +492,10 @@ def _between(trace: Trace, times: Float[Array, " q"]):
 def crossing(function, end: Array) -> Array:
     """Where an increasing function, smooth and nearly straight, crosses zero in ``[0, end]``, to the last digits however near 0."""
 
-    def halve(_, bracket):
-        low, high = bracket
-        middle = (low + high) / 2
-        beyond = function(middle) > 0
-        return jnp.where(beyond, low, middle), jnp.where(beyond, middle, high)
+    def beyond(point):
+        return function(point) > 0
 
-    low, high = jax.lax.fori_loop(0, 20, halve, (jnp.zeros_like(end), end))
+    low, high = roots.bisect(beyond, jnp.zeros_like(end), end, 20)
 
     def polish(_, point):
         value, slope = jax.jvp(function, (point,), (jnp.ones_like(point),))

@@ -27,6 +27,8 @@ from jaxtyping import Bool, Float
 
 from theory_common import checks
 from theory_common.claims import backed_by
+from theory_common.numerics import roots
+from theory_common.numerics.implicit import implicit_root
 from theory_common.printing.display import readable
 
 
@@ -514,64 +516,45 @@ def _interior_equation(belief: Array, rules: _Rules, branching: int) -> Array:
     )
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _interior_root(branching: int, rules: _Rules) -> Array:
     """The root in (1/v, 1), by bisection of the logarithm to the last digit."""
+    equation = functools.partial(_interior_equation, branching=branching)
+    fixed = jax.lax.stop_gradient(rules)
 
-    def halve(_, bracket):
-        middle = jnp.sqrt(bracket[0] * bracket[1])
-        below = _interior_equation(middle, rules, branching) < 0
-        return jnp.where(below, middle, bracket[0]), jnp.where(below, bracket[1], middle)
+    def beyond(belief):
+        return ~(equation(belief, fixed) < 0)
 
-    ends = (1 / rules.vocabulary, jnp.ones_like(rules.vocabulary))
-    low, high = jax.lax.fori_loop(0, jnp.finfo(ends[0].dtype).nmant + 8, halve, ends)
-    return jnp.sqrt(low * high)
-
-
-@_interior_root.defjvp
-def _interior_root_jvp(branching, primals, tangents):
-    root = _interior_root(branching, *primals)
-    moved = jax.jvp(lambda rules: _interior_equation(root, rules, branching), primals, tangents)[1]
-    ascent = jax.jvp(
-        lambda belief: _interior_equation(belief, primals[0], branching),
-        (root,),
-        (jnp.ones_like(root),),
-    )[1]
-    return root, -moved / ascent
+    low = 1 / fixed.vocabulary
+    halvings = jnp.finfo(low.dtype).nmant + 8
+    ends = roots.bisect(beyond, low, jnp.ones_like(low), halvings, logarithmic=True)
+    return implicit_root(equation, jnp.sqrt(ends.low * ends.high), rules)
 
 
 def _susceptibility_slope(
-    noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
+    noise: Array, rules: _Rules, depth: Array, branching: int, capacity: int
 ) -> Array:
     chi = lambda place: _correlations(place, rules, branching, capacity, depth).susceptibility  # noqa: E731
     return jax.jvp(chi, (noise,), (jnp.ones_like(noise),))[1]
 
 
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0, 1))
-@functools.partial(jax.jit, static_argnums=(0, 1))
 def _peak_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
+    """The place of the peak, with its implicit derivatives in ``rules``."""
+    depth, fixed = jax.lax.stop_gradient((depth, rules))
+    slope_at = functools.partial(_susceptibility_slope, branching=branching, capacity=capacity)
+    place = _highest_place(branching, capacity, depth, fixed)
+    return implicit_root(slope_at, place, rules, depth)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _highest_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
     """The best of a grid, then bisection of the slope between its neighbours. An end of [0, 1] if it is the best."""
     grid = jnp.linspace(0, 1, 257, dtype=rules.vocabulary.dtype)
     spread = grid.reshape(-1, *[1] * rules.vocabulary.ndim)
     best = jnp.argmax(_correlations(spread, rules, branching, capacity, depth).susceptibility, 0)
 
-    def halve(_, bracket):
-        middle = (bracket[0] + bracket[1]) / 2
-        rising = _susceptibility_slope(middle, rules, branching, capacity, depth) > 0
-        return jnp.where(rising, middle, bracket[0]), jnp.where(rising, bracket[1], middle)
+    def beyond(noise):
+        return ~(_susceptibility_slope(noise, rules, depth, branching, capacity) > 0)
 
-    ends = (grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 256)])
-    low, high = jax.lax.fori_loop(0, jnp.finfo(grid.dtype).nmant - 6, halve, ends)
-    return jnp.where(jnp.isnan(rules.vocabulary), jnp.nan, (low + high) / 2)
-
-
-@_peak_place.defjvp
-def _peak_place_jvp(branching, capacity, primals, tangents):
-    depth, rules = primals
-    place = _peak_place(branching, capacity, depth, rules)
-    slope_at = functools.partial(
-        _susceptibility_slope, branching=branching, capacity=capacity, depth=depth
-    )
-    moved = jax.jvp(lambda rules: slope_at(place, rules), (rules,), tangents[1:])[1]
-    curvature = jax.jvp(lambda noise: slope_at(noise, rules), (place,), (jnp.ones_like(place),))[1]
-    return place, -moved / curvature
+    low, high = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 256)]
+    ends = roots.bisect(beyond, low, high, jnp.finfo(grid.dtype).nmant - 6)
+    return jnp.where(jnp.isnan(rules.vocabulary), jnp.nan, (ends.low + ends.high) / 2)

@@ -1,11 +1,18 @@
 r"""Derivatives of a solution by the implicit function theorem.
 
-A point with :math:`g(w; \theta) = 0` moves by :math:`dw = -(\partial_w g)^{-1}\, \partial_\theta g\, d\theta`. No derivative
-goes through the iteration that found the point.
+A point with :math:`g(w; \theta) = 0` moves by
+:math:`dw = -(\partial_w g)^{-1}\, \partial_\theta g\, d\theta`. No derivative goes through the
+iteration that found the point. There is one rule, :func:`with_change`, and two equations for it:
+
+* :func:`implicit`: ``d`` equations for ``d`` unknowns, by a linear solve;
+* :func:`implicit_root`: one equation for one unknown, elementwise.
+
+Callers whose change has a closed form with less rounding give it to :func:`with_change`.
 """
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,34 +21,72 @@ from jaxtyping import Float
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def implicit(
-    gradient: Callable[..., Array], point: Float[Array, " d"], *parameters
-) -> Float[Array, " d"]:
-    r"""``point``, where ``gradient(point, *parameters) = 0``, with its derivatives by the implicit function theorem.
-
-    The rule is :math:`dw = -(\partial_w g)^{-1}\, \partial_\theta g\, d\theta`. It is made of differentiable steps, so that it
-    can be differentiated again. The tangent of ``point`` itself is ignored. Where ``point`` is NaN, so are the derivatives. At a
-    fold they are infinite or NaN.
+def with_change(change: Callable[[Any, tuple, tuple], Any], point: Any, *parameters: Any) -> Any:
+    """``point``, with the derivatives that ``change`` says.
 
     Args:
-        gradient: the function that vanishes at the point. It selects code: give the same object again.
-        point: one solution, of shape ``(d,)``; use jax.vmap for many.
+        change: ``change(point, parameters, tangents)`` returns the tangent of the point, where
+            ``tangents`` are those of the parameters. If it is made of differentiable steps, the
+            result can be differentiated again.
+        point: a pytree of float arrays. Its own tangent is ignored.
         parameters: pytrees of float arrays, in which the point is differentiable.
     Returns: ``point``, unchanged.
     """
     return point
 
 
-@implicit.defjvp
-def _implicit_jvp(gradient, primals, tangents):
+@with_change.defjvp
+def _with_change_jvp(change, primals, tangents):
     point, *parameters = primals
-    solved = implicit(gradient, point, *parameters)
+    solved = with_change(change, point, *parameters)
+    return solved, change(solved, tuple(parameters), tuple(tangents[1:]))
 
-    def at_solution(*values):
-        return gradient(solved, *values)
 
-    _, shift = jax.jvp(at_solution, tuple(parameters), tuple(tangents[1:]))
-    return solved, -solve_linear(jax.jacfwd(gradient)(solved, *parameters), shift)
+def implicit(
+    gradient: Callable[..., Array], point: Float[Array, " d"], *parameters: Any
+) -> Float[Array, " d"]:
+    r"""``point``, where ``gradient(point, *parameters) = 0``, with its implicit derivatives.
+
+    Where ``point`` is NaN, so are the derivatives. At a fold they are infinite or NaN.
+
+    Args:
+        gradient: the function that vanishes at the point.
+        point: one solution, of shape ``(d,)``; use jax.vmap for many.
+        parameters: pytrees of float arrays, in which the point is differentiable.
+    Returns: ``point``, unchanged.
+    """
+
+    def change(solved, values, tangents):
+        shift = _shift(gradient, solved, values, tangents)
+        return -solve_linear(jax.jacfwd(gradient)(solved, *values), shift)
+
+    return with_change(change, point, *parameters)
+
+
+def implicit_root(
+    function: Callable[..., Array], root: Float[Array, "*batch"], *parameters: Any
+) -> Float[Array, "*batch"]:
+    """``root``, where ``function(root, *parameters) = 0`` elementwise, with implicit derivatives.
+
+    Args:
+        function: from the root's shape to the same shape, each element by itself.
+        root: one root an element. Where it is NaN, so are the derivatives.
+        parameters: pytrees of float arrays, in which the root is differentiable.
+    Returns: ``root``, unchanged.
+    """
+
+    def change(solved, values, tangents):
+        _, slope = jax.jvp(
+            lambda point: function(point, *values), (solved,), (jnp.ones_like(solved),)
+        )
+        return -_shift(function, solved, values, tangents) / slope
+
+    return with_change(change, root, *parameters)
+
+
+def _shift(function: Callable[..., Array], point: Array, values: tuple, tangents: tuple) -> Array:
+    """The change of ``function`` with its parameters, at a fixed point."""
+    return jax.jvp(lambda *given: function(point, *given), values, tangents)[1]
 
 
 def solve_linear(
@@ -49,7 +94,8 @@ def solve_linear(
 ) -> Float[Array, "*batch d"]:
     """``matrix^{-1} right``, after scaling the matrix to a unit diagonal.
 
-    The scaling matters where the entries of the diagonal differ by many powers of ten, as ridges may.
+    The scaling matters where the entries of the diagonal differ by many powers of ten, as ridges
+    may.
     """
     size = jnp.abs(jnp.diagonal(matrix, axis1=-2, axis2=-1))
     scale = jax.lax.stop_gradient(

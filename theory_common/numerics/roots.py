@@ -1,4 +1,8 @@
-"""One root of an increasing function of one real variable, for a whole batch at once: Newton's or Halley's steps inside a bracket."""
+"""Roots of functions of one real variable inside brackets, for a whole batch at once.
+
+:func:`bracketed` and :func:`bracketed_jet` take Newton's or Halley's steps and need a function that
+crosses zero upwards. :func:`bisect` only asks on which side of the root a point lies.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -16,6 +20,44 @@ class Jet(NamedTuple):
     slope: Array
     second: ArrayLike
     noise: ArrayLike
+
+
+class Bracket(NamedTuple):
+    """Two ends, between which the root lies."""
+
+    low: Array
+    high: Array
+
+
+def bisect(
+    beyond: Callable[[Array], Array],
+    low: Array,
+    high: Array,
+    halvings: int,
+    *,
+    logarithmic: bool = False,
+) -> Bracket:
+    """Halve ``[low, high]`` a fixed number of times, elementwise over one common shape.
+
+    Args:
+        beyond: whether a point lies above the root.
+        halvings: how often the bracket is halved.
+        logarithmic: halve the bracket of the logarithm; both ends are then positive.
+    Returns: the last bracket. ``beyond`` held at its ``high`` unless that is the one given.
+    """
+
+    def halve(_, bracket):
+        middle = (
+            jnp.sqrt(bracket.low * bracket.high)
+            if logarithmic
+            else (bracket.low + bracket.high) / 2
+        )
+        above = beyond(middle)
+        return Bracket(
+            low=jnp.where(above, bracket.low, middle), high=jnp.where(above, middle, bracket.high)
+        )
+
+    return jax.lax.fori_loop(0, halvings, halve, Bracket(low, high))
 
 
 def bracketed(
