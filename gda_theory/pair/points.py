@@ -1,9 +1,5 @@
 """All stationary points of a correlated pair: pretraining, the oracle, descent-ascent and what else there is."""
 
-import concurrent.futures
-import functools
-import math
-import os
 from typing import NamedTuple
 
 import jax
@@ -18,9 +14,12 @@ from gda_theory.pair import curve as masses
 from gda_theory.pair.curve import ASCENT, PRETRAIN, Masses
 from gda_theory.pair.model import CorrelatedPair
 from theory_common import checks
+from theory_common.batching.blocks import over_cores
 from theory_common.claims import backed_by
 from theory_common.numerics import special
 from theory_common.printing.display import readable
+
+BLOCK = 2048  # pairs whose arrays fit the cache of a core
 
 
 @readable(reason=Reason)
@@ -117,59 +116,7 @@ def stationary_points(pair: CorrelatedPair, strength=1.0) -> StationaryPoints:
     """
     strength = checks.nonnegative("strength", strength)
     pair = _scaled(pair, strength.astype(pair.ridge.dtype))
-    workers = _workers(pair.ridge)
-    if workers == 1:
-        return _stationary_points(pair)
-    # What was set by a context, a thread does not inherit.
-    wide = jax.config.read("jax_enable_x64")
-
-    def work(part: CorrelatedPair) -> StationaryPoints:
-        with jax.enable_x64(wide):
-            return jax.block_until_ready(_points_by_blocks(part))
-
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        return _joined(list(pool.map(work, _split(pair, workers))), pair.ridge.shape)
-
-
-_BLOCK = 2048  # pairs: the arrays of that many fit the cache of a core
-
-
-def _workers(batch: Array) -> int:
-    """How many threads are worth it for a concrete batch on a CPU, where XLA would walk through memory once per operation; else 1."""
-    if checks.is_traced(batch) or next(iter(batch.devices())).platform != "cpu":
-        return 1
-    return max(1, min(os.cpu_count() or 1, batch.size // _BLOCK))
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _split(pair: CorrelatedPair, workers: int) -> list[CorrelatedPair]:
-    """The batch in equal parts of whole blocks, ``(blocks, _BLOCK)`` each; the last pair fills the last one up."""
-    count, rank = pair.ridge.size, pair.ridge.ndim
-    blocks = -(-count // (workers * _BLOCK))
-
-    def parts(leaf: Array) -> Array:
-        flat = leaf.reshape(count, *leaf.shape[rank:])
-        padding = [(0, workers * blocks * _BLOCK - count)] + [(0, 0)] * (flat.ndim - 1)
-        return jnp.pad(flat, padding, mode="edge").reshape(workers, blocks, _BLOCK, *flat.shape[1:])
-
-    whole = jax.tree.map(parts, pair)
-    return [jax.tree.map(lambda leaf, index=index: leaf[index], whole) for index in range(workers)]
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _joined(parts: list[StationaryPoints], shape: tuple[int, ...]) -> StationaryPoints:
-    """The inverse of :func:`_split`."""
-
-    def join(*leaves: Array) -> Array:
-        flat = jnp.concatenate([leaf.reshape(-1, *leaf.shape[2:]) for leaf in leaves])
-        return flat[: math.prod(shape)].reshape(*shape, *flat.shape[1:])
-
-    return jax.tree.map(join, *parts)
-
-
-@jax.jit
-def _points_by_blocks(pair: CorrelatedPair) -> StationaryPoints:
-    return jax.lax.map(_stationary_points, pair)
+    return over_cores(_stationary_points, pair, pair.ridge.shape, size=BLOCK)
 
 
 @jax.jit

@@ -1,8 +1,9 @@
-"""Many independent rows through one function: in chunks of one shape, on every device and core, and resumable.
+"""Many independent rows through one function, in chunks of one shape, which can be resumed.
 
-A chunk is compiled once and fits the cache; the last one is padded with its own last row. Chunks, not arrays, are what
-devices share: while loops of different devices then never wait for each other, as they do where one sharded array is looped
-over, and a row's numbers do not depend on how many devices there are. On a CPU there is a thread for each core, elsewhere for each device.
+A chunk is compiled once and fits the cache; the last one is padded with its own last row. The
+chunks are spread over every device. A CPU has a thread for each core, another platform a thread for
+each device. One array sharded over the devices would be slower: a while loop over it lets every
+device wait for the slowest. The numbers of a row do not depend on how many devices there are.
 """
 
 import concurrent.futures
@@ -11,94 +12,103 @@ import inspect
 import os
 import threading
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
+from theory_common.batching import threads
+
 
 def mapped(
     function: Callable[[Any, Any], Any],
-    shared,
-    rows,
+    shared: Any,
+    rows: Any,
     *,
     chunk: int,
-    folder=None,
+    folder: str | os.PathLike | None = None,
     name: str = "",
     progress: bool = False,
-):
-    """``function(shared, rows)``, computed chunk by chunk; NumPy arrays with the rows in their first axis.
+) -> Any:
+    """``function(shared, rows)``, computed chunk by chunk, as NumPy arrays.
+
+    Memory on a device grows with ``chunk``, not with the number of rows.
 
     Args:
-        function: from what is shared and a pytree of arrays ``(chunk, ...)`` to a pytree of arrays ``(chunk, ...)``, each row by
-            itself; a jitted function of the module, so that it is compiled once.
-        shared: pytree that every device gets once.
-        rows: pytree of arrays ``(n, ...)``.
-        folder: where finished chunks are kept: the same call, stopped and made again, goes on where it was.
-        name: with ``folder``, what tells this function and what it shares from others (rows and chunk are told apart by themselves).
+        function: a jitted function of the module, so that it is compiled once. It takes ``shared``
+            and a pytree of arrays ``(chunk, ...)``, and returns another one. It treats each row by
+            itself.
+        shared: a pytree that every device gets once.
+        rows: a pytree of arrays ``(n, ...)``.
+        folder: where finished chunks are kept. The same call, stopped and made again, continues.
+        name: with ``folder``, tells this function and what it shares from others. Rows and
+            ``chunk`` are told apart without it.
         progress: show a bar.
-    Memory on a device grows with ``chunk``, not with ``n``.
+    Returns: a pytree of NumPy arrays with the rows in their first axis.
+    Raises: ``TypeError`` if ``folder`` is no path, ``NotADirectoryError`` if it is a file.
     """
     folder = _directory(folder)
     leaves, structure = jax.tree.flatten(rows)
     leaves = [np.asarray(leaf) for leaf in leaves]
-    count = leaves[0].shape[0]
-    wide = jax.config.read("jax_enable_x64")  # a thread does not inherit what was set by a context
     devices = jax.local_devices()
     everywhere = [jax.device_put(shared, device) for device in devices]
-    workers = (
-        os.cpu_count() or 1 if devices[0].platform == "cpu" else len(devices)
-    )  # CPU devices, one or many, share the cores
-
     structures: list = []
+
+    def compute(index: int, part: list[np.ndarray]) -> list[np.ndarray]:
+        size = len(part[0])
+        padded = [np.concatenate([leaf, np.repeat(leaf[-1:], chunk - size, 0)]) for leaf in part]
+        place = index % len(devices)
+        there = jax.device_put(jax.tree.unflatten(structure, padded), devices[place])
+        computed, form = jax.tree.flatten(function(everywhere[place], there))
+        structures.append(form)
+        return [np.asarray(leaf)[:size] for leaf in computed]
 
     def one(index: int) -> list[np.ndarray]:
         part = [leaf[index * chunk : (index + 1) * chunk] for leaf in leaves]
-        kept = (
-            None if folder is None else folder / f"{_fingerprint(name, chunk, structure, part)}.npz"
-        )
-        found = None if kept is None else _load(kept)
+        if folder is None:
+            return compute(index, part)
+        kept = folder / f"{_fingerprint(name, chunk, structure, part)}.npz"
+        found = _load(kept)
         if found is None:
-            size = part[0].shape[0]
-            padded = [
-                np.concatenate([leaf, np.repeat(leaf[-1:], chunk - size, 0)]) for leaf in part
-            ]
-            place = index % len(devices)
-            with jax.enable_x64(wide):
-                there = jax.device_put(jax.tree.unflatten(structure, padded), devices[place])
-                computed, form = jax.tree.flatten(function(everywhere[place], there))
-            structures.append(form)
-            found = [np.asarray(leaf)[:size] for leaf in computed]
-            if kept is not None:
-                _save(kept, found)
+            found = compute(index, part)
+            _save(kept, found)
         return found
 
-    total = -(-count // chunk)
-    done: list[list[np.ndarray] | None] = [None] * total
-    with concurrent.futures.ThreadPoolExecutor(min(workers, total)) as pool:
+    total = -(-len(leaves[0]) // chunk)
+    workers = min(threads.count(devices), total)
+    done = _in_threads(threads.with_precision_of_caller(one), total, workers, name, progress)
+    if structures:
+        form = structures[0]
+    else:  # every chunk was kept
+        one_chunk = [jax.ShapeDtypeStruct((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
+        # Options of the compiler do not nest, so the shape is asked of what is under jit.
+        plain = inspect.unwrap(function)
+        answer = jax.eval_shape(plain, shared, jax.tree.unflatten(structure, one_chunk))
+        form = jax.tree.structure(answer)
+    return jax.tree.unflatten(form, [np.concatenate(column) for column in zip(*done, strict=True)])
+
+
+def _in_threads(
+    one: Callable[[int], list[np.ndarray]], total: int, workers: int, name: str, progress: bool
+) -> list[list[np.ndarray]]:
+    """``one(index)`` for each of ``total`` chunks, in order."""
+    done: list[list[np.ndarray]] = [[]] * total
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         waiting = {pool.submit(one, index): index for index in range(total)}
         try:
             for future in _shown(concurrent.futures.as_completed(waiting), total, name, progress):
                 done[waiting[future]] = future.result()
         except BaseException:
-            # An interruption waits for the chunks that are being computed, not for those that are not.
+            # An interruption waits for the chunks that are being computed, not for the others.
             pool.shutdown(cancel_futures=True)
             raise
-    one_chunk = [jax.ShapeDtypeStruct((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
-    # Options of the compiler do not nest, so the shape is asked of what is under jit.
-    plain = inspect.unwrap(function)
-    answer = structures or [
-        jax.tree.structure(jax.eval_shape(plain, shared, jax.tree.unflatten(structure, one_chunk)))
-    ]
-    return jax.tree.unflatten(
-        answer[0], [np.concatenate(column) for column in zip(*done, strict=True)]
-    )
+    return done
 
 
-def _directory(folder) -> Path | None:
-    """``folder`` as a path, known before anything is computed not to be a file."""
+def _directory(folder: str | os.PathLike | None) -> Path | None:
+    """``folder`` as a path, checked before anything is computed."""
     if folder is None:
         return None
     if not isinstance(folder, (str, os.PathLike)):
@@ -108,7 +118,8 @@ def _directory(folder) -> Path | None:
     return Path(folder)
 
 
-def _shown(futures, total: int, name: str, progress: bool):
+def _shown(futures: Iterable, total: int, name: str, progress: bool) -> Iterable:
+    """The futures, with a bar on the terminal if there is to be one."""
     if not progress:
         return futures
     from rich.progress import track
@@ -127,7 +138,7 @@ def _fingerprint(name: str, chunk: int, structure, part: list[np.ndarray]) -> st
 
 
 def _load(path: Path) -> list[np.ndarray] | None:
-    """A finished chunk; None if it is not there or broken."""
+    """A finished chunk, or None if it is not there or broken."""
     try:
         # NumPy would leave open what it cannot read.
         with path.open("rb") as file, np.load(file) as kept:
@@ -137,7 +148,7 @@ def _load(path: Path) -> list[np.ndarray] | None:
 
 
 def _save(path: Path, leaves: list[np.ndarray]) -> None:
-    """All or nothing: written beside, then renamed."""
+    """Write beside and rename, so that no half-written file is taken for a chunk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Threads too may meet at one chunk: an axis may repeat itself.
     beside = path.with_suffix(f".{os.getpid()}.{threading.get_ident()}.part")

@@ -1,0 +1,26 @@
+"""Threads that compute with JAX: how many there should be, and what each takes from its caller."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def count(devices: list[jax.Device]) -> int:
+    """One thread a core on CPU devices, which share the cores; elsewhere one a device."""
+    return os.cpu_count() or 1 if devices[0].platform == "cpu" else len(devices)
+
+
+def with_precision_of_caller(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function`` for use in threads, in the caller's 32 or 64 bits.
+
+    A thread does not inherit what a ``with jax.enable_x64(...)`` block has set.
+    """
+    wide = jax.config.read("jax_enable_x64")
+
+    def run(*arguments):
+        with jax.enable_x64(wide):
+            return function(*arguments)
+
+    return run
