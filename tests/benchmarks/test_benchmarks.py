@@ -7,7 +7,7 @@ import types
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import imports, timing
+from benchmarks import imports, timing, verdict
 
 FAST = """
 def rows():
@@ -121,3 +121,33 @@ def test_seconds_and_imports_measure(monkeypatch):
     assert timing.compile_seconds(lambda: None) == 2.0
     monkeypatch.undo()
     assert 0 < imports.import_seconds("json") < 5
+
+
+def test_cpu_seconds_are_those_of_the_child():
+    """Of a child that computes for 0.3 s and then sleeps: the sleep does not count."""
+    spin = "import time\nwhile time.process_time() < 0.3: pass\ntime.sleep(0.5)\nprint('done')"
+    used, printed = verdict.cpu_seconds("-c", spin, cache="0")
+    assert printed == "done\n"
+    assert 0.3 <= used < 0.8
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        verdict.cpu_seconds("-c", "raise SystemExit(3)", cache="0")
+
+
+def test_a_child_has_the_settings_of_a_new_user(monkeypatch):
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+    monkeypatch.setenv("XLA_FLAGS", "--none")
+    code = "import os; print([os.environ.get(name) for name in "
+    code += "('JAX_COMPILATION_CACHE_DIR', 'XLA_FLAGS', 'THEORY_CACHE')])"
+    assert verdict.cpu_seconds("-c", code, cache="here")[1] == "[None, None, 'here']\n"
+
+
+def test_a_row_of_a_time_to_verdict():
+    """Medians on both sides; the target is a multiple of the other side's."""
+    solve = verdict.Command(package="gda_theory", arguments="solve --json")
+    assert solve.title() == "gda_theory solve"
+    row = verdict.multiple_of_import("solve", [9.0, 1.0, 2.0], [0.5, 0.4, 0.6], 4)
+    assert (row["ours_seconds"], row["theirs_seconds"], row["ratio"]) == (2.0, 0.5, 0.25)
+    assert row["met"] is True
+    assert row["limit"] == "4.0x the CPU seconds of import jax"
+    assert verdict.multiple_of_import("solve", [2.1], [0.5], 4)["met"] is False
+    assert set(row) <= set(command.COLUMNS)
