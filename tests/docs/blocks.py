@@ -63,7 +63,7 @@ def python_output(block: Block) -> str:
 def commands(text: str) -> list[list[str]]:
     """The commands of a shell block, split into words. Comments are dropped."""
     found = []
-    for line in text.splitlines():
+    for line in text.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
         while "&&" in words:
             found.append(words[: words.index("&&")])
