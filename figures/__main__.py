@@ -1,4 +1,4 @@
-"""``python -m figures``: compute and draw the figures, print what they say about the papers' claims, and write a page about them."""
+"""``python -m figures``: compute and draw the figures, print what they find, and write a page."""
 
 import argparse
 import os
@@ -51,7 +51,7 @@ def arguments(argv: list[str] | None, package: str) -> argparse.Namespace:
 def _parser(available: list[str]) -> Parser:
     parser = Parser(
         prog="python -m figures",
-        description="Compute and draw the figures into a folder, with a page about them, index.html.",
+        description="Compute and draw the figures, and write a page about them, index.html.",
     )
     parser.add_argument(
         "names",
@@ -96,7 +96,7 @@ def _parser(available: list[str]) -> Parser:
 
 
 def main(argv: list[str] | None = None, package: str = "figures") -> int:
-    """Exit code: 0; 1 if a figure or the page failed; 2 for unusable arguments; 130 after Ctrl-C."""
+    """Exit code: 0; 1 if a figure or the page failed; 2 for bad arguments; 130 after Ctrl-C."""
     start = time.perf_counter()
     chosen = arguments(argv, package)
     # Imported here: a mistyped argument is answered at once, not after JAX has been loaded.

@@ -1,4 +1,4 @@
-"""Alternating descent and ascent rests where descent-ascent has no minimum, then doubles its period, then is chaotic: the exact map."""
+"""Alternating steps rest where descent-ascent has no minimum, then cycle, then are chaotic."""
 
 import jax
 import numpy as np
@@ -8,19 +8,23 @@ import gda_theory as gt
 from figures.parts import DASHED, DOTTED, categories
 from figures.style import COLOURS
 
-TITLE = "Alternating steps never lose their resting point: what is “the same to first order” differs in kind"
-CAPTION = (
-    "One coordinate, exponential loss: retain weight a = 1, forget weight b. (a) Where the iteration rests, ridge λ = 0.01. Simultaneous "
-    "descent-ascent has a minimum up to b/a = 1 + λ/(e a) (black: with the ridge doubled, which alternating imitates) and none beyond. "
-    "Alternating steps (marks) leave it there and rest on, at w* = ln(ηa/ln(b/a)) if descent goes first and ln(ηb/ln(b/a)) if ascent does "
-    "(lines): a point made by the step size. (b) The last iterates, descent first, λ = 1e-6. Relative to ln(ηa) they do not depend on the "
-    "step: blue η = 0.1, orange η = 0.001. At b/a = e^√2 = 4.1133 (dotted) the point turns into a 2-cycle, then 4, 8, … and chaos with "
-    "windows. Nothing escapes: no iterate lies below ln(ηa) + 1 − b/(ea) (dashed), as descent comes before ascent; it pays with ever "
-    "longer excursions upwards. (c) The mean growth of a small deviation an epoch; until the doubling the resting point's multiplier "
-    "1 − ln²(b/a) gives it. (d) A correlated pair (r = 80, f = 20, r_p = 2, λ = 0.01, η = 1), descent first, from the oracle, after 20,000 "
-    "epochs. Near ε = 1 it is one coordinate: rest beyond the fold (solid: of the doubled ridge), the doubling, bounded chaos. With little "
-    "correlation descent on the retained type does not raise the forgotten margin, and nearly everything past the fold runs away."
-)
+TITLE = "Alternating steps rest where simultaneous descent-ascent has no minimum at all"
+CAPTION = """
+In (a), the black line is the minimum of descent-ascent. It ends just right of b/a = 1, where
+forgetting outweighs retaining. Alternating steps (marks), which agree with it to first order in the
+step size, rest far beyond that end. They rest at a point that depends on the step size. In (b),
+farther to the right, this point splits into a cycle of two points, then four, then chaos.
+
+One coordinate, exponential loss, retain weight a = 1, forget weight b. (a) Ridge λ = 0.01. The
+minimum is drawn for the ridge doubled, which alternating steps imitate. The resting points are w* =
+ln(ηa/ln(b/a)) if descent comes first and ln(ηb/ln(b/a)) if ascent comes first (lines). (b) The last
+iterates, descent first, λ = 1e-6. Relative to ln(ηa) they do not depend on the step η: blue 0.1,
+orange 0.001. At b/a = e^√2 = 4.1133 (dotted) the resting point becomes a cycle of two. No iterate
+lies below ln(ηa) + 1 − b/(ea) (dashed). (c) The mean growth of a small deviation in an epoch. Up to
+the doubling it follows from the multiplier 1 − ln²(b/a). (d) A correlated pair (r = 80, f = 20, r_p
+= 2, λ = 0.01, η = 1), descent first, started at the oracle, after 20,000 epochs. Near ε = 1 it
+behaves like one coordinate. With little correlation nearly everything past the fold runs away.
+"""
 LEMMAS = ["App. D.3", "Lemma 2"]
 SIZE = (10.5, 9.0)
 SCHEMES = {"retain_first": ("descent first", "o", "-"), "forget_first": ("ascent first", "s", "--")}
@@ -75,13 +79,15 @@ def slope(weights, ratio, step, ridge):
 
 
 def rest():
-    """Where both orders rest, from the oracle on, their limit of small ridge, and the minimum of the objective that they imitate."""
-    ratio, beyond = (
-        np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)]),
-        np.linspace(1.01, 4.1, 300),
-    )
+    """Where both orders of steps rest if started at the oracle, and two references.
+
+    These are the limit as the ridge vanishes, and the minimum of the objective that they imitate.
+    """
+    ratio = np.concatenate([np.linspace(0.1, 0.9, 9), np.linspace(1.05, 4.05, 21)])
+    beyond = np.linspace(1.01, 4.1, 300)
     oracle = gt.coordinate.stationary_points(1.0, ridge=RIDGE).minimum[None]
-    single, options = coordinate(ratio, RIDGE), {"step_size": STEPS[:, None], "epochs": 600_000}
+    single = coordinate(ratio, RIDGE)
+    options = {"step_size": STEPS[:, None], "epochs": 600_000}
     runs = {scheme: gt.simulate(single, oracle, scheme=scheme, **options) for scheme in SCHEMES}
     fine = 1 + 2 * RIDGE / np.e - np.geomspace(1e-9, 0.95, 100)[::-1]  # up to the fold
     return {
@@ -105,7 +111,7 @@ def limit_of(ratio, step, scheme):
 
 
 def limit():
-    """How far the resting points are from their limit as the ridge vanishes, and the multiplier there."""
+    """How far the resting points are from their limit of vanishing ridge, and the multiplier."""
     ratio = np.array([1.5, 2.0, 3.0, 4.0])
     ridge, step, _ = np.broadcast_arrays(RIDGES[:, None, None], STEPS[:, None], ratio)
     rests, off = {}, {}
@@ -171,7 +177,10 @@ def periods(weights, longest=32):
 
 
 def pair_map(across):
-    """Outcomes of alternating steps over correlation and b/a, and the fold of the objective that they imitate."""
+    """Outcomes of alternating steps over correlation and b/a, and the fold.
+
+    The fold is that of the objective that the steps imitate.
+    """
     pair, scale = (
         gt.CorrelatedPair(0.5, **PAIR),
         PAIR["forget_size"] / PAIR["retain_size"],
@@ -316,7 +325,8 @@ def claims(data):
         f"off by at most {off:.2g}",
     )
     here = [
-        f"η = {step:g}: rests up to {near['ratio'][rests].max():.5g}, 2-cycle from {near['ratio'][period == 2].min():.5g}"
+        f"η = {step:g}: rests up to {near['ratio'][rests].max():.5g}, "
+        f"2-cycle from {near['ratio'][period == 2].min():.5g}"
         for step, rests, period in zip(STEPS, near["rests"], near["period"], strict=True)
     ]
     yield (
@@ -325,24 +335,24 @@ def claims(data):
         "; ".join(here),
     )
     first = {period: fine["ratio"][np.argmax(fine["period"] == period)] for period in (4, 8)}
-    above, chaos = (
-        np.min(fine["lowest"] - (1 - fine["ratio"] / np.e)),
-        fine["ratio"][np.argmax(fine["growth"] > 0.01)],
-    )
+    above = np.min(fine["lowest"] - (1 - fine["ratio"] / np.e))
+    chaos = fine["ratio"][np.argmax(fine["growth"] > 0.01)]
     here = ", ".join(
         [
             *(f"{period}-cycle from {ratio:.4g}" for period, ratio in first.items()),
             f"chaos from {chaos:.4g}",
         ]
     )
-    bounded = f"nothing escapes: w − ln(ηa) from {above:.2g} above the bound to {np.max(fine['highest']):.3g}"
+    highest = np.max(fine["highest"])
+    bounded = f"nothing escapes: w − ln(ηa) from {above:.2g} above the bound to {highest:.3g}"
     yield "beyond", "not treated", f"{here}; {bounded}"
     beyond = pair["ratio"] > 1.2 * pair["doubled_fold"][:, None]
     rests, lost = (
         beyond & (pair["outcome"] == outcome)
         for outcome in (gt.Outcome.CONVERGED, gt.Outcome.LEFT_RANGE)
     )
-    here = f"in {np.sum(rests)} of {np.sum(beyond)} points, all with ε ≥ {np.min(pair['correlation'][np.any(rests, 1)]):.2g}; "
+    least = np.min(pair["correlation"][np.any(rests, 1)])
+    here = f"in {np.sum(rests)} of {np.sum(beyond)} points, all with ε ≥ {least:.2g}; "
     claim = (
         "correlated pair, 20 % and more past the fold of the doubled ridge: alternating still rests"
     )

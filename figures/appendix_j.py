@@ -1,4 +1,4 @@
-"""App. J's intuition: the retained and the forgotten sample become one and the same."""
+"""App. J: the retained and the forgotten sample become one and the same."""
 
 import numpy as np
 
@@ -8,17 +8,24 @@ from gda_theory import pair
 from gda_theory.paper import appendix
 
 TITLE = "App. J: two samples that become the same, one retained and one forgotten"
-CAPTION = (
-    "d = 4 samples: x₁ = (1, ε, 0, …) is retained, x₂ = (ε, 1, 0, …) forgotten, the other two are orthogonal unit vectors and retained. "
-    "Exponential loss, mean losses. (a), (b) The two shared weights, w₁ solid and w₂ dashed (equal in pretraining), against the "
-    "correlation; the open circles at ε = 1 are App. J's limits. At λ = 5 all three exist; at λ = 3.2, below 2e(d−2)/(d−1), "
-    "descent-ascent has no limit: its minimum ends at a fold (dot) before the samples coincide. (c) The limits against the ridge (lines), "
-    "and the mean of w₁ and w₂ at ε = 0.9 and 0.999 (markers): descent-ascent's limit ends at w = −1/2 (dotted line). It is negative, "
-    "although all data ask for a positive weight: the forgotten sample's mean loss outweighs the retained one's, 1 against 1/(d−1)."
-)
+CAPTION = """
+As two samples become equal (to the right in a and b), the weights of descent-ascent (orange) turn
+negative, although all samples ask for a positive weight. At the smaller ridge (b) its minimum even
+disappears before the samples coincide (dot).
+
+There are d = {dimension} samples. x₁ = (1, ε, 0, …) is retained, x₂ = (ε, 1, 0, …) is forgotten,
+and the others are orthogonal unit vectors and retained. Exponential loss, averaged over each set.
+(a), (b) The two shared weights, w₁ solid and w₂ dashed, against the correlation ε. For pretraining
+they are equal. Open circles at ε = 1 are the limits of App. J. Below the ridge λ = 2e(d−2)/(d−1)
+descent-ascent has no limit. (c) The limits against the ridge (lines), and the mean of w₁ and w₂ at
+ε = 0.9 and 0.999 (markers). The limit of descent-ascent ends at w = −1/2 (dotted line). It is
+negative because the mean loss of the one forgotten sample outweighs that of the retained one, 1
+against 1/(d−1).
+"""
 LEMMAS = ["App. J"]
 SIZE = (11.0, 4.6)
-DIMENSION, RIDGES, NEAR = 4, (5.0, 3.2), (0.9, 0.999)
+PARAMETERS = {"dimension": 4, "ridges": (5.0, 3.2)}
+NEAR = (0.9, 0.999)  # correlations of (c)
 MODELS = {
     "pretrain": ("blue", "pretraining"),
     "retrain": ("black", "oracle"),
@@ -26,15 +33,16 @@ MODELS = {
 }
 
 
-def compute(preset):
+def compute(preset, dimension, ridges):
     points = {"quick": 481, "paper": 1921}[preset]
     # Ever denser towards 1, where the limit is approached.
-    correlation, ridge = 1 - np.geomspace(1, 1e-6, points), np.geomspace(1.5, 100, points)
+    correlation = 1 - np.geomspace(1, 1e-6, points)
+    ridge = np.geomspace(1.5, 100, points)
     # One batch: two rows along the correlation, two along the ridge.
     correlations = np.stack([correlation, correlation, *(np.full(points, e) for e in NEAR)])
-    ridges = np.stack([*(np.full(points, value) for value in RIDGES), ridge, ridge])
-    samples = appendix.aligned_pair(correlations, dimension=DIMENSION, ridge=ridges)
-    limits = appendix.aligned_limits(dimension=DIMENSION, ridge=ridges)._asdict()
+    all_ridges = np.stack([*(np.full(points, value) for value in ridges), ridge, ridge])
+    samples = appendix.aligned_pair(correlations, dimension=dimension, ridge=all_ridges)
+    limits = appendix.aligned_limits(dimension=dimension, ridge=all_ridges)._asdict()
     weights = {name: np.asarray(getattr(pair, name)(samples).weights) for name in MODELS}
     return {
         "against_correlation": {"correlation": correlation}
@@ -47,8 +55,9 @@ def compute(preset):
 
 def draw(figure, data):
     *panels, last = figure.subplots(1, 3, sharey=True)
-    found, across = data["against_correlation"], data["against_ridge"]
-    for row, (panel, ridge) in enumerate(zip(panels, RIDGES, strict=True)):
+    found = data["against_correlation"]
+    across = data["against_ridge"]
+    for row, (panel, ridge) in enumerate(zip(panels, data["parameters"]["ridges"], strict=True)):
         for name, (hue, _) in MODELS.items():
             for weight, style in zip(found[name][row].T, ("-", "--"), strict=True):
                 panel.plot(found["correlation"], weight, style, color=COLOURS[hue])
@@ -89,13 +98,14 @@ def draw(figure, data):
 
 
 def claims(data):
-    found, limits = data["against_correlation"], data["limits"]
+    found = data["against_correlation"]
+    limits = data["limits"]
     formulas = {
         "pretrain": "½ W(4/(dλ))",
         "retrain": "½ W(2/((d−1)λ))",
         "descent_ascent": "½ W(−2(d−2)/((d−1)λ))",
     }
-    for row, ridge in enumerate(RIDGES):
+    for row, ridge in enumerate(data["parameters"]["ridges"]):
         for model, (_, name) in MODELS.items():
             limit, weights = limits[model][row], found[model][row, -1]
             claim = f"{name} at λ = {ridge:g}: w₁, w₂ at ε = {found['correlation'][-1]:.6f}"

@@ -1,4 +1,4 @@
-"""Which starts reach the minimum of descent-ascent below the fold, and which run away: the saddle's stable manifold decides."""
+"""Which starts reach the minimum of descent-ascent below the fold, and which run away."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,36 +9,42 @@ from figures.parts import DASHED, nearest
 from figures.style import COLOURS
 from gda_theory.pair import basins
 
-TITLE = "The basin of descent-ascent: below the fold a start may still run away, and with large steps even the pretrained model"
-CAPTION = (
-    "Correlated pair, exponential loss, ε = 0.5, λ = 0.1, r = 80, f = 20, r_p = 8, α = 0.125 (70 % of the fold). (a) Margins of the "
-    "retained and the forgotten type, with the flow (grey). Each dot is a start, light blue if descent-ascent in small steps converged "
-    "from there, orange if it left the range of numbers. The separatrix is the stable manifold of the saddle, followed backwards from it, "
-    "and knows nothing of the dots. Curves: the flow from pretraining, from the oracle, and from either side of the separatrix. (b) The "
-    "same in the coordinates in which the flow preserves an order: y and p, where w = p u − q v. A start above and to the left of the "
-    "saddle (shaded) stays there: the separatrix rises. The four points are in order of p. (c) Finite steps move the boundary: "
-    "starts of (a) that end on the other side than the separatrix says, against the step in units of 2/|H| at the minimum. (d) Random "
-    "pairs below their folds: how high pretraining lies above the separatrix, against how high above the saddle. Left of the dashed line "
-    "nothing is proved; hard pairs (hardly anything retained, high correlation, tiny ridge) were drawn to get there. The flow always came "
-    "to the minimum; steps of 0.95 · 2/|H| overshot in a few hard pairs and ran away (circles)."
+TITLE = (
+    "Below the fold a start may still run away, and with large steps even the pretrained model may"
 )
+CAPTION = """
+In (a), each dot is a start. From the light blue ones descent-ascent reached its minimum, from the
+orange ones it ran away. The black curve divides them. It was computed without the dots: it is the
+separatrix, the curve of starts that end at the saddle.
+
+A correlated pair, exponential loss, correlation ε = {correlation}, ridge λ = {ridge}, r = 80, f =
+20, r_p = 8, α = 0.125. (a) Margins of the retained and of the forgotten type; small steps. Grey:
+the flow. Further curves: the flow from the pretrained model, from the oracle, and from either side
+of the separatrix. (b) The same in coordinates in which the flow preserves an order: y and p, where
+the weights are w = p u − q v. A start above and to the left of the saddle (shaded) never crosses
+the separatrix. (c) Larger steps move the boundary: how many starts of (a) end on the other side.
+The step is in units of 2/|H|, with |H| the largest curvature at the minimum. (d) Random pairs below
+their folds: how high pretraining lies above the separatrix, against how high it lies above the
+saddle. Left of the dashed line nothing is proved. Hard pairs (hardly anything retained, high
+correlation, tiny ridge) were drawn to get there. The flow always reached the minimum. Steps of 0.95
+· 2/|H| ran away in a few hard pairs (circles).
+"""
 LEMMAS = ["Sec. 5.1.2", "Eq. 1"]
 SIZE = (10.5, 9.0)
+PARAMETERS = {"correlation": 0.5, "ridge": 0.1}
 PAIR = {
-    "ridge": 0.1,
     "retain_size": 80,
     "forget_size": 20,
     "retain_in_pair": 8,
     "forget_in_pair": 1,
 }
-CORRELATION, SEED = 0.5, 0
+SEED = 0
 WINDOW = {"x": (-1.0, 2.5), "p": (-1.0, 4.0), "y": (-3.5, 1.0)}
 STEPS = 0.9 * 2.0 ** np.arange(-8, 1)  # in units of 2/|H|
 SHARES = np.array([0.5, 0.95])  # for the random pairs
 BATCH = 600
-HARD = (
-    np.arange(BATCH) >= BATCH // 2
-)  # pairs where hardly anything may be retained, the correlation high, the ridge tiny
+# Pairs where hardly anything may be retained, the correlation is high, and the ridge tiny.
+HARD = np.arange(BATCH) >= BATCH // 2
 ARRIVED = 1e-6  # from the minimum, relative to its size
 POINTS = {
     "pretrained": ("green", "*", 16),
@@ -48,10 +54,10 @@ POINTS = {
 }
 
 
-def compute(preset):
+def compute(preset, correlation, ridge):
     starts, batches = {"quick": (1000, 1), "paper": (2000, 10)}[preset]
-    pair = gt.CorrelatedPair(CORRELATION, **PAIR)
-    weights = four_points(pair.replace(ridge=np.full(BATCH, PAIR["ridge"])))[
+    pair = gt.CorrelatedPair(correlation, ridge=ridge, **PAIR)
+    weights = four_points(pair.replace(ridge=np.full(BATCH, ridge)))[
         :, 0
     ]  # the shape of the random pairs: compiled once
     descent = np.linspace(
@@ -77,7 +83,10 @@ def four_points(pair):
 
 
 def coordinates(pair, weights):
-    """Margins, and the coordinates in which the flow preserves an order; linear, so also of a velocity."""
+    """Margins, and the coordinates in which the flow preserves an order.
+
+    Both are linear in the weights, so they serve for a velocity too.
+    """
     place = basins.order_coordinates(pair, weights)
     return {"x": jnp.sum(weights * pair.types[0], -1), "y": place.y, "p": place.descent}
 
@@ -88,7 +97,7 @@ def with_margins(pair, x, y):
 
 
 def field(pair):
-    """The flow, in units of the ridge, on a grid of ``x`` and ``y`` and on one of ``p`` and ``y``."""
+    """The flow in units of the ridge, on a grid of ``x``, ``y`` and on a grid of ``p``, ``y``."""
     x, y, p = (np.linspace(*WINDOW[name], 41) for name in "xyp")
     across, up = np.meshgrid(p, y)
     grids = {"x": with_margins(pair, *np.meshgrid(x, y)), "p": basins.weights_at(pair, up, across)}
@@ -116,11 +125,14 @@ def runs(pair, weights, boundary, descent):
 
 
 def outcomes(pair, minimum, count):
-    """Starts in the window, on which side of the separatrix they lie, and whether steps of each size converge from there."""
-    x, y = (
-        np.random.default_rng(SEED).uniform(*np.transpose([WINDOW["x"], WINDOW["y"]]), (count, 2)).T
-    )
-    weights, largest = with_margins(pair, x, y), 2 / pair.objective().curvatures(minimum)[-1]
+    """Starts in the window: their side of the separatrix, and whether they converge.
+
+    The latter is tried for each size of the step.
+    """
+    corners = np.transpose([WINDOW["x"], WINDOW["y"]])
+    x, y = np.random.default_rng(SEED).uniform(*corners, (count, 2)).T
+    weights = with_margins(pair, x, y)
+    largest = 2 / pair.objective().curvatures(minimum)[-1]
     ends = [
         gt.simulate(pair, weights, step_size=share * largest, epochs=100_000).outcome
         for share in STEPS
@@ -134,7 +146,7 @@ def outcomes(pair, minimum, count):
 
 
 def random_pairs(batches):
-    """The order in ``p``, how high pretraining starts, and where runs from it end, for :data:`BATCH` pairs a batch."""
+    """For :data:`BATCH` pairs a batch: order in ``p``, height of pretraining, ends of its runs."""
     found = [
         from_pretraining(below_fold(np.random.default_rng([SEED, batch])))
         for batch in range(batches)
@@ -145,16 +157,14 @@ def random_pairs(batches):
 
 
 def below_fold(rng):
-    """Pairs below their fold, from a wide range of all and, for :data:`HARD` ones, from another."""
+    """Random pairs below their fold. The :data:`HARD` ones come from ranges of their own."""
 
     def either(any_, hard):
         return np.where(HARD, rng.uniform(*hard, BATCH), rng.uniform(*any_, BATCH))
 
     retain = 1000 * 10 ** either((-1, -0.005), (-4, -0.3))
-    ridge, correlation = (
-        10 ** either((-6, 0.5), (-12, 0)),
-        1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3)),
-    )
+    ridge = 10 ** either((-6, 0.5), (-12, 0))
+    correlation = 1 - 10 ** either((-1.7, -0.01), (-2.5, -0.3))
     used = retain * 10 ** rng.uniform(-2, 0, BATCH)
     pair = gt.CorrelatedPair(
         correlation, ridge=ridge, retain_size=retain, forget_size=1000 - retain, retain_in_pair=used
@@ -168,9 +178,13 @@ def below_fold(rng):
 
 
 def from_pretraining(pair):
-    """Its place among the four points and above the separatrix, and whether steps of each share of 2/|H| arrive or are lost."""
+    """Where pretraining lies among the four points and above the separatrix, and where runs end.
+
+    The steps are the :data:`SHARES` of 2/|H|. A run arrives at the minimum, is lost, or neither.
+    """
     weights = four_points(pair)
-    place, minimum = basins.order_coordinates(pair, weights), weights[2]
+    minimum = weights[2]
+    place = basins.order_coordinates(pair, weights)
     largest = 2 / jnp.max(jnp.abs(pair.objective().curvatures(weights[::2])), (0, -1))
     ends = gt.simulate(pair, weights[0], step_size=SHARES[:, None] * largest, epochs=20_000).weights
     arrived = jnp.linalg.norm(ends - minimum, axis=-1) < ARRIVED * jnp.linalg.norm(minimum, axis=-1)
@@ -185,7 +199,9 @@ def from_pretraining(pair):
 
 def draw(figure, data):
     (margins, order), (steps, heights) = figure.subplots(2, 2)
-    starts, (*_, p), (*_, y) = data["starts"], data["points"]["p"], data["points"]["y"]
+    starts = data["starts"]
+    p = data["points"]["p"][-1]  # of the saddle
+    y = data["points"]["y"][-1]
     reached = starts["converged"][0]
     for shown, hue, label in (
         (reached, "sky", "start that converged"),
@@ -229,7 +245,7 @@ def draw(figure, data):
 
 
 def draw_plane(panel, data, across):
-    """The flow, the separatrix, the runs and the four points, over the coordinate ``across`` and y."""
+    """The flow, separatrix, runs and the four points, over the coordinate ``across`` and y."""
     field, thin = (
         data["field"],
         {"color": "0.55", "linewidth": 0.6, "arrowsize": 0.7, "density": 0.9},
@@ -305,22 +321,32 @@ def disagreements(starts):
 
 
 def claims(data):
-    starts, found, none = data["starts"], data["random"], "not treated"
-    pairs, height, unproved = (
-        len(found["hard"]),
-        found["above_separatrix"],
-        found["above_saddle"] < 0,
-    )
-    wrong, count = disagreements(starts), len(starts["inside"])
+    none = "not treated"
+    starts = data["starts"]
+    found = data["random"]
+    pairs = len(found["hard"])
+    height = found["above_separatrix"]
+    unproved = found["above_saddle"] < 0
+    wrong = disagreements(starts)
+    count = len(starts["inside"])
     here = "; ".join(
         f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8)
     )
     yield "starts on the other side than the separatrix says", none, here
     ordered = np.sum(np.all(np.diff(found["p"], axis=0) > 0, 0))
     yield "p_D < p_R < p_DA < p_saddle below the fold", none, f"{ordered} of {pairs} random pairs"
-    claim = "flow from pretraining misses the minimum of descent-ascent below the fold (conjecture: never)"
-    here = f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; least height {np.min(height):.4g}"
+    claim = (
+        "flow from pretraining misses the minimum of descent-ascent below the fold "
+        "(conjecture: never)"
+    )
+    here = (
+        f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; "
+        f"least height {np.min(height):.4g}"
+    )
     yield claim, none, here
     for share, arrived, lost in zip(SHARES, found["arrived"], found["lost"], strict=True):
-        here = f"{np.sum(lost)} of {pairs} run away; {np.sum(~arrived & ~lost)} still on their way after 20,000 steps"
+        here = (
+            f"{np.sum(lost)} of {pairs} run away; {np.sum(~arrived & ~lost)} still on their way "
+            "after 20,000 steps"
+        )
         yield f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends", none, here

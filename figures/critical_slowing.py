@@ -1,4 +1,4 @@
-"""Critical slowing down: just past the fold a run crawls where the minimum was, and a stopping rule takes that for success."""
+"""Just past the fold a run crawls where the minimum was; a stopping rule calls it a success."""
 
 import numpy as np
 
@@ -6,43 +6,48 @@ import gda_theory as gt
 from figures.parts import listed, log_slope
 from figures.style import COLOURS
 
-TITLE = "Why ascent past its fold seems to work: it crawls where its minimum was, with a gradient that looks like an end"
-CAPTION = (
-    "A correlated pair (r = 80, f = 20, r_p = 8, λ = 0.1, ε = 0.5; exponential loss), simultaneous descent-ascent from the pretrained "
-    "model, at a relative distance δ = |α/α_fold − 1| from the fold at α_fold = 0.178. (a) Past the fold there is no minimum, and every "
-    "run leaves the range of numbers; the time that it takes (epochs times step) against δ, for three step sizes, and the law "
-    "π/(λκ√δ) of the flow, whose slope is −½ (solid; dashed: with the constant that the smallest step leaves). (b) The "
-    "margin y of the forgotten samples on the way: it drops to the fold's value, rests there the longer the nearer the fold, and then "
-    "falls to −∞. One run below the fold rests for good. (c) The length of the gradient in the same runs. It nearly vanishes on the way: "
-    "a rule that stops at 10⁻⁴ (dashed) ends the run nearest to the fold, and reports success where no minimum exists. (d) Below the "
-    "fold the minimum is reached ever more slowly: the smallest curvature at the minimum, the decay that the simulator shows, "
-    "and the law 2λκ√δ."
-)
+TITLE = "Why ascent past its fold seems to work: it crawls where its minimum was"
+CAPTION = """
+In (b), every solid curve is a run that has no minimum to go to. Still it rests for a long time
+where the minimum was, and then falls without end. In (c), the gradient nearly vanishes meanwhile. A
+rule that stops at a gradient of 10⁻⁴ (dashed) ends the run nearest to the fold, and reports success
+where no minimum exists.
+
+A correlated pair (r = 80, f = 20, r_p = 8, ridge λ = {ridge}, correlation ε = {correlation};
+exponential loss). Simultaneous descent-ascent from the pretrained model, at a relative distance δ =
+|α/α_fold − 1| from the fold. (a) Past the fold every run leaves the range of numbers. Its time
+(epochs times step) against δ for three step sizes, and the law π/(λκ√δ) of the flow (solid).
+Dashed: the law with the constant that the smallest step leaves. (b) The margin y of the forgotten
+samples on the way. One run below the fold rests for good. (c) The length of the gradient in the
+same runs. (d) Below the fold the minimum is reached ever more slowly: the smallest curvature at the
+minimum, the decay that the simulation shows, and the law 2λκ√δ.
+"""
 LEMMAS = ["Sec. 5.1.2", "Lemma 8", "App. H"]
 SIZE = (10.5, 8.2)
-RIDGE, CORRELATION = 0.1, 0.5
+PARAMETERS = {"correlation": 0.5, "ridge": 0.1}
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
 MARKS = {0.25: ("blue", "o"), 1.0: ("green", "s"), 4.0: ("vermillion", "^")}  # steps
 STEPS = tuple(MARKS)
-NEAREST, LAW = 1e-6, 1e-4  # distances to the fold: the smallest, and up to where the law is fitted
-CRAWLS, RESTS, EPOCHS = (
-    (1e-1, 1e-2, 1e-3, 1e-4),
-    -1e-2,
-    6000,
-)  # (b) and (c), above and below the fold, at step 1
+NEAREST = 1e-6  # the smallest distance to the fold
+LAW = 1e-4  # up to this distance the law is fitted
+# (b) and (c): distances past the fold and before it (negative), and epochs at step 1.
+CRAWLS = (1e-1, 1e-2, 1e-3, 1e-4)
+RESTS = -1e-2
+EPOCHS = 6000
 RULE = 1e-4  # scikit-learn's default tolerance
-AWAY, SETTLE = (
-    1e-3,
-    100,
-)  # (d): displacement over the square root of delta; epochs, twice: the first let the fast direction die out
+AWAY = 1e-3  # (d): displacement from the minimum over the square root of delta
+SETTLE = 100  # (d): epochs that let the fast direction die out, then as many that are measured
 HUES = ("blue", "green", "orange", "vermillion", "black")
 
 
-def compute(preset):
+def compute(preset, correlation, ridge):
     distance = np.geomspace(NEAREST, 1, {"quick": 25, "paper": 97}[preset])
-    pair = gt.CorrelatedPair(CORRELATION, ridge=RIDGE, **SIZES)
-    fold, rates = gt.pair.folds(pair), gt.pair.fold_rates(pair, distance)
-    alpha, law, below = float(fold.critical_alpha), np.asarray(rates.escape_time), distance < 0.9
+    pair = gt.CorrelatedPair(correlation, ridge=ridge, **SIZES)
+    fold = gt.pair.folds(pair)
+    rates = gt.pair.fold_rates(pair, distance)
+    alpha = float(fold.critical_alpha)
+    law = np.asarray(rates.escape_time)
+    below = distance < 0.9
     steps = int(1.1 * max(law) / min(STEPS))
     runs = gt.sweep(
         pair, pretrained, alpha=alpha * (1 + distance), step_size=np.array(STEPS), epochs=steps
@@ -70,8 +75,10 @@ def pretrained(pair):
 
 
 def crawls(pair):
-    """From the pretrained model at step 1: the forgotten margin and the gradient's length at epochs evenly spaced in their logarithm, and
-    at the last before an escape."""
+    """Runs from the pretrained model at step 1: the forgotten margin and the gradient's length.
+
+    They are kept at epochs evenly spaced in their logarithm, and at the last before an escape.
+    """
     run = gt.simulate(
         pair, pretrained(pair), step_size=1.0, epochs=EPOCHS, observe=gt.recorded_weights
     )
@@ -95,7 +102,10 @@ def crawls(pair):
 
 
 def decay(pair, distance):
-    """Below the fold: the smallest curvature at the minimum, and by what part an epoch at step 1 reduces the distance to it."""
+    """Below the fold: the smallest curvature at the minimum, and the decay that is simulated.
+
+    The decay is the part of the distance to the minimum that one epoch at step 1 removes.
+    """
     minimum, oracle = gt.pair.descent_ascent(pair).weights, gt.pair.retrain(pair).weights
     beside = minimum + AWAY * np.sqrt(distance)[:, None] * (oracle - minimum)
     run = gt.simulate(
@@ -106,7 +116,7 @@ def decay(pair, distance):
         observe=gt.distances_to(minimum[:, None]),
         observe_every=SETTLE,
     )
-    # Each epoch multiplies the distance by one less the slowest rate, once the faster one has died out.
+    # Once the fast direction has died out, an epoch multiplies the distance by one less this rate.
     _, middle, end = np.moveaxis(np.asarray(run.observed)[..., 0], 1, 0)
     return {
         "curvature": pair.objective().curvatures(minimum)[:, 0],
@@ -197,7 +207,10 @@ def draw(figure, data):
 
 
 def laws(data):
-    """What near the fold the runs show for each step: ``time = coefficient/sqrt(distance) + constant``, and the log-log slope."""
+    """What the runs near the fold show for each step.
+
+    A fit of ``time = coefficient/sqrt(distance) + constant``, and the slope of the logarithms.
+    """
     near = data["escape"]["distance"] <= LAW
     distance, time = data["escape"]["distance"][near], data["escape"]["time"][:, near]
     coefficient, constant = np.polyfit(distance**-0.5, time.T, 1)
@@ -209,12 +222,12 @@ def laws(data):
 
 
 def claims(data):
-    fitted, expected, none = laws(data), np.pi / (RIDGE * data["coefficient"]), "not treated"
-    past, crawl, below = (
-        data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE,
-        data["crawl"],
-        data["rate"],
-    )
+    none = "not treated"
+    fitted = laws(data)
+    expected = np.pi / (data["parameters"]["ridge"] * data["coefficient"])
+    past = data["escape"]["outcome"] == gt.Outcome.LEFT_RANGE
+    crawl = data["crawl"]
+    below = data["rate"]
     yield "runs past the fold that escape", none, f"{np.sum(past)} of {past.size}"
     claim = f"log-log slope of the escape time for δ ≤ {LAW:g}, smallest step"
     yield claim, f"{none}; −1/2 in theory", f"{fitted['slope'][0]:.4f}"
@@ -227,7 +240,11 @@ def claims(data):
         if d > 0
     ]
     yield "smallest gradient on the way, where no minimum exists", none, "; ".join(fooled)
-    claim = f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; over the law at δ = {below['distance'][0]:g}"
+    claim = (
+        f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; "
+        f"over the law at δ = {below['distance'][0]:g}"
+    )
     near = below["distance"] <= LAW
-    here = f"{log_slope(below['distance'][near], below['simulated'][near]):.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
+    slope = log_slope(below["distance"][near], below["simulated"][near])
+    here = f"{slope:.4f}; {below['simulated'][0] / below['law'][0]:.5f}"
     yield claim, f"{none}; 1/2 and 1 in theory", here

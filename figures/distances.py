@@ -1,4 +1,4 @@
-"""Lemmas 4 and 5 and Corollary 1: how far pretraining and descent-ascent end from the oracle, closed forms and a solver in one plot."""
+"""Lemmas 4 and 5, Corollary 1: how far pretraining and descent-ascent end from the oracle."""
 
 import numpy as np
 
@@ -7,59 +7,65 @@ from figures.parts import key
 from figures.style import COLOURS
 from gda_theory.solve import newton
 
-TITLE = "Distances to the oracle: forgetting a few samples moves the model little, descent-ascent moves it much"
-CAPTION = (
-    "Euclidean distance of the pretrained weights (blue) and of descent-ascent's minimum (vermillion) to the oracle's, for the exponential "
-    "loss (top) and the logistic loss (bottom), mean losses. Lines are closed forms, markers Newton's method on the objective itself. "
-    "Left, one coordinate against the ridge, for two shares α below f/r = 0.25 and at it: pretraining stays below Lemma 4's bound, while "
-    "descent-ascent grows as λ → 0 up to ln(1/κ), κ = 1 − αr/f, and without limit at α = f/r (Corollary 1). "
-    "Middle, against α: Lemma 4's bound vanishes at α = f/r, from where Lemma 5 keeps descent-ascent at least w_R away; the exponential "
-    "loss loses its minimum soon after (dotted line), the logistic one never. "
-    "Right, a correlated pair against the correlation: left of the dotted line descent-ascent has no minimum near the oracle."
-)
+TITLE = "Forgetting a few samples moves the oracle little; descent-ascent moves the model much"
+CAPTION = """
+Blue is the distance of the pretrained model to the oracle (the model retrained without the
+forgotten samples). Orange is the distance of descent-ascent. Wherever orange is above blue, doing
+nothing is better than descent-ascent. As the ridge falls (left panels), the blue distance shrinks
+and the orange one grows.
+
+Top: exponential loss. Bottom: logistic loss. Losses are averaged over each set. Lines are closed
+forms; markers are Newton's method on the objective itself. Left: one coordinate against the ridge
+λ, for three shares α forgotten per retained sample. Pretraining stays below the bound of Lemma 4.
+Descent-ascent approaches ln(1/κ), where κ = 1 − αr/f, and grows without limit at α = f/r (Corollary
+1). Middle: one coordinate against α at λ = {ridge}. The bound of Lemma 4 vanishes at α = f/r. From
+there on, Lemma 5 keeps descent-ascent at least as far away as the oracle's own weight. The
+exponential loss soon loses its minimum (dotted line); the logistic loss never does. Right: a pair
+of correlated samples, at α = {pair_share}. Left of the dotted line descent-ascent has no minimum
+near the oracle.
+"""
 LEMMAS = ["Lemma 4", "Lemma 5", "Corollary 1", "Sec. 5.1.2"]
 SIZE = (11.0, 7.6)
 SIZES = {"retain_size": 80, "forget_size": 20}
-LOSSES, RIDGE, SHARES, PAIR_SHARE = ("exponential", "logistic"), 0.1, (0.2, 0.2499, 0.25), 0.15
-NEAR, FAR = COLOURS["blue"], COLOURS["vermillion"]
+LOSSES = ("exponential", "logistic")
+PARAMETERS = {"ridge": 0.1, "shares": (0.2, 0.2499, 0.25), "pair_share": 0.15}
+NEAR = COLOURS["blue"]
+FAR = COLOURS["vermillion"]
 STYLES = ("-", "--", "-.")
 BOUNDS = {
     "lemma_4_bound": ("sky", "Lemma 4 (above)"),
     "lemma_5_bound": ("black", "Lemma 5 (below)"),
     "rate_bound": ("orange", "ln 1/κ (above)"),
 }
-NAMES, EPS = ("pretrain_oracle", "descent_ascent_oracle"), 16 * np.finfo(float).eps
+NAMES = ("pretrain_oracle", "descent_ascent_oracle")
+EPS = 16 * np.finfo(float).eps
 ROUNDING = 1 + EPS
 
 
-def compute(preset):
+def compute(preset, ridge, shares, pair_share):
     points, marks = {"quick": (97, 13), "paper": (601, 25)}[preset]
-    ridge, alpha, correlation = (
-        np.geomspace(1e-12, 1e4, points),
-        np.linspace(0.004, 0.5, points),
-        np.linspace(0, 0.98, points),
-    )
+    along_ridge = np.geomspace(1e-12, 1e4, points)
+    alpha = np.linspace(0.004, 0.5, points)
+    correlation = np.linspace(0, 0.98, points)
     every = slice(None, None, (points - 1) // (marks - 1))
     # One batch: a row for each share along the ridge, and a last row along alpha.
-    ridges = np.stack([*[ridge] * len(SHARES), np.full(points, RIDGE)])
-    alphas = np.stack([*[np.full(points, share) for share in SHARES], alpha])
+    ridges = np.stack([*[along_ridge] * len(shares), np.full(points, ridge)])
+    alphas = np.stack([*[np.full(points, share) for share in shares], alpha])
     found = {
-        "ridge": ridge,
+        "ridge": along_ridge,
         "alpha": alpha,
         "correlation": correlation,
         "every": np.arange(points)[every],
     }
     for loss in LOSSES:
-        line, last = (
-            gt.coordinate.distances(single(loss, ridges, alphas)),
-            gt.coordinate.order_range(single(loss, RIDGE, 0)).last,
-        )
-        plane = gt.pair.regime(pair(loss, correlation))
+        line = gt.coordinate.distances(single(loss, ridges, alphas))
+        last = gt.coordinate.order_range(single(loss, ridge, 0)).last
+        plane = gt.pair.regime(pair(loss, correlation, ridge, pair_share))
         found[loss] = {
             "coordinate": line._asdict()
             | {"solver": solved(single(loss, ridges[:, every], alphas[:, every])), "last": last},
             "pair": named(plane.pretrain_distance, plane.descent_ascent_distance)
-            | {"solver": solved(pair(loss, correlation[every]))},
+            | {"solver": solved(pair(loss, correlation[every], ridge, pair_share))},
         }
     return found
 
@@ -74,13 +80,13 @@ def single(loss, ridge, alpha):
     )
 
 
-def pair(loss, correlation):
+def pair(loss, correlation, ridge, share):
     return gt.CorrelatedPair(
         correlation,
-        ridge=RIDGE,
+        ridge=ridge,
         **SIZES,
         retain_in_pair=8,
-        forget_in_pair=8 * PAIR_SHARE,
+        forget_in_pair=8 * share,
         loss=loss,
     )
 
@@ -91,10 +97,8 @@ def named(*values):
 
 def solved(problem):
     """Distances by Newton's method from the origin, NaN where it did not converge."""
-    oracle, ends = (
-        newton.retrain(problem),
-        (newton.pretrain(problem), newton.solve(problem.objective(), 1.0)),
-    )
+    oracle = newton.retrain(problem)
+    ends = (newton.pretrain(problem), newton.solve(problem.objective(), 1.0))
     return named(
         *(
             np.where(
@@ -107,13 +111,14 @@ def solved(problem):
 
 def draw(figure, data):
     rows = figure.subplots(len(LOSSES), 3, sharex="col", sharey="col")
+    fixed, shares, pair_share = data["parameters"].values()
     for (ridge, alpha, correlation), loss in zip(rows, LOSSES, strict=True):
         line, pair = data[loss]["coordinate"], data[loss]["pair"]
         for row, style in enumerate(STYLES):
             distances(ridge, data, "ridge", line, row, style)
             bounds(ridge, data["ridge"], line, row)
-        distances(alpha, data, "alpha", line, len(SHARES), "-")
-        bounds(alpha, data["alpha"], line, len(SHARES))
+        distances(alpha, data, "alpha", line, len(shares), "-")
+        bounds(alpha, data["alpha"], line, len(shares))
         distances(correlation, data, "correlation", pair, ..., "-")
         alpha.axvline(line["last"], color="grey", ls=":")
         there = np.isfinite(pair["descent_ascent_oracle"])
@@ -122,9 +127,9 @@ def draw(figure, data):
         )
         ridge.set(ylabel=f"{loss} loss\ndistance to the oracle")
     rows[0, 0].set(xscale="log", yscale="log", ylim=(1e-6, 3e2), title="one coordinate, r_j = 8")
-    rows[0, 1].set(yscale="log", ylim=(1e-4, 5), title=f"one coordinate, r_j = 8, λ = {RIDGE:g}")
+    rows[0, 1].set(yscale="log", ylim=(1e-4, 5), title=f"one coordinate, r_j = 8, λ = {fixed:g}")
     rows[0, 2].set(
-        yscale="log", ylim=(1e-2, 5), title=f"pair, r_p = 8, λ = {RIDGE:g}, α = {PAIR_SHARE:g}"
+        yscale="log", ylim=(1e-2, 5), title=f"pair, r_p = 8, λ = {fixed:g}, α = {pair_share:g}"
     )
     for panel, name in zip(
         rows[-1], ("ridge λ", "share forgotten per retained α", "correlation ε"), strict=True
@@ -136,7 +141,7 @@ def draw(figure, data):
         ("black", "", "o", "Newton's method"),
         *(
             ("grey", style, "", f"α = {share:g} (left)")
-            for style, share in zip(STYLES, SHARES, strict=True)
+            for style, share in zip(STYLES, shares, strict=True)
         ),
         *((COLOURS[hue], (0, (1, 1)), "", name) for hue, name in BOUNDS.values()),
         ("grey", ":", "", "minimum ends"),
@@ -176,7 +181,7 @@ def claims(data):
         yield f"{loss}: |w_DA − w_R| ≤ ln(1/κ) for α < f/r", "not in the paper", below
         smallest = "; ".join(
             f"α = {share:g}: {near[row, 0]:.3g}, {far[row, 0]:.3g}"
-            for row, share in enumerate(SHARES)
+            for row, share in enumerate(data["parameters"]["shares"])
         )
         yield (
             f"{loss}: |w_D − w_R|, |w_DA − w_R| at λ = {data['ridge'][0]:g}",

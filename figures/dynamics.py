@@ -1,4 +1,4 @@
-"""What a run does on its way: distance to the retrained model epoch by epoch, the best early stop, and plain descent beside it."""
+"""What a run does on its way: its distance to the retrained model, and the best early stop."""
 
 import numpy as np
 
@@ -7,23 +7,32 @@ from figures.parts import nearest
 from figures.style import COLOURS
 from gda_theory.dynamics import trials
 
-TITLE = "Early-stopped ascent helps only where the two sets hardly overlap, for some dozens of epochs; plain descent needs no luck"
-CAPTION = (
-    "Runs from the pretrained model on a correlated pair (r = 80, f = 20, r_p = 8, f_p = 2, λ = 0.01, step η = 0.5; logistic loss), "
-    "distances to the retrained model over the pretrained one's, so that 1 is doing nothing. (a) Simultaneous descent-ascent for five "
-    "correlations ε, its best early stop as a dot; dashed: plain descent on the retained samples, an epoch of which costs r/n = 0.8 of "
-    "one of ascent. (b) Alternating steps at the same ridge: each half-step carries all of it, so they follow the objective with the "
-    "ridge doubled and turn away earlier. (c) Alternating steps at half the ridge: the same objective as in (a), and the same curves. (d) "
-    "The distance of (a) for every correlation, as lines of equal distance (thick: half of it, and all of it, left; between the latter and "
-    "the right edge ascent is worse than doing nothing); dots: best stops. (e) What the best stop leaves, which one needs the retrained "
-    "model to find, and what plain descent leaves at that epoch: more at the same step, nothing at a step that suits descent (one over the "
-    "curvature), with which ascent would jump over its window. (f) For how many of the 2,000 epochs at most half is left: the "
-    "window of ascent closes at a small correlation, that of alternating steps at an even smaller one."
+TITLE = (
+    "Early-stopped ascent helps only where the two sets hardly overlap; plain descent needs no luck"
 )
+CAPTION = """
+In (a), each curve is one run of descent-ascent. It first falls, towards the retrained model, and
+then rises above 1, where doing nothing would have been better. The dot is the best moment to stop.
+With more correlation between both sets the dip is shallower. Plain descent on the retained samples
+(dashed) only falls.
+
+All runs start at the pretrained model, on a correlated pair (r = 80, f = 20, r_p = 8, f_p = 2,
+ridge λ = {ridge}, step η = {step_size}, logistic loss). Distances to the retrained model are
+divided by that of the pretrained model. (a) Simultaneous descent-ascent for five correlations ε. An
+epoch of plain descent costs r/n = 0.8 of an epoch of ascent. (b) Alternating steps at the same
+ridge. Each half-step carries the whole ridge, so they follow the objective with the ridge doubled,
+and turn away earlier. (c) Alternating steps at half the ridge follow the objective of (a). (d) The
+distance of (a) at every correlation, as lines of equal distance. Thick lines: 0.5 and 1. Dots: best
+stops. (e) What the best stop leaves of the distance. One needs the retrained model to find this
+stop. Black: what plain descent leaves at that epoch, at the same step and at its own best step,
+with which ascent would jump over its dip. (f) For how many of 2,000 epochs at most half of the
+distance is left.
+"""
 LEMMAS = ["Sec. 3", "App. D.3", "Fig. 2"]
 SIZE = (10.5, 8.2)
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 2}
-RIDGE, STEP, EPOCHS = 0.01, 0.5, 2000
+PARAMETERS = {"ridge": 0.01, "step_size": 0.5}
+EPOCHS = 2000
 SHOWN = {
     0.05: "blue",
     0.2: "sky",
@@ -41,19 +50,21 @@ RUNS = {
 LEVELS = (0.25, 0.5, 1, 2, 5, 10, 20)
 
 
-def compute(preset):
+def compute(preset, ridge, step_size):
     fine = np.linspace(0.01, 0.99, {"quick": 50, "paper": 197}[preset])
     correlation = np.unique(np.round(np.concatenate([fine, list(SHOWN)]), 12))
-    pair = gt.CorrelatedPair(correlation, ridge=RIDGE, loss="logistic", **SIZES)
-    return {"correlation": correlation, "epochs": np.concatenate([[0], STOPS]), **measured(pair)}
+    pair = gt.CorrelatedPair(correlation, ridge=ridge, loss="logistic", **SIZES)
+    epochs = np.concatenate([[0], STOPS])
+    return {"correlation": correlation, "epochs": epochs, **measured(pair, step_size)}
 
 
-def measured(pair):
+def measured(pair, ascent_step):
     """Every run at every correlation, judged by its distances at all epochs."""
-    start, oracle = gt.pair.pretrain(pair).weights, gt.pair.retrain(pair).weights
+    start = gt.pair.pretrain(pair).weights
+    oracle = gt.pair.retrain(pair).weights
     apart = np.linalg.norm(start - oracle, axis=-1)
 
-    def distances(problem, scheme, strength=1.0, step_size=STEP):
+    def distances(problem, scheme, strength=1.0, step_size=ascent_step):
         observe = gt.distances_to(oracle[:, None])  # each lane's own oracle
         run = gt.simulate(
             problem,
@@ -79,8 +90,12 @@ def measured(pair):
 
 
 def stops(distances, descent, swift):
-    """The best early stop, for how long at most half is left, what plain descent leaves then, ``swift`` if it takes its own step."""
-    found, with_swift = trials.early_stop(distances, descent), trials.early_stop(distances, swift)
+    """The best early stop, how many epochs leave at most half, and what plain descent leaves then.
+
+    ``swift`` is plain descent with a step that suits it.
+    """
+    found = trials.early_stop(distances, descent)
+    with_swift = trials.early_stop(distances, swift)
     return found._asdict() | {
         "swift": with_swift.descent_distance,
         "distances": distances[:, np.concatenate([[0], STOPS])],
@@ -219,9 +234,13 @@ def claims(data):
     doubled, apart = (
         np.abs(runs[name]["best_distance"] - best).max() for name in ("alternating", "half_ridge")
     )
-    claim = "best stop, alternating against simultaneous: largest difference at equal ridge; at equal effective ridge"
+    claim = (
+        "best stop, alternating against simultaneous: largest difference at equal ridge; "
+        "at equal effective ridge"
+    )
     yield claim, "identical to first order", f"{doubled:.3g}; {apart:.3g}"
-    beats, swift = np.sum(best < found["descent_distance"]), np.sum(best < found["swift"])
+    beats = np.sum(best < found["descent_distance"])
+    swift = np.sum(best < found["swift"])
     claim = "correlations at which even the best stop beats plain descent at the same epoch"
     yield (
         claim,

@@ -1,28 +1,45 @@
-"""Fig. 4 and what is behind it: the paper's sufficient windows, the exact ones, the fold, and what descent-ascent does everywhere."""
+"""Fig. 4: the windows that the paper guarantees, the exact ones, and what descent-ascent does."""
 
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 import gda_theory as gt
-from figures.parts import categories, key, nearest
+from figures.parts import categories, key, listed, nearest
 from figures.style import COLOURS
 
-TITLE = "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum at all"
-CAPTION = (
-    "A retained type (1, ε) and a forgotten type (ε, 1), exponential loss, mean losses, n = 100, a tenth of the retained samples in the "
-    "pair; one column a ridge λ. The paper's own counts and ridge could not be seen, so these are ours. "
-    "Top: the windows that Lemma 9 (lower edge, dashed) and Lemma 10 (upper edge, solid) guarantee, shaded where they are not empty: there "
-    "both margins have pretraining between the oracle and descent-ascent. "
-    "Middle: where that order really holds; it ends at the fold (dotted), beyond which descent-ascent has no stationary point. "
-    "Bottom, for f/n = 0.2: what the weights do. Benign: descent-ascent ends at least as near to the oracle as doing nothing; detrimental: "
-    "farther; divergent: nowhere. The hatched region, α > f/r_p, belongs to no data. The exact windows are wider than the sufficient "
-    "ones, and at small ridge the sufficient windows vanish where the exact ones do not."
+TITLE = (
+    "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum"
 )
+CAPTION = """
+The coloured bands show where descent-ascent ends on the wrong side: the pretrained model lies
+between it and the oracle (the model retrained without the forgotten samples). The paper guarantees
+the bands in the top row. The exact bands in the middle row are wider, and at small ridge they exist
+where the guaranteed ones are empty.
+
+Samples of two types: a retained type (1, ε) and a forgotten type (ε, 1). For each retained sample
+of the first type, α samples of the second type are forgotten. There are n = {samples} samples. The
+exponential loss is averaged over each set. Each column is one ridge λ. Top: lower edge by Lemma 9
+(dashed) and upper edge by Lemma 10 (solid). Middle: the exact edges, and the fold (dotted); beyond
+the fold descent-ascent has no stationary point. Bottom, for the largest forget set: what
+descent-ascent does. Benign: it ends at least as near to the oracle as the pretrained model.
+Detrimental: it ends farther away. Divergent: it has no end. No data have an α in the hatched
+region.
+
+The counts and ridges of the paper's own figure are not known here. These are examples; change them
+with --set, for instance --set ridges=1,0.1,0.001.
+"""
 LEMMAS = ["Fig. 4", "Lemma 9", "Lemma 10", "Sec. 5.1.2"]
 SIZE = (10.5, 10.5)
-RIDGES, FRACTIONS, SAMPLES, SHOWN = (1.0, 0.1, 0.01), (0.05, 0.1, 0.2), 100, 2
-HUES, LIMITS = ("green", "vermillion", "blue"), (1e-3, 10.0)
+PARAMETERS = {
+    "samples": 100,
+    "forget_sizes": (5.0, 10.0, 20.0),
+    "retain_in_pair": (9.5, 9.0, 8.0),  # one for each forget size
+    "ridges": (1.0, 0.1, 0.01),
+}
+SHOWN = 2  # the forget size of the bottom row
+HUES = ("green", "vermillion", "blue")  # by forget size
+LIMITS = (1e-3, 10.0)  # of alpha
 FILLS = {
     "benign": "#CFE8DC",
     "detrimental": "#F7D9A8",
@@ -30,18 +47,20 @@ FILLS = {
 }  # in the order of gt.pair.RegimeCode
 
 
-def compute(preset):
+def compute(preset, samples, forget_sizes, retain_in_pair, ridges):
     across, up = {"quick": (49, 160), "paper": (193, 400)}[preset]
-    correlation, alpha = np.linspace(0.02, 0.98, across), np.geomspace(*LIMITS, up)
-    forget = SAMPLES * np.array(FRACTIONS)[:, None]
+    correlation = np.linspace(0.02, 0.98, across)
+    alpha = np.geomspace(*LIMITS, up)
+    forget = np.array(forget_sizes)[:, None]
     sizes = {
-        "retain_size": SAMPLES - forget,
+        "retain_size": samples - forget,
         "forget_size": forget,
-        "retain_in_pair": (SAMPLES - forget) / 10,
+        "retain_in_pair": np.array(retain_in_pair)[:, None],
     }
-    ridge = np.array(RIDGES)[:, None, None]
+    ridge = np.array(ridges)[:, None, None]
     pair = gt.CorrelatedPair(correlation, ridge=ridge, **sizes)
-    sufficient, exact = gt.pair.sufficient_window(pair), gt.pair.ordering_windows(pair)
+    sufficient = gt.pair.sufficient_window(pair)
+    exact = gt.pair.ordering_windows(pair)
     shown = {name: value[SHOWN, 0] for name, value in sizes.items()}
     plane = gt.CorrelatedPair(
         correlation,
@@ -53,8 +72,8 @@ def compute(preset):
     return {
         "correlation": correlation,
         "alpha": alpha,
-        "ridge": np.array(RIDGES),
-        "forget_fraction": np.array(FRACTIONS),
+        "ridge": np.array(ridges),
+        "forget_fraction": forget[:, 0] / samples,
         "sufficient": sufficient._asdict(),
         "exact": {
             name: getattr(exact, name) for name in ("lower", "upper", "exists", "realisable")
@@ -65,7 +84,7 @@ def compute(preset):
 
 
 def draw(figure, data):
-    rows = figure.subplots(3, len(RIDGES), sharex=True, sharey=True)
+    rows = figure.subplots(3, len(data["ridge"]), sharex=True, sharey=True)
     for column, ridge in enumerate(data["ridge"]):
         for index, hue in enumerate(HUES):
             window(rows[0, column], data, data["sufficient"], (column, index), COLOURS[hue])
@@ -77,7 +96,7 @@ def draw(figure, data):
         rows[0, column].set_title(f"ridge λ = {ridge:g}")
     for panel, name in zip(
         rows[:, 0],
-        ("sufficient (Lemmas 9, 10)", "exact", f"exact, f/n = {FRACTIONS[SHOWN]:g}"),
+        ("sufficient (Lemmas 9, 10)", "exact", f"exact, f/n = {data['forget_fraction'][SHOWN]:g}"),
         strict=True,
     ):
         panel.set(
@@ -99,7 +118,11 @@ def draw(figure, data):
     fills = [Patch(color=hue, label=name) for name, hue in FILLS.items()]
     hatch = Patch(facecolor="white", edgecolor="grey", hatch="///", label="no such data")
     key(figure, [*fractions, *edges, *fills, hatch], ncols=5)
-    figure.suptitle("n = 100, r_p = r/10, exponential loss, mean losses")
+    given = data["parameters"]
+    figure.suptitle(
+        f"n = {given['samples']}, f = {listed(given['forget_sizes'])}, "
+        f"r_p = {listed(given['retain_in_pair'])}; exponential loss, mean losses"
+    )
 
 
 def window(panel, data, edges, at, hue):
@@ -135,7 +158,8 @@ def claims(data):
     sufficient, exact, fold = data["sufficient"], data["exact"], data["fold"]
     for column, ridge in enumerate(data["ridge"]):
         at = column, SHOWN, nearest(data["correlation"], 0.5)
-        claim = f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {data['forget_fraction'][SHOWN]:g}: α from, to"
+        fraction = data["forget_fraction"][SHOWN]
+        claim = f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {fraction:g}: α from, to"
         yield (
             claim,
             span(sufficient, at, "Lemmas 9, 10"),
@@ -145,7 +169,10 @@ def claims(data):
     inside = (exact["lower"] <= sufficient["lower"]) & (
         np.minimum(sufficient["upper"], fold) <= exact["upper"] * (1 + 1e-12)
     )
-    here = f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; {np.sum(exact['exists'])} exact ones exist"
+    here = (
+        f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; "
+        f"{np.sum(exact['exists'])} exact ones exist"
+    )
     yield "the sufficient windows imply the order", "at every correlation", here
 
 

@@ -1,4 +1,4 @@
-"""Fig. 5 under every reading of its text: the landscapes, fine-tuning from descent-ascent's minimum, what the models say."""
+"""Fig. 5 under every reading of its text: landscapes, fine-tuning, what the models say."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,16 +7,20 @@ from figures.style import COLOURS
 from gda_theory.paper import trap
 
 TITLE = "The low-dimensional trap: which reading of the text makes it hold"
-CAPTION = (
-    "A row is one reading of Sec. 5.2: its targets, sums or means, and the ridge c (the paper's 0.1 is c = 0.05 if meant as "
-    "(λ/2)|θ|²). Three panels show the objective over (a, b), darker where it is higher, at its quantiles. On R, the line is "
-    "fine-tuning from descent-ascent's minimum (square) to where it ends (diamond). The fourth panel shows h(x) at the global minima; a "
-    "disc at the top is a cluster labelled +1, at the bottom −1, its area the number of points in D. The paper's claims: (i) "
-    "pretraining is wrong only at x = 3; (ii) so is retraining; (iii) descent-ascent is wrong only at x = 4, and fine-tuning does "
-    "not leave its minimum for retraining's. The last panel shows at which ridges each holds; a triangle is the fold below which a "
-    "second minimum exists. Look for ridges with all three colours: none in the literal reading; in the others those below the "
-    "fold of R where claims (i) and (ii) hold."
-)
+CAPTION = """
+Look at the last panel. The paper makes three claims about its example with two parameters, and
+needs all of them at once: rows with all three colours at one ridge. The literal reading of the text
+has no such ridge. Other readings have them at small ridge.
+
+Each of the rows above is one reading of Sec. 5.2: its targets (literal, zero and one, or signed),
+sums or means of losses, and the ridge c. (The paper's 0.1 is c = 0.05 if it means (λ/2)|θ|².) Three
+panels show the objective over the parameters (a, b), darker where it is higher: for all data D, for
+the retained data R, and for descent-ascent. On R, the line is fine-tuning from the minimum of
+descent-ascent (square) to where it ends (diamond). The fourth panel shows the output h(x) at the
+global minima. Black discs are clusters of points with label +1, white discs with label −1; a larger
+disc has more points. A model is right on a cluster if h is above 0.5 for label +1 and below for
+label −1. A triangle in the last panel is the fold: the ridge below which a second minimum exists.
+"""
 LEMMAS = ["Sec. 5.2", "Fig. 5", "App. B"]
 SIZE = (10.5, 20.0)
 CASES = [
@@ -30,6 +34,12 @@ CASES = [
 CASES += [("literal_means", 0.05), ("zero_one_means", 0.05), ("signed_means", 0.05)]
 STYLES = {"pretrain": (COLOURS["blue"], "-", "D"), "retrain": (COLOURS["green"], "--", "R")}
 STYLES |= {"descent_ascent": (COLOURS["vermillion"], "-.", "descent-ascent")}
+CLAIMS = {  # what the paper says of each model
+    "i": "pretraining (D) is wrong only at x = 3",
+    "ii": "retraining (R) is wrong only at x = 3",
+    "iii": "descent-ascent is wrong only at x = 4, and fine-tuning does not leave its minimum",
+}
+DISCS = {"white": "cluster labelled −1", "black": "cluster labelled +1"}  # the area: its points
 MARKS = {
     "global minimum": ("*", 15, COLOURS["orange"]),
     "other minimum": ("o", 8, "white"),
@@ -43,12 +53,10 @@ MARKS |= {
 
 def compute(preset):
     size, ridges = {"quick": (41, 19), "paper": (61, 61)}[preset]
-    a, b, x, ridge = (
-        np.linspace(-1, 6.5, size),
-        np.linspace(-3.4, 1, size),
-        np.linspace(-1.6, 4.6, 125),
-        np.geomspace(3e-4, 1, ridges),
-    )
+    a = np.linspace(-1, 6.5, size)
+    b = np.linspace(-3.4, 1, size)
+    x = np.linspace(-1.6, 4.6, 125)
+    ridge = np.geomspace(3e-4, 1, ridges)
     cases = {
         f"{name}, c = {c:g}": case(name, c, jnp.stack(jnp.meshgrid(a, b), -1), jnp.asarray(x))
         for name, c in CASES
@@ -79,7 +87,8 @@ def compute(preset):
 
 
 def case(name, ridge, plane, x):
-    found, (weights, targets, _) = trap.landscape(name, ridge), trap.arguments(name, ridge)
+    found = trap.landscape(name, ridge)
+    weights, targets, _ = trap.arguments(name, ridge)
     problems = {}
     for problem, row in zip(trap.PROBLEMS, weights, strict=True):
         points = getattr(found, problem)
@@ -108,7 +117,7 @@ def draw(figure, data):
         mark(row[1], path[-1], "ends")
         decisions(row[3], data, found["problems"])
         row[0].set(ylabel="b", title=name.replace("_", " ") + ": D")
-        holds = zip(("i", "ii", "iii"), found["statements"]["holds"], strict=True)
+        holds = zip(CLAIMS, found["statements"]["holds"], strict=True)
         row[3].set_title(
             "claims:  " + "   ".join(f"({claim}) {'✓' if true else '✗'}" for claim, true in holds)
         )
@@ -118,14 +127,19 @@ def draw(figure, data):
         rows[0][0].plot([], [], marker, ms=size, color=hue, mec="black", label=name)[0]
         for name, (marker, size, hue) in MARKS.items()
     ]
+    discs = [
+        rows[0][0].plot([], [], "o", ms=9, color=hue, mec="black", label=name)[0]
+        for hue, name in DISCS.items()
+    ]
     top.legend(
-        handles=[*handles, *rows[0][3].lines[:3]],
+        handles=[*handles, *rows[0][3].lines[:3], *discs],
         loc="outside upper center",
-        ncols=8,
+        ncols=5,
         columnspacing=1.2,
         handletextpad=0.5,
     )
     thresholds(bottom.subplots(), data)
+    bottom.legend(loc="outside lower center", ncols=2)
 
 
 def mark(panel, point, name):
@@ -159,8 +173,10 @@ def decisions(panel, data, problems):
 def thresholds(panel, data):
     for row, (name, holds) in enumerate(data["holds"].items()):
         for claim, (problem, (hue, _, letter)) in enumerate(STYLES.items()):
-            height, folds = row + 0.22 * (claim - 1), data["folds"][name][problem]
-            label = f"claim ({'i' * (claim + 1)}) holds"
+            height = row + 0.22 * (claim - 1)
+            folds = data["folds"][name][problem]
+            number, statement = list(CLAIMS.items())[claim]
+            label = f"({number}) {statement}"
             panel.plot(
                 data["ridge"],
                 np.where(holds[:, claim], height, np.nan),
@@ -169,7 +185,7 @@ def thresholds(panel, data):
                 color=hue,
                 label=label if not row else None,
             )
-            label = f"fold of {letter}" if not row and len(folds) else None
+            label = f"fold of {letter}: a second minimum below" if not row and len(folds) else None
             panel.plot(
                 folds,
                 np.full(len(folds), row - 0.42),
@@ -185,11 +201,14 @@ def thresholds(panel, data):
         ylim=(len(data["holds"]) - 0.4, -0.8),
     )
     panel.set_yticks(range(len(data["holds"])), [name.replace("_", " ") for name in data["holds"]])
-    panel.legend(loc="upper left", bbox_to_anchor=(1, 1))
+    panel.set_title("Where the paper's three claims hold, by reading of its text")
 
 
 def claims(data):
-    paper = "13 right, 1 wrong | 11 right, 1 wrong | 10 right, 0 wrong of those it counts; 10 right, 2 wrong of all retained; cannot leave"
+    paper = (
+        "13 right, 1 wrong | 11 right, 1 wrong | 10 right, 0 wrong of those it counts; "
+        "10 right, 2 wrong of all retained; cannot leave"
+    )
     for name, found in data["cases"].items():
         yield (
             f"Fig. 5 as {name}: D | R | descent-ascent",
@@ -209,5 +228,8 @@ def claims(data):
         np.divide(*data["cases"][f"signed, c = {c}"]["problems"]["pretrain"]["parameters"][0])
         for c in (0.02, 0.1)
     ]
-    here = f"a/b of D's minimum goes from {slopes[0]:.4g} at c = 0.02 to {slopes[1]:.4g} at c = 0.1 (signed)"
+    here = (
+        f"a/b of D's minimum goes from {slopes[0]:.4g} at c = 0.02 "
+        f"to {slopes[1]:.4g} at c = 0.1 (signed)"
+    )
     yield "App. B: the ridge shifts minimisers only radially", "a/b stays", here

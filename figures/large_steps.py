@@ -1,4 +1,4 @@
-"""Large steps: cycles and wandering orbits where no minimum exists, and what theory says of every step size and strength."""
+"""Large steps cycle or wander where no minimum exists; what theory says of every step."""
 
 import jax
 import numpy as np
@@ -8,26 +8,32 @@ import gda_theory as gt
 from figures.parts import DOTTED, categories, nearest
 from figures.style import COLOURS
 
-TITLE = "Large steps can keep ascent bounded where no minimum exists, in cycles and without order: staying finite proves nothing"
-CAPTION = (
-    "A correlated pair (r = 80, f = 20, r_p = 80, λ = 0.01, ε = 0.5; exponential loss), simultaneous descent-ascent from the pretrained "
-    "model. (a) One per cent past the fold, where the objective has no stationary point, a run with step η = 50 ends in a cycle of two "
-    "points (crosses: the reference values); with small steps it would run away. (b) The last 64 of 5,000 iterates against the step, at "
-    "the same α: none where the run left the range of numbers (marks at the bottom), then a cycle of two, period doublings, orbits "
-    "without order, windows of cycles, and just beyond η = 1/λ = 100 nothing again. (c) The largest curvature between successive iterates "
-    "of (b), times the step: a bounded orbit without a minimum needs at least 2 (line). (d) What theory says of every run after 5,000 "
-    "epochs. Below the fold a minimum exists and steps below 2 over its largest curvature (black line) settle in it; larger ones cycle, "
-    "wander or leave. Past the fold small steps leave, and only steps that are too large stay: a bounded run is no sign of a minimum."
-)
+TITLE = "Large steps can keep ascent bounded where no minimum exists: staying finite proves nothing"
+CAPTION = """
+In (a), a run of descent-ascent jumps between two points for ever (orange), although the objective
+has no stationary point any more. In (b), larger steps give longer cycles, and then orbits without
+order. A run that stays finite is no sign of a minimum.
+
+A correlated pair (r = 80, f = 20, r_p = 80, λ = 0.01, ε = 0.5; exponential loss), simultaneous
+descent-ascent from the pretrained model. (a) One per cent past the fold, step η = 50. Crosses:
+reference values. With small steps the run would leave. (b) The last 64 of 5,000 iterates against
+the step, at the same α. Marks at the bottom: the run left the range of numbers. (c) The largest
+curvature between successive iterates of (b), times the step. A bounded orbit without a minimum
+needs at least 2 (line). (d) What theory says of every run after 5,000 epochs. Below the fold a
+minimum exists, and steps below 2 over its largest curvature (black line) reach it. Larger ones
+cycle, wander or leave. Past the fold small steps leave, and only steps that are too large stay.
+"""
 LEMMAS = ["Sec. 5.1.2", "App. D.3", "App. H"]
 SIZE = (10.5, 8.8)
 RIDGE, CORRELATION = 0.01, 0.5
 SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 80}
-RELATIVE = np.linspace(
-    0.61, 1.41, 41
-)  # of the fold; every second hundredth, so that 1.01 is one and the fold itself none
-PAST, STEP, REFERENCE = 1.01, 50.0, ((2.67902179985, 1.71055360311), (4.67015294613, 3.08835342462))
-EPOCHS, LAST, BETWEEN = 5000, 64, 9  # BETWEEN: points from one iterate to the next
+# Parts of the fold: every second hundredth, so that 1.01 is one of them and the fold itself is not.
+RELATIVE = np.linspace(0.61, 1.41, 41)
+PAST, STEP = 1.01, 50.0  # of (a)
+REFERENCE = ((2.67902179985, 1.71055360311), (4.67015294613, 3.08835342462))
+EPOCHS = 5000
+LAST = 64  # iterates that are drawn in (b)
+BETWEEN = 9  # points from one iterate to the next, at which the curvature is computed
 GROUPS = {  # name: hue and the causes, of runs that left the range or did not
     "reached the minimum": ("#CFE8DC", (gt.Cause.REACHED_MINIMUM, gt.Cause.TOO_FEW_EPOCHS), None),
     "step too large: bounded": ("#F7D9A8", (gt.Cause.STEP_TOO_LARGE,), False),
@@ -66,7 +72,10 @@ def pretrained(pair):
 
 
 def orbits(pair, steps):
-    """Runs at many steps: the one at ``STEP``, the last iterates of all, and the largest curvature between these; NaN if they left."""
+    """Runs at many steps: the one at ``STEP``, and the last iterates of all.
+
+    With the largest curvature between these. NaN for runs that left the range of numbers.
+    """
     run = gt.simulate(
         pair, pretrained(pair), step_size=steps, epochs=EPOCHS, observe=gt.recorded_weights
     )

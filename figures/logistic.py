@@ -1,23 +1,32 @@
-"""The proxy against the true loss: where the exponential loss runs away, the logistic one jumps, and does not jump back."""
+"""The exponential loss runs away where the logistic loss jumps, and does not jump back."""
 
 import numpy as np
 
 import gda_theory as gt
 from figures.style import COLOURS
 
-TITLE = "The exponential proxy runs away; the logistic loss jumps to a far minimum and does not come back the same way"
-CAPTION = (
-    "(a) Margin of the forgotten type at every stationary point of descent-ascent, minima solid, saddles dashed. Past its only fold the "
-    "exponential loss has no stationary point: the model runs away (arrow down). The logistic loss has two folds (dots): past the upper "
-    "one the model drops to the far minimum, and lowering α brings it back only at the lower one. "
-    "(b) The two folds in units of the ridge; between them (shaded) there are three stationary points. They are born at a cusp (dot). "
-    "The exponential loss has one fold at every ridge (dotted). (c) Pull A/λ at the cusp: below the line the logistic loss has no fold, so "
-    "no jump. (d) One coordinate: the exponential minimum W₀ ends at K/λ = −1/e, where it meets the maximum W₋₁; the logistic minimum (an "
-    "r-Lambert function) exists for every K and falls like K/λ."
+TITLE = (
+    "Where the exponential loss runs away, the logistic loss jumps to a far minimum and stays there"
 )
+CAPTION = """
+In (a), follow the minima (solid lines) from the left. Both losses reach a point where the minimum
+disappears (dots). The exponential loss (orange) then has no minimum at all, and the model runs away
+(arrow down). The logistic loss (blue) has another minimum far below, and the model drops to it.
+When α is lowered again, it returns at a lower value than that at which it left.
+
+A retained and a forgotten type of samples with correlation ε; α is the number forgotten per
+retained sample. (a) The margin of the forgotten type at every stationary point: minima solid,
+saddles dashed, folds as dots, for ε = {correlation} and ridge λ = {ridge}. (b) The two folds, in
+weights of both types over the ridge, A/λ and B/λ. Between them (shaded) there are three stationary
+points. They appear together at a cusp (dot). The exponential loss has one fold at every ridge
+(dotted). (c) The weight A/λ at the cusp. Below the line the logistic loss has no fold, so the model
+cannot jump. (d) One coordinate. The exponential minimum ends at K/λ = −1/e, where it meets the
+maximum. The logistic minimum exists for every K and falls like K/λ.
+"""
 LEMMAS = ["Lemma 2", "App. F", "Sec. 5.1.2"]
 SIZE = (10.5, 8.5)
-EXAMPLE = {"ridge": 0.001, "retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
+PARAMETERS = {"correlation": 0.5, "ridge": 0.001}  # of (a)
+SIZES = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
 HUES = {"logistic": COLOURS["blue"], "exponential": COLOURS["vermillion"]}
 CORRELATIONS = {
     0.2: COLOURS["green"],
@@ -27,7 +36,8 @@ CORRELATIONS = {
 }
 
 
-def compute(preset):
+def compute(preset, correlation, ridge):
+    example = {"correlation": correlation, "ridge": ridge, **SIZES}
     points = {"quick": 201, "paper": 1001}[preset]
     factor = np.concatenate(
         [
@@ -35,24 +45,24 @@ def compute(preset):
             1 + np.append(0, np.geomspace(1e-6, 1e3, points)),
         ]
     )
-    correlation = np.unique(np.append(np.linspace(0.05, 0.99, points), list(CORRELATIONS)))
-    cusp = gt.pair.cusp(correlation)
+    correlations = np.unique(np.append(np.linspace(0.05, 0.99, points), list(CORRELATIONS)))
+    cusp = gt.pair.cusp(correlations)
     born = {
-        "correlation": correlation,
+        "correlation": correlations,
         "descent": np.asarray(cusp.descent_ratio),
         "ascent": np.asarray(cusp.ascent_ratio),
     }
     marked = {
-        name: values[np.searchsorted(correlation, list(CORRELATIONS))]
+        name: values[np.searchsorted(correlations, list(CORRELATIONS))]
         for name, values in born.items()
     }
-    # Sums and ridge 1: the pull of the retained type is its count, and alpha times it that of the forgotten type.
-    pull = marked["descent"][:, None] * factor
+    # With sums and ridge 1, a type's weight is its count; the forgotten type has alpha times it.
+    mass = marked["descent"][:, None] * factor
     units = {
         "ridge": 1,
-        "retain_size": pull,
-        "forget_size": pull,
-        "retain_in_pair": pull,
+        "retain_size": mass,
+        "forget_size": mass,
+        "retain_in_pair": mass,
         "reduction": "sum",
     }
     found = {
@@ -62,25 +72,22 @@ def compute(preset):
         for loss in HUES
     }
     return {
-        "curves": {loss: hysteresis(loss, points) for loss in HUES},
-        "wedge": {"descent": pull}
-        | {loss: folds.alpha * pull[..., None] for loss, folds in found.items()},
+        "curves": {loss: hysteresis({**example, "loss": loss}, points) for loss in HUES},
+        "wedge": {"descent": mass}
+        | {loss: folds.alpha * mass[..., None] for loss, folds in found.items()},
         "cusp": marked,
         "cusp_line": born,
         "coordinate": {loss: one_coordinate(loss, points) for loss in HUES},
     }
 
 
-def hysteresis(loss, points):
-    pair = gt.CorrelatedPair(0.5, **EXAMPLE, loss=loss)
+def hysteresis(example, points):
+    pair = gt.CorrelatedPair(**example)
     x = np.linspace(0, gt.pair.retrain(pair).x, points)
-    curve, folds = gt.pair.descent_ascent_curve(pair, x), gt.pair.folds(pair)
-    there = np.nan_to_num(folds.alpha)
-    ends = gt.pair.stationary_points(
-        gt.CorrelatedPair(
-            0.5, **EXAMPLE, loss=loss, forget_in_pair=there * EXAMPLE["retain_in_pair"]
-        )
-    )
+    curve = gt.pair.descent_ascent_curve(pair, x)
+    folds = gt.pair.folds(pair)
+    forgotten = np.nan_to_num(folds.alpha) * example["retain_in_pair"]
+    ends = gt.pair.stationary_points(gt.CorrelatedPair(**example, forget_in_pair=forgotten))
     return {
         "alpha": curve.alpha,
         "y": curve.y,
@@ -102,19 +109,23 @@ def draw(figure, data):
     runaway.set(
         xlabel="share forgotten per retained α",
         ylabel="margin y of the forgotten type",
-        xlim=(0, 0.045),
+        xlim=(0, 1.5 * max(np.nanmax(curve["fold_alpha"]) for curve in data["curves"].values())),
         ylim=(-11, 3.5),
     )
     for loss, curve in data["curves"].items():
         branches(runaway, curve, HUES[loss], loss)
-    runaway.set_title("(a) ε = 0.5, λ = 0.001, r = 80, f = 20, r_p = 8")
+    given = data["parameters"]
+    runaway.set_title(
+        f"(a) ε = {given['correlation']:g}, λ = {given['ridge']:g}, r = 80, f = 20, r_p = 8"
+    )
     runaway.legend(loc="lower left")
     folds, cusp = data["wedge"], data["cusp"]
     for index, (correlation, hue) in enumerate(CORRELATIONS.items()):
-        pull, both = folds["descent"][index], folds["logistic"][index]
-        wedge.plot(pull, both, "-", color=hue, label=[f"ε = {correlation:g}", "_"])
-        wedge.fill_between(pull, *both.T, color=hue, alpha=0.15, lw=0)
-        wedge.plot(pull, folds["exponential"][index, :, 0], ":", color=hue, lw=1.2)
+        mass = folds["descent"][index]
+        both = folds["logistic"][index]
+        wedge.plot(mass, both, "-", color=hue, label=[f"ε = {correlation:g}", "_"])
+        wedge.fill_between(mass, *both.T, color=hue, alpha=0.15, lw=0)
+        wedge.plot(mass, folds["exponential"][index, :, 0], ":", color=hue, lw=1.2)
         wedge.plot(
             cusp["descent"][index], cusp["ascent"][index], "o", color=hue, mec="black", zorder=3
         )
@@ -122,8 +133,8 @@ def draw(figure, data):
     wedge.set(
         xscale="log",
         yscale="log",
-        xlabel="pull of the retained type A/λ",
-        ylabel="pull of the forgotten type B/λ",
+        xlabel="weight of the retained type over the ridge, A/λ",
+        ylabel="weight of the forgotten type, B/λ",
     )
     wedge.set_title("(b) folds: logistic (solid), exponential (dotted)")
     wedge.legend(loc="upper left")
@@ -131,7 +142,7 @@ def draw(figure, data):
     line.set(
         yscale="log",
         xlabel="correlation ε",
-        ylabel="pull A/λ at the cusp, κ_c",
+        ylabel="weight A/λ at the cusp",
         title="(c) folds exist above the line",
     )
     for loss, branch in data["coordinate"].items():
@@ -143,7 +154,7 @@ def draw(figure, data):
     single.set(
         xlim=(-6, 6),
         ylim=(-6.5, 2),
-        xlabel="signed mass K/λ",
+        xlabel="signed weight of the samples over the ridge, K/λ",
         ylabel="weight w",
         title="(d) one coordinate",
     )
@@ -152,14 +163,15 @@ def draw(figure, data):
 
 def branches(panel, curve, hue, loss):
     alpha, y, folds = curve["alpha"], curve["y"], curve["fold_y"]
-    # Along the curve y falls: minima before the upper fold and beyond the lower one, saddles between.
-    upper, lower = np.nanmax(folds), np.nanmin(folds) if not np.any(np.isnan(folds)) else -np.inf
+    # Along the curve y falls: first minima, between both folds saddles, then minima again.
+    upper = np.nanmax(folds)
+    lower = -np.inf if np.any(np.isnan(folds)) else np.nanmin(folds)
     minimum = (y >= upper) | (y <= lower)
     panel.plot(alpha, np.where(minimum, y, np.nan), "-", color=hue, label=f"{loss}: minimum")
     panel.plot(alpha, np.where(minimum, np.nan, y), "--", color=hue, label=f"{loss}: saddle")
     panel.plot(curve["fold_alpha"], folds, "o", color=hue, mec="black", zorder=3)
     for start, points, at in zip(folds, curve["points_at_fold"], curve["fold_alpha"], strict=True):
-        # The jump goes to the other minimum, the farthest of the points; without one, out of the picture.
+        # The jump goes to the other minimum, the farthest of the points. Without one it leaves.
         far = max(points[np.isfinite(points)], key=lambda y: abs(y - start), default=start)
         if np.isfinite(at):
             end = far if abs(far - start) > 1 else panel.get_ylim()[0]
@@ -180,5 +192,6 @@ def claims(data):
         )
     logistic, exponential = (data["coordinate"][loss] for loss in HUES)
     first = exponential["mass"][exponential["exists"]][0]
-    here = f"exponential: K/λ < {first:.6f}; logistic: {np.sum(~logistic['exists'])} of {len(logistic['mass'])}"
+    without = f"{np.sum(~logistic['exists'])} of {len(logistic['mass'])}"
+    here = f"exponential: K/λ < {first:.6f}; logistic: {without}"
     yield "one coordinate: masses without a minimum", "w_DA → −∞ for α > f/r", here

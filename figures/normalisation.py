@@ -1,4 +1,4 @@
-"""Means against sums: whether pretraining and descent-ascent lie on opposite sides of the oracle is a matter of normalisation."""
+"""Means or sums of losses: which of them puts pretraining and ascent on opposite sides."""
 
 import numpy as np
 from matplotlib.patches import Patch
@@ -7,24 +7,28 @@ import gda_theory as gt
 from figures.parts import key
 from figures.style import COLOURS
 
-TITLE = "Means or sums: the same data, and descent-ascent passes through the oracle or moves away from it"
-CAPTION = (
-    "Pretraining (D), the oracle (R) and descent-ascent's minimum (DA) against the share α forgotten, exponential loss; top: one "
-    "coordinate, bottom: margins of the retained (thick) and the forgotten type (thin) of a correlated pair. Ridges are chosen so that the "
-    "oracle is the same left and right. Left, losses averaged over each set, as in the paper: in the shaded range, Lemma 3's (one "
-    "coordinate) or the exact ordering window (pair), pretraining lies between the oracle and descent-ascent, so the way from D to DA "
-    "(arrow) leads away from R. Right, losses summed: for every α > 0 the order is DA < R < D, so the way from D to DA leads through the "
-    "oracle first, and stopping there would be perfect (in one coordinate). Curves of DA end where it loses its minimum."
-)
+TITLE = "Means or sums: whether descent-ascent moves away from the oracle or passes through it"
+CAPTION = """
+Compare the black line (the oracle: the model retrained without the forgotten samples) with the
+arrow. The arrow goes from the pretrained model (blue) to where descent-ascent ends (orange). Left,
+with losses averaged over each set, the arrow points away from the oracle. Right, with losses
+summed, it crosses the oracle: stopped at the right moment, ascent would be perfect.
+
+Exponential loss; α is the number of samples forgotten per retained one. Top: the weight of one
+coordinate. Bottom: the margins of the retained type (thick) and of the forgotten type (thin) of a
+correlated pair. The ridges are chosen so that the oracle is the same left and right. Shaded: where
+the pretrained model lies between the oracle and descent-ascent (Lemma 3 for one coordinate, the
+exact ordering window for the pair). With sums the order is DA < R < D for every α > 0. Curves of
+descent-ascent end where it loses its minimum.
+"""
 LEMMAS = ["Lemma 2", "Lemma 3", "Sec. 5.1.2"]
 SIZE = (10.0, 8.2)
 # The oracle sees mass/ridge alone: r_j/r at ridge 0.01, or r_j at r times that ridge.
-SIZES, RIDGES, REACH = (
-    {"retain_size": 80, "forget_size": 20},
-    {"mean": 0.01, "sum": 0.8},
-    {"mean": 0.32, "sum": 1.2},
-)
-CORRELATION, COUNT = 0.5, 8
+SIZES = {"retain_size": 80, "forget_size": 20}
+RIDGES = {"mean": 0.01, "sum": 0.8}
+REACH = {"mean": 0.32, "sum": 1.2}  # the largest alpha that is drawn
+CORRELATION = 0.5
+COUNT = 8
 MODELS = {
     "pretrain": ("blue", "D: pretraining"),
     "retrain": ("black", "R: oracle"),
@@ -106,10 +110,8 @@ def claims(data):
     for reduction, found in data.items():
         for place, name in (("coordinate", "w"), ("x", "x"), ("y", "y")):
             trained, oracle, ascended = (found[place][model][1:] for model in MODELS)
-            between, through = (
-                (ascended <= trained) & (trained <= oracle),
-                (ascended < oracle) & (oracle < trained),
-            )
+            between = (ascended <= trained) & (trained <= oracle)
+            through = (ascended < oracle) & (oracle < trained)
             here = "; ".join(
                 stretch(found["alpha"][1:], holds)
                 for holds in (between, through, np.isfinite(ascended))

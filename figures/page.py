@@ -1,4 +1,4 @@
-"""``index.html``: every figure with its caption, claims and numbers, in one file that can be read without a network.
+"""``index.html``: every figure with its caption, claims and numbers, readable without a network.
 
 The pictures are embedded, small ones. The full pictures and the numbers are links to the files
 beside the page.
@@ -33,7 +33,7 @@ NOT_TREATED = (
     "not treated",
     "not in the paper",
     "-",
-)  # how such a cell of the column "paper" begins
+)  # such a cell begins so
 SHOWN = 6  # a series of at most so many numbers is written out
 
 
@@ -46,7 +46,7 @@ class Contents(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many rows of the tables check a statement of each paper, and how many say something new."""
+    """How many rows check a statement of each paper, and how many say something new."""
 
     figures: int
     descent_ascent: int
@@ -93,7 +93,8 @@ def render(contents: Contents, folder: Path) -> str:
 </header>
 {sections}
 <footer>Made by <code>python -m figures</code>. The papers: {PAPERS["descent_ascent"]} and
-{PAPERS["hierarchy"]}. The links below each figure lead to files in the folder of this page.</footer>
+{PAPERS["hierarchy"]}.
+The links below each figure lead to files in the folder of this page.</footer>
 </main>
 </body>
 </html>
@@ -101,7 +102,7 @@ def render(contents: Contents, folder: Path) -> str:
 
 
 def counts(records: Iterable[store.Record]) -> Counts:
-    """Count the rows of all tables of claims by what the paper of their figure says about them."""
+    """Count the rows of all tables of claims, by whether the figure's paper treats them."""
     found = dict.fromkeys(Counts._fields, 0)
     for record in records:
         found["figures"] += 1
@@ -161,12 +162,13 @@ def _section(index: int, record: store.Record, folder: Path) -> str:
 <summary>The numbers drawn</summary>
 {_numbers(record)}
 </details>
-<p class="files">{downloads}<span class="quiet">preset {escape(record.preset)} · {record.seconds:.1f} s</span></p>
+<p class="files">{downloads}
+<span class="quiet">preset {escape(record.preset)} · {record.seconds:.1f} s</span></p>
 </section>"""
 
 
 def _changed(record: store.Record) -> str:
-    """A note if parameters were set: the sentences of captions and claims are about the defaults."""
+    """A note if parameters were set: sentences of titles and captions are about the defaults."""
     if not record.changed:
         return ""
     settings = ", ".join(f"{name} = {value}" for name, value in record.changed.items())
@@ -177,7 +179,7 @@ def _changed(record: store.Record) -> str:
 
 
 def _picture(path: Path, title: str) -> str:
-    """The picture, smaller than the file and compressed, never narrower than its text can be read."""
+    """The picture, smaller than the file and compressed. It is never shown too narrow to read."""
     with Image.open(path) as image:
         width, height = (round(side * DOTS_PER_INCH / FULL_DOTS_PER_INCH) for side in image.size)
         inches = image.size[0] / FULL_DOTS_PER_INCH

@@ -1,4 +1,4 @@
-"""What panels are made of: estimates with their intervals, powers, thresholds, keys; and numbers in the words of a claim."""
+"""Parts of panels: estimates with intervals, powers, thresholds, keys; and numbers in words."""
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -6,16 +6,16 @@ from matplotlib.lines import Line2D
 
 from figures.style import COLOURS
 
-DOTTED = {
-    "color": "black",
-    "ls": ":",
-    "lw": 1.2,
-}  # a threshold: panel.axvline(place, **DOTTED, label=...)
+# A threshold: panel.axvline(place, **DOTTED, label=...)
+DOTTED = {"color": "black", "ls": ":", "lw": 1.2}
 DASHED = {"color": "black", "ls": "--", "lw": 1.2}  # a prediction
 
 
 def band(panel, x, estimate, color, **line):
-    """An estimate (``value``, ``low``, ``high``) as a line in the band of its 95 % interval; an exact one has a ``value`` only."""
+    """An estimate (``value``, ``low``, ``high``) as a line in the band of its 95 % interval.
+
+    An exact estimate has a ``value`` only, and no band.
+    """
     if "low" in estimate:
         panel.fill_between(x, estimate["low"], estimate["high"], color=color, alpha=0.25, lw=0)
     panel.plot(x, estimate["value"], color=color, **line)
@@ -32,7 +32,7 @@ def dots(panel, x, estimate, **marks):
 
 
 def power(panel, x, y, exponent, *, through, **line):
-    """The power law ``x ** exponent`` that meets the curve (x, y) at its point number ``through``."""
+    """The power law ``x ** exponent`` that meets the curve (x, y) at its point ``through``."""
     panel.plot(x, y[through] * (x / x[through]) ** exponent, **line)
 
 
@@ -44,7 +44,7 @@ def categories(panel, x, y, codes, fills):
 
 
 def boxes(panel, columns, places, width, **options):
-    """The middle half of each column as a box, its median in red."""
+    """The middle half of each column as a box, with its median as an orange line."""
     panel.boxplot(
         columns,
         positions=places,
@@ -55,7 +55,10 @@ def boxes(panel, columns, places, width, **options):
 
 
 def key(figure, rows, ncols):
-    """A legend below all panels: a row is ``(colour, line style, marker, name)`` or a handle of Matplotlib's own, a patch for instance."""
+    """A legend below all panels.
+
+    A row is ``(colour, line style, marker, name)``, or a handle of Matplotlib such as a patch.
+    """
     figure.legend(
         handles=[_line(*row) if isinstance(row, tuple) else row for row in rows],
         loc="outside lower center",

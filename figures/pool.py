@@ -1,4 +1,4 @@
-"""Do a list of tasks in several processes at once. The results come in the order in which they end."""
+"""Do a list of tasks in several processes. The results come in the order in which they end."""
 
 import multiprocessing
 import signal
@@ -43,8 +43,8 @@ def run(
         started: called here when a task is sent.
 
     Returns:
-        An iterator. A process that dies gives :class:`Lost` for its task, and a new one replaces it.
-        When the iterator is closed, or an exception passes through it, all processes are ended.
+        An iterator. A process that dies gives :class:`Lost` for its task; a new one replaces it.
+        When the iterator is closed or an exception passes through it, all processes are ended.
     """
     waiting = deque(tasks)
     busy: dict[Worker, str] = {}
@@ -101,7 +101,6 @@ def _work(pipe: Connection, function: Callable[[str], Any], prepare: Callable[[]
     prepare()
     while True:
         try:
-            task = pipe.recv()
-        except EOFError:  # the first process is gone
+            pipe.send(function(pipe.recv()))
+        except (EOFError, BrokenPipeError):  # the first process is gone
             return
-        pipe.send(function(task))

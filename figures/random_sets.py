@@ -1,4 +1,4 @@
-"""Random forget sets on real data: forget and test accuracy of oracles and of descent-ascent, Hoeffding's band and the exact law."""
+"""Random forget sets on real data: accuracies, Hoeffding's band and the exact law."""
 
 import jax
 import numpy as np
@@ -10,19 +10,25 @@ from gda_theory.paper import random_sets
 from gda_theory.problem import tables as datasets
 from gda_theory.solve import newton
 
-TITLE = "Lemma 1 on real data: oracles keep their law, and descent-ascent wrecks the model before the law notices"
-CAPTION = (
-    "breast_cancer (569 rows, 30 standardised features, logistic loss, mean losses, λ = 0.01, no intercept), split at random, many times, "
-    "into 57 rows to forget, 171 to test and 341 to retain. (a) Forget against test accuracy. Oracles (retrained models) lie in a corner; "
-    "minima of descent-ascent at strength γ = 0.3 and the ends of descent at the paper's γ = 1, where the minimum is lost, slide down "
-    "the diagonal: what hurts the forgotten rows hurts the test rows nearly as much, so most stay between the lines although the model "
-    "is ruined. A gap between both accuracies proves that a model is no oracle; no gap proves nothing. Dashed: Hoeffding's 95 % band "
-    "for a finite test set. Solid: the band of the exact law, a random subset of the rows that the oracle never saw. (b) The gap, for the "
-    "minima that were found, with how many they are and how many lie outside the exact band of a model with that many errors (bars: its "
-    "median). Boxes hold the middle half, whiskers 90 %. (c) How often an oracle's gap is at least t: as measured (steps, with one "
-    "standard error), by the exact law, and by the bounds. (d) Why the test set's size belongs in the bound: for f = 400, m = 20 and p = ½ "
-    "the form for the population's accuracy is far below the true probability."
-)
+TITLE = "Lemma 1 on real data: descent-ascent wrecks the model before the accuracy gap shows it"
+CAPTION = """
+In (a), each mark is a model. Retrained models (blue) are in the upper right corner: they are right
+on nearly all forgotten and test rows. Descent-ascent slides down the diagonal: it becomes wrong on
+both alike. Most marks stay between the lines, so the gap between both accuracies does not show that
+the model is ruined. A large gap proves that a model is not a retrained one; a small gap proves
+nothing.
+
+The data set breast_cancer: 569 rows, 30 standardised features, logistic loss averaged over each
+set, ridge λ = 0.01, no intercept. It is split at random, many times, into 57 rows to forget, 171 to
+test and 341 to retain. (a) Minima of descent-ascent at strength γ = 0.3, and where descent ends at
+the paper's γ = 1, where the minimum is lost. Dashed: Hoeffding's 95 % band for a finite test set.
+Solid: the band of the exact law of a random subset of the rows that the retrained model never saw.
+(b) The gap for each strength, with how many minima were found and how many lie outside the exact
+band (bars: its median). Boxes hold the middle half, whiskers 90 %. (c) How often the gap of a
+retrained model is at least t: as measured (steps, with one standard error), by the exact law, and
+by the bounds. (d) Why the size of the test set belongs in the bound: for f = 400, m = 20 and p = ½
+the form for the accuracy on the whole population is far below the true probability.
+"""
 LEMMAS = ["Lemma 1", "Lemma 11", "Sec. 4"]
 SIZE = (10.5, 9.0)
 FORGET, TEST, RIDGE, SEED = 57, 171, 1e-2, 0
@@ -50,9 +56,8 @@ def compute(preset):
         for place, name in enumerate(MODELS)
     }
     gap, total, oracles = np.linspace(0, 0.4, 161), np.arange(FORGET + TEST + 1), models["0"]
-    measured = np.mean(
-        np.abs(oracles["gap"]) >= gap[:, None] - 1e-9, 1
-    )  # gaps are multiples of 1/171
+    # Gaps are multiples of 1/171.
+    measured = np.mean(np.abs(oracles["gap"]) >= gap[:, None] - 1e-9, 1)
     exact = np.mean(
         random_sets.two_sided_subset(gap[:, None], correct=oracles["correct"], **SIZES), 1
     )
@@ -70,26 +75,29 @@ def compute(preset):
 
 
 def split(problem, order):
-    """Forget and test accuracy ``(2, models)`` of one split: along the path from the oracle, and where descent ends at strength 1."""
-    forgotten, held_out = order[:FORGET], order[FORGET : FORGET + TEST]
-    forget, weight = np.zeros(len(order), bool), np.ones(len(order))
-    forget[forgotten], weight[held_out] = True, 0
+    """Forget and test accuracy ``(2, models)`` of one split, NaN where there is no minimum.
+
+    The models are the path from the oracle, and where descent ends at strength 1.
+    """
+    forgotten = order[:FORGET]
+    held_out = order[FORGET : FORGET + TEST]
+    forget = np.zeros(len(order), bool)
+    forget[forgotten] = True
+    weight = np.ones(len(order))
+    weight[held_out] = 0
     shown = problem.replace(forget=forget, sample_weight=weight)
     path = gt.ascent_path(shown, STRENGTHS)
     end = newton.solve(shown.objective(), PAPER_STRENGTH, path.pretrained.weights)
-    weights, types = (
-        np.vstack([path.weights, end.weights]),
-        np.asarray(shown.signs[:, None] * shown.features),
-    )
+    weights = np.vstack([path.weights, end.weights])
+    types = np.asarray(shown.signs[:, None] * shown.features)
     right = [np.mean(types[rows] @ weights.T > 0, 0) for rows in (forgotten, held_out)]
-    return np.where(np.isnan(weights[:, 0]), np.nan, right), np.asarray(
-        path.reason
-    )  # no minimum, no accuracy
+    return np.where(np.isnan(weights[:, 0]), np.nan, right), np.asarray(path.reason)
 
 
 def tested(forget, test):
-    """Accuracies, gap, how many are right in both sets, and the gap's probability, two-sided and exact."""
-    gap, correct = test - forget, np.round(forget * FORGET + test * TEST)
+    """Accuracies, their gap, the number right in both sets, and the gap's exact probability."""
+    gap = test - forget
+    correct = np.round(forget * FORGET + test * TEST)
     probability = random_sets.two_sided_subset(np.abs(gap), correct=correct, **SIZES)
     return {
         "forget": forget,
@@ -101,7 +109,10 @@ def tested(forget, test):
 
 
 def laws(gap, exact, forget_size, test_size):
-    """The probability of a gap: exactly, and by Hoeffding for the accuracy on a finite test set and on the population."""
+    """The probability of a gap: exact, and Hoeffding's bounds.
+
+    The bounds are for the accuracy on a finite test set and for that on the population.
+    """
     finite = random_sets.two_sided_bound(gap, forget_size=forget_size, test_size=test_size)
     return {
         "gap": gap,
@@ -125,12 +136,10 @@ def draw(figure, data):
     (plane, gaps), (oracles, example) = figure.subplots(2, 2)
     draw_plane(plane, data)
     draw_gaps(gaps, data)
-    gap, measured, count, at = (
-        data["oracles"]["gap"],
-        data["oracles"]["measured"],
-        len(data["reason"]),
-        data["small"]["at"],
-    )
+    gap = data["oracles"]["gap"]
+    measured = data["oracles"]["measured"]
+    count = len(data["reason"])
+    at = data["small"]["at"]
     tails(oracles, data["oracles"], 2e-3)
     error = np.sqrt(measured * (1 - measured) / count)
     oracles.step(
@@ -259,11 +268,10 @@ def claims(data):
     models, at = data["models"], data["small"]["at"]
 
     def outside(model):
-        beyond, unlikely = (
-            np.abs(model["gap"]) > data["band"]["hoeffding"],
-            model["probability"] <= SIGNIFICANCE,
-        )
-        return f"{np.sum(beyond)} by Hoeffding, {np.sum(unlikely)} by the exact law, of {len(model['gap'])}"
+        beyond = np.abs(model["gap"]) > data["band"]["hoeffding"]
+        unlikely = model["probability"] <= SIGNIFICANCE
+        count = len(model["gap"])
+        return f"{np.sum(beyond)} by Hoeffding, {np.sum(unlikely)} by the exact law, of {count}"
 
     def medians(model):
         return ", ".join(f"{name} {np.median(model[name]):.3f}" for name in ("forget", "test"))
@@ -294,7 +302,10 @@ def claims(data):
         "not treated",
         f"{lost} of {len(data['reason'])} (not followed so far: {unknown})",
     )
-    here = f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; finite form: at most {at['finite']:.3f}"
+    here = (
+        f"{at['exact']:.3f}, at most {at['worst']:.3f} for any p; "
+        f"finite form: at most {at['finite']:.3f}"
+    )
     yield (
         "f = 400, m = 20, p = ½: probability of a gap of 0.2",
         f"at most {at['population']:.2g} (Lemma 1's form)",

@@ -1,4 +1,4 @@
-"""Gaussian field, Markov chain and hierarchy under one measurement: which has a peak inside the noise range that grows with size?"""
+"""Gaussian field, Markov chain and hierarchy: which has a peak that grows with the size?"""
 
 import jax
 import numpy as np
@@ -7,15 +7,19 @@ import rhm_theory as rt
 from figures.parts import DOTTED, band, plus_minus
 from figures.style import COLOURS
 
-TITLE = "Only the hierarchy has a peak inside the noise range, in susceptibility and correlation length, that grows with the system"
-CAPTION = (
-    "Exact covariances of what changed, at 8, 32 and 128 sites, against the noise; upper row: susceptibility, lower row: second-moment "
-    "length of C(r), as far as it is positive; bands: 95 % intervals over starts (chain) and random grammars. Left: Gaussian field on a "
-    "ring, spectrum k^(−1/2), closed form: both are monotone, largest at noise 1. Middle: Markov chain that stays with probability 0.8 "
-    "among 4 symbols, ε-process: next to noise 1 it too has a maximum inside, a few per cent above the end, but one that settles once "
-    "the chain is longer than its memory. Right: Random Hierarchy Model (64 symbols, 8 rules, branching 2), ε-process: a peak near the "
-    "critical noise (dotted) that grows with the size; at noise 1 nothing is left of it."
-)
+TITLE = "Only the hierarchy has a peak inside the noise range that grows with the system"
+CAPTION = """
+In the right column, each curve has a peak inside the noise range, and the peak grows from 8 to 32
+to 128 sites. In the left column the curves only rise: their largest value is at noise 1. In the
+middle column there is a small maximum near noise 1, which no longer grows once the system is large.
+
+Three systems are noised and drawn again from their posterior. Upper row: susceptibility, which says
+how many sites change together. Lower row: the second-moment length of the correlation C(r), as far
+as C is positive. Everything is computed from exact covariances. Bands are 95 % intervals over
+starts (chain) and random grammars. Left: Gaussian field on a ring, spectrum k^(−1/2), closed form.
+Middle: Markov chain of 4 symbols that stays with probability 0.8, ε-process. Right: Random
+Hierarchy Model (64 symbols, 8 rules, branching 2), ε-process; dotted: critical noise.
+"""
 LEMMAS = ["Sec. 3.3", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 6.4)
 SIZES = {8: "sky", 32: "blue", 128: "vermillion"}
@@ -73,7 +77,10 @@ def hierarchy(size, noise, grammars, starts):
 
 
 def measured(correlation, groups):
-    """Susceptibility and length from exact C(r) ``(noise, starts, distance)``, with errors over groups."""
+    """Susceptibility and length from exact C(r) ``(noise, starts, distance)``.
+
+    Errors are over groups.
+    """
     correlation = np.swapaxes(correlation, 0, 1)
     sums = correlation * np.arange(correlation.shape[-1], 0, -1)  # over the pairs at each distance
     chi = rt.measure.ratio(2 * sums.sum(-1) - sums[..., 0], sums[..., 0], groups)
@@ -84,7 +91,10 @@ def measured(correlation, groups):
 
 
 def length_of(correlation):
-    """Second-moment length of C(r) up to where it first ceases to be positive: on a ring what is missing there is negative."""
+    """Second-moment length of C(r), up to where it first ceases to be positive.
+
+    On a ring what is left out is negative.
+    """
     kept = np.logical_and.accumulate(correlation > 0, -1)
     return rt.correlation_length(np.where(kept, correlation, 0), "second_moment")
 

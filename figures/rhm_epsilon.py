@@ -1,4 +1,4 @@
-"""C by tree distance and the susceptibility of the Random Hierarchy Model under the epsilon-process: exact, sampled, mean field."""
+"""Correlations of changes and the susceptibility: exact, sampled, in mean field."""
 
 import jax
 import numpy as np
@@ -7,23 +7,36 @@ import rhm_theory as rt
 from figures.parts import DOTTED, band, dots, nearest, plus_minus
 from figures.style import COLOURS
 
-TITLE = "Noise, denoise, and see what changed together: the correlations span the system at the critical noise, where the susceptibility peaks"
-CAPTION = (
-    "Random Hierarchy Model (16 symbols, 4 rules a symbol, branching 2, depth 7; random grammars and starts), ε-process. (a) "
-    "Correlation of the changes of two leaves against their distance r = 2^ℓ − 1, with ℓ the level of their common ancestor: exact "
-    "averages (dots) and mean field at the same depth (dashed); near ε* they fall slowest. (b) Susceptibility, the size of a block "
-    "that changes together: exact (solid, 95 % band over grammars), from posterior samples as in the paper (dots with 95 % "
-    "intervals), mean field at depth 7 (dashed) and ε* (dotted). (c) Probability that the root, the class, is kept: it drops where "
-    "the susceptibility peaks."
+TITLE = (
+    "At the critical noise changes are correlated across the system, and the susceptibility peaks"
 )
+CAPTION = """
+In (b), the curve has a peak inside the noise range. Its height says how many leaves change
+together. At the peak, near the critical noise ε* (dotted), the root of the tree begins to change,
+as (c) shows. In (a), correlations between changes then fall most slowly with distance.
+
+Random Hierarchy Model with {vocabulary} symbols, {rules_per_symbol} rules a symbol, branching 2,
+depth 7; random grammars and starts. The leaves are noised at level ε and drawn again from their
+posterior. (a) Correlation of the changes of two leaves against their distance r = 2^ℓ − 1, where ℓ
+is the level of their common ancestor. Dots: exact averages. Dashed: mean field at the same depth.
+(b) Susceptibility: exact (solid, 95 % band over grammars), from posterior samples as in the paper
+(dots with 95 % intervals), and in mean field (dashed). (c) The probability that the root, which is
+the class, is kept.
+"""
 LEMMAS = ["Fig. 3", "Sec. 3.1", "arXiv:2410.13770"]
 SIZE = (10.5, 3.9)
-NUMBERS, DEPTH = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}, 7
+PARAMETERS = {"vocabulary": 16, "rules_per_symbol": 4}
+DEPTH = 7
 SHOWN = {0.5: "blue", 0.7: "green", 0.78: "vermillion", 0.85: "purple"}
 MEAN_FIELD = {"ls": "--", "color": "black", "lw": 1.2, "label": "mean field"}
 
 
-def compute(preset):
+def compute(preset, vocabulary, rules_per_symbol):
+    numbers = {
+        "vocabulary": vocabulary,
+        "rules_per_symbol": rules_per_symbol,
+        "branching": 2,
+    }
     grammars, starts, trajectories = {"quick": (6, 8, 40), "paper": (30, 32, 200)}[preset]
     noise = np.union1d(np.linspace(0.3, 1, 15).round(3), list(SHOWN))
     given = {
@@ -33,7 +46,7 @@ def compute(preset):
         "trajectories": trajectories,
     }
     rules = [
-        rt.Grammar.random(jax.random.key(1000 + index), depth=DEPTH, **NUMBERS)
+        rt.Grammar.random(jax.random.key(1000 + index), depth=DEPTH, **numbers)
         for index in range(grammars)
     ]
     found = rt.experiment.joined(
@@ -43,10 +56,9 @@ def compute(preset):
         ]
     )
     sampled, exact = rt.experiment.susceptibility(found)
-    pairs = (2**DEPTH) * 2.0 ** np.arange(
-        DEPTH
-    )  # ordered pairs of leaves that meet at level 1, 2, ..
-    mean_field = rt.mean_field.correlations(noise, **NUMBERS, depth=DEPTH)
+    # Ordered pairs of leaves that meet at level 1, 2, ...
+    pairs = (2**DEPTH) * 2.0 ** np.arange(DEPTH)
+    mean_field = rt.mean_field.correlations(noise, **numbers, depth=DEPTH)
     return {
         "noise": noise,
         "sampled": sampled._asdict(),
@@ -57,9 +69,9 @@ def compute(preset):
             "susceptibility": mean_field.susceptibility,
         },
         "root_kept": found.root_kept.mean(1),
-        "mean_field_root": rt.mean_field.upward(noise, **NUMBERS, depth=DEPTH)[:, -1],
-        "critical": rt.mean_field.critical_noise(**NUMBERS),
-        "peak": rt.mean_field.susceptibility_peak(**NUMBERS, depth=DEPTH)._asdict(),
+        "mean_field_root": rt.mean_field.upward(noise, **numbers, depth=DEPTH)[:, -1],
+        "critical": rt.mean_field.critical_noise(**numbers),
+        "peak": rt.mean_field.susceptibility_peak(**numbers, depth=DEPTH)._asdict(),
         "grammars": grammars,
     }
 
@@ -112,9 +124,15 @@ def draw(figure, data):
 
 
 def claims(data):
-    top, peak = int(np.argmax(data["exact"]["value"])), data["peak"]
+    top = int(np.argmax(data["exact"]["value"]))
+    peak = data["peak"]
+    vocabulary, rules = data["parameters"].values()
     return [
-        ("critical noise ε* (16, 4, 2)", "peak of χ", f"{float(data['critical']):.6g}"),
+        (
+            f"critical noise ε* ({vocabulary}, {rules}, 2)",
+            "peak of χ",
+            f"{float(data['critical']):.6g}",
+        ),
         (
             "largest susceptibility at depth 7, exact",
             "at ε*",

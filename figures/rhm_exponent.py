@@ -1,4 +1,4 @@
-"""The exponent of the correlation length: in closed form, where it exists, and measured, in mean field and exactly on random grammars."""
+"""The exponent of the correlation length: in closed form, where it exists, and measured."""
 
 import jax
 import numpy as np
@@ -7,15 +7,24 @@ import rhm_theory as rt
 from figures.parts import DASHED, DOTTED, dots, log_slope, power
 from figures.style import COLOURS
 
-TITLE = "The exponent ν: in closed form, below 2 in a narrow range of rules only, and measured on random grammars"
-CAPTION = (
-    "(a) ν = ln s/ln F′(p*) of the mean field against the number of rules m, on the scale ln m/ln v^(s−1), on which the duality "
-    "m ↔ v^(s−1)/m is a mirror; below the dotted line ν = 2 (Kesten–Stigum) the susceptibility diverges. (b) Where there is a transition "
-    "(light) and where χ diverges too (dark) for branching 2; between the dashed lines: a transition for branching 3; stars: the grammars "
-    "(v, m, s) of (c, d). (c) Mean field started a distance δ from the critical noise: the size s^ℓ at which the belief has gone half of "
-    "its way from the fixed point diverges as δ^(−ν) (dashed: theory). (d) Exact slope of the probability to keep the root at ε*, on "
-    "random grammars (dots, 95 % intervals), against the number of leaves: its power is 1/ν (lines: mean field)."
+TITLE = (
+    "The exponent ν of the correlation length: a closed form, and measurements on random grammars"
 )
+CAPTION = """
+In (d), dots are measurements on random grammars and lines are the closed form: they agree. The
+exponent ν says how fast the size of blocks that change together grows as the noise approaches its
+critical value. In (b), only the dark region also has a diverging susceptibility: it is a narrow
+range of rules.
+
+A grammar has v symbols, m rules a symbol and branching s. (a) ν = ln s/ln F′(p*) in mean field
+against the number of rules, on the scale ln m/ln v^(s−1). Exchanging m and v^(s−1)/m mirrors it.
+Below the dotted line ν = 2 (Kesten–Stigum) the susceptibility diverges. (b) Light: there is a
+transition, for branching 2. Dark: the susceptibility diverges too. Dashed lines enclose the
+transition for branching 3. Stars: the grammars (v, m, s) of (c) and (d). (c) Mean field at a
+distance δ from the critical noise: the size s^ℓ at which the belief has gone half of its way from
+the fixed point. It grows like δ^(−ν) (dashed). (d) The exact slope of the probability to keep the
+root at the critical noise, against the number of leaves, with 95 % intervals. Its power is 1/ν.
+"""
 LEMMAS = ["App. (exponent ν)", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 7.6)
 CASES = {(64, 8, 2): "vermillion", (16, 4, 2): "blue", (8, 16, 3): "green"}  # (v, m, s)
@@ -58,7 +67,10 @@ def at(vocabulary, branching, place):
 
 
 def edges(vocabulary, branching):
-    """Lower and upper ends, on the scale of :func:`at`, of the range with a transition and of that with a diverging susceptibility."""
+    """Ends of the range with a transition, and of that with a diverging susceptibility.
+
+    Both are on the scale of :func:`at`, first the lower end and then the upper one.
+    """
     place = np.linspace(0, 1, 1001)[1:-1]
     found = rt.mean_field.criticality(**at(vocabulary[:, None], branching, place))
     inside = {"exists": np.isfinite(found.noise), "diverges": found.diverges}
@@ -70,13 +82,15 @@ def edges(vocabulary, branching):
 
 
 def measured(case, depths, grammars, starts):
-    """The exponent of one grammar's numbers (v, m, s): in closed form, by sizes of the mean field, by slopes on random grammars."""
+    """The exponent of one grammar (v, m, s) by three routes.
+
+    These are the closed form, sizes of the mean field, and slopes on random grammars.
+    """
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), case, strict=True))
-    critical, size = (
-        rt.mean_field.criticality(**numbers),
-        rt.mean_field.correlated_size(DISTANCES, **numbers),
-    )
-    leaves, slopes = float(numbers["branching"]) ** np.array(depths), []
+    critical = rt.mean_field.criticality(**numbers)
+    size = rt.mean_field.correlated_size(DISTANCES, **numbers)
+    leaves = float(numbers["branching"]) ** np.array(depths)
+    slopes = []
     for depth in depths:
         keys = jax.random.split(jax.random.key(depth), grammars)
         slopes.append(
@@ -190,9 +204,15 @@ def claims(data):
             "ν = ln s/ln F′(p*)",
             f"{float(case['size_exponent']):.5g}; theory {theory:.5g}",
         )
-        claim = f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, {case['leaves'][-1]:.0f} leaves and less"
+        claim = (
+            f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, "
+            f"{case['leaves'][-1]:.0f} leaves and less"
+        )
         yield claim, "confirmed numerically", f"{inverse(case['fit'])}; theory {theory:.4g}"
     edge = data["edges"]["2"]["diverges"]
     first = int(np.argmax(np.isfinite(edge[0])))
-    here = f"v = {data['vocabulary'][first]:.3g}, at ln m/ln v = {edge[0, first]:.3g} to {edge[1, first]:.3g}"
+    here = (
+        f"v = {data['vocabulary'][first]:.3g}, at ln m/ln v = {edge[0, first]:.3g} "
+        f"to {edge[1, first]:.3g}"
+    )
     yield "smallest vocabulary with a diverging χ, branching 2", "not treated", here

@@ -1,4 +1,4 @@
-"""The whole law of the number of changed leaves through the transition, of which the susceptibility knows the width only."""
+"""The whole law of the number of changed leaves through the transition."""
 
 import numpy as np
 
@@ -9,14 +9,18 @@ from figures.style import COLOURS
 TITLE = (
     "Through the transition the number of changed leaves spreads widely, in one hump and not in two"
 )
-CAPTION = (
-    "The affine grammar (16 symbols, 4 rules, branching 2, depth 7: 128 leaves) and its reference start, ε-process; every number "
-    "exact, from one generating function. (a) P(N = k) for several noise levels: few leaves change at low noise (even and odd numbers "
-    "alternate, as rules change leaves in pairs), nearly all at high noise. (b) The law as a map over the noise; white line: its "
-    "mean. (c) Its standard deviation, largest at the transition, where it is some tenth of the system; but there is one hump, not "
-    "one for each phase: at this depth the transition is a wide crossover."
-)
-LEMMAS = ["Fig. 3", "new"]
+CAPTION = """
+In (a), follow the curves from low to high noise: the most likely number of changed leaves moves
+from few to nearly all. In between, the curve is wide but has one hump. A sharp transition would
+show two: one for each phase.
+
+One grammar (16 symbols, 4 rules a symbol, branching 2, depth 7: 128 leaves) and its reference
+start, ε-process. Every number is exact, from one generating function. (a) P(N = k) for several
+noise levels. At low noise even and odd numbers alternate, because rules change leaves in pairs. (b)
+The law as a map over the noise; white line: its mean. (c) Its standard deviation. It is largest at
+the transition, about a tenth of the system.
+"""
+LEMMAS = ["Fig. 3", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 3.9)
 SHOWN = {0.6: "blue", 0.75: "sky", 0.78: "green", 0.8: "vermillion", 0.9: "purple"}
 
@@ -41,7 +45,10 @@ def deviation(law):
 
 
 def humps(law):
-    """Local maxima of the law of N, averaged over three neighbours: at low noise even and odd numbers differ."""
+    """How many local maxima the law of N has, averaged over three neighbours.
+
+    At low noise even and odd numbers differ.
+    """
     smooth = np.convolve(law, np.ones(3) / 3, mode="valid")
     ends = np.pad(smooth[smooth > 1e-3 * smooth.max()], 1)
     return int(np.sum((ends[1:-1] > ends[:-2]) & (ends[1:-1] >= ends[2:])))

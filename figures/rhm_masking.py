@@ -1,4 +1,4 @@
-"""Masking under both laws of the mask: the susceptibility, and which part of it the mask itself makes."""
+"""Masking under two laws: the susceptibility, and the part of it that the mask itself makes."""
 
 import jax
 import numpy as np
@@ -7,26 +7,35 @@ import rhm_theory as rt
 from figures.parts import band, dots, plus_minus
 from figures.style import COLOURS
 
-TITLE = "With masks the law decides: independent ones show a peak, a fixed number of them hides it, and most of the peak is the mask's own"
-CAPTION = (
-    "Random Hierarchy Model (16 symbols, 4 rules, branching 2) under masking; a share t/T of the leaves is hidden, each independently, or "
-    "exactly that number. (a) Depth 3, 8 leaves: all 256 masks enumerated (lines) against sampled masks and posterior samples (dots, 95 % "
-    "intervals over starts). (b) Depth 7, random grammars: from posterior samples as in the paper (dots) and from exact moments given the "
-    "mask (lines, band), 95 % intervals over grammars. A fixed number takes a correlation of order 1/d from each of d² pairs. (c) The two "
-    "parts of χ at depth 7, by the law of total variance: from the mask (solid) and from the backward sampling (dashed)."
-)
+TITLE = "With independent masks the susceptibility peaks; most of the peak is the mask's own doing"
+CAPTION = """
+In (b), the susceptibility (how many leaves change together) has a peak if each leaf is masked
+independently (orange), and none if a fixed number of leaves is masked (blue). In (c), the solid
+orange curve shows why: most of the peak is made by the random number of masks. The part made by
+drawing the leaves again (dashed) is the same for both.
+
+Random Hierarchy Model with 16 symbols, 4 rules a symbol and branching 2. A share t/T of the leaves
+is hidden, then drawn again from the posterior. (a) Depth 3, 8 leaves: all 256 masks enumerated
+(lines), against sampled masks and posterior samples (dots, 95 % intervals over starts). (b) Depth
+7, random grammars: from posterior samples as in the paper (dots), and from exact moments for each
+mask (lines and bands); 95 % intervals over grammars. A fixed number of masks takes a correlation of
+order 1/d from each of d² pairs of leaves. (c) The two parts of the susceptibility at depth 7, by
+the law of total variance.
+"""
 LEMMAS = ["Fig. 3", "Sec. 3.2", "arXiv:2410.13770"]
 SIZE = (10.5, 3.9)
 LAWS = {
     "independent": ("vermillion", "o", 3.5),
     "fixed_number": ("blue", "s", 8),
 }  # the last: size of the open marks
-NUMBERS, DEPTH = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}, 7
+NUMBERS = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}
+DEPTH = 7
 
 
 def compute(preset):
     grammars, starts, masks = {"quick": (6, 4, 24), "paper": (64, 4, 64)}[preset]
-    noise, eighths = np.linspace(0.1, 0.9, 9).round(1), np.arange(1, 8) / 8
+    noise = np.linspace(0.1, 0.9, 9).round(1)
+    eighths = np.arange(1, 8) / 8
     small = masked(0, 3, 24, eighths, 4 * masks)
     large = [masked(index, DEPTH, starts, noise, masks) for index in range(grammars)]
     variance, leaves = np.stack(
@@ -52,7 +61,10 @@ def compute(preset):
 
 
 def masked(index, depth, count, noise, masks):
-    """A random grammar, likelihoods ``(laws, noise, starts, masks, ...)`` and starts: both laws at once compile once."""
+    """A random grammar, likelihoods ``(laws, noise, starts, masks, ...)`` and starts.
+
+    Both laws come together, so that they compile once.
+    """
     grammar, tree = rt.experiment.grammar_and_starts(
         jax.random.key(index), count, depth=depth, **NUMBERS
     )
@@ -70,7 +82,10 @@ def masked(index, depth, count, noise, masks):
 
 
 def sampled(index, grammar, seen, starts):
-    """Var N and the sum of Var n_i of one posterior sample a mask, as in the paper: ``(2, laws, noise, starts)``."""
+    """Var N and the sum of Var n_i, from one posterior sample a mask, as in the paper.
+
+    The shape is ``(2, laws, noise, starts)``.
+    """
     changed = np.asarray(
         rt.sample_posterior(jax.random.key(200 + index), grammar, seen).leaves != starts
     )
@@ -78,7 +93,11 @@ def sampled(index, grammar, seen, starts):
 
 
 def by_law(**parts):
-    """For each law its estimates: sums over sums of the ``parts``, each two arrays ``(groups, laws, noise)``, errors over groups."""
+    """For each law its estimates, with errors over groups.
+
+    Each of the ``parts`` is a pair of arrays ``(groups, laws, noise)``. Its estimate is the sum of
+    the first over the sum of the second.
+    """
     found = {name: rt.measure.ratio(*pair)._asdict() for name, pair in parts.items()}
     return {
         law: {name: {key: values[at] for key, values in one.items()} for name, one in found.items()}
@@ -141,7 +160,10 @@ def claims(data):
     for law, found in data["large"].items():
         exact, name = found["conditional"], law.replace("_", " ")
         top = int(np.argmax(exact["value"]))
-        here = f"{plus_minus(exact, top)} at t/T = {data['noise'][top]:g}; the mask's part {found['mask']['value'][top]:.3g}"
+        own = found["mask"]["value"][top]
+        here = (
+            f"{plus_minus(exact, top)} at t/T = {data['noise'][top]:g}; the mask's part {own:.3g}"
+        )
         here += f"; at 0.9: {plus_minus(exact, -1)}"
         yield f"{name} masks: largest χ at depth 7", "largest chunks at t/T in [0.5, 0.7]", here
         gain = np.median((found["plain"]["error"] / exact["error"]) ** 2)

@@ -1,4 +1,4 @@
-"""One tree whose changed nodes light up as the noise grows: leaves change in blocks, because their common ancestor changed."""
+"""One tree whose changed nodes light up as the noise grows: leaves change in blocks."""
 
 import jax
 import matplotlib as mpl
@@ -8,38 +8,45 @@ import rhm_theory as rt
 from figures.parts import listed
 from figures.style import COLOURS
 
-TITLE = "Leaves change in blocks, since what changes is a node above them: the more noise, the higher it sits"
-CAPTION = (
-    "One derivation of the affine grammar (16 symbols, 4 rules, branching 2, depth 5; root on top, 32 leaves below) under the ε-process, "
-    "at four noise levels. Upper row: exact probability, on a logarithmic scale, that each node of a posterior sample differs from the "
-    "start: light climbs from the leaves to the root. Lower row: a sample a panel, the first with as many changed leaves as the sample "
-    "of a changed leaf has on average; changed nodes are large and red, with the edges between them. A block of neighbouring changed "
-    "leaves hangs on one changed ancestor. At low noise only leaves and their parents change; past the critical noise (0.8) the root "
-    "itself, the class, changes and most leaves with it."
+TITLE = (
+    "Leaves change in blocks, because a node above them changed; more noise changes higher nodes"
 )
+CAPTION = """
+In the lower row, changed nodes are large and orange. Neighbouring leaves change together, and above
+each such block is one changed ancestor. With more noise (to the right) this ancestor sits higher,
+until the root itself changes and most leaves with it.
+
+One derivation of a grammar (16 symbols, 4 rules a symbol, branching 2, depth 5) with its root on
+top and 32 leaves below. The leaves are noised at level ε and then drawn again from their posterior
+(the ε-process). Upper row: the exact probability that a node differs from the start, on a
+logarithmic scale. Lower row: one sample each, the first with as many changed leaves as the sample
+of a changed leaf has on average. At low noise only leaves and their parents change. Past the
+critical noise 0.8 the root, which is the class, changes.
+"""
 LEMMAS = ["Fig. 3", "Sec. 3.1", "arXiv:2410.13770"]
 SIZE = (10.5, 5.2)
-DEPTH, SHOWN = 5, (0.5, 0.7, 0.8, 0.9)
+DEPTH = 5
+PARAMETERS = {"levels": (0.5, 0.7, 0.8, 0.9)}  # of the noise
 
 
-def compute(preset):
+def compute(preset, levels):
     samples = {"quick": 4000, "paper": 100_000}[preset]
     grammar = rt.Grammar.affine(DEPTH, 16, 4, 2, multiplier=37, offset=11)
     start = grammar.reference_start(0)
-    likelihood = rt.likelihood.epsilon_process(start.leaves, np.array(SHOWN), vocabulary=16)
+    likelihood = rt.likelihood.epsilon_process(start.leaves, np.array(levels), vocabulary=16)
     drawn = rt.sample_posterior(jax.random.key(3), grammar, likelihood, (samples,))
     changed = [
         np.asarray(now != then) for now, then in zip(drawn.symbols, start.symbols, strict=True)
     ]
     found = rt.measure.blocks(changed)
     return {
-        "noise": np.array(SHOWN),
+        "noise": np.array(levels),
         "probability": {
             str(level): p
             for level, p in enumerate(rt.change_moments(grammar, likelihood, start).changed)
         },
         "sample": {
-            str(level): nodes[typical(changed[0]), np.arange(len(SHOWN))]
+            str(level): nodes[typical(changed[0]), np.arange(len(levels))]
             for level, nodes in enumerate(changed)
         },
         "tops": found.tops.sum(1),
@@ -49,13 +56,16 @@ def compute(preset):
 
 
 def typical(leaves):
-    """For each noise level the sample that a changed leaf is likely in: the first whose number N of changed leaves is <N^2>/<N>."""
+    """For each noise level, a sample of the kind that a changed leaf is likely to be in.
+
+    It is the first whose number N of changed leaves is nearest to <N^2>/<N>.
+    """
     number = leaves.sum(-1)
     return np.abs(number - (number**2).mean(0) / number.mean(0)).argmin(0)
 
 
 def draw(figure, data):
-    panels = figure.subplots(2, len(SHOWN), sharex=True, sharey=True)
+    panels = figure.subplots(2, len(data["noise"]), sharex=True, sharey=True)
     scale = {"cmap": "cividis", "norm": mpl.colors.LogNorm(1e-3, 1)}
     for index, (upper, lower) in enumerate(panels.T):
         for level in range(DEPTH + 1):

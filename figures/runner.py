@@ -1,4 +1,4 @@
-"""Make the figures, keep those that are up to date, and report: the page, the table of claims, the list."""
+"""Make the figures, keep those that are up to date, and report: page, table of claims, list."""
 
 import functools
 import sys
@@ -204,7 +204,7 @@ def _bar(console) -> progress.Progress:
 def write_page(outcomes: dict[str, Outcome], run: Run) -> Path:
     """Write ``index.html`` about these outcomes and the other up-to-date figures in the folder.
 
-    Raises: :class:`figures.store.WriteError` where it cannot be written, on a full disk for instance.
+    Raises: :class:`figures.store.WriteError` where it cannot be written, as on a full disk.
     """
     names = catalogue.names(run.package)
     others = run._replace(settings=())

@@ -1,9 +1,9 @@
 """The source files that a figure depends on, found by reading imports: nothing is imported or run.
 
-A figure depends on its own file and on every file of the project that it imports, directly or through others.
-A package's ``__init__`` that only re-exports names passes a name on to the file that defines it. So
-``gt.pair.folds`` leads to ``gda_theory/pair/bifurcations.py``, and not to every file of ``gda_theory``.
-Where it cannot be seen which names are used, the whole package counts.
+A figure depends on its own file and on every file of the project that it imports, directly or
+through others. A package's ``__init__`` that only re-exports names passes a name on to the file
+that defines it. So ``gt.pair.folds`` leads to ``gda_theory/pair/bifurcations.py``, and not to every
+file of ``gda_theory``. Where it cannot be seen which names are used, the whole package counts.
 """
 
 import ast

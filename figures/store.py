@@ -1,8 +1,8 @@
-"""A figure on disk: NAME.pdf, NAME.png and NAME.csv, and NAME.json with the numbers drawn and the claims.
+"""A figure on disk: NAME.pdf, NAME.png, NAME.csv, and NAME.json with the numbers and the claims.
 
-NAME.json is written last. It holds digests of the other files, of itself, and of all inputs. Where one
-of them does not match, the reader gets nothing and the figure is computed again. So an interrupted
-run, a damaged or edited file and a changed input need no separate treatment.
+NAME.json is written last. It holds digests of the other files, of itself, and of all inputs. Where
+one of them does not match, the reader gets nothing and the figure is computed again. So an
+interrupted run, a damaged or edited file and a changed input need no separate treatment.
 """
 
 import csv
@@ -32,7 +32,7 @@ class WriteError(OSError):
 class Record(NamedTuple):
     """All about one figure except its pictures.
 
-    It holds JSON's own types and what :func:`theory_common.printing.tables.from_json` makes of them.
+    It holds JSON's own types, and what ``theory_common.printing.tables.from_json`` makes of them.
     """
 
     name: str
@@ -65,8 +65,8 @@ def device() -> str:
 def fingerprint(module: str, preset: str, parameters: dict[str, Any]) -> str:
     """SHA-256 of everything that the figure in ``module`` (a dotted name) depends on.
 
-    These are the preset, the parameters, the source files that it imports from the project, directly
-    or through others, how figures are drawn, the versions of the packages, and the device.
+    These are the preset, the parameters, the source files that it imports from the project
+    (directly or through others), how figures are drawn, the packages' versions, and the device.
     """
     paths = {path for name in (module, "figures.style") for path in sources.of(name)}
     digests = sorted((path.name, _digest(path.read_bytes())) for path in paths)
@@ -99,7 +99,7 @@ def read(folder: Path, name: str, expected_fingerprint: str) -> Record | None:
         text = (folder / f"{name}.json").read_text(encoding="utf-8")
         fields = tables.loads(text)
         record = Record(**{field: fields[field] for field in Record._fields})
-        # A list of one-line texts or an empty one must come back as the list it was, not as an array.
+        # A list of texts or an empty one must come back as the list that it was, not as an array.
         record = record._replace(lemmas=list(record.lemmas), claims=list(record.claims))
         whole = text == _text(record) and all(
             _digest((folder / f"{name}.{suffix}").read_bytes()) == digest
@@ -114,8 +114,8 @@ def csv_text(data: dict) -> str:
     """``data`` as CSV.
 
     If all series are one-dimensional and equally long, each is a column. Otherwise each number is a
-    row ``name, index, value``. A nested series is named ``outer/inner``. An index has one number for
-    each dimension, ``3 0``. Floats read back to the same float64.
+    row ``name, index, value``. A nested series is named ``outer/inner``. An index has one number
+    for each dimension, ``3 0``. Floats read back to the same float64.
     """
     series = dict(flat(data))
     stream = io.StringIO()
@@ -154,7 +154,7 @@ def _items(value, index=()):
 
 
 def _text(record: Record) -> str:
-    """The JSON text: a field a line, so that one can look at the file, then the digest of them all."""
+    """The JSON text: a field a line, so that one can look at the file, then their digest."""
     fields = [
         f"{json.dumps(key)}: {tables.dumps(value)}" for key, value in record._asdict().items()
     ]
@@ -169,7 +169,7 @@ def _digest(content: bytes) -> str:
 def replace(path: Path, content: bytes) -> None:
     """Write a file that appears whole or not at all.
 
-    Raises: :class:`WriteError` where it cannot be written. What was at ``path`` then is still there.
+    Raises: :class:`WriteError` where it cannot be written. What was at ``path`` before stays.
     """
     temporary = None
     try:

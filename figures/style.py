@@ -1,4 +1,7 @@
-"""How every figure looks: sizes that can be read in print, colours that the colour-blind can tell apart, files without a clock in them."""
+"""How every figure looks: text that can be read in print, and colours that all can tell apart.
+
+The files hold no time of day, so the same data give the same files.
+"""
 
 import contextlib
 import io
@@ -8,7 +11,8 @@ from cycler import cycler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-# Okabe and Ito's palette (Color Universal Design, 2008), the darker ones first; its yellow is too light for a line on white.
+# Okabe and Ito's palette (Color Universal Design, 2008), which the colour-blind can tell apart.
+# Its yellow is left out: it is too light for a line on white.
 COLOURS = {
     "blue": "#0072B2",
     "vermillion": "#D55E00",
@@ -50,7 +54,10 @@ SETTINGS = {
 
 @contextlib.contextmanager
 def applied():
-    """Matplotlib's defaults and these settings on top, whatever the user's own file says; all put back afterwards."""
+    """Matplotlib's defaults with these settings, whatever the user's own file says.
+
+    All settings are put back afterwards.
+    """
     with matplotlib.rc_context(rc=matplotlib.rcParamsDefault | SETTINGS):
         yield
 

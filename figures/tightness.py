@@ -1,4 +1,4 @@
-"""How tight is each bound of the ledger? All numbers are those of ``derivations.claim(id).evaluate``."""
+"""How tight is each bound? All numbers are those of ``derivations.claim(id).evaluate``."""
 
 import itertools
 from collections.abc import Callable, Mapping
@@ -11,17 +11,21 @@ from matplotlib.lines import Line2D
 import derivations
 from figures.style import COLOURS
 
-TITLE = "Every bound against the truth: which are tight, and which are loose by how many orders"
-CAPTION = (
-    "How many times a bound exceeds what it bounds, or falls short of it for a lower bound: 1 is exact. (a) Every bound over the "
-    "range of one parameter, given at the right, the others fixed: the values that were evaluated (dots), from the smallest to the "
-    "largest (line). (b)–(d) Some of them against that parameter. On one coordinate Lemma 4 is sharp as λ → 0, and so are both bounds"
-    " of Corollary 1; at a large ridge Lemma 4 says nothing, as it does not know λ. For a pair most bounds are nearly exact at a "
-    "large ridge; Lemma 9's threshold for y stays 20 = n/f times too large, that for x becomes exact. The error bounds of the first-"
-    "order forms have the right order in f/r, at a constant factor of 3 to 5. Hoeffding's bounds, which know nothing but the range of"
-    " one answer, lose up to three orders as the gap t grows. Series and first-order forms (fold, break-even) are no bounds: there "
-    "the factor is that between them and the truth."
-)
+TITLE = "Every bound against the truth: which are tight, and which are loose by orders of magnitude"
+CAPTION = """
+Each line in (a) is one bound. Its distance from the vertical line at 1 says how loose the bound is:
+at 1 it is exact, at 10 it is ten times too large (or, for a lower bound, ten times too small).
+
+(a) Every bound over a range of the parameter at the right, with the others fixed. Dots are the
+values that were evaluated. (b)–(d) Some of the bounds against that parameter. On one coordinate,
+Lemma 4 and both bounds of Corollary 1 become exact as the ridge λ → 0. At a large ridge Lemma 4
+says nothing, as it does not use λ. For a pair, most bounds are nearly exact at a large ridge. Lemma
+9's threshold for y stays n/f = 20 times too large; that for x becomes exact. The error bounds of
+the first-order forms have the right order in f/r, and are 3 to 5 times too large. Hoeffding's
+bounds use nothing except the range of one answer: they lose up to three orders of magnitude as the
+gap t grows. The series and first-order forms of fold and break-even are no bounds: for them the
+factor is that between the form and the truth.
+"""
 LEMMAS = [f"Lemma {number}" for number in (1, 4, 5, 7, 8, 9, 10, 11)] + [
     "Corollary 1",
     "App. B",
@@ -37,7 +41,7 @@ GROUPS = {  # colour, heading
 
 
 class Sweep(NamedTuple):
-    """A claim's bounds over one parameter; ``labels`` are of the components of what it evaluates."""
+    """A claim's bounds over one parameter. ``labels`` name the components that it evaluates."""
 
     claim: str
     group: str
@@ -158,8 +162,12 @@ def compute(preset):
 
 
 def evaluated(sweep, points):
-    """The parameter's values, and by component what the claim computed, claimed, and by what factor they differ."""
-    claim, values = derivations.claim(sweep.claim), sweep.spaced(*sweep.values, points)
+    """The parameter's values, and for each component what the claim computed and claimed.
+
+    ``factor`` says by how much these two differ.
+    """
+    claim = derivations.claim(sweep.claim)
+    values = sweep.spaced(*sweep.values, points)
     varied = {sweep.parameter, sweep.together} - {""}
     both = [
         claim.evaluate(**sweep.fixed, **dict.fromkeys(varied, float(value))) for value in values
@@ -201,7 +209,8 @@ def draw(figure, data):
 def strips(axes, data):
     everything = list(rows(data))
     for height, (sweep, _, factors) in enumerate(everything):
-        colour, found = COLOURS[GROUPS[sweep.group][0]], factors[np.isfinite(factors)]
+        colour = COLOURS[GROUPS[sweep.group][0]]
+        found = factors[np.isfinite(factors)]
         axes.plot([found.min(), found.max()], [height, height], color=colour, lw=3, alpha=0.5)
         axes.plot(found, np.full(len(found), height), "o", color=colour, ms=3.5)
         axes.annotate(span(sweep), (1.01, height), xycoords=("axes fraction", "data"), va="center")
@@ -242,13 +251,11 @@ def span(sweep):
 
 def claims(data):
     for sweep, label, factors in rows(data):
-        word = (
-            "within a factor of"
-            if sweep.logarithms or sweep.claim == "break-even-first-order"
-            else "holds; off by a factor of"
-        )
+        exact = sweep.logarithms or sweep.claim == "break-even-first-order"
+        word = "within a factor of" if exact else "holds; off by a factor of"
+        new = derivations.claim(sweep.claim).origin == "new"
         yield (
             label,
-            f"ledger: {sweep.claim}",
+            f"not treated; ledger: {sweep.claim}" if new else f"ledger: {sweep.claim}",
             f"{word} {np.nanmin(factors):.4g} to {np.nanmax(factors):.4g}, {span(sweep)}",
         )

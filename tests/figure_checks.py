@@ -1,4 +1,4 @@
-"""What the tests of several figures ask of each: computed once, drawn legibly, its claims in words."""
+"""What tests ask of every figure: that it can be read, and that its claims are complete."""
 
 import functools
 import importlib
@@ -8,7 +8,7 @@ from figures import catalogue, runner, style
 
 @functools.cache
 def made(name):
-    """The module and its quick data as the runner stores them, computed once in a run of the tests."""
+    """The module and its quick data as the runner stores them, computed once for all tests."""
     module = importlib.import_module(f"figures.{name}")
     return module, runner.compute(module, "quick", catalogue.defaults(name))
 

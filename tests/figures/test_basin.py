@@ -1,4 +1,4 @@
-"""The figures `basin` and `alternating`: their numbers against plain loops, mpmath and what their captions say; legible."""
+"""The figures `basin` and `alternating`: their numbers against plain loops and mpmath."""
 
 import jax
 import mpmath
@@ -115,7 +115,7 @@ def test_resting_points_are_those_of_mpmath():
                 lambda w, at=(scheme, ratio, step): epoch(at[0], w, at[1], at[2], module.RIDGE) - w,
                 found,
             )
-            # What is left of the way is at most the tolerance over the slowest rate, 4096 eps/(1e-3 * 0.02).
+            # At most the tolerance over the slowest rate is left, 4096 eps/(1e-3 * 0.02).
             assert abs(root - found) < 1e-7
         # The limit of small ridge is met linearly in the ridge.
         off = limit["off"][scheme].max((1, 2))

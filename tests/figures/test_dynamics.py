@@ -1,4 +1,4 @@
-"""The figures of what runs do: their numbers against plain NumPy loops, SciPy's flow and closed forms, and what their captions say."""
+"""The figures of what runs do: against plain NumPy loops, SciPy's flow and closed forms."""
 
 import re
 
@@ -9,6 +9,8 @@ from scipy.integrate import solve_ivp
 import gda_theory as gt
 from figures import critical_slowing, dynamics, large_steps
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
+
+GIVEN = dynamics.PARAMETERS
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,7 @@ def types(correlation):
     return np.array([[1, correlation], [correlation, 1]])
 
 
-# dynamics ----------------------------------------------------------------------------------------------------------------------
+# dynamics --------------------------------------------------------------------------------
 
 
 def logistic(margins):
@@ -41,32 +43,35 @@ def minimum(points, masses, ridge):
     """Newton's method on ``sum masses log(1 + exp(-margin)) + ridge/2 |w|^2``."""
     weights = np.zeros(2)
     for _ in range(50):
-        pull = logistic(points @ weights)
-        hessian = ridge * np.eye(2) + (points.T * masses * pull * (1 - pull)) @ points
-        weights -= np.linalg.solve(hessian, ridge * weights - points.T @ (masses * pull))
+        slopes = logistic(points @ weights)
+        hessian = ridge * np.eye(2) + (points.T * masses * slopes * (1 - slopes)) @ points
+        weights -= np.linalg.solve(hessian, ridge * weights - points.T @ (masses * slopes))
     return weights
 
 
 def distances(correlation, half_steps, ridge):
-    """Epoch by epoch, in units of the pretrained model's distance; ``half_steps`` are factors on the retained and the forgotten loss."""
+    """Distance epoch by epoch, in units of the pretrained model's.
+
+    ``half_steps`` are factors on the retained and on the forgotten loss.
+    """
     points, kept, gone = types(correlation), np.array([0.1, 0]), np.array([0, 0.1])
-    oracle = minimum(points, kept, dynamics.RIDGE)
-    weights = minimum(points, np.array([0.08, 0.02]), dynamics.RIDGE)
+    oracle = minimum(points, kept, GIVEN["ridge"])
+    weights = minimum(points, np.array([0.08, 0.02]), GIVEN["ridge"])
     found = [np.linalg.norm(weights - oracle)]
     for _ in range(dynamics.EPOCHS):
         for retain, forget in half_steps:
-            pull = (retain * kept - forget * gone) * logistic(points @ weights)
-            weights = weights - dynamics.STEP * (ridge * weights - points.T @ pull)
+            slopes = (retain * kept - forget * gone) * logistic(points @ weights)
+            weights = weights - GIVEN["step_size"] * (ridge * weights - points.T @ slopes)
         found.append(np.linalg.norm(weights - oracle))
     return np.array(found) / found[0]
 
 
 ALTERNATING = ((1, 0), (0, 1))
 LOOPS = {
-    "simultaneous": (((1, 1),), dynamics.RIDGE),
-    "alternating": (ALTERNATING, dynamics.RIDGE),
-    "half_ridge": (ALTERNATING, dynamics.RIDGE / 2),
-    "descent": (((1, 0),), dynamics.RIDGE),
+    "simultaneous": (((1, 1),), GIVEN["ridge"]),
+    "alternating": (ALTERNATING, GIVEN["ridge"]),
+    "half_ridge": (ALTERNATING, GIVEN["ridge"] / 2),
+    "descent": (((1, 0),), GIVEN["ridge"]),
 }
 
 
@@ -92,7 +97,8 @@ def test_best_stop_and_good_window_are_those_of_a_plain_loop(way, name, correlat
 
 def test_what_the_caption_of_dynamics_says(way):
     runs, correlation = way["runs"], way["correlation"]
-    # Same effective ridge, same curves up to a factor of 1 + O(step); at the same ridge they are worse, and turn away earlier.
+    # At the same effective ridge the curves agree up to a factor of 1 + O(step).
+    # At the same ridge alternating steps are worse, and turn away earlier.
     before = way["epochs"] <= 100
     ratio = (
         runs["half_ridge"]["distances"][:, before] / runs["simultaneous"]["distances"][:, before]
@@ -103,7 +109,8 @@ def test_what_the_caption_of_dynamics_says(way):
     assert np.all(
         runs["alternating"]["best_epoch"][helped] <= runs["simultaneous"]["best_epoch"][helped]
     )
-    # Descent: more is left at the same step and epoch, nearly nothing at its own step where ascent has a window, and nothing at last.
+    # Plain descent leaves more at the same step and epoch. At its own step it leaves nearly nothing
+    # where ascent has a window, and nothing at last.
     assert np.all(
         runs["simultaneous"]["descent_distance"][helped]
         > runs["simultaneous"]["best_distance"][helped]
@@ -119,21 +126,24 @@ def test_what_the_caption_of_dynamics_says(way):
     assert windows[0] < 0.1 < 0.25 < windows[1] < 0.35 < windows[2] == correlation.max()
 
 
-# critical_slowing --------------------------------------------------------------------------------------------------------------
+# critical_slowing ------------------------------------------------------------------------
 
 
 def escape_time(alpha):
-    """When the exponential flow at ``alpha`` from the pretrained model has fallen to y = -30, which is e^-30 before its end."""
+    """When the exponential flow at ``alpha`` from the pretrained model has fallen to y = -30.
+
+    That is e^-30 before its end.
+    """
     points, ridge, kept, gone = types(0.5), 0.1, np.array([0.1, 0]), np.array([0, alpha * 8 / 20])
     masses, weights = np.array([0.08, alpha * 0.08]), np.zeros(2)
     for _ in range(50):
-        pull = masses * np.exp(-points @ weights)
+        slopes = masses * np.exp(-points @ weights)
         weights -= np.linalg.solve(
-            ridge * np.eye(2) + (points.T * pull) @ points, ridge * weights - points.T @ pull
+            ridge * np.eye(2) + (points.T * slopes) @ points, ridge * weights - points.T @ slopes
         )
 
     def along(_, state):
-        """Weights and time against a clock that slows down where the flow runs away: no singularity."""
+        """Weights and time against a clock that slows down where the flow runs away."""
         velocity = points.T @ ((kept - gone) * np.exp(-points @ state[:2])) - ridge * state[:2]
         pace = 1 + np.linalg.norm(velocity)
         return [*velocity / pace, 1 / pace]
@@ -157,7 +167,8 @@ def test_small_steps_escape_as_the_flow_does(slow):
     for lane in np.flatnonzero((found["distance"] > 9e-5) & (found["distance"] < 0.2))[::4]:
         flow = escape_time(slow["fold_alpha"] * (1 + found["distance"][lane]))
         late = (found["time"][:, lane] - flow) / slow["step_size"]
-        # Euler's steps are late by O(step), and reach the end of the range some epochs after the flow would; 3.5 to 5.3 in all.
+        # Euler's steps are late by O(step), and some epochs more until the end of the range.
+        # Together that is 3.5 to 5.3.
         assert np.all((late > 2) & (late < 8))
 
 
@@ -167,7 +178,8 @@ def test_escape_times_follow_the_law(slow):
         slow["escape"]["law"], law / np.sqrt(slow["escape"]["distance"]), rtol=1e-14
     )
     assert np.all(slow["escape"]["outcome"] == gt.Outcome.LEFT_RANGE)
-    # The next term is of the order of sqrt(distance) <= 1e-2 of the constant, the rounding to whole steps up to 4: of a time of 36,000.
+    # The next term is of the order of sqrt(distance) <= 1e-2 of the constant. Rounding to whole
+    # steps adds up to 4, of a time of 36,000.
     np.testing.assert_allclose(laws["coefficient"], law, rtol=2e-4)
     # time = c d^-1/2 - 24.5 has the slope -1/2 - 24.5/(2 time), between 3e-4 and 3e-3.
     assert np.all((laws["slope"] < -0.5) & (laws["slope"] > -0.503))
@@ -202,7 +214,7 @@ def test_what_the_caption_of_critical_slowing_says(slow):
     assert np.ptp(crawl["margin"][4, -10:]) < 1e-6
 
 
-# large_steps -------------------------------------------------------------------------------------------------------------------
+# large_steps -----------------------------------------------------------------------------
 
 
 def test_the_cycle_is_the_reference(large):
@@ -210,7 +222,8 @@ def test_the_cycle_is_the_reference(large):
     np.testing.assert_allclose(cycle, large_steps.REFERENCE, rtol=0, atol=1e-9)
     lane = int(np.argmin(np.abs(large["step_size"] - 50)))
     assert large["past"]["period"][lane] == 2
-    # On a cycle of two the moves are opposite: the mean Hessian from one point to the other has the eigenvalue 2/step, exactly.
+    # On a cycle of two the moves are opposite: the mean Hessian from one point to the other has
+    # exactly the eigenvalue 2/step.
     points, (node, weight) = types(0.5), np.polynomial.legendre.leggauss(20)
     masses = np.array([1, -1.01 * large["fold"]["alpha"] * 80 / 20])
     at = cycle[0] + (node[:, None] + 1) / 2 * (cycle[1] - cycle[0])
@@ -234,7 +247,7 @@ def test_last_iterates_are_those_of_a_plain_loop(large):
 def test_what_theory_says_of_each_run(large):
     found, steps = large["map"], large["step_size"]
     above = found["relative_alpha"] > 1
-    # No stationary point past the fold: nothing settles, in the exponential loss there is no other minimum.
+    # Past the fold there is no stationary point, so nothing settles with the exponential loss.
     allowed = [
         gt.Cause.CYCLE_PAST_FOLD,
         gt.Cause.DISORDER_PAST_FOLD,

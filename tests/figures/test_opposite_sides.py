@@ -1,4 +1,4 @@
-"""The figure of the law of opposite sides: its numbers are the library's, and its claims follow from them."""
+"""The figure of opposite sides: its numbers are the library's, and its claims follow from them."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def computed():
 
 def test_the_sets_are_those_of_the_command_line(computed):
     problem = data.load("breast_cancer", forget="random:28", seed=2).problem(
-        ridge=opposite_sides.RIDGE
+        ridge=opposite_sides.PARAMETERS["ridge"]
     )
     path = gt.ascent_path(problem, opposite_sides.STRENGTHS)
     shown = computed["sets"]["28"]

@@ -1,4 +1,4 @@
-"""The figure of random forget sets: its models against scikit-learn's, its law against SciPy's, and what its caption says."""
+"""The figure of random forget sets: models against scikit-learn's, its law against SciPy's."""
 
 import re
 
@@ -45,7 +45,7 @@ def test_numbers_follow_from_the_accuracies(computed):
             model["gap"], right_in_test / TEST - right / FORGET, rtol=0, atol=1e-15
         )
         np.testing.assert_array_equal(model["correct"], right + right_in_test)
-        # Two-sided by the distance of the accuracies, which is not SciPy's ordering by probability: summed here.
+        # Two-sided by the distance of the accuracies. SciPy orders by probability: summed here.
         inside = np.arange(FORGET + 1)
         apart = np.abs((model["correct"][:, None] - inside) / TEST - inside / FORGET)
         weights = stats.hypergeom.pmf(
@@ -64,7 +64,8 @@ def test_what_the_caption_says(computed):
     error = np.sqrt(oracles["exact"] * (1 - oracles["exact"]) / 200)
     assert np.all(np.abs(oracles["measured"] - oracles["exact"]) <= 4 * error + 0.5 / 200)
     assert np.all(oracles["exact"] <= oracles["finite"])
-    # Along one path a minimum is there up to some strength and then no more; hardly a path is not followed to its fold.
+    # Along one path a minimum exists up to some strength and then no more.
+    # Hardly a path is not followed to its fold.
     reason = computed["reason"]
     found = reason == gt.Reason.FOUND
     assert found.shape == (200, len(random_sets.STRENGTHS))

@@ -1,4 +1,4 @@
-"""The figures of the hierarchy: what they draw is recomputed by another route; they are legible and their claims are computed."""
+"""The figures of the hierarchy: what they draw is recomputed by another route."""
 
 import itertools
 import math
@@ -40,7 +40,8 @@ def test_tree_probabilities_are_posteriors_and_samples_are_trees():
         # A changed node has a changed leaf below: rules are unambiguous.
         below = data["sample"]["0"].reshape(4, len(symbols), -1).any(-1)
         assert np.all(below | ~data["sample"][str(level)].astype(bool))
-    # Each changed leaf has one topmost changed ancestor: all together they are the mean number, of 4000 samples.
+    # Each changed leaf has one topmost changed ancestor: all together they are the mean number,
+    # of 4000 samples.
     moments = rt.change_moments(
         grammar, rt.likelihood.epsilon_process(start.leaves, data["noise"], vocabulary=16), start
     )
@@ -84,7 +85,7 @@ def test_enumerated_masks_by_the_whole_law_and_samples_around_them():
 
 
 def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
-    """8 other grammars x 3 starts x 64 masks: chi and its part from the mask, errors of about the same size as here."""
+    """Another estimate of chi and of the mask's part: 8 other grammars x 3 starts x 64 masks."""
     _, data = made("rhm_masking")
     table = {
         "fixed_number": {
@@ -104,7 +105,8 @@ def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
                     abs(found[part]["value"][at] - value)
                     < 4 * np.hypot(found[part]["error"][at], found[part]["error"][at]) + 0.02
                 )
-    # What the figure says: a peak inside for independent masks, none that stands out for a fixed number; sampling does the same in both.
+    # What the figure says: a peak inside for independent masks, none for a fixed number.
+    # Sampling does the same in both.
     rest = [
         data["large"][law]["conditional"]["value"] - data["large"][law]["mask"]["value"]
         for law in table
@@ -119,7 +121,8 @@ def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
     module, data = made("rhm_exponent")
     for exponent in data["exponents"].values():
         np.testing.assert_allclose(exponent, exponent[::-1], rtol=1e-9)
-    # s = 2, m = sqrt(v): F' = 2 (sqrt(v) - 1)^2 (v + 1) sqrt(v) / (sqrt(v) (v - 1)^2), from the closed form.
+    # s = 2, m = sqrt(v): from the closed form,
+    # F' = 2 (sqrt(v) - 1)^2 (v + 1) sqrt(v) / (sqrt(v) (v - 1)^2).
     for vocabulary, branching in module.CURVES:
         if branching == 2:
             root = np.sqrt(vocabulary)
@@ -141,7 +144,8 @@ def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
             data["edges"][str(s)]["exists"], np.log(ends) / np.log(v) / (s - 1), atol=1.1e-3
         )
     inside = np.isfinite(data["edges"]["2"]["diverges"][0])
-    # F' = 2 (v + 1)/(sqrt(v) + 1)^2 at m = sqrt(v), where it is largest: its square exceeds 2 from there on.
+    # At m = sqrt(v) F' is largest, F' = 2 (v + 1)/(sqrt(v) + 1)^2.
+    # Its square exceeds 2 from there on.
     root = (1 + np.sqrt(1 - (np.sqrt(2) - 1) ** 2)) / (np.sqrt(2) - 1)
     np.testing.assert_array_equal(inside, v > root**2)
 
@@ -180,7 +184,7 @@ def test_exponents_measured_in_mean_field_and_on_random_grammars():
 
 @pytest.mark.slow
 def test_controls_by_moments_and_closed_forms():
-    """chi again without any matrix: by moments of N on the same starts, and by summing the ring's covariance."""
+    """chi without any matrix: from moments of N, and from the covariance of the ring."""
     module, data = made("rhm_controls")
     noise = data["noise"]
     for size, found in data["field"].items():
@@ -235,7 +239,8 @@ def test_only_the_hierarchy_has_a_peak_inside_that_grows():
             assert height > 3
         heights = [height for _, height in top["hierarchy"][quantity]]
         assert min(np.divide(heights[1:], heights[:-1])) > 1.4
-        # The chain's maximum lies inside too, against the plain claim; but it settles, and stays within a tenth of the end.
+        # The chain's maximum lies inside too, against the plain claim.
+        # But it settles, and stays within a tenth of the end.
         for (place, height), one in zip(
             top["chain"][quantity], data["chain"].values(), strict=True
         ):
@@ -269,7 +274,8 @@ def test_scaling_fits_tell_growth_from_settling():
         assert (fit["low"] > 0) == grows == (fit["high"] > 0)
         assert power["low"] > 0
         assert power["misfit"] > 10  # one degree of freedom: the plain power is refuted for both
-        # The mean field at the same depths has its own corrections; the exact grammars differ from it by some per cent of the height.
+        # The mean field at the same depths has its own corrections.
+        # The exact grammars differ from it by some per cent of the height.
         assert (
             abs(fit["exponent"] - case["mean_field_fit"]["exponent"])
             < (fit["high"] - fit["low"]) + 0.05

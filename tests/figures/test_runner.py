@@ -1,4 +1,4 @@
-"""The command ``python -m figures``, on small made-up figures: what it writes, keeps, refuses and survives."""
+"""``python -m figures`` on small made-up figures: what it writes, keeps, refuses and survives."""
 
 import base64
 import csv
@@ -35,7 +35,8 @@ LEMMAS = ["Lemma 4", "App. F"]
 LINE = HEAD + textwrap.dedent("""
     def compute(preset):
         ridge = np.logspace(-300, 300, {"quick": 5, "paper": 9}[preset])
-        return {"ridge": ridge, "inner": {"distance": np.where(ridge > 1, np.nan, np.pi / 3 * np.sqrt(ridge))}}
+        distance = np.where(ridge > 1, np.nan, np.pi / 3 * np.sqrt(ridge))
+        return {"ridge": ridge, "inner": {"distance": distance}}
 
     def draw(figure, data):
         axes = figure.subplots()
@@ -50,7 +51,12 @@ MIXED = HEAD.replace("A line", "Mixed") + textwrap.dedent("""
     SIZE = (3, 2)
 
     def compute(preset):
-        return {"grid": np.arange(6.0).reshape(2, 3) / 7, "fold": 1e-300, "exists": np.array([True, False]), "names": ["a", "b"]}
+        return {
+            "grid": np.arange(6.0).reshape(2, 3) / 7,
+            "fold": 1e-300,
+            "exists": np.array([True, False]),
+            "names": ["a", "b"],
+        }
 
     def draw(figure, data):
         figure.subplots().imshow(data["grid"])
@@ -62,7 +68,7 @@ MIXED = HEAD.replace("A line", "Mixed") + textwrap.dedent("""
 
 @pytest.fixture
 def package(tmp_path, monkeypatch):
-    """Writes a package of figures, ``name=source``, and returns its name; a fresh one for every test."""
+    """A function that writes a package of figures, ``name=source``, and returns its name."""
     name = "figures_of_" + hashlib.sha256(str(tmp_path).encode()).hexdigest()[:12]
     folder = tmp_path / name
     folder.mkdir()
@@ -164,7 +170,7 @@ def library(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(sources, "PACKAGES", (*sources.PACKAGES, name))
     files = {
-        "__init__": f"from {name}.near import ONE\nfrom {name} import far\n__all__ = ['ONE', 'far']",
+        "__init__": f"from {name}.near import ONE\nfrom {name} import far\n__all__ = ['ONE']",
         "near": f"from {name}.below import ZERO\nONE = ZERO + 1",
         "below": "ZERO = 0",
         "far": "TWO = 2",
@@ -423,7 +429,10 @@ def test_the_page_keeps_the_figures_of_earlier_runs(package, tmp_path):
 
 def a_command(folder, package):
     """``python -m figures`` on another package of figures, in a process of its own."""
-    code = f"import sys; sys.path.insert(0, {str(folder)!r}); import figures.__main__ as m; sys.exit(m.main(sys.argv[1:], {package!r}))"
+    code = (
+        f"import sys; sys.path.insert(0, {str(folder)!r}); import figures.__main__ as m; "
+        f"sys.exit(m.main(sys.argv[1:], {package!r}))"
+    )
     return [sys.executable, "-c", code]
 
 

@@ -1,4 +1,4 @@
-"""The figures of the closed forms: their data say what the theory says, they draw without a warning, their claims are computed."""
+"""The figures of the closed forms: their data say what the theory says."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,8 @@ def test_fig4_sufficient_windows_lie_inside_the_exact_ones_and_the_fold_bounds_t
     assert np.all(np.minimum(sufficient["upper"], fold)[held] <= exact["upper"][held] * (1 + 1e-12))
     divergent = data["regime"] == 2
     np.testing.assert_array_equal(divergent, data["alpha"][:, None] > fold[:, 2, None, :])
-    # The order of both margins, x and y, need not order the distances; where it does not hold at alpha -> 0 the ascent is benign.
+    # The order of both margins, x and y, need not order the distances. Where it does not hold at
+    # alpha -> 0, ascent is benign.
     assert np.all(data["regime"][:, 0] == 0)
 
 
@@ -65,7 +66,8 @@ def test_logistic_folds_lie_on_the_curves_and_the_wedge_begins_at_the_cusp():
     np.testing.assert_allclose(
         logistic["fold_y"], [-0.9209437473335705, 1.579269265228267], rtol=1e-12
     )
-    # The folds are the turning points of the drawn curve: between grid points of x, alpha misses them by the square of the spacing.
+    # The folds are the turning points of the drawn curve. Between grid points of x, alpha misses
+    # them by the square of the spacing.
     y, alpha = logistic["y"], logistic["alpha"]
     for fold_y, fold_alpha in zip(logistic["fold_y"], logistic["fold_alpha"], strict=True):
         assert np.interp(fold_y, y, alpha) == pytest.approx(fold_alpha, rel=1e-3)
@@ -84,12 +86,12 @@ def test_logistic_folds_lie_on_the_curves_and_the_wedge_begins_at_the_cusp():
         [4.40334870102258, 6.72265715820468, 17.6714669357577, 74.852070027226],
         rtol=1e-7,
     )
-    for pull, folds, start in zip(
+    for mass, folds, start in zip(
         data["wedge"]["descent"], data["wedge"]["logistic"], cusp["descent"], strict=True
     ):
-        assert np.all(np.isnan(folds[pull < start * (1 - 1e-9)]))
-        assert np.all(np.diff(folds[pull > start * (1 + 1e-9)], axis=-1) > 0)
-        assert np.all(np.isfinite(folds[pull > start * (1 + 1e-9)]))
+        assert np.all(np.isnan(folds[mass < start * (1 - 1e-9)]))
+        assert np.all(np.diff(folds[mass > start * (1 + 1e-9)], axis=-1) > 0)
+        assert np.all(np.isfinite(folds[mass > start * (1 + 1e-9)]))
 
 
 def test_logistic_coordinate_is_never_without_a_minimum():
@@ -109,11 +111,13 @@ def test_distances_agree_with_the_solver_and_keep_their_bounds():
             for name in module.NAMES:
                 line, solver = data[loss][kind][name][..., every], data[loss][kind]["solver"][name]
                 np.testing.assert_array_equal(np.isnan(line), np.isnan(solver))
-                # At alpha next to f/r the signed mass cancels to 1e-4 of its terms; a difference of weights of up to 30.
+                # At alpha next to f/r the signed mass cancels to 1e-4 of its terms.
+                # This makes a difference of weights of up to 30.
                 np.testing.assert_allclose(line, solver, rtol=1e-9, atol=1e-12)
         found = data[loss]["coordinate"]
         assert np.all(found["pretrain_oracle"] <= found["lemma_4_bound"] + 1e-14)
-        # Corollary 1: at alpha = f/r the distance of descent-ascent is w_R itself, which grows without limit as the ridge falls.
+        # Corollary 1: at alpha = f/r the distance of descent-ascent is w_R itself.
+        # It grows without limit as the ridge falls.
         np.testing.assert_allclose(
             found["descent_ascent_oracle"][2], found["lemma_5_bound"][2], rtol=1e-14
         )

@@ -1,4 +1,4 @@
-"""The figure of all bounds: it draws each of them, at numbers that the ledger evaluates, and none is broken."""
+"""The figure of all bounds: it draws each at numbers of the ledger, and none is broken."""
 
 import numpy as np
 import pytest
