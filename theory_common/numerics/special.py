@@ -515,7 +515,9 @@ def _r_critical(z: Array, r: Array) -> tuple[Array, Array]:
     head, tail = _EXP_MINUS_2[z.dtype.name]
     total, error = _two_sum(2 * r, z)
     # Not r - head - tail: XLA adds the two constants up, and the tail is lost.
-    excess = jnp.maximum(jnp.maximum(r - head, 0) - tail, 0)
+    excess, excess_lost = _two_sum(jnp.maximum(r - head, 0), -tail)
+    excess_lost = jnp.where(excess > 0, excess_lost, 0)
+    excess = jnp.maximum(excess, 0)
     target, target_lost = _two_sum(total + 2 * head, error + 2 * tail)
     # h is d**3/6 at first: the root of the cubic (Cardano).
     half, third = 3 * jnp.abs(target) / head, 2 * excess / head
@@ -523,32 +525,66 @@ def _r_critical(z: Array, r: Array) -> tuple[Array, Array]:
     size = jnp.exp(jnp.log(cube) / 3)  # jnp.cbrt is a scalar call on a CPU, and twenty times slower
     d = jnp.clip(jnp.sign(target) * (size - third / size), -44, 2)
 
-    def scaled(h):
-        return head * h + tail * h
+    def change(d, value):
+        slope = excess + (head + tail) * _critical_slope(d)
+        step = value / (slope - value * (head * d * jnp.exp(d) / slope) / 2)
+        return jnp.where(value == 0, 0, step)
 
-    def correction(d):
-        slope = excess + scaled(_critical_slope(d))
-        value = _product_less(d, excess, 0.0, target, -target_lost) + scaled(_critical_value(d))
-        change = value / (slope - value * (head * d * jnp.exp(d) / slope) / 2)
-        return jnp.where(value == 0, 0, change)
+    def improved(d):
+        value = _product_less(d, excess, 0.0, target, -target_lost)
+        return jnp.clip(d - change(d, value + (head + tail) * _critical_value(d)), -44, 2)
 
-    d = _repeat(4, lambda d: jnp.clip(d - correction(d), -44, 2), d)
-    change = correction(d)
-    root = jnp.clip(d - change, -44, 2)
-    lost = (d - root) - change
-    # d h' = 3 h + rest, with exp(-2) h = C - A d, is half as sensitive to d as h' itself, where h is all that counts.
-    rest = root**4 * _polynomial(
-        jnp.clip(root, -1, 1), [(n - 2) * (n - 3) / math.factorial(n) for n in range(4, 22)]
+    d = _repeat(4, improved, d)
+    # The last step from a value with one rounding: here A d, h and C cancel.
+    grown, grown_lost = _critical_pair(d, head, tail)
+    value = _product_less(d, excess, excess_lost, target, grown_lost - target_lost, plus=grown)
+    step = change(d, value)
+    root = jnp.clip(d - step, -44, 2)
+    lost = (d - root) - step
+    slope = _critical_quotient(
+        (root, lost), (excess, excess_lost), (target, target_lost), head + tail
     )
-    divisor = jnp.where(root == 0, 1, root)
-    value = _product_less(
-        root,
-        excess,
-        0.0,
-        target,
-        (excess + head * _critical_value(root) / divisor) * lost - target_lost,
-    )
-    return (root - 2) + lost, excess + (scaled(rest) - 3 * value) / divisor
+    return (root - 2) + lost, slope
+
+
+def _critical_pair(d: Array, head: float, tail: float) -> tuple[Array, Array]:
+    """``exp(-2) h(d)`` and what it lacks, where ``abs(d) < 1``; elsewhere as it is."""
+    sixth = np.asarray(1 / 6, d.dtype)
+    sixth_lost = float(Fraction(1, 6) - Fraction(float(sixth)))
+    clipped = jnp.clip(d, -1, 1)
+    series = [(n - 2) / math.factorial(n) for n in range(4, 22)]
+    factor, rest = _two_sum(clipped * _polynomial(clipped, series), float(sixth))
+    point = (d, jnp.zeros_like(d))
+    cube = _pair_product(_pair_product(point, point), point)
+    near = _pair_product(_pair_product(cube, (factor, rest + sixth_lost)), (head, tail))
+    far = (head + tail) * _critical_value(d)
+    inside = jnp.abs(d) <= 1
+    return jnp.where(inside, near[0], far), jnp.where(inside, near[1], 0)
+
+
+def _critical_quotient(
+    root: tuple[Array, Array],
+    excess: tuple[Array, Array],
+    target: tuple[Array, Array],
+    scale: float,
+) -> Array:
+    r"""The slope ``A + exp(-2) h'(d)``, as ``(3 C - 2 A d + exp(-2) (d h' - 3 h)) / d``.
+
+    Written with C it is half as sensitive to ``d`` as with ``h'`` alone, where ``h`` is all that
+    counts. Each argument is a number and what it lacks. One rounding is left.
+    """
+    d, d_lost = root
+    series = [(n - 2) * (n - 3) / math.factorial(n) for n in range(4, 22)]
+    rest = scale * (d**4 * _polynomial(jnp.clip(d, -1, 1), series))
+    divisor = jnp.where(d == 0, 1, d)
+    tripled, tripled_lost = _two_sum(2 * target[0], target[0])
+    product, product_lost = _pair_product((-2 * d, -2 * d_lost), excess)
+    total, lost = _two_sum(tripled, product)
+    total, more = _two_sum(total, rest)
+    lost = lost + more + tripled_lost + 3 * target[1] + product_lost + 4 * rest / divisor * d_lost
+    quotient = total / divisor
+    left = _product_less(quotient, divisor, 0.0, total, quotient * d_lost - lost)
+    return jnp.where(d == 0, excess[0], quotient - left / divisor)
 
 
 def _critical_value(d: Array) -> Array:
@@ -582,13 +618,32 @@ def _exp(x: Array) -> tuple[Array, Array]:
     return value * power, lost * power
 
 
-def _product_less(w: Array, growth: Array, r: ArrayLike, z: Array, rest: ArrayLike = 0.0) -> Array:
-    """``w (growth + r) - z + rest``, ``rest`` small, with one rounding at the end: every product is exact, as in ``_above_fold``."""
+def _product_less(
+    w: Array,
+    growth: Array,
+    r: ArrayLike,
+    z: Array,
+    rest: ArrayLike = 0.0,
+    *,
+    plus: ArrayLike = 0.0,
+) -> Array:
+    """``w (growth + r) - z + plus + rest`` with one rounding at the end, where ``rest`` is small.
+
+    Every product is exact, as in ``_above_fold``.
+    """
     total, error = _two_sum(growth, r)
     (high, low), (total_high, total_low) = _halves(w), _halves(total)
-    return ((high * total_high - z) + (high * total_low + low * total_high)) + (
+    return (((high * total_high - z) + plus) + (high * total_low + low * total_high)) + (
         low * total_low + w * error + rest
     )
+
+
+def _pair_product(a: tuple, b: tuple) -> tuple[Array, Array]:
+    """The product of two numbers, each given with what it lacks, and what the product lacks."""
+    a_high, a_low = _halves(a[0])
+    b_high, b_low = _halves(jnp.asarray(b[0], a_high.dtype))
+    crossed = a_high * b_low + a_low * b_high
+    return _two_sum(a_high * b_high, crossed + (a_low * b_low + a[0] * b[1] + a[1] * b[0]))
 
 
 def _halves(x: Array) -> tuple[Array, Array]:
