@@ -1,4 +1,4 @@
-"""A Sphinx extension that prepares the project's docstrings for napoleon.
+"""A Sphinx extension that prepares the project's docstrings and signatures.
 
 A docstring may start a section on one line, as in ``Source: Lemma 3.``. Napoleon knows only
 sections that start with a line of their own. Here the section becomes a paragraph with a bold
@@ -49,7 +49,16 @@ def process(app, what, name, thing, options, lines: list[str]) -> None:
     lines[:] = [linked(line) for line in paragraphs(lines)]
 
 
+def short_arrays(app, what, name, thing, options, signature, returns):
+    """Write ``Array`` for the class behind it, which users never name."""
+    return tuple(
+        text and text.replace("jaxlib._jax.Array", "Array").replace("numpy.ndarray", "ndarray")
+        for text in (signature, returns)
+    )
+
+
 def setup(app: Sphinx) -> dict:
     # 400: before napoleon, which is connected with 500.
     app.connect("autodoc-process-docstring", process, priority=400)
+    app.connect("autodoc-process-signature", short_arrays)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
