@@ -1,0 +1,30 @@
+"""The site's own Sphinx extensions: docstrings and formulas."""
+
+import pytest
+
+
+def test_sections_on_one_line_become_paragraphs():
+    docstrings = pytest.importorskip("docs.docstrings", reason="the site needs the extra [docs]")
+    lines = ["First.", "", "Returns: NaN past", "    the fold.", "Claim: ``lemma-6``.", "Last."]
+    found = docstrings.paragraphs(lines)
+    assert found == [
+        "First.",
+        "",
+        "",
+        "**Returns:** NaN past",
+        "the fold.",
+        "",
+        "**Claim:** ``lemma-6``.",
+        "Last.",
+    ]
+    assert docstrings.linked(found[-2]).endswith("`lemma-6 <../ledger.html#lemma-6>`__.")
+    assert docstrings.linked("``not-a-claim``") == "``not-a-claim``"
+
+
+def test_formulas_become_mathml():
+    mathml = pytest.importorskip("docs.mathml", reason="the site needs the extra [docs]")
+    shown = mathml.render(r"\frac{1}{2} \|w\|^2", display=True)
+    assert shown.startswith("<math")
+    assert "<mfrac>" in shown
+    with pytest.raises(Exception, match="nosuchcommand"):
+        mathml.render(r"\nosuchcommand", display=False)
