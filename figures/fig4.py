@@ -12,10 +12,10 @@ TITLE = (
     "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum"
 )
 CAPTION = """
-The coloured bands show where descent-ascent ends on the wrong side: the pretrained model lies
-between it and the oracle (the model retrained without the forgotten samples). The paper guarantees
-the bands in the top row. The exact bands in the middle row are wider, and at small ridge they exist
-where the guaranteed ones are empty.
+The coloured bands in the middle row show where descent-ascent ends on the wrong side: the
+pretrained model lies between it and the oracle (the model retrained without the forgotten samples).
+The top row shows how much of this the paper guarantees: only where a dashed line is below the solid
+line of its colour. That is hardly anywhere, and nowhere at small ridge.
 
 Samples of two types: a retained type (1, ε) and a forgotten type (ε, 1). For each retained sample
 of the first type, α samples of the second type are forgotten. There are n = {samples} samples. The

@@ -139,7 +139,9 @@ def draw(figure, data):
         handletextpad=0.5,
     )
     thresholds(bottom.subplots(), data)
-    bottom.legend(loc="outside lower center", ncols=2)
+    keys = sorted(bottom.axes[0].lines, key=lambda line: line.get_label())
+    named = [line for line in keys if line.get_label()[0] in "(f"]
+    bottom.legend(handles=named, loc="outside lower center", ncols=2)
 
 
 def mark(panel, point, name):

@@ -23,7 +23,7 @@ STYLE = Path(__file__).with_name("page.css")
 # Two pixels of a picture for each of the page's, where it is widest. The files beside it have more.
 DOTS_PER_INCH, FULL_DOTS_PER_INCH = 150, 200
 QUALITY = 85  # of WebP: half as many bytes as a PNG with few colours, and no difference to be seen
-READABLE = 76  # pixels of the page an inch; a picture is drawn no smaller, so its text can be read
+READABLE = 76  # pixels of the page an inch: on a narrow page a picture is no smaller, but scrolls
 PAPERS = {
     "descent_ascent": "<em>Ascent Fails to Forget</em> (arXiv:2509.26427)",
     "hierarchy": "<em>Probing the Latent Hierarchical Structure of Data via Diffusion Models</em> "
@@ -127,7 +127,7 @@ def _lead(found: Counts) -> str:
         )
         if number
     ]
-    sentences = [f"{_count(found.figures, 'figure')}, computed and drawn by this run."]
+    sentences = [f"{_count(found.figures, 'figure')}."]
     if checks:
         sentences.append(f"Their tables check {' and '.join(checks)}.")
     if found.new:
@@ -190,7 +190,7 @@ def _picture(path: Path, title: str) -> str:
     least = round(inches * READABLE)
     return (
         f'<img src="{source}" alt="{escape(title)}" width="{width}" height="{height}" '
-        f'style="min-width: {least}px" loading="lazy">'
+        f'style="--least: {least}px" loading="lazy">'
     )
 
 
