@@ -57,8 +57,8 @@ def closed_form_weights(
 
 @claim(
     "lambert-derivative",
-    statement="W′(z) = W / (z (1 + W)); W is defined by W e^W = z.",
-    explanation="Differentiate W e^W = z: (1 + W) e^W W′ = 1, and e^W = z/W.",
+    statement="W′(z) = W / (z (1 + W)), where W is defined by W e^W = z.",
+    explanation="Differentiate W e^W = z. This gives (1 + W) e^W W′ = 1, and e^W = z/W.",
     where="App. E.1",
     domain="z != 0, z > -1/e, either branch",
     origin="paper",
@@ -75,10 +75,10 @@ def lambert_derivative(derivative=w / (z * (1 + w))):
 
 @claim(
     "lemma-2-closed-forms",
-    statement="w_D = W((1+α) r_j/(λn)), w_R = W(r_j/(λr)), w_DA = W((1 − αr/f) r_j/(rλ)).",
+    statement="w_D = W((1+α) r_j/(λn)), w_R = W(r_j/(λr)) and w_DA = W((1 − αr/f) r_j/(rλ)).",
     explanation=(
-        "J(w) = K e^{-w} + λw²/2 is stationary iff w e^w = K/λ; only the mass K differs "
-        "between the three."
+        "J(w) = K e^{-w} + λw²/2 is stationary exactly when w e^w = K/λ. Only the mass K differs "
+        "between the three problems."
     ),
     where="Lemma 2",
     domain="λ, r_j, α > 0; w_DA where its argument is >= -1/e",
@@ -115,13 +115,13 @@ def lemma_2(
 @claim(
     "lemma-2-branches",
     statement=(
-        "At a stationary point J″ = λ(1+w): W_0 ∈ (−1, ∞) is the minimum, W_{−1} < −1 the "
-        "maximum; none exists iff K/λ < −1/e."
+        "At a stationary point J″ = λ(1+w). So W_0 > −1 is the minimum and W_{−1} < −1 the "
+        "maximum. There is no stationary point exactly when K/λ < −1/e."
     ),
     explanation=(
-        "Eliminating K by K = λ w e^w, true on both branches, avoids Lambert W altogether. The "
-        "turning point w = -1 of w e^w separates the branches, and its value there, -1/e, is "
-        "the least that w e^w takes."
+        "Replace K by λ w e^w, which is true on both branches. Then Lambert W is not needed. The "
+        "function w e^w turns at w = -1, which separates the branches. Its value there, -1/e, is "
+        "its least value."
     ),
     where="Lemma 2, App. F (which exchanges the branches), App. H",
     domain="K real, λ > 0",
@@ -152,13 +152,13 @@ def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
 @claim(
     "lemma-3-order",
     statement=(
-        "w_DA ≤ w_D ≤ w_R exactly for f²/(r(f+n)) ≤ α ≤ f/r: below it w_D < w_DA < w_R, above "
-        "it w_DA < w_R < w_D."
+        "w_DA ≤ w_D ≤ w_R exactly for f²/(r(f+n)) ≤ α ≤ f/r. For smaller α, w_D < w_DA < w_R. For "
+        "larger α, w_DA < w_R < w_D."
     ),
     explanation=(
-        "W_0 increases, so weights are ordered as masses, and the masses' differences have the "
-        "range's ends as their only roots. The same masses enter for every margin loss, so the "
-        "order and its range do not depend on the loss."
+        "W_0 increases, so the weights are ordered as the masses are. The differences of the "
+        "masses vanish only at the ends of the range. Every margin loss has the same masses, so "
+        "the order and its range do not depend on the loss."
     ),
     where="Lemma 3",
     domain="λ, r_j, α > 0 and a descent-ascent minimum (always for α <= f/r)",
@@ -166,7 +166,9 @@ def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
     evidence="proved",
     backs="gda_theory.pair.coordinate.order_range",
     rules=["monotone bijection"],
-    counterexample="α in the range with w_D outside [w_DA, w_R], or outside the range with it inside",
+    counterexample=(
+        "α in the range with w_D outside [w_DA, w_R], or outside the range with it inside"
+    ),
 )
 def lemma_3(lower=forget**2 / (retain * (forget + total)), upper=forget / retain):
     yield Equal("K_R - K_D", retrain_mass - pretrain_mass, (upper - alpha) * on_coordinate / total)
@@ -194,11 +196,11 @@ def _lemma_4(**parameters):
 
 @claim(
     "lemma-4-bound",
-    statement="|w_D − w_R| ≤ |ln((1+α) r/n)|, with the exact slack |ln(w_D/w_R)|.",
+    statement="|w_D − w_R| ≤ |ln((1+α) r/n)|. The slack is exactly |ln(w_D/w_R)|.",
     explanation=(
-        "Both weights are positive and satisfy w + ln w = ln z, so (w_D - w_R) + ln(w_D/w_R) = "
-        "ln(z_D/z_R) exactly; the two terms on the left have one sign. The slack vanishes as λ "
-        "-> 0, where w_D/w_R -> 1: the bound is sharp."
+        "Both weights are positive and satisfy w + ln w = ln z. So (w_D - w_R) + ln(w_D/w_R) = "
+        "ln(z_D/z_R), and both terms on the left have the same sign. As λ -> 0 the slack vanishes, "
+        "since w_D/w_R -> 1: the bound is sharp."
     ),
     where="Lemma 4",
     domain="any λ, α > 0",
@@ -237,14 +239,11 @@ def _lemma_5(**parameters):
 @claim(
     "lemma-5-bound",
     statement=(
-        "For α ≥ f/r: w_R − w_DA = w_R + |w_DA| ≥ W_0(r_j/(λr)), with equality at α = f/r; "
-        "w_DA exists up to α = f/r + λf/(e r_j)."
+        "For α ≥ f/r: w_R − w_DA = w_R + |w_DA| ≥ W_0(r_j/(λr)), with equality at α = f/r. The "
+        "minimum w_DA exists up to α = f/r + λf/(e r_j)."
     ),
-    explanation="The mass is then <= 0, and w e^w has the sign of w.",
-    where=(
-        "Lemma 5, App. H (whose w_DA -> -infinity for every α > f/r is false: descent stops at W_0 "
-        "until K/λ = -1/e)"
-    ),
+    explanation="For these α the mass is <= 0, and w e^w has the sign of w.",
+    where="Lemma 5, App. H",
     domain="α >= f/r, every stationary point w_DA that exists",
     origin="corrected",
     evidence="proved",
@@ -292,13 +291,13 @@ def _corollary_1(**parameters):
 @claim(
     "corollary-1-rate",
     statement=(
-        "w_R − w_DA ≤ min(ln(1/κ), w_R) with κ = 1 − αr/f, for every λ; w_R ≥ ln z − ln ln z "
-        "for z = r_j/(λr) ≥ e."
+        "With κ = 1 − αr/f, w_R − w_DA ≤ min(ln(1/κ), w_R) for every λ. Moreover w_R ≥ ln z − ln "
+        "ln z for z = r_j/(λr) ≥ e."
     ),
     explanation=(
-        "z_DA = κ z_R, so with w + ln w = ln z the gap is ln(1/κ) - ln(w_R/w_DA) exactly. "
-        "Hence λ -> 0 alone never makes it large: α -> f/r must come too, and then it grows as "
-        "w_R does."
+        "z_DA = κ z_R and w + ln w = ln z, so the gap is exactly ln(1/κ) - ln(w_R/w_DA). Hence λ "
+        "-> 0 alone never makes the gap large. It grows without bound, as w_R does, only if also α "
+        "-> f/r."
     ),
     where="Corollary 1",
     domain="0 < α < f/r, any λ > 0; the growth for r_j/(λr) >= e",
@@ -335,12 +334,12 @@ def corollary_1(kappa=1 - alpha * retain / forget, growth=sp.log(z) - sp.log(sp.
 @claim(
     "sum-order",
     statement=(
-        "With sums (scikit-learn's convention): w_DA < w_R < w_D for every α > 0; w_DA exists "
-        "for α ≤ 1 + λ/(e r_j)."
+        "With sums of losses (as in scikit-learn), w_DA < w_R < w_D for every α > 0. The minimum "
+        "w_DA exists for α ≤ 1 + λ/(e r_j)."
     ),
     explanation=(
-        "The masses are (1+α) r_j, r_j and (1-α) r_j: equally spaced, so descent-ascent passes "
-        "the oracle on its way."
+        "The masses (1+α) r_j, r_j and (1-α) r_j are equally spaced. So descent-ascent passes the "
+        "oracle on its way."
     ),
     where="Lemma 3, with sums instead of means",
     domain="λ, r_j, α > 0; w_DA where it exists",
@@ -367,10 +366,10 @@ def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordi
 @claim(
     "r-lambert-form",
     statement=(
-        "Logistic loss: J′(w) = 0 ⇔ w e^w + w = K/λ, the r-Lambert equation w e^w + ρw = z at "
-        "ρ = 1."
+        "Logistic loss: J′(w) = 0 exactly when w e^w + w = K/λ. This is the r-Lambert equation w "
+        "e^w + ρw = z at ρ = 1."
     ),
-    explanation="Multiply J'(w) = λw - K/(1+e^w) by the positive (1+e^w)/λ.",
+    explanation="Multiply J'(w) = λw - K/(1+e^w) by (1+e^w)/λ, which is positive.",
     where="beyond Sec. 5.1.1: the true logistic loss",
     domain="K real, λ > 0",
     origin="new",
@@ -391,10 +390,10 @@ def r_lambert_form(left_side=w * sp.exp(w) + w):
 @claim(
     "r-lambert-monotone",
     statement=(
-        "g(w) = w e^w + ρw has slope ≥ ρ − e^{−2}, attained at w = −2: one real branch exactly "
-        "for ρ ≥ e^{−2}."
+        "g(w) = w e^w + ρw has slope ≥ ρ − e^{−2}, with equality at w = −2. So there is one real "
+        "branch exactly for ρ ≥ e^{−2}."
     ),
-    explanation="g'' = (2+w) e^w changes sign once, from minus to plus, so g' is least at -2.",
+    explanation="g'' = (2+w) e^w changes sign once, from minus to plus. So g' is least at -2.",
     where="beyond Sec. 5.1.1: the true logistic loss",
     domain="ρ >= e^-2",
     origin="new",
@@ -419,13 +418,13 @@ def r_lambert_monotone(least_slope=r_parameter - sp.exp(-2), turning=sp.Integer(
 @claim(
     "logistic-minimum-exists",
     statement=(
-        "Logistic loss, any signed mass: exactly one stationary point, a minimum with J″ = λ(1 "
-        "+ (1+w)e^w)/(1+e^w) > 0."
+        "Logistic loss, any signed mass: there is exactly one stationary point. It is a minimum, "
+        "with J″ = λ(1 + (1+w)e^w)/(1+e^w) > 0."
     ),
     explanation=(
-        "w e^w + w runs from -oo to oo and increases (r-lambert-monotone, as 1 > e^-2), so it "
-        "takes K/λ once; its slope is the numerator of J''. Logistic descent-ascent on one "
-        "coordinate therefore never diverges, whatever the strength."
+        "w e^w + w increases from -oo to oo (r-lambert-monotone, as 1 > e^-2). So it takes the "
+        "value K/λ once, and its slope is the numerator of J''. Hence logistic descent-ascent on "
+        "one coordinate never diverges, whatever the strength."
     ),
     where="beyond Sec. 5.1.1: the true logistic loss",
     domain="every K, λ > 0",
@@ -471,13 +470,13 @@ def _logistic_weight(ratio):
 @claim(
     "lemma-4-any-loss",
     statement=(
-        "λw = Kφ(w) gives dw/d ln K = 1/(1/w − φ′/φ), which is at most 1 for the logistic loss "
-        "too: |w_D − w_R| ≤ |ln((1+α) r/n)|."
+        "λw = Kφ(w) gives dw/d ln K = 1/(1/w − φ′/φ). For the logistic loss too this is at most 1, "
+        "so |w_D − w_R| ≤ |ln((1+α) r/n)|."
     ),
     explanation=(
-        "The gap is the integral of dw/d ln K over an interval of length |ln(K_D/K_R)|; "
-        "likewise w_R - w_DA <= ln(1/κ) (corollary-1-rate). For the logistic loss -φ'/φ = "
-        "1/(1+e^-w), and 1/w - φ'/φ - 1 > 0 by e^w > w."
+        "The gap is the integral of dw/d ln K over an interval of length |ln(K_D/K_R)|. In the "
+        "same way w_R - w_DA <= ln(1/κ) (corollary-1-rate). For the logistic loss -φ'/φ = "
+        "1/(1+e^-w), and 1/w - φ'/φ - 1 > 0 because e^w > w."
     ),
     where="Lemma 4, carried over",
     domain=(
@@ -516,14 +515,14 @@ excess, kappa_mass = sp.symbols("delta kappa", positive=True)
 @claim(
     "coordinate-runs-away",
     statement=(
-        "For K/λ = −κ < −1/e every step lowers w by at least ηλ(1 + ln κ), whatever η: w → −∞; "
-        "the flow gets there in finite time, and near the threshold, δ = 1 + ln κ → 0, in "
-        "π√2/(λ√δ) to leading order."
+        "Let K/λ = −κ < −1/e. Every step lowers w by at least ηλ(1 + ln κ), whatever its size η, "
+        "so w → −∞. The flow gets there in finite time. Near the threshold, δ = 1 + ln κ → 0, this "
+        "time is π√2/(λ√δ) to leading order."
     ),
     explanation=(
-        "J'(w)/λ = w + κ e^{-w} is convex and least at w = ln κ. As w -> -oo it grows like "
-        "e^{-w}, so the time, the integral of 1/J', is finite. Near its least value it is δ + "
-        "(w - ln κ)²/2."
+        "J'(w)/λ = w + κ e^{-w} is convex, and least at w = ln κ. As w -> -oo it grows like "
+        "e^{-w}, so the time, the integral of 1/J', is finite. Near its least value it is δ + (w - "
+        "ln κ)²/2."
     ),
     where="App. H: where w_DA -> -infinity is true",
     domain="exponential loss, K/λ = -κ < -1/e; simultaneous steps of any size η > 0, and the flow",
@@ -531,7 +530,9 @@ excess, kappa_mass = sp.symbols("delta kappa", positive=True)
     evidence="proved",
     backs=["gda_theory.pair.coordinate.descent_ascent", "gda_theory.dynamics.outcomes.explain"],
     rules=["convexity", "tangent line"],
-    paper_says="App. H: w_DA → −∞ for every α > f/r. It is true beyond α = f/r + λf/(e r_j) only.",
+    paper_says=(
+        "App. H: w_DA → −∞ for every α > f/r. This is true only beyond α = f/r + λf/(e r_j)."
+    ),
     counterexample="K/λ < -1/e with a step that raises w, or a flow that exists for all time",
 )
 def coordinate_runs_away(
@@ -561,12 +562,12 @@ def coordinate_runs_away(
 @claim(
     "semistable-approach",
     statement=(
-        "At K/λ = −1/e the one stationary point w = −1 is reached from above as w + 1 ~ "
-        "2/(λt); from below the flow runs away."
+        "At K/λ = −1/e the only stationary point is w = −1. From above the flow reaches it as w + "
+        "1 ~ 2/(λt). From below the flow runs away."
     ),
     explanation=(
-        "With v = w + 1 the flow is v' = λ(1 - v - e^{-v}) <= 0, so d(1/v)/dt = -v'/v² -> λ/2 "
-        "as v -> 0."
+        "With v = w + 1 the flow is v' = λ(1 - v - e^{-v}) <= 0. So d(1/v)/dt = -v'/v² -> λ/2 as v "
+        "-> 0."
     ),
     where="Lemma 2 at its end: K/λ = -1/e",
     domain="exponential loss, gradient flow from w > -1",
@@ -589,12 +590,12 @@ def semistable_approach(rate=ridge / 2, flow=ridge * (1 - z - sp.exp(-z))):
 @claim(
     "order-range-sharp",
     statement=(
-        "Both ends of Lemma 3's range are attained and crossed with nonzero slope: w_D = w_DA "
-        "at f²/(r(f+n)), w_D = w_R at f/r, and beyond either the order is lost at once, for "
-        "every λ."
+        "Both ends of Lemma 3's range are attained: w_D = w_DA at f²/(r(f+n)), and w_D = w_R at "
+        "f/r. The difference changes sign there with nonzero slope. So for every λ the order is "
+        "lost at once beyond either end."
     ),
     explanation=(
-        "The masses' differences are linear in α. At the lower end K_D = K_DA = r_j "
+        "The differences of the masses are linear in α. At the lower end K_D = K_DA = r_j "
         "n/(r(n+f)); at the upper end w_DA = 0."
     ),
     where="Lemma 3, its sharpness",

@@ -81,15 +81,15 @@ def _closed_form(*, correlation=1e-3):
 @claim(
     "logistic-cusp-closed-form",
     statement=(
-        "κ_c = P(1 + e^x) up to a factor 1 + O(ε⁴), with P = ρ/ε, qρ² + (sε − s²)ρ − sε = 0, x "
-        "= sρ/ε − 4ερ/s (0.07 % off at ε = 0.2); so ln κ_c = 1/ε − ln ε + ε + O(ε²), and B/λ = "
-        "4 + 12ε² + O(ε³) there."
+        "Let P = ρ/ε with qρ² + (sε − s²)ρ − sε = 0, and x = sρ/ε − 4ερ/s. As ε → 0, κ_c = P(1 + "
+        "e^x) up to a factor 1 + O(ε⁴); at ε = 0.2 it is 0.07 % off. So ln κ_c = 1/ε − ln ε + ε + "
+        "O(ε²), and there B/λ = 4 + 12ε² + O(ε³)."
     ),
     explanation=(
-        "In (ρ, y) the equations are smooth in ε >= 0, as e^{-x} ~ e^{-1/ε} is flat. At ε = 0 "
-        "they have the root (1, 0), with an invertible Jacobian. The third-derivative "
-        "condition has a source 8ε⁵: so y = 16ε⁵ + …, and up to that det H = 0 is the "
-        "quadratic for ρ."
+        "In (ρ, y) the equations are smooth in ε >= 0, since e^{-x} ~ e^{-1/ε} is flat. At ε = 0 "
+        "they have the root (1, 0), with an invertible Jacobian. The inhomogeneous term of the "
+        "third-derivative condition is 8ε⁵. So y = 16ε⁵ + …, and up to that order det H = 0 is the "
+        "quadratic equation for ρ."
     ),
     where="Sec. 5.1.2, the true loss, ε -> 0",
     domain=(
@@ -217,14 +217,14 @@ def _near_one(*, gap_to_one=1e-14):
 @claim(
     "logistic-cusp-near-one",
     statement=(
-        "(1−ε)κ_c → 3.8310389757852…, and (1−ε)B/λ to the same number: ρ(1 + e^z), ς = σ(z) "
-        "solving (2ς−1)² = 2ς(2−3ς)(1 + zς), ρ² = (2ς−1)/(8ς²(2−3ς))."
+        "As ε → 1, (1−ε)κ_c → 3.8310389757852…, and (1−ε)B/λ has the same limit. It is ρ(1 + e^z), "
+        "where ς = σ(z) solves (2ς−1)² = 2ς(2−3ς)(1 + zς) and ρ² = (2ς−1)/(8ς²(2−3ς))."
     ),
     explanation=(
-        "With P = ρ/(1-ε) both margins tend to z = y, their difference is 2(1-ε)ρ + …, and "
-        "both equations are smooth in ε up to 1 (d times each vanishes at d = 0, so each is "
-        "its derivative there). At the limit's root their Jacobian is invertible: the Krawczyk "
-        "box."
+        "With P = ρ/(1-ε) both margins tend to z = y, and their difference is 2(1-ε)ρ + …. Both "
+        "equations are smooth in ε up to 1. With d = 1 - ε, d times each equation vanishes at d = "
+        "0, so each limit is a derivative there. At the root of the limit the Jacobian is "
+        "invertible, by the Krawczyk test."
     ),
     where="Sec. 5.1.2, the true loss, ε -> 1",
     domain=(

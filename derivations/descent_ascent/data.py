@@ -20,12 +20,13 @@ weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
 @claim(
     "type-reduction",
     statement=(
-        "A stationary point is w = Σ pᵢ zᵢ, zᵢ = yᵢxᵢ, pᵢ = cᵢφ(mᵢ)/λ, and m = K p with K the "
-        "Gram matrix of the zᵢ; off their span w decays as e^{−λt}."
+        "A stationary point is w = Σ pᵢ zᵢ with zᵢ = yᵢxᵢ and pᵢ = cᵢφ(mᵢ)/λ. The margins are m = "
+        "K p, where K is the Gram matrix of the zᵢ. Under the flow, the part of w outside their "
+        "span decays as e^{−λt}."
     ),
     explanation=(
-        "The gradient is λw - Σ c_i φ(m_i) z_i: a d-dimensional problem with k types is one of "
-        "k unknowns. Written out for two types in three dimensions."
+        "The gradient is λw - Σ c_i φ(m_i) z_i. So a problem in d dimensions with k types has k "
+        "unknowns. The steps are written out for two types in three dimensions."
     ),
     where="Sec. 5.1, any data",
     domain="any margin loss, any signed weights c_i, λ > 0",
@@ -71,22 +72,24 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
 @claim(
     "span-coordinates",
     statement=(
-        "With Λ^{−1/2}T′ = QR and w = Λ^{−1/2}Qz the margins are Tw = R′z and w′Λw/2 = |z|²/2; "
-        "a stationary w = Λ^{−1}T′p is of this form."
+        "Let Λ^{−1/2}T′ = QR and w = Λ^{−1/2}Qz. Then the margins are Tw = R′z, and w′Λw/2 = "
+        "|z|²/2. Every stationary w = Λ^{−1}T′p is of this form."
     ),
     explanation=(
-        "Q'Q = 1 is all that is used of Q; written out for two types in two dimensions, Q a "
-        "rotation. Λ^{-1}T'p = Λ^{-1/2}Q(Rp)."
+        "Only Q'Q = 1 is used of Q. The steps are written out for two types in two dimensions, "
+        "where Q is a rotation. Λ^{-1}T'p = Λ^{-1/2}Q(Rp)."
     ),
     where="Sec. 5.1, any data",
     domain=(
-        "a penalised coordinate each, Λ its diagonal ridge; T has as many rows as the span has "
-        "dimensions, or fewer"
+        "every coordinate is penalised, with Λ its diagonal ridge; T has at most as many rows as "
+        "the span has dimensions"
     ),
     origin="new",
     evidence="proved",
     backs="gda_theory.solve.newton.into_span",
-    counterexample="w = Λ^{-1/2} Q z with other margins than R'z, or another ridge term than |z|²/2",
+    counterexample=(
+        "w = Λ^{-1/2} Q z with other margins than R'z, or another ridge term than |z|²/2"
+    ),
 )
 def span_coordinates(
     margin_1=r11 * z1,
@@ -113,13 +116,14 @@ def span_coordinates(
 @claim(
     "shared-centre",
     statement=(
-        "With c_i = s_i/Σs and ρ the share of Σs that a set leaves, the oracle solves Λ_ρ w = "
-        "Σ_{i∈R} c_i φ(m_i) t_i, Λ_ρ = ρΛ (means) or Λ/Σs (sums): the gradient times ρ, or "
-        "over Σs. Its zeros are the fixed points of w = w₀ − H⁻¹(G(w₀) + rest(w))."
+        "Let c_i = s_i/Σs, and let ρ be the share of Σs that a forget set leaves. The oracle "
+        "solves G(w) = Λ_ρ w − Σ_{i∈R} c_i φ(m_i) t_i = 0, with Λ_ρ = ρΛ (means) or Λ/Σs (sums). G "
+        "is its gradient times ρ, or divided by Σs. The zeros of G are the fixed points of w = w₀ "
+        "− H⁻¹(G(w₀) + rest(w))."
     ),
     explanation=(
-        "rest is what G has beyond its linear part at w₀, whose slope H is that of the set's "
-        "own sums; only it depends on w."
+        "rest is what G has beyond its linear part at w₀, whose slope is H. H is built from the "
+        "sums of that set. Only rest depends on w."
     ),
     where="Sec. 5.1: many oracles of one data set",
     domain="any loss with the derivatives used, any sample weights s; the oracle's minimum",
@@ -147,14 +151,15 @@ def shared_centre(
 @claim(
     "class-share-bound",
     statement=(
-        "J along the intercept b grows as |b|(ρ_R − γρ_F), ρ the share of the class that "
-        "loses: unbounded below ⇔ γ > min_c ρ_R^c/ρ_F^c (≤ 1)."
+        "Let ρ_R and ρ_F be the shares in R and F of the class that loses as b grows. Along the "
+        "intercept b, J grows as |b|(ρ_R − γρ_F). So J is unbounded below exactly when γ > min_c "
+        "ρ_R^c/ρ_F^c, which is at most 1."
     ),
     explanation=(
         "ℓ(-b) = b + ℓ(b), so J(0, b) is a bounded term plus a linear one. The other weights "
-        "change it by at most S|w| (logistic-norm-bound: ℓ is 1-Lipschitz), which their ridge "
-        "outweighs. ρ_R, ρ_F are the shares of class +1; the shares of the two classes add up "
-        "to 1."
+        "change it by at most S|w| (logistic-norm-bound: ℓ is 1-Lipschitz), and their ridge "
+        "outweighs that. In the steps ρ_R and ρ_F are the shares of class +1; the shares of the "
+        "two classes add up to 1."
     ),
     where="Sec. 5.1, with an unpenalised intercept",
     domain=(
@@ -202,13 +207,14 @@ def class_share_bound(
 @claim(
     "appendix-j-limits",
     statement=(
-        "As ε → 1⁻, w₁ = w₂ → ½W(4/(dλ)) (pretraining), ½W(2/((d−1)λ)) (oracle), "
-        "½W(−2(d−2)/((d−1)λ)) (descent-ascent, for λ ≥ 2e(d−2)/(d−1))."
+        "As ε → 1⁻, w₁ and w₂ have the same limit. It is ½W(4/(dλ)) for pretraining, "
+        "½W(2/((d−1)λ)) for the oracle, and ½W(−2(d−2)/((d−1)λ)) for descent-ascent, which needs λ "
+        "≥ 2e(d−2)/(d−1)."
     ),
     explanation=(
-        "At ε = 1 both samples have margin w1 + w2 and J is symmetric in w1, w2, so w1 = w2 = "
-        "w and 2w = z φ(2w): λw is the net mass of the two samples times φ(2w). Away from the "
-        "threshold the solutions are nondegenerate there, hence continuous in ε."
+        "At ε = 1 both samples have margin w1 + w2, and J is symmetric in w1 and w2. So w1 = w2 = "
+        "w, and λw is the net mass of the two samples times φ(2w): hence 2w = z φ(2w). Away from "
+        "the threshold the solutions are nondegenerate there, so they are continuous in ε."
     ),
     where="App. J",
     domain=(

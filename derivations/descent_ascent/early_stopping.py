@@ -68,14 +68,14 @@ def _pair_step(**parameters):
 @claim(
     "first-step-sign-pair",
     statement=(
-        "⟨∇J_DA(w_D), w_D − w_R⟩/λ = ((n+f)/f) q_D(y_D − y_R) − (f/r) p_D(x_D − x_R): the "
-        "first step approaches the oracle ⇔ ((n+f)/f) q_D(y_R − y_D) < (f/r) p_D(x_R − x_D), "
-        "with p_D = aφ(x_D)/λ, q_D = αaφ(y_D)/λ; for small α it always does."
+        "⟨∇J_DA(w_D), w_D − w_R⟩/λ = ((n+f)/f) q_D(y_D − y_R) − (f/r) p_D(x_D − x_R), with p_D = "
+        "aφ(x_D)/λ and q_D = αaφ(y_D)/λ. So the first step approaches the oracle exactly when "
+        "((n+f)/f) q_D(y_R − y_D) < (f/r) p_D(x_R − x_D). For small α it always does."
     ),
     explanation=(
-        "w_D = p u + q v, and ∇J_DA(w_D)/λ = w_D - (n/r) p u + (n/f) q v, as A = (n/r) a and B "
-        "= (n/f) αa; take the product with w_D - w_R = (p - p_R) u + q v, whose margins are "
-        "the differences. As α -> 0, q -> 0 and p < p_R, as A > a."
+        "w_D = p u + q v, and ∇J_DA(w_D)/λ = w_D - (n/r) p u + (n/f) q v, since A = (n/r) a and B "
+        "= (n/f) αa. Take the product with w_D - w_R = (p - p_R) u + q v, whose margins are the "
+        "differences. As α -> 0, q -> 0, and p < p_R since A > a."
     ),
     where="Sec. 5.1.2; the first step of descent-ascent, a condition on (ε, α, λ)",
     domain="any margin loss with φ > 0 decreasing, any two types, λ, α > 0; mean losses",
@@ -85,8 +85,8 @@ def _pair_step(**parameters):
     rules=["monotone bijection"],
     evaluate=_pair_step,
     counterexample=(
-        "a pair whose first step from w_D approaches w_R although the right side is the larger one, "
-        "or the reverse"
+        "a pair whose first step from w_D approaches w_R although the right side is the larger "
+        "one, or the reverse"
     ),
 )
 def first_step_pair(
@@ -111,13 +111,14 @@ def first_step_pair(
 @claim(
     "first-step-any-data",
     statement=(
-        "⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²): without the λw_R term "
-        "(sums) always positive, towards the oracle, whatever becomes of the limit."
+        "⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²). Without the term λw_R "
+        "(with sums) this is always positive: the first step leads towards the oracle, whatever "
+        "the limit of the run."
     ),
     explanation=(
-        "∇J_DA(w_D) = -(ρ + 1)∇L_F - ρλw_D (newton-step-is-preconditioned-ascent) and w_D - "
-        "w_R = -ρH_R⁻¹(∇L_F + λw_R) + O(ρ²) (opposite-sides). Written out for two weights, H⁻¹ "
-        "= [[i11, i12], [i12, i12²/i11 + k]], any positive definite matrix."
+        "∇J_DA(w_D) = -(ρ + 1)∇L_F - ρλw_D (newton-step-is-preconditioned-ascent), and w_D - w_R = "
+        "-ρH_R⁻¹(∇L_F + λw_R) + O(ρ²) (opposite-sides). The steps are written out for two weights, "
+        "with H⁻¹ = [[i11, i12], [i12, i12²/i11 + k]], any positive definite matrix."
     ),
     where="Sec. 5.1, any data: why the first step says little",
     domain="first order in ρ = f/r; any loss with H_R positive definite; mean losses",
@@ -177,17 +178,18 @@ def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
     "early-stop-coordinates",
     statement=(
         "min_t ‖w(t) − w_R‖²/‖w_D − w_R‖² is at least the share of ‖w_D − w_R‖² on coordinates "
-        "with f²/(r(f+n)) ≤ α_j ≤ f/r: if all are inside, doing nothing is best."
+        "with f²/(r(f+n)) ≤ α_j ≤ f/r. If all coordinates are in this range, doing nothing is "
+        "best."
     ),
     explanation=(
-        "The flow decouples. By best-early-stop a coordinate inside the range only moves away, "
-        "so its part of the squared distance is S_in(1 + a), a >= 0; that of the others is b "
-        ">= 0."
+        "The flow decouples. By best-early-stop a coordinate in the range only moves away, so its "
+        "part of the squared distance is S_in(1 + a) with a >= 0. The part of the others is b >= "
+        "0."
     ),
     where="Sec. 5.1.1; stopping descent-ascent early, orthogonal coordinates together",
     domain=(
-        "orthogonal coordinates, each with its own r_j and α_j; gradient flow from w_D, exponential "
-        "loss; each with a minimum"
+        "orthogonal coordinates, each with its own r_j and α_j; gradient flow from w_D, "
+        "exponential loss; each with a minimum"
     ),
     origin="new",
     evidence="proved",
@@ -213,8 +215,9 @@ def early_stop_coordinates(
 @claim(
     "early-stop-one-step",
     statement=(
-        "One step of size η = c|d|/|g| leaves √(1−c²) of the distance |d| = ‖w_D − w_R‖, and "
-        "no other size less: so the best early stop over step sizes is at most √(1−c²)."
+        "Let d = w_D − w_R. A step of size η = c|d|/|g| leaves √(1−c²) of the distance |d|, and no "
+        "other size leaves less. So the best early stop over all step sizes leaves at most "
+        "√(1−c²)."
     ),
     explanation="|d - ηg|² = |d|² - 2ηc|g||d| + η²|g|² is a parabola in η.",
     where="Sec. 5.1, any data: what the best single step can do",
@@ -225,7 +228,9 @@ def early_stop_coordinates(
     origin="new",
     evidence="proved",
     backs="gda_theory.dynamics.trials.trials",
-    counterexample="data on which no step size brings one step within √(1-c²) of the start's distance",
+    counterexample=(
+        "data on which no step size brings one step within √(1-c²) of the start's distance"
+    ),
 )
 def early_stop_one_step(best=along * distance / size, nearest=(1 - along**2) * distance**2):
     squared = distance**2 - 2 * step * along * size * distance + step**2 * size**2

@@ -61,14 +61,14 @@ def falling(expression):
 @claim(
     "flow-preserves-order",
     statement=(
-        "In (p, y), w = p u − q v: p′ = −p + Aφ(x)/λ, y′ = −y + k₁₂Aφ(x)/λ − k₂₂Bφ(y)/λ, x = "
-        '(Δp + k₁₂y)/k₂₂; ∂p′/∂y < 0 and ∂y′/∂p < 0: the flow preserves the order "y larger, p '
-        'smaller".'
+        "Let w = p u − q v. In (p, y) the flow is p′ = −p + Aφ(x)/λ and y′ = −y + k₁₂Aφ(x)/λ − "
+        "k₂₂Bφ(y)/λ, with x = (Δp + k₁₂y)/k₂₂. Since ∂p′/∂y < 0 and ∂y′/∂p < 0, it preserves the "
+        'order "y larger, p smaller".'
     ),
     explanation=(
-        "By Kamke both cross derivatives must be >= 0 in (-p, y), which is the same. In (y, P) "
-        "with the *mass* P = Aφ(x)/λ in place of the coordinate p it preserves no order: there "
-        "the cross derivatives have opposite signs (exponential loss: k12 and -k12 P Q)."
+        "Kamke's condition is that both cross derivatives are >= 0 in (-p, y), which is the same. "
+        "With the dual P = Aφ(x)/λ in place of the coordinate p, (y, P) preserves no order: for "
+        "the exponential loss its cross derivatives are k12 and -k12 P Q, of opposite signs."
     ),
     where="Sec. 5.1.2, gradient flow of descent-ascent",
     domain="φ > 0 decreasing, any two independent types with k12 > 0",
@@ -125,20 +125,19 @@ def flow_preserves_order(
 @claim(
     "mass-order",
     statement=(
-        "p_D < p_R < p_DA < p_saddle and y_R > y_DA > y_saddle: in the order of "
-        "flow-preserves-order, saddle < minimum < oracle."
+        "p_D < p_R < p_DA < p_saddle and y_R > y_DA > y_saddle. So saddle < minimum < oracle in "
+        "the order of flow-preserves-order."
     ),
     explanation=(
-        "With Q as the parameter, p = Aφ(k11 p - k12 Q)/λ holds the oracle (Q = 0) and all "
-        "stationary points of descent-ascent; along it p rises, x and y fall. The minimum is "
-        "the one at the larger x (two-points-below-fold), hence at the smaller Q. Pretraining "
-        "is the same equation with Q = -αaφ(y)/λ < 0 and a < A in place of A, and p rises with "
-        "A."
+        "With Q as the parameter, p = Aφ(k11 p - k12 Q)/λ holds at the oracle (Q = 0) and at all "
+        "stationary points of descent-ascent. Along it p rises, and x and y fall. The minimum is "
+        "at the larger x (two-points-below-fold), hence at the smaller Q. Pretraining solves the "
+        "same equation with Q = -αaφ(y)/λ < 0 and a < A in place of A, and p rises with A."
     ),
     where="Sec. 5.1.2",
     domain=(
-        "φ > 0 decreasing, k12 > 0; mean losses (a < A), something forgotten; minimum and saddle of "
-        "descent-ascent where they exist"
+        "φ > 0 decreasing, k12 > 0; mean losses (a < A), something forgotten; minimum and saddle "
+        "of descent-ascent where they exist"
     ),
     origin="new",
     evidence="proved",
@@ -311,17 +310,20 @@ m12, m21 = sp.symbols("m_12 m_21", positive=True)
 @claim(
     "basin-theorem",
     statement=(
-        "From every start with y ≥ y_saddle and p ≤ p_saddle, other than the saddle, the flow "
-        "ends in the minimum w_DA: so always from w_R, and from w_D whenever y_D ≥ y_saddle."
+        "From every start with y ≥ y_saddle and p ≤ p_saddle, except the saddle itself, the flow "
+        "ends in the minimum w_DA. So it does from w_R always, and from w_D whenever y_D ≥ "
+        "y_saddle."
     ),
     explanation=(
-        "Let z >= S mean that. By Kamke z(t) >= S for all time. Then p <= p_S, p' >= -p keeps "
-        "p from below, so x is bounded from below, P from above, and y' <= -y + k12 P bounds "
-        "y: the orbit is bounded, and so it converges. Only S and w_DA are stationary there. "
-        "Not to S: its linear part in (y, -p) has positive off-diagonal entries and "
-        "determinant det H/λ² < 0, hence an eigenvector n > 0 that grows; z(t) > S in both "
-        "coordinates at once, so z(t) >= S + δn for a small δ, whose orbit rises away from S. "
-        "The oracle and, by mass-order, w_D with y_D >= y_S start above S."
+        "Let z >= S mean that z has y >= y_saddle and p <= p_saddle. By Kamke z(t) >= S for all "
+        "time. Then p <= p_S, and p' >= -p bounds p from below. So x is bounded from below and P "
+        "from above, and y' <= -y + k12 P bounds y. The orbit is bounded, so it converges. Only S "
+        "and w_DA are stationary there.\n\n"
+        "It does not converge to S. The linear part at S, in (y, -p), has positive off-diagonal "
+        "entries and determinant det H/λ² < 0. So it has an eigenvector n > 0 that grows. At once "
+        "z(t) > S in both coordinates, so z(t) >= S + δn for a small δ, and the orbit of S + δn "
+        "rises away from S. The oracle starts above S, and by mass-order so does w_D if y_D >= "
+        "y_S."
     ),
     where="Sec. 5.1.2: does descent-ascent reach its minimum?",
     domain=(
@@ -387,14 +389,14 @@ def basin_escapes(*, systems=10, seed=0):
 @claim(
     "basin-from-pretraining",
     statement=(
-        "Conjectured: below the fold the flow from w_D always ends in w_DA. Proved: p_D < "
-        "p_saddle always, and the claim where y_D ≥ y_saddle."
+        "Conjectured: below the fold the flow from w_D always ends in w_DA. Proved: p_D < p_saddle "
+        "always, and the claim where y_D ≥ y_saddle."
     ),
     explanation=(
-        "ln p + k11 p is ln(A/λ) plus ln(r/n) - k12 Q_D at w_D and plus k12 Q at the saddle, "
-        "so p_D < p_saddle; basin-theorem does the rest where y_D >= y_saddle. Searched "
-        "against: basin_escapes, random systems spread over the whole fold locus and down to "
-        "1e-6 below it, all with y_D < y_saddle (1.6 % of what random_pair draws): of 2,000 "
+        "ln p + k11 p is ln(A/λ) plus ln(r/n) - k12 Q_D at w_D, and plus k12 Q at the saddle. So "
+        "p_D < p_saddle, and basin-theorem does the rest where y_D >= y_saddle. The search against "
+        "the conjecture is basin_escapes. It draws random systems over the whole fold locus, down "
+        "to 1e-6 below it, all with y_D < y_saddle (1.6 % of what random_pair draws). Of 2,000 "
         "(systems=2000, seed=1) none escaped."
     ),
     where="Sec. 5.1.2: does descent-ascent from w_D reach its minimum?",
@@ -445,24 +447,23 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
 @claim(
     "flow-blow-up",
     statement=(
-        "Above the fold every gradient flow reaches y = −∞ in finite time; once y is low "
-        "enough for the ascent term to be twice the rest, the time left is at most "
-        "2e^y/(k₂₂B)."
+        "Above the fold every gradient flow reaches y = −∞ in finite time. Once y is so low that "
+        "the ascent term is twice the rest, the time left is at most 2e^y/(k₂₂B)."
     ),
     explanation=(
-        "(1) No orbit keeps y >= Y: then Q <= Be^{-Y}/λ bounds q, and where q <= q_max, p' = "
-        "-p + (A/λ) e^{-k11 p + k12 q} < 0 for large p; p' >= -p, q' >= -q bound both from "
+        "(1) No orbit keeps y >= Y. Otherwise Q <= Be^{-Y}/λ would bound q. Where q <= q_max, p' = "
+        "-p + (A/λ) e^{-k11 p + k12 q} < 0 for large p; and p' >= -p, q' >= -q bound both from "
         "below. A bounded orbit would have stationary limit points, and there are none "
-        "(two-points-below-fold). (2) So y falls below any level. With p >= -|p_0|, x >= (k12 "
-        "y - Δ|p_0|)/k22: the descent term of y' is at most k12 C e^{-κy}, κ = k12/k22 < 1, "
-        "and the ascent term k22 (B/λ) e^{-y} outgrows it and -y. From where it is twice as "
-        "large on, y' <= -(k22 B/2) e^{-y} in real time, so e^y falls at least at the rate k22 "
-        "B/2 and is 0 in finite time."
+        "(two-points-below-fold).\n\n"
+        "(2) So y falls below any level. With p >= -|p_0|, x >= (k12 y - Δ|p_0|)/k22. Hence the "
+        "descent term of y' is at most k12 C e^{-κy} with κ = k12/k22 < 1. The ascent term k22 "
+        "(B/λ) e^{-y} outgrows it and -y. Once it is twice as large, y' <= -(k22 B/2) e^{-y} in "
+        "real time. So e^y falls at least at the rate k22 B/2, and is 0 in finite time."
     ),
     where="Sec. 5.1.2, above the solid curve of Fig. 4",
     domain=(
-        "gradient flow, exponential loss, α > α_fold, every start; the paper's types, 0 < ε < 1 (or "
-        "any with k12 < k22)"
+        "gradient flow, exponential loss, α > α_fold, every start; the paper's types, 0 < ε < 1 "
+        "(or any with k12 < k22)"
     ),
     origin="new",
     evidence="proved",
@@ -526,14 +527,14 @@ def _decrease(*, retain_mass=1.0, ridge=0.1, start=0.5, step=0.5):
 @claim(
     "short-steps-descend",
     statement=(
-        "J(w − η∇J) ≤ J(w) − η(1 − ηL/2)‖∇J‖²: for η < 2/L no cycle exists and a bounded orbit "
-        "ends at stationary points. So above the fold orbits stay bounded only if η sup‖H‖ ≥ "
-        "2."
+        "J(w − η∇J) ≤ J(w) − η(1 − ηL/2)‖∇J‖². So for η < 2/L there is no cycle, and a bounded "
+        "orbit ends at stationary points. Above the fold orbits therefore stay bounded only if η "
+        "sup‖H‖ ≥ 2."
     ),
     explanation=(
-        "Taylor along the segment: J falls by η|g|² to first order and rises by at most L "
-        "η²|g|²/2. The sum of the decreases is bounded on a bounded orbit, so |g| -> 0; on a "
-        "cycle it is 0, so g = 0 on it."
+        "Taylor along the segment: to first order J falls by η|g|², and it rises by at most L "
+        "η²|g|²/2. On a bounded orbit the sum of the decreases is bounded, so |g| -> 0. On a cycle "
+        "the sum is 0, so g = 0 on it."
     ),
     where="App. D.3; any data",
     domain=(
@@ -624,16 +625,18 @@ def _cycle():
 @claim(
     "large-step-two-cycle",
     statement=(
-        "Above the fold an orbit may stay bounded: (2.67902179985, 1.71055360311) ↔ "
-        "(4.67015294613, 3.08835342462) in (x, y) is a 2-cycle, and it is stable."
+        "Above the fold an orbit may stay bounded. The points (2.67902179985, 1.71055360311) and "
+        "(4.67015294613, 3.08835342462) in (x, y) form a 2-cycle, and it is stable."
     ),
     explanation=(
-        "Five equations in the four margins and the fold's P: two steps lead back, and α is "
-        "1.01 times the fold's. Both multipliers of the two-step map, roots of μ² - τμ + d, "
+        "There are five equations in the four margins and the fold's P: two steps lead back, and α "
+        "is 1.01 times the fold's. Both multipliers of the two-step map, the roots of μ² - τμ + d, "
         "lie inside the unit circle: |d| < 1 and |τ| < 1 + d."
     ),
     where="Sec. 5.1.2: 'diverged' is an observation, 'no stationary point' a theorem",
-    domain="simultaneous steps; r = 80, f = 20, r_p = 80, λ = 0.01, ε = 0.5, α = 1.01 α_fold, η = 50",
+    domain=(
+        "simultaneous steps; r = 80, f = 20, r_p = 80, λ = 0.01, ε = 0.5, α = 1.01 α_fold, η = 50"
+    ),
     origin="new",
     evidence="certified",
     backs="gda_theory.dynamics.outcomes.explain",

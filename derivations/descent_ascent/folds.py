@@ -56,12 +56,13 @@ fold_theta = k12 / (k22 + gram_determinant * P)
 @claim(
     "fold-hessian",
     statement=(
-        "dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v: fold "
-        "⇔ det H = 0; minima are where α_DA falls."
+        "dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), with det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v. So "
+        "folds are the points with det H = 0, and minima lie where α_DA falls."
     ),
     explanation=(
-        "At x_R (α = 0) H is positive definite; along the curve it stays so until det H = 0 "
-        "first. Exponential, the paper's types: dα/dx = -(f/r_p) e^y det H/(2ελ)."
+        "At x_R (α = 0) H is positive definite, and it stays so along the curve until det H = 0 "
+        "for the first time. Exponential loss, the paper's types: dα/dx = -(f/r_p) e^y det "
+        "H/(2ελ)."
     ),
     where="Sec. 5.1.2, the upper (solid) curve of Fig. 4",
     domain="any φ > 0, k12 > 0, along the curve of descent-ascent",
@@ -72,7 +73,9 @@ fold_theta = k12 / (k22 + gram_determinant * P)
         "gda_theory.pair.descent_ascent_curve",
         "gda_theory.pair.curve.log_bend",
     ],
-    counterexample="a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse",
+    counterexample=(
+        "a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse"
+    ),
 )
 def fold_hessian(
     determinant=reduced_determinant,
@@ -101,13 +104,13 @@ def fold_hessian(
 @claim(
     "exponential-one-fold",
     statement=(
-        "E = A e^{−x}/λ at the fold solves sE + ln E − ln(A/λ) = 2ε(1+sE)/(s+qE), which has "
-        "exactly one root: exactly one fold."
+        "At a fold E = A e^{−x}/λ solves sE + ln E − ln(A/λ) = 2ε(1+sE)/(s+qE). This equation has "
+        "exactly one root, so there is exactly one fold."
     ),
     explanation=(
-        "det H = 0 gives Q as a function of P = E; x = k11 P - k12 Q and ln E = L - x, L = "
-        "ln(A/λ), give the equation. The left side runs from -oo to oo with slope above k11, "
-        "the right side is bounded with slope at most k12³/k22² = 8ε³/s² <= s."
+        "det H = 0 gives Q as a function of P = E. With L = ln(A/λ), x = k11 P - k12 Q and ln E = "
+        "L - x give the equation. The left side runs from -oo to oo with slope above k11. The "
+        "right side is bounded, with slope at most k12³/k22² = 8ε³/s² <= s."
     ),
     where="Sec. 5.1.2",
     domain=(
@@ -151,13 +154,13 @@ def exponential_one_fold(
 @claim(
     "two-points-below-fold",
     statement=(
-        "Descent-ascent has two stationary points for 0 < α < α_fold (minimum at the larger x, "
-        "saddle), one at the fold, none above."
+        "Descent-ascent has two stationary points for 0 < α < α_fold: a minimum at the larger x, "
+        "and a saddle. It has one at the fold and none above."
     ),
     explanation=(
-        "In E = A e^{-x}/λ, x = L - ln E, the curve α_DA starts at 0 (x = x_R), rises to the "
-        "one fold (exponential-one-fold, fold-hessian) and falls back to 0 as E -> oo, because "
-        "-qE/(2ε) beats every power of E. det H > 0 before the fold, < 0 after it."
+        "In E = A e^{-x}/λ, x = L - ln E, the curve α_DA starts at 0 (x = x_R) and rises to the "
+        "only fold (exponential-one-fold, fold-hessian). It falls back to 0 as E -> oo, because "
+        "e^{-qE/(2ε)} beats every power of E. det H > 0 before the fold, and det H < 0 after it."
     ),
     where="Sec. 5.1.2",
     domain="exponential loss, 0 < ε < 1",
@@ -200,11 +203,11 @@ def two_points_below_fold(
 @claim(
     "fold-locus",
     statement=(
-        "Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q}, B/λ = Q e^{k₁₂P−k₂₂Q}, P > 0; the "
-        "paper's types: Q = (1+sP)/(s+qP)."
+        "The fold is at Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q} and B/λ = Q e^{k₁₂P−k₂₂Q}, "
+        "for P > 0. For the paper's types Q = (1+sP)/(s+qP)."
     ),
     explanation=(
-        "det H = 0 with h_u = P, h_v = Q; then A/λ = P e^x and B/λ = Q e^y with x, y by "
+        "det H = 0 with h_u = P and h_v = Q. Then A/λ = P e^x and B/λ = Q e^y, with x and y by "
         "dual-masses. α_fold = (f/r_p) B."
     ),
     where="Sec. 5.1.2, the upper (solid) curve of Fig. 4, in closed form",
@@ -265,8 +268,8 @@ def _locus_bounds(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
     "fold-locus-bounds",
     statement="λ/(es) ≤ B_fold ≤ (2εA + λ/e)/s.",
     explanation=(
-        "Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. The upper bound "
-        "is Lemma 8's: beyond it y e^y would lie below -1/e."
+        "Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. The upper bound is "
+        "Lemma 8's: beyond it y e^y would lie below -1/e."
     ),
     where="Sec. 5.1.2",
     domain="exponential loss, 0 < ε < 1",
@@ -298,13 +301,13 @@ def fold_locus_bounds(
 @claim(
     "fold-rates",
     statement=(
-        "Below the fold the slowest rate is 2λκ√δ, above it escape takes π/(λκ√δ): κ² = "
-        "Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP) (exponential); any loss: κ² = Q(Qτ_y − "
+        "Below the fold the slowest rate is 2λκ√δ. Above it the escape takes the time π/(λκ√δ). "
+        "Exponential loss: κ² = Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP). Any loss: κ² = Q(Qτ_y − "
         "Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP), τ = φ″/φ."
     ),
     explanation=(
-        "h_u = ρP, h_v = σQ, t_u = τ_x P, t_v = τ_y Q. At the fold H has a unit null vector n; "
-        "ξ = <n,u>, η = <n,v>. Along it the flow is z' = pδ - c z²/2 below the fold and -(pδ + "
+        "h_u = ρP, h_v = σQ, t_u = τ_x P and t_v = τ_y Q. At the fold H has a unit null vector n; "
+        "ξ = <n,u> and η = <n,v>. Along it the flow is z' = pδ - c z²/2 below the fold and -(pδ + "
         "c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2."
     ),
     where="Sec. 5.1.2; critical slowing down",
@@ -371,12 +374,12 @@ def fold_rates(
 @claim(
     "fold-condition-any-loss",
     statement=(
-        "Fold ⇔ (2ε − s y′)φ(y) − (2εx − s y)φ′(y) y′ = 0, y′ = (s − Aqφ′(x)/λ)/(2ε); it "
-        "equals −qφ(y) det H/(2ελ²)."
+        "A point of the curve is a fold exactly when (2ε − s y′)φ(y) − (2εx − s y)φ′(y) y′ = 0, "
+        "with y′ = (s − Aqφ′(x)/λ)/(2ε). The left side equals −qφ(y) det H/(2ελ²)."
     ),
     explanation=(
-        "2ε times the x equation minus s times the y equation is λ(2εx - sy) = q B φ(y): B "
-        "along the curve is explicit, and stationary at a fold."
+        "2ε times the x equation minus s times the y equation is λ(2εx - sy) = q B φ(y). So B "
+        "along the curve is explicit, and it is stationary at a fold."
     ),
     where="Sec. 5.1.2, any loss",
     domain="any φ > 0, 0 < ε < 1, along the curve of descent-ascent",
@@ -409,13 +412,13 @@ def fold_condition(
 @claim(
     "cusp-condition",
     statement=(
-        "Two folds merge (cusp) ⇔ det H = 0 and Aφ″(x)θ³ = Bφ″(y), θ = k₁₂/(k₂₂+Δh_u), that is "
-        "D³J[n,n,n] = 0 along the null vector n."
+        "Two folds merge in a cusp exactly when det H = 0 and Aφ″(x)θ³ = Bφ″(y), with θ = "
+        "k₁₂/(k₂₂+Δh_u). The second equation says D³J[n,n,n] = 0 along the null vector n."
     ),
     explanation=(
-        "Along the curve y' = (k22 + D h_u)/k12 = 1/θ, and B is stationary at a fold; so d(det "
-        "H)/dx there is the claimed slope. The third derivative along n, with <n,u> : <n,v> = "
-        "θ : 1, is -Aφ''(x)θ³ + Bφ''(y) up to a positive factor."
+        "Along the curve y' = (k22 + Δh_u)/k12 = 1/θ, and B is stationary at a fold. So d(det "
+        "H)/dx there is the claimed slope. Since <n,u> : <n,v> = θ : 1, the third derivative along "
+        "n is -Aφ''(x)θ³ + Bφ''(y), up to a positive factor."
     ),
     where="Sec. 5.1.2, any loss with folds that can merge (logistic)",
     domain="any φ > 0 with two derivatives, any Gram matrix; at a fold",
@@ -457,8 +460,8 @@ def _series(*, correlation=1e-5, retain_mass=0.1, ridge=0.1):
     "small-correlation-series",
     statement="ln(B_fold/λ) = −1 + 2P₀ε + (4P₀/(1+P₀) − 1)ε² + O(ε³), P₀ = W(A/λ).",
     explanation=(
-        "Insert P = P₀ + p₁ε + p₂ε² into the locus: ln P + sP - 2εQ stays ln P₀ + P₀ order by "
-        "order, which gives p₁, p₂; then expand ln Q + 2εP - sQ."
+        "Insert P = P₀ + p₁ε + p₂ε² into the locus. ln P + sP - 2εQ equals ln P₀ + P₀ order by "
+        "order, which gives p₁ and p₂. Then expand ln Q + 2εP - sQ."
     ),
     where="Sec. 5.1.2, ε -> 0",
     domain="exponential loss, ε -> 0 at fixed A/λ = P₀ e^{P₀}",
@@ -501,12 +504,12 @@ def _fold_series():
 @claim(
     "fold-power-law",
     statement=(
-        "As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s} with P ~ "
-        "ln(A/λ)/s: a power of λ up to a logarithm."
+        "As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s}, with P ~ ln(A/λ)/s. "
+        "This is a power of λ, up to a logarithm."
     ),
     explanation=(
-        "On the locus, exactly, ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s. A/λ -> oo "
-        "means P -> oo, hence Q -> s/q."
+        "On the locus ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s exactly. A/λ -> oo means P -> "
+        "oo, hence Q -> s/q."
     ),
     where="Sec. 5.1.2, λ -> 0",
     domain="exponential loss, 0 < ε < 1, A = r_p/r fixed; the identity for every λ",
@@ -514,7 +517,9 @@ def _fold_series():
     evidence="proved",
     backs=["gda_theory.pair.folds", "gda_theory.pair.fold_locus"],
     rules=["implicit function"],
-    counterexample="ε at which ln α_fold / ln λ, corrected by the logarithm, tends to another number",
+    counterexample=(
+        "ε at which ln α_fold / ln λ, corrected by the logarithm, tends to another number"
+    ),
 )
 def fold_power_law(
     power=(1 - epsilon) ** 2 / s,
@@ -537,13 +542,13 @@ def fold_power_law(
 @claim(
     "fold-correlation-limits",
     statement=(
-        "B_fold → λ/e as ε → 0 (orthogonal types: Lemma 2's threshold), → A + λ/(2e) as ε → 1 "
-        "(one type, squared norm 2, net mass A − B)."
+        "As ε → 0 (orthogonal types), B_fold → λ/e, Lemma 2's threshold. As ε → 1 (one type of "
+        "squared norm 2, with net mass A − B), B_fold → A + λ/(2e)."
     ),
     explanation=(
-        "On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + "
-        "1/2, hence A/λ = P/e and B/λ = (P + 1/2)/e. A merged type has u e^u = 2(A - B)/λ in "
-        "its margin u, with its end at -1/e: the same B."
+        "On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + 1/2, "
+        "hence A/λ = P/e and B/λ = (P + 1/2)/e. The merged type has u e^u = 2(A - B)/λ in its "
+        "margin u. It ends at -1/e, which gives the same B."
     ),
     where="Sec. 5.1.2, ε -> 0 and ε -> 1; App. J",
     domain="exponential loss, A/λ fixed",

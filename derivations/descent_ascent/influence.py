@@ -90,16 +90,16 @@ def _first_order_errors(**parameters):
 @claim(
     "opposite-sides-error",
     statement=(
-        "‖w_D − w_R + ρH_R⁻¹(∇L_F + λw_R)‖ ≤ ρ²(V/λ²)(MV/(2λ) + S + λ); ‖w(γ) − w_R − "
-        "γH_R⁻¹∇L_F‖ ≤ γ²(G/(λμ))(MG/(2μ) + S), μ = λ − γS: where both errors are below the "
-        "first-order terms, pretraining and ascent move away from the oracle to opposite "
-        "sides, up to λw_R."
+        "‖w_D − w_R + ρH_R⁻¹(∇L_F + λw_R)‖ ≤ ρ²(V/λ²)(MV/(2λ) + S + λ), and ‖w(γ) − w_R − "
+        "γH_R⁻¹∇L_F‖ ≤ γ²(G/(λμ))(MG/(2μ) + S) with μ = λ − γS. Where both errors are below the "
+        "first-order terms, pretraining and ascent move away from the oracle to opposite sides, up "
+        "to λw_R."
     ),
     explanation=(
         "(n/r)J_D is λ-strongly convex and has gradient ρ(∇L_F + λw) at w_R, so |d| <= ρV/λ. "
-        "There H_R d + R = -ρ(∇L_F + λw)(w_D), with |R| <= M|d|²/2 and the right side within "
-        "ρ(S + λ)|d| of its value at w_R; H_R⁻¹ is at most 1/λ. For ascent J_γ is μ-strongly "
-        "convex with gradient -γ∇L_F at w_R, and the right side within γS|d|."
+        "Moreover H_R d + R = -ρ(∇L_F + λw)(w_D), where |R| <= M|d|²/2 and the right side is "
+        "within ρ(S + λ)|d| of its value at w_R. H_R⁻¹ is at most 1/λ. For ascent, J_γ is "
+        "μ-strongly convex with gradient -γ∇L_F at w_R, and the right side is within γS|d|."
     ),
     where="Sec. 5.1, any data: opposite-sides with explicit errors",
     domain="convex losses with the constants above; mean losses; the ascent half for γS < λ",
@@ -109,7 +109,9 @@ def _first_order_errors(**parameters):
     rules=["triangle inequality", "Taylor", "convexity"],
     relation="<=",
     evaluate=_first_order_errors,
-    counterexample="data whose displacement differs from its first-order form by more than the bound",
+    counterexample=(
+        "data whose displacement differs from its first-order form by more than the bound"
+    ),
 )
 def opposite_sides_error(
     pretrain_moved=rho * pull / ridge,
@@ -147,12 +149,12 @@ def _newton_error(**parameters):
 @claim(
     "influence-error",
     statement=(
-        "The influence (Newton) step from w_D on J_R, +(f/r)H_R⁻¹(∇L_F + λw_D), ends within "
+        "The influence (Newton) step from w_D on J_R is +(f/r)H_R⁻¹(∇L_F + λw_D). It ends within "
         "M‖w_D − w_R‖²/(2λ) ≤ Mρ²V²/(2λ³) of w_R."
     ),
     explanation=(
-        "w_N - w_R = H⁻¹(H(w_D - w_R) - ∇J_R(w_D)), and ∇J_R(w_D) = ∇J_R(w_D) - ∇J_R(w_R) is "
-        "the integral of the Hessian along the segment: the bracket is at most M|d|²/2. With "
+        "w_N - w_R = H⁻¹(H(w_D - w_R) - ∇J_R(w_D)). Here ∇J_R(w_D) = ∇J_R(w_D) - ∇J_R(w_R) is the "
+        "integral of the Hessian along the segment, so the bracket is at most M|d|²/2. Moreover "
         "|d| <= ρV/λ (opposite-sides-error)."
     ),
     where="App. B; certified removal",
@@ -163,7 +165,9 @@ def _newton_error(**parameters):
     rules=["triangle inequality", "Taylor"],
     relation="<=",
     evaluate=_newton_error,
-    counterexample="data on which one Newton step from w_D on J_R ends farther from w_R than the bound",
+    counterexample=(
+        "data on which one Newton step from w_D on J_R ends farther from w_R than the bound"
+    ),
 )
 def influence_error(
     step_error=bend * moved**2 / (2 * ridge), error=bend * rho**2 * pull**2 / (2 * ridge**3)
@@ -186,9 +190,9 @@ def _origin(*, ridge=2.0, retained=1.0):
 @claim(
     "near-the-origin",
     statement=(
-        "A stationary point is (φ(0)/λ) Σ c_i y_i x_i up to φ₁Z₂‖w‖/λ: near the origin every "
-        "model is a signed mean of its samples, and forgetting is subtraction. Logistic: φ(0) "
-        "= 1/2, φ₁ = 1/4."
+        "A stationary point is (φ(0)/λ) Σ c_i y_i x_i up to φ₁Z₂‖w‖/λ. So near the origin every "
+        "model is a signed mean of its samples, and forgetting is subtraction. Logistic loss: φ(0) "
+        "= 1/2 and φ₁ = 1/4."
     ),
     explanation="λw = Σ c_i φ(m_i) y_i x_i, and |φ(m) - φ(0)| <= φ_1|m| <= φ_1|w||x_i|.",
     where="App. B: large ridge, weights near 0",
@@ -257,12 +261,13 @@ def _first_step(**parameters):
 @claim(
     "first-step-sign",
     statement=(
-        "The first step from w_D moves towards the oracle ⇔ (α − f²/(r(f+n)))(α − f/r) > 0, "
-        "whatever λ: inside Lemma 3's range it moves away."
+        "The first step from w_D moves towards the oracle exactly when (α − f²/(r(f+n)))(α − f/r) "
+        "> 0, whatever λ. In Lemma 3's range it moves away."
     ),
     explanation=(
-        "λw_D = K_D φ(w_D), so J_DA'(w_D) = (K_D - K_DA) φ(w_D), of the sign of α - "
-        "f²/(r(f+n)); w_D - w_R has the sign of K_D - K_R, that of α - f/r. The step is -ηJ'."
+        "λw_D = K_D φ(w_D), so J_DA'(w_D) = (K_D - K_DA) φ(w_D) has the sign of α - f²/(r(f+n)). "
+        "The difference w_D - w_R has the sign of K_D - K_R, which is that of α - f/r. The step is "
+        "-ηJ'."
     ),
     where="Sec. 5.1.1; the first step of descent-ascent",
     domain="one coordinate, exponential loss (any decreasing φ: φ(w_D) for e^-w), λ, r_j, α > 0",
@@ -297,14 +302,14 @@ def _early_stop(**parameters):
 @claim(
     "best-early-stop",
     statement=(
-        "min_t |w(t) − w_R|/|w_D − w_R| is 1 for f²/(r(f+n)) ≤ α ≤ f/r (doing nothing is "
-        "best), (w_R − w_DA)/(w_R − w_D) < 1 for smaller α, and 0 for α > f/r (the flow passes "
-        "the oracle)."
+        "min_t |w(t) − w_R|/|w_D − w_R| is 1 for f²/(r(f+n)) ≤ α ≤ f/r: doing nothing is best. It "
+        "is (w_R − w_DA)/(w_R − w_D) < 1 for smaller α. It is 0 for α > f/r, where the flow passes "
+        "the oracle."
     ),
     explanation=(
-        "In one dimension the flow moves monotonically from w_D to w_DA. By Lemma 3 w_DA <= "
-        "w_D <= w_R inside the range: every step leads away. Below it w_D < w_DA < w_R: the "
-        "end is best. Above it w_DA < w_R < w_D: the oracle lies between."
+        "In one dimension the flow moves monotonically from w_D to w_DA. By Lemma 3 w_DA <= w_D <= "
+        "w_R in the range, so every step leads away. For smaller α w_D < w_DA < w_R, so the end is "
+        "best. For larger α w_DA < w_R < w_D, so the oracle lies between."
     ),
     where="Sec. 5.1.1; stopping descent-ascent early",
     domain=(
@@ -317,7 +322,9 @@ def _early_stop(**parameters):
     rules=["monotone bijection", "intermediate value"],
     relation="<=",
     evaluate=_early_stop,
-    counterexample="α inside Lemma 3's range at which some time on the flow is nearer to the oracle than w_D",
+    counterexample=(
+        "α inside Lemma 3's range at which some time on the flow is nearer to the oracle than w_D"
+    ),
 )
 def best_early_stop(
     below=forget**2 / (retain * (forget + total)),

@@ -33,21 +33,23 @@ def composed(first, second, **options):
 @claim(
     "alternating-maps",
     statement=(
-        "Descent first w'' = w − ηd − ηλ(w−ηd) − ηb e^{-w} e^{ηd}; ascent first w'' = w − ηg − "
+        "Descent first: w'' = w − ηd − ηλ(w−ηd) − ηb e^{-w} e^{ηd}. Ascent first: w'' = w − ηg − "
         "ηλ(w−ηg) + ηa e^{-w} e^{ηg}."
     ),
     explanation=(
-        "Here d = λw − a e^{-w} and g = λw + b e^{-w}. Their η² terms are d(λ − b e^{-w}) and "
-        "g(λ + a e^{-w}), their η³ terms −½ b e^{-w} d² and +½ a e^{-w} g²: composing the "
-        "half-steps gives the maps, Taylor's formula at η = 0 the terms. So descent first "
-        "pushes back at second order and on at third."
+        "Here d = λw − a e^{-w} and g = λw + b e^{-w}. Composing the half-steps gives the maps. "
+        "Taylor's formula at η = 0 gives their terms. The η² terms are d(λ − b e^{-w}) and g(λ + a "
+        "e^{-w}); the η³ terms are −½ b e^{-w} d² and +½ a e^{-w} g². So descent first acts "
+        "against divergence at second order, and for it at third order."
     ),
     where="App. D.3",
     domain="a, b, λ, η > 0, w real",
     origin="paper",
     evidence="proved",
     backs="gda_theory.dynamics.simulation.epoch",
-    counterexample="a weight and a step at which two half-steps made one after the other end elsewhere",
+    counterexample=(
+        "a weight and a step at which two half-steps made one after the other end elsewhere"
+    ),
 )
 def alternating_maps(
     descent_first=w
@@ -88,8 +90,8 @@ def alternating_maps(
         "ridge doubled."
     ),
     explanation=(
-        "w'' = w − η(2λw − (a − b)φ(w)) + O(η²). Each half-step carries its own full ridge, "
-        "and to first order half-steps add up."
+        "w'' = w − η(2λw − (a − b)φ(w)) + O(η²). Each half-step has the full ridge, and to first "
+        "order the half-steps add up."
     ),
     where="App. D.3",
     domain="any margin loss, λ > 0",
@@ -113,17 +115,18 @@ def effective_ridge(velocity=-(2 * ridge * w - (a - pushed) * phi(w))):
 @claim(
     "alternating-fixed-point",
     statement=(
-        "Alternating descent-ascent always has a fixed point; as λ → 0, w* = ln(ηa/ln(b/a)) "
-        "descent first, ln(ηb/ln(b/a)) ascent first."
+        "Alternating descent-ascent always has a fixed point. As λ → 0 it is w* = ln(ηa/ln(b/a)) "
+        "with descent first, and ln(ηb/ln(b/a)) with ascent first."
     ),
     explanation=(
-        "With h = ηλ in (0, 1), the map minus w is continuous and changes sign. *Descent "
-        "first*, half-way point w₁ = (1−h)w + ηa e^{-w}: at w = ηa/h, e^{-w} < 1 gives map − w "
-        "< −(1 − (1−h)²)w + (1−h)ηa < 0. At w = −T, T = ηb + 2/(ηa): e^T > T²/2 gives w₁ > "
-        "T(ηaT/2 − 1) > 0, so e^{-w₁} < 1 and map − w > T − ηb > 0. *Ascent first*, w₁ = "
-        "(1−h)w − ηb e^{-w}: at w = ηb/(1−h) + ηa/h, w₁ > 0, so map − w < −(1 − (1−h)²)w + ηa "
-        "< 0. At w = −T, T = 2/(η²ab): S = −w₁ > ηb e^T > ηbT = 2/(ηa), and e^S > S²/2 gives "
-        "map − w > S(ηaS/2 − 1) + T > 0. At λ = 0 the fixed point solves a e^{-w} = b e^{-w₁}."
+        "With h = ηλ in (0, 1), the map minus w is continuous and changes sign.\n\n"
+        "*Descent first*, with half-way point w₁ = (1−h)w + ηa e^{-w}. At w = ηa/h, e^{-w} < 1 "
+        "gives map − w < −(1 − (1−h)²)w + (1−h)ηa < 0. At w = −T with T = ηb + 2/(ηa), e^T > T²/2 "
+        "gives w₁ > T(ηaT/2 − 1) > 0. So e^{-w₁} < 1, and map − w > T − ηb > 0.\n\n"
+        "*Ascent first*, with w₁ = (1−h)w − ηb e^{-w}. At w = ηb/(1−h) + ηa/h, w₁ > 0, so map − w "
+        "< −(1 − (1−h)²)w + ηa < 0. At w = −T with T = 2/(η²ab), S = −w₁ > ηb e^T > ηbT = 2/(ηa). "
+        "Then e^S > S²/2 gives map − w > S(ηaS/2 − 1) + T > 0.\n\n"
+        "At λ = 0 the fixed point solves a e^{-w} = b e^{-w₁}."
     ),
     where="App. D.3",
     domain="a, b > 0, 0 < ηλ < 1; the closed form as λ → 0 with b > a",
@@ -166,12 +169,12 @@ def _orders_at_rest(descent_first, ascent_first):
 @claim(
     "alternating-multiplier",
     statement=(
-        "The fixed point's multiplier is 1 − ln²(b/a), both orders, every step: stable iff b/a "
-        "< e^{√2} = 4.1133; a period doubling there."
+        "The fixed point's multiplier is 1 − ln²(b/a), for both orders and every step. So it is "
+        "stable exactly when b/a < e^{√2} = 4.1133, where a period doubling occurs."
     ),
     explanation=(
-        "Differentiate the map at the fixed point. The multiplier falls from 1 and passes −1 "
-        "where ln(b/a) = √2."
+        "Differentiate the map at the fixed point. The multiplier falls from 1, and passes −1 at "
+        "ln(b/a) = √2."
     ),
     where="App. D.3",
     domain="λ → 0, b > a > 0, any η > 0",
@@ -205,14 +208,14 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
 @claim(
     "alternating-second-order-sign",
     statement=(
-        "Where descent-ascent runs away, w → −∞, the η² terms of both orders are positive: "
-        "they push back. The η³ term pushes on if descent comes first (−½b e^{−w}d² ≤ 0) and "
-        "back if ascent does (+½a e^{−w}g² ≥ 0)."
+        "Where descent-ascent runs away, w → −∞, the η² terms of both orders are positive: they "
+        "act against the divergence. The η³ term acts with it if descent comes first (−½b e^{−w}d² "
+        "≤ 0), and against it if ascent does (+½a e^{−w}g² ≥ 0)."
     ),
     explanation=(
-        "d = λw - a e^{-w} < 0 for w <= 0, and λ - b e^{-w} < 0: their product is positive. g "
-        "= λw + b e^{-w} > 0 where the forget set's pull beats the ridge, which it does for w "
-        "→ −∞. The text of App. D.3 says ascent first and its formulas descent first: their η² "
+        "For w <= 0, d = λw - a e^{-w} < 0; and λ - b e^{-w} < 0, so their product is positive. g "
+        "= λw + b e^{-w} > 0 where the forget term outweighs the ridge, as it does for w → −∞. The "
+        "text of App. D.3 says ascent first, and its formulas are those of descent first; their η² "
         "terms differ."
     ),
     where="App. D.3: does alternating push back against divergence?",

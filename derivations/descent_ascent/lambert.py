@@ -39,12 +39,12 @@ def _identities(*, z=0.7):
 @claim(
     "lambert-identities",
     statement=(
-        "W e^W = z; e^W = z/W; ln W + W = ln z; W(u e^u) = u for u ≥ −1 (W_0), u ≤ −1 "
-        "(W_{−1}); W(z ln z) = ln z, z ≥ 1/e; W(2z²/W(z)) = 2W(z), z > 0; W(−1/e) = −1."
+        "W e^W = z, e^W = z/W and ln W + W = ln z. W(u e^u) = u for u ≥ −1 (W_0) and for u ≤ −1 "
+        "(W_{−1}). W(z ln z) = ln z for z ≥ 1/e; W(2z²/W(z)) = 2W(z) for z > 0; W(−1/e) = −1."
     ),
     explanation=(
-        "All are the definition at z = w e^w. The branches are the inverses because w e^w "
-        "falls to the left of -1 and rises to the right."
+        "Each is the definition at z = w e^w. W_0 and W_{-1} are the inverses because w e^w falls "
+        "to the left of -1 and rises to the right."
     ),
     where="App. E.1",
     domain="z >= -1/e for W_0, -1/e <= z < 0 for W_-1; the logarithm for z > 0",
@@ -86,10 +86,10 @@ def _concave(*, z=0.7, step=0.1):
 @claim(
     "lambert-monotone",
     statement=(
-        "W_0 increases and is concave, W_{−1} decreases: W′ = e^{−W}/(1+W), W″ = "
+        "W_0 increases and is concave, and W_{−1} decreases: W′ = e^{−W}/(1+W) and W″ = "
         "−e^{−2W}(2+W)/(1+W)³."
     ),
-    explanation="Derivatives of the inverse of z = w e^w: 1/z' and -z''/z'³.",
+    explanation="These are the derivatives of the inverse of z = w e^w: 1/z' and -z''/z'³.",
     where="App. E.1",
     domain="z > -1/e (W_0), -1/e < z < 0 (W_-1)",
     origin="paper",
@@ -112,16 +112,18 @@ def lambert_monotone(first=sp.exp(-w) / (1 + w), second=-sp.exp(-2 * w) * (2 + w
 @claim(
     "lambert-series",
     statement=(
-        "W_0(z) = z − z² + (3/2)z³ − (8/3)z⁴ + (125/24)z⁵ − …, coefficients (−n)^{n−1}/n!; W = "
-        "−1 + p − p²/3 + (11/72)p³ − (43/540)p⁴ + …."
+        "At 0, W_0(z) = z − z² + (3/2)z³ − (8/3)z⁴ + (125/24)z⁵ − …, with coefficients "
+        "(−n)^{n−1}/n!. At the branch point, W = −1 + p − p²/3 + (11/72)p³ − (43/540)p⁴ + …."
     ),
     explanation=(
-        "Each series inserted into w e^w gives z (with ez + 1 = p²/2 at the branch point) up "
-        "to the next order, and a power series with nonzero slope (in p: with nonzero "
-        "curvature, p its root) has one inverse."
+        "Inserted into w e^w, each series gives z up to the next order, with ez + 1 = p²/2 at the "
+        "branch point. A power series with nonzero slope has one inverse. In p the curvature is "
+        "nonzero, and p is its root."
     ),
     where="App. E.1",
-    domain="|z| < 1/e (W_0 at 0); |p| small, p = √(2(ez+1)) for W_0, -p for W_-1 (at the branch point)",
+    domain=(
+        "|z| < 1/e (W_0 at 0); |p| small, p = √(2(ez+1)) for W_0, -p for W_-1 (at the branch point)"
+    ),
     origin="paper",
     evidence="proved",
     backs=[
@@ -149,10 +151,10 @@ def lambert_series(
 @claim(
     "wright-omega",
     statement=(
-        "ω(u) = W_0(e^u) is the one root of ω + ln ω = u; ω′ = ω/(1+ω) lies in (0, 1): no "
-        "overflow, whatever the masses."
+        "ω(u) = W_0(e^u) is the only root of ω + ln ω = u. Its slope ω′ = ω/(1+ω) lies in (0, 1), "
+        "so nothing overflows, whatever the masses."
     ),
-    explanation="ω e^ω = e^u, logarithms taken. ω + ln ω rises from -oo to oo.",
+    explanation="Take logarithms of ω e^ω = e^u. ω + ln ω rises from -oo to oo.",
     where="App. E.1, in logarithms",
     domain="u real",
     origin="reconstructed",
@@ -174,12 +176,12 @@ def wright_omega(defining=omega + sp.log(omega), derivative=omega / (1 + omega))
 @claim(
     "lambert-gap",
     statement=(
-        "1 + W(−e^{−1−g}) is the root t of −t − ln(1−t) = g, of slope dt/dg = 1/t − 1; t ~ "
-        "√(2g) on W_0, −√(2g) on W_{−1}."
+        "1 + W(−e^{−1−g}) is the root t of −t − ln(1−t) = g, with slope dt/dg = 1/t − 1. Near 0, t "
+        "~ √(2g) on W_0 and t ~ −√(2g) on W_{−1}."
     ),
     explanation=(
-        "w e^w = -e^{-1-g} at w = t - 1, taken to logarithms. g has its minimum 0 at t = 0 and "
-        "rises to both sides: one t a branch."
+        "Take logarithms of w e^w = -e^{-1-g} at w = t - 1. The function g has its minimum 0 at t "
+        "= 0 and rises to both sides, so each branch has one t."
     ),
     where="App. E.1, below the branch point",
     domain="gap >= 0; t in [0, 1) on W_0, t <= 0 on W_-1",

@@ -47,12 +47,12 @@ def _norm(**parameters):
 @claim(
     "logistic-norm-bound",
     statement=(
-        "Logistic loss: every stationary point has ‖w‖ ≤ S/λ, S = Σ|c_i|‖x_i‖, and J(w) ≥ "
-        "λ‖w‖²/2 − S‖w‖ + J(0): no run-away, whatever γ."
+        "Logistic loss: every stationary point has ‖w‖ ≤ S/λ with S = Σ|c_i|‖x_i‖, and J(w) ≥ "
+        "λ‖w‖²/2 − S‖w‖ + J(0). So nothing runs away, whatever γ."
     ),
     explanation=(
-        "φ = 1/(1+e^m) lies in (0, 1): λw = Σ c_i φ(m_i) y_i x_i and the triangle inequality "
-        "give the first; |ℓ(m) - ℓ(0)| <= |m| the second."
+        "φ = 1/(1+e^m) lies in (0, 1). So λw = Σ c_i φ(m_i) y_i x_i and the triangle inequality "
+        "give the first bound. The second follows from |ℓ(m) - ℓ(0)| <= |m|."
     ),
     where="Sec. 5.1, the true loss",
     domain="logistic loss, any data, signed weights c_i, λ > 0",
@@ -135,12 +135,12 @@ CUSPS = {
 @claim(
     "logistic-cusp-values",
     statement=(
-        "The logistic cusp (A/λ, B/λ): ε = 0.2: (919.319286177807, 4.40334870102258); 0.5: "
-        "(32.0374142170412, 6.72265715820468); 0.8: (27.6422875127565, 17.6714669357577); "
-        "0.95: (82.8349046908355, 74.852070027226), to 13 digits."
+        "The logistic cusp is at (A/λ, B/λ) = (919.319286177807, 4.40334870102258) for ε = 0.2, "
+        "(32.0374142170412, 6.72265715820468) for 0.5, (27.6422875127565, 17.6714669357577) for "
+        "0.8 and (82.8349046908355, 74.852070027226) for 0.95, to 13 digits."
     ),
     explanation=(
-        "The equations are those of cusp-condition with φ = 1/(1+e^m): -φ'/φ = σ(m), φ''/φ = "
+        "The equations are those of cusp-condition with φ = 1/(1+e^m), so -φ'/φ = σ(m) and φ''/φ = "
         "σ(m) tanh(m/2). P and Q come from dual-masses."
     ),
     where="Sec. 5.1.2, the true loss",
@@ -242,10 +242,11 @@ def _oracle_margin(log_retain, own, shift, halvings=70):
         "multiplicity, is even. Conjectured: it is at most two."
     ),
     explanation=(
-        "On the curve over ln Q folds are the points of h = 1 (dual-curve). h -> 0 as Q -> 0; "
-        "and as Q -> oo, because y <= (k12 x_R - D Q)/k11 -> -oo and σ(y) <= e^y beats Q. So h "
-        "- 1 is negative at both ends. Searched against: fold_counts, 20,000 systems with "
-        "4,000 points each, found none."
+        "On the curve over ln Q the folds are the points with h = 1 (dual-curve). h -> 0 as Q -> "
+        "0. Also h -> 0 as Q -> oo, because y <= (k12 x_R - Δ Q)/k11 -> -oo, and σ(y) <= e^y falls "
+        "faster than Q grows. So h - 1 is negative at both ends. The search against the conjecture "
+        "is fold_counts: 20,000 systems with 4,000 points each, none of them with more than two "
+        "folds."
     ),
     where="Sec. 5.1.2, the true loss",
     domain="logistic loss, the paper's types, 0 < ε < 1",

@@ -86,13 +86,13 @@ def objective(retain_mass, forget_mass):
 @claim(
     "pair-gradient",
     statement=(
-        "Stationary points in margins: λx = c_u s e^{-x} + 2ε c_v e^{-y} and λy = 2ε c_u "
-        "e^{-x} + s c_v e^{-y}, with (c_u, c_v) = (a, αa) for pretraining, (A, 0) for the "
-        "oracle, (A, −B) for descent-ascent."
+        "In margins the stationary points solve λx = c_u s e^{-x} + 2ε c_v e^{-y} and λy = 2ε c_u "
+        "e^{-x} + s c_v e^{-y}. Here (c_u, c_v) is (a, αa) for pretraining, (A, 0) for the oracle "
+        "and (A, −B) for descent-ascent."
     ),
     explanation=(
-        "Multiply the gradient by the matrix that takes weights to margins. It is invertible "
-        "for ε < 1 (determinant 1 - ε²)."
+        "Multiply the gradient by the matrix that takes weights to margins. It is invertible for ε "
+        "< 1 (determinant 1 - ε²)."
     ),
     where="Sec. 5.1.2, App. I",
     domain="0 <= ε < 1, λ > 0",
@@ -130,12 +130,12 @@ def pair_gradient(
 @claim(
     "dual-masses",
     statement=(
-        "With P = Aφ(x)/λ, Q = Bφ(y)/λ: w = P u − Q v, x = k₁₁P − k₁₂Q, y = k₁₂P − k₂₂Q; "
-        "exponential: ln P + k₁₁P − k₁₂Q = ln(A/λ)."
+        "With P = Aφ(x)/λ and Q = Bφ(y)/λ: w = P u − Q v, x = k₁₁P − k₁₂Q and y = k₁₂P − k₂₂Q. "
+        "Exponential loss: ln P + k₁₁P − k₁₂Q = ln(A/λ)."
     ),
     explanation=(
-        "The gradient of Aℓ(<w,u>) - Bℓ(<w,v>) + λ|w|²/2 is λ(w - P u + Q v), written out in "
-        "three dimensions. Pretraining is B -> -αa, A -> a."
+        "The gradient of Aℓ(<w,u>) - Bℓ(<w,v>) + λ|w|²/2 is λ(w - P u + Q v). The steps are "
+        "written out in three dimensions. Pretraining has a in place of A and -αa in place of B."
     ),
     where="Sec. 5.1.2, reformulated for any two sample types",
     domain="any margin loss, any u, v in any dimension",
@@ -190,9 +190,9 @@ def dual_masses(
 
 @claim(
     "lemma-6",
-    statement="x_R = W(sA/λ), y_R = (2ε/s) x_R; for any types y_R = (k₁₂/k₁₁) x_R.",
+    statement="x_R = W(sA/λ) and y_R = (2ε/s) x_R. For any types y_R = (k₁₂/k₁₁) x_R.",
     explanation=(
-        "The oracle's first equation, times e^x, is x e^x = sA/λ; the second is the first "
+        "The oracle's first equation, times e^x, is x e^x = sA/λ. The second equation is the first "
         "times k12/k11."
     ),
     where="Lemma 6",
@@ -211,24 +211,21 @@ def lemma_6(argument=s * A / ridge, ratio=k12 / k11):
 @claim(
     "lemma-12-order",
     statement=(
-        "y_D ≤ x_D ⇔ α(k₂₂−k₁₂) ≤ k₁₁−k₁₂ (the paper's types: ⇔ α ≤ 1); y_DA < x_DA and y_R < "
-        "x_R if k₁₂ ≤ k₁₁, k₂₂ (always in the paper)."
+        "y_D ≤ x_D exactly when α(k₂₂−k₁₂) ≤ k₁₁−k₁₂; for the paper's types, exactly when α ≤ 1. "
+        "If k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂ (always in the paper), then y_DA < x_DA and y_R < x_R."
     ),
     explanation=(
-        "λ(x_D - y_D) is the claimed gap. Let y > x, so φ(x) = φ(y) + e with e >= 0: under the "
-        "condition the gap would be >= 0 although x - y < 0. With the condition reversed, x > "
-        "y is contradicted in the same way. For descent-ascent and the oracle (B = 0) the gap "
-        "is positive."
+        "The claimed gap is λ(x_D - y_D). Suppose y > x, so φ(x) = φ(y) + e with e >= 0. Under the "
+        "condition the gap would then be >= 0, although x - y < 0. With the condition reversed, x "
+        "> y is contradicted in the same way. For descent-ascent and the oracle (B = 0) the gap is "
+        "positive."
     ),
     where="Lemma 12",
-    domain=(
-        "φ > 0 decreasing. The paper's types: α <= 1 for pretraining ('without loss of generality' "
-        "needs it). Any types: as stated"
-    ),
+    domain="φ > 0 decreasing. The paper's types: α <= 1 for pretraining. Any types: as stated",
     origin="corrected",
     evidence="proved",
     backs=["gda_theory.pair.lemma_7_bounds", "gda_theory.pair.order_limit"],
-    paper_says='The order y_D ≤ x_D holds "without loss of generality", for every α.',
+    paper_says='The order y_D ≤ x_D holds for every α, "without loss of generality".',
     counterexample=(
         "α <= 1 with y_D > x_D, or a stationary point of descent-ascent with y >= x, for the "
         "paper's types"
@@ -276,14 +273,14 @@ def _lemma_7(**parameters):
 @claim(
     "lemma-7-bounds",
     statement=(
-        "W((s+2αε)a/λ) ≤ x_D ≤ x₀ + (2ε/s)y₀ with x₀ = W(sa/λ), y₀ = W(αsa/λ); y₀ ≤ y_D ≤ "
-        "W((2ε+αs)a/λ). Any types: s, 2ε → kᵢᵢ, k₁₂."
+        "With x₀ = W(sa/λ) and y₀ = W(αsa/λ): W((s+2αε)a/λ) ≤ x_D ≤ x₀ + (2ε/s)y₀ and y₀ ≤ y_D ≤ "
+        "W((2ε+αs)a/λ). For any types, replace s by kᵢᵢ and 2ε by k₁₂."
     ),
     explanation=(
-        "Each bound's slack is exact. φ(y) >= φ(x) where y <= x (lemma-12-order) signs the "
-        "first and the fourth; the terms that y₀ and x₀ leave out are positive, so y_D >= y₀ "
-        "and x_D >= x₀, and these sign the x-upper slack. w/φ(w) increases for w > 0, so z "
-        "orders w."
+        "The slack of each bound is exact. Where y <= x (lemma-12-order), φ(y) >= φ(x), which "
+        "gives the sign of the first and the fourth slack. The terms that y₀ and x₀ leave out are "
+        "positive, so y_D >= y₀ and x_D >= x₀. These give the sign of the slack in the upper bound "
+        "on x. Finally w/φ(w) increases for w > 0, so the weights are ordered as the arguments z."
     ),
     where="Lemma 7",
     domain=(
@@ -297,7 +294,9 @@ def _lemma_7(**parameters):
     relation="<=",
     evaluate=_lemma_7,
     paper_says="All four bounds hold for every α.",
-    counterexample="a pretrained pair outside a bound (for α > 1 outside the x-upper or y-lower one)",
+    counterexample=(
+        "a pretrained pair outside a bound (for α > 1 outside the x-upper or y-lower one)"
+    ),
 )
 def lemma_7(
     x_lower=(k11 + alpha * k12) * a,
@@ -342,13 +341,13 @@ def _lemma_8(**parameters):
 @claim(
     "lemma-8-bounds",
     statement=(
-        "x_DA ≤ W((sA − 2εB)/λ) and y_DA ≤ W((2εA − sB)/λ), for the minimum and the saddle; "
-        "hence sB − 2εA ≤ λ/e (exponential)."
+        "The minimum and the saddle satisfy x_DA ≤ W((sA − 2εB)/λ) and y_DA ≤ W((2εA − sB)/λ). "
+        "Hence, for the exponential loss, they exist only if sB − 2εA ≤ λ/e."
     ),
     explanation=(
-        "With y < x (lemma-12-order) φ(y) = φ(x) + e, e > 0, and w - zφ(w) is <= 0 by exactly "
-        "the slacks. For the exponential loss w e^w <= z puts w below W_0(z) and is impossible "
-        "for z < -1/e (lemma-2-branches); for the logistic one w(1+e^w) increases "
+        "Since y < x (lemma-12-order), φ(y) = φ(x) + e with e > 0. Then w - zφ(w) is <= 0, by "
+        "exactly the slacks. For the exponential loss w e^w <= z puts w below W_0(z), and is "
+        "impossible for z < -1/e (lemma-2-branches). For the logistic loss w(1+e^w) increases "
         "(r-lambert-monotone)."
     ),
     where="Lemma 8",
@@ -390,20 +389,24 @@ def _lemma_9(**parameters):
 @claim(
     "lemma-9-window",
     statement=(
-        "α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))} ⇒ x_DA ≤ x_D and y_DA ≤ y_D. Any "
-        "types: s/2ε → k₁₁/k₁₂, 2ε/s → k₁₂/k₂₂. Sums: x for every α, y from k₁₂/2k₂₂ on."
+        "If α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))}, then x_DA ≤ x_D and y_DA ≤ y_D. For "
+        "any types, replace s/2ε by k₁₁/k₁₂ and 2ε/s by k₁₂/k₂₂. With sums x holds for every α, "
+        "and y from k₁₂/2k₂₂ on."
     ),
     explanation=(
-        "y: the floor αk22 a of y_D/φ(y_D) (Lemma 7, any α) and the ceiling k12 A - k22 B of "
-        "y_DA/φ(y_DA) (Lemma 8) are ordered by the y threshold. x, α <= 1: the same with the "
-        "floor (k11 + αk12) a and the ceiling k11 A - k12 B. x, exponential loss, any α (the "
-        "paper's types): compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line "
-        "below e^{x-y}. What is left is the x threshold plus a term that y_DA <= y_D makes "
-        "positive."
+        "For y: y_D/φ(y_D) is at least αk22 a (Lemma 7, any α), and y_DA/φ(y_DA) is at most k12 A "
+        "- k22 B (Lemma 8). The y threshold puts these two in order. For x and α <= 1: the same "
+        "with (k11 + αk12) a and k11 A - k12 B. For x, the exponential loss, the paper's types and "
+        "any α: compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line below "
+        "e^{x-y}. What is left is the x threshold, plus a term that is positive because y_DA <= "
+        "y_D."
     ),
     where="Lemma 9",
-    domain="λ > 0, a stationary point of descent-ascent; the paper's types: exponential loss, every α; any decreasing φ, α <= 1; any types "
-    "with 0 < k12 <= k11, k22: y always, x for α(k22 - k12) <= k11 - k12",
+    domain=(
+        "λ > 0, a stationary point of descent-ascent. The paper's types: exponential loss and "
+        "every α, or any decreasing φ and α <= 1. Any types with 0 < k12 <= k11, k22: y always, x "
+        "for α(k22 - k12) <= k11 - k12"
+    ),
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_9_edges", "gda_theory.pair.sufficient_window"],
@@ -475,14 +478,14 @@ def _lemma_10_x(**parameters):
 @claim(
     "lemma-10-x",
     statement=(
-        "x_D ≤ x_R for α ≤ α_x = Q e^Q λ/(sa), Q = (s/2ε)[W(sA/λ) − W(sa/λ)]; any loss and "
-        "types: α_x = λQ/(k₂₂aφ(Q)), Q = (k₂₂/k₁₂)(x_R − x₀)."
+        "x_D ≤ x_R for α ≤ α_x = Q e^Q λ/(sa), with Q = (s/2ε)[W(sA/λ) − W(sa/λ)]. For any loss "
+        "and types α_x = λQ/(k₂₂aφ(Q)), with Q = (k₂₂/k₁₂)(x_R − x₀)."
     ),
     explanation=(
-        "Lemma 7's x-upper bound x₀ + (k12/k22) y₀ equals x_R at y₀ = Q, that is at αk22 aφ(Q) "
-        "= λQ, and increases with α."
+        "Lemma 7's upper bound on x is x₀ + (k12/k22) y₀, and it increases with α. It equals x_R "
+        "at y₀ = Q, that is at αk22 aφ(Q) = λQ."
     ),
-    where="Lemma 10 (α_x is used, not printed)",
+    where="Lemma 10, which uses α_x without printing it",
     domain="φ > 0 decreasing, λ > 0, any α, any types with k12 > 0",
     origin="reconstructed",
     evidence="proved",
@@ -534,15 +537,16 @@ COUNTEREXAMPLE = {
 @claim(
     "lemma-10-y",
     statement=(
-        "y_D ≤ y_R for α ≤ min(1, α_y), α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1] = "
-        "(k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (sums: 1 for n/r); without α ≤ 1 it is false."
+        "y_D ≤ y_R for α ≤ min(1, α_y), with α_y = (k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (with sums 1 "
+        "in place of n/r). For the paper's pair α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1]. Without α ≤ "
+        "1 the claim is false."
     ),
     explanation=(
-        "Lemma 7's y-upper bound (α <= 1) has argument (k12 + αk22) a; y_R has λy_R/φ(y_R) = "
-        "k12 A φ(x_R)/φ(y_R). They agree at α_y. The counterexample is certified: at α = 2.9 < "
+        "Lemma 7's upper bound on y (α <= 1) has argument (k12 + αk22) a. For y_R, λy_R/φ(y_R) = "
+        "k12 A φ(x_R)/φ(y_R). The two agree at α_y. The counterexample is certified: at α = 2.9 < "
         "α_y the exact curve α_D (explicit-curves, bijections) puts y_D above y_R."
     ),
-    where="Lemma 10 (α_y is used, not printed; α <= 1 is missing)",
+    where="Lemma 10, which uses α_y without printing it, and lacks α <= 1",
     domain=(
         "φ > 0 decreasing, λ > 0, α <= 1 (any types: α(k22 - k12) <= k11 - k12); empty where α_y < "
         "0: x_R (1-ε)²/s > ln(n/r)"

@@ -51,11 +51,13 @@ pretrain_objective = (retain * L_R + forget * L_F) / total + ridge * weights.dot
 @claim(
     "one-path",
     statement=(
-        "J_D = (r/n) J_γ at γ = −f/r and ridge λn/r; the oracle is γ = 0, descent-ascent γ = "
-        "1, both at ridge λ. The sum of all losses at ridge nλ is nJ_D: the same pretrained "
+        "J_D = (r/n) J_γ at γ = −f/r and ridge λn/r. The oracle is γ = 0 and descent-ascent γ = 1, "
+        "both at ridge λ. The sum of all losses at ridge nλ is nJ_D, which has the same pretrained "
         "model."
     ),
-    explanation="So one family of signed weights holds all three problems, with ridge λ max(1, 1 - γ).",
+    explanation=(
+        "So one family of signed weights holds all three problems, at ridge λ max(1, 1 - γ)."
+    ),
     where="Eq. 1",
     domain="any loss, any data; mean losses",
     origin="new",
@@ -93,12 +95,12 @@ def one_path(
 @claim(
     "path-monotone",
     statement=(
-        "dw/dγ = H_γ⁻¹∇L_F; dL_F/dγ = ∇L_F′H_γ⁻¹∇L_F ≥ 0 and dJ_R/dγ = γ dL_F/dγ ≥ 0: the "
-        "retain objective worsens all along the path."
+        "dw/dγ = H_γ⁻¹∇L_F. Hence dL_F/dγ = ∇L_F′H_γ⁻¹∇L_F ≥ 0, and dJ_R/dγ = γ dL_F/dγ, which is "
+        "≥ 0 for γ ≥ 0: the retain objective gets worse all along the path."
     ),
     explanation=(
-        "Differentiate ∇J_γ(w(γ)) = 0. With the Cholesky factor C of H_γ = CC' the quadratic "
-        "form is |C⁻¹∇L_F|², written out in two dimensions."
+        "Differentiate ∇J_γ(w(γ)) = 0. With the Cholesky factor C of H_γ = CC' the quadratic form "
+        "is |C⁻¹∇L_F|². The steps are written out in two dimensions."
     ),
     where="Sec. 5.1",
     domain="along w(γ) at fixed ridge while H_γ is positive definite; any loss, any data",
@@ -140,19 +142,19 @@ def path_monotone(
 @claim(
     "oracle-continuation",
     statement=(
-        "From the oracle (H_R ≻ 0, unique) the minimum continues uniquely in γ while H_γ ≻ 0; "
-        "at the first singular H_γ, with H n = 0, γ turns back: γ′ = 0 and γ″ = D³J[n,n,n]/<n, "
-        "∇L_F> along w′ = n."
+        "The oracle is unique and has H_R ≻ 0. From it the minimum continues uniquely in γ while "
+        "H_γ ≻ 0. At the first singular H_γ, with H n = 0, γ turns back: along w′ = n, γ′ = 0 and "
+        "γ″ = D³J[n,n,n]/<n, ∇L_F>."
     ),
     explanation=(
-        "Differentiate ∇J_γ(w) = 0 along a curve (w(s), γ(s)): once, H w' = γ'∇L_F, so <n, H "
-        "w'> = 0 forces γ' = 0, and w' = n. Twice, with these, D³J[n,n] + H w'' - γ''∇L_F = 0, "
-        "and <n, H w''> = 0. Past a fold with γ'' < 0 no minimum is left nearby."
+        "Differentiate ∇J_γ(w) = 0 along a curve (w(s), γ(s)). Once: H w' = γ'∇L_F, so <n, H w'> = "
+        "0 forces γ' = 0 and w' = n. Twice, with these: D³J[n,n] + H w'' - γ''∇L_F = 0, and <n, H "
+        "w''> = 0. Past a fold with γ'' < 0 no minimum is left nearby."
     ),
     where="Sec. 5.1: what 'the solution of descent-ascent' means",
     domain=(
-        "any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at the "
-        "fold"
+        "any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at "
+        "the fold"
     ),
     origin="new",
     evidence="proved",
@@ -211,16 +213,18 @@ def oracle_continuation(second=third_order + moved - bend * g, turning=third_ord
 @claim(
     "opposite-sides",
     statement=(
-        "w_D − w_R = −(f/r) H_R⁻¹(∇L_F + λw_R) + O((f/r)²), w(γ) − w_R = +γ H_R⁻¹∇L_F + O(γ²): "
-        "opposite sides of the oracle, up to λw_R."
+        "w_D − w_R = −(f/r) H_R⁻¹(∇L_F + λw_R) + O((f/r)²) and w(γ) − w_R = +γ H_R⁻¹∇L_F + O(γ²). "
+        "So pretraining and ascent lie on opposite sides of the oracle, up to λw_R."
     ),
     explanation=(
-        "Multiply ∇J_D by n/r: with ρ = f/r it is ∇L_R + ρ∇L_F + λ(1+ρ)w. Both problems start "
-        "at the oracle, at ρ = 0 and γ = 0, with the same Hessian H_R; minus H_R⁻¹ times the "
-        "drift ∂∇J/∂ρ or ∂∇J/∂γ is the velocity of the solution."
+        "Multiply ∇J_D by n/r. With ρ = f/r it is ∇L_R + ρ∇L_F + λ(1+ρ)w. Both problems start at "
+        "the oracle, at ρ = 0 and γ = 0, with the same Hessian H_R. The solution's velocity is "
+        "-H_R⁻¹ times the derivative of ∇J by ρ or by γ."
     ),
     where="Sec. 5.1, any data",
-    domain="first order in f/r and in γ; any loss, any data with H_R positive definite; mean losses",
+    domain=(
+        "first order in f/r and in γ; any loss, any data with H_R positive definite; mean losses"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.solve.path.ascent_path",
@@ -273,13 +277,14 @@ def _break_even(*, share=1e-13, **parameters):
 @claim(
     "break-even-first-order",
     statement=(
-        "Descent-ascent's limit is farther from the oracle than w_D beyond γ_even = "
+        "The limit of descent-ascent is farther from the oracle than w_D beyond γ_even = "
         "(f/r)‖H_R⁻¹(∇L_F + λw_R)‖/‖H_R⁻¹∇L_F‖ + O((f/r)²)."
     ),
     explanation=(
-        "By opposite-sides the two distances are (f/r)|H⁻¹(∇L_F + λw_R)| and γ|H⁻¹∇L_F|, to "
-        "first order: equal at the claimed γ. Written out for H_R = [[c11, c21], [c21, c22]]; "
-        "its determinant cancels. Without the λw_R term (sums have none) γ_even is f/r itself."
+        "By opposite-sides the two distances are (f/r)|H⁻¹(∇L_F + λw_R)| and γ|H⁻¹∇L_F| to first "
+        "order. They are equal at the claimed γ. The steps are written out for H_R = [[c11, c21], "
+        "[c21, c22]], whose determinant cancels. Sums have no λw_R term; then γ_even is f/r "
+        "itself."
     ),
     where="Sec. 5.1, any data",
     domain="first order in f/r; ∇L_F(w_R) != 0; mean losses",
@@ -314,12 +319,12 @@ def break_even(
 @claim(
     "newton-step-is-preconditioned-ascent",
     statement=(
-        "At w_D, ∇J_R = −(f/r)(∇L_F + λw_D): the Newton step on J_R is +(f/r) H_R⁻¹(∇L_F + "
-        "λw_D), ascent on F preconditioned by H_R⁻¹."
+        "At w_D, ∇J_R = −(f/r)(∇L_F + λw_D). So the Newton step on J_R is +(f/r) H_R⁻¹(∇L_F + "
+        "λw_D): ascent on F, preconditioned by H_R⁻¹."
     ),
     explanation=(
-        "Solve ∇J_D(w_D) = 0 for ∇L_R and insert it. w_D is within O(f/n) of w_R, so the step "
-        "ends within O((f/n)²). With sums there is no λw_D term."
+        "Solve ∇J_D(w_D) = 0 for ∇L_R and insert it. w_D is within O(f/n) of w_R, so the step ends "
+        "within O((f/n)²). Sums have no λw_D term."
     ),
     where="Sec. 5.1; certified removal",
     domain="any loss, any data; mean losses",

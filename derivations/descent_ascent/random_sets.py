@@ -53,17 +53,17 @@ def _population(*, gap=0.2, accuracy=0.5, forget_size=40):
 @claim(
     "hoeffding",
     statement=(
-        "P(|Acc − Acc_F| ≥ t) ≤ 2 exp(−2ft²), Acc the population accuracy of the oracle and "
-        "Acc_F that on the forget set."
+        "P(|Acc − Acc_F| ≥ t) ≤ 2 exp(−2ft²), where Acc is the population accuracy of the oracle "
+        "and Acc_F its accuracy on the forget set."
     ),
     explanation=(
-        "Given the oracle, Acc_F is a mean of f independent 0/1 terms (ranges 1/f); the 2 "
+        "Given the oracle, Acc_F is a mean of f independent 0/1 terms, of ranges 1/f. The factor 2 "
         "counts the two sides."
     ),
     where="Lemmas 1 and 11",
     domain=(
-        "i.i.d. data, F chosen independently of the values, the oracle's accuracies, the population "
-        "accuracy of the test; t > 0"
+        "i.i.d. data, F chosen independently of the values, the oracle's accuracies, the "
+        "population accuracy of the test; t > 0"
     ),
     origin="paper",
     evidence="proved",
@@ -91,17 +91,14 @@ def _finite(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
 @claim(
     "hoeffding-finite-test",
     statement=(
-        "P(|Acc_T − Acc_F| ≥ t) ≤ 2 exp(−2t² fm/(f+m)) on a test set of m points; it is δ at "
-        "the half width t = √(ln(2/δ)(1/f + 1/m)/2)."
+        "P(|Acc_T − Acc_F| ≥ t) ≤ 2 exp(−2t² fm/(f+m)) on a test set of m points. The bound equals "
+        "δ at the half width t = √(ln(2/δ)(1/f + 1/m)/2)."
     ),
     explanation=(
-        "Acc_T - Acc_F is a sum of f independent terms of range 1/f and m more of range 1/m. "
-        "As m -> oo the form is that of hoeffding."
+        "Acc_T - Acc_F is a sum of f independent terms of range 1/f and m terms of range 1/m. As m "
+        "-> oo the bound becomes that of hoeffding."
     ),
-    where=(
-        "Lemmas 1 and 11, whose test accuracy is that of the population: no bound for a test set of "
-        "m points"
-    ),
+    where="Lemmas 1 and 11; their test accuracy is that of the population",
     domain="as hoeffding; m test points, independent of the forget set and of the oracle",
     origin="corrected",
     evidence="proved",
@@ -114,7 +111,9 @@ def _finite(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
     rules=["Hoeffding"],
     relation="<=",
     evaluate=_finite,
-    paper_says="2 exp(−2ft²) bounds the gap to the test accuracy, whatever the number of test points.",
+    paper_says=(
+        "2 exp(−2ft²) bounds the gap to the test accuracy, whatever the number of test points."
+    ),
     counterexample=(
         "f, m, t with a larger probability (f = 400, m = 20, t = 0.2, p = 1/2: 0.083, where the "
         "first form says 2.5e-14)"
@@ -148,14 +147,14 @@ def _one_sided(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
 @claim(
     "hoeffding-one-sided",
     statement=(
-        "P(S − E S ≥ t) ≤ exp(−2t²/Σ): the bounds without the 2, and with the union of both "
-        "sides those with it."
+        "P(S − E S ≥ t) ≤ exp(−2t²/Σ). These are the bounds without the factor 2. The union of "
+        "both sides gives those with it."
     ),
     explanation=(
-        "For one term of mean share p in its interval, E e^{h(X - EX)} <= e^{L(u)}, u = hc, L "
-        "= ln(1 - p + p e^u) - pu, as e^x lies below its chord. L(0) = L'(0) = 0, and L'' = "
-        "q(1-q) <= 1/4 with q = pe^u/(1 - p + pe^u); so L <= u²/8. The product of all terms "
-        "and Chernoff give exp(-ht + h²Σ/8), least at h = 4t/Σ."
+        "Take one term whose mean divides its interval in the ratio p : 1 - p. With u = hc, E "
+        "e^{h(X - EX)} <= e^{L(u)}, L = ln(1 - p + p e^u) - pu, as e^x lies below its chord. L(0) "
+        "= L'(0) = 0, and L'' = q(1-q) <= 1/4 with q = pe^u/(1 - p + pe^u). So L <= u²/8. The "
+        "product over all terms and Chernoff give exp(-ht + h²Σ/8), which is least at h = 4t/Σ."
     ),
     where="Lemmas 1 and 11, one side; Hoeffding's inequality itself",
     domain="independent terms with values in intervals of lengths c_i, Σ = Σc_i²; t > 0",
@@ -198,13 +197,13 @@ def hoeffding_one_sided(
 @claim(
     "random-subset-law",
     statement=(
-        "Given that c of the f + m samples are right, P(a of the f forgotten ones are) = "
-        "C(f,a) C(m,c−a)/C(f+m,c): no p, no population."
+        "Suppose c of the f + m samples are right. Then a of the f forgotten ones are right with "
+        "probability C(f,a) C(m,c−a)/C(f+m,c). Neither p nor a population enters."
     ),
     explanation=(
-        "For i.i.d. data it is the law of two binomials given their sum, as p cancels: "
-        "enumerated for 5 and 4 samples; for any sizes the ratio of consecutive terms "
-        "determines it. Its mean is fc/(f+m): forget and test accuracy agree on average."
+        "For i.i.d. data this is the law of two binomials given their sum, as p cancels. It is "
+        "enumerated for 5 and 4 samples. For any sizes the ratio of consecutive terms determines "
+        "it. Its mean is fc/(f+m), so forget and test accuracy agree on average."
     ),
     where="Sec. 4, for a finite data set; Fisher's exact test",
     domain=(
@@ -261,13 +260,13 @@ def random_subset_law(
     "worst-accuracy-grid",
     statement=(
         "With p = (1 − cos φ)/2 the probability of a gap is a trigonometric polynomial in φ of "
-        "degree N = f + m; on the grid πj/(8N) it takes a value that 1/cos(π/16) < 1.02 times "
-        "brings to its maximum."
+        "degree N = f + m. Its maximum is at most 1/cos(π/16) < 1.02 times its largest value on "
+        "the grid πj/(8N)."
     ),
     explanation=(
-        "Each outcome has probability p^k (1-p)^{N-k} up to a factor: N cosines multiplied. No "
-        "angle is farther than half a cell from the grid, and within π/N of its maximum M the "
-        "polynomial, between 0 and M, is at least M cos(N distance)."
+        "Each outcome has probability p^k (1-p)^{N-k} up to a factor: a product of N factors "
+        "linear in cos φ. Every angle is within half a cell of the grid. The polynomial is >= 0, "
+        "with maximum M; within π/N of the maximum it is at least M cos(N distance)."
     ),
     where="Lemmas 1 and 11, when the population accuracy is not known; Barnard's test",
     domain="f, m >= 1, any gap, one or two sides; 8N + 1 angles, N = f + m",

@@ -62,15 +62,15 @@ def near(ball, number, tolerance) -> bool:
 @claim(
     "trap-conventions",
     statement=(
-        "Targets ±1 against 2h − 1 at ridge c are targets 0/1 against h at ridge c/4; means of "
-        "N samples at c are sums at Nc: so all minima and thresholds of one reading are those "
-        "of another at a known ratio."
+        "Targets ±1 against 2h − 1 at ridge c are targets 0/1 against h at ridge c/4. Means of N "
+        "samples at c are sums at Nc. So the minima and thresholds of one reading are those of "
+        "another, at a known ratio of ridges."
     ),
-    explanation="Both objectives are positive multiples (4 and 1/N) of the others, term by term.",
+    explanation="Each objective is a positive multiple (4 or 1/N) of the other, term by term.",
     where="Sec. 5.2: the loss is not fully specified",
     domain=(
-        "any weights, any ridge c > 0; means of N samples for D and R (descent-ascent's means are a "
-        "problem of their own)"
+        "any weights, any ridge c > 0; means of N samples for D and R (descent-ascent's means are "
+        "a problem of their own)"
     ),
     origin="new",
     evidence="proved",
@@ -106,13 +106,13 @@ def _ratios():
 @claim(
     "ridge-moves-not-radially",
     statement=(
-        "False: dθ/dc = −2H⁻¹θ, which is along θ exactly where θ is an eigenvector of H (for "
-        "one coordinate, or one sample, always); in the paper's own example a/b moves from "
-        "−5.197 to −5.408, and the second minimum appears."
+        "False: dθ/dc = −2H⁻¹θ is along θ exactly where θ is an eigenvector of H (always so for "
+        "one coordinate, or one sample). In the paper's own example a/b moves from −5.197 to "
+        "−5.408, and the second minimum appears."
     ),
     explanation=(
-        "At a stationary θ the ridge is c = -<θ, ∇L>/2|θ|². Differentiate ∇L + 2cθ = 0. θ × "
-        "H⁻¹θ = -θ × Hθ / det H vanishes iff θ is an eigenvector."
+        "At a stationary θ the ridge is c = -<θ, ∇L>/2|θ|². Differentiate ∇L + 2cθ = 0. θ × H⁻¹θ = "
+        "-θ × Hθ / det H vanishes exactly when θ is an eigenvector."
     ),
     where="App. B: 'adjusting the ridge moves minimisers radially'",
     domain=(
@@ -128,7 +128,9 @@ def _ratios():
     ],
     rules=["implicit function", "Krawczyk"],
     paper_says="Adjusting the ridge moves minimisers radially.",
-    counterexample="a loss whose minimiser moves along θ although θ is no eigenvector of the Hessian",
+    counterexample=(
+        "a loss whose minimiser moves along θ although θ is no eigenvector of the Hessian"
+    ),
 )
 def ridge_moves_not_radially(
     through=-(a * pull_a + b * pull_b) / (2 * (a**2 + b**2)),
@@ -213,21 +215,22 @@ def _fold_values():
 @claim(
     "trap-thresholds",
     statement=(
-        "The second minimum exists below c = 0.0268089304877 (D) and 0.0771966651700 (R) for "
-        "±1 against 2h − 1 (a quarter for 0/1 targets), below 1.04458068059 (D) and "
-        "1.74430079969 (R) for the literal reading; descent-ascent has one stationary point "
-        "throughout."
+        "For ±1 against 2h − 1, the second minimum exists below c = 0.0268089304877 (D) and "
+        "0.0771966651700 (R); for 0/1 targets, below a quarter of that. For the literal reading it "
+        "exists below 1.04458068059 (D) and 1.74430079969 (R). Descent-ascent has one stationary "
+        "point throughout."
     ),
     explanation=(
-        "On the plane c = -<θ, ∇L>/2|θ|² is the one ridge of a stationary point. A box search "
-        "shows that det H vanishes at no other one of the ranges; so the number of stationary "
-        "points changes at the thresholds only, and it is counted on both sides (trap-minima). "
-        "The literal thresholds are certified as folds; they lie beyond the range searched."
+        "On the plane, c = -<θ, ∇L>/2|θ|² is the only ridge at which θ can be stationary. A box "
+        "search shows that det H vanishes at no other ridge of the ranges. So the number of "
+        "stationary points changes at the thresholds only, and it is counted on both sides "
+        "(trap-minima). The literal thresholds are certified as folds; they lie beyond the range "
+        "searched."
     ),
     where="Sec. 5.2, Fig. 5",
     domain=(
         "sums of squares; 0/1 targets: c in [0.002, 0.4] (±1 against 2h - 1: 4c in [0.008, 1.6]); "
-        "literal: c in [0.01, 1]; GDA no fold"
+        "literal: c in [0.01, 1]; descent-ascent has no fold"
     ),
     origin="new",
     evidence="certified",
@@ -288,13 +291,13 @@ def _literal_values():
     "trap-minima",
     statement=(
         "The literal reading at c = 0.1: retraining's global minimum, 10.8612, is the bad one "
-        "(wrong at x = 4), and the good one is 11.7938; pretraining's is good, 11.9040. With "
-        "±1 against 2h − 1 both global minima are good; R has a bad one at c = 0.05, D only at "
-        "c = 0.02."
+        "(wrong at x = 4), and the good one is 11.7938. Pretraining's is good, 11.9040. With ±1 "
+        "against 2h − 1 both global minima are good. R has a bad one at c = 0.05, D only at c = "
+        "0.02."
     ),
     explanation=(
-        "All stationary points of 18 problems, counted by halving a box that holds them all "
-        "(landscapes.farthest). Descent-ascent has one, bad minimum in each."
+        "These are all stationary points of 18 problems, counted by halving a box that holds them "
+        "all (landscapes.farthest). Descent-ascent has only one minimum in each, a bad one."
     ),
     where="Sec. 5.2, Fig. 5",
     domain=(
@@ -308,8 +311,8 @@ def _literal_values():
     evaluate=_literal_values,
     slow="10 s",
     paper_says=(
-        "One landscape, drawn for one ridge; which targets, sums or means, and which ridge, is not "
-        "said."
+        "One landscape, drawn for one ridge. The paper does not say which targets, sums or means, "
+        "or which ridge."
     ),
     counterexample="a stationary point that the search missed, or minima in another order",
 )
@@ -398,14 +401,15 @@ def _good_and_bad():
 @claim(
     "trap-global-minima-hold",
     statement=(
-        "With 0/1 targets both statements hold at every c ∈ [0.002, 0.4]: 13 right and 1 wrong "
-        "of D, 11 and 1 of R."
+        "With 0/1 targets both statements hold at every c ∈ [0.002, 0.4]. D has 13 points right "
+        "and 1 wrong; R has 11 right and 1 wrong."
     ),
     explanation=(
-        "No fold but the thresholds (trap-thresholds) and no class changes along a branch, so "
-        "one good minimum continues through the range and one bad one up to the threshold. J "
-        "at a minimum increases with c (its derivative is |θ|²): the bad one's value at the "
-        "range's beginning exceeds the good one's at the threshold, hence everywhere between."
+        "There is no fold but the thresholds (trap-thresholds), and no class changes along a "
+        "branch. So one good minimum continues through the range, and one bad one up to the "
+        "threshold. J at a minimum increases with c (its derivative is |θ|²). The bad one's value "
+        "at the beginning of the range exceeds the good one's at the threshold, hence everywhere "
+        "between."
     ),
     where="Sec. 5.2: 'pretraining misclassifies only x = 3, retraining keeps it'",
     domain="sums; 0/1 targets, c in [0.002, 0.4], that is ±1 against 2h - 1, c in [0.008, 1.6]",
@@ -414,10 +418,14 @@ def _good_and_bad():
     backs="gda_theory.paper.trap.landscape",
     rules=["implicit function", "Krawczyk"],
     slow="20 s",
-    paper_says="Pretraining misclassifies only x = 3 (13 right, 1 wrong), and retraining keeps it (11, 1).",
+    paper_says=(
+        "Pretraining misclassifies only x = 3 (13 right, 1 wrong), and retraining keeps it (11, 1)."
+    ),
     relation="<=",
     evaluate=_good_and_bad,
-    counterexample="a ridge of the range at which a global minimum of D or R misclassifies anything but x = 3",
+    counterexample=(
+        "a ridge of the range at which a global minimum of D or R misclassifies anything but x = 3"
+    ),
 )
 def global_minima_hold(
     good_D=sp.Rational("1.1795873035005"),
@@ -497,13 +505,13 @@ def _literal_at_end():
 @claim(
     "trap-literal-fails",
     statement=(
-        "Read literally, retraining's global minimum is the bad one (10 right, 2 wrong) at "
-        "every c ∈ [0.01, 1]: no ridge there rescues it."
+        "Read literally, retraining's global minimum is the bad one (10 right, 2 wrong) at every c "
+        "∈ [0.01, 1]. No ridge there makes the statement true."
     ),
     explanation=(
-        "R has two minima throughout (no fold), one with h(3) < 1/2 and its classes constant, "
-        "the other with h(3) > 1/2. J at each increases with c; on a chain of ridges the bad "
-        "one's value at the end of a cell stays below the other's at its beginning."
+        "R has two minima throughout (no fold): one with h(3) < 1/2 and constant classes, the "
+        "other with h(3) > 1/2. J at each increases with c. On a chain of ridges the bad one's "
+        "value at the end of a cell stays below the other's at its beginning."
     ),
     where="Sec. 5.2: 'retraining keeps it', read literally",
     domain="sums, targets ±1 against h in (0, 1), c in [0.01, 1]",
@@ -639,18 +647,18 @@ def _energies(*, ridge=0.0125):
 @claim(
     "trap-holds",
     statement=(
-        "Fine-tuning from descent-ascent's minimum (10 right of its 10, 2 of R wrong) stays in "
-        "R's bad minimum: on a line through R's saddle J_R exceeds its value at the start. "
-        "Beyond the threshold R has one stationary point, the good minimum, and fine-tuning "
+        "Fine-tuning on R from descent-ascent's minimum (10 right of its 10, 2 of R wrong) stays "
+        "in R's bad minimum, since J_R on a line through R's saddle exceeds its value at the "
+        "start. Beyond the threshold R has one stationary point, the good minimum, and fine-tuning "
         "reaches it."
     ),
     explanation=(
-        "The minimum of J_DA lies on the bad side; J_R falls along the flow, and along every "
-        "step of at most 1/Λ, so the line is never crossed; on that side the only minimum is "
-        "the bad one. On each cell of ridges the line is fixed: J_R on it increases with c, "
-        "J_DA at its minimum too, and J_R - J_DA = 2(1 - h(4))² is bounded. The argument ends "
-        "where both values agree, c = 0.01619 (±1 against 2h - 1: 0.06476); from there to the "
-        "threshold the library's runs stay, which is tested, not proved."
+        "The minimum of J_DA lies on the bad side of the line. J_R falls along the flow, and along "
+        "every step of at most 1/Λ, so the line is never crossed. On that side the only minimum is "
+        "the bad one. On each cell of ridges the line is fixed. J_R on it increases with c, and so "
+        "does J_DA at its minimum; J_R - J_DA = 2(1 - h(4))² is bounded. The argument ends where "
+        "both values agree, at c = 0.01619 (±1 against 2h - 1: 0.06476). From there to the "
+        "threshold the library's runs stay, which is tested and not proved."
     ),
     where="Sec. 5.2: 'fine-tuning on the retain set cannot leave it'",
     domain=(
@@ -664,7 +672,7 @@ def _energies(*, ridge=0.0125):
     slow="20 s",
     paper_says=(
         "Descent-ascent's minimum is another one: right on the 10 points it counts, wrong on 2 "
-        "retained; fine-tuning stays."
+        "retained ones. Fine-tuning stays there."
     ),
     relation="<=",
     evaluate=_energies,

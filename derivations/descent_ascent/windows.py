@@ -70,16 +70,19 @@ def at_positive(expression):
 @claim(
     "explicit-curves",
     statement=(
-        "y_D(x) = (k₂₂x − aΔφ(x)/λ)/k₁₂, α_D(x) = (λx − ak₁₁φ(x))/(k₁₂aφ(y_D)); y_DA(x) = "
-        "(k₂₂x − AΔφ(x)/λ)/k₁₂, α_DA(x) = (f/(k₁₂r_p)) (Ak₁₁φ(x) − λx)/φ(y_DA)."
+        "Pretraining: y_D(x) = (k₂₂x − aΔφ(x)/λ)/k₁₂ and α_D(x) = (λx − ak₁₁φ(x))/(k₁₂aφ(y_D)). "
+        "Descent-ascent: y_DA(x) = (k₂₂x − AΔφ(x)/λ)/k₁₂ and α_DA(x) = (f/(k₁₂r_p)) (Ak₁₁φ(x) − "
+        "λx)/φ(y_DA)."
     ),
     explanation=(
-        "k22 times the x equation minus k12 times the y equation no longer contains αφ(y); the "
-        "x equation then gives α. The paper's Gram matrix gives (s x - a q φ(x)/λ)/(2ε) and so "
-        "on."
+        "k22 times the x equation minus k12 times the y equation no longer contains αφ(y). The x "
+        "equation then gives α. For the paper's Gram matrix, for example, y_D(x) = (s x - a q "
+        "φ(x)/λ)/(2ε)."
     ),
     where="Sec. 5.1.2 (which says that no explicit solution is known for D and DA)",
-    domain="any φ > 0, k12 > 0, λ > 0; pretraining λx >= a k11 φ(x), descent-ascent λx <= A k11 φ(x)",
+    domain=(
+        "any φ > 0, k12 > 0, λ > 0; pretraining λx >= a k11 φ(x), descent-ascent λx <= A k11 φ(x)"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.pretrain_curve", "gda_theory.pair.descent_ascent_curve"],
@@ -111,13 +114,13 @@ def _bijections(*, alpha=0.1, **parameters):
 @claim(
     "bijections",
     statement=(
-        "α ↦ x_D and α ↦ y_D are strictly increasing bijections: dy_D/dx > 0 and d ln α_D/dx > "
-        "0 along the curve."
+        "α ↦ x_D and α ↦ y_D are strictly increasing bijections: dy_D/dx > 0 and d ln α_D/dx > 0 "
+        "along the curve."
     ),
     explanation=(
-        "α_D runs from 0, where the excess λx - a k11 φ(x) vanishes, to infinity. Both "
-        "derivatives consist of positive terms: -φ' > 0, the excess is positive, the "
-        "determinant of a Gram matrix is."
+        "α_D runs from 0, where λx = a k11 φ(x), to infinity. Both derivatives are sums of "
+        "positive terms, since -φ' > 0, λx - a k11 φ(x) > 0, and the determinant of a Gram matrix "
+        "is positive."
     ),
     where="Sec. 5.1.2; used for every exact window",
     domain="φ > 0 decreasing, k12 > 0, D > 0; x from the root of λx = a k11 φ(x) (α = 0) upward",
@@ -176,13 +179,14 @@ def curve_share(system, x_value):
 @claim(
     "exact-windows",
     statement=(
-        "x_D ≤ x_R ⇔ α ≤ α_D(x_R) = (A−a)λx_R/(A k₁₂ a φ(y_D(x_R))); y_D ≤ y_R ⇔ α ≤ α_D(x_b); "
-        "exponential loss, the paper's types: x_b = k + W(c e^{−k}), c = aq/(λs), k = 2εy_R/s."
+        "x_D ≤ x_R exactly when α ≤ α_D(x_R) = (A−a)λx_R/(A k₁₂ a φ(y_D(x_R))). y_D ≤ y_R exactly "
+        "when α ≤ α_D(x_b). For the exponential loss and the paper's types x_b = k + W(c e^{−k}), "
+        "with c = aq/(λs) and k = 2εy_R/s."
     ),
     explanation=(
-        "α_D increases (bijections), so both edges are α_D at the x where the margins agree. "
-        "In dual masses, with P_R the oracle's: x_D = x_R has P = (a/A) P_R and k12 Q = k11 "
-        "(P_R - P); y_D = y_R has k22 Q = k12 (P_R - P), which leaves P = (a/λ)φ((D P + k12² "
+        "α_D increases (bijections), so both edges are α_D at the x where the margins agree. Write "
+        "both in duals, with P_R the oracle's. x_D = x_R holds at P = (a/A) P_R and k12 Q = k11 "
+        "(P_R - P). y_D = y_R holds at k22 Q = k12 (P_R - P), which leaves P = (a/λ)φ((Δ P + k12² "
         "P_R)/k22)."
     ),
     where="replaces Lemma 10's sufficient windows",
@@ -276,19 +280,20 @@ def _common_margin(system, whole, gone, which, threshold):
 @claim(
     "exact-lower-edge",
     statement=(
-        "x_D ≥ x_DA ⇔ α ≥ α_D(x_c), x_c > x_fold the root of α_D(x) = α_DA(x) in (x₀, x_R); if "
-        "there is none, x_D < x_DA up to the fold."
+        "x_D ≥ x_DA exactly when α ≥ α_D(x_c), where x_c > x_fold is the root of α_D(x) = α_DA(x) "
+        "in (x₀, x_R). If there is no such root, x_D < x_DA up to the fold."
     ),
     explanation=(
-        "At x₀ = x_D(α=0), where λx = a k11 φ(x), α_D is 0 and α_DA is the positive start; at "
-        "x_R, where λx = A k11 φ(x), α_DA is 0 and α_D the positive end: so a root exists. On "
-        "x > x_fold α_D increases (bijections) and α_DA decreases (fold-hessian), so at most "
-        "one lies there. y: y_D increases and y_DA decreases with α (y rises with x on both "
-        "curves), so one crossing again. The numbers compare the exact edges with Lemma 9's "
-        "thresholds."
+        "At x₀ = x_D(α=0), where λx = a k11 φ(x), α_D is 0 and α_DA is positive. At x_R, where λx "
+        "= A k11 φ(x), α_DA is 0 and α_D is positive. So there is a root. For x > x_fold, α_D "
+        "increases (bijections) and α_DA decreases (fold-hessian), so at most one root lies there. "
+        "With α, y_D increases and y_DA decreases, as y rises with x on both curves: so there is "
+        "one crossing for y too. The numbers compare the exact edges with Lemma 9's thresholds."
     ),
     where="replaces Lemma 9's sufficient window",
-    domain="φ > 0 decreasing, k12 > 0; where descent-ascent has its stable branch x_fold < x <= x_R",
+    domain=(
+        "φ > 0 decreasing, k12 > 0; where descent-ascent has its stable branch x_fold < x <= x_R"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.ordering_windows",
@@ -314,15 +319,17 @@ def exact_lower_edge(
 @claim(
     "dual-curve",
     statement=(
-        "Over q = ln Q the level L = ln(B/λ) = q − ln φ(y) has slope 1 + ςh, h = σQ(k₂₂ + Δρ "
-        "P)/(1 + k₁₁ρP); det H = λ²(1 + k₁₁ρP)(1 + ςh)."
+        "Along the curve over q = ln Q, the level L = ln(B/λ) = q − ln φ(y) has slope 1 + ςh, with "
+        "h = σQ(k₂₂ + Δρ P)/(1 + k₁₁ρP). Moreover det H = λ²(1 + k₁₁ρP)(1 + ςh)."
     ),
     explanation=(
-        "ln P - ln φ(x) = ln(A/λ) is fixed while Q varies, with x = k11 P + ς k12 Q and y = "
-        "k12 P + ς k22 Q; h_u = ρP, h_v = σQ."
+        "ln P - ln φ(x) = ln(A/λ) is fixed while Q varies, with x = k11 P + ς k12 Q and y = k12 P "
+        "+ ς k22 Q. Here h_u = ρP and h_v = σQ."
     ),
     where="Sec. 5.1.2, any loss; the form that the solver uses",
-    domain="any φ > 0 with decays ρ = -φ'/φ at x and σ at y; ς = 1 pretraining, ς = -1 descent-ascent",
+    domain=(
+        "any φ > 0 with decays ρ = -φ'/φ at x and σ at y; ς = 1 pretraining, ς = -1 descent-ascent"
+    ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.curve.curve", "gda_theory.pair.curve.log_bend"],
@@ -348,12 +355,12 @@ def dual_curve(
 @claim(
     "pretrain-unique",
     statement=(
-        "Pretraining (and the oracle) has exactly one stationary point: H = λ(1 + h_u uu′ + "
-        "h_v vv′) ≻ 0, and its curve's slope 1 + h is at least 1."
+        "Pretraining has exactly one stationary point, and so has the oracle: H = λ(1 + h_u uu′ + "
+        "h_v vv′) is positive definite, and the slope 1 + h of its curve is at least 1."
     ),
     explanation=(
-        "The quadratic form of H is λ|n|² plus nonnegative squares; so J is strictly convex, "
-        "and coercive, as a loss is bounded below by a line."
+        "The quadratic form of H is λ|n|² plus nonnegative squares. So J is strictly convex. It is "
+        "coercive, since a line bounds the loss from below."
     ),
     where="Sec. 5.1.2",
     domain="any convex loss, λ > 0, nonnegative masses",

@@ -34,13 +34,12 @@ def _by_gain(*, spectrum=0.7, noise=0.4):
 @claim(
     "gaussian-control-response",
     statement=(
-        "The change x̂₀ − x₀ of a mode at a given start has variance C = σ²S(2ᾱS + σ²)/(ᾱS + "
-        "σ²)², whatever the start up to its mean."
+        "The change x̂₀ − x₀ of a mode at a given start has variance C = σ²S(2ᾱS + σ²)/(ᾱS + σ²)². "
+        "The start only moves its mean."
     ),
     explanation=(
-        "The posterior of x_0 given x_t is N(g x_t, τ), g and τ being those that make the "
-        "exponent -(x_t - √ᾱ x)²/2σ² - x²/2S a square. So x̂_0 - x_0 = gσz + √τ z' + (g√ᾱ - 1) "
-        "x_0."
+        "The posterior of x_0 given x_t is N(g x_t, τ). Here g and τ make the exponent -(x_t - √ᾱ "
+        "x)²/2σ² - x²/2S a square. So x̂_0 - x_0 = gσz + √τ z' + (g√ᾱ - 1) x_0."
     ),
     where=f"{PAPER}, Sec. 3.3",
     domain="stationary Gaussian field, exact posterior, 0 < σ² <= 1",
@@ -70,13 +69,14 @@ def control_response(
 @claim(
     "gaussian-control-monotone",
     statement=(
-        "χ = C(0)/mean C(k) grows with the noise, from 1 at σ² → 0 to S₀/mean S at σ² = 1: no "
-        "peak inside. C ∝ u(2u+1)/(u+1)², u = ᾱS/σ², has a falling logarithmic slope."
+        "χ = C(0)/mean C(k) grows with the noise, from 1 at σ² → 0 to S₀/mean S at σ² = 1. So it "
+        "has no peak in between. C is proportional to u(2u+1)/(u+1)², u = ᾱS/σ², whose logarithmic "
+        "slope falls."
     ),
     explanation=(
-        "ln C(0) - ln C(k) has the derivative e(ρu) - e(u) by ln u, ρ = S_0/S_k >= 1, e the "
-        "slope: it is <= 0, as e falls. u falls with the noise, so each C(k)/C(0) falls, and "
-        "so does their mean, 1/χ."
+        "Let e be that slope, and ρ = S_0/S_k >= 1. The derivative of ln C(0) - ln C(k) by ln u is "
+        "e(ρu) - e(u), which is <= 0 as e falls. u falls with the noise, so each C(k)/C(0) falls. "
+        "So does their mean, 1/χ."
     ),
     where=f"{PAPER}, Sec. 3.3: no peak inside",
     domain="any spectrum that is largest at k = 0, 0 < σ² < 1, σ² = 1 - ᾱ",
@@ -122,19 +122,21 @@ leaving, returning, decay, distance, wave = sp.symbols("p q a r k", positive=Tru
     "gaussian-control-decay",
     statement=(
         "A spectrum k^{−a} has correlations that fall as r^{−(1−a)}: ∫₀^∞ k^{−a} cos(kr) dk = "
-        "r^{a−1} ∫₀^∞ u^{−a} cos u du, a positive number."
+        "r^{a−1} ∫₀^∞ u^{−a} cos u du, and the last integral is a positive number."
     ),
     explanation=(
-        "Substitute k = u/r. By parts the number is ∫ a u^{−a−1} sin u du, whose half waves "
-        "alternate and shrink, the first one being positive; u^{-a} sin u vanishes at both "
-        "ends for 0 < a < 1."
+        "Substitute k = u/r. By parts the number is ∫ a u^{−a−1} sin u du. Its half waves "
+        "alternate and shrink, and the first one is positive. u^{-a} sin u vanishes at both ends "
+        "for 0 < a < 1."
     ),
     where=f"{PAPER}, Sec. 3.3: power-law correlations",
     domain="0 < a < 1; long rings, 1 << r << length",
     origin="new",
     evidence="proved",
     backs="rhm_theory.models.controls.gaussian_field",
-    counterexample="an a for which the Fourier integral of k^-a is no positive multiple of r^-(1-a)",
+    counterexample=(
+        "an a for which the Fourier integral of k^-a is no positive multiple of r^-(1-a)"
+    ),
 )
 def control_decay(falls=distance ** (decay - 1), sine=decay * u ** (-decay - 1) * sp.sin(u)):
     integrand = wave**-decay * sp.cos(wave * distance)
@@ -254,16 +256,15 @@ def _chain():
 @claim(
     "markov-chain-passes",
     statement=(
-        "With messages f′(b) = π(b) Σ_a f(a) T(a,b) the evidence is the last one's sum; "
-        "sampled backwards, each symbol a before b with weight f(a) T(a,b), a sequence comes "
-        "with its posterior probability; moments and correlations follow as on a tree. The "
-        "stationary law solves (1 − T′ + J)x = 1, J all ones."
+        "With messages f′(b) = π(b) Σ_a f(a) T(a,b), the evidence is the sum of the last one. Draw "
+        "backwards, each symbol a before b with weight f(a) T(a,b): a sequence comes with its "
+        "posterior probability. Moments and correlations follow as on a tree. The stationary law "
+        "solves (1 − T′ + J)x = 1, where J has only ones."
     ),
     explanation=(
-        "Each sum that a message brought in is divided out by the weights of the site before. "
-        "1'(1 - T') = 0 makes the entries of x sum to 1. Certified: evidence, all 81 "
-        "sequences, Var N and the covariances of a chain of four sites with zeros in its "
-        "likelihood."
+        "Each sum in a message is divided out by the weights of the site before. 1'(1 - T') = 0 "
+        "makes the entries of x sum to 1. Certified, for a chain of four sites with zeros in its "
+        "likelihood: the evidence, all 81 sequences, Var N and the covariances."
     ),
     where=f"{PAPER}: a Markov chain, beside the control of Sec. 3.3",
     domain="any chain, any likelihood >= 0 with Z > 0",
@@ -280,8 +281,8 @@ def _chain():
     rules=["conditioning"],
     evaluate=_chain,
     counterexample=(
-        "a chain, a likelihood and a sequence that backward sampling makes with another probability "
-        "than its posterior one"
+        "a chain, a likelihood and a sequence that backward sampling makes with another "
+        "probability than its posterior one"
     ),
 )
 def chain_passes(

@@ -86,15 +86,15 @@ def _evidence(*, grammar=0, leaf=0, symbol=0):
 @claim(
     "rhm-evidence",
     statement=(
-        "With ln Z(h), h_i(x) = ln π_i(x): marginals are its gradient, P_i(x) = ∂ln Z/∂h_i(x) "
-        "= π ∂ln Z/∂π, covariances of indicators its Hessian; Z, and the derivatives by every "
-        "message, come from one pass up and one down."
+        "Let ln Z depend on h_i(x) = ln π_i(x). Marginals are its gradient, P_i(x) = ∂ln Z/∂h_i(x) "
+        "= π ∂ln Z/∂π, and covariances of indicators are its Hessian. One pass up and one down "
+        "give Z and its derivatives by every message."
     ),
     explanation=(
-        "Z = a e^{h+h'} + b e^h + c e^{h'} + d: trees that have symbol x at i and x' at j, the "
-        "first only, the second only, neither. Whatever the number of trees, two derivatives "
-        "see no more. Messages: certified on three grammars, every node and symbol, all trees "
-        "enumerated."
+        "Z = a e^{h+h'} + b e^h + c e^{h'} + d. The four terms belong to the trees that have "
+        "symbol x at i and x' at j, only the first, only the second, and neither. Two derivatives "
+        "see no more, whatever the number of trees. Messages are certified on three grammars, for "
+        "every node and symbol, with all trees enumerated."
     ),
     where=f"{PAPER}, belief propagation",
     domain="any grammar, any likelihood >= 0 with Z > 0, zeros included (π ∂/∂π)",
@@ -173,14 +173,14 @@ def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
 @claim(
     "rhm-joint-sampling",
     statement=(
-        "From the root down: symbol a with probability μ(a)/(vZ), then rule k of each node "
-        "with Π_i μ_i(R[a,k,i])/(m μ(a)): a tree comes with its posterior probability v^{−1} "
-        "m^{−(s^L−1)/(s−1)} Π_i π_i/Z; without evidence, with its own."
+        "From the root down, draw symbol a with probability μ(a)/(vZ), then rule k of each node "
+        "with Π_i μ_i(R[a,k,i])/(m μ(a)). A tree then comes with its posterior probability v^{−1} "
+        "m^{−(s^L−1)/(s−1)} Π_i π_i/Z; without evidence, with its prior one."
     ),
     explanation=(
-        "μ(a) is the mean over the m rules, Z the mean over the v symbols. Each node's message "
-        "is divided out that its parent's rule had brought in, so that those of the leaves "
-        "remain. Certified: every tree of three grammars."
+        "μ(a) is the mean over the m rules, and Z the mean over the v symbols. The message of each "
+        "node is divided out again, so that only those of the leaves remain. Certified: every tree "
+        "of three grammars."
     ),
     where=f"{PAPER}, backward sampling",
     domain="any grammar, any likelihood >= 0 with Z > 0",
@@ -194,8 +194,8 @@ def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
     ],
     rules=["tree Markov property", "geometric sum"],
     counterexample=(
-        "a grammar, a likelihood and a tree that these draws make with another probability than its "
-        "posterior one"
+        "a grammar, a likelihood and a tree that these draws make with another probability than "
+        "its posterior one"
     ),
 )
 def joint_sampling(
@@ -312,14 +312,14 @@ def _truth(*, grammar=0):
 @claim(
     "rhm-unbiased",
     statement=(
-        "Mean marginals over starts and noise are the prior's: E P(x | y) = P(x). Start and "
-        "sample are exchangeable, P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y); so the mean belief in "
-        "the truth is E Σ_x P(x | y)²."
+        "Averaged over starts and noise, marginals are the prior's: E P(x | y) = P(x). Start and "
+        "sample are exchangeable, P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y). So the mean belief in the "
+        "truth is E Σ_x P(x | y)²."
     ),
     explanation=(
-        "J(x, y) = P(x) P(y | x), J(y) its sum, P(x | y) = J(x, y)/J(y). Each identity holds "
-        "term by term in y. Certified with all starts and masks of two grammars: belief "
-        "propagation's mean marginals are the prior's at every node."
+        "J(x, y) = P(x) P(y | x), J(y) is its sum over x, and P(x | y) = J(x, y)/J(y). Each "
+        "identity holds term by term in y. Certified with all starts and masks of two grammars: "
+        "belief propagation's mean marginals are the prior's at every node."
     ),
     where=f"{PAPER}, the forward-backward experiment; belief propagation's averages",
     domain=(
@@ -334,7 +334,9 @@ def _truth(*, grammar=0):
     ],
     rules=["conditioning"],
     evaluate=_truth,
-    counterexample="a grammar and a mask law whose mean marginals over starts and noise are not the prior's",
+    counterexample=(
+        "a grammar and a mask law whose mean marginals over starts and noise are not the prior's"
+    ),
 )
 def unbiased(
     mean_posterior=joint,
@@ -355,13 +357,13 @@ def unbiased(
 @claim(
     "rhm-two-parts",
     statement=(
-        "Var N = E[Var(N | noise)] + Var(E[N | noise]); from K draws of the noise with exact "
-        "conditional means, Σ(N_k − N̄)²/(K−1) is unbiased for the second part."
+        "Var N = E[Var(N | noise)] + Var(E[N | noise]). From K draws of the noise with exact "
+        "conditional means N_k, Σ(N_k − N̄)²/(K−1) is unbiased for the second part."
     ),
     explanation=(
-        "E[N² | noise] = V + N², N the conditional mean; averaged, minus M², M = E N. And E "
-        "Σ(N_k - N̄)² = K E N² - K E N̄², where N̄ has 1/K of the variance: (K-1)/K of the "
-        "second part a draw."
+        "E[N² | noise] = V + N², where N is the conditional mean. Average it and subtract M², with "
+        "M = E N. Moreover E Σ(N_k - N̄)² = K E N² - K E N̄², where N̄ has 1/K of the variance. So "
+        "each draw gives (K-1)/K of the second part."
     ),
     where=f"{PAPER}, the susceptibility under masks: from the noise and from the backward sampling",
     domain="any law of the noise; K independent draws of it a start",
@@ -432,15 +434,14 @@ def _moments(*, grammar=0):
 @claim(
     "rhm-change-moments",
     statement=(
-        "Given a node's symbol, N(a) = Σ_k w_k Σ_i N_i and V(a) = Σ_k w_k[Σ_i V_i + (Σ_i N_i − "
-        "N(a))²]; pairs that meet at level ℓ add C_ℓ = Σ_u Σ_a P_u(a) Σ_k w_k Σ_{i≠j} δ_i δ_j, "
-        "δ = E[N_i | symbol] − E N_i; Var N = Σ Var n_i + Σ_ℓ C_ℓ."
+        "Given a node's symbol a, N(a) = Σ_k w_k Σ_i N_i and V(a) = Σ_k w_k[Σ_i V_i + (Σ_i N_i − "
+        "N(a))²]. With δ = E[N_i | symbol] − E N_i, pairs that meet at level ℓ add C_ℓ = Σ_u Σ_a "
+        "P_u(a) Σ_k w_k Σ_{i≠j} δ_i δ_j. Then Var N = Σ Var n_i + Σ_ℓ C_ℓ."
     ),
     explanation=(
-        "Given the rule the children are independent, of mean M = Σ N_i and variance V = Σ "
-        "V_i: E[N²] = V + M² rule by rule; averaged over the rules, 2N M - N² becomes N², "
-        "which is what a variance subtracts. δ_i δ_j averages to a covariance. Certified on "
-        "three grammars."
+        "Given the rule, the children are independent, with mean M = Σ N_i and variance V = Σ V_i. "
+        "So E[N²] = V + M² for each rule. Averaged over the rules, 2N M - N² becomes N², which is "
+        "what a variance subtracts. δ_i δ_j averages to a covariance. Certified on three grammars."
     ),
     where=f"{PAPER}, susceptibility: exact mean, variance and pair sums by tree level",
     domain="any grammar, likelihood and start with Z > 0",
@@ -453,7 +454,9 @@ def _moments(*, grammar=0):
     ],
     rules=["tree Markov property", "conditioning"],
     evaluate=_moments,
-    counterexample="a grammar, likelihood and start whose enumerated Var N differs from the recursion's",
+    counterexample=(
+        "a grammar, likelihood and start whose enumerated Var N differs from the recursion's"
+    ),
 )
 def change_moments(
     second_moment=within + (mean_m - mean_n) ** 2 + 2 * mean_n * mean_m - mean_n**2,
@@ -474,13 +477,13 @@ def change_moments(
 @claim(
     "rhm-cumulants",
     statement=(
-        "ln Z(η) with h_i(x) + η[x ≠ x⁰_i] has derivatives at 0 that are the cumulants of N: "
-        "⟨N⟩, Var N, κ₃ = m₃ − 3m₁m₂ + 2m₁³, and κ_n = m_n − Σ_{j<n} C(n−1, j−1) κ_j m_{n−j}. "
-        "So χ = ∂²ln Z/∂η² / Σ_i Var n_i."
+        "Let Z(η) have h_i(x) + η[x ≠ x⁰_i] in place of h_i(x). The derivatives of ln Z(η) at 0 "
+        "are the cumulants of N: ⟨N⟩, Var N, κ₃ = m₃ − 3m₁m₂ + 2m₁³, and κ_n = m_n − Σ_{j<n} "
+        "C(n−1, j−1) κ_j m_{n−j}. So χ = ∂²ln Z/∂η² / Σ_i Var n_i."
     ),
     explanation=(
-        "Z(η)/Z(0) = E e^{ηN} = M, whose n-th derivative at 0 is the moment m_n. ln M = K "
-        "gives M' = K'M, and Leibniz' rule the recursion."
+        "Z(η)/Z(0) = E e^{ηN} = M, whose n-th derivative at 0 is the moment m_n. K = ln M gives M' "
+        "= K'M, and Leibniz' rule gives the recursion."
     ),
     where=f"{PAPER}, the number of changed leaves: a field η on 'leaf i differs'",
     domain="any finite law of N; orders 1 to 5 checked, Leibniz' rule for all",
@@ -520,12 +523,12 @@ def cumulants(
 @claim(
     "rhm-change-law",
     statement=(
-        "P(N = k) = (1/(d+1)) Σ_j ω^{−jk} Z(2πij/(d+1))/Z(0), ω = e^{2πi/(d+1)}: d + 1 values "
-        "on the unit circle give the whole law."
+        "P(N = k) = (1/(d+1)) Σ_j ω^{−jk} Z(2πij/(d+1))/Z(0) with ω = e^{2πi/(d+1)}. So d + 1 "
+        "values on the unit circle give the whole law."
     ),
     explanation=(
-        "Z(iθ)/Z(0) = Σ_l P(N = l) e^{iθl}. Σ_j ω^{j(l-k)} is d + 1 for l = k, and otherwise "
-        "(x^{d+1} - 1)/(x - 1) = 0 with x = ω^{l-k}, which differs from 1 for 0 < |l - k| <= "
+        "Z(iθ)/Z(0) = Σ_l P(N = l) e^{iθl}. The sum Σ_j ω^{j(l-k)} is d + 1 for l = k. Otherwise "
+        "it is (x^{d+1} - 1)/(x - 1) = 0 with x = ω^{l-k}, which differs from 1 for 0 < |l - k| <= "
         "d."
     ),
     where=f"{PAPER}, the number of changed leaves: its whole law",
@@ -579,13 +582,13 @@ def _zero_noise(*, grammar=0, noise=Fraction(1, 10**18)):
     "rhm-zero-noise",
     statement=(
         "As ε → 0, χ tends to D, the least number of leaves in which another sequence of the "
-        "language differs from the start: no universal 1."
+        "language differs from the start. So the limit is not always 1."
     ),
     explanation=(
-        "A sequence at distance k has odds x^k against the start, x = (ε/v)/(1 - ε + ε/v) → 0: "
-        "with c sequences at distance D the others are negligible. N is D with probability δ = "
-        "cx^D and 0 else, so Var N = D²δ(1-δ); each leaf changes with a share of δ, and the "
-        "shares add up to Dδ."
+        "A sequence at distance k has odds x^k against the start, with x = (ε/v)/(1 - ε + ε/v) → "
+        "0. If c sequences are at distance D, the others are negligible. N is D with probability δ "
+        "= cx^D and 0 otherwise, so Var N = D²δ(1-δ). Each leaf changes in a share of these cases, "
+        "and the shares add up to Dδ."
     ),
     where=f"{PAPER}, susceptibility as ε → 0",
     domain="ε-process, any unambiguous grammar with another sequence than the start",

@@ -97,17 +97,17 @@ RANDOM_RULES = {
 @claim(
     "rhm-random-rules",
     statement=(
-        "Averaged over random rules given the true tuple, the message to the true symbol is "
-        "(p^s + (m−1)q)/m and q to every other, q = (1−p^s)/(v^s−1): exactly, also in "
-        "numerator and denominator of Bayes' rule apart. Without evidence every node's mean "
+        "Average over random rules, given the true tuple. The message to the true symbol is (p^s + "
+        "(m−1)q)/m, and q to every other, with q = (1−p^s)/(v^s−1). This is exact, also for "
+        "numerator and denominator of Bayes' rule separately. Without evidence every node's mean "
         "marginal is 1/v."
     ),
     explanation=(
-        "All tuples together have weight (Σ_x μ(x))^s = 1, so the v^s - 1 tuples other than "
-        "the true one have mean weight q, and each other rule is one of them with equal "
-        "chances. The mean of the *quotient* is not F: that, and rules shared by the nodes of "
-        "a level, is the error of the mean field. Without evidence: v^{s-1} of v^s tuples have "
-        "a given symbol at a given place. Certified: all tables of four sizes."
+        "All tuples together have weight (Σ_x μ(x))^s = 1. So the v^s - 1 tuples other than the "
+        "true one have mean weight q, and each other rule is one of them with equal chances. The "
+        "mean of the *quotient* is not F. That, and the rules which the nodes of a level share, is "
+        "the error of the mean field. Without evidence, v^{s-1} of the v^s tuples have a given "
+        "symbol at a given place. Certified: all tables of four sizes."
     ),
     where=f"{PAPER}, averages of belief propagation over random rules",
     domain="mv distinct tuples uniformly without replacement; children's messages fixed; one level",
@@ -155,14 +155,15 @@ def random_rules(
 @claim(
     "rhm-upward-map",
     statement=(
-        "One level up, the true symbol's probability becomes F(p) = ((v^s−m)p^s + m − "
-        "1)/((v^s−mv)p^s + mv − 1), from p₀ = 1 − ε + ε/v; and 1 − F = "
+        "One level up, the probability of the true symbol becomes F(p) = ((v^s−m)p^s + m − "
+        "1)/((v^s−mv)p^s + mv − 1), from p₀ = 1 − ε + ε/v. Moreover 1 − F = "
         "m(v−1)(1−p^s)/((v^s−mv)p^s + mv − 1)."
     ),
     explanation=(
-        "The true symbol has its true rule and m - 1 others, every other symbol m others; the "
-        "true tuple has belief p^s, any other q = (1 - p^s)/(v^s - 1) in the mean "
-        "(rhm-random-rules). Bayes' rule, numerator and denominator averaged apart, gives F."
+        "The true symbol has its true rule and m - 1 others; every other symbol has m others. The "
+        "true tuple has belief p^s, and any other q = (1 - p^s)/(v^s - 1) in the mean "
+        "(rhm-random-rules). Bayes' rule gives F, with numerator and denominator averaged "
+        "separately."
     ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="v >= 2, 1 <= m <= v^(s-1), s >= 1, 0 <= p <= 1",
@@ -201,8 +202,8 @@ def upward_map(
 @claim(
     "rhm-upward-slope",
     statement=(
-        "F′(p) = s m (v−1)(v^s−1) p^{s−1}/((v^s−mv)p^s + mv − 1)² > 0; F′(1) = s m "
-        "(v−1)/(v^s−1), F′(1/v) = s v^{s−1}(v−1)/(m(v^s−1))."
+        "F′(p) = s m (v−1)(v^s−1) p^{s−1}/((v^s−mv)p^s + mv − 1)² > 0. In particular F′(1) = s m "
+        "(v−1)/(v^s−1) and F′(1/v) = s v^{s−1}(v−1)/(m(v^s−1))."
     ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="as rhm-upward-map",
@@ -228,13 +229,13 @@ def upward_slope(
 @claim(
     "rhm-fixed-points",
     statement=(
-        "F(p) − p = (1−p)(vp−1) Σ_{k<s}(v^k−m)p^k/((v^s−mv)p^s + mv − 1): F(p) = p ⇔ p = 1, p "
-        "= 1/v, or the sum is 0."
+        "F(p) − p = (1−p)(vp−1) Σ_{k<s}(v^k−m)p^k/((v^s−mv)p^s + mv − 1). So F(p) = p exactly when "
+        "p = 1, p = 1/v, or the sum is 0."
     ),
     explanation=(
-        "The sum is ((vp)^s - 1)/(vp - 1) - m (p^s - 1)/(p - 1); multiplied out, the numerator "
-        "of F(p) - p remains. For s = 2 its root is (m-1)/(v-m), for s = 3 that of a "
-        "quadratic."
+        "The sum is ((vp)^s - 1)/(vp - 1) - m (p^s - 1)/(p - 1). Multiplied out, the numerator of "
+        "F(p) - p remains. For s = 2 the root of the sum is (m-1)/(v-m); for s = 3 it is that of a "
+        "quadratic equation."
     ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="as rhm-upward-map, every s >= 1",
@@ -242,7 +243,9 @@ def upward_slope(
     evidence="proved",
     backs="rhm_theory.theory.mean_field.fixed_points",
     rules=["geometric sum"],
-    counterexample="v, m, s and a p in [0, 1] other than 1 and 1/v with F(p) = p and a sum that is not 0",
+    counterexample=(
+        "v, m, s and a p in [0, 1] other than 1 and 1/v with F(p) = p and a sum that is not 0"
+    ),
 )
 def fixed_points(
     interior_sum=interior,
@@ -258,14 +261,14 @@ def fixed_points(
 @claim(
     "rhm-transition",
     statement=(
-        "An interior fixed point exists ⇔ s v^{s−1}(v−1)/(v^s−1) < m < (v^s−1)/(s(v−1)) ⇔ F′ < "
-        "1 at both ends; it is unique and repels."
+        "An interior fixed point exists exactly when s v^{s−1}(v−1)/(v^s−1) < m < "
+        "(v^s−1)/(s(v−1)), that is, when F′ < 1 at both ends. It is unique and repels."
     ),
     explanation=(
-        "The sum of rhm-fixed-points is 0 iff m = R(p) = Σ(vp)^k/Σp^k, a mean of v^k with "
-        "weights p^k. R increases: dR/d ln p is a covariance of k and v^k, both increasing. So "
-        "each m between R(1/v) and R(1) is met once, no other; and F(p) - p has the sign of "
-        "R(p) - m on (1/v, 1)."
+        "The sum of rhm-fixed-points is 0 exactly when m = R(p) = Σ(vp)^k/Σp^k, a mean of v^k with "
+        "weights p^k. R increases, since dR/d ln p is a covariance of k and v^k, which both "
+        "increase. So each m between R(1/v) and R(1) is met once, and no other m is. On (1/v, 1), "
+        "F(p) - p has the sign of R(p) - m."
     ),
     where=f"{PAPER}, mean field of the ε-process: when there is a transition",
     domain="v > 1, 1 <= m <= v^(s-1), every s >= 2",
@@ -279,7 +282,9 @@ def fixed_points(
         "intermediate value",
         "tangent line",
     ],
-    counterexample="v, m, s with two interior fixed points, or with one although m is outside the range",
+    counterexample=(
+        "v, m, s with two interior fixed points, or with one although m is outside the range"
+    ),
 )
 def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**steps - v**gap)):
     yield from geometric_steps()
@@ -300,13 +305,13 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
 @claim(
     "rhm-critical-noise",
     statement=(
-        "As the depth grows the root is recovered (p → 1) for ε < ε* and lost (p → 1/v) for ε "
-        "> ε*, ε* = (1−p*)/(1−1/v); s = 2: ε* = v(v+1−2m)/((v−m)(v−1))."
+        "As the depth grows, the root is recovered (p → 1) for ε < ε* and lost (p → 1/v) for ε > "
+        "ε*, with ε* = (1−p*)/(1−1/v). For s = 2, ε* = v(v+1−2m)/((v−m)(v−1))."
     ),
     explanation=(
-        "p₀ falls with ε and equals p* at ε*. F increases (rhm-upward-slope) and maps [1/v, 1] "
-        "onto itself; between fixed points F - id has one sign, + above p* and - below "
-        "(rhm-transition), so orbits tend to 1 and 1/v."
+        "p₀ falls with ε, and equals p* at ε*. F increases (rhm-upward-slope) and maps [1/v, 1] "
+        "onto itself. Between fixed points F - id has one sign: + above p* and - below "
+        "(rhm-transition). So orbits tend to 1 and to 1/v."
     ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="where rhm-transition has an interior fixed point p*",
@@ -317,7 +322,9 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
         "rhm_theory.theory.mean_field.criticality",
     ],
     rules=["monotone iteration"],
-    counterexample="ε < ε* at which the root is lost as the depth grows, or ε > ε* at which it is recovered",
+    counterexample=(
+        "ε < ε* at which the root is lost as the depth grows, or ε > ε* at which it is recovered"
+    ),
 )
 def critical_noise(
     threshold=(1 - p) / (1 - 1 / v), two_children=v * (v + 1 - 2 * m) / ((v - m) * (v - 1))
@@ -333,14 +340,14 @@ def critical_noise(
 @claim(
     "rhm-exponent",
     statement=(
-        "ξ ~ |ε−ε*|^{−ν}, ν = ln s/ln F′(p*), F′(p*) > 1; s = 2: F′(p*) = "
+        "ξ ~ |ε−ε*|^{−ν} with ν = ln s/ln F′(p*) and F′(p*) > 1. For s = 2, F′(p*) = "
         "2(v−m)(m−1)(v+1)/(m(v−1)²)."
     ),
     explanation=(
-        "A deviation t from p* grows by F'(p*) a level, so it is of order 1 after ln(1/t)/ln "
-        "F'(p*) levels, up to O(1), and ξ is s to that power; t is (1-1/v)|ε-ε*|. The slope: F "
-        "- id is a positive factor times the sum of rhm-fixed-points, which increases through "
-        "p*."
+        "A deviation t from p* grows by F'(p*) on each level. So it is of order 1 after ln(1/t)/ln "
+        "F'(p*) levels, up to O(1), and ξ is s to that power, with t = (1-1/v)|ε-ε*|. For the "
+        "slope: F - id is a positive factor times the sum of rhm-fixed-points, which increases "
+        "through p*."
     ),
     where=f"{PAPER}, the exponent of the correlation length",
     domain="where rhm-transition has an interior fixed point p*; ε → ε*",
@@ -380,12 +387,12 @@ def exponent(
 @claim(
     "rhm-duality",
     statement=(
-        "With m′ = v^{s−1}/m: F_{m′}(1/(vp)) = 1/(v F_m(p)), so p*(m′) = 1/(v p*(m)) with the "
-        "same slope and ν; m² = v^{s−1} has p* = v^{−1/2}."
+        "With m′ = v^{s−1}/m, F_{m′}(1/(vp)) = 1/(v F_m(p)). So p*(m′) = 1/(v p*(m)), with the "
+        "same slope and ν. If m² = v^{s−1}, then p* = v^{−1/2}."
     ),
     explanation=(
-        "An exact conjugacy by p -> 1/(vp), its own inverse. Multipliers of fixed points do "
-        "not change under it."
+        "The map p -> 1/(vp) is an exact conjugacy, and its own inverse. It does not change the "
+        "multipliers of fixed points."
     ),
     where=f"{PAPER}, mean field of the ε-process",
     domain="v > 1, m > 0, p > 0, every s",
@@ -477,11 +484,14 @@ def _transition(*, vocabulary=16, rules_per_symbol=4, branching=2):
 @claim(
     "rhm-critical-values",
     statement=(
-        "(v, m, s): ε*, ν: (16, 4, 2): 0.8, 2.2542493; (32, 8, 2): 0.7311828, 1.8927961; (64, "
-        "8, 2): 8/9, 1.4651632; (8, 16, 3): 0.4016828587, 3.7097871; (32, 32, 2) and (16, 15, "
-        "2) have no transition."
+        "(v, m, s) has (ε*, ν): (16, 4, 2): (0.8, 2.2542493); (32, 8, 2): (0.7311828, 1.8927961); "
+        "(64, 8, 2): (8/9, 1.4651632); (8, 16, 3): (0.4016828587, 3.7097871). (32, 32, 2) and (16, "
+        "15, 2) have no transition."
     ),
-    explanation="ν < 2, a susceptibility that diverges, holds for the second and third only.",
+    explanation=(
+        "ν < 2, which means a susceptibility that diverges, holds for the second and the third "
+        "only."
+    ),
     where=f"{PAPER}, mean field of the ε-process",
     domain=(
         "(v, m, s) = (16, 4, 2), (32, 8, 2), (64, 8, 2), (8, 16, 3); no transition: (32, 32, 2), "

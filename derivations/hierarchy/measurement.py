@@ -26,15 +26,15 @@ tail = (1 - q) ** (order + 1) / ((order + 1) * q)
 @claim(
     "rhm-mask-laws",
     statement=(
-        "With a fixed number h of masks two leaves are hidden with covariance "
-        "−h(d−h)/(d²(d−1)), which takes from the number of hidden leaves the whole variance "
-        "h(d−h)/d that it has with independent masks: a change of order 1 in χ. Flipped leaves "
-        "y have the likelihood (1−ε)[x = y] + ε/v."
+        "With a fixed number h of masks, two leaves are hidden with covariance −h(d−h)/(d²(d−1)). "
+        "With independent masks the number of hidden leaves has variance h(d−h)/d; the fixed "
+        "number removes all of it, a change of order 1 in χ. Flipped leaves y have the likelihood "
+        "(1−ε)[x = y] + ε/v."
     ),
     explanation=(
-        "Two given leaves are hidden with probability h(h-1)/(d(d-1)). d variances and d(d-1) "
-        "covariances add up to nothing, as they must. A leaf drawn anew with probability ε "
-        "shows each symbol with ε/v, its own besides with 1 - ε."
+        "Two given leaves are hidden with probability h(h-1)/(d(d-1)). The d variances and d(d-1) "
+        "covariances add up to 0, as they must. A leaf drawn anew with probability ε shows each "
+        "symbol with ε/v, and its own with 1 - ε in addition."
     ),
     where=f"{PAPER}, masking: which leaves are hidden",
     domain=(
@@ -70,9 +70,9 @@ def mask_laws(
 @claim(
     "rhm-sample-covariance",
     statement=(
-        "E Σ_k (x_k − x̄)(y_k − ȳ) = (K−1) Cov(x, y), and spins 1 − 2n have 4 Cov; on a ring "
-        "of 2d sites no pair r < d apart meets another way round. For a mean the errors of the "
-        "ratio and of the jackknife are both Σ(a − ā)²/(G(G−1)), squared."
+        "E Σ_k (x_k − x̄)(y_k − ȳ) = (K−1) Cov(x, y), and spins 1 − 2n have 4 Cov. On a ring of 2d "
+        "sites no pair at distance r < d meets another way round. For a mean, the squared errors "
+        "of the ratio and of the jackknife are both Σ(a − ā)²/(G(G−1))."
     ),
     explanation=(
         "E x̄ȳ = (E xy + (K-1) E x E y)/K. Two of d sites are r or r - 2d apart, and r - 2d < "
@@ -88,7 +88,9 @@ def mask_laws(
         "rhm_theory.experiment.measure.jackknife",
     ],
     rules=["linearity of expectation"],
-    counterexample="a law of the changes whose mean S(r) is not the sum of the covariances at distance r",
+    counterexample=(
+        "a law of the changes whose mean S(r) is not the sum of the covariances at distance r"
+    ),
 )
 def sample_covariance(
     unbiased=(draws - 1) * (product - mean_x * mean_y),
@@ -136,14 +138,14 @@ def _mean_loss(*, probability=0.3, order=5):
 @claim(
     "rhm-truncated-loss",
     statement=(
-        "E[H_K − H_n] = ℓ_K(q) = Σ_{k≤K}(1−q)^k/k for n ~ Bin(K, q), between −ln q − "
-        "(1−q)^{K+1}/((K+1)q) and −ln q; so the gap is KL(p‖q) − T_K(q) + T_K(p), with T_K(p) "
-        "= Σ_a p_a Σ_{k>K}(1−p_a)^k/k ≤ Σ_a (1−p_a)^{K+1}/(K+1)."
+        "For n ~ Bin(K, q), E[H_K − H_n] = ℓ_K(q) = Σ_{k≤K}(1−q)^k/k. It lies between −ln q − "
+        "(1−q)^{K+1}/((K+1)q) and −ln q. So the gap is KL(p‖q) − T_K(q) + T_K(p), with T_K(p) = "
+        "Σ_a p_a Σ_{k>K}(1−p_a)^k/k ≤ Σ_a (1−p_a)^{K+1}/(K+1)."
     ),
     explanation=(
-        "Both sides are 0 at q = 1, where n = K, and have one slope in q: E f(n) has the slope "
-        "K E[f(n+1) - f(n)] over K - 1 trials, here -K E[1/(n+1)]. Beyond K, 1/k is below "
-        "1/(K+1), and a geometric series is left."
+        "Both sides are 0 at q = 1, where n = K, and they have the same slope in q: E f(n) has the "
+        "slope K E[f(n+1) - f(n)] over K - 1 trials, here -K E[1/(n+1)]. Beyond K, 1/k is below "
+        "1/(K+1), which leaves a geometric series."
     ),
     where="the log loss of a denoiser from its samples alone",
     domain="0 < q <= 1, K >= 1; n of K independent samples have the symbol",

@@ -54,15 +54,15 @@ siblings = (unchanged * w - power) * (1 - unchanged * w) / A**2
 @claim(
     "rhm-descent",
     statement=(
-        "A child of a changed parent is changed with probability 1/A, of an unchanged one with "
-        "(1−w)/A, A = 1 + p + … + p^{s−1}, w = p^s(v^s−1)/((v^s−m)p^s + m − 1): one level "
-        "damps by λ = w/A."
+        "A child of a changed parent is changed with probability 1/A; a child of an unchanged one "
+        "with (1−w)/A. Here A = 1 + p + … + p^{s−1} and w = p^s(v^s−1)/((v^s−m)p^s + m − 1). So "
+        "one level damps by λ = w/A."
     ),
     explanation=(
-        "Of all tuples, with the children's beliefs, the true one has p^s and a given child is "
-        "true in a share p. Without the true tuple that share is g = (p - p^s)/(1 - p^s), and "
-        "1 - g = 1/A. An unchanged parent took its true rule with probability w, any other "
-        "tuple else."
+        "Weigh all tuples by the children's beliefs. The true one has p^s, and a given child is "
+        "true in a share p. Without the true tuple that share is g = (p - p^s)/(1 - p^s), and 1 - "
+        "g = 1/A. An unchanged parent took its true rule with probability w, and otherwise any "
+        "other tuple."
     ),
     where=f"{PAPER}, mean field of the ε-process, going down",
     domain="v >= 2, 1 <= m <= v^(s-1), s >= 2, 0 < p < 1 of the child's level",
@@ -92,13 +92,13 @@ def descent(
 @claim(
     "rhm-sibling-covariance",
     statement=(
-        "Two siblings have Cov = (Pw − p^s)(1 − Pw)/A² = (P(1−w)(w−p^s) − (1−P)p^s + "
-        "P(1−P)w²)/A²: 0 where the true tuple, of probability Pw, is as likely as for "
-        "independent children."
+        "Two siblings have Cov = (Pw − p^s)(1 − Pw)/A² = (P(1−w)(w−p^s) − (1−P)p^s + P(1−P)w²)/A². "
+        "It is 0 where the true tuple, of probability Pw, is as likely as for independent "
+        "children."
     ),
     explanation=(
-        "The tuple is the true one with probability t = Pw; otherwise two children are both "
-        "unchanged with probability g_2 and one with g."
+        "The tuple is the true one with probability t = Pw. Otherwise two children are both "
+        "unchanged with probability g_2, and one with g."
     ),
     where=f"{PAPER}, mean field of the ε-process, two children of one node",
     domain="as rhm-descent; P the probability that their parent is unchanged",
@@ -231,14 +231,14 @@ def _correlations(**parameters):
 @claim(
     "rhm-correlations",
     statement=(
-        "Two leaves with common ancestor at level ℓ have C_ℓ = (λ₁⋯λ_{ℓ−1})² Cov(siblings at "
-        "ℓ); each leaf has (s−1)s^{ℓ−1} such partners: χ = 1 + Σ_ℓ (s−1)s^{ℓ−1} C_ℓ/C_0. "
-        "P(changed) = (1 − Pw)/A, level by level from P = p_L at the root."
+        "Two leaves with common ancestor at level ℓ have C_ℓ = (λ₁⋯λ_{ℓ−1})² Cov(siblings at ℓ), "
+        "and each leaf has (s−1)s^{ℓ−1} such partners. So χ = 1 + Σ_ℓ (s−1)s^{ℓ−1} C_ℓ/C_0. From P "
+        "= p_L at the root, P(changed) = (1 − Pw)/A, level by level."
     ),
     explanation=(
-        "Given the two children of the ancestor the leaves are independent, and the mean of "
-        "each is affine in its child's state, of slope λ₁⋯λ_{ℓ−1} (rhm-descent). Certified: "
-        "depth 3, s = 2 and depth 2, s = 3, all states enumerated."
+        "Given the two children of the ancestor, the leaves are independent. The mean of each is "
+        "affine in its child's state, with slope λ₁⋯λ_{ℓ−1} (rhm-descent). Certified by "
+        "enumerating all states: depth 3 with s = 2, and depth 2 with s = 3."
     ),
     where=f"{PAPER}, mean field of the ε-process: C at every tree distance, χ at finite depth",
     domain="as rhm-descent, any depth",
@@ -251,7 +251,9 @@ def _correlations(**parameters):
     ],
     rules=["tree Markov property", "conditioning", "geometric sum"],
     evaluate=_correlations,
-    counterexample="v, m, s, p₀, depth at which the enumeration of all states gives another covariance",
+    counterexample=(
+        "v, m, s, p₀, depth at which the enumeration of all states gives another covariance"
+    ),
 )
 def correlations(
     joined=path**2 * siblings,
@@ -290,12 +292,12 @@ def correlations(
 @claim(
     "rhm-path-damping",
     statement=(
-        "F′(p) = sλ · F(1−F)/(p(1−p)), for every p; so at each fixed point sλ = F′(p*), and "
-        "along a path s^ℓ λ₁⋯λ_ℓ = (dp_ℓ/dp₀) p₀(1−p₀)/(p_ℓ(1−p_ℓ))."
+        "F′(p) = sλ · F(1−F)/(p(1−p)) for every p. So sλ = F′(p*) at each fixed point, and along a "
+        "path s^ℓ λ₁⋯λ_ℓ = (dp_ℓ/dp₀) p₀(1−p₀)/(p_ℓ(1−p_ℓ))."
     ),
     explanation=(
         "λ = w/A with A = (1-p^s)/(1-p). Where F(p) = p the quotient is 1. Along a path the "
-        "quotients telescope, as F(p_ℓ) = p_{ℓ+1}."
+        "quotients telescope, since F(p_ℓ) = p_{ℓ+1}."
     ),
     where=f"{PAPER}, mean field of the ε-process: what goes down is what came up",
     domain="v >= 2, 1 <= m <= v^(s-1), every s >= 2, 0 < p < 1",
@@ -320,21 +322,23 @@ def path_damping(
 @claim(
     "rhm-stationary-covariance",
     statement=(
-        "At p* the probability to be unchanged tends to (A−1)/(A−w) going down, siblings' "
-        "covariance from (pw−p^s)(1−pw)/A² at the root to (1−w)(pw−p^s)/(A−w)², and all of "
-        "them are positive: pw > p^s for m < v^{s−1}."
+        "At p*, going down, the probability of being unchanged tends to (A−1)/(A−w). The "
+        "covariance of siblings goes from (pw−p^s)(1−pw)/A² at the root to (1−w)(pw−p^s)/(A−w)². "
+        "All of them are positive, since pw > p^s for m < v^{s−1}."
     ),
     explanation=(
-        "P -> 1 - (1 - Pw)/A is affine with slope λ in (0, 1), so P moves monotonically from "
-        "p* to its limit. (Pw - p^s)(1 - Pw) is concave in P: it is at least the smaller of "
-        "its two end values."
+        "P -> 1 - (1 - Pw)/A is affine with slope λ in (0, 1), so P moves monotonically from p* to "
+        "its limit. (Pw - p^s)(1 - Pw) is concave in P, so it is at least the smaller of its two "
+        "end values."
     ),
     where=f"{PAPER}, mean field of the ε-process, at the transition",
     domain="at an interior fixed point p*, 1 < m < v^(s-1)",
     origin="new",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.criticality",
-    counterexample="v, m, s with a transition at which two siblings, at some level, have a covariance <= 0",
+    counterexample=(
+        "v, m, s with a transition at which two siblings, at some level, have a covariance <= 0"
+    ),
 )
 def stationary_covariance(
     stationary=(A - 1) / (A - w),
@@ -369,21 +373,21 @@ def stationary_covariance(
 @claim(
     "rhm-susceptibility-exponents",
     statement=(
-        "C(r) ~ r^{−(2−2/ν)} at ε*; χ ~ d^{2/ν−1} if F′(p*)² > s, that is ν < 2, ~ ln d if F'² "
-        "= s, and bounded if F'² < s, although ξ always diverges; off ε*, χ ~ |ε−ε*|^{−(2−ν)} "
-        "for ν < 2."
+        "At ε*, C(r) ~ r^{−(2−2/ν)}. There χ ~ d^{2/ν−1} if F′(p*)² > s, that is ν < 2; χ ~ ln d "
+        "if F'² = s; and χ is bounded if F'² < s, although ξ always diverges. Off ε*, χ ~ "
+        "|ε−ε*|^{−(2−ν)} for ν < 2."
     ),
     explanation=(
         "C_ℓ is λ^{2(ℓ-1)} times a sibling covariance between two positive bounds "
-        "(rhm-stationary-covariance), λ = F'/s (rhm-path-damping), and r = s^ℓ. So χ - 1 lies "
-        "between two multiples of Σ_ℓ (sλ²)^ℓ, sλ² = F'²/s. Off ε* the levels up to ξ do so "
-        "too, as deviations from p* add up to a bounded factor (Koenigs), and beyond it F' < 1 "
-        "at the ends cuts the sum: s^ℓ ~ ξ ~ |ε-ε*|^{-ν} in place of d."
+        "(rhm-stationary-covariance), with λ = F'/s (rhm-path-damping) and r = s^ℓ. So χ - 1 lies "
+        "between two multiples of Σ_ℓ (sλ²)^ℓ, with sλ² = F'²/s. Off ε* this holds for the levels "
+        "up to ξ, as deviations from p* add up to a bounded factor (Koenigs). Beyond ξ, F' < 1 at "
+        "the ends cuts the sum. So s^ℓ ~ ξ ~ |ε-ε*|^{-ν} takes the place of d."
     ),
     where=f"{PAPER}, susceptibility at the transition",
     domain=(
-        "at an interior fixed point p*, F' = F'(p*); d = s^depth leaves; off it to leading order in "
-        "|ε - ε*|"
+        "at an interior fixed point p*, F' = F'(p*); d = s^depth leaves; off it to leading order "
+        "in |ε - ε*|"
     ),
     origin="new",
     evidence="proved",
@@ -434,11 +438,11 @@ def susceptibility_exponents(
 @claim(
     "rhm-free-strings",
     statement=(
-        "For m = v^{s−1} nothing correlates: at every level Pw = p^s, siblings have covariance "
-        "0, a child is unchanged with its own p: χ = 1."
+        "For m = v^{s−1} nothing correlates. At every level Pw = p^s, siblings have covariance 0, "
+        "and a child is unchanged with its own p. So χ = 1."
     ),
     explanation=(
-        "Down from the root, where P = F(p): then Pw = F(p)w = p^s, and a child has P = 1 - (1 "
+        "Go down from the root, where P = F(p). Then Pw = F(p)w = p^s, and a child has P = 1 - (1 "
         "- Pw)/A = p, which is F of the level below."
     ),
     where=f"{PAPER}, mean field of the ε-process: every string is valid",
@@ -447,7 +451,9 @@ def susceptibility_exponents(
     evidence="proved",
     backs="rhm_theory.theory.mean_field.susceptibility_peak",
     rules=["geometric sum"],
-    counterexample="v, s, a noise and a depth at which m = v^(s-1) has a susceptibility other than 1",
+    counterexample=(
+        "v, s, a noise and a depth at which m = v^(s-1) has a susceptibility other than 1"
+    ),
 )
 def free_strings(rules=v ** (s - 1), chosen=power, kept=p):
     yield from geometric_steps()
@@ -459,20 +465,22 @@ def free_strings(rules=v ** (s - 1), chosen=power, kept=p):
 @claim(
     "rhm-small-noise",
     statement=(
-        "χ → 1 as ε → 0: with 1 − p = ta and 1 − P = tb, t ~ ε, the parent takes another rule "
-        "with t s(m−1)a/(v^s−1), a child is changed with t(b + s(m−1)a/(v^s−1))/s, and "
-        "siblings have covariance O(t²)."
+        "χ → 1 as ε → 0. With 1 − p = ta, 1 − P = tb and t ~ ε, the parent takes another rule with "
+        "probability t s(m−1)a/(v^s−1), a child is changed with probability t(b + "
+        "s(m−1)a/(v^s−1))/s, and siblings have covariance O(t²)."
     ),
     explanation=(
-        "Cov = (Pw - p^s)(1 - Pw)/A²: both factors vanish at t = 0. A leaf's variance does not "
-        "fall as fast: b > 0 at the root, as F' > 0, and so on each level below. A is s there."
+        "Both factors of Cov = (Pw - p^s)(1 - Pw)/A² vanish at t = 0. A leaf's variance does not "
+        "fall as fast: b > 0 at the root, as F' > 0, and so on each level below. A tends to s."
     ),
     where=f"{PAPER}, mean field of the ε-process as ε → 0",
     domain="as rhm-descent, any depth; of grammars in place of their averages: rhm-zero-noise",
     origin="new",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.susceptibility",
-    counterexample="v, m, s and a depth at which χ of the mean field tends to another number than 1 as ε → 0",
+    counterexample=(
+        "v, m, s and a depth at which χ of the mean field tends to another number than 1 as ε → 0"
+    ),
 )
 def small_noise(
     lost_rule=s * (m - 1) * first / (tuples - 1),
@@ -501,15 +509,17 @@ def small_noise(
         "1/v) d^{1/ν}."
     ),
     explanation=(
-        "p₀ falls at the rate 1 - 1/v and starts at p*; each level multiplies by F'(p*), as p* "
-        "stays where it is."
+        "p₀ falls at the rate 1 - 1/v and starts at p*. Each level multiplies the slope by F'(p*), "
+        "since p* is a fixed point."
     ),
     where=f"{PAPER}, the class transition at finite depth",
     domain="where rhm-transition has an interior fixed point p*; the mean field, d = s^L leaves",
     origin="new",
     evidence="proved",
     backs="rhm_theory.experiment.trajectories.root_slope",
-    counterexample="v, m, s and a depth L at which the root's belief falls at ε* with another slope",
+    counterexample=(
+        "v, m, s and a depth L at which the root's belief falls at ε* with another slope"
+    ),
 )
 def root_slope(at_critical=(1 - 1 / v) * ascent**level, growth=1 / exponent):
     yield Equal("no level", -sp.diff(1 - noise + noise / v, noise), at_critical.subs(level, 0))
@@ -560,10 +570,10 @@ def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
 @claim(
     "rhm-finite-size",
     statement=(
-        "Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1), a = 2/ν − 1: at ε* χ grows as B + A(d^a − "
-        "1)/a, by ln d at a = 0, and settles at B − A/a for a < 0. The largest χ over the "
-        "noise need not stand at ε* where it settles: (8, 16, 3) at depth 16 has 3.307 at "
-        "0.4473, 2.549 at ε* = 0.4017."
+        "Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1) with a = 2/ν − 1. At ε* χ grows as B + A(d^a − "
+        "1)/a, by ln d at a = 0, and settles at B − A/a for a < 0. Where it settles, the largest χ "
+        "over the noise need not be at ε*: (8, 16, 3) at depth 16 has 3.307 at 0.4473, and 2.549 "
+        "at ε* = 0.4017."
     ),
     explanation=(
         "F'²/s = s^a. For a >= 0 χ grows without bound at ε* only, so there the peak moves to ε*."
@@ -581,8 +591,8 @@ def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
     ],
     rules=["geometric sum"],
     counterexample=(
-        "(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure that "
-        "excludes 3.307 or 2.549"
+        "(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure "
+        "that excludes 3.307 or 2.549"
     ),
 )
 def finite_size(
