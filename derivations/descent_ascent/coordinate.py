@@ -1,7 +1,8 @@
-"""One orthogonal coordinate (Sec. 5.1.1; Lemmas 2-5, Corollary 1) and the special functions it needs.
+"""One orthogonal coordinate (Sec. 5.1.1; Lemmas 2-5, Corollary 1).
 
-On coordinate j there are r_j retain and α r_j forget samples, all with y x_j = 1, so that an objective is ``K ℓ(w) + λw²/2`` with
-one *signed mass* K. Lambert W is never simplified: each proof replaces the mass by ``K = λ w e^w``, which is what W means.
+Coordinate j has r_j retained and α r_j forgotten samples, all with y x_j = 1. So an objective is
+``K ℓ(w) + λw²/2`` with one *signed mass* K. No proof simplifies Lambert W. Each replaces the mass
+by ``K = λ w e^w``, which is what W means.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -32,7 +33,7 @@ z, r_parameter = sp.symbols("z rho", positive=True)
 exponential = mass * sp.exp(-w) + ridge * w**2 / 2
 logistic = mass * sp.log(1 + sp.exp(-w)) + ridge * w**2 / 2
 
-# Masses by Eq. 1, whose losses are means: r_j and α r_j samples of the n, r or f that a mean runs over.
+# Masses by Eq. 1: r_j and α r_j samples out of the n, r or f samples of a mean.
 pretrain_mass = on_coordinate / total + alpha * on_coordinate / total
 retrain_mass = on_coordinate / retain
 descent_ascent_mass = on_coordinate / retain - alpha * on_coordinate / forget
@@ -41,7 +42,7 @@ descent_ascent_mass = on_coordinate / retain - alpha * on_coordinate / forget
 def closed_form_weights(
     *, alpha=0.1, retain_size=80, forget_size=20, retain_on_coordinate=8, ridge=0.01
 ):
-    """(w_D, w_R, w_DA) in 30 digits, from mpmath's Lambert W; NaN where there is no stationary point."""
+    """(w_D, w_R, w_DA) in 30 digits, by mpmath's Lambert W. NaN without a stationary point."""
     with mpmath.workdps(30):
         alpha, ridge = mpmath.mpf(alpha), mpmath.mpf(ridge)
         scale = retain_on_coordinate / ridge
@@ -216,7 +217,8 @@ def lemma_4(log_ratio=sp.log((1 + alpha) * retain / total)):
     exact_gap = (pretrained - retrained) + sp.log(pretrained / retrained)
     masses = {on_coordinate: retrained * sp.exp(retrained) * ridge * retain}
     yield Equal("ln(K_D/K_R)", sp.log(pretrain_mass) - sp.log(retrain_mass), log_ratio)
-    # Solve K_D/λ = w_D e^{w_D}, K_R/λ = w_R e^{w_R} for α and r_j; the claimed logarithm must then be the exact gap.
+    # Solve K_D/λ = w_D e^{w_D} and K_R/λ = w_R e^{w_R} for α and r_j.
+    # Then the claimed logarithm must be the exact gap.
     ratio = pretrained * sp.exp(pretrained) / (retrained * sp.exp(retrained))
     solved = {alpha: ratio * total / retain - 1}
     yield Equal(

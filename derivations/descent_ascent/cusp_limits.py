@@ -1,8 +1,9 @@
-"""The logistic cusp κ_c(ε) at both ends: almost orthogonal samples, where it is explicit but for O(ε⁴), and almost equal ones.
+"""The logistic cusp κ_c(ε) for almost orthogonal and for almost equal samples.
 
-At the cusp (:mod:`derivations.descent_ascent.folds`, cusp-condition) the margins x, y solve ``det H = 0`` and ``h_u tanh(x/2) θ³ = h_v tanh(y/2)``, with
-h_u = Pσ(x), h_v = Qσ(y), P and Q the dual masses, θ = 2ε/(s + q h_u); then A/λ = P(1 + e^x), B/λ = Q(1 + e^y). P grows without bound at
-both ends. Scaled by that growth the equations are smooth up to the end, and have a nondegenerate root there.
+At the cusp (cusp-condition) the margins x, y solve ``det H = 0`` and
+``h_u tanh(x/2) θ³ = h_v tanh(y/2)``. Here h_u = Pσ(x), h_v = Qσ(y), P and Q are the duals, and
+θ = 2ε/(s + q h_u). Then A/λ = P(1 + e^x) and B/λ = Q(1 + e^y). P grows without bound as ε -> 0 and
+as ε -> 1. Scaled by that growth the equations are smooth in the limit, with a nondegenerate root.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -116,11 +117,11 @@ def cusp_closed_form(
         sp.limit(sp.exp(-1 / epsilon) / epsilon**7, epsilon, 0, "+"),
         0,
     )
-    pushed = (2 * rho - y) * level  # h_v
+    forget_decay = (2 * rho - y) * level  # h_v
     yield Equal(
         "det H and third derivative at ε = 0",
         limits,
-        sp.Matrix([1 - pushed, (1 - 2 * level) * pushed]),
+        sp.Matrix([1 - forget_decay, (1 - 2 * level) * forget_decay]),
     )
     in_margins = limits.subs(level, sigma(y))
     root = {rho: 1, y: 0}
@@ -141,7 +142,10 @@ def cusp_closed_form(
 
 @functools.cache
 def _orthogonal():
-    """The scaled equations at ε = 0, the source of y over ε⁵, det H at y = 0, and the series of ln(A/λ) and B/λ."""
+    """The scaled equations at ε = 0, and series in ε.
+
+    The series are those of the inhomogeneous term for y over ε⁵, det H at y = 0, ln(A/λ) and B/λ.
+    """
     scaled = [
         sp.cancel(expression.subs(orthogonal).subs(flat, 0))
         for expression in (epsilon * fold / rho, third)
@@ -244,18 +248,19 @@ def cusp_near_one(
     eliminated=(2 * level - 1) ** 2 - 2 * level * (2 - 3 * level) * (1 + z * level),
     constant=sp.Rational("3.83103897578526081"),
 ):
-    pulled, pushed = sp.symbols("U V", positive=True)  # d h_u and d h_v
+    scaled_h_u, scaled_h_v = sp.symbols("U V", positive=True)  # d h_u and d h_v
     over = (2 - gap) ** 2 * gap  # q/d
     smooth = {
-        "det H": gap + s * pulled - s * pushed - over * pulled * pushed,
-        "third derivative": pulled * t_x * (2 * epsilon / (s + over * pulled)) ** 3 - pushed * t_y,
+        "det H": gap + s * scaled_h_u - s * scaled_h_v - over * scaled_h_u * scaled_h_v,
+        "third derivative": scaled_h_u * t_x * (2 * epsilon / (s + over * scaled_h_u)) ** 3
+        - scaled_h_v * t_y,
     }
-    duals = {h_u: pulled / gap, h_v: pushed / gap}
+    duals = {h_u: scaled_h_u / gap, h_v: scaled_h_v / gap}
     margin = (over * rho + 2 * epsilon * y) / s
     yield Equal("x, without 1/d", equal_margin.subs(near_one), margin.subs(near_one))
     inside = {
-        pulled: rho * sigma(margin),
-        pushed: (2 * epsilon * rho - gap * y) / s * sigma(y),
+        scaled_h_u: rho * sigma(margin),
+        scaled_h_v: (2 * epsilon * rho - gap * y) / s * sigma(y),
         t_x: tanh_half(margin),
         t_y: tanh_half(y),
     }

@@ -1,4 +1,4 @@
-"""Arbitrary data: reduction to sample types, an unpenalised intercept, and App. J's two samples that become one."""
+"""Any data: reduction to sample types, an unpenalised intercept, and the limit of App. J."""
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
@@ -136,14 +136,16 @@ def span_coordinates(
 def shared_centre(
     of_mean=share * ridge, of_sum=ridge / whole, moved=weight - (gradient_there + rest) / curvature
 ):
-    pull = sp.Symbol("S_R", real=True)  # Σ_{i∈R} s_i φ(m_i) t_i, a component
+    kept_sum = sp.Symbol("S_R", real=True)  # Σ_{i∈R} s_i φ(m_i) t_i, a component
     kept = share * whole
     yield Equal(
         "means: ρ(Λw - Σ s φ t/Σ_R s)",
-        share * (ridge * w - pull / kept),
-        of_mean * w - pull / whole,
+        share * (ridge * w - kept_sum / kept),
+        of_mean * w - kept_sum / whole,
     )
-    yield Equal("sums: (Λw - Σ s φ t)/Σs", (ridge * w - pull) / whole, of_sum * w - pull / whole)
+    yield Equal(
+        "sums: (Λw - Σ s φ t)/Σs", (ridge * w - kept_sum) / whole, of_sum * w - kept_sum / whole
+    )
     whole_gradient = gradient_there + curvature * (w - weight) + rest
     yield Equal("w - (its next) = H⁻¹G(w)", w - moved, whole_gradient / curvature)
 
@@ -199,7 +201,7 @@ def class_share_bound(
     yield Equal(
         "the downward slope turns at the class's ratio", downward.subs(strength, threshold), 0
     )
-    # Were both classes' ratios above 1, both differences of shares would be positive; they add up to 0.
+    # If both ratios were above 1, both differences of shares would be positive. Their sum is 0.
     differences = (retain_share - forget_share) + ((1 - retain_share) - (1 - forget_share))
     yield Equal("so one ratio is at most 1", differences, 0)
 

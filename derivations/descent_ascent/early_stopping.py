@@ -1,6 +1,7 @@
-"""The first step of descent-ascent from the pretrained model, and what stopping early can do: the pair, orthogonal coordinates, any data.
+"""The first step of descent-ascent from the pretrained model, and what stopping early can do.
 
-One coordinate alone is in :mod:`derivations.descent_ascent.influence` (first-step-sign, best-early-stop).
+The claims are about the pair, about orthogonal coordinates together, and about any data. One
+coordinate alone is in :mod:`derivations.descent_ascent.influence`.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -52,8 +53,10 @@ def _pair_step(**parameters):
         to_weights = mpmath.matrix([[1, correlation], [correlation, 1]]) ** -1
         w_d, w_r = to_weights * mpmath.matrix([x_d, y_d]), to_weights * mpmath.matrix([x_r, y_r])
         kinds = mpmath.matrix([[1, correlation], [correlation, 1]])
-        pulls = mpmath.matrix([system.retain * mpmath.exp(-x_d), -system.forget * mpmath.exp(-y_d)])
-        gradient = system.ridge * w_d - kinds * pulls
+        coefficients = mpmath.matrix(
+            [system.retain * mpmath.exp(-x_d), -system.forget * mpmath.exp(-y_d)]
+        )
+        gradient = system.ridge * w_d - kinds * coefficients
         computed = sum(g * d for g, d in zip(gradient, w_d - w_r, strict=True)) / system.ridge
         f_over_r = system.retain / system.pretrain - 1  # n/r - 1
         first, second = (
@@ -102,8 +105,8 @@ def first_step_pair(
     margins = {x_D: k11 * p + k12 * q, y_D: k12 * p + k22 * q, x_R: k11 * p_R, y_R: k12 * p_R}
     yield Equal("the product", direct, product.subs(margins))
     duals = {p: a * phi(x) / ridge, q: alpha * a * phi(y) / ridge}
-    yield Equal("pull of descent at w_D", (A / a * p).subs(duals), A * phi(x) / ridge)
-    yield Equal("push of ascent at w_D", (B / (alpha * a) * q).subs(duals), B * phi(y) / ridge)
+    yield Equal("coefficient of u at w_D", (A / a * p).subs(duals), A * phi(x) / ridge)
+    yield Equal("coefficient of v at w_D", (B / (alpha * a) * q).subs(duals), B * phi(y) / ridge)
     yield Equal("as α -> 0", product.subs(margins).subs(q, 0), at_small_alpha)
     yield Positive("which is positive for p < p_R", at_small_alpha.subs(p, p_R * below_one))
 
@@ -152,7 +155,10 @@ def first_step_any_data(
 
 
 def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
-    """The least squared distance on the flow over the start's, two orthogonal coordinates; and the share inside Lemma 3's range."""
+    """The least squared distance on the flow over the start's, and the share in Lemma 3's range.
+
+    There are two orthogonal coordinates.
+    """
     from scipy.integrate import solve_ivp
 
     retain, forget, on_coordinate = 80, 20, 8

@@ -1,8 +1,9 @@
-"""The limit of small steps, and what finite steps add: order, basins, blow-up above the fold, cycles (Sec. 5.1.2).
+"""The limit of small steps, and what finite steps add: order, basins, blow-up, cycles (Sec. 5.1.2).
 
-Write the weights in the basis of the sample types, w = p u - q v, and let time run in units of 1/λ. The gradient flow of descent-ascent
-is p' = -p + Aφ(x)/λ, q' = -q + Bφ(y)/λ with x = k11 p - k12 q, y = k12 p - k22 q. In (p, y) it preserves an order, and an
-order-preserving flow in the plane can be read off its stationary points.
+Write the weights in the basis of the sample types, w = p u - q v, and measure time in units of 1/λ.
+The gradient flow of descent-ascent is p' = -p + Aφ(x)/λ, q' = -q + Bφ(y)/λ with
+x = k11 p - k12 q and y = k12 p - k22 q. In (p, y) it preserves an order. The stationary points
+determine what such a flow does in the plane.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -50,7 +51,7 @@ velocity_y = k12 * velocity_p - k22 * (-ascent_of + B * phi(y) / ridge)
 
 
 def falling(expression):
-    """``expression`` with -φ' a positive symbol at x and at y: all that is known of a decreasing φ."""
+    """``expression`` with a positive symbol for -φ' at x and at y: all we know of decreasing φ."""
     expression = sp.sympify(expression).doit()
     for derivative in expression.atoms(sp.Subs, sp.Derivative):
         at = derivative.point[0] if isinstance(derivative, sp.Subs) else derivative.expr.args[0]
@@ -99,12 +100,14 @@ def flow_preserves_order(
         + ridge * weights.dot(weights) / 2
     )
     gradient = sp.Matrix([value]).jacobian(weights).T
-    pull, push = (
+    retain_dual, forget_dual = (
         -mass / ridge * loss(at).diff(at).subs(at, weights.dot(kind))
         for mass, kind in ((A, retained), (B, forgotten))
     )
     yield Equal(
-        "-∇J/λ = -w + P u - Q v", -gradient / ridge, -weights + pull * retained - push * forgotten
+        "-∇J/λ = -w + P u - Q v",
+        -gradient / ridge,
+        -weights + retain_dual * retained - forget_dual * forgotten,
     )
     yield Equal("x at (p, y)", (k11 * p - k12 * ascent).subs(ascent, ascent_of), x_of)
     yield Equal("p'", velocity_p, flow_p.subs(x, x_of))
@@ -172,7 +175,10 @@ def mass_order(
 
 
 class Pair:
-    """The exponential pair in units of λ: masses A/λ, B/λ, f/n, Gram entries; its stationary points by bisection in Q, in floats."""
+    """The exponential pair in units of λ: masses A/λ and B/λ, f/n, Gram entries.
+
+    Its stationary points are found by bisection in Q, in floats.
+    """
 
     def __init__(self, correlation, log_retain, log_forget, forgotten_share):
         self.own, self.cross = 1 + correlation**2, 2 * correlation
@@ -215,11 +221,11 @@ class Pair:
     def velocity(self, _, point):
         descent, y = point
         determinant = self.own**2 - self.cross**2
-        pull = np.exp(
+        retain_dual = np.exp(
             min(self.log_retain - (determinant * descent + self.cross * y) / self.own, 600.0)
         )
-        push = np.exp(min(self.log_forget - y, 600.0))
-        return [-descent + pull, -y + self.cross * pull - self.own * push]
+        forget_dual = np.exp(min(self.log_forget - y, 600.0))
+        return [-descent + retain_dual, -y + self.cross * retain_dual - self.own * forget_dual]
 
 
 def _bisect(increasing, low, high, halvings=200):
@@ -230,7 +236,10 @@ def _bisect(increasing, low, high, halvings=200):
 
 
 def random_pair(generator):
-    """A pair just below or far below its fold, spread over the fold's locus: (pair, Q at the fold)."""
+    """(pair, Q at the fold) of a random pair just below or far below its fold.
+
+    The pairs are spread over the locus of the fold.
+    """
     correlation = float(
         generator.choice(
             [
@@ -265,7 +274,10 @@ def random_pair(generator):
 
 
 def reaches_minimum(pair, start, saddle):
-    """Whether the flow from ``start`` gets above the saddle in the order (then basin-theorem applies), or below it (then never)."""
+    """Whether the flow from ``start`` gets above the saddle in the order, rather than below it.
+
+    Above it basin-theorem applies. From below the saddle it never ends in the minimum.
+    """
     from scipy.integrate import solve_ivp
 
     def above(_, point):
@@ -284,7 +296,10 @@ def reaches_minimum(pair, start, saddle):
 
 
 def _from_oracle(*, systems=12, seed=0):
-    """How many flows from the oracle and from points above the saddle fail to stay above it, and 0; random systems."""
+    """(flows that do not stay above the saddle, 0), for random systems.
+
+    The starts are the oracle and points above the saddle.
+    """
     from scipy.integrate import solve_ivp
 
     generator, lost = np.random.default_rng(seed), 0
@@ -375,7 +390,10 @@ def basin_theorem(
 
 
 def basin_escapes(*, systems=10, seed=0):
-    """(flows from w_D that miss w_DA, 0), over random pairs below their fold of which y_D < y_saddle, so that basin-theorem is silent."""
+    """(flows from w_D that miss w_DA, 0), over random pairs below their fold.
+
+    They all have y_D < y_saddle, where basin-theorem says nothing.
+    """
     generator, escapes, met = np.random.default_rng(seed), 0, 0
     while met < systems:
         pair, fold_dual = random_pair(generator)
@@ -427,7 +445,10 @@ def basin_from_pretraining(
 
 
 def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=0.1, y=-12.0):
-    """Time to blow-up from (p, y) = (0, y), integrated over z = e^y, in which it is regular; and the bound."""
+    """Time to blow-up from (p, y) = (0, y), and the bound.
+
+    The integration is over z = e^y, in which the time is regular.
+    """
     from scipy.integrate import solve_ivp
 
     own, cross, gram = 1 + correlation**2, 2 * correlation, (1 - correlation**2) ** 2
@@ -435,9 +456,9 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
     def change(z, state):
         descent, _ = state
         at = np.log(z)
-        pull = retain_mass / ridge * np.exp(-(gram * descent + cross * at) / own)
-        speed = ridge * (z * (-at + cross * pull) - own * forget_mass / ridge)  # dz/dt
-        return [ridge * (pull - descent) / speed, 1 / speed]
+        retain_dual = retain_mass / ridge * np.exp(-(gram * descent + cross * at) / own)
+        speed = ridge * (z * (-at + cross * retain_dual) - own * forget_mass / ridge)  # dz/dt
+        return [ridge * (retain_dual - descent) / speed, 1 / speed]
 
     start = np.exp(y)
     run = solve_ivp(change, (start, start * 1e-12), [0.0, 0.0], rtol=1e-10, atol=1e-14)
@@ -513,7 +534,7 @@ def flow_blow_up(
 
 
 def _decrease(*, retain_mass=1.0, ridge=0.1, start=0.5, step=0.5):
-    """By how much one step lowers J = A e^{-w} + λw²/2, and the bound with the largest curvature on the way."""
+    """By how much a step lowers J = A e^{-w} + λw²/2, and the bound by the largest curvature."""
 
     def loss(weight):
         return retain_mass * np.exp(-weight) + ridge * weight**2 / 2
@@ -576,7 +597,7 @@ CYCLE_RADIUS = sp.Rational(1, 10**20)
 
 @functools.cache
 def certified_cycle():
-    """(holds, detail, enclosures of x1, y1, x2, y2, enclosure of the multiplier's determinant and trace)."""
+    """(holds, detail, enclosures of x1, y1, x2, y2, and of the multipliers: their sum and product)."""
     correlation, ridge_value, excess, size = (
         sp.Rational(CYCLE_SYSTEM[name]) for name in ("correlation", "ridge", "excess", "step")
     )
@@ -587,10 +608,10 @@ def certified_cycle():
     forget_mass = excess * ridge_value * fold_dual * sp.exp(cross * fold - own * fold_dual)
 
     def after(x_now, y_now):
-        pull, push = retain_mass * sp.exp(-x_now), forget_mass * sp.exp(-y_now)
+        on_retain, on_forget = retain_mass * sp.exp(-x_now), forget_mass * sp.exp(-y_now)
         return (
-            x_now - size * (ridge_value * x_now - own * pull + cross * push),
-            y_now - size * (ridge_value * y_now - cross * pull + own * push),
+            x_now - size * (ridge_value * x_now - own * on_retain + cross * on_forget),
+            y_now - size * (ridge_value * y_now - cross * on_retain + own * on_forget),
         )
 
     (to_x2, to_y2), (to_x1, to_y1) = after(x1, y1), after(x2, y2)

@@ -1,7 +1,8 @@
-"""Where descent-ascent loses its minimum: the fold, its locus and bounds, the rates near it, the cusp.
+"""Where descent-ascent loses its minimum: folds, their locus and bounds, rates near them, cusps.
 
-Everything is written in dual masses P = Aφ(x)/λ, Q = Bφ(y)/λ and their decays h_u = -Aφ'(x)/λ, h_v = -Bφ'(y)/λ (for the
-exponential loss h_u = P, h_v = Q), with u, v the sample types, k their Gram matrix and D its determinant.
+Everything is written in the duals P = Aφ(x)/λ and Q = Bφ(y)/λ, and their decays h_u = -Aφ'(x)/λ
+and h_v = -Bφ'(y)/λ. For the exponential loss h_u = P and h_v = Q. The sample types are u and v,
+with Gram matrix k of determinant Δ.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -144,7 +145,8 @@ def exponential_one_fold(
     yield Positive("the same for k12 <= k22", general)
     opposed = (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k12, -share)
     yield Positive("and for k12 = -κ < 0", opposed)
-    # Beyond k12 <= k22 it fails: u = (10, 0), v = (1, 1/10), E = 1/10. So for some A/λ there are three folds.
+    # It fails for k12 > k22: u = (10, 0), v = (1, 1/10), E = 1/10.
+    # So for some A/λ there are three folds.
     three = (right_slope - sp.diff(left, E)).subs(
         {k11: 100, k12: 10, k22: sp.Rational(101, 100), E: sp.Rational(1, 10)}
     )
@@ -233,7 +235,10 @@ def fold_locus(
 
 
 def log_forget_at_fold(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
-    """ln(B_fold/λ) of the paper's types at given A and λ, in 30 digits: the locus inverted for its parameter P."""
+    """ln(B_fold/λ) of the paper's types at given A and λ, in 30 digits.
+
+    The locus is solved for its parameter P.
+    """
     with mpmath.workdps(30):
         own, cross = 1 + mpmath.mpf(correlation) ** 2, 2 * mpmath.mpf(correlation)
         target = mpmath.log(mpmath.mpf(retain_mass) / mpmath.mpf(ridge))
@@ -244,7 +249,8 @@ def log_forget_at_fold(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
                 forget_dual
             ) + cross * dual - own * forget_dual
 
-        # 1/s <= Q <= s/q: so ln P + sP is at least the target, and sP at most it plus 2εs/q where P > 1.
+        # 1/s <= Q <= s/q. So ln P + sP is at least the target,
+        # and sP is at most the target plus 2εs/q where P > 1.
         low = mpmath.lambertw(own * mpmath.exp(target)).real / own
         high = max(1, (target + cross * own / (own**2 - cross**2)) / own)
         bracket = mpmath.log(low), mpmath.log(high)

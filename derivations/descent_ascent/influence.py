@@ -1,7 +1,8 @@
-"""First-order approximations with their errors (App. B): influence, Newton's step, the law of opposite sides, the first step, early stops.
+"""First-order approximations and their errors (App. B): influence, Newton's step, opposite sides.
 
-λ is the least curvature that the ridge guarantees, M a Lipschitz constant of the retain objective's Hessian, S one of ∇L_F (so the
-Hessian of L_F is at most S), V = |∇L_F + λw| and G = |∇L_F| at the oracle w_R, ρ = f/r. Norms only: every bound is the triangle inequality.
+λ is the least curvature that the ridge guarantees. M is a Lipschitz constant of the retain
+objective's Hessian, and S one of ∇L_F, so the Hessian of L_F is at most S. At the oracle w_R,
+V = |∇L_F + λw| and G = |∇L_F|; ρ = f/r. Every bound follows from the triangle inequality.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -22,12 +23,15 @@ from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import alpha, forget, on_coordinate, retain, ridge, total, w
 
 rho, gamma = sp.symbols("rho gamma", positive=True)
-bend, smooth, pull, ascent_pull, moved = sp.symbols("M S V G d", positive=True)
+bend, smooth, full_gradient, forget_slope, moved = sp.symbols("M S V G d", positive=True)
 size, steepest, squares = sp.symbols("|w| phi_1 Z_2", positive=True)
 
 
 def one_sample_each(*, share=0.05, strength=0.02, ridge=0.3, retained=1.0, forgotten=-0.6):
-    """Logistic loss, one retained and one forgotten sample in one dimension: (w_D, w_R, w(γ)) and the constants, in 30 digits."""
+    """(w_D, w_R, w(γ)) and the constants of the bounds, in 30 digits.
+
+    Logistic loss, one retained and one forgotten sample in one dimension.
+    """
     with mpmath.workdps(30):
         share, strength, ridge, retained, forgotten = (
             mpmath.mpf(v) for v in (share, strength, ridge, retained, forgotten)
@@ -38,11 +42,11 @@ def one_sample_each(*, share=0.05, strength=0.02, ridge=0.3, retained=1.0, forgo
 
         def solve(on_retained, on_forgotten, ridge):
             def gradient(v):
-                pull = (
+                from_loss = (
                     on_retained * slope(retained * v) * retained
                     + on_forgotten * slope(forgotten * v) * forgotten
                 )
-                return ridge * v - pull
+                return ridge * v - from_loss
 
             return mpmath.findroot(gradient, 0)
 
@@ -67,7 +71,10 @@ def one_sample_each(*, share=0.05, strength=0.02, ridge=0.3, retained=1.0, forgo
 
 
 def _first_order_errors(**parameters):
-    """The errors of both first-order forms, pretraining's and ascent's (NaN for γS >= λ), and their bounds."""
+    """The errors of the first-order forms of pretraining and ascent, and their bounds.
+
+    Those of ascent are NaN for γS >= λ.
+    """
     (pretrained, oracle, ascended), gradient, hessian, k = one_sample_each(**parameters)
     errors = (
         abs(pretrained - oracle + k["rho"] * (gradient + k["ridge"] * oracle) / hessian),
@@ -114,21 +121,27 @@ def _first_order_errors(**parameters):
     ),
 )
 def opposite_sides_error(
-    pretrain_moved=rho * pull / ridge,
-    pretrain_error=rho**2 * pull / ridge**2 * (bend * pull / (2 * ridge) + smooth + ridge),
-    ascent_moved=gamma * ascent_pull / (ridge - gamma * smooth),
+    pretrain_moved=rho * full_gradient / ridge,
+    pretrain_error=rho**2
+    * full_gradient
+    / ridge**2
+    * (bend * full_gradient / (2 * ridge) + smooth + ridge),
+    ascent_moved=gamma * forget_slope / (ridge - gamma * smooth),
     ascent_error=gamma**2
-    * ascent_pull
+    * forget_slope
     / (ridge * (ridge - gamma * smooth))
-    * (bend * ascent_pull / (2 * (ridge - gamma * smooth)) + smooth),
+    * (bend * forget_slope / (2 * (ridge - gamma * smooth)) + smooth),
 ):
-    yield Equal("strong convexity bounds d: λ|d| <= ρV", ridge * pretrain_moved, rho * pull)
+    yield Equal(
+        "strong convexity bounds d: λ|d| <= ρV", ridge * pretrain_moved, rho * full_gradient
+    )
     remainder = (bend * moved**2 / 2 + rho * (smooth + ridge) * moved) / ridge
     yield Equal("error of pretraining", remainder.subs(moved, pretrain_moved), pretrain_error)
-    yield Equal("μ|d| <= γG", (ridge - gamma * smooth) * ascent_moved, gamma * ascent_pull)
+    yield Equal("μ|d| <= γG", (ridge - gamma * smooth) * ascent_moved, gamma * forget_slope)
     remainder = (bend * moved**2 / 2 + gamma * smooth * moved) / ridge
     yield Equal("error of ascent", remainder.subs(moved, ascent_moved), ascent_error)
-    # The two objectives' Hessians: the scaled pretraining's is H_R plus positive terms, the ascent's at least λ - γS.
+    # The Hessian of scaled pretraining is H_R plus positive terms.
+    # That of ascent is at least λ - γS.
     hessian_f, hessian_r = sp.symbols("H_F H_R", positive=True)
     yield Positive("H of (n/r)J_D minus λ", hessian_r + rho * hessian_f + ridge * (1 + rho) - ridge)
 
@@ -170,14 +183,15 @@ def _newton_error(**parameters):
     ),
 )
 def influence_error(
-    step_error=bend * moved**2 / (2 * ridge), error=bend * rho**2 * pull**2 / (2 * ridge**3)
+    step_error=bend * moved**2 / (2 * ridge),
+    error=bend * rho**2 * full_gradient**2 / (2 * ridge**3),
 ):
     tau = sp.Symbol("tau", positive=True)
     bracket = sp.integrate(
         bend * tau * moved * moved, (tau, 0, 1)
     )  # |H(w_D) - H(w_D - τd)| <= Mτ|d|
     yield Equal("|bracket|/λ", bracket / ridge, step_error)
-    yield Equal("with |d| <= ρV/λ", step_error.subs(moved, rho * pull / ridge), error)
+    yield Equal("with |d| <= ρV/λ", step_error.subs(moved, rho * full_gradient / ridge), error)
 
 
 def _origin(*, ridge=2.0, retained=1.0):

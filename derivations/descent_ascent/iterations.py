@@ -1,6 +1,7 @@
-"""Alternating steps (App. D.3): the exact maps, what they imitate to first order, and the resting point that only they have.
+"""Alternating steps (App. D.3): the exact maps, what they imitate, and where only they rest.
 
-One coordinate, ``a = r_j/r`` retained and ``b = α r_j/f`` forgotten; a half-step is ``w ← w − η(λw ∓ mass φ(w))``.
+One coordinate has the masses ``a = r_j/r`` (retained) and ``b = α r_j/f`` (forgotten). A half-step
+is ``w ← w − η(λw ∓ mass φ(w))``.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -13,11 +14,11 @@ from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import a, below_one, phi, ridge, w
 
 eta = sp.Symbol("eta", positive=True)
-pushed = sp.Symbol("b_+", positive=True)  # the forgotten mass, positive
+forgotten_mass = sp.Symbol("b_+", positive=True)  # the forgotten mass, positive
 contrast = sp.Symbol("L", positive=True)  # ln(b/a) > 0
 
 descent = ridge * w - a * sp.exp(-w)  # d: gradient of the retain half-step
-ascent = ridge * w + pushed * sp.exp(-w)  # g: gradient of the forget half-step
+ascent = ridge * w + forgotten_mass * sp.exp(-w)  # g: gradient of the forget half-step
 
 
 def half_step(weight, signed_mass, slope=lambda margin: sp.exp(-margin), step=eta, penalty=ridge):
@@ -55,19 +56,19 @@ def alternating_maps(
     descent_first=w
     - eta * descent
     - eta * ridge * (w - eta * descent)
-    - eta * pushed * sp.exp(-w) * sp.exp(eta * descent),
+    - eta * forgotten_mass * sp.exp(-w) * sp.exp(eta * descent),
     ascent_first=w
     - eta * ascent
     - eta * ridge * (w - eta * ascent)
     + eta * a * sp.exp(-w) * sp.exp(eta * ascent),
-    descent_second_order=descent * (ridge - pushed * sp.exp(-w)),
+    descent_second_order=descent * (ridge - forgotten_mass * sp.exp(-w)),
     ascent_second_order=ascent * (ridge + a * sp.exp(-w)),
-    descent_third_order=-pushed * sp.exp(-w) * descent**2 / 2,
+    descent_third_order=-forgotten_mass * sp.exp(-w) * descent**2 / 2,
     ascent_third_order=a * sp.exp(-w) * ascent**2 / 2,
 ):
     for name, first, second, claimed in (
-        ("descent", a, -pushed, descent_first),
-        ("ascent", -pushed, a, ascent_first),
+        ("descent", a, -forgotten_mass, descent_first),
+        ("ascent", -forgotten_mass, a, ascent_first),
     ):
         yield Equal(f"{name} first, composed", composed(first, second), claimed)
     orders = (
@@ -76,8 +77,8 @@ def alternating_maps(
     )
     for order, after_descent, after_ascent in orders:
         for name, first, second, claimed in (
-            ("descent", a, -pushed, after_descent),
-            ("ascent", -pushed, a, after_ascent),
+            ("descent", a, -forgotten_mass, after_descent),
+            ("ascent", -forgotten_mass, a, after_ascent),
         ):
             taylor = sp.diff(composed(first, second), eta, order).subs(eta, 0) / sp.factorial(order)
             yield Equal(f"{name} first, coefficient of η^{order}", taylor, claimed)
@@ -104,11 +105,11 @@ def alternating_maps(
         "descent-ascent's at ridge 2λ"
     ),
 )
-def effective_ridge(velocity=-(2 * ridge * w - (a - pushed) * phi(w))):
-    for name, first, second in (("descent", a, -pushed), ("ascent", -pushed, a)):
+def effective_ridge(velocity=-(2 * ridge * w - (a - forgotten_mass) * phi(w))):
+    for name, first, second in (("descent", a, -forgotten_mass), ("ascent", -forgotten_mass, a)):
         slope = sp.diff(composed(first, second, slope=phi), eta).subs(eta, 0).doit()
         yield Equal(f"{name} first, slope in η at 0", slope, velocity)
-    simultaneous = half_step(w, a - pushed, slope=phi, penalty=2 * ridge)
+    simultaneous = half_step(w, a - forgotten_mass, slope=phi, penalty=2 * ridge)
     yield Equal("simultaneous at twice the ridge", sp.diff(simultaneous, eta).doit(), velocity)
 
 
@@ -144,14 +145,21 @@ def alternating_fixed_point(
     ascent_first=sp.log(eta * a * sp.exp(contrast) / contrast),
 ):
     h, large = below_one, eta * a / below_one
-    descent_up, ascent_down = eta * pushed + 2 / (eta * a), eta * pushed / (1 - h) + eta * a / h
+    descent_up, ascent_down = (
+        eta * forgotten_mass + 2 / (eta * a),
+        eta * forgotten_mass / (1 - h) + eta * a / h,
+    )
     yield Positive("descent first, down at ηa/h", (1 - (1 - h) ** 2) * large - (1 - h) * eta * a)
     yield Positive("descent first, half-way point at -T", eta * a * descent_up / 2 - 1)
-    yield Positive("descent first, up at -T", descent_up - eta * pushed)
-    yield Positive("ascent first, half-way point is positive", (1 - h) * ascent_down - eta * pushed)
+    yield Positive("descent first, up at -T", descent_up - eta * forgotten_mass)
+    yield Positive(
+        "ascent first, half-way point is positive", (1 - h) * ascent_down - eta * forgotten_mass
+    )
     yield Positive("ascent first, down there", (1 - (1 - h) ** 2) * ascent_down - eta * a)
-    depth = 2 / (eta**2 * a * pushed)
-    yield Positive("ascent first, up at -T", eta * a * (eta * pushed * depth) / 2 - 1 + depth)
+    depth = 2 / (eta**2 * a * forgotten_mass)
+    yield Positive(
+        "ascent first, up at -T", eta * a * (eta * forgotten_mass * depth) / 2 - 1 + depth
+    )
     for name, first, second, rest in _orders_at_rest(descent_first, ascent_first):
         yield Equal(
             f"{name} first, ridge 0: at rest",
@@ -218,7 +226,7 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
         "text of App. D.3 says ascent first, and its formulas are those of descent first; their η² "
         "terms differ."
     ),
-    where="App. D.3: does alternating push back against divergence?",
+    where="App. D.3: do alternating steps act against divergence?",
     domain=(
         "exponential loss, λ, η, a, b > 0; descent first where w <= 0 and b e^{-w} > λ; ascent "
         "first where b e^{-w} > -λw"
@@ -230,20 +238,23 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
     counterexample="a weight of the domain at which the η² term pushes towards -oo",
 )
 def second_order_sign(
-    descent_term=descent * (ridge - pushed * sp.exp(-w)),
+    descent_term=descent * (ridge - forgotten_mass * sp.exp(-w)),
     ascent_term=ascent * (ridge + a * sp.exp(-w)),
-    descent_third=-pushed * sp.exp(-w) * descent**2 / 2,
+    descent_third=-forgotten_mass * sp.exp(-w) * descent**2 / 2,
     ascent_third=a * sp.exp(-w) * ascent**2 / 2,
 ):
-    orders = ((a, -pushed, descent_term, descent_third), (-pushed, a, ascent_term, ascent_third))
+    orders = (
+        (a, -forgotten_mass, descent_term, descent_third),
+        (-forgotten_mass, a, ascent_term, ascent_third),
+    )
     for name, (first, second, quadratic, cubic) in zip(("descent", "ascent"), orders, strict=True):
         for order, term in ((2, quadratic), (3, cubic)):
             taylor = sp.diff(composed(first, second), eta, order).subs(eta, 0) / sp.factorial(order)
             yield Equal(f"{name} first, coefficient of η^{order}", taylor, term)
     low, excess = sp.symbols("u t", positive=True)  # w = -u
-    beaten = {pushed: (ridge + excess) * sp.exp(-low)}  # b e^{-w} = λ + t
+    beaten = {forgotten_mass: (ridge + excess) * sp.exp(-low)}  # b e^{-w} = λ + t
     yield Positive("descent first, η²", descent_term.subs(w, -low).subs(beaten))
-    outweighed = {pushed: (ridge * low + excess) * sp.exp(-low)}  # b e^{-w} = -λw + t
+    outweighed = {forgotten_mass: (ridge * low + excess) * sp.exp(-low)}  # b e^{-w} = -λw + t
     yield Positive("ascent first, η²", ascent_term.subs(w, -low).subs(outweighed))
     yield Positive("descent first, -η³", -descent_third, strict=False)
     yield Positive("ascent first, η³", ascent_third, strict=False)

@@ -1,6 +1,7 @@
-"""Lambert W and Wright's omega (App. E.1): the identities, monotonicity and series that the closed forms use.
+"""Lambert W and Wright's omega (App. E.1): the identities and series that the closed forms use.
 
-W is never simplified: every statement is proved for z = w e^w, which is what W(z) = w means, on each branch.
+W is never simplified. Every statement is proved for z = w e^w, which is what W(z) = w means, on
+each branch.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -21,7 +22,10 @@ of_w = w * sp.exp(w)
 
 
 def times_own_exponential(polynomial, symbol) -> sp.Matrix:
-    """The coefficients of f e^f, orders 0 to 5, of a polynomial f: e^f = g has n g_n = Σ k f_k g_{n-k}; ``series`` takes half a minute."""
+    """The coefficients of f e^f, orders 0 to 5, for a polynomial f.
+
+    With g = e^f, n g_n = Σ k f_k g_{n-k}. SymPy's ``series`` takes half a minute.
+    """
     f = [sp.Poly(polynomial, symbol).coeff_monomial(symbol**n) for n in range(6)]
     g = [sp.exp(f[0])]
     for n in range(1, 6):

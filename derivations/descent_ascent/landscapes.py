@@ -1,9 +1,10 @@
-"""Certified landscapes of Sec. 5.2's two-parameter least squares: all stationary points, all folds, whole branches, in Arb balls.
+"""Certified landscapes of Sec. 5.2's least squares: stationary points, folds and branches in balls.
 
-``J(θ) = Σ w_i (h(x_i) - t_i)² + c|θ|²``, h(x) = 1/(1 + exp(-(1 + ax + bx²)/2)), at x = -1, 1, 3, 4. A stationary point of *some* ridge
-satisfies ∇L ∥ θ, and then c = -<θ, ∇L>/2|θ|²: so one search of the (a, b) plane finds the stationary points of all ridges. Every
-statement is about balls: a box is discarded because an enclosure excludes 0, a point is counted because a Krawczyk image lies inside
-its box.
+``J(θ) = Σ w_i (h(x_i) - t_i)² + c|θ|²`` with h(x) = 1/(1 + exp(-(1 + ax + bx²)/2)), at
+x = -1, 1, 3, 4. A stationary point of *some* ridge satisfies ∇L ∥ θ, and then its ridge is
+c = -<θ, ∇L>/2|θ|². So one search of the (a, b) plane finds the stationary points of all ridges.
+Every statement is about balls. A box is discarded if an enclosure excludes 0. A point is counted
+if a Krawczyk image lies inside its box.
 """
 
 import math
@@ -36,7 +37,10 @@ class Slopes(NamedTuple):
 
 
 class Point(NamedTuple):
-    """A stationary point: enclosures of a and b, of J, the signs of det H and tr H, and which clusters have h > 1/2."""
+    """A stationary point: enclosures of a, b and J, and what is certified at it.
+
+    Certified are the signs of det H and tr H, and which clusters have h > 1/2.
+    """
 
     a: object
     b: object
@@ -71,7 +75,10 @@ def slopes(data: Data, a, b, exp: Callable) -> Slopes:
 
 
 def ball_slopes(data: Data, a, b) -> Slopes:
-    """Enclosures over the box (a, b): the gradient by mean values too, which is tight on small boxes."""
+    """Enclosures over the box (a, b).
+
+    The gradient is also enclosed by mean values, which is tight on small boxes.
+    """
     whole = slopes(data, a, b, lambda z: z.exp())
     middle = slopes(data, a.mid(), b.mid(), lambda z: z.exp())
     move_a, move_b = a - a.mid(), b - b.mid()
@@ -103,7 +110,10 @@ def newton(data: Data, ridge: float, start, steps: int = 60):
 
 
 def krawczyk_image(data: Data, ridge, box_a, box_b):
-    """The Krawczyk image of the box for ∇J, and whether it lies in its interior; ``ridge`` may be a ball."""
+    """The Krawczyk image of the box for ∇J, and whether it lies in the interior of the box.
+
+    ``ridge`` may be a ball.
+    """
     at = slopes(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
     within = slopes(data, box_a, box_b, lambda z: z.exp())
     p, q, r = (float(value.mid()) for value in (at.aa + 2 * ridge, at.ab, at.bb + 2 * ridge))
@@ -146,7 +156,10 @@ def krawczyk_image(data: Data, ridge, box_a, box_b):
 
 
 def point_in(data: Data, ridge, box_a, box_b) -> Point | None:
-    """The one stationary point of the box, if the Krawczyk test proves that there is one and its Hessian has a sign; else ``None``."""
+    """The one stationary point of the box, if the Krawczyk test proves that there is one.
+
+    ``None`` if it does not, or if the sign of the Hessian is not certain.
+    """
     image_a, image_b, inside = krawczyk_image(data, ridge, box_a, box_b)
     if not inside:
         return None
@@ -162,7 +175,8 @@ def point_in(data: Data, ridge, box_a, box_b) -> Point | None:
         if determinant > 0 and trace < 0
         else ""
     )
-    # J at the stationary point: the gradient vanishes somewhere in the box, so a mean value form about the middle is tight.
+    # J at the stationary point. The gradient vanishes somewhere in the box,
+    # so a mean value form about the middle is tight.
     value = at.value + ridge * (image_a * image_a + image_b * image_b)
     margins = [1 + image_a * x + image_b * x**2 for x in POINTS]
     positive = tuple(True if margin > 0 else False if margin < 0 else None for margin in margins)
@@ -178,8 +192,9 @@ def around(data: Data, ridge, centre, radius: float) -> Point | None:
 def farthest(data: Data, least_ridge: float) -> float:
     """No stationary point of a ridge of at least ``least_ridge`` lies farther out.
 
-    2c|θ|² = -<θ, ∇L> = -Σ 2w(h - t) h' m, with m = <θ, z>; |h' m| < 0.33 for every m (it is h(1-h)|2u-1|/2 at m = 2u - 1, and
-    h(1-h) <= e^{-|u|}, so it is below (2|u| + 1) e^{-|u|}/2 < 0.33 for |u| > 2.9 and below max(h(1-h)) times |2u - 1|/2 on cells of u).
+    2c|θ|² = -<θ, ∇L> = -Σ 2w(h - t) h' m with m = <θ, z>, and |h' m| < 0.33 for every m.
+    At m = 2u - 1 it is h(1-h)|2u-1|/2. Since h(1-h) <= e^{-|u|}, it is below (2|u| + 1) e^{-|u|}/2 < 0.33 for
+    |u| > 2.9. On cells of smaller u it is below max(h(1-h)) times |2u - 1|/2.
     """
     largest = sum(
         abs(w) * max(abs(t), abs(1 - t)) for w, t in zip(data.weights, data.targets, strict=True)
@@ -216,7 +231,10 @@ def halves(box_a, box_b) -> Iterator[tuple]:
 
 
 def stationary_points(data: Data, ridge: float) -> list[Point]:
-    """All stationary points, each in its own box, by halving a box that holds them all. ``ArithmeticError`` if a box stays undecided."""
+    """All stationary points, each in its own box, by halving a box that holds them all.
+
+    ``ArithmeticError`` if a box stays undecided.
+    """
     module = intervals.flint()
     with module.ctx.workprec(BITS):
         arb, reach = module.arb, farthest(data, ridge)
@@ -231,7 +249,8 @@ def stationary_points(data: Data, ridge: float) -> list[Point]:
             ):
                 continue
             if float(box_a.rad()) < 0.5:
-                # Twice the box, so that a root on an edge lies inside; the same root is met from both sides.
+                # Twice the box, so that a root on an edge lies inside.
+                # The same root is met from both sides.
                 wide = [arb(float(side.mid()), 2 * float(side.rad())) for side in (box_a, box_b)]
                 point = point_in(data, ridge_ball, *wide)
                 if point is not None:
@@ -248,7 +267,10 @@ def stationary_points(data: Data, ridge: float) -> list[Point]:
 
 
 def refined(data: Data, ridge, point: Point) -> Point:
-    """The same point in a box of about 1e-20: Newton's method in floats, then certified images of ever smaller boxes."""
+    """The same point in a box of about 1e-20.
+
+    Newton's method in floats comes first, then certified images of ever smaller boxes.
+    """
     module = intervals.flint()
     settled = newton(data, float(ridge.mid()), (float(point.a.mid()), float(point.b.mid())))
     if settled is None:
@@ -266,10 +288,10 @@ def refined(data: Data, ridge, point: Point) -> Point:
 
 
 def candidate(data: Data, ridges: tuple[float, float], box_a, box_b):
-    """``None`` if the box holds no stationary point of any ridge in ``ridges``; else the derivatives there and the points' ridges.
+    """The derivatives in the box and the ridges of its points. ``None`` if it holds no point.
 
-    A box is done with where ∇J excludes 0 for all these ridges, where θ is nowhere parallel to ∇L, or where
-    c = -<θ, ∇L>/2|θ|² lies outside ``ridges``.
+    A box holds none of a ridge in ``ridges`` if ∇J excludes 0 for all these ridges, if θ is nowhere
+    parallel to ∇L, or if c = -<θ, ∇L>/2|θ|² lies outside ``ridges``.
     """
     arb = intervals.flint().arb
     span = arb((ridges[0] + ridges[1]) / 2, (ridges[1] - ridges[0]) / 2)
@@ -293,7 +315,10 @@ def candidate(data: Data, ridges: tuple[float, float], box_a, box_b):
 def only_fold(
     data: Data, ridges: tuple[float, float], fold: tuple[tuple, float] | None
 ) -> tuple[bool, str]:
-    """Whether no (θ, c) with c in ``ridges`` has ∇J = 0 and det H = 0, outside the box ``fold`` = (centre, radius), if there is one."""
+    """Whether no (θ, c) with c in ``ridges`` has ∇J = 0 and det H = 0.
+
+    The box ``fold`` = (centre, radius) is left out, if there is one.
+    """
     module = intervals.flint()
     with module.ctx.workprec(BITS):
         arb, reach = module.arb, farthest(data, ridges[0])
@@ -334,14 +359,19 @@ class Line(NamedTuple):
 
 
 def boundary(x: int, level: float = 0.0) -> Line:
-    """Where 1 + ax + bx² = ``level``; at 0 it is h(x) = 1/2. Exact in floats up to a rounding that none_on_line allows for."""
+    """The line 1 + ax + bx² = ``level``. At level 0 it is h(x) = 1/2.
+
+    It is exact in floats up to a rounding that :func:`none_on_line` allows for.
+    """
     return Line((0.0, (level - 1) / x**2), (1.0, -1 / x))
 
 
 def none_on_line(
     data: Data, ridges: tuple[float, float], line: Line, below: int | None = None
 ) -> tuple[bool, str]:
-    """Whether no minimum of a ridge in ``ridges`` lies on ``line``; ``below``: only where h(below) < 1/2.
+    """Whether no minimum of a ridge in ``ridges`` lies on ``line``.
+
+    With ``below``, only where h(below) < 1/2.
 
     On a :func:`boundary` this keeps the class of a cluster constant along every branch of minima.
     """
@@ -373,7 +403,10 @@ def none_on_line(
 
 
 def least_on_line(data: Data, ridge: float, line: Line, above: float) -> bool:
-    """Whether J > ``above`` everywhere on the line, by halving; where c|θ|² alone exceeds it, nothing is asked."""
+    """Whether J > ``above`` everywhere on the line, by halving.
+
+    Nothing is left to show where c|θ|² alone exceeds ``above``.
+    """
     module = intervals.flint()
     with module.ctx.workprec(BITS):
         arb = module.arb
@@ -391,7 +424,8 @@ def least_on_line(data: Data, ridge: float, line: Line, above: float) -> bool:
             at, there = ball_slopes(data, box_a, box_b), slopes(data, *middle, lambda z: z.exp())
             move = s - s.mid()
             value = at.value + ridge * (box_a * box_a + box_b * box_b)
-            # The mean value form in s of J itself: L's and the ridge's slopes cancel near the least point.
+            # The mean value form in s of J itself:
+            # near the least point the slopes of L and of the ridge term cancel.
             slope = line.direction[0] * (at.a + 2 * ridge * box_a) + line.direction[1] * (
                 at.b + 2 * ridge * box_b
             )

@@ -1,4 +1,4 @@
-"""The true logistic loss: what is bounded, how many folds there are, and where the first two are born."""
+"""The logistic loss: what is bounded, how many folds there are, and where two folds merge."""
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
@@ -81,7 +81,10 @@ def norm_bound(
 
 
 def _cusp_equations():
-    """The two equations of a cusp in the margins (x, y), and A/λ, B/λ there; logistic loss, the paper's types."""
+    """The two equations of a cusp in the margins (x, y), and A/λ, B/λ there.
+
+    Logistic loss, the paper's types.
+    """
     sigma = sp.Lambda(margin, 1 / (1 + sp.exp(-margin)))  # -φ'/φ; and φ''/φ = σ(m) tanh(m/2)
     retain_dual, forget_dual = (s * x - 2 * epsilon * y) / q, (2 * epsilon * x - s * y) / q
     h_u, h_v = retain_dual * sigma(x), forget_dual * sigma(y)
@@ -102,7 +105,7 @@ RADIUS = sp.Rational(1, 10**22)  # the centre carries 30 digits
 
 @functools.cache
 def certified_cusp(correlation: str):
-    """(holds, detail, enclosure of A/λ, of B/λ): Newton finds a candidate, the Krawczyk test makes it a theorem."""
+    """(holds, detail, enclosures of A/λ and B/λ), by Newton and the Krawczyk test."""
     equations, masses = _cusp_equations()
     value = {epsilon: sp.Rational(correlation)}
     equations, masses = (
@@ -197,10 +200,11 @@ def cusp_values(
 
 
 def fold_counts(*, systems=60, points=1500, seed=0):
-    """(the largest number of folds met, 2): a search over random (ε, A/λ) for a logistic pair with more than two folds.
+    """(the largest number of folds met, 2), in a search over random logistic pairs.
 
-    On the curve of dual-curve the bend h is followed over q = ln Q; a fold is a crossing of h = 1. ε is uniform, A/λ log-uniform over
-    [1e-2, 1e12]; half of the correlations are within 1e-4 ... 1e-1 of 0 or 1.
+    The search follows h of dual-curve over q = ln Q. A fold is a crossing of h = 1. A/λ is
+    log-uniform over [1e-2, 1e12] and ε uniform; half of the correlations are within 1e-4 ... 1e-1
+    of 0 or 1.
     """
     generator = np.random.default_rng(seed)
     odds = 10 ** generator.uniform(-4, 4, systems)
@@ -224,7 +228,7 @@ def fold_counts(*, systems=60, points=1500, seed=0):
 
 
 def _oracle_margin(log_retain, own, shift, halvings=70):
-    """The x with x + shift = own (A/λ) φ(x), by bisection: the left side minus the right increases."""
+    """The root x of x + shift = own (A/λ) φ(x), by bisection. Left minus right increases."""
     low = np.broadcast_to(-shift, np.broadcast_shapes(shift.shape, log_retain.shape)).copy()
     high = np.maximum(log_retain, 1) + np.log(own) + 1 + 0 * low
     for _ in range(halvings):

@@ -1,9 +1,10 @@
-"""A correlated pair (Sec. 5.1.2; Lemmas 6-10, 12): its equations, and the paper's bounds with their true assumptions.
+"""A correlated pair (Sec. 5.1.2; Lemmas 6-10, 12): its equations, and the paper's bounds.
 
-Sample types u, retained, and v, forgotten, with Gram matrix k; margins x = <w, u>, y = <w, v>; masses a = r_p/n, A = r_p/r,
-B = α r_p/f. The paper has u = (1, ε), v = (ε, 1), so k11 = k22 = s = 1 + ε² and k12 = 2ε, and φ = e^-m; the bounds hold for any
-decreasing φ > 0, with W(z) the root of w = z φ(w), and are proved so. A bound on a stationary point is proved by the exact slack
-in it: subtract the bound's own defining equation from the stationary one and read off the sign of what is left.
+The sample types are u (retained) and v (forgotten), with Gram matrix k. The margins are x = <w, u>
+and y = <w, v>; the masses are a = r_p/n, A = r_p/r and B = α r_p/f. The paper has u = (1, ε) and
+v = (ε, 1), so k11 = k22 = s = 1 + ε², k12 = 2ε, and φ = e^-m. The bounds are proved for any
+decreasing φ > 0, where W(z) is the root of w = z φ(w). Each proof gives the exact slack of a bound:
+subtract the bound's own equation from the stationary one, and find the sign of what is left.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -165,12 +166,14 @@ def dual_masses(
         + ridge * weights.dot(weights) / 2
     )
     gradient = sp.Matrix([value]).jacobian(weights).T
-    pull, push = (
+    retain_dual, forget_dual = (
         -mass / ridge * loss(at).diff(at).subs(at, weights.dot(kind))
         for mass, kind in ((A, retained), (B, forgotten))
     )
     yield Equal(
-        "gradient/λ = w - P u + Q v", gradient / ridge, weights - pull * retained + push * forgotten
+        "gradient/λ = w - P u + Q v",
+        gradient / ridge,
+        weights - retain_dual * retained + forget_dual * forgotten,
     )
     gram = {
         k11: retained.dot(retained),
@@ -589,7 +592,7 @@ def _certify_counterexample(alpha_y):
     values = {symbol: sp.Rational(value) for symbol, value in COUNTEREXAMPLE.items()}
     retained = sp.LambertW(s * A / ridge).subs(counted)
     oracle = {x_R: retained, y_R: 2 * epsilon / s * retained}
-    # y_D(x) = y_R at x_b = k + W(c e^{-k}); the share α_D(x_b) is where y_D crosses y_R, increasing through it (bijections).
+    # y_D(x) = y_R at x_b = k + W(c e^{-k}). At α_D(x_b) y_D crosses y_R, increasing (bijections).
     k = 2 * epsilon / s * oracle[y_R]
     x_b = k + sp.LambertW(a * q / (ridge * s) * sp.exp(-k)).subs(counted)
     crossing = (

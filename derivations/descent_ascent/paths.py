@@ -1,7 +1,8 @@
-"""One path holds pretraining, the oracle and descent-ascent: its monotonicity, and the law of opposite sides.
+"""The path through pretraining, the oracle and descent-ascent: monotonicity and opposite sides.
 
-``J_γ = L_R - γ L_F + (ridge/2)|w|²``; L_R, L_F are mean losses, r = |R|, f = |F|, n = r + f. Vector statements that are linear in
-their vectors are claimed by a scalar pattern (g for ∇L_F, w for the weights) and checked in each component.
+``J_γ = L_R - γ L_F + (ridge/2)|w|²``, where L_R and L_F are mean losses, r = |R|, f = |F| and
+n = r + f. A statement that is linear in its vectors is claimed by a scalar pattern (g for ∇L_F, w
+for the weights), which is checked in each component.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -34,7 +35,10 @@ def path_objective(strength, ridge_there):
 
 
 def pattern(expression, vectors):
-    """The vector that a scalar pattern stands for: component i has each placeholder replaced by its vector's component i."""
+    """The vector that a scalar pattern stands for.
+
+    In component i each placeholder is replaced by component i of its vector.
+    """
     return sp.Matrix(
         [
             expression.subs(
@@ -255,7 +259,10 @@ def opposite_sides(pretrain_drift=g + ridge * w, ascent_drift=-g, sum_of_velocit
 
 
 def _break_even(*, share=1e-13, **parameters):
-    """γ_even r/f on one retained and one forgotten sample, logistic loss, from equal distances; and its first order."""
+    """γ_even r/f by equal distances, and its first order.
+
+    Logistic loss, one retained and one forgotten sample.
+    """
     with mpmath.workdps(40):
         share = mpmath.mpf(share)
         (pretrained, oracle, _), gradient, _, k = influence.one_sample_each(

@@ -1,7 +1,8 @@
-"""Random forget sets (Sec. 4; Lemmas 1 and 11): Hoeffding's bounds with the finite-test-set form, and the exact law of a random subset.
+"""Random forget sets (Sec. 4; Lemmas 1 and 11): Hoeffding's bounds, and the law of a random subset.
 
-Given the retain set the oracle is fixed, and neither the f forgotten samples nor the m test samples took part in it: its accuracies on
-them are means of independent 0/1 terms with one success probability p, the population accuracy.
+Given the retain set the oracle is fixed. It saw neither the f forgotten samples nor the m test
+samples. So its accuracies on them are means of independent 0/1 terms. Each term is 1 with
+probability p, the population accuracy.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -23,7 +24,10 @@ angle, degree = sp.symbols("phi N", positive=True)
 
 
 def binomial_tail(*, gap, accuracy, forget_size, test_size=None, sides=2):
-    """The exact probability that forget and test accuracy lie ``gap`` or more apart; against the population where there is no test set."""
+    """The exact probability that forget and test accuracy are ``gap`` or more apart.
+
+    Without a test set the accuracy of the population takes its place.
+    """
     gap, accuracy = Fraction(str(gap)), Fraction(str(accuracy))
 
     def law(size):
@@ -241,7 +245,7 @@ def random_subset_law(
         yield Equal(
             f"given {right} right", sp.Matrix(joint) / binomial(9, right), sp.Matrix(claimed)
         )
-    # For any sizes: the ratio of consecutive terms of the conditional law, from binomials with any p.
+    # For any sizes: the ratio of consecutive terms of the conditional law, from binomials.
     ratio = sp.combsimp(law.subs(hits, hits + 1) / law)
     direct = sp.combsimp(binomial(forget, hits + 1) / binomial(forget, hits)) * sp.combsimp(
         binomial(test_size, correct - hits - 1) / binomial(test_size, correct - hits)

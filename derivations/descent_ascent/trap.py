@@ -1,8 +1,10 @@
-"""The low-dimensional trap (Sec. 5.2, Fig. 5): which of the paper's statements hold, under which reading of its loss, at which ridges.
+"""The low-dimensional trap (Sec. 5.2, Fig. 5): which statements hold, for which loss and ridges.
 
-J(θ) = Σ w_i (h(x_i) - t_i)² + c|θ|², θ = (a, b), h(x) = σ(1 + ax + bx²) with σ(z) = 1/(1 + e^{-z/2}), at x = -1, 1, 3, 4 with labels
--1, 1, -1, 1. Weights D: 5, 4, 1, 4; R: 5, 4, 1, 2; descent-ascent: 5, 4, 1, 0. A *good* minimum is wrong at x = 3 only, the *bad* one at
-x = 3's side too late: right at -1, 1, 3 and wrong at 4. Searches are :mod:`derivations.descent_ascent.landscapes`.
+J(θ) = Σ w_i (h(x_i) - t_i)² + c|θ|² with θ = (a, b), h(x) = σ(1 + ax + bx²) and
+σ(z) = 1/(1 + e^{-z/2}), at x = -1, 1, 3, 4 with labels -1, 1, -1, 1. The weights are 5, 4, 1, 4 for
+D, 5, 4, 1, 2 for R and 5, 4, 1, 0 for descent-ascent. A *good* minimum is wrong at x = 3 only. The
+*bad* minimum is right at -1, 1, 3 and wrong at 4. The searches are in
+:mod:`derivations.descent_ascent.landscapes`.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -173,7 +175,10 @@ SEARCHED = {"zero_one": (0.002, 0.4), "literal": (0.01, 1.0)}
 
 @functools.cache
 def certified_fold(convention: str, problem: str):
-    """(holds, detail, centre, ball of the ridge) of the fold near its start: ∇J = 0 and det H = 0, the ridge eliminated."""
+    """(holds, detail, centre, ball of the ridge) of the fold near its start.
+
+    It solves ∇J = 0 and det H = 0, with the ridge eliminated.
+    """
     of = loss(data(convention, problem))
     along_a, along_b = of.diff(a), of.diff(b)
     ridge = -(a * along_a + b * along_b) / (2 * (a**2 + b**2))
@@ -195,7 +200,10 @@ def certified_fold(convention: str, problem: str):
 
 @functools.cache
 def folds_counted(convention: str, problem: str) -> tuple[bool, str]:
-    """Whether the certified fold, where its ridge lies in the range searched, is the only one there, and otherwise there is none."""
+    """Whether the certified fold is the only one in the range of ridges searched.
+
+    If its ridge lies outside the range: whether the range has no fold.
+    """
     fold, ridges = None, SEARCHED[convention]
     if (convention, problem) in FOLD_STARTS:
         _, _, centre, ridge = certified_fold(convention, problem)
@@ -262,7 +270,8 @@ def trap_thresholds(
             yield Certificate(f"no other fold: {problem}, {convention}", holds, detail)
 
 
-# (convention, problem, ridge): a and b of the minima, the global one first. Literal 0.1 is the text; 0.05 reads it as (λ/2)|θ|².
+# (convention, problem, ridge): a and b of the minima, the global one first.
+# Literal 0.1 is the text; 0.05 reads it as (λ/2)|θ|².
 TABLE_RIDGES = {"literal": (0.1, 0.05), "zero_one": (0.1, 0.025, 0.0125, 0.005)}
 
 
@@ -271,7 +280,7 @@ def _table(convention, problem, ridge):
 
 
 def value_near(convention, problem, ridge, start):
-    """J at the stationary point near ``start``: SymPy's gradient, mpmath's Newton, nothing of the searches."""
+    """J at the stationary point near ``start``, by SymPy's gradient and mpmath's Newton alone."""
     ridge = sp.Rational(str(ridge))
     objective = loss(data(convention, problem)) + ridge * (a**2 + b**2)
     with mpmath.workdps(30):
@@ -365,7 +374,10 @@ def trap_minima(
 
 @functools.cache
 def classes_constant(convention: str, problem: str, below: int | None = None) -> tuple[bool, str]:
-    """Whether no minimum changes the class of a cluster in the searched range; ``below``: only the minima that are right at x = 3."""
+    """Whether no minimum changes the class of a cluster in the searched range.
+
+    With ``below``, only the minima that are right at x = 3.
+    """
     results = [
         landscapes.none_on_line(
             data(convention, problem),
@@ -385,7 +397,10 @@ def value_of(convention: str, problem: str, ridge: float, classes) -> object:
 
 
 def _good_and_bad():
-    """J of D's and R's good minimum just beyond the threshold, and of the bad one at the beginning of the range."""
+    """J of D's and R's good minimum just beyond the threshold, and of the bad one at the start.
+
+    The start is the beginning of the range of ridges.
+    """
     starts = {"D": ((4.28, -0.87), (6.0, -2.63)), "R": ((3.49, -0.72), (6.0, -2.66))}
     good = [
         value_near("zero_one", problem, THRESHOLD_ABOVE[problem], starts[problem][0])
@@ -467,7 +482,10 @@ THRESHOLD_ABOVE = {"D": 0.0068, "R": 0.0194}
 
 @functools.cache
 def literal_steps(last: float = 1.0):
-    """Ridges c_0 < c_1 < ... with J_bad(c_{k+1}) < J_other(c_k), R's two minima, literal: (ridges, all certified)."""
+    """(ridges, all certified): c_0 < c_1 < ... with J_bad(c_{k+1}) < J_other(c_k).
+
+    These are R's two minima, in the literal reading.
+    """
     of, ridges = data("literal", "R"), [SEARCHED["literal"][0]]
     low, high = (
         (float(point.a.mid()), float(point.b.mid())) for point in minima("literal", "R", ridges[0])
@@ -547,10 +565,9 @@ def literal_fails(
 TRAP_RANGE = (0.002, 0.0155)
 
 
-BARRIER = (
-    1.0,
-    -0.268,
-)  # the direction, from the saddle, in which J_R rises for every ridge of TRAP_RANGE: found by trying, then certified
+# From R's saddle, J_R rises in this direction for every ridge of TRAP_RANGE.
+# It was found by trying, and is then certified.
+BARRIER = (1.0, -0.268)
 
 
 def centre_of(point: landscapes.Point) -> tuple[float, float]:
@@ -559,7 +576,10 @@ def centre_of(point: landscapes.Point) -> tuple[float, float]:
 
 @functools.cache
 def trap_cells() -> tuple[bool, str]:
-    """Whether on cells of ridges that cover TRAP_RANGE a line keeps descent-ascent's minimum on the bad side of R's landscape."""
+    """Whether a line keeps descent-ascent's minimum on the bad side of R's landscape.
+
+    This is certified on cells of ridges that cover TRAP_RANGE.
+    """
     arb = intervals.flint().arb
     retrain, ascend = data("zero_one", "R"), data("zero_one", "DA")
     by_kind = {
@@ -581,7 +601,8 @@ def trap_cells() -> tuple[bool, str]:
             landscapes.around(of, arb(low), at, 1e-9)
             for of, at in ((retrain, saddle), (retrain, good), (ascend, bottom))
         ]
-        # J_R - J_DA = 2 (1 - h(4))², and 1 + 4a + 16b at descent-ascent's minimum stays above ``least`` on the cell.
+        # J_R - J_DA = 2 (1 - h(4))². At descent-ascent's minimum 1 + 4a + 16b
+        # stays above ``least`` on the cell.
         least = (1 + 4 * bottom[0] + 16 * bottom[1]) * 1.01
         excess = 2 / (1 + (arb(least) / 2).exp()) ** 2
         margin = float(there[0].value.mid()) - float((there[2].value + excess).mid())
@@ -605,7 +626,10 @@ def trap_cells() -> tuple[bool, str]:
 
 @functools.cache
 def certified_energy_end():
-    """(holds, detail, ball of c): where J_R at descent-ascent's minimum equals J_R at R's saddle, 0/1 targets."""
+    """(holds, detail, ball of c): the ridge at which J_R has the same value at two points.
+
+    They are descent-ascent's minimum and R's saddle, with 0/1 targets.
+    """
     unknowns = a1, b1, a2, b2 = sp.symbols("a_1 b_1 a_2 b_2", real=True)
 
     def objective(problem, at):

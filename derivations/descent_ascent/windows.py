@@ -1,8 +1,9 @@
-"""Exact windows: the stationary curves with α as the unknown, for any margin loss and any two sample types, and what follows.
+"""Exact windows: the stationary curves with α as the unknown, for any margin loss and any types.
 
-With k11, k12 > 0, k22 the Gram matrix of the types (the paper's: s, 2ε, s), D = k11 k22 - k12² > 0 its determinant (the paper's:
-q), and φ > 0 decreasing. α enters the two stationary equations only through αφ(y), so it can be eliminated: first y, then α, are
-explicit functions of x. Monotonicity is read off logarithmic derivatives, written so that each term has a visible sign.
+The Gram matrix of the types has k11, k12 > 0, k22 (in the paper s, 2ε, s) and determinant
+Δ = k11 k22 - k12² > 0 (in the paper q); φ > 0 decreases. α enters the two stationary equations only
+as αφ(y), so it can be eliminated. Then y and α are explicit functions of x. Monotonicity follows
+from logarithmic derivatives, written so that each term has a visible sign.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -46,7 +47,7 @@ h_u, h_v = sp.symbols("h_u h_v", positive=True)  # ρP and σQ
 side, bend_symbol = sp.symbols("varsigma h", real=True)
 n_1, n_2, u_1, u_2, v_1, v_2 = sp.symbols("n_1 n_2 u_1 u_2 v_1 v_2", real=True)
 
-# λx and λy at a stationary point with dual values φ(x), φ(y): pretraining (masses a, αa) and descent-ascent (A, -B).
+# λx and λy at a stationary point: pretraining (masses a, αa) and descent-ascent (A, -B).
 pretrain_x, pretrain_y = (
     a * (k11 * phi(x) + alpha * k12 * phi(y)),
     a * (k12 * phi(x) + alpha * k22 * phi(y)),
@@ -61,7 +62,10 @@ alpha_of_forget_mass = {B: alpha * in_pair / forget}
 
 
 def at_positive(expression):
-    """``expression`` with φ and -φ' at x and y replaced by positive symbols: all that is known of a decreasing φ > 0."""
+    """``expression`` with positive symbols for φ and -φ' at x and y.
+
+    That is all we know of a decreasing φ > 0.
+    """
     for point, value, slope in ((x, phi_x, steepness), (y, phi_y, steepness_y)):
         expression = expression.subs(phi(point).diff(point), -slope).subs(phi(point), value)
     return expression
@@ -201,18 +205,19 @@ def curve_share(system, x_value):
 def exact_windows(
     forget_dual=k11 / k12 * (1 - a / A) * P,
     x_edge=(A - a) * ridge * x / (A * k12 * a * phi(y)),
-    pull_argument=gram_determinant / k22 * Q + k12**2 / k22 * P,
+    phi_argument=gram_determinant / k22 * Q + k12**2 / k22 * P,
     c=a * q / (ridge * s),
     k=2 * epsilon * y_R / s,
 ):
-    # x_D = k11 p + k12 Q, y_D = k12 p + k22 Q for pretraining with retain mass p; the oracle has x_R = k11 P, y_R = k12 P.
+    # Pretraining has x_D = k11 p + k12 Q and y_D = k12 p + k22 Q, with p its retain dual.
+    # The oracle has x_R = k11 P and y_R = k12 P.
     p = a / A * P
     yield Equal("x_D = x_R in dual masses", k11 * p + k12 * forget_dual, k11 * P)
     at_oracle = alpha_pretrain.subs(phi(x), ridge * x / (A * k11))  # the oracle has λx = A k11 φ(x)
     yield Equal("α_D(x_R)", at_oracle, x_edge)
     forgotten = k12 * (P - Q) / k22  # with Q here the unknown retain mass p of pretraining
     yield Equal("y_D = y_R in dual masses", k12 * Q + k22 * forgotten, k12 * P)
-    yield Equal("x_b there", k11 * Q + k12 * forgotten, pull_argument)
+    yield Equal("x_b there", k11 * Q + k12 * forgotten, phi_argument)
     # x_b = k + t with t = W(c e^{-k}), that is t e^t = c e^{-k}: hence e^{-x_b} = t/c.
     t = sp.Symbol("t_b", positive=True)
     exponential = (s * x - a * q * sp.exp(-x) / ridge) / (2 * epsilon)
@@ -222,7 +227,10 @@ def exact_windows(
 
 
 def _lower_edges(**parameters):
-    """The α at which x_D = x_DA and at which y_D = y_DA, from the stationary equations (NaN: beyond the fold); Lemma 9's thresholds."""
+    """The α at which x_D = x_DA and at which y_D = y_DA, and Lemma 9's thresholds.
+
+    The first two come from the stationary equations. They are NaN beyond the fold.
+    """
     example = {
         "correlation": 0.2,
         "ridge": 1,
@@ -247,7 +255,10 @@ def _lower_edges(**parameters):
 
 
 def _common_margin(system, whole, gone, which, threshold):
-    """Newton in α and the three margins of two points that share x (``which`` = 0) or y (1), from those at Lemma 9's threshold."""
+    """The α at which two stationary points share x (``which`` = 0) or y (1).
+
+    Newton's method in α and the three margins, from those at Lemma 9's threshold.
+    """
 
     def equations(alpha, shared, pretrained, ascended):
         points = [(shared, own) if which == 0 else (own, shared) for own in (pretrained, ascended)]

@@ -1,6 +1,7 @@
-"""The controls of the forward-backward experiment (arXiv:2410.13770, Sec. 3.3): a Gaussian field without a peak, and a Markov chain.
+"""Controls of the forward-backward experiment (arXiv:2410.13770, Sec. 3.3) without a hierarchy.
 
-Modes of a stationary field are independent, so that one mode of variance S tells everything; ``x_t = √ᾱ x_0 + σz``, ``σ² = 1 - ᾱ``.
+They are a Gaussian field, which has no peak, and a Markov chain. The modes of a stationary field
+are independent, so one mode of variance S is enough: ``x_t = √ᾱ x_0 + σz``, ``σ² = 1 - ᾱ``.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -161,7 +162,10 @@ CHAIN = (
 
 @functools.cache
 def chain_by_passes():
-    """Evidence, the chance of each sequence by backward sampling, mean and variance of N, the covariances of the changes: by passes."""
+    """Evidence, probabilities of all sequences, mean and variance of N, and covariances, by passes.
+
+    The probabilities are those of backward sampling; the covariances are those of the changes.
+    """
     transition, initial, likelihood, start = CHAIN
     symbols = range(len(initial))
     differs = [[int(a != kept) for a in symbols] for kept in start]

@@ -1,6 +1,7 @@
-"""Small hierarchies in full: every tree of a grammar, and belief propagation on it, in exact rational numbers.
+"""Small hierarchies in full: all trees of a grammar, and belief propagation, in exact numbers.
 
-Independent of the library: nothing here is vectorised, scaled or rounded. A level is a list of nodes from left to right, leaves first.
+Nothing here uses the library, and nothing is vectorised, scaled or rounded. A level is a list of
+nodes from left to right. Levels are listed with the leaves first.
 """
 
 import functools
@@ -14,7 +15,7 @@ Beliefs = Sequence[Sequence[Fraction]]  # node, symbol
 
 
 class Grammar(NamedTuple):
-    """``tables[level][symbol][rule]`` is the tuple of children, the level above the leaves first."""
+    """``tables[level][symbol][rule]`` is the tuple of children. Level 0 is above the leaves."""
 
     tables: tuple[tuple[tuple[tuple[int, ...], ...], ...], ...]
 
@@ -99,7 +100,7 @@ def generic_likelihood(grammar: Grammar) -> Beliefs:
 
 
 def tree_weights(grammar: Grammar, likelihood: Beliefs) -> list[Fraction]:
-    """Of every tree, its probability and its likelihood: they sum to the evidence."""
+    """Probability times likelihood of every tree. The sum is the evidence."""
     everything = trees(grammar)
     return [
         Fraction(1, len(everything))
@@ -152,7 +153,10 @@ def rule_weights(children: Beliefs, rules) -> list[Fraction]:
 
 
 class Moments(NamedTuple):
-    """Of N, the number of leaves that differ from the start: connected sums of pairs are by the level of their common ancestor."""
+    """Moments of N, the number of leaves that differ from the start.
+
+    Connected sums of pairs are listed by the level of the pair's common ancestor.
+    """
 
     mean: Fraction
     variance: Fraction
@@ -195,7 +199,11 @@ def _meet(i: int, j: int, branching: int) -> int:
 
 
 def recursive_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, ...]) -> Moments:
-    """By one pass: conditional means N and variances V, mixed about N(a), and the products of deviations under each rule."""
+    """The same by one pass.
+
+    It carries conditional means N and variances V, mixed about N(a), and the products of
+    deviations under each rule.
+    """
     messages = upward(grammar, likelihood)
     derivatives = downward(grammar, messages)
     evidence = sum(messages[-1][0]) / grammar.vocabulary
@@ -268,7 +276,10 @@ def _posterior_means(
 def random_tables(
     vocabulary: int, rules: int, branching: int
 ) -> Iterator[tuple[tuple[tuple[int, ...], ...], ...]]:
-    """All tables whose first rule of symbol 0 is (0, .., 0): mv distinct tuples in any order, each table equally likely."""
+    """All tables whose first rule of symbol 0 is (0, .., 0), equally likely.
+
+    Each is mv distinct tuples in some order.
+    """
     tuples = list(itertools.product(range(vocabulary), repeat=branching))
     for others in itertools.permutations(tuples[1:], vocabulary * rules - 1):
         chosen = (tuples[0], *others)

@@ -1,8 +1,8 @@
-"""Inference in the Random Hierarchy Model (arXiv:2410.13770): one function, the log evidence, and what its derivatives are.
+"""Inference in the Random Hierarchy Model (arXiv:2410.13770): the log evidence and its derivatives.
 
-The identities hold for any finite law, and are proved for one: of all outcomes only those classes matter which the quantity in question
-tells apart. That belief propagation computes the law of a *grammar* is certified on small ones, all trees in exact rational numbers
-(:mod:`derivations.hierarchy.enumeration`).
+The identities hold for any finite law. They are proved for the few classes of outcomes that the
+quantity in question distinguishes. That belief propagation computes the law of a *grammar* is
+certified on small ones, with all trees in exact numbers (:mod:`derivations.hierarchy.enumeration`).
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -42,12 +42,16 @@ order = sp.Symbol("n", positive=True, integer=True)
 def name(grammar: Grammar) -> str:
     """Which small grammar."""
     rules = len(grammar.tables[0][0])
-    return f"v = {grammar.vocabulary}, m = {rules}, s = {grammar.branching}, depth {len(grammar.tables)}"
+    numbers = f"v = {grammar.vocabulary}, m = {rules}, s = {grammar.branching}"
+    return f"{numbers}, depth {len(grammar.tables)}"
 
 
 @functools.cache
 def _propagated(grammar: Grammar) -> tuple[bool, str]:
-    """Whether messages give the evidence and the weight of every symbol of every node, as all trees do."""
+    """Whether messages give the same evidence and weights as the sum over all trees.
+
+    There is a weight for every symbol of every node.
+    """
     likelihood = enumeration.generic_likelihood(grammar)
     chances = enumeration.tree_weights(grammar, likelihood)
     up = enumeration.upward(grammar, likelihood)
@@ -64,7 +68,10 @@ def _propagated(grammar: Grammar) -> tuple[bool, str]:
 
 
 def _evidence(*, grammar=0, leaf=0, symbol=0):
-    """A leaf's marginal by all trees, and π ∂ln Z/∂π by the difference of two evidences (Z is affine in π, so that it is exact)."""
+    """A leaf's marginal by all trees, and π ∂ln Z/∂π by the difference of two evidences.
+
+    The difference is exact, since Z is affine in π.
+    """
     language = SMALL[grammar]
     likelihood = [list(row) for row in enumeration.generic_likelihood(language)]
     likelihood[leaf][symbol] = max(likelihood[leaf][symbol], Fraction(1, 5))
@@ -142,7 +149,10 @@ def log_evidence(
 
 @functools.cache
 def _drawn(grammar: Grammar) -> tuple[bool, str]:
-    """Whether the root's symbol and then one rule a node, drawn by their messages, make each tree as often as its posterior says."""
+    """Whether sampling from the root down makes each tree with its posterior probability.
+
+    The root's symbol is drawn first, then one rule for each node, all by their messages.
+    """
     likelihood = enumeration.generic_likelihood(grammar)
     chances, everything = enumeration.tree_weights(grammar, likelihood), enumeration.trees(grammar)
     up = enumeration.upward(grammar, likelihood)
@@ -152,7 +162,7 @@ def _drawn(grammar: Grammar) -> tuple[bool, str]:
     )
     return (
         same,
-        f"{len(everything)} trees, {sum(chance > 0 for chance in chances)} of them possible, exactly",
+        f"{len(everything)} trees, {sum(chance > 0 for chance in chances)} possible ones, exactly",
     )
 
 
@@ -235,7 +245,10 @@ def joint_sampling(
 
 
 class Observation(NamedTuple):
-    """What a mask leaves of a start: its probability over starts and masks, and what belief propagation makes of it."""
+    """What a mask leaves of a start.
+
+    It has its probability over starts and masks, and what belief propagation makes of it.
+    """
 
     chance: Fraction
     marginals: list[list[list[Fraction]]]  # level, node, symbol
@@ -245,7 +258,10 @@ class Observation(NamedTuple):
 def _observations(
     grammar: Grammar, seen_share: Fraction = Fraction(2, 3)
 ) -> dict[tuple, Observation]:
-    """All observations, by the symbols that are seen (None: hidden); each leaf is seen with probability ``seen_share``."""
+    """All observations, by the symbols that are seen (None: hidden).
+
+    Each leaf is seen with probability ``seen_share``.
+    """
     found = {}
     for seen in itertools.product((True, False), repeat=grammar.length):
         mask = math.prod(seen_share if known else 1 - seen_share for known in seen)
@@ -274,7 +290,7 @@ def _observations(
 
 @functools.cache
 def _unbiased(grammar: Grammar) -> tuple[bool, str]:
-    """Whether belief propagation's marginals, averaged over starts and masks, are the prior's at every node."""
+    """Whether marginals, averaged over starts and masks, are the prior's at every node."""
     observations = list(_observations(grammar).values())
     everything = enumeration.trees(grammar)
     holds = sum(observation.chance for observation in observations) == 1
@@ -291,7 +307,10 @@ def _unbiased(grammar: Grammar) -> tuple[bool, str]:
 
 
 def _truth(*, grammar=0):
-    """Mean posterior belief in the true leaf 0 over starts and masks, and the mean probability that two posterior samples agree on it."""
+    """Mean posterior belief in the true leaf 0, and the mean chance that two samples agree on it.
+
+    The means are over starts and masks; the samples are posterior ones.
+    """
     language = SMALL[grammar]
     everything, truth = enumeration.trees(language), Fraction(0)
     observations = _observations(language)
@@ -560,7 +579,7 @@ def change_law(
 
 
 def _zero_noise(*, grammar=0, noise=Fraction(1, 10**18)):
-    """χ of the first tree's leaves at a tiny noise, by enumeration; and the least distance to another sequence."""
+    """χ of the first tree's leaves at a tiny noise, and its distance to the nearest sequence."""
     language = SMALL[grammar]
     start = enumeration.trees(language)[0].leaves
     share = Fraction(noise) / language.vocabulary

@@ -1,7 +1,8 @@
-"""Mean field of the Random Hierarchy Model (arXiv:2410.13770): one level up, its fixed points and its transition, for every branching s.
+"""Mean field of the Random Hierarchy Model (arXiv:2410.13770): one level up, and the transition.
 
-Depth aside, a hierarchy has three numbers: v symbols, m rules a symbol, s symbols a rule; v^s tuples, of which mv are rules. s enters
-as the symbol in p^s and v^s: what is proved holds for every s. Sums over k < s are replaced by their closed forms, by induction.
+Apart from its depth a hierarchy has three numbers: v symbols, m rules for each symbol, and s
+symbols in each rule. There are v^s tuples, and mv of them are rules. s is a symbol in p^s and v^s,
+so what is proved holds for every s. Sums over k < s are replaced by closed forms, by induction.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -66,7 +67,10 @@ def fraction(number) -> Fraction:
 def _mean_messages(
     vocabulary: int, rules: int, branching: int, belief: Fraction
 ) -> tuple[Fraction, Fraction]:
-    """Mean message to the true symbol and to symbol 1 over all tables, given the true tuple; children true with ``belief``."""
+    """Mean message to the true symbol and to symbol 1 over all tables, given the true tuple.
+
+    ``belief`` is the probability of each child's true symbol.
+    """
     child = [belief, *[(1 - belief) / (vocabulary - 1)] * (vocabulary - 1)]
     true_sum = other_sum = Fraction(0)
     count = 0
@@ -192,10 +196,10 @@ def upward_map(
     yield Equal("p₀", (1 - noise + noise / v) / (1 - noise + v * noise / v), start)
     yield Equal("each other symbol of a leaf", (1 - start) / (v - 1), noise / v)
     # At m = v^(s-1), t = 0, the first term is gone and the second is positive.
-    room = {tuples: m * v + gap, v: 1 + more, m: 1 + steps}
+    ranges = {tuples: m * v + gap, v: 1 + more, m: 1 + steps}
     yield Positive(
         "the denominator, where v^s = mv + t",
-        denominator.subs(tuples, room[tuples]).subs(v, room[v]).subs(m, room[m]),
+        denominator.subs(tuples, ranges[tuples]).subs(v, ranges[v]).subs(m, ranges[m]),
     )
 
 
@@ -437,7 +441,10 @@ WITHOUT = ((32, 32, 2), (16, 15, 2))
 
 
 def certified_transition(system: tuple[int, int, int]) -> Transition:
-    """The transition of (v, m, s) in balls: the interior root by the Krawczyk test, the rest by enclosing the claims' expressions."""
+    """The transition of (v, m, s) in balls.
+
+    The Krawczyk test gives the interior root. Enclosures of the claims' expressions give the rest.
+    """
     values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
     size, rules, width = system
     polynomial = sum((size**k - rules) * p**k for k in range(width))
@@ -460,7 +467,10 @@ def certified_transition(system: tuple[int, int, int]) -> Transition:
 
 
 def _transition(*, vocabulary=16, rules_per_symbol=4, branching=2):
-    """(p*, ε*, F'(p*), ν) from the map alone, by a root of F(p) - p and a difference quotient; and the enclosures' middles."""
+    """(p*, ε*, F'(p*), ν) from the map alone, and the middles of the enclosures.
+
+    The map gives a root of F(p) - p, and a difference quotient.
+    """
     with mpmath.workdps(40):
         system = {v: vocabulary, m: rules_per_symbol, s: branching}
         step = sp.lambdify(p, upward.subs(system), "mpmath")

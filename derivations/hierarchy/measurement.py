@@ -1,4 +1,4 @@
-"""What is measured on samples (arXiv:2410.13770): laws of the noise, estimators of correlations, and a log loss without probabilities."""
+"""What is measured on samples (arXiv:2410.13770): noise, correlations, a log loss from samples."""
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008

@@ -1,7 +1,8 @@
-"""How far a change reaches in a random hierarchy (arXiv:2410.13770), in mean field: correlations by tree level, and when χ diverges.
+"""How far a change reaches in a random hierarchy (arXiv:2410.13770), in mean field.
 
-Going down, each node is *unchanged* (U) or *changed* (C) against the start, given its parent. One step has four numbers: the weight w of
-the true rule under an unchanged parent, and 1/A, with A = 1 + p + … + p^{s-1}, p of the child's level.
+Compared with the start, each node is *unchanged* (U) or *changed* (C), given its parent. One level
+down has two numbers: the weight w of the true rule under an unchanged parent, and 1/A with
+A = 1 + p + … + p^{s-1}, where p is that of the child's level.
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -152,7 +153,10 @@ class System(NamedTuple):
 
 @functools.cache
 def enumerated(system: System) -> list[Fraction]:
-    """Variance of a leaf, then its covariance with one leaf at each tree distance, from the states of all nodes, in exact numbers."""
+    """Variance of a leaf, then its covariance with one leaf at each tree distance.
+
+    The numbers are exact, from the states of all nodes.
+    """
     top = fraction(system.beliefs()[-1])
     laws = [_laws(fraction(below), system) for below in system.beliefs()[-2::-1]]
     leaves = system.branching**system.depth
@@ -171,7 +175,10 @@ def enumerated(system: System) -> list[Fraction]:
 
 
 def _laws(below: Fraction, system: System) -> list[dict[tuple, Fraction]]:
-    """The law of the children's states (1: changed) given an unchanged and a changed parent, from the beliefs of all tuples."""
+    """The law of the children's states (1: changed), given an unchanged and a changed parent.
+
+    It follows from the beliefs of all tuples.
+    """
     chosen = fraction(true_rule.subs(system.values).subs(p, sp.Rational(below)))
     plain = {
         states: below ** states.count(0) * (1 - below) ** states.count(1)
@@ -192,7 +199,7 @@ def _laws(below: Fraction, system: System) -> list[dict[tuple, Fraction]]:
 
 
 def _all_states(states: list[tuple[Fraction, tuple]], laws: list) -> list[tuple[Fraction, tuple]]:
-    """(probability, states) of the leaves, from those of one level and the laws of the levels below."""
+    """(probability, states) of the leaves, from one level and the laws of the levels below."""
     for law in laws:
         states = [
             (
@@ -210,7 +217,10 @@ def _all_states(states: list[tuple[Fraction, tuple]], laws: list) -> list[tuple[
 
 
 def closed_form(system: System, covariance: sp.Expr) -> list[Fraction]:
-    """The same by rhm-descent and the ``covariance`` of siblings: damped twice on each level below the ancestor."""
+    """The same by rhm-descent and the ``covariance`` of siblings.
+
+    It is damped twice on each level below the ancestor.
+    """
     *beliefs, state = system.beliefs()
     found: list[sp.Rational] = []
     for below in reversed(beliefs):
@@ -281,7 +291,9 @@ def correlations(
     yield Equal("P(changed), by its parent's state", mixed, changed)
     for system in (System(), System(vocabulary=3, branching=3, depth=2)):
         found = enumerated(system)
-        text = f"all states of {system.branching}^{system.depth} leaves, v = {system.vocabulary}, m = {system.rules_per_symbol}"
+        leaves = f"{system.branching}^{system.depth}"
+        numbers = f"v = {system.vocabulary}, m = {system.rules_per_symbol}"
+        text = f"all states of {leaves} leaves, {numbers}"
         yield Certificate(
             text,
             found == closed_form(system, covariance),
@@ -353,11 +365,15 @@ def stationary_covariance(
     of_sum = {p: 1 - (1 - power) / A}
     limit = siblings.subs(unchanged, stationary)
     placeholder = sp.Symbol("X", positive=True)  # p^s
-    by_power = lambda e: e.subs(power, placeholder).subs(p, of_sum[p].subs(power, placeholder))  # noqa: E731
+
+    def by_power(e):
+        return e.subs(power, placeholder).subs(p, of_sum[p].subs(power, placeholder))
+
     yield Equal("covariance in the limit", by_power(limit), by_power(covariance))
     yield Equal("covariance at the root, P = p*", siblings.subs(unchanged, p), at_root)
     yield Equal("it is concave in P", sp.diff(siblings, unchanged, 2), -2 * w**2 / A**2)
-    # At p* the numerator of F is p times its denominator, (v^s - mv) p^s + mv - 1 = v^s - 1 - (v^s - mv)(1 - p^s).
+    # At p* the numerator of F is p times its denominator,
+    # (v^s - mv) p^s + mv - 1 = v^s - 1 - (v^s - mv)(1 - p^s).
     denominator = tuples - 1 - (tuples - m * v) * (1 - power)
     weight = power * (tuples - 1) / (p * denominator)
     yield Equal("pw - p^s at p*, over pw", (p * weight - power) / (p * weight), excess)
@@ -490,7 +506,10 @@ def small_noise(
     other_rule = sp.diff((1 - true_rule).subs(near), slack).subs(slack, 0)
     yield Equal("d(1 - w)/dt", other_rule, lost_rule)
     another = sp.Function("o")(slack)  # 1 - w, of which the value and the slope at 0 are known
-    at_zero = lambda e: e.subs({sp.diff(another, slack): lost_rule, another: 0}).subs(slack, 0)  # noqa: E731
+
+    def at_zero(e):
+        return e.subs({sp.diff(another, slack): lost_rule, another: 0}).subs(slack, 0)
+
     whole = (unchanged * (1 - another)).subs(near)
     yield Equal("d(1 - Pw)/dt, by A over the child's", at_zero(sp.diff(1 - whole, slack)), changed)
     yield Positive(
@@ -540,7 +559,10 @@ ELSEWHERE = (
 
 
 def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
-    """A ball around χ at p_0 = ``belief`` (a rational number or a ball), by the recursions of rhm-correlations."""
+    """A ball around χ at p_0 = ``belief``, by the recursions of rhm-correlations.
+
+    ``belief`` is a rational number or a ball.
+    """
     width = system[2]
     values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
     length = sum(p**k for k in range(width))

@@ -1,4 +1,4 @@
-"""The libraries name the claims that back them, and the claims name the functions that they back."""
+"""The libraries name the claims that back them; the claims name the functions they back."""
 
 import ast
 import inspect

@@ -72,7 +72,7 @@ def test_evaluate_agrees(claim):
         computed, claimed = (
             np.array(sp.Matrix([side]).tolist(), float) for side in (computed, claimed)
         )
-        # Evaluations work in 30 digits. 1e-12 leaves room for reference values of 15 digits.
+        # Evaluations work in 30 digits. 1e-12 allows for reference values of 15 digits.
         np.testing.assert_allclose(computed, claimed, rtol=1e-12, atol=1e-12)
     else:
         assert np.all(

@@ -1,4 +1,4 @@
-"""The libraries' closed forms and recursions against the derivations' expressions and enumerations: one source of truth."""
+"""The libraries' closed forms against the derivations' expressions and enumerations."""
 
 import numpy as np
 import pytest

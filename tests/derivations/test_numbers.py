@@ -33,7 +33,7 @@ def test_sharp_bounds_are_nearly_reached(identifier, parameters, least):
 
 
 def test_lemma_10_y_fails_beyond_one():
-    # The counterexample, by the numerical minimiser: y_D > y_R at alpha = 2.9, below alpha_y = 2.980.
+    # The counterexample, by the numerical minimiser: y_D > y_R at alpha = 2.9 < alpha_y = 2.980.
     point = {
         "retain_size": 7.09182,
         "forget_size": 123.107,
@@ -49,7 +49,8 @@ def test_lemma_10_y_fails_beyond_one():
 
 
 def test_lemma_9_holds_for_alpha_above_one():
-    # The paper's proof needs alpha <= 1; the ledger's does not. Random systems with thresholds above 1, below the fold.
+    # The paper's proof needs alpha <= 1; the ledger's does not.
+    # These are random systems with thresholds above 1, below the fold.
     generator = np.random.default_rng(0)
     met = 0
     for _ in range(200):
@@ -65,7 +66,7 @@ def test_lemma_9_holds_for_alpha_above_one():
             cross / own * forget * whole / (retain * (whole + forget)),
         )
         alpha = max(edges) * generator.uniform(1, 1.5)
-        # Lemma 8: no stationary point exists beyond 1; at half of that the fold is often still ahead.
+        # Lemma 8: no stationary point exists beyond 1. At half of that there often is one.
         if (
             alpha <= 1
             or own * alpha * in_pair / forget - cross * in_pair / retain > 0.5 * ridge / np.e
@@ -85,7 +86,8 @@ def test_lemma_9_holds_for_alpha_above_one():
     assert met >= 10
 
 
-# Facts to reproduce by the claims' own expressions: r, f, r_p, λ, ε -> x_R, α where x_D = x_R, the fold's α.
+# To reproduce by the claims' own expressions:
+# (r, f, r_p, λ, ε), x_R, the α with x_D = x_R, the α of the fold.
 REFERENCE_VALUES = [
     ((80, 20, 8, 0.1, 0.5), 0.651547905441852, 0.290886803352252, 0.178062078871913),
     ((95, 5, 9.5, 1, 0.2), 0.0946115316339233, 0.130462432325526, 0.196025593559444),
@@ -135,7 +137,10 @@ def test_reference_values(system, x_retrain, x_edge, fold):
 
 
 def escape_time(ridge, retain_dual, correlation, distance):
-    """Time that the gradient flow of the margins, α = α_fold (1 + distance), needs from well above the ghost to well below it."""
+    """Time that the gradient flow of the margins needs past the fold, at α = α_fold (1 + distance).
+
+    It starts well above the place of the lost minimum and ends well below it.
+    """
     own, cross = 1 + correlation**2, 2 * correlation
     forget_dual = (1 + own * retain_dual) / (own + (1 - correlation**2) ** 2 * retain_dual)
     x_fold, y_fold = (
@@ -148,10 +153,10 @@ def escape_time(ridge, retain_dual, correlation, distance):
     )
 
     def velocity(_, margins):
-        pull, push = A * np.exp(-margins[0]), B * np.exp(-margins[1])
+        on_retain, on_forget = A * np.exp(-margins[0]), B * np.exp(-margins[1])
         return [
-            own * pull - cross * push - ridge * margins[0],
-            cross * pull - own * push - ridge * margins[1],
+            own * on_retain - cross * on_forget - ridge * margins[0],
+            cross * on_retain - own * on_forget - ridge * margins[1],
         ]
 
     def left(_, margins):
@@ -192,7 +197,7 @@ def test_escape_time_is_that_of_fold_rates():
 
 
 def test_first_order_errors_hold_on_random_pairs_of_samples():
-    # Logistic loss, one sample a set: the bounds of opposite-sides-error (pretraining and ascent) and influence-error.
+    # Logistic loss, one sample a set: the bounds of opposite-sides-error and influence-error.
     generator = np.random.default_rng(0)
     claimed = derivations.claim("opposite-sides-error").claimed["ascent_error"]
     met = 0
@@ -214,7 +219,7 @@ def test_first_order_errors_hold_on_random_pairs_of_samples():
         if constants["gamma"] * constants["S"] < constants["ridge"]:
             names = {
                 "gamma": influence.gamma,
-                "G": influence.ascent_pull,
+                "G": influence.forget_slope,
                 "M": influence.bend,
                 "S": influence.smooth,
                 "ridge": symbols.ridge,
