@@ -352,11 +352,9 @@ def corollary_1(kappa=1 - alpha * retain / forget, growth=sp.log(z) - sp.log(sp.
     counterexample="α, λ with sums at which w_R is not between w_DA and w_D",
 )
 def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordinate)):
-    pretrain, retrain, ascend = (
-        on_coordinate + alpha * on_coordinate,
-        on_coordinate,
-        on_coordinate - alpha * on_coordinate,
-    )
+    pretrain = on_coordinate + alpha * on_coordinate
+    retrain = on_coordinate
+    ascend = on_coordinate - alpha * on_coordinate
     yield Equal("K_D - K_R", pretrain - retrain, gap)
     yield Equal("K_R - K_DA", retrain - ascend, gap)
     yield Positive("the spacing", alpha * on_coordinate)

@@ -37,11 +37,10 @@ weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
 )
 def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ridge * time)):
     types = [sp.Matrix(sp.symbols(f"z_{i}(1:4)", real=True)) for i in (1, 2)]
-    weights, coefficients = (
-        sp.Matrix(sp.symbols("w_1:4", real=True)),
-        sp.symbols("c_1:3", real=True),
-    )
-    loss, at = sp.Function("ell"), sp.Symbol("m")
+    weights = sp.Matrix(sp.symbols("w_1:4", real=True))
+    coefficients = sp.symbols("c_1:3", real=True)
+    loss = sp.Function("ell")
+    at = sp.Symbol("m")
     slope = -loss(at).diff(at)  # φ
     margins = [weights.dot(kind) for kind in types]
     value = (
@@ -98,13 +97,12 @@ def span_coordinates(
 ):
     half = sp.Symbol("t", real=True)  # tangent of half the angle
     rotation = sp.Matrix([[1 - half**2, -2 * half], [2 * half, 1 - half**2]]) / (1 + half**2)
-    triangle, inside, duals = (
-        sp.Matrix([[r11, r12], [0, r22]]),
-        sp.Matrix([z1, z2]),
-        sp.Matrix([dual, margin]),
-    )
+    triangle = sp.Matrix([[r11, r12], [0, r22]])
+    inside = sp.Matrix([z1, z2])
+    duals = sp.Matrix([dual, margin])
     roots = sp.diag(*sp.symbols("l_1:3", positive=True))  # Λ^{1/2}
-    types, weights = (roots * rotation * triangle).T, roots.inv() * rotation * inside
+    types = (roots * rotation * triangle).T
+    weights = roots.inv() * rotation * inside
     yield Equal("Q'Q", rotation.T * rotation, sp.eye(2))
     yield Equal("T w", types * weights, sp.Matrix([margin_1, margin_2]))
     yield Equal("w'Λw/2", (weights.T * roots**2 * weights)[0] / 2, ridge_term)
@@ -237,7 +235,8 @@ def appendix_j(
 ):
     weights = sp.symbols("w_1 w_2", real=True)
     sums = sum(weights)
-    loss, at = sp.Function("ell"), sp.Symbol("m")
+    loss = sp.Function("ell")
+    at = sp.Symbol("m")
     net = sp.Symbol("K", real=True)
     value = net * loss(sums) + ridge * (weights[0] ** 2 + weights[1] ** 2) / 2
     slope = loss(at).diff(at).subs(at, 2 * w)

@@ -48,7 +48,8 @@ def _pair_step(**parameters):
     """⟨∇J_DA(w_D), w_D - w_R⟩/λ from the weights of a pair, and by the claimed margins."""
     with mpmath.workdps(numeric.DIGITS):
         system = numeric.masses(**parameters)
-        (x_d, y_d), (x_r, y_r) = numeric.pretrain(system), numeric.oracle(system)
+        x_d, y_d = numeric.pretrain(system)
+        x_r, y_r = numeric.oracle(system)
         correlation = system.cross / 2
         to_weights = mpmath.matrix([[1, correlation], [correlation, 1]]) ** -1
         w_d, w_r = to_weights * mpmath.matrix([x_d, y_d]), to_weights * mpmath.matrix([x_r, y_r])
@@ -59,10 +60,8 @@ def _pair_step(**parameters):
         gradient = system.ridge * w_d - kinds * coefficients
         computed = sum(g * d for g, d in zip(gradient, w_d - w_r, strict=True)) / system.ridge
         f_over_r = system.retain / system.pretrain - 1  # n/r - 1
-        first, second = (
-            system.pretrain * mpmath.exp(-x_d) / system.ridge,
-            system.alpha * system.pretrain * mpmath.exp(-y_d) / system.ridge,
-        )
+        first = system.pretrain * mpmath.exp(-x_d) / system.ridge
+        second = system.alpha * system.pretrain * mpmath.exp(-y_d) / system.ridge
         return float(computed), float(
             (1 / f_over_r + 2) * second * (y_d - y_r) - f_over_r * first * (x_d - x_r)
         )
@@ -161,7 +160,9 @@ def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
     """
     from scipy.integrate import solve_ivp
 
-    retain, forget, on_coordinate = 80, 20, 8
+    retain = 80
+    forget = 20
+    on_coordinate = 8
     ends = np.array([closed_form_weights(alpha=share, ridge=ridge) for share in alphas], float)
     pretrained, oracle, _ = ends.T
     masses = on_coordinate / retain - np.array(alphas) * on_coordinate / forget

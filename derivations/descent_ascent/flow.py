@@ -93,7 +93,8 @@ def flow_preserves_order(
     weights, retained, forgotten = (
         sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
     )
-    loss, at = sp.Function("ell"), sp.Symbol("m")
+    loss = sp.Function("ell")
+    at = sp.Symbol("m")
     value = (
         A * loss(weights.dot(retained))
         - B * loss(weights.dot(forgotten))
@@ -182,7 +183,9 @@ class Pair:
 
     def __init__(self, correlation, log_retain, log_forget, forgotten_share):
         self.own, self.cross = 1 + correlation**2, 2 * correlation
-        self.log_retain, self.log_forget, self.share = log_retain, log_forget, forgotten_share
+        self.log_retain = log_retain
+        self.log_forget = log_forget
+        self.share = forgotten_share
 
     def descent(self, dual, log_mass=None):
         """The p of mass-order at Q = ``dual``: own p + ln p = ln A + cross Q."""
@@ -196,7 +199,8 @@ class Pair:
 
     def saddle(self, fold_dual):
         """(p, y) of the saddle, Q above the fold's."""
-        low, high = fold_dual, 2 * fold_dual
+        low = fold_dual
+        high = 2 * fold_dual
         level = self.log_forget
         while np.log(high) + self.y(high) > level:
             high *= 2
@@ -205,10 +209,8 @@ class Pair:
 
     def pretrain(self):
         """(p, y) of the pretrained model: masses (1 - f/n) A and (f/n) B."""
-        log_retain, log_forget = (
-            self.log_retain + np.log1p(-self.share),
-            self.log_forget + np.log(self.share),
-        )
+        log_retain = self.log_retain + np.log1p(-self.share)
+        log_forget = self.log_forget + np.log(self.share)
         dual = np.exp(
             _bisect(
                 lambda logarithm: logarithm + self.y(-np.exp(logarithm), log_retain) - log_forget,
@@ -250,7 +252,9 @@ def random_pair(generator):
         )
     )
     correlation = min(max(correlation, 1e-3), 0.999)
-    own, cross, determinant = 1 + correlation**2, 2 * correlation, (1 - correlation**2) ** 2
+    own = 1 + correlation**2
+    cross = 2 * correlation
+    determinant = (1 - correlation**2) ** 2
     retain_dual = 10 ** generator.uniform(-3, 2)
     fold_dual = (1 + own * retain_dual) / (own + determinant * retain_dual)
     log_retain = np.log(retain_dual) + own * retain_dual - cross * fold_dual
@@ -302,7 +306,8 @@ def _from_oracle(*, systems=12, seed=0):
     """
     from scipy.integrate import solve_ivp
 
-    generator, lost = np.random.default_rng(seed), 0
+    generator = np.random.default_rng(seed)
+    lost = 0
     for _ in range(systems):
         pair, fold_dual = random_pair(generator)
         saddle = pair.saddle(fold_dual)
@@ -394,10 +399,13 @@ def basin_escapes(*, systems=10, seed=0):
 
     They all have y_D < y_saddle, where basin-theorem says nothing.
     """
-    generator, escapes, met = np.random.default_rng(seed), 0, 0
+    generator = np.random.default_rng(seed)
+    escapes = 0
+    met = 0
     while met < systems:
         pair, fold_dual = random_pair(generator)
-        saddle, start = pair.saddle(fold_dual), pair.pretrain()
+        saddle = pair.saddle(fold_dual)
+        start = pair.pretrain()
         if start[1] < saddle[1]:
             met += 1
             escapes += not reaches_minimum(pair, start, saddle)
@@ -451,7 +459,9 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
     """
     from scipy.integrate import solve_ivp
 
-    own, cross, gram = 1 + correlation**2, 2 * correlation, (1 - correlation**2) ** 2
+    own = 1 + correlation**2
+    cross = 2 * correlation
+    gram = (1 - correlation**2) ** 2
 
     def change(z, state):
         descent, _ = state
@@ -597,7 +607,7 @@ CYCLE_RADIUS = sp.Rational(1, 10**20)
 
 @functools.cache
 def certified_cycle():
-    """(holds, detail, enclosures of x1, y1, x2, y2, and of the multipliers: their sum and product)."""
+    """(holds, detail, enclosures of x1, y1, x2, y2, and of the multipliers' sum and product)."""
     correlation, ridge_value, excess, size = (
         sp.Rational(CYCLE_SYSTEM[name]) for name in ("correlation", "ridge", "excess", "step")
     )

@@ -398,10 +398,8 @@ def fold_condition(
     condition=(2 * epsilon - s * E) * phi(y) - (2 * epsilon * x - s * y) * phi(y).diff(y) * E,
     y_slope=(s - A * q * phi(x).diff(x) / ridge) / (2 * epsilon),
 ):
-    stationary_x, stationary_y = (
-        A * s * phi(x) - 2 * epsilon * B * phi(y),
-        2 * epsilon * A * phi(x) - s * B * phi(y),
-    )
+    stationary_x = A * s * phi(x) - 2 * epsilon * B * phi(y)
+    stationary_y = 2 * epsilon * A * phi(x) - s * B * phi(y)
     yield Equal("q B φ(y)", 2 * epsilon * stationary_x - s * stationary_y, q * B * phi(y))
     along = sp.Function("y")(x)
     on_curve = ((2 * epsilon * x - s * along) / phi(along)).diff(x).doit()
@@ -491,7 +489,8 @@ def small_correlation_series(first=2 * P0, second=4 * P0 / (1 + P0) - 1):
 def _fold_series():
     """Order 0 of ln(A/λ), and orders 0, 1, 2 in ε of ln(B/λ), along the fold at fixed A/λ."""
     p1, p2 = sp.symbols("p_1 p_2", real=True)
-    on_locus, expansion = fold_Q.subs(paper_gram), P0 + p1 * epsilon + p2 * epsilon**2
+    on_locus = fold_Q.subs(paper_gram)
+    expansion = P0 + p1 * epsilon + p2 * epsilon**2
 
     def orders(expression):
         along = expression.subs(Q, on_locus).subs(P, expansion)
@@ -533,10 +532,8 @@ def fold_power_law(
     constant=sp.log(s / q) - 1,
     rest=sp.log(Q) - q * Q / s,
 ):
-    log_retain, log_forget = (
-        sp.log(P) + s * P - 2 * epsilon * Q,
-        sp.log(Q) + 2 * epsilon * P - s * Q,
-    )
+    log_retain = sp.log(P) + s * P - 2 * epsilon * Q
+    log_forget = sp.log(Q) + 2 * epsilon * P - s * Q
     yield Equal("ln(B/λ)", log_forget, retain_power * (log_retain - sp.log(P)) + rest)
     yield Equal("Q as P -> oo", sp.limit(fold_Q.subs(paper_gram), P, sp.oo), s / q)
     yield Equal("the rest there", rest.subs(Q, s / q), constant)
@@ -570,10 +567,8 @@ def fold_correlation_limits(
     merged_argument=2 * (A - B) / ridge,
 ):
     on_locus = fold_Q.subs(paper_gram)
-    retain_ratio, forget_ratio = (
-        P * sp.exp(s * P - 2 * epsilon * Q),
-        Q * sp.exp(2 * epsilon * P - s * Q),
-    )
+    retain_ratio = P * sp.exp(s * P - 2 * epsilon * Q)
+    forget_ratio = Q * sp.exp(2 * epsilon * P - s * Q)
     yield Equal("Q at ε = 0", on_locus.subs(epsilon, 0), 1)
     yield Equal("B at ε = 0", ridge * forget_ratio.subs(Q, on_locus).subs(epsilon, 0), at_zero)
     yield Equal("Q at ε = 1", on_locus.subs(epsilon, 1), P + sp.Rational(1, 2))

@@ -144,11 +144,10 @@ def alternating_fixed_point(
     descent_first=sp.log(eta * a / contrast),
     ascent_first=sp.log(eta * a * sp.exp(contrast) / contrast),
 ):
-    h, large = below_one, eta * a / below_one
-    descent_up, ascent_down = (
-        eta * forgotten_mass + 2 / (eta * a),
-        eta * forgotten_mass / (1 - h) + eta * a / h,
-    )
+    h = below_one
+    large = eta * a / below_one
+    descent_up = eta * forgotten_mass + 2 / (eta * a)
+    ascent_down = eta * forgotten_mass / (1 - h) + eta * a / h
     yield Positive("descent first, down at ηa/h", (1 - (1 - h) ** 2) * large - (1 - h) * eta * a)
     yield Positive("descent first, half-way point at -T", eta * a * descent_up / 2 - 1)
     yield Positive("descent first, up at -T", descent_up - eta * forgotten_mass)
@@ -235,7 +234,7 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
     evidence="proved",
     backs="gda_theory.dynamics.simulation.simulate",
     rules=["Taylor"],
-    counterexample="a weight of the domain at which the η² term pushes towards -oo",
+    counterexample="a weight of the domain at which the η² term points towards -oo",
 )
 def second_order_sign(
     descent_term=descent * (ridge - forgotten_mass * sp.exp(-w)),

@@ -58,10 +58,8 @@ def slopes(data: Data, a, b, exp: Callable) -> Slopes:
         h = 1 / (1 + exp(-(1 + a * x + b * x**2) / 2))
         # Products, not powers: python-flint's power of a ball that holds 0 is NaN.
         error, slope = h - target, (1 - (2 * h - 1) * (2 * h - 1)) / 8  # h' = h(1-h)/2
-        first, second = (
-            2 * weight * error * slope,
-            2 * weight * slope * (slope + error * (1 - 2 * h) / 2),
-        )
+        first = 2 * weight * error * slope
+        second = 2 * weight * slope * (slope + error * (1 - 2 * h) / 2)
         terms = (
             weight * error * error,
             first * x,
@@ -96,10 +94,8 @@ def newton(data: Data, ridge: float, start, steps: int = 60):
         if not math.hypot(a, b) < 1e3:
             return None
         at = slopes(data, a, b, math.exp)
-        g, h = (
-            (at.a + 2 * ridge * a, at.b + 2 * ridge * b),
-            (at.aa + 2 * ridge, at.ab, at.bb + 2 * ridge),
-        )
+        g = (at.a + 2 * ridge * a, at.b + 2 * ridge * b)
+        h = (at.aa + 2 * ridge, at.ab, at.bb + 2 * ridge)
         determinant = h[0] * h[2] - h[1] ** 2
         move = (
             (h[2] * g[0] - h[1] * g[1]) / determinant,
@@ -193,8 +189,9 @@ def farthest(data: Data, least_ridge: float) -> float:
     """No stationary point of a ridge of at least ``least_ridge`` lies farther out.
 
     2c|θ|² = -<θ, ∇L> = -Σ 2w(h - t) h' m with m = <θ, z>, and |h' m| < 0.33 for every m.
-    At m = 2u - 1 it is h(1-h)|2u-1|/2. Since h(1-h) <= e^{-|u|}, it is below (2|u| + 1) e^{-|u|}/2 < 0.33 for
-    |u| > 2.9. On cells of smaller u it is below max(h(1-h)) times |2u - 1|/2.
+    At m = 2u - 1 it is h(1-h)|2u-1|/2. Since h(1-h) <= e^{-|u|}, it is below
+    (2|u| + 1) e^{-|u|}/2 < 0.33 for |u| > 2.9. On cells of smaller u it is below max(h(1-h)) times
+    |2u - 1|/2.
     """
     largest = sum(
         abs(w) * max(abs(t), abs(1 - t)) for w, t in zip(data.weights, data.targets, strict=True)
@@ -237,7 +234,8 @@ def stationary_points(data: Data, ridge: float) -> list[Point]:
     """
     module = intervals.flint()
     with module.ctx.workprec(BITS):
-        arb, reach = module.arb, farthest(data, ridge)
+        arb = module.arb
+        reach = farthest(data, ridge)
         ridge_ball = arb(ridge)
         stack, found = [(arb(0, reach), arb(0, reach), 0)], []
         while stack:
@@ -283,7 +281,8 @@ def refined(data: Data, ridge, point: Point) -> Point:
             )
             if better is None or not (point.a.contains(better.a) and point.b.contains(better.b)):
                 return point
-            point, centre = better, (better.a.mid(), better.b.mid())
+            point = better
+            centre = (better.a.mid(), better.b.mid())
     return point
 
 
@@ -321,8 +320,10 @@ def only_fold(
     """
     module = intervals.flint()
     with module.ctx.workprec(BITS):
-        arb, reach = module.arb, farthest(data, ridges[0])
-        stack, count = [(arb(0, reach), arb(0, reach), 0)], 0
+        arb = module.arb
+        reach = farthest(data, ridges[0])
+        stack = [(arb(0, reach), arb(0, reach), 0)]
+        count = 0
         while stack:
             box_a, box_b, depth = stack.pop()
             count += 1
@@ -380,7 +381,8 @@ def none_on_line(
         arb = module.arb
         length = math.hypot(*line.direction)
         reach = (farthest(data, ridges[0]) + math.hypot(*line.origin)) / length
-        stack, count = [(arb(0, reach), 0)], 0
+        stack = [(arb(0, reach), 0)]
+        count = 0
         while stack:
             s, depth = stack.pop()
             count += 1
@@ -421,7 +423,8 @@ def least_on_line(data: Data, ridge: float, line: Line, above: float) -> bool:
         while stack:
             s, depth = stack.pop()
             (box_a, box_b), middle = line.at(s), line.at(s.mid())
-            at, there = ball_slopes(data, box_a, box_b), slopes(data, *middle, lambda z: z.exp())
+            at = ball_slopes(data, box_a, box_b)
+            there = slopes(data, *middle, lambda z: z.exp())
             move = s - s.mid()
             value = at.value + ridge * (box_a * box_a + box_b * box_b)
             # The mean value form in s of J itself:

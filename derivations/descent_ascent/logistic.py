@@ -212,7 +212,9 @@ def fold_counts(*, systems=60, points=1500, seed=0):
         np.arange(systems) % 2, generator.uniform(0, 1, systems), odds / (1 + odds)
     )[:, None]
     log_retain = generator.uniform(np.log(1e-2), np.log(1e12), systems)[:, None]
-    own, cross, determinant = 1 + correlation**2, 2 * correlation, (1 - correlation**2) ** 2
+    own = 1 + correlation**2
+    cross = 2 * correlation
+    determinant = (1 - correlation**2) ** 2
     forget_dual = np.exp(
         np.linspace(-6, 1, points)[None, :]
         + np.linspace(0, 1, points)[None, :] * np.log(60 * own / determinant)

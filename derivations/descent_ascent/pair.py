@@ -59,10 +59,8 @@ to_margins = sp.Matrix(
 counted = {a: in_pair / total, A: in_pair / retain, B: alpha * in_pair / forget}
 
 # λx and λy at a stationary point: what every proof below starts from.
-pretrain_x, pretrain_y = (
-    a * (k11 * phi(x) + alpha * k12 * phi(y)),
-    a * (k12 * phi(x) + alpha * k22 * phi(y)),
-)
+pretrain_x = a * (k11 * phi(x) + alpha * k12 * phi(y))
+pretrain_y = a * (k12 * phi(x) + alpha * k22 * phi(y))
 oracle_x, oracle_y = A * k11 * phi(x), A * k12 * phi(x)
 ascent_x, ascent_y = A * k11 * phi(x) - B * k12 * phi(y), A * k12 * phi(x) - B * k22 * phi(y)
 
@@ -159,7 +157,8 @@ def dual_masses(
     weights, retained, forgotten = (
         sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
     )
-    loss, at = sp.Function("ell"), sp.Symbol("m")
+    loss = sp.Function("ell")
+    at = sp.Symbol("m")
     value = (
         A * loss(weights.dot(retained))
         - B * loss(weights.dot(forgotten))
@@ -256,12 +255,10 @@ def _lemma_7(**parameters):
     with mpmath.workdps(numeric.DIGITS):
         system = numeric.masses(**parameters)
         x_value, y_value = numeric.pretrain(system)
-        scale, cross, own, share = (
-            system.pretrain / system.ridge,
-            system.cross,
-            system.own,
-            system.alpha,
-        )
+        scale = system.pretrain / system.ridge
+        cross = system.cross
+        own = system.own
+        share = system.alpha
         upper_x = numeric.lambertw(own * scale) + cross / own * numeric.lambertw(
             share * own * scale
         )

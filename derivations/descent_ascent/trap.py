@@ -204,7 +204,8 @@ def folds_counted(convention: str, problem: str) -> tuple[bool, str]:
 
     If its ridge lies outside the range: whether the range has no fold.
     """
-    fold, ridges = None, SEARCHED[convention]
+    fold = None
+    ridges = SEARCHED[convention]
     if (convention, problem) in FOLD_STARTS:
         _, _, centre, ridge = certified_fold(convention, problem)
         if ridge < ridges[1]:
@@ -454,10 +455,8 @@ def global_minima_hold(
         holds, detail = classes_constant("zero_one", problem)
         yield Certificate(f"{problem}: no class changes", holds, detail)
         beyond = THRESHOLD_ABOVE[problem]
-        last, first = (
-            value_of("zero_one", problem, beyond, GOOD),
-            value_of("zero_one", problem, SEARCHED["zero_one"][0], BAD),
-        )
+        last = value_of("zero_one", problem, beyond, GOOD)
+        first = value_of("zero_one", problem, SEARCHED["zero_one"][0], BAD)
         yield Certificate(
             f"{problem}: good just beyond the threshold",
             near(last, good, 1e-9),
@@ -486,7 +485,8 @@ def literal_steps(last: float = 1.0):
 
     These are R's two minima, in the literal reading.
     """
-    of, ridges = data("literal", "R"), [SEARCHED["literal"][0]]
+    of = data("literal", "R")
+    ridges = [SEARCHED["literal"][0]]
     low, high = (
         (float(point.a.mid()), float(point.b.mid())) for point in minima("literal", "R", ridges[0])
     )
@@ -511,7 +511,8 @@ def literal_steps(last: float = 1.0):
             lower.kind == upper.kind == "minimum" and lower.positive == BAD and upper.positive[2]
         )
         ridges.append(step)
-        low, high = moved, landscapes.newton(of, step, high)
+        low = moved
+        high = landscapes.newton(of, step, high)
         upper = at(step, high)
     return tuple(ridges), certified, lower.value, upper.value
 
@@ -586,12 +587,11 @@ def trap_cells() -> tuple[bool, str]:
         (point.kind, point.positive): centre_of(point)
         for point in points("zero_one", "R", TRAP_RANGE[0])
     }
-    saddle, good = (
-        next(at for (kind, _), at in by_kind.items() if kind == "saddle"),
-        by_kind["minimum", GOOD],
-    )
+    saddle = next(at for (kind, _), at in by_kind.items() if kind == "saddle")
+    good = by_kind["minimum", GOOD]
     (bottom,) = map(centre_of, points("zero_one", "DA", TRAP_RANGE[0]))
-    low, cells = TRAP_RANGE[0], 0
+    low = TRAP_RANGE[0]
+    cells = 0
     while low < TRAP_RANGE[1]:
         saddle, good, bottom = (
             landscapes.newton(of, low, at)
@@ -609,7 +609,8 @@ def trap_cells() -> tuple[bool, str]:
         high = min(low + 0.5 * margin / (bottom[0] ** 2 + bottom[1] ** 2), TRAP_RANGE[1])
         end = landscapes.around(ascend, arb(high), landscapes.newton(ascend, high, bottom), 1e-9)
         # J_DA at its minimum increases with the ridge.
-        line, above = landscapes.Line(saddle, BARRIER), float((end.value + excess).upper())
+        line = landscapes.Line(saddle, BARRIER)
+        above = float((end.value + excess).upper())
         if not landscapes.none_on_line(ascend, (low, high), landscapes.boundary(4, least))[0]:
             return False, f"h(4) is not bounded at c = {low}"
         if not landscapes.least_on_line(retrain, low, line, above):
@@ -620,7 +621,8 @@ def trap_cells() -> tuple[bool, str]:
             and all(landscapes.none_on_line(of, (low, high), line)[0] for of in (retrain, ascend))
         ):
             return False, f"a minimum may lie on the wrong side of the barrier at c = {low}"
-        low, cells = high, cells + 1
+        low = high
+        cells = cells + 1
     return True, f"{cells} cells"
 
 

@@ -48,10 +48,8 @@ side, bend_symbol = sp.symbols("varsigma h", real=True)
 n_1, n_2, u_1, u_2, v_1, v_2 = sp.symbols("n_1 n_2 u_1 u_2 v_1 v_2", real=True)
 
 # λx and λy at a stationary point: pretraining (masses a, αa) and descent-ascent (A, -B).
-pretrain_x, pretrain_y = (
-    a * (k11 * phi(x) + alpha * k12 * phi(y)),
-    a * (k12 * phi(x) + alpha * k22 * phi(y)),
-)
+pretrain_x = a * (k11 * phi(x) + alpha * k12 * phi(y))
+pretrain_y = a * (k12 * phi(x) + alpha * k22 * phi(y))
 ascent_x, ascent_y = A * k11 * phi(x) - B * k12 * phi(y), A * k12 * phi(x) - B * k22 * phi(y)
 
 y_pretrain = (k22 * x - a * gram_determinant * phi(x) / ridge) / k12
@@ -240,10 +238,8 @@ def _lower_edges(**parameters):
     }
     with mpmath.workdps(numeric.DIGITS):
         system = numeric.masses(**example | parameters)
-        whole, gone = (
-            system.retain / system.pretrain,
-            system.forget / (system.alpha * system.pretrain),
-        )  # n/r, n/f
+        whole = system.retain / system.pretrain  # n/r
+        gone = system.forget / (system.alpha * system.pretrain)  # n/f
         # f²/(r(n+f)) and f n/(r(n+f)) by these ratios
         share = whole / (gone * (gone + 1))
         thresholds = system.own / system.cross * share, system.cross / system.own * share * gone
@@ -386,7 +382,9 @@ def pretrain_unique(
     + ridge * h_u * (n_1 * u_1 + n_2 * u_2) ** 2
     + ridge * h_v * (n_1 * v_1 + n_2 * v_2) ** 2,
 ):
-    u, v, n = sp.Matrix([u_1, u_2]), sp.Matrix([v_1, v_2]), sp.Matrix([n_1, n_2])
+    u = sp.Matrix([u_1, u_2])
+    v = sp.Matrix([v_1, v_2])
+    n = sp.Matrix([n_1, n_2])
     hessian = ridge * (sp.eye(2) + h_u * u * u.T + h_v * v * v.T)
     yield Equal("n'Hn", (n.T * hessian * n)[0], form)
     yield Positive("each added square", h_u * (n_1 * u_1 + n_2 * u_2) ** 2, strict=False)

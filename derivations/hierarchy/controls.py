@@ -170,10 +170,8 @@ def chain_by_passes():
     symbols = range(len(initial))
     differs = [[int(a != kept) for a in symbols] for kept in start]
     forward = [share * seen for share, seen in zip(initial, likelihood[0], strict=True)]
-    spread, given = (
-        [Fraction(0)] * len(initial),
-        [differs[:1]],
-    )  # of N so far, and P(site i changed), both by the symbol here
+    spread = [Fraction(0)] * len(initial)  # the variance of N so far, by the symbol here
+    given = [differs[:1]]  # P(site i changed), by the symbol here
     before = []  # P(a | b at the next site, what is seen up to here), by b
     for site in range(1, len(start)):
         joint = [[forward[a] * transition[a][b] for a in symbols] for b in symbols]

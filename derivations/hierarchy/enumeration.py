@@ -194,7 +194,9 @@ def enumerated_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, 
 def _meet(i: int, j: int, branching: int) -> int:
     level = 0
     while i != j:
-        i, j, level = i // branching, j // branching, level + 1
+        i = i // branching
+        j = j // branching
+        level = level + 1
     return level
 
 
@@ -220,7 +222,8 @@ def recursive_moments(grammar: Grammar, likelihood: Beliefs, start: tuple[int, .
         grammar.tables, messages, derivatives, derivatives[1:], strict=False
     ):
         means = _posterior_means(law, below, derivative_below, evidence)
-        above, total = [], Fraction(0)
+        above = []
+        total = Fraction(0)
         for node, outer in enumerate(derivative):
             children = range(node * grammar.branching, (node + 1) * grammar.branching)
             above.append([])

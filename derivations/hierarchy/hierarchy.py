@@ -154,7 +154,8 @@ def _drawn(grammar: Grammar) -> tuple[bool, str]:
     The root's symbol is drawn first, then one rule for each node, all by their messages.
     """
     likelihood = enumeration.generic_likelihood(grammar)
-    chances, everything = enumeration.tree_weights(grammar, likelihood), enumeration.trees(grammar)
+    chances = enumeration.tree_weights(grammar, likelihood)
+    everything = enumeration.trees(grammar)
     up = enumeration.upward(grammar, likelihood)
     same = all(
         chance == sum(chances) * _chance(grammar, up, tree)
@@ -312,7 +313,8 @@ def _truth(*, grammar=0):
     The means are over starts and masks; the samples are posterior ones.
     """
     language = SMALL[grammar]
-    everything, truth = enumeration.trees(language), Fraction(0)
+    everything = enumeration.trees(language)
+    truth = Fraction(0)
     observations = _observations(language)
     for seen in itertools.product((True, False), repeat=language.length):
         mask = math.prod(Fraction(2, 3) if known else Fraction(1, 3) for known in seen)
@@ -433,10 +435,8 @@ def _same_moments(grammar: Grammar) -> tuple[bool, str]:
 
 def _moments(*, grammar=0):
     language = SMALL[grammar]
-    likelihood, start = (
-        enumeration.generic_likelihood(language),
-        enumeration.trees(language)[0].leaves,
-    )
+    likelihood = enumeration.generic_likelihood(language)
+    start = enumeration.trees(language)[0].leaves
     sides = [
         function(language, likelihood, start)
         for function in (enumeration.recursive_moments, enumeration.enumerated_moments)

@@ -76,7 +76,9 @@ def _mean_messages(
     count = 0
     for table in enumeration.random_tables(vocabulary, rules, branching):
         messages = enumeration.upward(enumeration.Grammar((table,)), [child] * branching)[1][0]
-        true_sum, other_sum, count = true_sum + messages[0], other_sum + messages[1], count + 1
+        true_sum = true_sum + messages[0]
+        other_sum = other_sum + messages[1]
+        count = count + 1
     return true_sum / count, other_sum / count
 
 

@@ -83,7 +83,8 @@ def descent(
     lost=w / A,
 ):
     yield from geometric_steps()
-    given_unchanged, given_changed = w + (1 - w) * one_of_wrong, one_of_wrong
+    given_unchanged = w + (1 - w) * one_of_wrong
+    given_changed = one_of_wrong
     yield Equal("w, by Bayes' rule", true_rule, weight)
     yield Equal("1 - g", 1 - given_changed, changed_given_changed.subs(A, terms))
     yield Equal("1 - P(U|U)", 1 - given_unchanged, changed_given_unchanged.subs(A, terms))
@@ -160,7 +161,8 @@ def enumerated(system: System) -> list[Fraction]:
     top = fraction(system.beliefs()[-1])
     laws = [_laws(fraction(below), system) for below in system.beliefs()[-2::-1]]
     leaves = system.branching**system.depth
-    mean, products = Fraction(0), [Fraction(0)] * leaves
+    mean = Fraction(0)
+    products = [Fraction(0)] * leaves
     for chance, changed in _all_states([(top, (0,)), (1 - top, (1,))], laws):
         if changed[0]:
             mean += chance

@@ -151,7 +151,8 @@ def _sign_of_polynomial(expression: sp.Expr, *, strict: bool) -> int | None:
         terms = sp.Poly(expression, *generators).terms()
     except sp.PolynomialError:
         return 1 if expression.is_positive else -1 if expression.is_negative else None
-    signs, definite = set(), False
+    signs = set()
+    definite = False
     for powers, coefficient in terms:
         signed = [
             symbol

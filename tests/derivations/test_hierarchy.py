@@ -132,10 +132,8 @@ def test_inference_is_that_of_all_trees(small):
                 float(expected), rel=1e-13, abs=1e-16
             )
     start = enumeration.trees(small)[-1].leaves
-    found, expected = (
-        rt.change_moments(grammar, likelihood, np.array(start)),
-        enumeration.enumerated_moments(small, exact, start),
-    )
+    found = rt.change_moments(grammar, likelihood, np.array(start))
+    expected = enumeration.enumerated_moments(small, exact, start)
     for value, reference in zip(
         (found.mean, found.variance, found.leaf_variance, *found.pair_sums),
         (expected.mean, expected.variance, expected.leaf_variance, *expected.pair_sums),
@@ -152,7 +150,8 @@ def test_the_affine_grammar_is_the_librarys():
 
 
 def test_the_control_is_the_claims():
-    field, noise = rt.controls.gaussian_field(16, 0.5), 0.3
+    field = rt.controls.gaussian_field(16, 0.5)
+    noise = 0.3
     formula = sp.lambdify(
         (controls.S, controls.signal, controls.sigma2),
         derivations.claim("gaussian-control-response").claimed["variance"],

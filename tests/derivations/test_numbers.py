@@ -54,13 +54,13 @@ def test_lemma_9_holds_for_alpha_above_one():
     generator = np.random.default_rng(0)
     met = 0
     for _ in range(200):
-        retain, ridge, correlation = (
-            generator.uniform(5, 50),
-            10 ** generator.uniform(-1, 1),
-            generator.uniform(0.05, 0.9),
-        )
+        retain = generator.uniform(5, 50)
+        ridge = 10 ** generator.uniform(-1, 1)
+        correlation = generator.uniform(0.05, 0.9)
         forget, in_pair = retain * generator.uniform(1, 6), retain * generator.uniform(0.1, 1)
-        own, cross, whole = 1 + correlation**2, 2 * correlation, retain + forget
+        own = 1 + correlation**2
+        cross = 2 * correlation
+        whole = retain + forget
         edges = (
             own / cross * forget**2 / (retain * (whole + forget)),
             cross / own * forget * whole / (retain * (whole + forget)),
@@ -143,14 +143,10 @@ def escape_time(ridge, retain_dual, correlation, distance):
     """
     own, cross = 1 + correlation**2, 2 * correlation
     forget_dual = (1 + own * retain_dual) / (own + (1 - correlation**2) ** 2 * retain_dual)
-    x_fold, y_fold = (
-        own * retain_dual - cross * forget_dual,
-        cross * retain_dual - own * forget_dual,
-    )
-    A, B = (
-        ridge * retain_dual * np.exp(x_fold),
-        ridge * forget_dual * np.exp(y_fold) * (1 + distance),
-    )
+    x_fold = own * retain_dual - cross * forget_dual
+    y_fold = cross * retain_dual - own * forget_dual
+    A = ridge * retain_dual * np.exp(x_fold)
+    B = ridge * forget_dual * np.exp(y_fold) * (1 + distance)
 
     def velocity(_, margins):
         on_retain, on_forget = A * np.exp(-margins[0]), B * np.exp(-margins[1])
@@ -176,7 +172,10 @@ def escape_time(ridge, retain_dual, correlation, distance):
 
 
 def test_escape_time_is_that_of_fold_rates():
-    ridge, retain_dual, correlation, distance = 0.1, 0.8, 0.5, 1e-6
+    ridge = 0.1
+    retain_dual = 0.8
+    correlation = 0.5
+    distance = 1e-6
     claim = derivations.claim("fold-rates")
     values = {
         symbols.k11: 1 + correlation**2,
