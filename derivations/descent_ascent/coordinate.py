@@ -124,7 +124,7 @@ def lemma_2(
         "function w e^w turns at w = -1, which separates the branches. Its value there, -1/e, is "
         "its least value."
     ),
-    where="Lemma 2, App. F (which exchanges the branches), App. H",
+    where="Lemma 2, App. F, App. H",
     domain="K real, λ > 0",
     origin="corrected",
     evidence="proved",
@@ -134,7 +134,7 @@ def lemma_2(
         "gda_theory.pair.coordinate.order_range",
     ],
     rules=["definition of W", "monotone bijection"],
-    paper_says="App. F calls W_{-1} the minimum and W_0 the maximum.",
+    paper_says="W_{-1} is the minimum and W_0 the maximum (App. F).",
     counterexample="a stationary point w > -1 with J'' <= 0, or one with K/λ < -1/e",
 )
 def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
@@ -253,7 +253,7 @@ def _lemma_5(**parameters):
     rules=["definition of W"],
     relation=">=",
     evaluate=_lemma_5,
-    paper_says="App. H: w_DA → −∞ for every α > f/r.",
+    paper_says="w_DA → −∞ for every α > f/r (App. H).",
     counterexample="α >= f/r with a stationary w_DA > 0",
 )
 def lemma_5(
@@ -520,9 +520,9 @@ excess, kappa_mass = sp.symbols("delta kappa", positive=True)
         "time is π√2/(λ√δ) to leading order."
     ),
     explanation=(
-        "J'(w)/λ = w + κ e^{-w} is convex, and least at w = ln κ. As w -> -oo it grows like "
-        "e^{-w}, so the time, the integral of 1/J', is finite. Near its least value it is δ + (w - "
-        "ln κ)²/2."
+        "K/λ < −1/e means α > f/r + λf/(e r_j). J'(w)/λ = w + κ e^{-w} is convex, and least at w = "
+        "ln κ. As w -> -oo it grows like e^{-w}, so the time, the integral of 1/J', is finite. "
+        "Near its least value it is δ + (w - ln κ)²/2."
     ),
     where="App. H: where w_DA -> -infinity is true",
     domain="exponential loss, K/λ = -κ < -1/e; simultaneous steps of any size η > 0, and the flow",
@@ -530,9 +530,7 @@ excess, kappa_mass = sp.symbols("delta kappa", positive=True)
     evidence="proved",
     backs=["gda_theory.pair.coordinate.descent_ascent", "gda_theory.dynamics.outcomes.explain"],
     rules=["convexity", "tangent line"],
-    paper_says=(
-        "App. H: w_DA → −∞ for every α > f/r. This is true only beyond α = f/r + λf/(e r_j)."
-    ),
+    paper_says="w_DA → −∞ for every α > f/r (App. H).",
     counterexample="K/λ < -1/e with a step that raises w, or a flow that exists for all time",
 )
 def coordinate_runs_away(

@@ -108,9 +108,9 @@ def _ratios():
 @claim(
     "ridge-moves-not-radially",
     statement=(
-        "False: dθ/dc = −2H⁻¹θ is along θ exactly where θ is an eigenvector of H (always so for "
-        "one coordinate, or one sample). In the paper's own example a/b moves from −5.197 to "
-        "−5.408, and the second minimum appears."
+        "The minimiser does not move radially: dθ/dc = −2H⁻¹θ is along θ exactly where θ is an "
+        "eigenvector of H (always so for one coordinate, or one sample). In the paper's own "
+        "example a/b moves from −5.197 to −5.408, and the second minimum appears."
     ),
     explanation=(
         "At a stationary θ the ridge is c = -<θ, ∇L>/2|θ|². Differentiate ∇L + 2cθ = 0. θ × H⁻¹θ = "
