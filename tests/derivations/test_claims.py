@@ -102,6 +102,13 @@ def test_claims_are_complete(claim):
 
 
 @pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
+def test_claims_are_in_short_sentences(claim):
+    """Formulas and single letters do not count."""
+    for sentence in re.split(r"(?<=[.:])\s", f"{claim.statement} {claim.explanation}"):
+        assert sum(bool(re.match("[A-Za-z]{2}", word)) for word in sentence.split()) <= 25, sentence
+
+
+@pytest.mark.parametrize("claim", CLAIMS, ids=lambda claim: claim.id)
 def test_every_function_that_a_claim_backs_exists(claim):
     for name in claim.backs:
         found = pkgutil.resolve_name(name)
