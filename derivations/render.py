@@ -152,7 +152,9 @@ def details(report: Report) -> str:
     lines = textwrap.wrap(f"{claim.id}: {claim.statement}", 100)
     for paragraph in filter(None, claim.explanation.split("\n\n")):
         lines += ["", *textwrap.wrap(paragraph, 100)]
-    lines += ["", *(f"{name:>15}: {value}" for name, value in _fields(claim))]
+    lines.append("")
+    for name, value in _fields(claim):
+        lines += textwrap.wrap(f"{name:>15}: {value}", 100, subsequent_indent=" " * 17)
     lines += ["", "steps"]
     for step, verdict in report.proof.steps:
         lines.append(f"  {MARKS[verdict.holds]:9} {step.text}  ({verdict.detail})")
