@@ -1,32 +1,37 @@
-r"""How far apart forget and test accuracy of a retrained model may lie when the forget set is random (Sec. 4, Lemmas 1 and 11).
+r"""How far a retrained model's forget and test accuracy may lie apart for a random forget set.
 
-The *oracle* never saw the ``f`` forgotten samples, nor the ``m`` test samples. So its two accuracies are means of independent 0/1 terms
-with one success probability p, its population accuracy, and a method whose forget accuracy lies ``gap`` below its test accuracy leaves the
-oracle's law with a confidence that is known:
+(Sec. 4, Lemmas 1 and 11.) The *oracle* saw neither the ``f`` forgotten samples nor the ``m`` test
+samples. So its two accuracies are means of independent 0/1 terms with one success probability p,
+its population accuracy. ``gap`` is test accuracy minus forget accuracy. A method whose accuracies
+lie a gap apart follows the oracle's law with a probability that is known:
 
-* by Hoeffding's inequality, whatever p (the paper, for m infinite): ``*_bound``, ``*_half_width``;
-* exactly for a given p, two independent binomials: ``*_binomial``; and for the worst p: ``worst_*_binomial``;
-* exactly for a finite data set, of which the forget set is a uniformly random subset: given how many of all f + m samples the model gets
-  right, the count among the forgotten is hypergeometric, without any p and without samples that are independent: ``*_subset``. (This is
-  Fisher's exact test; the worst p is Barnard's.)
+* by Hoeffding's inequality, whatever p is (the paper, for m infinite): ``*_bound``,
+  ``*_half_width``;
+* exactly for a given p, from two independent binomials: ``*_binomial``; and for the worst p:
+  ``worst_*_binomial`` (this is Barnard's test);
+* exactly for a finite data set, of which the forget set is a uniformly random subset: ``*_subset``
+  (this is Fisher's exact test). Given how many of all f + m samples the model gets right, the count
+  among the forgotten is hypergeometric. No p and no independent samples are assumed.
 
-``gap`` is test accuracy minus forget accuracy. *One-sided* functions are about the event test - forget >= gap (forgotten samples do worse),
-*two-sided* ones about a distance of at least ``gap`` in either direction. The event counts as met within 4 machine epsilons of ``gap``, so
-that accuracies divided in floats reach the gap they have; gaps that can occur are told apart up to f m = 1e15 (float32: 1e6).
+*One-sided* functions are about the event test - forget >= gap: forgotten samples do worse.
+*Two-sided* ones are about a distance of at least ``gap`` in either direction.
+The event counts as met within 4 machine epsilons of ``gap``, so that accuracies divided in floats
+reach the gap they have. Gaps that can occur are told apart up to f m = 1e15 (float32: 1e6).
 
-A small probability says that a model is *not* an oracle; a large one does not say that it is one: a model that is wrong everywhere has
-gap 0.
+A small probability says that a model is *not* an oracle. A large one does not say that it is one:
+a model that is wrong everywhere has gap 0.
 """
 
 import functools
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from theory_common import checks
@@ -34,16 +39,19 @@ from theory_common.claims import backed_by
 from theory_common.numerics import roots
 from theory_common.printing.display import readable
 
-OVERSAMPLING = (
-    8  # accuracies tried per degree of the polynomial in p, of which the worst case is sought
-)
+OVERSAMPLING = 8  # accuracies tried per degree of the polynomial in p whose maximum is sought
+Size: TypeAlias = int | float  # a whole number, or infinity for the population
+
 BISECTIONS = 60  # an interval of length 1 becomes shorter than float64 can tell
 
 
 @readable()
 class WorstCase(NamedTuple):
-    """The largest probability over all population accuracies. ``probability`` is attained at ``accuracy`` (a local maximum next to the best
-    of a grid); ``at_most`` bounds what any accuracy attains, by at most 2 % above it."""
+    """The largest probability over all population accuracies.
+
+    ``probability`` is attained at ``accuracy``, a local maximum next to the best of a grid.
+    ``at_most`` bounds what any accuracy attains. It is at most 2 % larger.
+    """
 
     probability: Float[Array, "*batch"]
     accuracy: Float[Array, "*batch"]
@@ -52,9 +60,10 @@ class WorstCase(NamedTuple):
 
 @readable()
 class Departure(NamedTuple):
-    """How improbable it is that an oracle's forget accuracy lies so far below its test accuracy: the ``gap``, and two probabilities.
+    """How improbable an oracle's forget accuracy is that lies ``gap`` below its test accuracy.
 
-    ``hoeffding`` is a bound, ``exact`` the subset law's value. ``confidence`` is ``1 - exact``.
+    ``hoeffding`` is a bound on the probability, ``exact`` is the subset law's value.
+    ``confidence`` is ``1 - exact``.
     """
 
     gap: Float[Array, "*batch"]
@@ -63,111 +72,148 @@ class Departure(NamedTuple):
     confidence: Float[Array, "*batch"]
 
 
-# Hoeffding's inequality ----------------------------------------------------------------------------------------------------------
+# Hoeffding's inequality ---------------------------------------------------------------------------
 
 
 @backed_by("hoeffding-finite-test")
-def effective_size(forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
-    r""":math:`fm/(f+m)`: a gap between two samples is as uncertain as one between the population and a sample of this size.
+def effective_size(
+    forget_size: ArrayLike, test_size: ArrayLike = math.inf
+) -> Float[Array, "*batch"]:
+    r"""The size of one sample that is as uncertain as the gap between two samples.
 
-    Args: forget_size, test_size: finite and > 0; ``test_size`` may be infinite, for the population accuracy.
-    Claim: ``hoeffding-finite-test``.
+    .. math:: \frac{fm}{f+m}
+
+    Args:
+        forget_size, test_size: finite and > 0; ``test_size`` may be infinite, which stands for the
+            population accuracy. They broadcast.
+    Returns: the size.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument. Traced values give NaN.
+    Source: new. Claim: ``hoeffding-finite-test``.
     """
     sizes = checks.broadcast("effective_size", forget_size=forget_size, test_size=test_size)
-    forget = checks.known(
-        checks.positive("forget_size", sizes["forget_size"]),
-        lambda size: (size > 0) & (size < math.inf),
-    )
-    test = checks.known(
-        checks.require("test_size", sizes["test_size"], _above_zero, "> 0"), _above_zero
-    )
+    forget = _required("forget_size", sizes["forget_size"], _finite_above_zero, "finite and > 0")
+    test = _required("test_size", sizes["test_size"], _above_zero, "> 0")
     # Not f m/(f + m), which is inf/inf for the population.
     return 1 / (1 / forget + 1 / test)
 
 
 @backed_by("hoeffding", "hoeffding-finite-test")
-def two_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
-    r"""At least the probability that an oracle's forget and test accuracy lie ``gap`` or more apart.
+def two_sided_bound(
+    gap: ArrayLike, *, forget_size: ArrayLike, test_size: ArrayLike = math.inf
+) -> Float[Array, "*batch"]:
+    r"""At least the probability that an oracle's accuracies lie ``gap`` or more apart.
 
-    .. math:: P(|\mathrm{Acc}_T - \mathrm{Acc}_F| \ge t) \le \min\bigl(1,\ 2 e^{-2 t^2 f m/(f+m)}\bigr),
+    .. math:: P(|\mathrm{Acc}_T - \mathrm{Acc}_F| \ge t)
+              \le \min\bigl(1,\ 2 e^{-2 t^2 f m/(f+m)}\bigr)
 
-    and :math:`2e^{-2ft^2}` against the population accuracy (m infinite), which is no bound for a finite test set: f = 400, m = 20, t = 0.2,
-    p = 1/2 has probability 0.083, where that form says 2.5e-14. Any metric with values in [0, 1] will do.
+    It holds for any metric with values in [0, 1]. Against the population accuracy (m infinite) it
+    is :math:`2e^{-2ft^2}`. That form is no bound for a finite test set: f = 400, m = 20, t = 0.2, p
+    = 1/2 has probability 0.083, where it says 2.5e-14.
 
-    Args: gap: finite; 0 or less gives 1. forget_size, test_size: as in :func:`effective_size`. All broadcast.
-    Source: Lemmas 1 and 11 (population); finite test set: corrected. Claims: ``hoeffding``, ``hoeffding-finite-test``.
+    Args:
+        gap: finite; 0 or less gives 1.
+        forget_size, test_size: as in :func:`effective_size`. All broadcast.
+    Returns: the bound.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: Lemmas 1 and 11 (population); finite test set: corrected.
+    Claims: ``hoeffding``, ``hoeffding-finite-test``.
     """
     return jnp.minimum(1, 2 * _hoeffding(gap, forget_size, test_size))
 
 
 @backed_by("hoeffding-one-sided")
-def one_sided_bound(gap, *, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
-    """At least the probability that an oracle's forget accuracy lies ``gap`` or more below its test accuracy: without the 2.
+def one_sided_bound(
+    gap: ArrayLike, *, forget_size: ArrayLike, test_size: ArrayLike = math.inf
+) -> Float[Array, "*batch"]:
+    r"""At least the probability that an oracle's forget accuracy lies ``gap`` or more below.
 
-    Arguments as in :func:`two_sided_bound`. Source: Lemmas 1 and 11.
-    Claim: ``hoeffding-one-sided``.
+    .. math:: P(\mathrm{Acc}_T - \mathrm{Acc}_F \ge t) \le e^{-2 t^2 f m/(f+m)}
+
+    Args:
+        gap, forget_size, test_size: as in :func:`two_sided_bound`.
+    Returns: the bound: :func:`two_sided_bound` without the factor 2.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: Lemmas 1 and 11. Claim: ``hoeffding-one-sided``.
     """
     return _hoeffding(gap, forget_size, test_size)
 
 
 @backed_by("hoeffding-finite-test")
 def two_sided_half_width(
-    significance, *, forget_size, test_size=math.inf
+    significance: ArrayLike, *, forget_size: ArrayLike, test_size: ArrayLike = math.inf
 ) -> Float[Array, "*batch"]:
-    r"""The gap at which :func:`two_sided_bound` is ``significance``: :math:`\sqrt{\ln(2/\mathrm{significance})\,(1/f + 1/m)/2}`.
+    r"""The gap at which :func:`two_sided_bound` is ``significance``.
 
-    Args: significance: in (0, 1), one minus the confidence, which would lose the digits of a small one. Others as in
-        :func:`effective_size`. Above 1 no gap is that improbable.
-    Source: Lemmas 1 and 11.
-    Claim: ``hoeffding-finite-test``.
+    .. math:: \sqrt{\ln(2/\mathrm{significance})\,(1/f + 1/m)/2}
+
+    Args:
+        significance: in (0, 1). It is one minus the confidence, which would lose the digits of a
+            small one.
+        forget_size, test_size: as in :func:`effective_size`. All broadcast.
+    Returns: the gap. Where it is above 1, no gap is that improbable.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: Lemmas 1 and 11. Claim: ``hoeffding-finite-test``.
     """
     return _half_width(significance, 2, forget_size, test_size)
 
 
 @backed_by("hoeffding-finite-test")
 def one_sided_half_width(
-    significance, *, forget_size, test_size=math.inf
+    significance: ArrayLike, *, forget_size: ArrayLike, test_size: ArrayLike = math.inf
 ) -> Float[Array, "*batch"]:
-    r"""The gap at which :func:`one_sided_bound` is ``significance``: :math:`\sqrt{\ln(1/\mathrm{significance})\,(1/f + 1/m)/2}`.
+    r"""The gap at which :func:`one_sided_bound` is ``significance``.
 
-    Arguments as in :func:`two_sided_half_width`. Source: Lemmas 1 and 11.
-    Claim: ``hoeffding-finite-test``.
+    .. math:: \sqrt{\ln(1/\mathrm{significance})\,(1/f + 1/m)/2}
+
+    Args:
+        significance, forget_size, test_size: as in :func:`two_sided_half_width`.
+    Returns: the gap. Where it is above 1, no gap is that improbable.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: Lemmas 1 and 11. Claim: ``hoeffding-finite-test``.
     """
     return _half_width(significance, 1, forget_size, test_size)
 
 
-def _hoeffding(gap, forget_size, test_size):
+def _hoeffding(gap: ArrayLike, forget_size: ArrayLike, test_size: ArrayLike) -> Array:
     values = checks.broadcast("a bound", gap=gap, forget_size=forget_size, test_size=test_size)
     gap = jnp.maximum(checks.finite("gap", values["gap"]), 0)
     return jnp.exp(-2 * gap**2 * effective_size(values["forget_size"], values["test_size"]))
 
 
-def _half_width(significance, sides, forget_size, test_size):
+def _half_width(
+    significance: ArrayLike, sides: int, forget_size: ArrayLike, test_size: ArrayLike
+) -> Array:
     values = checks.broadcast(
         "a half width", significance=significance, forget_size=forget_size, test_size=test_size
     )
     significance = _significance(values["significance"])
-    return jnp.sqrt(
-        (math.log(sides) - jnp.log(significance))
-        / (2 * effective_size(values["forget_size"], values["test_size"]))
-    )
+    size = effective_size(values["forget_size"], values["test_size"])
+    return jnp.sqrt((math.log(sides) - jnp.log(significance)) / (2 * size))
 
 
-# Exactly, two independent binomials ----------------------------------------------------------------------------------------------
+# Exactly, two independent binomials ---------------------------------------------------------------
 
 
-def two_sided_binomial(gap, *, accuracy, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
-    r"""The probability that an oracle's forget and test accuracy lie ``gap`` or more apart, exactly.
+def two_sided_binomial(
+    gap: ArrayLike, *, accuracy: ArrayLike, forget_size: int, test_size: int | float = math.inf
+) -> Float[Array, "*batch"]:
+    r"""The probability that an oracle's accuracies lie ``gap`` or more apart, exactly.
 
-    .. math:: P\bigl(|b/m - a/f| \ge t\bigr), \qquad a \sim \mathrm{Bin}(f, p),\ b \sim \mathrm{Bin}(m, p) \text{ independent},
+    .. math:: P\bigl(|b/m - a/f| \ge t\bigr), \qquad
+              a \sim \mathrm{Bin}(f, p),\ b \sim \mathrm{Bin}(m, p) \text{ independent}
 
-    summed over all a and the tails of b, in f + m operations. ``test_size=inf`` puts p for b/m: the law that Lemma 1 bounds.
+    It is summed over all a and the tails of b, in f + m operations. With ``test_size=inf`` the
+    population accuracy p stands for b/m: this is the law that Lemma 1 bounds.
 
     Args:
-        gap: finite; 0 or less gives 1. accuracy: the population accuracy p in [0, 1]. Both broadcast.
-        forget_size: a Python integer >= 1. test_size: the same, or infinite. They are shapes, hence never traced.
-    Accuracy: relative (f + m) epsilon; below the smallest normal number 0. Differentiable in ``accuracy`` (0 < p < 1).
-    Source: new. Errors: ``TypeError`` or ``ValueError`` naming the argument.
+        gap: finite; 0 or less gives 1. It broadcasts against ``accuracy``.
+        accuracy: the population accuracy p in [0, 1].
+        forget_size: a Python integer >= 1. It is a shape, hence never traced.
+        test_size: the same, or infinite.
+    Returns: the probability, differentiable in ``accuracy`` (0 < p < 1).
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Accuracy: relative (f + m) epsilon; below the smallest normal number 0.
+    Source: new.
     """
     return _two_sided_binomial(
         *_gap_and_accuracy(gap, accuracy),
@@ -176,10 +222,20 @@ def two_sided_binomial(gap, *, accuracy, forget_size, test_size=math.inf) -> Flo
     )
 
 
-def one_sided_binomial(gap, *, accuracy, forget_size, test_size=math.inf) -> Float[Array, "*batch"]:
-    """The probability that an oracle's forget accuracy lies ``gap`` or more below its test accuracy, exactly; the gap may be negative.
+def one_sided_binomial(
+    gap: ArrayLike, *, accuracy: ArrayLike, forget_size: int, test_size: int | float = math.inf
+) -> Float[Array, "*batch"]:
+    r"""The probability that an oracle's forget accuracy lies ``gap`` or more below, exactly.
 
-    Arguments, accuracy and errors as in :func:`two_sided_binomial`. Source: new.
+    .. math:: P\bigl(b/m - a/f \ge t\bigr), \qquad
+              a \sim \mathrm{Bin}(f, p),\ b \sim \mathrm{Bin}(m, p) \text{ independent}
+
+    Args:
+        gap: finite; it may be negative.
+        accuracy, forget_size, test_size: as in :func:`two_sided_binomial`.
+    Returns: the probability, with the accuracy of :func:`two_sided_binomial`.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new.
     """
     return _one_sided_binomial(
         *_gap_and_accuracy(gap, accuracy),
@@ -189,11 +245,23 @@ def one_sided_binomial(gap, *, accuracy, forget_size, test_size=math.inf) -> Flo
 
 
 def two_sided_binomial_half_width(
-    significance, *, accuracy, forget_size, test_size=math.inf
+    significance: ArrayLike,
+    *,
+    accuracy: ArrayLike,
+    forget_size: int,
+    test_size: int | float = math.inf,
 ) -> Float[Array, "*batch"]:
-    """The smallest half width that an oracle's gap exceeds with a probability of at most ``significance``: a gap that can occur, or 0.
+    r"""The half width that an oracle's gap exceeds with a probability of at most ``significance``.
 
-    Arguments as in :func:`two_sided_binomial`, ``significance`` in (0, 1). Cost: 60 of its sums. Source: new.
+    .. math:: \min\{t : P(|b/m - a/f| > t) \le \mathrm{significance}\}
+
+    Args:
+        significance: in (0, 1).
+        accuracy, forget_size, test_size: as in :func:`two_sided_binomial`.
+    Returns: the smallest such number: a gap that can occur, or 0. It costs 60 sums of
+        :func:`two_sided_binomial`.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new.
     """
     values = checks.broadcast(
         "two_sided_binomial_half_width", significance=significance, accuracy=accuracy
@@ -207,14 +275,23 @@ def two_sided_binomial_half_width(
 
 
 @backed_by("worst-accuracy-grid")
-def worst_two_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
-    r"""The largest :func:`two_sided_binomial` over all population accuracies: what to compare with when p is not known.
+def worst_two_sided_binomial(gap: ArrayLike, *, forget_size: int, test_size: int) -> WorstCase:
+    r"""The largest :func:`two_sided_binomial` over all population accuracies.
 
-    The probability is a polynomial in p of degree N = f + m, so with :math:`p = (1 - \cos\varphi)/2` a trigonometric one, and its
-    maximum is at most the largest of its values at :math:`\varphi = \pi j/(8N)`, divided by :math:`\cos(\pi/16)` (Ehlich and Zeller, 1964).
+    Compare with it when p is not known.
 
-    Args: gap: finite, any shape. forget_size, test_size: Python integers >= 1. Cost: 8 (f + m)^2 operations a gap.
-    Source: new. Errors: ``TypeError`` or ``ValueError`` naming the argument. Claim: ``worst-accuracy-grid``.
+    .. math:: \max_p P\bigl(|b/m - a/f| \ge t\bigr), \qquad p = (1 - \cos\varphi)/2
+
+    The probability is a polynomial in p of degree N = f + m, hence a trigonometric one in
+    :math:`\varphi`. Its maximum is at most the largest of its values at
+    :math:`\varphi = \pi j/(8N)`, divided by :math:`\cos(\pi/16)` (Ehlich and Zeller, 1964).
+
+    Args:
+        gap: finite, any shape.
+        forget_size, test_size: Python integers >= 1.
+    Returns: :class:`WorstCase`. It costs 8 (f + m)^2 operations a gap.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new. Claim: ``worst-accuracy-grid``.
     """
     return _worst_case(
         checks.finite("gap", gap), _two_sided_binomial, *_finite_sizes(forget_size, test_size)
@@ -222,9 +299,15 @@ def worst_two_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
 
 
 @backed_by("worst-accuracy-grid")
-def worst_one_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
-    """The largest :func:`one_sided_binomial` over all population accuracies; see :func:`worst_two_sided_binomial`.
+def worst_one_sided_binomial(gap: ArrayLike, *, forget_size: int, test_size: int) -> WorstCase:
+    r"""The largest :func:`one_sided_binomial` over all population accuracies.
 
+    .. math:: \max_p P\bigl(b/m - a/f \ge t\bigr)
+
+    Args:
+        gap, forget_size, test_size: as in :func:`worst_two_sided_binomial`.
+    Returns: :class:`WorstCase`.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Source: new. Claim: ``worst-accuracy-grid``.
     """
     return _worst_case(
@@ -234,30 +317,34 @@ def worst_one_sided_binomial(gap, *, forget_size, test_size) -> WorstCase:
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 @functools.partial(jnp.vectorize, excluded=(2, 3))
-def _two_sided_binomial(gap, accuracy, forget_size, test_size):
-    below, above = (
-        _lag(gap, accuracy, forget_size, test_size),
-        _lag(gap, accuracy, test_size, forget_size),
-    )
+def _two_sided_binomial(gap: Array, accuracy: Array, forget_size: Size, test_size: Size) -> Array:
+    below = _lag(gap, accuracy, forget_size, test_size)
+    above = _lag(gap, accuracy, test_size, forget_size)
     # From a gap of 0 down both hold at a tie, and together they are certain.
     return jnp.minimum(below + above, 1)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 @functools.partial(jnp.vectorize, excluded=(2, 3))
-def _one_sided_binomial(gap, accuracy, forget_size, test_size):
+def _one_sided_binomial(gap: Array, accuracy: Array, forget_size: Size, test_size: Size) -> Array:
     return jnp.minimum(_lag(gap, accuracy, forget_size, test_size), 1)
 
 
-def _lag(gap, accuracy, size, other_size):
-    """``P(other mean - mean >= gap)``; NaN where an argument is, or where ``accuracy`` is no probability, as its logarithm."""
+def _lag(gap: Array, accuracy: Array, size: Size, other_size: Size) -> Array:
+    """``P(other mean - mean >= gap)``.
+
+    NaN where an argument is NaN, and where ``accuracy`` is no probability: its logarithm is NaN.
+    """
     means, weights = _outcomes(accuracy, size)
     probability = jnp.sum(weights * _reached(means + gap, accuracy, other_size))
     return jnp.where(jnp.isnan(gap), jnp.nan, probability)
 
 
-def _outcomes(accuracy, size):
-    """The values of a mean of ``size`` 0/1 terms and their probabilities; the mean of infinitely many is the accuracy."""
+def _outcomes(accuracy: Array, size: Size) -> tuple[Array, Array]:
+    """The values of a mean of ``size`` 0/1 terms, and their probabilities.
+
+    The mean of infinitely many is the accuracy.
+    """
     if size == math.inf:
         return accuracy[None], jnp.ones_like(accuracy)[None]
     count = jnp.arange(size + 1, dtype=accuracy.dtype)
@@ -267,7 +354,7 @@ def _outcomes(accuracy, size):
     return count / size, jnp.exp(_log_choose(size, accuracy.dtype) + log_odds)
 
 
-def _reached(levels, accuracy, size):
+def _reached(levels: Array, accuracy: Array, size: Size) -> Array:
     """The probability that a mean of ``size`` 0/1 terms is at least each of the ``levels``."""
     _, weights = _outcomes(accuracy, size)
     levels = levels - _slack(levels)
@@ -279,8 +366,10 @@ def _reached(levels, accuracy, size):
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))
 @functools.partial(jnp.vectorize, excluded=(1, 2, 3))
-def _worst_case(gap, probability, forget_size, test_size):
-    def at(angle):
+def _worst_case(
+    gap: Array, probability: Callable[..., Array], forget_size: int, test_size: int
+) -> WorstCase:
+    def at(angle: Array) -> Array:
         return probability(gap, jnp.sin(angle / 2) ** 2, forget_size, test_size)
 
     cells = OVERSAMPLING * (forget_size + test_size)
@@ -288,59 +377,90 @@ def _worst_case(gap, probability, forget_size, test_size):
     found = jax.lax.map(at, angles, batch_size=256)  # all at once would hold 8 (f + m)^2 numbers
     spread = jnp.linspace(-1, 1, 17, dtype=gap.dtype)
 
-    def closer(_, around):
+    def closer(_: Array, around: tuple[Array, Array]) -> tuple[Array, Array]:
         centre, width = around
         tried = jnp.clip(centre + width * spread, 0, np.pi)
         return tried[jnp.argmax(jax.vmap(at)(tried))], width / 8
 
-    # Rounding in the angle matters to second order at a maximum, so ten rounds are more than enough.
-    best, _ = jax.lax.fori_loop(
-        0, 10, closer, (angles[jnp.argmax(found)], jnp.asarray(np.pi / cells, gap.dtype))
-    )
+    # Rounding in the angle matters to second order at a maximum, so ten rounds are more than
+    # enough.
+    start = (angles[jnp.argmax(found)], jnp.asarray(np.pi / cells, gap.dtype))
+    best, _ = jax.lax.fori_loop(0, 10, closer, start)
     top = jnp.max(found) / math.cos(math.pi / (2 * OVERSAMPLING))
-    return WorstCase(at(best), jnp.sin(best / 2) ** 2, jnp.minimum(top, 1))
+    return WorstCase(
+        probability=at(best), accuracy=jnp.sin(best / 2) ** 2, at_most=jnp.minimum(top, 1)
+    )
 
 
-# Exactly, a random subset of a finite set ----------------------------------------------------------------------------------------
+# Exactly, a random subset of a finite set ---------------------------------------------------------
 
 
 @backed_by("random-subset-law")
-def two_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*batch"]:
-    r"""The probability of a distance of ``gap`` or more when f of f + m given samples, ``correct`` of them right, are drawn at random.
+def two_sided_subset(
+    gap: ArrayLike, *, correct: ArrayLike, forget_size: int, test_size: int
+) -> Float[Array, "*batch"]:
+    r"""The probability of a distance of ``gap`` or more when the forget set is drawn at random.
 
-    .. math:: P\Bigl(\Bigl|\frac{c - a}{m} - \frac af\Bigr| \ge t\Bigr), \qquad P(a) = \binom fa \binom m{c-a} \Big/ \binom{f+m}c.
+    Of f + m given samples, of which ``correct`` are right, f are drawn.
 
-    Given the retain set, the oracle is fixed and so are the samples it gets right; F and the test set are a random partition of the rest.
-    Nothing else is assumed: no population, no independent samples.
+    .. math:: P\Bigl(\Bigl|\frac{c - a}{m} - \frac af\Bigr| \ge t\Bigr), \qquad
+              P(a) = \binom fa \binom m{c-a} \Big/ \binom{f+m}c
+
+    Given the retain set, the oracle is fixed, and so are the samples it gets right. The forget and
+    the test set are a random partition of the rest. Nothing else is assumed: no population, no
+    independent samples.
 
     Args:
-        gap: finite. correct: a whole number from 0 to f + m. Both broadcast.
+        gap: finite. It broadcasts against ``correct``.
+        correct: a whole number from 0 to f + m.
         forget_size, test_size: Python integers >= 1. They are shapes, hence never traced.
-    Accuracy: relative (f + m) epsilon; below the smallest normal number 0. Source: new.
-    Errors: ``TypeError`` or ``ValueError`` naming the argument; a traced ``correct`` out of its range gives NaN.
-    Claim: ``random-subset-law``.
+    Returns: the probability; NaN for a traced ``correct`` out of its range.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Accuracy: relative (f + m) epsilon; below the smallest normal number 0.
+    Source: new. Claim: ``random-subset-law``.
     """
     gap, correct, *sizes = _subset_arguments(gap, correct, forget_size, test_size)
     return _two_sided_subset(gap, correct, *sizes)
 
 
 @backed_by("random-subset-law")
-def one_sided_subset(gap, *, correct, forget_size, test_size) -> Float[Array, "*batch"]:
-    """The probability that forget accuracy lies ``gap`` or more below test accuracy; the gap may be negative.
+def one_sided_subset(
+    gap: ArrayLike, *, correct: ArrayLike, forget_size: int, test_size: int
+) -> Float[Array, "*batch"]:
+    r"""The probability that the forget accuracy lies ``gap`` or more below the test accuracy.
 
-    Arguments, accuracy and errors as in :func:`two_sided_subset`. Source: new.
-    Claim: ``random-subset-law``.
+    .. math:: P\Bigl(\frac{c - a}{m} - \frac af \ge t\Bigr)
+
+    with the law of :func:`two_sided_subset`.
+
+    Args:
+        gap: finite; it may be negative.
+        correct, forget_size, test_size: as in :func:`two_sided_subset`.
+    Returns: the probability; NaN for a traced ``correct`` out of its range.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new. Claim: ``random-subset-law``.
     """
     gap, correct, *sizes = _subset_arguments(gap, correct, forget_size, test_size)
     return _one_sided_subset(gap, correct, *sizes)
 
 
 def two_sided_subset_half_width(
-    significance, *, correct, forget_size, test_size
+    significance: ArrayLike, *, correct: ArrayLike, forget_size: int, test_size: int
 ) -> Float[Array, "*batch"]:
-    """The smallest half width that the gap exceeds with a probability of at most ``significance``: a gap that can occur, or 0.
+    r"""The half width that the gap exceeds with a probability of at most ``significance``.
 
-    Arguments as in :func:`two_sided_subset`, ``significance`` in (0, 1). Cost: 60 of its sums. Source: new.
+    .. math:: \min\Bigl\{t : P\Bigl(\Bigl|\frac{c - a}{m} - \frac af\Bigr| > t\Bigr)
+              \le \mathrm{significance}\Bigr\}
+
+    with the law of :func:`two_sided_subset`.
+
+    Args:
+        significance: in (0, 1).
+        correct, forget_size, test_size: as in :func:`two_sided_subset`.
+    Returns: the smallest such number: a gap that can occur, or 0. It costs 60 sums of
+        :func:`two_sided_subset`.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new.
     """
     values = checks.broadcast(
         "two_sided_subset_half_width", significance=significance, correct=correct
@@ -354,15 +474,23 @@ def two_sided_subset_half_width(
 
 
 @backed_by("hoeffding", "hoeffding-one-sided", "random-subset-law")
-def departure(forget_accuracy, test_accuracy, *, forget_size, test_size) -> Departure:
-    """How surely a model whose forget accuracy lies below its test accuracy is no oracle: one-sided, by Hoeffding and exactly.
+def departure(
+    forget_accuracy: ArrayLike, test_accuracy: ArrayLike, *, forget_size: int, test_size: int
+) -> Departure:
+    r"""How surely a model whose forget accuracy lies below its test accuracy is no oracle.
+
+    .. math:: P(\mathrm{Acc}_T - \mathrm{Acc}_F \ge \mathrm{gap})
+              \text{ of an oracle, by Hoeffding and exactly}
 
     Args:
-        forget_accuracy, test_accuracy: in [0, 1], whole multiples of ``1/forget_size`` and ``1/test_size``. They broadcast.
+        forget_accuracy, test_accuracy: in [0, 1], whole multiples of ``1/forget_size`` and
+            ``1/test_size``. They broadcast.
         forget_size, test_size: Python integers >= 1.
-    Returns: :class:`Departure`; at ``confidence`` the model leaves the law that every oracle of a random forget set obeys. Of many models
-        looked at, some lie outside at any confidence.
-    Source: Lemmas 1 and 11; the exact value: new. Claims: ``hoeffding``, ``hoeffding-one-sided``, ``random-subset-law``.
+    Returns: :class:`Departure`. At ``confidence`` the model leaves the law that every oracle of a
+        random forget set obeys. If many models are tested, some lie outside at any confidence.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: Lemmas 1 and 11; the exact value: new.
+    Claims: ``hoeffding``, ``hoeffding-one-sided``, ``random-subset-law``.
     """
     forget_size, test_size = _finite_sizes(forget_size, test_size)
     values = checks.broadcast(
@@ -373,26 +501,32 @@ def departure(forget_accuracy, test_accuracy, *, forget_size, test_size) -> Depa
     gap = in_test / test_size - in_forget / forget_size
     exact = _one_sided_subset(gap, in_forget + in_test, forget_size, test_size)
     return Departure(
-        gap, one_sided_bound(gap, forget_size=forget_size, test_size=test_size), exact, 1 - exact
+        gap=gap,
+        hoeffding=one_sided_bound(gap, forget_size=forget_size, test_size=test_size),
+        exact=exact,
+        confidence=1 - exact,
     )
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 @functools.partial(jnp.vectorize, excluded=(2, 3))
-def _two_sided_subset(gap, correct, forget_size, test_size):
+def _two_sided_subset(gap: Array, correct: Array, forget_size: int, test_size: int) -> Array:
     gaps, weights = _partitions(correct, forget_size, test_size)
     return _share_of(weights, jnp.abs(gaps) >= gap - _slack(gap), gap)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))
 @functools.partial(jnp.vectorize, excluded=(2, 3))
-def _one_sided_subset(gap, correct, forget_size, test_size):
+def _one_sided_subset(gap: Array, correct: Array, forget_size: int, test_size: int) -> Array:
     gaps, weights = _partitions(correct, forget_size, test_size)
     return _share_of(weights, gaps >= gap - _slack(gap), gap)
 
 
-def _partitions(correct, forget_size, test_size):
-    """The gap for each count of right ones among the forgotten, and how often it occurs, the commonest about once."""
+def _partitions(correct: Array, forget_size: int, test_size: int) -> tuple[Array, Array]:
+    """The gap for each count of right ones among the forgotten, and its relative frequency.
+
+    The largest frequency is 1.
+    """
     inside = jnp.arange(forget_size + 1, dtype=correct.dtype)
     outside = correct - inside
     possible = (outside >= 0) & (outside <= test_size)
@@ -400,25 +534,27 @@ def _partitions(correct, forget_size, test_size):
     log_weights = (
         _log_choose(forget_size, correct.dtype) + _log_choose(test_size, correct.dtype)[index]
     )
+    # All are -inf, which gives NaN, where ``correct`` is out of range.
     log_weights = jnp.where(possible, log_weights, -jnp.inf)
-    # All -inf, hence NaN, where ``correct`` is out of range.
     return outside / test_size - inside / forget_size, jnp.exp(log_weights - jnp.max(log_weights))
 
 
-def _share_of(weights, chosen, gap):
-    # Divided by their own sum, which takes the rounding of the logarithms' common part with it.
-    return jnp.where(
-        jnp.isnan(gap), jnp.nan, jnp.sum(jnp.where(chosen, weights, 0 * weights)) / jnp.sum(weights)
-    )
+def _share_of(weights: Array, chosen: Array, gap: Array) -> Array:
+    # Divided by their own sum: the rounding of the logarithms' common part cancels.
+    share = jnp.sum(jnp.where(chosen, weights, 0 * weights)) / jnp.sum(weights)
+    return jnp.where(jnp.isnan(gap), jnp.nan, share)
 
 
-# Shared --------------------------------------------------------------------------------------------------------------------------
+# Shared -------------------------------------------------------------------------------------------
 
 
 def _smallest_gap(significance: Array, probability: Callable[[Array], Array]) -> Array:
-    """The last gap whose probability exceeds ``significance``, by bisection; ``probability`` decreases in steps, to 0 above 1."""
+    """The last gap whose probability exceeds ``significance``, by bisection.
 
-    def beyond(gap):
+    ``probability`` must decrease, in jumps, and be 0 above 1.
+    """
+
+    def beyond(gap: Array) -> Array:
         return probability(gap) <= significance
 
     ends = roots.bisect(
@@ -428,13 +564,18 @@ def _smallest_gap(significance: Array, probability: Callable[[Array], Array]) ->
         BISECTIONS,
     )
     high = ends.high
-    # The step was met as early as the slack allows, which is taken off again: rounding is left of a step at 0.
+    # The jump was met as early as the slack allows, which is taken off again. Rounding is left of a
+    # jump at 0.
     width = jnp.where(high < 2 * _slack(high), 0, high - _slack(high))
     return jnp.where(jnp.isnan(probability(high) + significance), jnp.nan, width)
 
 
-def _slack(values) -> float:
-    """Accuracies are quotients of floats, each half an epsilon off, and so are their difference and its sum with one of them."""
+def _slack(values: Array) -> float:
+    """How far a gap may be off by rounding.
+
+    Accuracies are quotients of floats, each half an epsilon off. So are their difference, and its
+    sum with one of them.
+    """
     return 4 * float(jnp.finfo(values.dtype).eps)
 
 
@@ -443,76 +584,78 @@ def _log_factorials(size: int) -> np.ndarray:
     return np.array([math.lgamma(count + 1) for count in range(size + 1)])
 
 
-def _log_choose(size: int, dtype) -> Array:
-    """``log C(size, k)`` for k from 0 to ``size``, in float64 on the host: the factorials' logarithms are far larger than the result."""
+def _log_choose(size: int, dtype: np.dtype) -> Array:
+    """``log C(size, k)`` for k from 0 to ``size``.
+
+    It is computed in float64 on the host, since the logarithms of the factorials are far larger
+    than the result.
+    """
     logs = _log_factorials(size)
     return jnp.asarray(logs[-1] - logs - logs[::-1], dtype)
 
 
-def _above_zero(values):
+def _above_zero(values: Array) -> Array:
     return values > 0  # False for NaN
 
 
-def _significance(value) -> Array:
+def _finite_above_zero(values: Array) -> Array:
+    return (values > 0) & (values < math.inf)
+
+
+def _significance(value: ArrayLike) -> Array:
     return _required("significance", value, lambda values: (values > 0) & (values < 1), "in (0, 1)")
 
 
-def _share(name: str, value) -> Array:
+def _share(name: str, value: ArrayLike) -> Array:
     return _required(name, value, lambda values: (values >= 0) & (values <= 1), "in [0, 1]")
 
 
-def _required(name: str, value, holds, rule: str) -> Array:
+def _required(name: str, value: ArrayLike, holds: Callable[[Array], Array], rule: str) -> Array:
+    """The value, validated; a traced one becomes NaN where ``holds`` is False."""
     return checks.known(checks.require(name, value, holds, rule), holds)
 
 
-def _whole_size(name: str, value) -> int:
+def _whole_size(name: str, value: int) -> int:
     return checks.whole(name, value, least=1)
 
 
-def _test_size(value) -> int | float:
-    return (
-        math.inf
-        if isinstance(value, (float, np.floating)) and value == math.inf
-        else _whole_size("test_size", value)
-    )
+def _test_size(value: Size) -> Size:
+    if isinstance(value, (float, np.floating)) and value == math.inf:
+        return math.inf
+    return _whole_size("test_size", value)
 
 
-def _finite_sizes(forget_size, test_size) -> tuple[int, int]:
+def _finite_sizes(forget_size: int, test_size: int) -> tuple[int, int]:
     return _whole_size("forget_size", forget_size), _whole_size("test_size", test_size)
 
 
-def _gap_and_accuracy(gap, accuracy) -> tuple[Array, Array]:
+def _gap_and_accuracy(gap: ArrayLike, accuracy: ArrayLike) -> tuple[Array, Array]:
     values = checks.broadcast("a binomial probability", gap=gap, accuracy=accuracy)
     return checks.finite("gap", values["gap"]), _share("accuracy", values["accuracy"])
 
 
-def _subset_arguments(gap, correct, forget_size, test_size) -> tuple[Array, Array, int, int]:
+def _subset_arguments(
+    gap: ArrayLike, correct: ArrayLike, forget_size: int, test_size: int
+) -> tuple[Array, Array, int, int]:
     forget_size, test_size = _finite_sizes(forget_size, test_size)
     values = checks.broadcast("a subset probability", gap=gap, correct=correct)
     total = forget_size + test_size
 
-    def holds(counts):
+    def holds(counts: Array) -> Array:
         return (counts >= 0) & (counts <= total) & (counts == counts.round())
 
-    correct = _required(
-        "correct",
-        values["correct"],
-        holds,
-        f"a whole number from 0 to forget_size + test_size = {total}",
-    )
+    rule = f"a whole number from 0 to forget_size + test_size = {total}"
+    correct = _required("correct", values["correct"], holds, rule)
     return checks.finite("gap", values["gap"]), correct, forget_size, test_size
 
 
 def _count(name: str, accuracy: Array, size: int) -> Array:
-    """How many of ``size`` an accuracy means: a whole number, up to the rounding of the division."""
+    """How many of ``size`` an accuracy means: a whole number, up to rounding of the division."""
     tolerance = 4 * float(jnp.finfo(accuracy.dtype).eps) * size
     rule = f"in [0, 1] and a whole multiple of 1/{size}"
 
-    def holds(shares):
-        return (
-            (shares >= 0)
-            & (shares <= 1)
-            & (abs(shares * size - (shares * size).round()) <= tolerance)
-        )
+    def holds(shares: Array) -> Array:
+        whole = abs(shares * size - (shares * size).round()) <= tolerance
+        return (shares >= 0) & (shares <= 1) & whole
 
     return jnp.round(_required(name, accuracy, holds, rule) * size)
