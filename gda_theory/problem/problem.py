@@ -1,12 +1,15 @@
-"""Data at the door: features, labels and a forget mask, checked once, become a signed-weight objective."""
+"""The data of a problem, validated: features, labels and a forget mask; and its objective."""
 
 import dataclasses
 import inspect
+from collections.abc import Iterable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from gda_theory.problem.losses import Loss, resolve
@@ -15,6 +18,7 @@ from theory_common import checks
 from theory_common.printing.display import readable
 
 REDUCTIONS = ("mean", "sum")
+_ARRAYS = ("features", "signs", "forget", "ridge", "sample_weight")
 
 
 @readable()
@@ -23,29 +27,34 @@ REDUCTIONS = ("mean", "sum")
 class Problem:
     r"""A linear classifier's data, split into what it may keep and what it should forget.
 
-    Pretraining minimises :math:`J_D`, retraining (the *oracle*) :math:`J_R`, descent-ascent :math:`J_R` minus
-    ``strength`` times the forget loss, with :math:`m_i = y_i\langle w, x_i\rangle` and
+    Pretraining minimises :math:`J_D`. Retraining (the *oracle*) minimises :math:`J_R`.
+    Descent-ascent minimises :math:`J_R` minus ``strength`` times the forget loss.
+    With :math:`m_i = y_i\langle w, x_i\rangle`
 
-    .. math:: J_S(w) = \frac{\sum_{i \in S} s_i\, \ell(m_i)}{N_S} + \tfrac12 \sum_j \lambda_j w_j^2, \qquad
+    .. math:: J_S(w) = \frac{\sum_{i \in S} s_i\, \ell(m_i)}{N_S}
+              + \tfrac12 \sum_j \lambda_j w_j^2, \qquad
               N_S = \sum_{i \in S} s_i \ (\texttt{mean}) \text{ or } 1 \ (\texttt{sum}).
 
     Args:
         features: finite, ``(n, d)``; a column of ones is an intercept.
-        labels: ``(n,)``, -1/+1, or 0/1 or booleans, which are mapped to it. All of one class is fine (then rows are types).
+        labels: ``(n,)``, -1/+1, or 0/1 or booleans, which are mapped to it. All of one class is
+            accepted: then rows are types.
         forget: boolean mask ``(n,)``, True where the sample is to be forgotten.
-        ridge: :math:`\lambda > 0`, one number or one per coordinate. In a vector, a 0 declares that coordinate *unpenalised*,
-            which is meant for an intercept; on the retain set the coordinate must then meet both signs of ``y_i x_ij``, or the
-            oracle would run away along it.
+        ridge: :math:`\lambda > 0`, one number or one per coordinate. In a vector, a 0 declares that
+            coordinate *unpenalised*, which is meant for an intercept. On the retain set that
+            coordinate must have both signs of ``y_i x_ij``: else the oracle runs away along it.
         loss: ``"logistic"``, ``"exponential"`` or a :class:`gda_theory.Loss`.
         reduction: ``"mean"`` (the paper) or ``"sum"`` (scikit-learn's, ``ridge = 1/C``).
-        sample_weight: finite and >= 0, ``(n,)``; 1 by default. Each set needs a positive weight.
+        sample_weight: finite and >= 0, ``(n,)``; 1 by default. Each set needs a positive weight, and
+            so does each class in the retain set, if it is in the data.
 
-    A frozen pytree: arrays are leaves, ``loss`` and ``reduction`` are static. Checks run here only, on concrete values, and
-    compute nothing; traced values (inside jit) cannot raise and give NaN in what is solved. A class that is in the data
-    must keep a positive weight in the retain set.
+    It is a frozen pytree: arrays are leaves, ``loss`` and ``reduction`` are static. Validation runs
+    here only, on concrete values, and computes nothing. Traced values (inside jit) cannot raise:
+    where one breaks a rule, what is solved is NaN.
 
-    Raises: ``TypeError`` or ``ValueError`` naming the argument, the rule, what came and where.
-    Source: *Ascent Fails to Forget*, Eq. 1 (means, one ridge); sums, weights and ridge per coordinate: new.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument, the rule, what came and where.
+    Source: *Ascent Fails to Forget*, Eq. 1 (means, one ridge); sums, weights and ridge per
+        coordinate: new.
     """
 
     features: Float[Array, "n d"]
@@ -58,47 +67,44 @@ class Problem:
 
     def __init__(
         self,
-        features,
-        labels,
-        forget,
+        features: ArrayLike,
+        labels: ArrayLike,
+        forget: ArrayLike,
         *,
-        ridge,
-        loss="logistic",
-        reduction="mean",
-        sample_weight=None,
-    ):
-        fields = _arrays(features, labels, forget, ridge, sample_weight)
+        ridge: ArrayLike,
+        loss: str | Loss = "logistic",
+        reduction: str = "mean",
+        sample_weight: ArrayLike | None = None,
+    ) -> None:
         vars(self).update(
-            fields, loss=resolve(loss), reduction=checks.choice("reduction", reduction, REDUCTIONS)
+            _arrays(features, labels, forget, ridge, sample_weight),
+            loss=resolve(loss),
+            reduction=checks.choice("reduction", reduction, REDUCTIONS),
         )
         if any(checks.is_traced(leaf) for leaf in jax.tree.leaves(self)):
             vars(self).update(sample_weight=jnp.where(_is_split(self), self.sample_weight, jnp.nan))
         else:
             _check_sets(self)
 
-    def tree_flatten(self):
-        return (self.features, self.signs, self.forget, self.ridge, self.sample_weight), (
-            self.loss,
-            self.reduction,
-        )
+    def tree_flatten(self) -> tuple[tuple, tuple[Loss, str]]:
+        return tuple(getattr(self, name) for name in _ARRAYS), (self.loss, self.reduction)
 
     @classmethod
-    def tree_unflatten(cls, static, leaves):
-        # JAX rebuilds pytrees around tracers, None and shape structs: a check here would raise inside vmap.
+    def tree_unflatten(cls, static: tuple[Loss, str], leaves: Iterable) -> "Problem":
+        # JAX rebuilds pytrees around tracers and None: validation would raise inside vmap.
         new = object.__new__(cls)
-        vars(new).update(
-            zip(("features", "signs", "forget", "ridge", "sample_weight"), leaves, strict=True),
-            loss=static[0],
-            reduction=static[1],
-        )
+        vars(new).update(zip(_ARRAYS, leaves, strict=True), loss=static[0], reduction=static[1])
         return new
 
-    def replace(self, **changes) -> "Problem":
-        """A copy with other ``ridge``, ``loss``, ``reduction``, ``forget``, ...; checked like a new one."""
-        fields = {
-            name: getattr(self, name)
-            for name in ("features", "forget", "ridge", "loss", "reduction", "sample_weight")
-        }
+    def replace(self, **changes: Any) -> "Problem":
+        """A copy with other ``ridge``, ``loss``, ``forget``, ...; validated like a new one.
+
+        Args:
+            changes: arguments of :class:`Problem`.
+        Raises: ``TypeError`` or ``ValueError`` that names the argument, as the constructor does.
+        """
+        names = ("features", "forget", "ridge", "loss", "reduction", "sample_weight")
+        fields = {name: getattr(self, name) for name in names}
         return Problem(**{"labels": self.signs, **fields, **changes})
 
     @property
@@ -107,48 +113,60 @@ class Problem:
         return self.ridge == 0
 
     def objective(self) -> Objective:
-        """The signed-weight :class:`Objective`: types ``y_i x_i``, weights per set; ``size_ratio`` is the ratio of total weights."""
-        retain, forget = (
-            jnp.where(self.forget, 0, self.sample_weight),
-            jnp.where(self.forget, self.sample_weight, 0),
-        )
-        retain_total, forget_total = jnp.sum(retain), jnp.sum(forget)
+        """The signed-weight :class:`Objective`: types ``y_i x_i``, and weights of each set.
+
+        Its ``size_ratio`` is the ratio of the total weights, forget over retain.
+        """
+        retain = jnp.where(self.forget, 0, self.sample_weight)
+        forget = jnp.where(self.forget, self.sample_weight, 0)
+        retain_total = jnp.sum(retain)
+        forget_total = jnp.sum(forget)
         if self.reduction == "mean":
             retain, forget = retain / retain_total, forget / forget_total
-        types = self.signs[:, None] * self.features
         return Objective(
-            types,
-            retain,
-            forget,
-            self.ridge,
-            forget_total / retain_total,
-            self.loss,
-            self.reduction,
+            types=self.signs[:, None] * self.features,
+            retain_weight=retain,
+            forget_weight=forget,
+            ridge=self.ridge,
+            size_ratio=forget_total / retain_total,
+            loss=self.loss,
+            reduction=self.reduction,
         )
 
     @classmethod
-    def from_estimator(cls, fitted, X, y, forget, *, sample_weight=None) -> "Problem":
-        """The problem that a fitted binary scikit-learn ``LogisticRegression`` solved, so that ``pretrain`` is its solution.
+    def from_estimator(
+        cls,
+        fitted: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        forget: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> "Problem":
+        """The problem that a fitted binary scikit-learn ``LogisticRegression`` solved.
 
-        scikit-learn minimises ``C sum_i s_i loss_i + |w|^2/2``: reduction ``"sum"`` and ridge ``1/C`` (0 for ``C=inf`` or
-        ``penalty=None``). Its intercept is an appended column of ones with ridge 0; liblinear penalises it, so there the
-        column is ``intercept_scaling`` with ridge ``1/C``. The larger of ``classes_`` is +1.
+        So ``pretrain`` of it is the estimator's solution. scikit-learn minimises
+        ``C sum_i s_i loss_i + |w|^2/2``: reduction ``"sum"`` and ridge ``1/C`` (0 for ``C=inf`` or
+        ``penalty=None``). Its intercept becomes an appended column of ones with ridge 0. The solver
+        liblinear penalises the intercept: there the column is ``intercept_scaling``, with ridge
+        ``1/C``. The larger of ``classes_`` is +1. Class weights become sample weights and stay as
+        they were on all data: ``"balanced"`` is not balanced again on the retain set.
 
         Args:
             fitted: the estimator; for a pipeline, its last step, with ``X`` as that step saw it.
             X, y, sample_weight: what it was fitted on.
             forget: boolean mask, as in :class:`Problem`.
-        Class weights become sample weights and stay as they were on all data: ``"balanced"`` is not balanced again on the
-        retain set.
-
-        Raises: ``TypeError`` for another estimator; ``ValueError`` if unfitted, not binary, or with another penalty.
+        Returns: the problem.
+        Raises: ``TypeError`` for another estimator; ``ValueError`` if it is not fitted, not binary,
+            or has another penalty.
         """
         scale, ridge = _estimator_penalty(fitted)
         features = checks.finite("X", X)
         signs = _estimator_signs(fitted, y)
         if features.ndim != 2 or features.shape[1] != fitted.coef_.shape[1]:
             raise ValueError(
-                f"X must have shape (n, {fitted.coef_.shape[1]}), as in the fit, got {features.shape}"
+                f"X must have shape (n, {fitted.coef_.shape[1]}), as in the fit,"
+                f" got {features.shape}"
             )
         if signs.shape != features.shape[:1]:
             raise ValueError(
@@ -170,30 +188,25 @@ class Problem:
         )
 
 
-def _arrays(features, labels, forget, ridge, sample_weight) -> dict[str, Array]:
-    """The array fields of :class:`Problem`, converted, each checked by itself and for its shape."""
-    named = {"features": features, "ridge": ridge} | (
-        {} if sample_weight is None else {"sample_weight": sample_weight}
-    )
+def _arrays(
+    features: ArrayLike,
+    labels: ArrayLike,
+    forget: ArrayLike,
+    ridge: ArrayLike,
+    sample_weight: ArrayLike | None,
+) -> dict[str, Array]:
+    """The array fields of :class:`Problem`, converted, each validated by itself and for its shape."""
+    named = {"features": features, "ridge": ridge}
+    if sample_weight is not None:
+        named["sample_weight"] = sample_weight
     common = checks.reals(**named)
     features = common["features"]
     if features.ndim != 2 or 0 in features.shape:
         raise ValueError(f"features must have shape (n, d) with n, d >= 1, got {features.shape}")
     count, dimension = features.shape
-    forget = _mask(forget, count)
+    mask = _mask(forget, count)
     signs = jnp.asarray(_signs(labels, count), features.dtype)
-    ridge = common["ridge"]
-    if ridge.ndim == 0:
-        checks.positive(
-            "ridge", named["ridge"]
-        )  # as given, whose message knows that float32 rounded it to 0
-        ridge = jnp.broadcast_to(checks.positive("ridge", ridge), (dimension,))
-    elif ridge.shape == (dimension,):
-        ridge = checks.nonnegative("ridge", ridge)
-    else:
-        raise ValueError(
-            f"ridge must be one number or have shape ({dimension},), one per column of features, got {ridge.shape}"
-        )
+    ridges = _ridges(ridge, common["ridge"], dimension)
     weight = common.get("sample_weight", jnp.ones(count, features.dtype))
     if weight.shape != (count,):
         raise ValueError(
@@ -202,29 +215,34 @@ def _arrays(features, labels, forget, ridge, sample_weight) -> dict[str, Array]:
     return {
         "features": checks.finite("features", features),
         "signs": signs,
-        "forget": forget,
-        "ridge": ridge,
+        "forget": mask,
+        "ridge": ridges,
         "sample_weight": checks.nonnegative("sample_weight", weight),
     }
 
 
-def _mask(forget, count: int) -> Array:
-    """``forget`` as a boolean array of length ``count``; indices and 0/1 are refused, since each could mean the other."""
+def _ridges(given: ArrayLike, ridge: Array, dimension: int) -> Float[Array, " d"]:
+    """One ridge per coordinate, from ``ridge``, which is ``given`` in the working dtype."""
+    if ridge.ndim == 0:
+        # The value as given: its message knows that float32 rounded it to 0.
+        checks.positive("ridge", given)
+        return jnp.broadcast_to(checks.positive("ridge", ridge), (dimension,))
+    if ridge.shape == (dimension,):
+        return checks.nonnegative("ridge", ridge)
+    raise ValueError(
+        f"ridge must be one number or have shape ({dimension},), one per column of features,"
+        f" got {ridge.shape}"
+    )
+
+
+def _mask(forget: ArrayLike, count: int) -> Bool[Array, " n"]:
+    """``forget`` as a boolean array of length ``count``.
+
+    Indices and 0/1 are refused, since each could mean the other.
+    """
     array = forget if checks.is_traced(forget) else np.asarray(forget)
     if array.dtype != bool:
-        hint = (
-            "indices"
-            if array.dtype.kind in "iu" and array.shape != (count,)
-            else "0/1 or other values"
-        )
-        advice = (
-            f"for indices build one with mask = numpy.zeros({count}, bool); mask[indices] = True; for 0/1 use numpy.asarray(forget) == 1"
-            if array.dtype.kind in "iuf"
-            else "True where a sample is to be forgotten"
-        )
-        raise TypeError(
-            f"forget must be a boolean mask, not {hint}: {advice}; got dtype {array.dtype} with shape {array.shape}"
-        )
+        raise TypeError(_no_mask(array, count))
     if array.shape != (count,):
         raise ValueError(
             f"forget must have shape ({count},), one per row of features, got {array.shape}"
@@ -232,24 +250,40 @@ def _mask(forget, count: int) -> Array:
     return jnp.asarray(array)
 
 
-def _signs(labels, count: int):
-    """Labels as ±1: from -1/+1, or from 0/1 and booleans; traced ones by their sign, with NaN for what is neither."""
-    if checks.is_traced(labels):
-        if labels.shape != (count,):
-            raise ValueError(
-                f"labels must have shape ({count},), one per row of features, got {labels.shape}"
-            )
-        values = labels.astype(jnp.zeros(()).dtype)
-        valid = (jnp.abs(values) == 1) | ((values == 0) & jnp.all(values >= 0))
-        return jnp.where(valid, jnp.where(values > 0, 1.0, -1.0), jnp.nan)
-    array = np.asarray(labels)
+def _no_mask(array: np.ndarray | Array, count: int) -> str:
+    """What to say of a forget set that is no boolean mask."""
+    indices = array.dtype.kind in "iu" and array.shape != (count,)
+    found = "indices" if indices else "0/1 or other values"
+    advice = "True where a sample is to be forgotten"
+    if array.dtype.kind in "iuf":
+        advice = (
+            f"for indices build one with mask = numpy.zeros({count}, bool); mask[indices] = True;"
+            " for 0/1 use numpy.asarray(forget) == 1"
+        )
+    return (
+        f"forget must be a boolean mask, not {found}: {advice};"
+        f" got dtype {array.dtype} with shape {array.shape}"
+    )
+
+
+def _signs(labels: ArrayLike, count: int) -> Array | np.ndarray:
+    """Labels as ±1: from -1/+1, or from 0/1 and booleans.
+
+    Traced ones are taken by their sign, with NaN for what is neither.
+    """
+    array = labels if checks.is_traced(labels) else np.asarray(labels)
     if array.shape != (count,):
         raise ValueError(
             f"labels must have shape ({count},), one per row of features, got {array.shape}"
         )
+    if checks.is_traced(labels):
+        values = labels.astype(jnp.zeros(()).dtype)
+        valid = (jnp.abs(values) == 1) | ((values == 0) & jnp.all(values >= 0))
+        return jnp.where(valid, jnp.where(values > 0, 1.0, -1.0), jnp.nan)
     if array.dtype.kind not in "biuf":
         raise TypeError(
-            f"labels must be -1/+1 or 0/1, got dtype {array.dtype}, {array[0]!r} at index (0,); map your classes first"
+            f"labels must be -1/+1 or 0/1, got dtype {array.dtype}, {array[0]!r} at index (0,);"
+            " map your classes first"
         )
     array = array.astype(float)
     negative = 0.0 if not np.any(array == -1) else -1.0
@@ -262,13 +296,15 @@ def _signs(labels, count: int):
 
 
 def _is_split(problem: Problem) -> Bool[Array, ""]:
-    """What traced values must satisfy and cannot raise: weights >= 0, a weight in both sets, each class that is there in the retain set."""
-    present, kept = problem.sample_weight > 0, ~problem.forget
-    split = (
-        jnp.all(problem.sample_weight >= 0)
-        & jnp.any(present & problem.forget)
-        & jnp.any(present & kept)
-    )
+    """What traced values, which cannot raise, must satisfy.
+
+    Weights are >= 0. Both sets have a positive one. So does each class in the retain set, if it is
+    in the data.
+    """
+    present = problem.sample_weight > 0
+    kept = ~problem.forget
+    split = jnp.all(problem.sample_weight >= 0)
+    split &= jnp.any(present & problem.forget) & jnp.any(present & kept)
     for sign in (-1, 1):
         of_class = present & (problem.signs == sign)
         split &= ~jnp.any(of_class) | jnp.any(of_class & kept)
@@ -276,35 +312,39 @@ def _is_split(problem: Problem) -> Bool[Array, ""]:
 
 
 def _check_sets(problem: Problem) -> None:
-    """Both sets have weight, every class stays in the retain set, and no unpenalised coordinate lets the oracle run away."""
-    weight, forget, signs = (
-        np.asarray(problem.sample_weight),
-        np.asarray(problem.forget),
-        np.asarray(problem.signs),
-    )
-    present = weight > 0
+    """Validates the split into two sets.
+
+    Both sets have weight, every class stays in the retain set, and no unpenalised coordinate lets
+    the oracle run away.
+    """
+    forget = np.asarray(problem.forget)
+    signs = np.asarray(problem.signs)
+    present = np.asarray(problem.sample_weight) > 0
     for name, members in (("retain", ~forget), ("forget", forget)):
         if not np.any(members & present):
             why = "no sample" if not np.any(members) else "no sample of positive sample_weight"
             raise ValueError(
-                f"forget must leave both sets with samples: the {name} set has {why} (n = {len(forget)})"
+                f"forget must leave both sets with samples: the {name} set has {why}"
+                f" (n = {len(forget)})"
             )
     for sign in (-1, 1):
         of_class = present & (signs == sign)
         if np.any(of_class) and not np.any(of_class & ~forget):
             raise ValueError(
-                f"forget must leave each class in the retain set: it takes all {of_class.sum()} samples with label {sign:+d}"
+                f"forget must leave each class in the retain set: it takes all {of_class.sum()}"
+                f" samples with label {sign:+d}"
             )
+    kept = ~forget & present
     for column in np.flatnonzero(np.asarray(problem.ridge) == 0):
-        sides = signs[~forget & present] * np.asarray(problem.features)[~forget & present, column]
+        sides = signs[kept] * np.asarray(problem.features)[kept, column]
         if not (np.any(sides > 0) and np.any(sides < 0)):
             raise ValueError(
-                f"ridge must be > 0 at index ({column},): on the retain set y_i x_i{column} has one sign only,"
-                " so without a penalty no finite weight is best"
+                f"ridge must be > 0 at index ({column},): on the retain set y_i x_i{column} has one"
+                " sign only, so without a penalty no finite weight is best"
             )
 
 
-def _estimator_penalty(fitted) -> tuple[float | None, float]:
+def _estimator_penalty(fitted: Any) -> tuple[float | None, float]:
     """The value of the intercept's column (None without one) and the ridge of a fitted LogisticRegression."""
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
@@ -319,9 +359,11 @@ def _estimator_penalty(fitted) -> tuple[float | None, float]:
         raise ValueError(f"fitted must be binary, got {len(fitted.classes_)} classes")
     if getattr(fitted, "multi_class", "auto") == "multinomial":
         raise ValueError(
-            "fitted must be binary logistic regression, got multi_class='multinomial', which penalises two weights a feature"
+            "fitted must be binary logistic regression, got multi_class='multinomial',"
+            " which penalises two weights a feature"
         )
-    penalty, mix = fitted.penalty, fitted.l1_ratio or 0
+    penalty = fitted.penalty
+    mix = fitted.l1_ratio or 0
     # "deprecated" is scikit-learn 1.8's default: l1_ratio and C then say everything.
     if penalty not in ("l2", "deprecated", None) and not (penalty == "elasticnet" and mix == 0):
         raise ValueError(f"fitted must have an l2 penalty or none, got penalty={penalty!r}")
@@ -333,18 +375,21 @@ def _estimator_penalty(fitted) -> tuple[float | None, float]:
     return (float(fitted.intercept_scaling) if fitted.solver == "liblinear" else 1.0), ridge
 
 
-def _estimator_signs(fitted, y) -> np.ndarray:
+def _estimator_signs(fitted: Any, y: ArrayLike) -> np.ndarray:
     """``y`` as ±1, the larger of ``classes_`` being +1."""
     labels = np.asarray(y)
     unknown = np.flatnonzero(~np.isin(labels, fitted.classes_))
     if len(unknown):
         raise ValueError(
-            f"y must hold the fitted classes {fitted.classes_.tolist()}, got {labels[unknown[0]]!r} at index ({unknown[0]},)"
+            f"y must hold the fitted classes {fitted.classes_.tolist()},"
+            f" got {labels[unknown[0]]!r} at index ({unknown[0]},)"
         )
     return np.where(labels == fitted.classes_[1], 1, -1)
 
 
-def _estimator_weight(fitted, y, sample_weight):
+def _estimator_weight(
+    fitted: Any, y: ArrayLike, sample_weight: ArrayLike | None
+) -> ArrayLike | None:
     """``sample_weight`` times the class weights that the fit used."""
     if fitted.class_weight is None:
         return sample_weight
