@@ -88,7 +88,7 @@ def coordinates(pair, weights):
     Both are linear in the weights, so they serve for a velocity too.
     """
     place = basins.order_coordinates(pair, weights)
-    return {"x": jnp.sum(weights * pair.types[0], -1), "y": place.y, "p": place.descent}
+    return {"x": jnp.sum(weights * pair.types[0], -1), "y": place.y, "p": place.p}
 
 
 def with_margins(pair, x, y):
@@ -174,7 +174,7 @@ def below_fold(rng):
     alpha = np.minimum(
         below * np.asarray(gt.pair.folds(pair).critical_alpha), (1000 - retain) / used
     )
-    return pair.replace(forget_in_pair=alpha * used)
+    return pair.replace(forget_in_pair=alpha * used, allow_unrealisable=True)
 
 
 def from_pretraining(pair):
@@ -189,9 +189,9 @@ def from_pretraining(pair):
     ends = gt.simulate(pair, weights[0], step_size=SHARES[:, None] * largest, epochs=20_000).weights
     arrived = jnp.linalg.norm(ends - minimum, axis=-1) < ARRIVED * jnp.linalg.norm(minimum, axis=-1)
     return {
-        "p": place.descent,
+        "p": place.p,
         "above_saddle": place.y[0] - place.y[3],
-        "above_separatrix": place.y[0] - basins.separatrix(pair, place.descent[0]),
+        "above_separatrix": place.y[0] - basins.separatrix(pair, place.p[0]),
         "arrived": arrived,
         "lost": ~arrived & ~jnp.stack([basins.in_basin(pair, end) for end in ends]),
     }

@@ -49,8 +49,8 @@ def compute(preset, correlation, ridge):
     cusp = gt.pair.cusp(correlations)
     born = {
         "correlation": correlations,
-        "descent": np.asarray(cusp.descent_ratio),
-        "ascent": np.asarray(cusp.ascent_ratio),
+        "descent": np.asarray(cusp.retain_ratio),
+        "ascent": np.asarray(cusp.forget_ratio),
     }
     marked = {
         name: values[np.searchsorted(correlations, list(CORRELATIONS))]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
-COORDINATE, MASSES = "gda_theory/pair/coordinate.py", "gda_theory/pair/curve.py"
+COORDINATE, CURVE = "gda_theory/pair/coordinate.py", "gda_theory/pair/curve.py"
 MODEL, POINTS, FOLDS, WINDOWS = (
     f"gda_theory/pair/{name}.py" for name in ("model", "points", "bifurcations", "windows")
 )
@@ -55,14 +55,14 @@ MUTANTS = [
     ),
     _coordinate("retain - checks.nonnegative(", "retain + checks.nonnegative(", "lemma_2"),
     _coordinate(
-        "_minimum(coordinate, coordinate.shares[0])",
-        "_minimum(coordinate, coordinate.shares[1])",
+        "_minimum(coordinate, coordinate.ascent_masses[0])",
+        "_minimum(coordinate, coordinate.ascent_masses[1])",
         "lemma_2",
     ),
     _coordinate("-1 + zero, branch=0)", "-1 + zero, branch=-1)", "second_derivative"),
     _coordinate(
-        "masses.Gram(zero + 1, zero, zero + 1, zero + 1)",
-        "masses.Gram(zero + 1, zero, zero + 2, zero + 1)",
+        "curve.Gram(zero + 1, zero, zero + 1, zero + 1)",
+        "curve.Gram(zero + 1, zero, zero + 2, zero + 1)",
         "brent",
     ),
     _coordinate(
@@ -88,48 +88,48 @@ MUTANTS = [
         "1 + coordinate.alpha * (kept / coordinate",
         "distance_bounds and exponential",
     ),
-    _coordinate("tangents[1] - root * (", "tangents[1] + root * (", "derivatives and exponential"),
+    _coordinate("moved - root * (", "moved + root * (", "derivatives and exponential"),
     _coordinate(
         "1 + root * loss.decay(root)", "1 - root * loss.decay(root)", "derivatives and exponential"
     ),
     Mutant(
-        MASSES,
-        "(loss, pull, -side * gram.cross * ascent)",
-        "(loss, pull, side * gram.cross * ascent)",
+        CURVE,
+        "(loss, log_mass, -side * gram.cross * forget_dual)",
+        "(loss, log_mass, side * gram.cross * forget_dual)",
         "reference_values",
     ),
     Mutant(
-        MASSES,
-        "side * gram.second * masses.ascent,",
-        "side * gram.first * masses.ascent,",
+        CURVE,
+        "side * gram.second * duals.forget_dual\n",
+        "side * gram.first * duals.forget_dual\n",
         "any_gram and exponential",
     ),
     Mutant(
-        MASSES,
+        CURVE,
         "1 / (1 + gram.first * stiffness)\n",
         "1 / (1 + gram.second * stiffness)\n",
         "steepening",
     ),
-    Mutant(MASSES, "x_slope * grip / free)", "2 * x_slope * grip / free)", "steepening"),
     Mutant(
-        MASSES, "rest = apart + shared * (", "rest = apart + 2 * shared * (", "reference_values"
+        CURVE, "x_slope * stiffness_change / ", "2 * x_slope * stiffness_change / ", "steepening"
     ),
+    Mutant(CURVE, "rest = apart + shared * (", "rest = apart + 2 * shared * (", "reference_values"),
     Mutant(
-        MASSES,
+        CURVE,
         "stiffness) / (1 + gram.first * stiffness))",
         "stiffness) / (1 + 2 * gram.first * stiffness))",
         "reference_values",
     ),
     Mutant(
-        MASSES,
-        "* first - side * k12 * pull * second)",
-        "* first + side * k12 * pull * second)",
+        CURVE,
+        "retain_change - side * k12 * retain_stiffness * second",
+        "retain_change + side * k12 * retain_stiffness * second",
         "derivatives_are and exponential",
     ),
     Mutant(
         MODEL,
-        "Gram(diagonal, 2 * correlation, diagonal,",
-        "Gram(diagonal, correlation, diagonal,",
+        "cross=2 * correlation,",
+        "cross=correlation,",
         "reference_values",
     ),
     Mutant(
@@ -138,34 +138,34 @@ MUTANTS = [
         "/ size, self.forget_in_pair / self.forget_size",
         "any_gram and exponential",
     ),
-    Mutant(POINTS, "c.masses.descent) * (1 - c.bend)", "c.masses.descent) * (1 + c.bend)", "kinds"),
     Mutant(
-        POINTS, "+ side * solved.ascent[..., None]", "- side * solved.ascent[..., None]", "kinds"
+        POINTS, "(1 + stiffness) * (1 - point.bend)", "(1 + stiffness) * (1 + point.bend)", "kinds"
     ),
+    Mutant(POINTS, "weights=retained + forgotten", "weights=retained - forgotten", "kinds"),
     Mutant(
         FOLDS,
-        "descent_mass * _third(pair.loss, point.x) * tilt**3",
-        "descent_mass * _third(pair.loss, point.x) * tilt**2",
+        "retain_dual * _third(loss, point.x) * tilt**3",
+        "retain_dual * _third(loss, point.x) * tilt**2",
         "slowing",
     ),
-    Mutant(FOLDS, "2 * pace, jnp.pi / pace", "pace, jnp.pi / pace", "slowing"),
-    Mutant(FOLDS, "2 * pace, jnp.pi / pace", "2 * pace, 2 * jnp.pi / pace", "slowing"),
+    Mutant(FOLDS, "slowest_rate=2 * pace", "slowest_rate=pace", "slowing"),
+    Mutant(FOLDS, "escape_time=jnp.pi / pace", "escape_time=2 * jnp.pi / pace", "slowing"),
     Mutant(
         FOLDS,
-        "(gram.second + gram.determinant * descent)",
-        "(gram.second - gram.determinant * descent)",
+        "(gram.second + gram.determinant * retain_dual)",
+        "(gram.second - gram.determinant * retain_dual)",
         "fold_locus",
     ),
     Mutant(
         WINDOWS,
-        "(gram.second * x - gram.determinant * pull)",
-        "(gram.second * x + gram.determinant * pull)",
+        "(gram.second * x - gram.determinant * retain_dual)",
+        "(gram.second * x + gram.determinant * retain_dual)",
         "explicit_curves",
     ),
     Mutant(
         WINDOWS,
-        "gram.first * oracle * lost / gram.cross",
-        "gram.first * oracle * kept / gram.cross",
+        "gram.first * oracle * shares.lost / gram.cross",
+        "gram.first * oracle * shares.kept / gram.cross",
         "reference_values",
     ),
     Mutant(
@@ -176,17 +176,17 @@ MUTANTS = [
     ),
     Mutant(
         WINDOWS,
-        "pair.gram.first / pair.gram.cross * (lost",
-        "2 * pair.gram.first / pair.gram.cross * (lost",
+        "gram.first / gram.cross * (lost",
+        "2 * gram.first / gram.cross * (lost",
         "own_numbers",
     ),
     Mutant(
         WINDOWS,
-        "pair.gram.second / (kept + forgotten)",
-        "pair.gram.second / (kept + 2 * forgotten)",
+        "gram.second / (kept + forgotten)",
+        "gram.second / (kept + 2 * forgotten)",
         "own_numbers",
     ),
-    Mutant(WINDOWS, "_shares(pair)[0] - 1)", "_shares(pair)[0] + 1)", "own_numbers"),
+    Mutant(WINDOWS, "_shares(pair).kept - 1)", "_shares(pair).kept + 1)", "own_numbers"),
     Mutant(
         WINDOWS,
         "gram.second / gram.cross * jnp.maximum(",
@@ -201,8 +201,8 @@ MUTANTS = [
     ),
     Mutant(
         WINDOWS,
-        "gram.cross * retain - gram.second * forget",
-        "gram.cross * retain - 2 * gram.second * forget",
+        "gram.cross * retain_mass - gram.second * forget_mass",
+        "gram.cross * retain_mass - 2 * gram.second * forget_mass",
         "own_numbers",
     ),
 ]

@@ -90,7 +90,7 @@ def lambert_derivative(derivative=w / (z * (1 + w))):
         "gda_theory.pair.coordinate.retrain",
         "gda_theory.pair.coordinate.descent_ascent",
         "gda_theory.pair.coordinate.stationary_points",
-        "gda_theory.pair.curve.shifted_mass",
+        "gda_theory.pair.curve.shifted_dual",
     ],
     rules=["definition of W"],
     counterexample="counts at which a numerical minimiser differs from the closed form",
@@ -377,7 +377,7 @@ def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordi
     backs=[
         "theory_common.numerics.special.r_lambertw",
         "gda_theory.pair.coordinate.stationary_points",
-        "gda_theory.pair.curve.shifted_mass",
+        "gda_theory.pair.curve.shifted_dual",
     ],
     counterexample="a stationary point of K log(1+e^-w) + λw²/2 with w e^w + w != K/λ",
 )

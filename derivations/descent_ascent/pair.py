@@ -144,7 +144,7 @@ def pair_gradient(
         "gda_theory.pair.stationary_points",
         "gda_theory.pair.descent_ascent",
         "gda_theory.pair.curve.margins",
-        "gda_theory.pair.curve.curve",
+        "gda_theory.pair.curve.point_at",
         "gda_theory.pair.pretrain",
     ],
     counterexample="a stationary w outside the span of u and v",

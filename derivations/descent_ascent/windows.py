@@ -339,7 +339,7 @@ def exact_lower_edge(
     ),
     origin="new",
     evidence="proved",
-    backs=["gda_theory.pair.curve.curve", "gda_theory.pair.curve.log_bend"],
+    backs=["gda_theory.pair.curve.point_at", "gda_theory.pair.curve.log_bend"],
     rules=["implicit function"],
     counterexample="masses on the curve at which dL/d ln Q differs from 1 + ςh",
 )

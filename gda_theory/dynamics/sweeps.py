@@ -12,7 +12,7 @@ import numpy as np
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
 from gda_theory.pair import CorrelatedPair
-from gda_theory.pair.model import geometry
+from gda_theory.pair.model import geometry, with_arrays
 from gda_theory.problem.objective import Objective
 from gda_theory.solve import newton
 from gda_theory.solve.newton import objective_of
@@ -207,7 +207,9 @@ def _pair_with(pair: CorrelatedPair, values: dict, allow_unrealisable: bool) -> 
             checks.at_most("alpha", values["alpha"], "forget_size/retain_in_pair", most, hint)
     shape = jnp.broadcast_shapes(*(np.shape(value) for value in values.values()))
     return jax.tree.map(
-        lambda new, old: jnp.broadcast_to(new, shape + old.shape), pair.replace(**exchanged), pair
+        lambda new, old: jnp.broadcast_to(new, shape + old.shape),
+        with_arrays(pair, **exchanged),
+        pair,
     )
 
 

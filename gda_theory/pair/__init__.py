@@ -1,4 +1,4 @@
-"""The correlated pair: solutions, folds, windows and regimes, each with its formula and its claim."""
+"""The correlated pair: solutions, folds, windows, regimes, each with its formula and claim."""
 
 from gda_theory.pair.bifurcations import (
     Cusp,

@@ -1,49 +1,58 @@
-r"""Which starts reach the minimum of descent-ascent: the basin of a correlated pair, bounded by the saddle's stable manifold.
+r"""Which starts reach the minimum of descent-ascent: the basin of a correlated pair.
 
-Write the weights in the basis of the types, :math:`w = p\,u - q\,v`. In units of ``1/ridge`` the limit of small steps is
+The basin is bounded by the saddle's stable manifold.
+Write the weights in the basis of the types, :math:`w = p\,u - q\,v`. In units of ``1/ridge`` the
+limit of small steps is
 
 .. math:: \dot p = -p + P, \quad \dot y = -y + k_{12} P - k_{22} Q, \qquad
-          P = \tfrac A\lambda\varphi(x),\; Q = \tfrac B\lambda\varphi(y),\; x = (\det k\; p + k_{12}\, y)/k_{22},
+          P = \tfrac A\lambda\varphi(x),\; Q = \tfrac B\lambda\varphi(y),\;
+          x = (\det k\; p + k_{12}\, y)/k_{22} .
 
-and both :math:`\partial\dot p/\partial y` and :math:`\partial\dot y/\partial p` are :math:`\le 0`: the flow preserves the order
-in which a start is higher when its ``y`` is larger and its ``p`` smaller. Hence the saddle's stable manifold is the graph of an
-increasing function ``y = S(p)``; what starts above it reaches the minimum that continues the oracle, what starts below leaves
-(exponential loss: for good, logistic: to the far minimum). For :math:`k_{12} < 0` both derivatives are :math:`\ge 0`: all of this holds
-with the order of p turned round, and S decreases (the logistic loss then has no saddle).
+Both :math:`\partial\dot p/\partial y` and :math:`\partial\dot y/\partial p` are :math:`\le 0`. So
+the flow preserves an order: a start is higher when its ``y`` is larger and its ``p`` smaller. Hence
+the saddle's stable manifold is the graph of an increasing function ``y = S(p)``. What starts above
+it reaches the minimum that continues the oracle. What starts below leaves: for good with the
+exponential loss, to the far minimum with the logistic loss. For :math:`k_{12} < 0` both derivatives
+are :math:`\ge 0`. All of this then holds with the order of p reversed, and S decreases. The
+logistic loss has no saddle there.
 
-``p`` is a coordinate of the weights. At rest it equals the mass ``P``, elsewhere it does not, and in ``(y, P)`` the flow preserves no
-order. Pretraining, the oracle, the minimum and the saddle are always in the order :math:`p_D < p_R < p_{DA} < p_{saddle}`: there
-:math:`\ln p + k_{11} p` (exponential loss) is :math:`\ln(A/\lambda)` plus :math:`\ln\tfrac rn - k_{12}Q_D`, 0, :math:`k_{12}Q_{DA}`
-and :math:`k_{12}Q_{saddle}` (for sums without the r/n).
+``p`` is a coordinate of the weights. At rest it equals the retain dual ``P``. Elsewhere it does
+not, and in ``(y, P)`` the flow preserves no order. Pretraining, the oracle, the minimum and the
+saddle are always in the order :math:`p_D < p_R < p_{DA} < p_{saddle}`. For the exponential loss
+:math:`\ln p + k_{11} p` minus :math:`\ln(A/\lambda)` is there :math:`\ln\tfrac rn - k_{12}Q_D`, 0,
+:math:`k_{12}Q_{DA}` and :math:`k_{12}Q_{saddle}` (for sums without the r/n).
 
-Only the flow is treated: finite steps move the boundary by something of the order of the step. Source: new.
+Only the flow is treated: finite steps move the boundary by an amount of the order of the step.
+Source: new.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
-from gda_theory.pair import CorrelatedPair
-from gda_theory.pair import curve as masses
-from gda_theory.pair.curve import Gram
+from gda_theory.pair import curve
+from gda_theory.pair.curve import ASCENT, Gram
+from gda_theory.pair.model import CorrelatedPair, require_pair
 from gda_theory.problem.losses import Loss
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import special
 from theory_common.printing.display import readable
 
-STEPS = (
-    256  # to the boundary; they go as far as a tenth of an e-fold of the distance from the saddle
-)
-CORRECTIONS = 4  # Newton's, a step
+# Steps to the boundary. Each goes as far as a tenth of an e-fold of the distance from the saddle.
+STEPS = 256
+CORRECTIONS = 4  # Newton corrections in each step
 _ROOT = np.sqrt(6.0)
-# Radau IIA, three stages, order 5: Hairer and Wanner, Solving Ordinary Differential Equations II, Table IV.5.6.
+# Radau IIA, three stages, order 5: Hairer and Wanner, Solving Ordinary Differential Equations II,
+# Table IV.5.6.
 _NODES = np.array([(4 - _ROOT) / 10, (4 + _ROOT) / 10, 1.0])
 _RADAU = np.array(
     [
@@ -56,84 +65,140 @@ _RADAU = np.array(
 
 @readable()
 class OrderCoordinates(NamedTuple):
-    """The weights ``p u - q v`` by ``y = <w, v>`` and ``descent = p``: in these the flow preserves an order, up in y and down in p."""
+    """The weights ``p u - q v``, by ``y = <w, v>`` and ``p``.
+
+    In these coordinates the flow preserves an order: up in y and down in p.
+    """
 
     y: Float[AnyArray, "*batch"]
-    descent: Float[AnyArray, "*batch"]
+    p: Float[AnyArray, "*batch"]
 
 
 @backed_by("flow-preserves-order")
-def order_coordinates(pair: CorrelatedPair, weights) -> OrderCoordinates:
-    """The order coordinates of ``weights`` ``(*batch, 2)``; batch dimensions broadcast against the pair's.
+def order_coordinates(pair: CorrelatedPair, weights: ArrayLike) -> OrderCoordinates:
+    r"""The order coordinates of weights.
 
-    Claim: ``flow-preserves-order``.
+    .. math:: y = \langle w, v\rangle, \qquad w = p\,u - q\,v
+
+    Args:
+        pair: any :class:`CorrelatedPair`.
+        weights: finite, ``(*batch, 2)``; batch dimensions broadcast against the pair's.
+    Returns: :class:`OrderCoordinates`.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new. Claim: ``flow-preserves-order``.
     """
     weights = checks.finite("weights", weights)
     if not weights.ndim or weights.shape[-1] != 2:
         raise ValueError(f"weights must have shape (*batch, 2), got {weights.shape}")
     _check_batch(pair, weights=weights.shape[:-1])
-    retained, forgotten = pair.types[..., 0, :], pair.types[..., 1, :]
+    retained = pair.types[..., 0, :]
+    forgotten = pair.types[..., 1, :]
     # A ratio of areas: solving by the Gram matrix would square the condition number.
-    return OrderCoordinates(
-        jnp.sum(weights * forgotten, -1), _area(weights, forgotten) / _area(retained, forgotten)
-    )
+    p = _area(weights, forgotten) / _area(retained, forgotten)
+    return OrderCoordinates(y=jnp.sum(weights * forgotten, -1), p=p)
 
 
 @backed_by("flow-preserves-order")
-def weights_at(pair: CorrelatedPair, y, descent) -> Float[Array, "*batch 2"]:
-    """The weights at these order coordinates: the inverse of :func:`order_coordinates`. Claim: ``flow-preserves-order``."""
-    y, descent = checks.broadcast("weights_at", y=y, descent=descent).values()
+def weights_at(pair: CorrelatedPair, y: ArrayLike, p: ArrayLike) -> Float[Array, "*batch 2"]:
+    r"""The weights at these order coordinates: the inverse of :func:`order_coordinates`.
+
+    .. math:: w = p\,u - q\,v, \qquad q = (k_{12}\,p - y)/k_{22}
+
+    Args:
+        pair: any :class:`CorrelatedPair`.
+        y, p: the coordinates; they broadcast against each other and the pair.
+    Returns: weights ``(*batch, 2)``.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new. Claim: ``flow-preserves-order``.
+    """
+    y, p = checks.broadcast("weights_at", y=y, p=p).values()
     _check_batch(pair, y=y.shape)
-    ascent = (pair.gram.cross * descent - y) / pair.gram.second
-    return descent[..., None] * pair.types[..., 0, :] - ascent[..., None] * pair.types[..., 1, :]
+    q = (pair.gram.cross * p - y) / pair.gram.second
+    return p[..., None] * pair.types[..., 0, :] - q[..., None] * pair.types[..., 1, :]
 
 
 @backed_by("flow-preserves-order")
-def velocity(pair: CorrelatedPair, y, descent, strength=1.0) -> OrderCoordinates:
-    """How fast the flow moves the order coordinates, in units of the ridge. Claim: ``flow-preserves-order``."""
-    y, descent = checks.broadcast("velocity", y=y, descent=descent).values()
+def velocity(
+    pair: CorrelatedPair, y: ArrayLike, p: ArrayLike, strength: ArrayLike = 1.0
+) -> OrderCoordinates:
+    r"""How fast the flow moves the order coordinates, in units of the ridge.
+
+    .. math:: \dot p = -p + P, \qquad \dot y = -y + k_{12} P - k_{22} Q
+
+    Args:
+        pair: any :class:`CorrelatedPair`.
+        y, p: the coordinates.
+        strength: ascent strength >= 0. All broadcast against each other.
+    Returns: :class:`OrderCoordinates`, the velocities of ``y`` and ``p``.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new. Claim: ``flow-preserves-order``.
+    """
+    y, p = checks.broadcast("velocity", y=y, p=p).values()
     _check_batch(pair, y=y.shape, strength=np.shape(strength))
-    up, along, scale = _velocity(pair.loss, _forces(pair, strength), y, descent)
-    return OrderCoordinates(jnp.exp(scale) * up, jnp.exp(scale) * along)
+    y_velocity, p_velocity, log_scale = _velocity(pair.loss, _forces(pair, strength), y, p)
+    scale = jnp.exp(log_scale)
+    return OrderCoordinates(y=scale * y_velocity, p=scale * p_velocity)
 
 
 @backed_by("flow-preserves-order", "basin-theorem")
-def separatrix(pair: CorrelatedPair, descent, strength=1.0) -> Float[Array, "*batch"]:
-    r"""The basin's boundary ``y = S(p)`` at ``p = descent``: the stable manifold of the saddle.
+def separatrix(
+    pair: CorrelatedPair, p: ArrayLike, strength: ArrayLike = 1.0
+) -> Float[Array, "*batch"]:
+    r"""The basin's boundary ``y = S(p)``: the stable manifold of the saddle.
 
-    It is followed from the saddle along its stable eigenvector, backwards in time, which damps the errors across it. With
-    :math:`y = y_s + (p - p_s)\,g` and :math:`\sigma = \ln|p - p_s|` it obeys :math:`dg/d\sigma = \dot y/\dot p - g`, without a
-    singularity and without a time that runs to infinity: an implicit method of order 5, in steps of a fixed number.
+    It is followed from the saddle along its stable eigenvector, backwards in time. This direction
+    damps the errors across the manifold. With :math:`y = y_s + (p - p_s)\,g` and
+    :math:`\sigma = \ln|p - p_s|`
+
+    .. math:: \frac{dg}{d\sigma} = \frac{\dot y}{\dot p} - g,
+
+    without a singularity, and without a time that runs to infinity. The method is implicit, of
+    order 5, with a fixed number of steps.
 
     Args:
-        descent: ``p``; broadcasts against the pair and the strength.
-    Returns: NaN where there is no saddle: past the fold, nothing forgotten, or a loss without folds.
-    Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured; beyond 1e20 fewer digits, and NaN from 1e200 on).
+        pair: any :class:`CorrelatedPair`.
+        p: the coordinate; it broadcasts against the pair and the strength.
+        strength: ascent strength >= 0.
+    Returns: NaN where there is no saddle: past the fold, nothing forgotten, or a loss without
+    folds.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured). Beyond 1e20
+        there are fewer digits, and NaN from 1e200 on.
     Source: new.
     Claims: ``flow-preserves-order``, ``basin-theorem``.
     """
-    descent = checks.finite("descent", descent)
-    _check_batch(pair, descent=descent.shape, strength=np.shape(strength))
-    return _followed(pair.loss, _forces(pair, strength), descent)[0]
+    p = checks.finite("p", p)
+    _check_batch(pair, p=p.shape, strength=np.shape(strength))
+    return _followed(pair.loss, _forces(pair, strength), p).boundary
 
 
 @backed_by("mass-order", "basin-theorem", "basin-from-pretraining", "flow-blow-up")
-def in_basin(pair: CorrelatedPair, weights, strength=1.0) -> Bool[Array, "*batch"]:
-    """Whether the flow from ``weights`` ``(*batch, 2)`` reaches the minimum that continues the oracle.
+def in_basin(
+    pair: CorrelatedPair, weights: ArrayLike, strength: ArrayLike = 1.0
+) -> Bool[Array, "*batch"]:
+    """Whether the flow from ``weights`` reaches the minimum that continues the oracle.
 
-    False past the fold, where that minimum is gone; True everywhere where it exists and there is no saddle. Source: new.
+    It does iff ``y > S(p)`` (:func:`separatrix`), where there is a saddle.
+
+    Args:
+        pair: any :class:`CorrelatedPair`.
+        weights: finite, ``(*batch, 2)``; batch dimensions broadcast against the pair's.
+        strength: ascent strength >= 0.
+    Returns: False past the fold, where that minimum is gone. True everywhere where it exists and
+        there is no saddle.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new.
     Claims: ``mass-order``, ``basin-theorem``, ``basin-from-pretraining``, ``flow-blow-up``.
     """
     start = order_coordinates(pair, weights)
     _check_batch(pair, weights=start.y.shape, strength=np.shape(strength))
-    boundary, bounded, exists = _followed(pair.loss, _forces(pair, strength), start.descent)
-    return exists & (~bounded | (start.y > boundary))
+    found = _followed(pair.loss, _forces(pair, strength), start.p)
+    return found.has_minimum & (~found.has_saddle | (start.y > found.boundary))
 
 
 def _check_batch(pair: CorrelatedPair, **shapes: tuple[int, ...]) -> None:
-    """``TypeError`` if ``pair`` is none; ``ValueError`` unless the batch shapes broadcast against the pair's."""
-    if not isinstance(pair, CorrelatedPair):
-        raise TypeError(f"pair must be a CorrelatedPair, got {type(pair).__name__}")
+    """``TypeError`` if ``pair`` is none; ``ValueError`` unless the shapes broadcast against it."""
+    require_pair(pair)
     checks.common_shape(pair=pair.ridge.shape, **shapes)
 
 
@@ -141,17 +206,25 @@ class _Forces(NamedTuple):
     """What the flow depends on: the Gram matrix, ``log(A/ridge)`` and ``log(strength B/ridge)``."""
 
     gram: Gram
-    retain: Float[Array, "*batch"]
-    forget: Float[Array, "*batch"]
+    log_retain: Float[Array, "*batch"]
+    log_forget: Float[Array, "*batch"]
 
 
-def _forces(pair: CorrelatedPair, strength) -> _Forces:
+class _Followed(NamedTuple):
+    """``S(p)``, and whether the saddle and the minimum that continues the oracle exist."""
+
+    boundary: Float[Array, "*batch"]
+    has_saddle: Bool[Array, "*batch"]
+    has_minimum: Bool[Array, "*batch"]
+
+
+def _forces(pair: CorrelatedPair, strength: ArrayLike) -> _Forces:
     strength = checks.nonnegative("strength", strength).astype(pair.ridge.dtype)
-    retain, forget = pair.ascent_masses
+    retain_mass, forget_mass = pair.ascent_masses
     return _Forces(
-        pair.gram,
-        special.log_ratio(retain, pair.ridge),
-        special.log_ratio(strength * forget, pair.ridge),
+        gram=pair.gram,
+        log_retain=special.log_ratio(retain_mass, pair.ridge),
+        log_forget=special.log_ratio(strength * forget_mass, pair.ridge),
     )
 
 
@@ -159,29 +232,36 @@ def _area(first: Array, second: Array) -> Array:
     return first[..., 0] * second[..., 1] - first[..., 1] * second[..., 0]
 
 
-def _margin(gram: Gram, y: Array, descent: Array) -> Array:
+def _margin(gram: Gram, y: Array, p: Array) -> Array:
     """``x`` at these order coordinates."""
-    return (gram.determinant * descent + gram.cross * y) / gram.second
+    return (gram.determinant * p + gram.cross * y) / gram.second
 
 
-def _velocity(loss: Loss, forces: _Forces, y: Array, descent: Array) -> tuple[Array, Array, Array]:
-    """The velocities of ``y`` and ``p``, both to be multiplied by the exponential of a third number that keeps them finite."""
+def _velocity(loss: Loss, forces: _Forces, y: Array, p: Array) -> tuple[Array, Array, Array]:
+    """The velocities of ``y`` and ``p``, divided by ``exp(scale)`` to be finite; and ``scale``."""
     gram = forces.gram
-    pull = forces.retain + loss.log_phi(_margin(gram, y, descent))
-    push = forces.forget + loss.log_phi(y)
-    scale = jnp.maximum(jnp.maximum(pull, push), 0)
-    pull, push, one = jnp.exp(pull - scale), jnp.exp(push - scale), jnp.exp(-scale)
-    return -one * y + gram.cross * pull - gram.second * push, pull - one * descent, scale
+    log_retain_dual = forces.log_retain + loss.log_phi(_margin(gram, y, p))
+    log_forget_dual = forces.log_forget + loss.log_phi(y)
+    scale = jnp.maximum(jnp.maximum(log_retain_dual, log_forget_dual), 0)
+    retain_dual = jnp.exp(log_retain_dual - scale)
+    forget_dual = jnp.exp(log_forget_dual - scale)
+    one = jnp.exp(-scale)
+    y_velocity = -one * y + gram.cross * retain_dual - gram.second * forget_dual
+    return y_velocity, retain_dual - one * p, scale
 
 
-def _stable_slope(gram: Gram, pull: Array, push: Array) -> Array:
-    r"""``dy/dp`` of the saddle's stable eigenvector, of the sign of k12; ``pull``, ``push`` are the masses times the loss's decay.
+def _stable_slope(gram: Gram, retain_stiffness: Array, forget_stiffness: Array) -> Array:
+    r"""``dy/dp`` of the saddle's stable eigenvector, which has the sign of k12.
 
-    The flow's linear part plus 1 is :math:`-\begin{pmatrix}\alpha & \beta\\ \gamma & -\eta\end{pmatrix}` in (p, y).
+    A stiffness is a dual times the loss's decay. The flow's linear part plus 1 is
+    :math:`-\begin{pmatrix}\alpha & \beta\\ \gamma & -\eta\end{pmatrix}` in (p, y).
     """
-    alpha, beta = pull * gram.determinant / gram.second, pull * gram.cross / gram.second
-    gamma, eta = gram.cross * alpha, gram.second * push - gram.cross * beta
-    total, root = alpha + eta, jnp.sqrt((alpha + eta) ** 2 + 4 * beta * gamma)
+    alpha = retain_stiffness * gram.determinant / gram.second
+    beta = retain_stiffness * gram.cross / gram.second
+    gamma = gram.cross * alpha
+    eta = gram.second * forget_stiffness - gram.cross * beta
+    total = alpha + eta
+    root = jnp.sqrt(total**2 + 4 * beta * gamma)
     # Two forms of one root, each where it does not cancel.
     rising = total >= 0
     return jnp.where(
@@ -192,50 +272,72 @@ def _stable_slope(gram: Gram, pull: Array, push: Array) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _followed(loss: Loss, forces: _Forces, descent: Array) -> tuple[Array, Array, Array]:
-    """``S(descent)``, whether there is a saddle, and whether there is the minimum that continues the oracle."""
-    leaves = jnp.broadcast_arrays(*forces.gram, forces.retain, forces.forget)
-    gram, retain, level = Gram(*leaves[:4]), leaves[4], leaves[5]
-    pull = retain + jnp.log(gram.first)
-    folds = masses.fold_points(loss, gram, pull)
-    saddle = masses.curve(
-        loss, gram, pull, masses.saddle_branch(loss, gram, pull, level, folds), masses.ASCENT
-    )
-    top = masses.curve(loss, gram, pull, folds.upper, masses.ASCENT).level
-    lanes = jnp.broadcast_arrays(*leaves, saddle.x, saddle.y, descent)
+def _followed(loss: Loss, forces: _Forces, p: Array) -> _Followed:
+    """The boundary at ``p``, for every pair of a batch."""
+    leaves = jnp.broadcast_arrays(*forces.gram, forces.log_retain, forces.log_forget)
+    gram = Gram(*leaves[:4])
+    log_retain, level = leaves[4], leaves[5]
+    log_mass = log_retain + jnp.log(gram.first)
+    folds = curve.fold_points(loss, gram, log_mass)
+    at_saddle = curve.saddle_branch(loss, gram, log_mass, level, folds)
+    saddle = curve.point_at(loss, gram, log_mass, at_saddle, ASCENT)
+    top = curve.point_at(loss, gram, log_mass, folds.upper, ASCENT).level
+    lanes = jnp.broadcast_arrays(*leaves, saddle.x, saddle.y, p)
     boundary = jax.vmap(functools.partial(_boundary, loss))(*(lane.ravel() for lane in lanes))
-    return (
-        boundary.reshape(lanes[0].shape),
-        ~jnp.isnan(saddle.y),
-        jnp.isnan(folds.upper) | (level <= top),
+    return _Followed(
+        boundary=boundary.reshape(lanes[0].shape),
+        has_saddle=~jnp.isnan(saddle.y),
+        has_minimum=jnp.isnan(folds.upper) | (level <= top),
     )
 
 
-def _boundary(loss: Loss, k11, k12, k22, determinant, retain, forget, x, y, descent) -> Array:
-    """``S(descent)`` for the saddle ``(x, y)``."""
-    forces = _Forces(Gram(k11, k12, k22, determinant), retain, forget)
-    pull, push = jnp.exp(retain + loss.log_phi(x)), jnp.exp(forget + loss.log_phi(y))
-    slope = _stable_slope(forces.gram, pull * loss.decay(x), push * loss.decay(y))
-    away = descent - pull  # at rest the coordinate is the mass
+def _boundary(
+    loss: Loss,
+    k11: Array,
+    k12: Array,
+    k22: Array,
+    determinant: Array,
+    log_retain: Array,
+    log_forget: Array,
+    x: Array,
+    y: Array,
+    p: Array,
+) -> Array:
+    """``S(p)`` for one pair with the saddle ``(x, y)``."""
+    gram = Gram(first=k11, cross=k12, second=k22, determinant=determinant)
+    forces = _Forces(gram=gram, log_retain=log_retain, log_forget=log_forget)
+    retain_dual = jnp.exp(log_retain + loss.log_phi(x))
+    forget_dual = jnp.exp(log_forget + loss.log_phi(y))
+    slope = _stable_slope(gram, retain_dual * loss.decay(x), forget_dual * loss.decay(y))
+    away = p - retain_dual  # at rest the coordinate p is the retain dual
     eps = float(jnp.finfo(y.dtype).eps)
-    # So near the saddle the graph is its tangent: the curvature is of the order of the square, the rounding of eps over it.
+    # So near the saddle the graph is its tangent: what its curvature adds is of the order of the
+    # distance squared, what rounding adds is of the order of eps over the distance.
     near = eps ** (1 / 3) / (jnp.abs(slope) + (determinant + k12 * slope) / k22)
     begin = jnp.log(near)
     end = jnp.maximum(begin, jnp.log(jnp.abs(away)))
     side = jnp.where(away < 0, -1, 1)
 
-    def change(secant, log_distance):
+    def change(secant: Array, log_distance: Array) -> Array:
         distance = side * jnp.exp(log_distance)
-        up, along, _ = _velocity(loss, forces, y + distance * secant, pull + distance)
-        return up / along - secant
+        y_velocity, p_velocity, _ = _velocity(
+            loss, forces, y + distance * secant, retain_dual + distance
+        )
+        return y_velocity / p_velocity - secant
 
     return y + away * _radau(change, slope, begin, end)
 
 
-def _radau(change, start: Array, begin: Array, end: Array) -> Array:
-    """The end of ``dg/ds = change(g, s)``, ``change`` elementwise: implicit, since far below a fold the errors are damped too fast."""
+def _radau(
+    change: Callable[[Array, Array], Array], start: Array, begin: Array, end: Array
+) -> Array:
+    """The end of ``dg/ds = change(g, s)``, with ``change`` elementwise.
+
+    The method is implicit, since far below a fold the errors are damped too fast for an explicit
+    one.
+    """
     step = (end - begin) / STEPS
-    # Rounded before they meet a traced number: a constant of 64 bits has no place in a program of 32.
+    # Rounded before they meet a traced number: a float32 program takes no float64 constant.
     matrix, nodes = step * _RADAU.astype(start.dtype), _NODES.astype(start.dtype)
 
     def one(carry, index):
@@ -257,7 +359,10 @@ def _radau(change, start: Array, begin: Array, end: Array) -> Array:
 
 
 def _solve(matrix: Float[Array, "3 3"], right: Float[Array, "3"]) -> Float[Array, "3"]:
-    """By Cramer's rule, which fuses: a library call for each small system would cost more than all the rest."""
+    """The solution, by Cramer's rule.
+
+    XLA fuses it. A library call for each small system would take longer than all the rest.
+    """
     first, second, third = matrix.T
     normal = jnp.cross(second, third)
     return jnp.stack(

@@ -1,26 +1,32 @@
-r"""Folds: where the minimum of descent-ascent merges with a saddle, as the share :math:`\alpha` of forgotten samples grows.
+r"""Folds: where the minimum of descent-ascent merges with a saddle.
 
-On the curve of :mod:`gda_theory.pair.curve` a fold is :math:`h = 1`, that is :math:`\det \nabla^2 J = 0`. In the exponential loss
+The unknown is the share :math:`\alpha` of forgotten samples.
+On the curve of :mod:`gda_theory.pair.curve` a fold is :math:`h = 1`, that is
+:math:`\det \nabla^2 J = 0`. For the exponential loss
 
-.. math:: Q = \frac{1 + k_{11} P}{k_{22} + \det k\, P}, \qquad \log P + k_{11} P - k_{12} Q = \log(A/\lambda)
+.. math:: Q = \frac{1 + k_{11} P}{k_{22} + \det k\, P}, \qquad
+          \log P + k_{11} P - k_{12} Q = \log(A/\lambda)
 
-has one solution; the logistic loss has none or two, born together at a cusp. Claims: ``fold-hessian``, ``fold-locus``.
+has one solution. The logistic loss has no fold or two, which are born together at a cusp.
+Claims: ``fold-hessian``, ``fold-locus``.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
-from gda_theory.pair import curve as masses
-from gda_theory.pair import model
-from gda_theory.pair.curve import ASCENT, Gram
-from gda_theory.pair.model import CorrelatedPair
+from gda_theory.pair import curve, model
+from gda_theory.pair.curve import ASCENT, Duals, Gram
+from gda_theory.pair.model import CorrelatedPair, require_pair
 from gda_theory.problem import losses
+from gda_theory.problem.losses import Loss
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
@@ -30,8 +36,11 @@ from theory_common.printing.display import readable
 
 @readable()
 class FoldSet(NamedTuple):
-    """Folds along a last axis of 2, in order of alpha, NaN where there is none: the exponential loss has one, first; the logistic
-    none, or ``lower`` then ``upper`` (:attr:`critical_alpha`, where the minimum that starts at the oracle ends, is the last one)."""
+    """Folds along a last axis of 2, in order of alpha; NaN where there is none.
+
+    The exponential loss has one fold, which comes first. The logistic loss has none, or ``lower``
+    then ``upper``. :attr:`critical_alpha` is the last fold there is.
+    """
 
     alpha: Float[AnyArray, "*batch 2"]
     log_alpha: Float[AnyArray, "*batch 2"]
@@ -41,14 +50,25 @@ class FoldSet(NamedTuple):
     @property
     def critical_alpha(self) -> Float[AnyArray, "*batch"]:
         """Where the minimum that starts at the oracle ends; NaN if it never does."""
-        return jnp.where(jnp.isnan(self.alpha[..., 1]), self.alpha[..., 0], self.alpha[..., 1])
+        return _last(self.alpha)
 
     @property
     def critical_log_alpha(self) -> Float[AnyArray, "*batch"]:
         """``log(critical_alpha)``, also where that over- or underflows."""
-        return jnp.where(
-            jnp.isnan(self.log_alpha[..., 1]), self.log_alpha[..., 0], self.log_alpha[..., 1]
-        )
+        return _last(self.log_alpha)
+
+
+def _last(values: Array) -> Array:
+    return jnp.where(jnp.isnan(values[..., 1]), values[..., 0], values[..., 1])
+
+
+class _Fold(NamedTuple):
+    """One fold: alpha, its logarithm, and the margins there."""
+
+    alpha: Float[Array, "*batch"]
+    log_alpha: Float[Array, "*batch"]
+    x: Float[Array, "*batch"]
+    y: Float[Array, "*batch"]
 
 
 @jax.jit
@@ -64,95 +84,130 @@ class FoldSet(NamedTuple):
     "fold-correlation-limits",
 )
 def folds(pair: CorrelatedPair) -> FoldSet:
-    r"""Every fold of descent-ascent in alpha, at this pair's correlation, ridge and sizes (its ``forget_in_pair`` is ignored).
+    r"""Every fold of descent-ascent in alpha, at this pair's correlation, ridge and sizes.
 
-    Implicitly differentiable (d alpha_fold / d ridge, ...). Accuracy: alpha to a few units of rounding of ``y`` and ``log alpha``.
+    .. math:: h = Q\,\sigma\,\frac{k_{22} + \det k\;\rho P}{1 + k_{11}\rho P} = 1
+
+    with the symbols of :mod:`gda_theory.pair.curve`. Implicitly differentiable
+    (d alpha_fold / d ridge, ...).
+
+    Args:
+        pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
+    Returns: :class:`FoldSet`.
+    Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`.
+    Accuracy: alpha to a few units of rounding of ``y`` and ``log alpha``.
     Source: Sec. 5.1.2 shows that there is a threshold; its value: new.
-    Claims: ``exponential-one-fold``, ``fold-hessian``, ``fold-condition-any-loss``, ``two-points-below-fold``, ``fold-locus-bounds``,
-    ``small-correlation-series``, ``fold-power-law``, ``logistic-zero-or-two-folds``, ``fold-correlation-limits``.
+    Claims: ``exponential-one-fold``, ``fold-hessian``, ``fold-condition-any-loss``,
+        ``two-points-below-fold``, ``fold-locus-bounds``, ``small-correlation-series``,
+        ``fold-power-law``, ``logistic-zero-or-two-folds``, ``fold-correlation-limits``.
     """
-    retain, share = pair.ascent_masses[0], forget_share(pair)
-    pull = masses.log_pull(pair.gram, retain, pair.ridge)
-    found = masses.fold_points(pair.loss, pair.gram, pull)
-    ends = [_fold_point(pair, pull, share, q) for q in (found.lower, found.upper)]
-    lower, upper = ends
-    first = jax.tree.map(lambda low, high: jnp.where(jnp.isnan(lower[0]), high, low), lower, upper)
-    second = jax.tree.map(lambda high: jnp.where(jnp.isnan(lower[0]), jnp.nan, high), upper)
-    return FoldSet(*(jnp.stack(both, -1) for both in zip(first, second, strict=True)))
-
-
-def forget_share(pair: CorrelatedPair) -> Array:
-    """``B / alpha``: the mass of forgotten samples at alpha = 1."""
-    return (
-        pair.retain_in_pair / pair.forget_size if pair.reduction == "mean" else pair.retain_in_pair
+    require_pair(pair)
+    unit_mass = unit_forget_mass(pair)
+    log_mass = curve.log_retain_mass(pair.gram, pair.ascent_masses[0], pair.ridge)
+    found = curve.fold_points(pair.loss, pair.gram, log_mass)
+    lower = _fold_point(pair, log_mass, unit_mass, found.lower)
+    upper = _fold_point(pair, log_mass, unit_mass, found.upper)
+    alone = jnp.isnan(lower.alpha)
+    first = jax.tree.map(lambda low, high: jnp.where(alone, high, low), lower, upper)
+    second = jax.tree.map(lambda high: jnp.where(alone, jnp.nan, high), upper)
+    return FoldSet(
+        alpha=jnp.stack([first.alpha, second.alpha], -1),
+        log_alpha=jnp.stack([first.log_alpha, second.log_alpha], -1),
+        x=jnp.stack([first.x, second.x], -1),
+        y=jnp.stack([first.y, second.y], -1),
     )
 
 
-def _fold_point(
-    pair: CorrelatedPair, pull: Array, share: Array, q: Array
-) -> tuple[Array, Array, Array, Array]:
-    # NaN marks a fold that is not there; it is put back at the end, since reverse-mode derivatives would spread it.
+def unit_forget_mass(pair: CorrelatedPair) -> Float[Array, "*batch"]:
+    """``B / alpha``: the forget mass of descent-ascent at alpha = 1."""
+    if pair.reduction == "mean":
+        return pair.retain_in_pair / pair.forget_size
+    return pair.retain_in_pair
+
+
+def _fold_point(pair: CorrelatedPair, log_mass: Array, unit_mass: Array, q: Array) -> _Fold:
+    # NaN marks a fold that is not there. It is put back at the end: reverse-mode derivatives would
+    # spread it.
     there = ~jnp.isnan(q)
-    q = _implicit_fold(pair.loss, jnp.where(there, q, 0), pull, pair.gram)
-    point = masses.curve(pair.loss, pair.gram, pull, q, ASCENT)
-    unit = special.log_ratio(share, pair.ridge)
-    log_alpha = point.level - unit
-    # The plain product where it neither over- nor underflows: no digits lost to the size of its logarithms.
-    plain = point.masses.ascent / jnp.exp(pair.loss.log_phi(point.y)) * (pair.ridge / share)
-    ordinary = (
-        (jnp.abs(point.level) < 300) & (jnp.abs(unit) < 300)
-        if plain.dtype == jnp.float64
-        else jnp.zeros_like(plain, bool)
-    )
-    found = (
-        jnp.where(ordinary, plain, jnp.exp(jnp.where(ordinary, 0, log_alpha))),
-        log_alpha,
-        point.x,
-        point.y,
-    )
+    q = _implicit_fold(pair.loss, jnp.where(there, q, 0), log_mass, pair.gram)
+    point = curve.point_at(pair.loss, pair.gram, log_mass, q, ASCENT)
+    unit_level = special.log_ratio(unit_mass, pair.ridge)
+    log_alpha = point.level - unit_level
+    # The plain product, where it neither over- nor underflows, loses no digits to the size of its
+    # logarithms.
+    forget_ratio = point.duals.forget_dual / jnp.exp(pair.loss.log_phi(point.y))
+    plain = forget_ratio * (pair.ridge / unit_mass)
+    if plain.dtype == jnp.float64:
+        ordinary = (jnp.abs(point.level) < 300) & (jnp.abs(unit_level) < 300)
+    else:
+        ordinary = jnp.zeros_like(plain, bool)
+    alpha = jnp.where(ordinary, plain, jnp.exp(jnp.where(ordinary, 0, log_alpha)))
+    found = _Fold(alpha=alpha, log_alpha=log_alpha, x=point.x, y=point.y)
     return jax.tree.map(lambda value: jnp.where(there, value, jnp.nan), found)
 
 
-def _implicit_fold(loss, q: Array, pull: Array, gram: Gram) -> Array:
+def _implicit_fold(loss: Loss, q: Array, log_mass: Array, gram: Gram) -> Array:
     """``q``, a root of ``log h = 0``, with its implicit derivatives."""
 
-    def log_bend(at, pull, gram):
-        return masses.log_bend(loss, gram, pull, at)
+    def log_bend(at: Array, log_mass: Array, gram: Gram) -> Array:
+        return curve.log_bend(loss, gram, log_mass, at)
 
-    return implicit_root(log_bend, jax.lax.stop_gradient(q), pull, gram)
+    return implicit_root(log_bend, jax.lax.stop_gradient(q), log_mass, gram)
 
 
 @readable()
 class FoldLocus(NamedTuple):
-    """A point of the exponential fold's locus, in units of the ridge: ``A/ridge``, ``B_fold/ridge`` and the mass ``Q``."""
+    """A point of the exponential loss's folds, in units of the ridge.
 
-    descent_ratio: Float[AnyArray, "*batch"]
-    ascent_ratio: Float[AnyArray, "*batch"]
-    ascent_mass: Float[AnyArray, "*batch"]
+    ``retain_ratio`` is ``A/ridge``, ``forget_ratio`` is ``B/ridge`` at the fold, ``forget_dual`` is
+    ``Q`` there.
+    """
+
+    retain_ratio: Float[AnyArray, "*batch"]
+    forget_ratio: Float[AnyArray, "*batch"]
+    forget_dual: Float[AnyArray, "*batch"]
 
 
 @backed_by("fold-locus", "fold-power-law")
-def fold_locus(descent_mass, *, correlation=None, gram=None) -> FoldLocus:
-    r"""The exponential fold for all data at once, by one parameter P > 0.
+def fold_locus(
+    retain_dual: ArrayLike,
+    *,
+    correlation: ArrayLike | None = None,
+    gram: Sequence[ArrayLike] | None = None,
+) -> FoldLocus:
+    r"""The fold of the exponential loss for all data at once, by one parameter P > 0.
 
-    .. math:: Q = \frac{1 + k_{11}P}{k_{22} + \det k\,P}, \quad \frac A\lambda = P e^{k_{11}P - k_{12}Q}, \quad
+    .. math:: Q = \frac{1 + k_{11}P}{k_{22} + \det k\,P}, \quad
+              \frac A\lambda = P e^{k_{11}P - k_{12}Q}, \quad
               \frac{B}{\lambda} = Q e^{k_{12}P - k_{22}Q}, \qquad \alpha_{fold} = \frac{f}{r_p} B .
 
+    Args:
+        retain_dual: P, finite and > 0.
+        correlation, gram: as in :class:`CorrelatedPair`; exactly one is given.
+    Returns: :class:`FoldLocus`, broadcast over the arguments.
+    Raises: ``ValueError`` or ``TypeError`` that names the argument.
     Source: new. Claims: ``fold-locus``, ``fold-power-law``.
     """
     gram, _ = model.geometry(correlation, gram)
-    descent = checks.positive("descent_mass", descent_mass)
-    ascent = (1 + gram.first * descent) / (gram.second + gram.determinant * descent)
-    x, y = masses.margins(gram, masses.Masses(descent, ascent), ASCENT)
-    return FoldLocus(descent * jnp.exp(x), ascent * jnp.exp(y), ascent)
+    retain_dual = checks.positive("retain_dual", retain_dual)
+    forget_dual = (1 + gram.first * retain_dual) / (gram.second + gram.determinant * retain_dual)
+    duals = Duals(retain_dual=retain_dual, forget_dual=forget_dual)
+    x, y = curve.margins(gram, duals, ASCENT)
+    return FoldLocus(
+        retain_ratio=retain_dual * jnp.exp(x),
+        forget_ratio=forget_dual * jnp.exp(y),
+        forget_dual=forget_dual,
+    )
 
 
 @readable()
 class FoldRates(NamedTuple):
-    r"""Critical slowing down at distance :math:`\delta = |\alpha/\alpha_{fold} - 1|`, by one number :math:`\kappa_f`.
+    r"""Critical slowing down at distance :math:`\delta = |\alpha/\alpha_{fold} - 1|` from a fold.
 
-    ``slowest_rate`` :math:`2\lambda\kappa_f\sqrt\delta` of the decay to the minimum below the fold, ``escape_time``
-    :math:`\pi/(\lambda\kappa_f\sqrt\delta)` of the flow past the ghost of the minimum above it.
+    ``coefficient`` is :math:`\kappa_f`. ``slowest_rate``, :math:`2\lambda\kappa_f\sqrt\delta`, is
+    that of the decay to the minimum below the fold. ``escape_time``,
+    :math:`\pi/(\lambda\kappa_f\sqrt\delta)`, is how long the flow above the fold takes to pass the
+    place where the minimum was.
     """
 
     coefficient: Float[AnyArray, "*batch"]
@@ -161,38 +216,44 @@ class FoldRates(NamedTuple):
 
 
 @backed_by("fold-rates")
-def fold_rates(pair: CorrelatedPair, distance) -> FoldRates:
-    r"""Rates near the fold where the oracle's minimum ends, to leading order in ``distance`` = :math:`\delta`.
+def fold_rates(pair: CorrelatedPair, distance: ArrayLike) -> FoldRates:
+    r"""Rates near the fold where the oracle's minimum ends, to leading order in the distance.
 
-    With :math:`\theta = k_{12}Q\sigma/(1 + k_{11}\rho P)`, decays :math:`\rho, \sigma` and :math:`\tau = \varphi''/\varphi` at x, y:
+    With :math:`\theta = k_{12}Q\sigma/(1 + k_{11}\rho P)`, the decays :math:`\rho, \sigma` and
+    :math:`\tau = \varphi''/\varphi` at x and y:
 
-    .. math:: \kappa_f = \frac{\sqrt{Q\,(Q\tau_y - P\tau_x\theta^3)/2}}{Q\sigma - P\rho\,\theta^2};
+    .. math:: \kappa_f = \frac{\sqrt{Q\,(Q\tau_y - P\tau_x\theta^3)/2}}{Q\sigma - P\rho\,\theta^2} .
 
-    for the exponential loss all three ratios are 1 and :math:`\theta = k_{12}/(k_{22} + \det k\,P)`. Source: new. Claim: ``fold-rates``.
+    For the exponential loss :math:`\rho = \sigma = \tau = 1` and
+    :math:`\theta = k_{12}/(k_{22} + \det k\,P)`.
+
+    Args:
+        pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
+        distance: :math:`\delta = |\alpha/\alpha_{fold} - 1| \ge 0`; it broadcasts.
+    Returns: :class:`FoldRates`; NaN where there is no fold.
+    Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`; ``ValueError`` or ``TypeError``
+        for a bad ``distance``.
+    Source: new. Claim: ``fold-rates``.
     """
+    require_pair(pair)
     distance = checks.nonnegative("distance", distance)
-    pull = masses.log_pull(pair.gram, pair.ascent_masses[0], pair.ridge)
-    point = masses.curve(
-        pair.loss, pair.gram, pull, masses.fold_points(pair.loss, pair.gram, pull).upper, ASCENT
-    )
-    (descent_mass, ascent_mass), decay = point.masses, pair.loss.decay
-    tilt = (
-        pair.gram.cross
-        * ascent_mass
-        * decay(point.y)
-        / (1 + pair.gram.first * decay(point.x) * descent_mass)
-    )
-    skew = (
-        ascent_mass * _third(pair.loss, point.y)
-        - descent_mass * _third(pair.loss, point.x) * tilt**3
-    )
-    norm = ascent_mass * decay(point.y) - descent_mass * decay(point.x) * tilt**2
-    coefficient = jnp.sqrt(ascent_mass * skew / 2) / norm
+    loss, gram = pair.loss, pair.gram
+    log_mass = curve.log_retain_mass(gram, pair.ascent_masses[0], pair.ridge)
+    q = curve.fold_points(loss, gram, log_mass).upper
+    point = curve.point_at(loss, gram, log_mass, q, ASCENT)
+    retain_dual, forget_dual = point.duals
+    decay_x = loss.decay(point.x)
+    decay_y = loss.decay(point.y)
+    tilt = gram.cross * forget_dual * decay_y / (1 + gram.first * decay_x * retain_dual)
+    third_y = forget_dual * _third(loss, point.y)
+    third_x = retain_dual * _third(loss, point.x) * tilt**3
+    norm = forget_dual * decay_y - retain_dual * decay_x * tilt**2
+    coefficient = jnp.sqrt(forget_dual * (third_y - third_x) / 2) / norm
     pace = pair.ridge * coefficient * jnp.sqrt(distance)
-    return FoldRates(coefficient, 2 * pace, jnp.pi / pace)
+    return FoldRates(coefficient=coefficient, slowest_rate=2 * pace, escape_time=jnp.pi / pace)
 
 
-def _third(loss, margin: Array) -> Array:
+def _third(loss: Loss, margin: Array) -> Array:
     """``phi''/phi = decay^2 - decay'``."""
     decay, change = jax.jvp(loss.decay, (margin,), (jnp.ones_like(margin),))
     return decay**2 - change
@@ -200,11 +261,15 @@ def _third(loss, margin: Array) -> Array:
 
 @readable()
 class Cusp(NamedTuple):
-    """Where the two folds of a bounded loss are born, in units of the ridge; ``log_descent_ratio`` for where the ratio overflows."""
+    """Where the two folds of a loss with bounded ``phi`` are born.
 
-    descent_ratio: Float[AnyArray, "*batch"]
-    ascent_ratio: Float[AnyArray, "*batch"]
-    log_descent_ratio: Float[AnyArray, "*batch"]
+    ``retain_ratio`` is ``A/ridge`` and ``forget_ratio`` is ``B/ridge``. ``log_retain_ratio`` is
+    there for where the ratio overflows. ``x`` and ``y`` are the margins.
+    """
+
+    retain_ratio: Float[AnyArray, "*batch"]
+    forget_ratio: Float[AnyArray, "*batch"]
+    log_retain_ratio: Float[AnyArray, "*batch"]
     x: Float[AnyArray, "*batch"]
     y: Float[AnyArray, "*batch"]
 
@@ -212,12 +277,27 @@ class Cusp(NamedTuple):
 @backed_by(
     "cusp-condition", "logistic-cusp-values", "logistic-cusp-closed-form", "logistic-cusp-near-one"
 )
-def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
+def cusp(
+    correlation: ArrayLike | None = None,
+    *,
+    gram: Sequence[ArrayLike] | None = None,
+    loss: str | Loss = "logistic",
+) -> Cusp:
     r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
 
-    Solves :math:`h = 1,\; dh/dq = 0`. Searched for :math:`\log(A/\lambda)` in (-5, 1e5); NaN where there is none, as for k12 <= 0
-    (an unbounded loss always has one fold). Derivatives are implicit. Source: new. Claims: ``cusp-condition``, ``logistic-cusp-values``,
-    ``logistic-cusp-closed-form``, ``logistic-cusp-near-one``.
+    .. math:: h(q) = 1, \qquad \frac{dh}{dq} = 0
+
+    It is searched for :math:`\log(k_{11} A/\lambda)` in (-5, 1e5). Derivatives are implicit.
+
+    Args:
+        correlation, gram: as in :class:`CorrelatedPair`; exactly one is given.
+        loss: one with bounded ``phi``. A loss with unbounded ``phi`` always has one fold.
+    Returns: :class:`Cusp`; NaN where there is none, as for ``k12 <= 0``.
+    Raises: ``ValueError`` for a loss with unbounded ``phi``; ``ValueError`` or ``TypeError`` for a
+        bad correlation or Gram matrix.
+    Source: new.
+    Claims: ``cusp-condition``, ``logistic-cusp-values``, ``logistic-cusp-closed-form``,
+        ``logistic-cusp-near-one``.
     """
     gram, _ = model.geometry(correlation, gram)
     loss = losses.resolve(loss)
@@ -227,25 +307,12 @@ def cusp(correlation=None, *, gram=None, loss="logistic") -> Cusp:
 
 
 @functools.partial(jax.jit, static_argnames="loss")
-def _cusp(loss, gram: Gram) -> Cusp:
-    fixed = jax.lax.stop_gradient(gram)
+def _cusp(loss: Loss, gram: Gram) -> Cusp:
+    start = jnp.stack(_cusp_search(loss, jax.lax.stop_gradient(gram)), -1)
 
-    def highest(pull):
-        # At the largest bend its derivative along q is zero, so the location may be held fixed.
-        peak = jax.lax.stop_gradient(masses.largest_bend(loss, fixed, pull)[1])
-        return masses.log_bend(loss, fixed, pull, peak)
-
-    # Not constants, on which XLA's simplifier runs in circles.
-    low, start, high = (end + 0 * fixed.first for end in (-5.0, 3.0, 1e5))
-    # Where the bend stays below 1 to the end of the search, that end is no root.
-    pull = jnp.where(
-        highest(high) > 0, roots.bracketed(highest, low, high, start, noise=1.0), jnp.nan
-    )
-    q = masses.largest_bend(loss, fixed, pull)[1]
-
-    def equations(point, gram):
+    def equations(point: Array, gram: Gram) -> Array:
         bend, rise = jax.jvp(
-            lambda q: masses.log_bend(loss, gram, point[1], q),
+            lambda q: curve.log_bend(loss, gram, point[1], q),
             (point[0],),
             (jnp.ones_like(point[0]),),
         )
@@ -254,7 +321,31 @@ def _cusp(loss, gram: Gram) -> Cusp:
     solved = functools.partial(implicit, equations)
     for _ in range(gram.first.ndim):
         solved = jax.vmap(solved)
-    q, pull = jnp.moveaxis(solved(jax.lax.stop_gradient(jnp.stack([q, pull], -1)), gram), -1, 0)
-    point = masses.curve(loss, gram, pull, q, ASCENT)
-    log_descent = pull - jnp.log(gram.first)
-    return Cusp(jnp.exp(log_descent), jnp.exp(point.level), log_descent, point.x, point.y)
+    q, log_mass = jnp.moveaxis(solved(jax.lax.stop_gradient(start), gram), -1, 0)
+    point = curve.point_at(loss, gram, log_mass, q, ASCENT)
+    log_retain_ratio = log_mass - jnp.log(gram.first)
+    return Cusp(
+        retain_ratio=jnp.exp(log_retain_ratio),
+        forget_ratio=jnp.exp(point.level),
+        log_retain_ratio=log_retain_ratio,
+        x=point.x,
+        y=point.y,
+    )
+
+
+def _cusp_search(loss: Loss, gram: Gram) -> tuple[Array, Array]:
+    """``q`` and ``log(k11 A/ridge)`` at the cusp, without derivatives; NaN where there is none."""
+
+    def highest(log_mass: Array) -> Array:
+        # At the largest bend its derivative along q is zero, so the location may be held fixed.
+        peak = jax.lax.stop_gradient(curve.largest_bend(loss, gram, log_mass)[1])
+        return curve.log_bend(loss, gram, log_mass, peak)
+
+    # Not constants: XLA's simplifier loops on them.
+    low = -5.0 + 0 * gram.first
+    start = 3.0 + 0 * gram.first
+    high = 1e5 + 0 * gram.first
+    found = roots.bracketed(highest, low, high, start, noise=1.0)
+    # Where the bend stays below 1 to the end of the search, that end is no root.
+    log_mass = jnp.where(highest(high) > 0, found, jnp.nan)
+    return curve.largest_bend(loss, gram, log_mass)[1], log_mass

@@ -1,24 +1,30 @@
-r"""One orthogonal coordinate (Sec. 5.1.1): samples that share no other coordinate, so the problem is one-dimensional.
+r"""One orthogonal coordinate (Sec. 5.1.1): its samples share no other coordinate.
+
+The problem is one-dimensional:
 
 .. math:: J(w) = K \ell(w) + \tfrac\lambda2 w^2, \qquad J'(w) = 0 \iff \lambda w = K \varphi(w)
 
-with a signed mass ``K``: :math:`(1+\alpha) r_j/n` for pretraining, :math:`r_j/r` for the oracle, and
-:math:`r_j/r - \gamma\,\alpha r_j/f` for descent-ascent (means; with sums the counts themselves). Exponential loss: Lambert W on
-both real branches, ``w e^w = K/lambda``; logistic loss: the r-Lambert function, ``w e^w + w = K/lambda``.
+with a signed mass ``K``. For means it is :math:`(1+\alpha) r_j/n` in pretraining, :math:`r_j/r`
+in the oracle, and :math:`r_j/r - \gamma\,\alpha r_j/f` in descent-ascent. For sums it is made of
+the counts themselves.
+Exponential loss: ``w e^w = K/lambda``, solved by Lambert W on both real branches.
+Logistic loss: ``w e^w + w = K/lambda``, solved by the r-Lambert function.
 """
 
 import dataclasses
 import functools
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.codes import Reason
-from gda_theory.pair import curve as masses
+from gda_theory.pair import curve
 from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
@@ -34,9 +40,16 @@ _ARRAYS = ("ridge", "retain_size", "forget_size", "retain_in_coordinate", "forge
 def check_counts(
     values: dict[str, Array], place: str, allow_unrealisable: bool
 ) -> dict[str, Array]:
-    """The ``values`` by the rules of ridge, sizes and counts that a coordinate and a pair share.
+    """The ``values``, validated by the rules that a coordinate and a pair share.
 
-    Traced ones cannot raise: where one breaks a rule the ridge is NaN, and so is all that is computed with it.
+    Args:
+        values: ``ridge``, ``retain_size``, ``forget_size``, and ``retain_in_`` and ``forget_in_``
+            the ``place``, of one shape.
+        place: ``"coordinate"`` or ``"pair"``.
+        allow_unrealisable: accept more forgotten samples than ``forget_size``.
+    Returns: the values. Traced ones cannot raise: where one breaks a rule the ridge is NaN, and so
+        is all that is computed with it.
+    Raises: ``ValueError`` that names the argument, the rule and what came.
     """
     above_zero = ("ridge", "retain_size", "forget_size", f"retain_in_{place}")
     ridge, retain_size, forget_size, retained = (
@@ -45,7 +58,10 @@ def check_counts(
     forgotten = checks.nonnegative(f"forget_in_{place}", values[f"forget_in_{place}"])
     checks.at_most(f"retain_in_{place}", retained, "retain_size", retain_size)
     if not allow_unrealisable:
-        hint = f" (no such data: alpha > forget_size/retain_in_{place}; allow_unrealisable=True computes it all the same)"
+        hint = (
+            f" (no such data: alpha > forget_size/retain_in_{place};"
+            " allow_unrealisable=True computes it all the same)"
+        )
         checks.at_most(f"forget_in_{place}", forgotten, "forget_size", forget_size, hint)
     if not any(map(checks.is_traced, values.values())):
         return values
@@ -62,16 +78,20 @@ def check_counts(
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Coordinate:
-    """Counts and ridge of one coordinate; an immutable pytree whose fields share one batch shape.
+    """Counts and ridge of one coordinate: an immutable pytree whose fields share one batch shape.
 
     Args:
         ridge: finite and > 0 (1e-300 to 1e300 in float64).
         retain_size, forget_size: r and f; > 0, fractions allowed.
         retain_in_coordinate: r_j, how many of R lie on the coordinate; 0 < r_j <= r.
-        forget_in_coordinate: f_j = alpha r_j, how many of F do; 0 <= f_j <= f unless ``allow_unrealisable``.
-        loss: ``"exponential"``, ``"logistic"`` or a :class:`gda_theory.Loss`. reduction: ``"mean"`` (the paper) or ``"sum"``.
+        forget_in_coordinate: f_j = alpha r_j, how many of F do; 0 <= f_j <= f.
+        loss: ``"exponential"``, ``"logistic"`` or a :class:`gda_theory.Loss`.
+        reduction: ``"mean"`` (the paper: each set's losses are averaged) or ``"sum"``.
+        allow_unrealisable: accept also f_j > f, which no data have.
 
-    Raises: ``ValueError`` or ``TypeError`` naming the argument, for concrete values; traced ones give NaN later.
+    Raises: ``ValueError`` or ``TypeError`` that names the argument, for concrete values. A traced
+        value cannot raise: where one breaks a rule, all that is computed with it is NaN.
+    Source: Sec. 5.1.1; sums: new.
     """
 
     ridge: Float[AnyArray, "*batch"]
@@ -85,15 +105,15 @@ class Coordinate:
     def __init__(
         self,
         *,
-        ridge,
-        retain_size,
-        forget_size,
-        retain_in_coordinate,
-        forget_in_coordinate=0,
-        loss="exponential",
-        reduction="mean",
-        allow_unrealisable=False,
-    ):
+        ridge: ArrayLike,
+        retain_size: ArrayLike,
+        forget_size: ArrayLike,
+        retain_in_coordinate: ArrayLike,
+        forget_in_coordinate: ArrayLike = 0,
+        loss: str | Loss = "exponential",
+        reduction: str = "mean",
+        allow_unrealisable: bool = False,
+    ) -> None:
         values = checks.broadcast(
             "Coordinate",
             ridge=ridge,
@@ -109,12 +129,12 @@ class Coordinate:
             reduction=checks.choice("reduction", reduction, ["mean", "sum"]),
         )
 
-    def tree_flatten(self):
+    def tree_flatten(self) -> tuple[tuple, tuple[Loss, str]]:
         return tuple(getattr(self, name) for name in _ARRAYS), (self.loss, self.reduction)
 
     @classmethod
-    def tree_unflatten(cls, static, leaves):
-        # JAX rebuilds pytrees around tracers, None and shape structs: a check here would raise inside vmap.
+    def tree_unflatten(cls, static: tuple[Loss, str], leaves: Iterable) -> "Coordinate":
+        # JAX rebuilds pytrees around tracers and None: validation would raise inside vmap.
         new = object.__new__(cls)
         vars(new).update(zip(_ARRAYS, leaves, strict=True), loss=static[0], reduction=static[1])
         return new
@@ -125,8 +145,11 @@ class Coordinate:
         return self.forget_in_coordinate / self.retain_in_coordinate
 
     @property
-    def shares(self) -> tuple[Array, Array]:
-        """The masses (a, b) of the retain and the forget loss on this coordinate: shares of their sets (mean) or counts (sum)."""
+    def ascent_masses(self) -> tuple[Array, Array]:
+        """Retain and forget mass (a, b) of descent-ascent at strength 1.
+
+        Counts over r and f (mean) or counts (sum).
+        """
         if self.reduction == "mean":
             return (
                 self.retain_in_coordinate / self.retain_size,
@@ -135,8 +158,8 @@ class Coordinate:
         return self.retain_in_coordinate, self.forget_in_coordinate
 
     def objective(self) -> Objective:
-        """The same problem as signed weights, for every iterative solver."""
-        retain, forget = self.shares
+        """The same problem as signed weights: what every iterative solver takes."""
+        retain, forget = self.ascent_masses
         return Objective(
             types=jnp.ones((*self.ridge.shape, 2, 1), self.ridge.dtype),
             retain_weight=jnp.stack([retain, jnp.zeros_like(retain)], -1),
@@ -150,7 +173,10 @@ class Coordinate:
 
 @readable()
 class Stationary(NamedTuple):
-    """Stationary points of one coordinate: local ``minimum`` and ``maximum``, NaN where there is none; ``exists`` is the minimum's."""
+    """Stationary points of one coordinate, NaN where there is none.
+
+    ``minimum`` and ``maximum`` are local ones; ``exists`` says whether there is a minimum.
+    """
 
     minimum: Float[AnyArray, "*batch"]
     maximum: Float[AnyArray, "*batch"]
@@ -159,7 +185,11 @@ class Stationary(NamedTuple):
 
 @readable(reason=Reason)
 class CoordinateSolution(NamedTuple):
-    """The minimum ``weight``; NaN, ``exists`` False and a :class:`gda_theory.codes.Reason` where there is none."""
+    """The minimum ``weight``.
+
+    Where there is none it is NaN, ``exists`` is False and ``reason`` says why
+    (a :class:`gda_theory.codes.Reason`).
+    """
 
     weight: Float[AnyArray, "*batch"]
     exists: Bool[AnyArray, "*batch"]
@@ -173,22 +203,32 @@ class CoordinateSolution(NamedTuple):
     "logistic-minimum-exists",
     "semistable-approach",
 )
-def stationary_points(mass, *, ridge, loss="exponential") -> Stationary:
+def stationary_points(
+    mass: ArrayLike, *, ridge: ArrayLike, loss: str | Loss = "exponential"
+) -> Stationary:
     r"""Stationary points of one coordinate, any margin loss.
 
-    .. math:: \lambda w = K\varphi(w); \qquad \text{exponential: } w e^w = K/\lambda, \quad \text{logistic: } w e^w + w = K/\lambda .
+    .. math:: \lambda w = K\varphi(w); \qquad \text{exponential: } w e^w = K/\lambda, \quad
+              \text{logistic: } w e^w + w = K/\lambda .
 
     Args:
-        mass: signed mass :math:`K`: retain share minus strength times forget share; negative where ascent wins.
+        mass: signed mass :math:`K`: retain mass minus strength times forget mass; negative where
+            ascent wins.
         ridge: :math:`\lambda > 0`, loss per squared weight; 1e-300 to 1e300 in float64.
         loss: name or :class:`gda_theory.Loss`.
 
-    Returns: :class:`Stationary`, broadcast over both. Exponential: the minimum is the branch ``W_0``, the maximum ``W_{-1}``
-    (the second derivative is ``ridge (1 + w)``), both exist for ``-1/e <= K/ridge < 0``, neither below. Logistic: one minimum for every K.
-    Raises: ``ValueError`` if a concrete ``ridge`` is not finite and positive. A traced one cannot raise; it gives NaN.
-    Accuracy: backward stable; near the fold ``K/ridge = -1/e`` the weight itself is ill-conditioned, like ``1/(1+w)``.
-    Source: *Ascent Fails to Forget*, Lemma 2 and App. F (which exchanges the branches); logistic: new.
-    Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``r-lambert-form``, ``logistic-minimum-exists``, ``semistable-approach``.
+    Returns: :class:`Stationary`, broadcast over both.
+        Exponential: the minimum is the branch ``W_0``, the maximum ``W_{-1}`` (the second
+        derivative is ``ridge (1 + w)``). Both exist for ``-1/e <= K/ridge < 0``, neither below.
+        Logistic: one minimum for every K.
+    Raises: ``ValueError`` if a concrete ``ridge`` is not finite and positive. A traced one cannot
+        raise; it gives NaN.
+    Accuracy: backward stable. Near the fold ``K/ridge = -1/e`` the weight itself is
+        ill-conditioned, like ``1/(1+w)``.
+    Source: *Ascent Fails to Forget*, Lemma 2 and App. F (which exchanges the branches);
+        logistic: new.
+    Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``r-lambert-form``,
+        ``logistic-minimum-exists``, ``semistable-approach``.
     """
     values = checks.broadcast("stationary_points", mass=mass, ridge=ridge)
     checks.finite("mass", values["mass"])
@@ -198,10 +238,18 @@ def stationary_points(mass, *, ridge, loss="exponential") -> Stationary:
 
 @backed_by("lemma-2-closed-forms")
 def pretrain(coordinate: Coordinate) -> CoordinateSolution:
-    r"""The minimum on all the data: :math:`K = (1+\alpha) r_j/n` (mean) or :math:`(1+\alpha) r_j` (sum).
+    r"""The minimum on all the data.
 
+    .. math:: \lambda w = K\varphi(w), \qquad
+              K = (1+\alpha) r_j/n \text{ (mean)}, \quad (1+\alpha) r_j \text{ (sum)}
+
+    Args:
+        coordinate: any :class:`Coordinate`.
+    Returns: :class:`CoordinateSolution`; it exists for every valid coordinate.
+    Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`.
     Source: Lemma 2. Claim: ``lemma-2-closed-forms``.
     """
+    _require_coordinate(coordinate)
     count = coordinate.retain_in_coordinate + coordinate.forget_in_coordinate
     size = coordinate.retain_size + coordinate.forget_size if coordinate.reduction == "mean" else 1
     return _minimum(coordinate, count / size)
@@ -209,28 +257,52 @@ def pretrain(coordinate: Coordinate) -> CoordinateSolution:
 
 @backed_by("lemma-2-closed-forms")
 def retrain(coordinate: Coordinate) -> CoordinateSolution:
-    r"""The oracle, the minimum on the retained data: :math:`K = r_j/r` (mean) or :math:`r_j` (sum).
+    r"""The oracle, the minimum on the retained data.
 
+    .. math:: \lambda w = K\varphi(w), \qquad K = r_j/r \text{ (mean)}, \quad r_j \text{ (sum)}
+
+    Args:
+        coordinate: any :class:`Coordinate`.
+    Returns: :class:`CoordinateSolution`; it exists for every valid coordinate.
+    Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`.
     Source: Lemma 2. Claim: ``lemma-2-closed-forms``.
     """
-    return _minimum(coordinate, coordinate.shares[0])
+    _require_coordinate(coordinate)
+    return _minimum(coordinate, coordinate.ascent_masses[0])
 
 
 @backed_by("lemma-2-closed-forms", "lemma-2-branches", "coordinate-runs-away")
-def descent_ascent(coordinate: Coordinate, strength=1.0) -> CoordinateSolution:
-    r"""The minimum of descent-ascent: :math:`K = r_j/r - \gamma\, \alpha r_j/f` (mean) or :math:`(1 - \gamma\alpha) r_j` (sum).
+def descent_ascent(coordinate: Coordinate, strength: ArrayLike = 1.0) -> CoordinateSolution:
+    r"""The minimum of descent-ascent.
 
-    Exponential loss: it exists iff ``K/ridge >= -1/e``; logistic: always. Args: strength: ``gamma >= 0``, 1 in the paper.
-    Source: Lemma 2, App. F. Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``coordinate-runs-away``.
+    .. math:: \lambda w = K\varphi(w), \qquad
+              K = r_j/r - \gamma\, \alpha r_j/f \text{ (mean)}, \quad
+              (1 - \gamma\alpha) r_j \text{ (sum)}
+
+    Exponential loss: it exists iff ``K/ridge >= -1/e``. Logistic loss: always.
+
+    Args:
+        coordinate: any :class:`Coordinate`.
+        strength: ascent strength ``gamma >= 0``, 1 in the paper; it broadcasts.
+    Returns: :class:`CoordinateSolution`.
+    Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`; ``ValueError`` or
+        ``TypeError`` for a bad ``strength``.
+    Source: Lemma 2, App. F.
+    Claims: ``lemma-2-closed-forms``, ``lemma-2-branches``, ``coordinate-runs-away``.
     """
-    retain, forget = coordinate.shares
-    # Equal shares are equal floats (both are correctly rounded quotients), so their difference is exactly 0 at the threshold.
+    _require_coordinate(coordinate)
+    retain, forget = coordinate.ascent_masses
+    # Equal masses are equal floats, since both are correctly rounded quotients. So their difference
+    # is exactly 0 at the threshold.
     return _minimum(coordinate, retain - checks.nonnegative("strength", strength) * forget)
 
 
 @readable()
 class Distances(NamedTuple):
-    """``|w_D - w_R|`` and ``|w_DA - w_R|`` beside the bounds on them; NaN where a bound does not apply or a point does not exist."""
+    """``|w_D - w_R|`` and ``|w_DA - w_R|``, and the bounds on them.
+
+    NaN where a bound does not apply or a point does not exist.
+    """
 
     pretrain_oracle: Float[AnyArray, "*batch"]
     descent_ascent_oracle: Float[AnyArray, "*batch"]
@@ -243,41 +315,47 @@ class Distances(NamedTuple):
     "lemma-4-bound", "lemma-4-any-loss", "lemma-5-bound", "corollary-1-rate", "best-early-stop"
 )
 def distances(coordinate: Coordinate) -> Distances:
-    r"""How far pretraining and descent-ascent end from the oracle (mean losses), and what bounds them.
+    r"""How far pretraining and descent-ascent end from the oracle (mean losses), and the bounds.
 
     * Lemma 4: :math:`|w_D - w_R| \le |\ln((1+\alpha) r/n)|`, any ridge and alpha.
     * Lemma 5: :math:`|w_R - w_{DA}| \ge w_R` for :math:`\alpha \ge f/r` (``lemma_5_bound``).
-    * new: :math:`w_R - w_{DA} \le \ln(1/\kappa)`, :math:`\kappa = 1 - \alpha r/f \in (0, 1)`, for every ridge (``rate_bound``).
+    * new: :math:`w_R - w_{DA} \le \ln(1/\kappa)` with :math:`\kappa = 1 - \alpha r/f \in (0, 1)`,
+      for every ridge (``rate_bound``).
 
-    The logarithms need a tail no heavier than the exponential's: NaN but for the exponential and the logistic loss.
-    Claims: ``lemma-4-bound``, ``lemma-4-any-loss``, ``lemma-5-bound``, ``corollary-1-rate``, ``best-early-stop``.
+    Args:
+        coordinate: any :class:`Coordinate`.
+    Returns: :class:`Distances`. The bounds with logarithms need a tail no heavier than the
+        exponential's: they are NaN but for the exponential and the logistic loss.
+    Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`.
+    Source: Lemmas 4 and 5, Corollary 1; ``rate_bound``: new.
+    Claims: ``lemma-4-bound``, ``lemma-4-any-loss``, ``lemma-5-bound``, ``corollary-1-rate``,
+        ``best-early-stop``.
     """
-    trained, oracle, ascended = (
-        pretrain(coordinate).weight,
-        retrain(coordinate).weight,
-        descent_ascent(coordinate).weight,
-    )
+    oracle = retrain(coordinate).weight
+    trained = pretrain(coordinate).weight
+    ascended = descent_ascent(coordinate).weight
+    kept = coordinate.retain_size
+    size = kept + coordinate.forget_size
     mean = coordinate.reduction == "mean"
-    size, kept = coordinate.retain_size + coordinate.forget_size, coordinate.retain_size
     balance = 1 - coordinate.alpha * (kept / coordinate.forget_size if mean else 1)
     growth = jnp.log1p(coordinate.alpha) + (jnp.log(kept / size) if mean else 0)
     steep = coordinate.loss.name in ("exponential", "logistic")
+    rate = -jnp.log(jnp.where(balance > 0, balance, 1))
     return Distances(
-        jnp.abs(trained - oracle),
-        jnp.abs(ascended - oracle),
-        jnp.where(steep, jnp.abs(growth), jnp.nan),
-        jnp.where(balance <= 0, oracle, jnp.nan),
-        jnp.where(
-            steep & (balance > 0) & (balance <= 1),
-            -jnp.log(jnp.where(balance > 0, balance, 1)),
-            jnp.nan,
-        ),
+        pretrain_oracle=jnp.abs(trained - oracle),
+        descent_ascent_oracle=jnp.abs(ascended - oracle),
+        lemma_4_bound=jnp.where(steep, jnp.abs(growth), jnp.nan),
+        lemma_5_bound=jnp.where(balance <= 0, oracle, jnp.nan),
+        rate_bound=jnp.where(steep & (balance > 0) & (balance <= 1), rate, jnp.nan),
     )
 
 
 @readable()
 class OrderRange(NamedTuple):
-    """``lower <= alpha <= upper`` is where Lemma 3's order holds; beyond ``last`` descent-ascent has no minimum (inf: never)."""
+    """Lemma 3's order holds for ``lower <= alpha <= upper``.
+
+    Beyond ``last`` descent-ascent has no minimum (inf: it always has one).
+    """
 
     lower: Float[AnyArray, "*batch"]
     upper: Float[AnyArray, "*batch"]
@@ -293,17 +371,31 @@ class OrderRange(NamedTuple):
     "best-early-stop",
 )
 def order_range(coordinate: Coordinate) -> OrderRange:
-    r"""The exact range of alpha with descent-ascent and the oracle on opposite sides of pretraining, any margin loss.
+    r"""The exact range of alpha in which Lemma 3's order holds, any margin loss.
 
-    Means: :math:`w_{DA} \le w_D \le w_R \iff f^2/(r(f+n)) \le \alpha \le f/r`. Sums: never, the order is
-    :math:`w_{DA} < w_R < w_D` for every alpha > 0 (NaN). The minimum exists up to :math:`f/r + \lambda f/(e r_j)` (mean),
-    :math:`1 + \lambda/(e r_j)` (sum), for the exponential loss; for the logistic loss always.
+    There descent-ascent and the oracle lie on opposite sides of pretraining. Means:
+
+    .. math:: w_{DA} \le w_D \le w_R \iff f^2/(r(f+n)) \le \alpha \le f/r .
+
+    Sums: never. The order is :math:`w_{DA} < w_R < w_D` for every alpha > 0 (NaN).
+    Exponential loss: the minimum exists up to :math:`f/r + \lambda f/(e r_j)` (mean),
+    :math:`1 + \lambda/(e r_j)` (sum). Logistic loss: always.
+
+    Args:
+        coordinate: any :class:`Coordinate`; its ``forget_in_coordinate`` is not used.
+    Returns: :class:`OrderRange`.
+    Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`.
     Source: Lemma 3; sums: new.
-    Claims: ``lemma-3-order``, ``sum-order``, ``lemma-2-branches``, ``order-range-sharp``, ``first-step-sign``, ``best-early-stop``.
+    Claims: ``lemma-3-order``, ``sum-order``, ``lemma-2-branches``, ``order-range-sharp``,
+        ``first-step-sign``, ``best-early-stop``.
     """
-    kept, gone, on = coordinate.retain_size, coordinate.forget_size, coordinate.retain_in_coordinate
+    _require_coordinate(coordinate)
+    kept = coordinate.retain_size
+    gone = coordinate.forget_size
+    on = coordinate.retain_in_coordinate
     if coordinate.reduction == "mean":
-        lower, upper = gone / kept * (gone / (kept + 2 * gone)), gone / kept
+        upper = gone / kept
+        lower = gone / kept * (gone / (kept + 2 * gone))
         last = upper + coordinate.ridge * gone / (jnp.e * on)
     else:
         lower = upper = jnp.full_like(kept, jnp.nan)
@@ -312,12 +404,15 @@ def order_range(coordinate: Coordinate) -> OrderRange:
         last = jnp.full_like(last, jnp.inf)
     elif coordinate.loss.name != "exponential":
         last = jnp.full_like(last, jnp.nan)
-    return OrderRange(lower, upper, last)
+    return OrderRange(lower=lower, upper=upper, last=last)
 
 
 @readable()
 class AlternatingRest(NamedTuple):
-    """Where alternating steps rest, and what an epoch multiplies a deviation there by; NaN where forgetting pulls no harder."""
+    """Where alternating steps rest, and what an epoch multiplies a deviation there by.
+
+    NaN where the forget mass is not larger than the retain mass.
+    """
 
     weight: Float[AnyArray, "*batch"]
     multiplier: Float[AnyArray, "*batch"]
@@ -325,72 +420,91 @@ class AlternatingRest(NamedTuple):
 
 @backed_by("alternating-fixed-point", "alternating-multiplier")
 def alternating_rest(
-    coordinate: Coordinate, *, step_size, scheme="retain_first"
+    coordinate: Coordinate, *, step_size: ArrayLike, scheme: str = "retain_first"
 ) -> AlternatingRest:
-    r"""Where alternating descent and ascent rest although descent-ascent has no minimum, as the ridge vanishes; exponential loss.
+    r"""Where alternating descent and ascent rest although descent-ascent has no minimum.
 
-    .. math:: w^* = \ln\frac{\eta a}{\ln(b/a)} \text{ (descent first)}, \quad \ln\frac{\eta b}{\ln(b/a)} \text{ (ascent first)}, \qquad
+    Exponential loss, in the limit of a vanishing ridge:
+
+    .. math:: w^* = \ln\frac{\eta a}{\ln(b/a)} \text{ (descent first)}, \quad
+              \ln\frac{\eta b}{\ln(b/a)} \text{ (ascent first)}, \qquad
               \frac{dw''}{dw} = 1 - \ln^2\frac ba
 
-    with the shares :math:`b > a` of the forget and the retain loss: a point that the step size makes. It attracts up to
-    :math:`b/a = e^{\sqrt2}`, where a cycle of two epochs takes over. A ridge (the coordinate's own is not used) moves it by O(ridge).
+    with the retain mass a and the forget mass :math:`b > a`. The step size makes this point.
+    It attracts up to :math:`b/a = e^{\sqrt2}`, where a cycle of two epochs takes over.
+    A ridge moves it by O(ridge); the coordinate's own ridge is not used.
 
-    Args: step_size: :math:`\eta > 0`; broadcasts. scheme: ``"retain_first"`` or ``"forget_first"``.
-    Raises: ``ValueError`` for another loss, scheme or a bad step size. Source: new.
-    Claims: ``alternating-fixed-point``, ``alternating-multiplier``.
+    Args:
+        coordinate: a :class:`Coordinate` with the exponential loss.
+        step_size: :math:`\eta > 0`; it broadcasts.
+        scheme: ``"retain_first"`` or ``"forget_first"``.
+    Returns: :class:`AlternatingRest`.
+    Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`; ``ValueError`` for another
+        loss, another scheme or a bad step size.
+    Source: new. Claims: ``alternating-fixed-point``, ``alternating-multiplier``.
     """
+    _require_coordinate(coordinate)
     if coordinate.loss.name != "exponential":
         raise ValueError(f"loss must be exponential for this closed form, got {coordinate.loss!r}")
-    retain, forget = coordinate.shares
-    first = (
-        retain
-        if checks.choice("scheme", scheme, ["retain_first", "forget_first"]) == "retain_first"
-        else forget
-    )
+    retain, forget = coordinate.ascent_masses
+    scheme = checks.choice("scheme", scheme, ["retain_first", "forget_first"])
+    first = retain if scheme == "retain_first" else forget
     contrast = jnp.log(jnp.where(forget > retain, forget / retain, jnp.nan))
     weight = jnp.log(checks.positive("step_size", step_size) * first / contrast)
-    return AlternatingRest(weight, jnp.broadcast_to(1 - contrast**2, weight.shape))
+    return AlternatingRest(
+        weight=weight, multiplier=jnp.broadcast_to(1 - contrast**2, weight.shape)
+    )
+
+
+def _require_coordinate(coordinate: Coordinate) -> None:
+    if not isinstance(coordinate, Coordinate):
+        raise TypeError(f"coordinate must be a Coordinate, got {type(coordinate).__name__}")
 
 
 @functools.partial(jax.jit, static_argnames="loss")
 def _stationary_points(loss: Loss, mass: Array, ridge: Array) -> Stationary:
     ridge = jnp.where(ridge > 0, ridge, jnp.nan)  # a traced one has passed no check
     log_ratio = special.log_ratio(jnp.abs(mass), ridge)
-    # Not a constant: XLA's simplifier runs in circles on the constant Gram matrix, and says so on standard error.
+    # Not a constant: XLA's simplifier loops on a constant Gram matrix, and warns on standard error.
     zero = jnp.where(jnp.isnan(mass), mass, 0)
-    pulled = masses.shifted_mass(loss, log_ratio, zero)
-    if loss.name == "exponential":
-        pushed, top = (
-            special.lambertw_exp(log_ratio, -1 + zero, branch=0),
-            special.lambertw_exp(log_ratio, -1 + zero, branch=-1),
-        )
-    elif loss.name == "logistic":
-        # No fold: the r-Lambert function at r = 1 has one real branch.
-        pushed, top = special.r_lambertw(-jnp.abs(mass) / ridge, 1.0), jnp.full_like(mass, jnp.nan)
-    else:
-        # Ascent alone is the forgotten half of an uncorrelated pair, with weight -Q.
-        gram = masses.Gram(zero + 1, zero, zero + 1, zero + 1)
-        folds = masses.fold_points(loss, gram, zero)
-        pushed = -jnp.exp(masses.oracle_branch(loss, gram, zero, log_ratio, folds.upper))
-        top = -jnp.exp(masses.saddle_branch(loss, gram, zero, log_ratio, folds))
-    minimum = jnp.where(
-        mass > 0, pulled, jnp.where(mass == 0, 0, jnp.where(mass < 0, pushed, jnp.nan))
-    )
+    positive = curve.shifted_dual(loss, log_ratio, zero)
+    negative, top = _negative_mass(loss, mass, ridge, log_ratio, zero)
+    below_zero = jnp.where(mass < 0, negative, jnp.nan)
+    minimum = jnp.where(mass > 0, positive, jnp.where(mass == 0, 0, below_zero))
     maximum = jnp.where(mass < 0, top, jnp.nan)
     return Stationary(
-        _implicit(loss, minimum, mass, ridge),
-        _implicit(loss, maximum, mass, ridge),
-        ~jnp.isnan(minimum),
+        minimum=_implicit(loss, minimum, mass, ridge),
+        maximum=_implicit(loss, maximum, mass, ridge),
+        exists=~jnp.isnan(minimum),
     )
+
+
+def _negative_mass(
+    loss: Loss, mass: Array, ridge: Array, log_ratio: Array, zero: Array
+) -> tuple[Array, Array]:
+    """Minimum and maximum for the mass ``-abs(mass)``, where ascent wins."""
+    if loss.name == "exponential":
+        minimum = special.lambertw_exp(log_ratio, -1 + zero, branch=0)
+        return minimum, special.lambertw_exp(log_ratio, -1 + zero, branch=-1)
+    if loss.name == "logistic":
+        # No fold: the r-Lambert function at r = 1 has one real branch.
+        minimum = special.r_lambertw(-jnp.abs(mass) / ridge, 1.0)
+        return minimum, jnp.full_like(mass, jnp.nan)
+    # Ascent alone is the forgotten half of an uncorrelated pair, with weight -Q.
+    gram = curve.Gram(zero + 1, zero, zero + 1, zero + 1)
+    folds = curve.fold_points(loss, gram, zero)
+    minimum = -jnp.exp(curve.oracle_branch(loss, gram, zero, log_ratio, folds.upper))
+    return minimum, -jnp.exp(curve.saddle_branch(loss, gram, zero, log_ratio, folds))
 
 
 def _implicit(loss: Loss, weight: Array, mass: Array, ridge: Array) -> Array:
-    """``weight``, a root of ``ridge w = K phi(w)``, with its implicit derivatives; NaN at the fold."""
+    """``weight``, a root of ``ridge w = K phi(w)``, with implicit derivatives; NaN at a fold."""
 
-    def change(root, parameters, tangents):
-        ridge = parameters[1]
-        moved = jnp.exp(loss.log_phi(root) - jnp.log(ridge)) * tangents[0]
-        moved = moved - root * (tangents[1] / ridge)
+    def change(root: Array, parameters: tuple, tangents: tuple) -> Array:
+        _, ridge = parameters
+        mass_dot, ridge_dot = tangents
+        moved = jnp.exp(loss.log_phi(root) - jnp.log(ridge)) * mass_dot
+        moved = moved - root * (ridge_dot / ridge)
         stiffness = 1 + root * loss.decay(root)
         return moved / jnp.where(stiffness == 0, jnp.nan, stiffness)
 
@@ -401,5 +515,7 @@ def _minimum(coordinate: Coordinate, mass: Array) -> CoordinateSolution:
     mass, ridge = jnp.broadcast_arrays(mass, coordinate.ridge)
     point = _stationary_points(coordinate.loss, mass, ridge)
     return CoordinateSolution(
-        point.minimum, point.exists, jnp.where(point.exists, Reason.FOUND, Reason.PAST_FOLD)
+        weight=point.minimum,
+        exists=point.exists,
+        reason=jnp.where(point.exists, Reason.FOUND, Reason.PAST_FOLD),
     )

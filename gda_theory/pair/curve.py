@@ -1,26 +1,37 @@
-r"""Dual masses: a stationary point is known by how hard each sample type pulls.
+r"""The curve of a pair: a stationary point is known by the dual coefficients of its two types.
 
-Two types ``u`` (retained) and ``v`` (forgotten) with Gram matrix ``k`` have margins ``x = <w, u>``, ``y = <w, v>``. At a
-stationary point :math:`w = P u + \varsigma Q v` with the masses
+Two types ``u`` (retained) and ``v`` (forgotten) with Gram matrix ``k`` have the margins
+``x = <w, u>`` and ``y = <w, v>``.
+The retain mass ``A`` and the forget mass ``B`` are the weights of the two types in the objective.
+A stationary point is :math:`w = P u + \varsigma Q v`. Its coefficients ``P`` (retain dual) and
+``Q`` (forget dual) obey
 
 .. math:: P = \tfrac A\lambda \varphi(x), \quad Q = \tfrac B\lambda \varphi(y), \qquad
-          x = k_{11} P + \varsigma k_{12} Q, \quad y = k_{12} P + \varsigma k_{22} Q,
+          x = k_{11} P + \varsigma k_{12} Q, \quad y = k_{12} P + \varsigma k_{22} Q .
 
-and :math:`\varsigma = +1` for pretraining, -1 for descent-ascent; ``B = 0`` is the oracle, ``k12 = 0`` two separate
-coordinates. Eliminating ``P`` leaves one explicit curve over ``q = log Q``, without a division by the correlation:
+Here :math:`\varsigma` is +1 for pretraining and -1 for descent-ascent. The oracle has ``B = 0``.
+Eliminating ``P`` leaves one explicit curve over ``q = log Q``. No step divides by the correlation:
 
-.. math:: \log\tfrac B\lambda = L(q) = q - \log\varphi\bigl(y(Q)\bigr), \qquad L'(q) = 1 + \varsigma h(q), \qquad
+.. math:: \log\tfrac B\lambda = L(q) = q - \log\varphi\bigl(y(Q)\bigr), \qquad L'(q) = 1 + \varsigma
+          h(q), \qquad
           h = Q\,\sigma\,\frac{k_{22} + \det k\;\rho P}{1 + k_{11}\rho P},
 
-where :math:`\rho, \sigma` are the loss's decay :math:`\ell''/\varphi` at x and y. Everything is a question about this curve:
-solutions are its level points, folds its critical points, and :math:`\det H = \lambda^2 (1 + k_{11}\rho P)(1 + \varsigma h)` gives
-the kind.
+where :math:`\rho, \sigma` are the loss's decay :math:`\ell''/\varphi` at x and y.
 
-Functions here are strictly typed (one dtype, one shape, no checks) and written once for any margin loss.
+* A *level point* is a point where the curve has the level :math:`\log(B/\lambda)` of the data: a
+  stationary point.
+* A *fold* is a point of the ascent curve with :math:`h = 1`: two stationary points merge there.
+* The *kind* of a stationary point (minimum or saddle) is the sign of
+  :math:`\det H = \lambda^2 (1 + k_{11}\rho P)(1 + \varsigma h)`.
+
+Functions here are strictly typed: one dtype, one shape, no validation. They are written once for
+any margin loss.
+All of them know the retain mass by ``log_mass`` = :func:`log_retain_mass`.
 Source: new. Claims: ``dual-masses``, ``fold-hessian``.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -36,11 +47,16 @@ from theory_common.numerics import roots, special
 from theory_common.numerics.implicit import with_change
 from theory_common.printing.display import readable
 
-PRETRAIN, ASCENT = 1, -1
+PRETRAIN = 1
+ASCENT = -1
 
 
 class Gram(NamedTuple):
-    """Gram matrix of the two types. The determinant is carried: formed from the entries it would cancel near correlation 1."""
+    """Gram matrix of the two types.
+
+    The determinant is a field of its own: computed from the entries it would cancel near
+    correlation 1.
+    """
 
     first: Float[Array, "*batch"]
     cross: Float[Array, "*batch"]
@@ -49,112 +65,143 @@ class Gram(NamedTuple):
 
 
 @readable()
-class Masses(NamedTuple):
-    """The pulls ``descent = P`` of the retained and ``ascent = Q`` of the forgotten type, in units of weight."""
+class Duals(NamedTuple):
+    """The coefficients of a stationary point ``w = P u - Q v`` (of pretraining ``w = P u + Q v``).
 
-    descent: Float[Array, "*batch"]
-    ascent: Float[Array, "*batch"]
+    ``retain_dual`` is ``P`` and ``forget_dual`` is ``Q``; both are >= 0.
+    """
+
+    retain_dual: Float[Array, "*batch"]
+    forget_dual: Float[Array, "*batch"]
 
 
-class Curve(NamedTuple):
-    """A point of the curve: ``level = log(B/ridge)``, the masses and margins, ``bend = h``, which is 1 at a fold, and
-    ``steepening``, the slope of ``log h`` in q (for the ascent curve)."""
+class CurvePoint(NamedTuple):
+    """A point of the curve.
+
+    ``level`` is ``log(B/ridge)``; ``x`` and ``y`` are the margins. ``bend`` is ``h``, which is 1 at
+    a fold.
+    ``steepening`` is the slope of ``log h`` in ``q``.
+    """
 
     level: Float[Array, "*batch"]
-    masses: Masses
+    duals: Duals
     x: Float[Array, "*batch"]
     y: Float[Array, "*batch"]
     bend: Float[Array, "*batch"]
     steepening: Float[Array, "*batch"]
 
 
-@backed_by("lemma-2-closed-forms", "r-lambert-form")
-def shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
-    r"""The root ``t > 0`` of :math:`t = z\,\varphi(t - c)`, for ``log z = log_ratio`` and ``c = shift``.
+class CurveFolds(NamedTuple):
+    """``q`` at the folds of the ascent curve; NaN where there is none.
 
-    Unique: the left side increases, the right side does not. Exponential loss: :math:`W_0(z e^c)`; logistic: the r-Lambert
-    function at :math:`r = e^c`; any other loss by Newton's method in ``log t``. Source: Lemma 2 at shift 0; new otherwise.
-    Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
+    ``upper`` is the curve's local maximum, met first from the oracle. ``lower`` is its local
+    minimum.
     """
 
-    def change(mass, parameters, tangents):
-        decay = loss.decay(mass - parameters[1])
-        return mass * (tangents[0] + decay * tangents[1]) / (1 + decay * mass)
-
-    found = _shifted_mass(loss, *jax.lax.stop_gradient((log_ratio, shift)))
-    return with_change(change, found, log_ratio, shift)
+    upper: Float[Array, "*batch"]
+    lower: Float[Array, "*batch"]
 
 
-def _shifted_mass(loss: Loss, log_ratio: Array, shift: Array) -> Array:
-    """:func:`shifted_mass` without its derivatives."""
-    if loss.shifted_mass is not None:
-        return loss.shifted_mass(log_ratio, shift)
+@backed_by("lemma-2-closed-forms", "r-lambert-form")
+def shifted_dual(loss: Loss, log_mass: Array, shift: Array) -> Array:
+    r"""The root ``t > 0`` of :math:`t = z\,\varphi(t - c)`.
 
-    def residual(log_mass):
-        return log_mass - loss.log_phi(jnp.exp(log_mass) - shift) - log_ratio
+    Here ``log z = log_mass`` and ``c = shift``. With ``z = k11 A/ridge`` and ``c = -side k12 Q`` it
+    is ``k11 P``, the scaled retain dual.
+    It is unique, since the left side increases and the right side does not.
+    Exponential loss: :math:`W_0(z e^c)`. Logistic loss: the r-Lambert function at :math:`r = e^c`.
+    Any other loss: Newton's method in ``log t``.
 
-    # phi decreases, so t <= z phi(-c); the residual's slope is at least 1, so it is no farther away than its value.
-    high = log_ratio + loss.log_phi(-shift)
-    return jnp.exp(roots.bracketed(residual, high - residual(high), high, high))
+    Source: Lemma 2 at shift 0; new otherwise. Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
+    """
+
+    def change(root: Array, parameters: tuple, tangents: tuple) -> Array:
+        _, shift = parameters
+        log_mass_dot, shift_dot = tangents
+        decay = loss.decay(root - shift)
+        return root * (log_mass_dot + decay * shift_dot) / (1 + decay * root)
+
+    found = _shifted_dual(loss, *jax.lax.stop_gradient((log_mass, shift)))
+    return with_change(change, found, log_mass, shift)
 
 
-def log_pull(gram: Gram, descent: Array, ridge: Array) -> Array:
-    """``log(k11 A / ridge)``, by which everything below knows the retained mass ``A = descent``."""
-    return special.log_ratio(gram.first * descent, ridge)
+def _shifted_dual(loss: Loss, log_mass: Array, shift: Array) -> Array:
+    """:func:`shifted_dual` without its derivatives."""
+    if loss.shifted_dual is not None:
+        return loss.shifted_dual(log_mass, shift)
+
+    def residual(log_root: Array) -> Array:
+        return log_root - loss.log_phi(jnp.exp(log_root) - shift) - log_mass
+
+    # Upper end: phi decreases, so t <= z phi(-c) for every t > 0.
+    high = log_mass + loss.log_phi(-shift)
+    # Lower end: the residual's slope is at least 1, so the root is at most residual(high) below
+    # high.
+    low = high - residual(high)
+    return jnp.exp(roots.bracketed(residual, low, high, high))
 
 
-def oracle_mass(loss: Loss, gram: Gram, pull: Array) -> Array:
-    """The mass ``P`` of the oracle, where nothing is forgotten."""
-    return shifted_mass(loss, pull, jnp.zeros_like(pull)) / gram.first
+def log_retain_mass(gram: Gram, retain_mass: Array, ridge: Array) -> Array:
+    """``log(k11 A / ridge)``, the ``log_mass`` of this module; ``A = retain_mass``."""
+    return special.log_ratio(gram.first * retain_mass, ridge)
+
+
+def oracle_dual(loss: Loss, gram: Gram, log_mass: Array) -> Array:
+    """The retain dual ``P`` of the oracle, where nothing is forgotten."""
+    return shifted_dual(loss, log_mass, jnp.zeros_like(log_mass)) / gram.first
 
 
 @backed_by("dual-masses", "dual-curve")
-def curve(loss: Loss, gram: Gram, pull: Array, log_ascent_mass: Array, side: int) -> Curve:
-    """The point of the curve at ``q = log_ascent_mass``, given ``pull`` = :func:`log_pull`. Claims: ``dual-masses``, ``dual-curve``."""
-    ascent = jnp.exp(log_ascent_mass)
-    descent = shifted_mass(loss, pull, -side * gram.cross * ascent) / gram.first
-    x, y = margins(gram, Masses(descent, ascent), side)
-    decay, softening = _value_and_slope(loss.decay, x)
-    _, fading = _value_and_slope(loss.log_decay, y)
-    stiffness = decay * descent
-    free, bound = gram.second + gram.determinant * stiffness, 1 / (1 + gram.first * stiffness)
-    y_slope = ascent * free * bound
-    x_slope, grip = (
-        gram.cross * ascent * bound,
-        gram.cross**2 * descent * bound * (decay**2 - softening),
-    )
-    steepening = 1 + side * (fading * y_slope + x_slope * grip / free)
-    return Curve(
-        log_ascent_mass - loss.log_phi(y),
-        Masses(descent, ascent),
-        x,
-        y,
-        loss.decay(y) * y_slope,
-        steepening,
+def point_at(loss: Loss, gram: Gram, log_mass: Array, q: Array, side: int) -> CurvePoint:
+    """The point of the curve at ``q = log Q``. ``side`` is ``PRETRAIN`` or ``ASCENT``.
+
+    Claims: ``dual-masses``, ``dual-curve``.
+    """
+    forget_dual = jnp.exp(q)
+    retain_dual = shifted_dual(loss, log_mass, -side * gram.cross * forget_dual) / gram.first
+    duals = Duals(retain_dual=retain_dual, forget_dual=forget_dual)
+    x, y = margins(gram, duals, side)
+    decay_x, decay_x_slope = _value_and_slope(loss.decay, x)
+    _, log_decay_y_slope = _value_and_slope(loss.log_decay, y)
+    stiffness = decay_x * retain_dual
+    # h = Q sigma * numerator * inverse; the slopes are abs(dx/dq) and abs(dy/dq).
+    numerator = gram.second + gram.determinant * stiffness
+    inverse = 1 / (1 + gram.first * stiffness)
+    y_slope = forget_dual * numerator * inverse
+    x_slope = gram.cross * forget_dual * inverse
+    stiffness_change = gram.cross**2 * retain_dual * inverse * (decay_x**2 - decay_x_slope)
+    steepening = 1 + side * (log_decay_y_slope * y_slope + x_slope * stiffness_change / numerator)
+    return CurvePoint(
+        level=q - loss.log_phi(y),
+        duals=duals,
+        x=x,
+        y=y,
+        bend=loss.decay(y) * y_slope,
+        steepening=steepening,
     )
 
 
-def _value_and_slope(function, at: Array) -> tuple[Array, Array]:
+def _value_and_slope(function: Callable[[Array], Array], at: Array) -> tuple[Array, Array]:
     return jax.jvp(function, (at,), (jnp.ones_like(at),))
 
 
 @backed_by("dual-masses")
-def margins(gram: Gram, masses: Masses, side: int) -> tuple[Array, Array]:
+def margins(gram: Gram, duals: Duals, side: int) -> tuple[Array, Array]:
     """``x = k11 P ± k12 Q`` and ``y = k12 P ± k22 Q``. Claim: ``dual-masses``."""
-    return (
-        gram.first * masses.descent + side * gram.cross * masses.ascent,
-        gram.cross * masses.descent + side * gram.second * masses.ascent,
-    )
+    x = gram.first * duals.retain_dual + side * gram.cross * duals.forget_dual
+    y = gram.cross * duals.retain_dual + side * gram.second * duals.forget_dual
+    return x, y
 
 
 @backed_by("dual-curve", "fold-hessian")
-def log_bend(loss: Loss, gram: Gram, pull: Array, q: Array) -> Array:
-    """``log h`` on the ascent curve, 0 at a fold; from logarithms, since ``h`` underflows far beyond the second fold.
+def log_bend(loss: Loss, gram: Gram, log_mass: Array, q: Array) -> Array:
+    """``log h`` on the ascent curve, which is 0 at a fold.
 
+    It is computed from logarithms, since ``h`` underflows far beyond the second fold.
     Claims: ``dual-curve``, ``fold-hessian``.
     """
-    point = curve(loss, gram, pull, q, ASCENT)
-    stiffness = loss.decay(point.x) * point.masses.descent
+    point = point_at(loss, gram, log_mass, q, ASCENT)
+    stiffness = loss.decay(point.x) * point.duals.retain_dual
     return (
         q
         + loss.log_decay(point.y)
@@ -165,7 +212,7 @@ def log_bend(loss: Loss, gram: Gram, pull: Array, q: Array) -> Array:
 def level_point(
     loss: Loss,
     gram: Gram,
-    pull: Array,
+    log_mass: Array,
     level: Array,
     low: Array,
     high: Array,
@@ -174,102 +221,103 @@ def level_point(
     *,
     direction: int = 1,
 ) -> Array:
-    """``q`` in ``[low, high]``, a stretch on which the curve rises (``direction`` 1) or falls (-1), where it has the given level."""
+    """``q`` in ``[low, high]`` where the curve has the given level.
 
-    def miss(q):
-        point = curve(loss, gram, pull, q, side)
-        second = side * point.bend * point.steepening
-        noise = 1 + jnp.abs(level) + gram.second * point.masses.ascent
+    On ``[low, high]`` the curve must rise (``direction`` 1) or fall (``direction`` -1).
+    """
+
+    def miss(q: Array) -> roots.Jet:
+        point = point_at(loss, gram, log_mass, q, side)
         return roots.Jet(
             direction * (point.level - level),
             direction * (1 + side * point.bend),
-            direction * second,
-            noise,
+            direction * (side * point.bend * point.steepening),
+            noise=1 + jnp.abs(level) + gram.second * point.duals.forget_dual,
         )
 
     return roots.bracketed_jet(miss, low, high, start)
 
 
 @backed_by("pretrain-unique")
-def pretrain_point(loss: Loss, gram: Gram, pull: Array, level: Array) -> Array:
-    """``q`` of the pretrained solution: unique, since the curve's slope is at least 1. Claim: ``pretrain-unique``."""
-    alone = oracle_mass(loss, gram, pull)
-    start = jnp.log(
-        shifted_mass(loss, level + jnp.log(gram.second), -gram.cross * alone) / gram.second
-    )
-    # Slope at least 1: the root is no farther away than the miss.
-    reached = start + level - curve(loss, gram, pull, start, PRETRAIN).level
-    return level_point(
-        loss,
-        gram,
-        pull,
-        level,
-        jnp.minimum(start, reached),
-        jnp.maximum(start, reached),
-        start,
-        PRETRAIN,
-    )
+def pretrain_point(loss: Loss, gram: Gram, log_mass: Array, level: Array) -> Array:
+    """``q`` of the pretrained solution, which is unique. Claim: ``pretrain-unique``."""
+    alone = oracle_dual(loss, gram, log_mass)
+    log_forget_mass = level + jnp.log(gram.second)
+    start = jnp.log(shifted_dual(loss, log_forget_mass, -gram.cross * alone) / gram.second)
+    # The curve's slope 1 + h is at least 1. So the root lies between ``start`` and the point that a
+    # straight line of slope 1 through the curve's value at ``start`` reaches.
+    reached = start + level - point_at(loss, gram, log_mass, start, PRETRAIN).level
+    low = jnp.minimum(start, reached)
+    high = jnp.maximum(start, reached)
+    return level_point(loss, gram, log_mass, level, low, high, start, PRETRAIN)
 
 
-class Folds(NamedTuple):
-    """``q`` at the curve's local maximum (``upper``, met first from the oracle) and minimum (``lower``); NaN where none."""
+def largest_bend(loss: Loss, gram: Gram, log_mass: Array) -> tuple[Array, Array, Array]:
+    """``low < q < high`` for a loss with bounded ``phi``: ``h`` is largest at ``q``.
 
-    upper: Float[Array, "*batch"]
-    lower: Float[Array, "*batch"]
-
-
-def largest_bend(loss: Loss, gram: Gram, pull: Array) -> tuple[Array, Array, Array]:
-    """``low < q < high`` for a loss with bounded ``phi``: all folds lie between, and ``h`` is largest at ``q``."""
-    alone = oracle_mass(loss, gram, pull)
-    # y <= (k12 x_R - det Q)/k11, so beyond this Q even the factor Q exp(y) is below 1.
+    All folds lie between ``low`` and ``high``, for a loss whose decay at ``y`` is at most
+    ``min(1, exp(y))``.
+    The logistic loss has this decay. That ``h`` has one peak only is claim
+    ``logistic-zero-or-two-folds``.
+    """
+    alone = oracle_dual(loss, gram, log_mass)
+    # Both ends: h lies between Q sigma det/k11 and Q sigma k22, where sigma is the decay at y.
+    # Lower end: sigma <= 1, so h <= exp(-30) at Q = exp(-30)/k22 and below.
+    # Upper end: k11 y = k12 x - det Q and k12 x <= k12 x_R = k12 k11 alone on the ascent curve.
+    # So log h <= log(k22 Q) + k12 alone - det Q/k11. At Q = reach * depth the last term is
+    # -2 depth, the others are at most depth + log(depth): h < 1 there, and beyond.
     reach = 2 * gram.first / gram.determinant
-    depth = (
-        jnp.abs(jnp.log(gram.second)) + jnp.abs(gram.cross) * alone + jnp.abs(jnp.log(reach)) + 2
-    )
-    low, high = -jnp.log(gram.second) - 30, jnp.log(reach * depth) + 2
+    lean = jnp.abs(gram.cross) * alone
+    depth = jnp.abs(jnp.log(gram.second)) + lean + jnp.abs(jnp.log(reach)) + 2
+    low = -jnp.log(gram.second) - 30
+    high = jnp.log(reach * depth) + 2
 
-    def fall(q):
-        return -jax.jvp(lambda at: log_bend(loss, gram, pull, at), (q,), (jnp.ones_like(q),))[1]
+    def fall(q: Array) -> Array:
+        return -jax.jvp(lambda at: log_bend(loss, gram, log_mass, at), (q,), (jnp.ones_like(q),))[1]
 
-    return (
-        low,
-        roots.bracketed(
-            fall, low, high, jnp.log1p(jnp.abs(gram.cross) * alone / gram.second), noise=1.0
-        ),
-        high,
-    )
+    start = jnp.log1p(jnp.abs(gram.cross) * alone / gram.second)
+    return low, roots.bracketed(fall, low, high, start, noise=1.0), high
 
 
 @backed_by("fold-locus")
-def exponential_fold(gram: Gram, pull: Array) -> Array:
-    r"""``q`` at the only fold of the exponential loss, where :math:`Q = (1 + k_{11}P)/(k_{22} + \det k\,P)`.
+def exponential_fold(gram: Gram, log_mass: Array) -> Array:
+    r"""``q`` at the only fold of the exponential loss.
 
-    The first equation is then one of :math:`t = k_{11}P` alone, and every term of it is positive:
+    There :math:`Q = (1 + k_{11}P)/(k_{22} + \det k\,P)`. The first equation is then one of
+    :math:`t = k_{11}P` alone, and every term of g is positive:
 
-    .. math:: \log t + t\,\frac{n + st}{1 + st} = c, \quad s = \frac{\det k}{k_{11}k_{22}}, \quad
+    .. math:: \log t + g(t) = c, \quad g(t) = t\,\frac{n + st}{1 + st}, \quad s = \frac{\det
+              k}{k_{11}k_{22}}, \quad
               n = s + (1 - s)(1 - k_{12}/k_{22}), \quad c = \log(k_{11}A/\lambda) + k_{12}/k_{22}.
 
     Claim: ``fold-locus``.
     """
-    ratio, diagonal = gram.cross / gram.second, gram.first * gram.second
-    apart, shared = gram.determinant / diagonal, gram.cross**2 / diagonal
+    diagonal = gram.first * gram.second
+    ratio = gram.cross / gram.second
+    apart = gram.determinant / diagonal
+    shared = gram.cross**2 / diagonal
     rest = apart + shared * ((gram.second - gram.cross) / gram.second)
-    target = pull + ratio
+    target = log_mass + ratio
 
-    def miss(log_t):
+    def miss(log_t: Array) -> roots.Jet:
         t = jnp.exp(log_t)
         scale = 1 / (1 + apart * t)
         lost = shared * ratio * scale * scale
         slope = t * (1 - lost)
-        second = slope + 2 * apart * t * t * lost * scale
         return roots.Jet(
             log_t + t * (rest + apart * t) * scale - target,
             1 + slope,
-            second,
+            slope + 2 * apart * t * t * lost * scale,
             noise=jnp.abs(target),
         )
 
-    # Where the second term alone, which is at most max(1, n) at t = 1, takes this value, t is no smaller than at the root.
+    # In code s is ``apart``, n is ``rest``, c is ``target``. At the root g(t) <= share = max(c, n,
+    # 1):
+    # for t >= 1, log t >= 0 gives g(t) <= c; for t < 1, g(t) <= g(1) <= max(n, 1), since g
+    # increases.
+    # Upper end: so t <= most, where g(most) = share, a quadratic equation; and log t <= c, as g >=
+    # 0.
+    # Lower end: log t = c - g(t) >= c - share.
     share = jnp.maximum(target, jnp.maximum(rest, 1))
     half = (rest - apart * share) / 2
     root = jnp.sqrt(half * half + apart * share)
@@ -280,120 +328,169 @@ def exponential_fold(gram: Gram, pull: Array) -> Array:
 
 
 @backed_by("exponential-one-fold", "logistic-zero-or-two-folds")
-def fold_points(loss: Loss, gram: Gram, pull: Array) -> Folds:
-    """Where minima and saddles of descent-ascent meet.
+def fold_points(loss: Loss, gram: Gram, log_mass: Array) -> CurveFolds:
+    """Where minima and saddles of descent-ascent merge.
 
-    A loss whose ``phi`` grows without bound (exponential) has exactly one fold, one with bounded ``phi`` (logistic) none or
-    two, on either side of the largest bend. Claims: ``exponential-one-fold``, ``logistic-zero-or-two-folds``.
+    A loss whose ``phi`` grows without bound (exponential) has exactly one fold. One with bounded
+    ``phi`` (logistic) has none, or one on either side of the largest bend.
+    Claims: ``exponential-one-fold``, ``logistic-zero-or-two-folds``.
     """
-
-    def bend(q):
-        return log_bend(loss, gram, pull, q)
-
     if np.isinf(loss.slope_at_minus_infinity):
-        start = exponential_fold(gram, pull)
-        if loss is losses.exponential:
-            return Folds(start, jnp.full_like(start, jnp.nan))
-        # h is between Q det/k11 and Q k22 for a loss of decay 1. Thirty powers of e more for others.
-        low, high = -jnp.log(gram.second) - 30, jnp.log(gram.first / gram.determinant) + 30
-        return Folds(
-            roots.bracketed(bend, low, high, start, noise=1.0), jnp.full_like(start, jnp.nan)
-        )
-    low, peak, high = largest_bend(loss, gram, pull)
-    bent = bend(peak) > 0
+        upper = _only_fold(loss, gram, log_mass)
+        return CurveFolds(upper=upper, lower=jnp.full_like(upper, jnp.nan))
+
+    def bend(q: Array) -> Array:
+        return log_bend(loss, gram, log_mass, q)
+
+    def negative_bend(q: Array) -> Array:
+        return -bend(q)
+
+    low, peak, high = largest_bend(loss, gram, log_mass)
+    # h - 1 is negative at both ends, and changes sign once on each side of the peak if it is
+    # positive there.
+    exists = bend(peak) > 0
     upper = roots.bracketed(bend, low, peak, (low + peak) / 2, noise=1.0)
-    lower = roots.bracketed(lambda q: -bend(q), peak, high, (peak + high) / 2, noise=1.0)
-    return Folds(jnp.where(bent, upper, jnp.nan), jnp.where(bent, lower, jnp.nan))
+    lower = roots.bracketed(negative_bend, peak, high, (peak + high) / 2, noise=1.0)
+    return CurveFolds(
+        upper=jnp.where(exists, upper, jnp.nan), lower=jnp.where(exists, lower, jnp.nan)
+    )
+
+
+def _only_fold(loss: Loss, gram: Gram, log_mass: Array) -> Array:
+    """``q`` at the fold of a loss with unbounded ``phi``."""
+    start = exponential_fold(gram, log_mass)
+    if loss is losses.exponential:
+        return start
+    # h lies between Q sigma det/k11 and Q sigma k22, where sigma is the decay at y. Decays between
+    # exp(-30) and exp(30) are covered: h < 1 at the lower end, h > 1 at the upper one.
+    low = -jnp.log(gram.second) - 30
+    high = jnp.log(gram.first / gram.determinant) + 30
+    return roots.bracketed(lambda q: log_bend(loss, gram, log_mass, q), low, high, start, noise=1.0)
 
 
 def _beside_fold(
-    loss: Loss, gram: Gram, pull: Array, level: Array, fold: Array, branch: int
+    loss: Loss, gram: Gram, log_mass: Array, level: Array, fold: Array, branch: int
 ) -> tuple[Array, Array]:
-    """How far the ascent curve falls from its maximum ``fold`` to ``level``, and about where it gets there.
+    """How far the ascent curve falls from its maximum ``fold`` to ``level``, and a guess of ``q``.
 
-    Exact if ``log h`` is straight, as it is without correlation: with its slope m there the fall at ``q = fold + v/m`` is
-    ``(exp(v) - 1 - v)/m``. ``branch`` is 0 for the side of small q, -1 for that of large q, as in Lambert W. NaN if ``level`` is higher.
+    ``q`` is where the curve has this level. The guess is exact if ``log h`` is a straight line, as
+    it is without correlation. With slope m of that line the fall at ``q = fold + v/m`` is ``(exp(v)
+    - 1 - v)/m``. ``branch`` is 0 for the side of small q and -1 for that of large q, as in Lambert
+    W. NaN if ``level`` is above the maximum.
     """
-    top = curve(loss, gram, pull, fold, ASCENT)
+    top = point_at(loss, gram, log_mass, fold, ASCENT)
     drop = top.level - level
     gap = top.steepening * drop
-    return drop, fold - (
-        special.lambertw_plus_one_from_gap(gap, branch=branch) + gap
-    ) / top.steepening
+    from_fold = special.lambertw_plus_one_from_gap(gap, branch=branch) + gap
+    return drop, fold - from_fold / top.steepening
 
 
-def oracle_branch(loss: Loss, gram: Gram, pull: Array, level: Array, upper_fold: Array) -> Array:
-    """``q`` of the minimum that starts at the oracle (level -infinity); NaN beyond the fold ``upper_fold`` (NaN: no fold)."""
-    none = jnp.isnan(upper_fold)
-    # y only falls along the curve, from the oracle's y: Q >= (B/ridge) phi(y_oracle), and Q <= (B/ridge) sup phi.
-    low = level + loss.log_phi(gram.cross * oracle_mass(loss, gram, pull))
+def oracle_branch(
+    loss: Loss, gram: Gram, log_mass: Array, level: Array, upper_fold: Array
+) -> Array:
+    """``q`` of the minimum that starts at the oracle (level -infinity).
+
+    NaN beyond the fold ``upper_fold``. An ``upper_fold`` of NaN means that there is no fold.
+    """
+    no_fold = jnp.isnan(upper_fold)
+    # Both ends use Q = (B/ridge) phi(y). Lower end: y falls along the curve and starts at the
+    # oracle's
+    # y = k12 P, so phi(y) is at least its value there. Upper end: phi(y) <= sup phi, and Q <= Q at
+    # the fold.
+    low = level + loss.log_phi(gram.cross * oracle_dual(loss, gram, log_mass))
     ceiling = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
-    high = jnp.where(none, ceiling, jnp.minimum(upper_fold, ceiling))
-    drop, guess = _beside_fold(loss, gram, pull, level, upper_fold, 0)
-    start = jnp.where(none | (drop >= 0), jnp.fmax(low, guess), jnp.nan)
-    return level_point(loss, gram, pull, level, low, high, start, ASCENT)
+    high = jnp.where(no_fold, ceiling, jnp.minimum(upper_fold, ceiling))
+    drop, guess = _beside_fold(loss, gram, log_mass, level, upper_fold, 0)
+    start = jnp.where(no_fold | (drop >= 0), jnp.fmax(low, guess), jnp.nan)
+    return level_point(loss, gram, log_mass, level, low, high, start, ASCENT)
 
 
-def saddle_branch(loss: Loss, gram: Gram, pull: Array, level: Array, folds: Folds) -> Array:
-    """``q`` of the saddle between the folds (beyond the only fold of an unbounded loss); NaN where there is none."""
-    drop, guess = _beside_fold(loss, gram, pull, level, folds.upper, -1)
+def saddle_branch(
+    loss: Loss, gram: Gram, log_mass: Array, level: Array, folds: CurveFolds
+) -> Array:
+    """``q`` of the saddle between the folds; NaN where there is none.
+
+    A loss with unbounded ``phi`` has one fold only. Its saddle lies beyond that fold.
+    """
+    drop, guess = _beside_fold(loss, gram, log_mass, level, folds.upper, -1)
     if np.isinf(loss.slope_at_minus_infinity):
         exists = (drop >= 0) & (level > -jnp.inf)
-        # Exponential: h >= Q det/k11, and a curve with that h in place of h takes longer to fall; thirty more powers of e for other losses.
+        # Exponential loss: h >= Q det/k11, which is ease * exp(v) at q = fold + v, with ease <= 1.
+        # So the curve falls by at least ease * (exp(v) - 1) - v. Where that equals the drop, the
+        # curve
+        # is at the level or below. With e^s = ease * e^v the equation is exp(s) - 1 - s = gap,
+        # solved
+        # by W_{-1}. A decay of at least exp(-30) moves this end by at most 30.
         ease = jnp.exp(folds.upper) * gram.determinant / gram.first
         gap = drop + (ease - 1 - jnp.log(ease))
         slack = 0.0 if loss is losses.exponential else 30.0
-        high = (
-            folds.upper
-            + jnp.log((1 - special.lambertw_plus_one_from_gap(gap, branch=-1)) / ease)
-            + slack
-        )
+        lower_branch = special.lambertw_plus_one_from_gap(gap, branch=-1)
+        high = folds.upper + jnp.log((1 - lower_branch) / ease) + slack
     else:
-        exists = (drop >= 0) & (level >= curve(loss, gram, pull, folds.lower, ASCENT).level)
+        exists = (drop >= 0) & (level >= point_at(loss, gram, log_mass, folds.lower, ASCENT).level)
         high = folds.lower
     start = jnp.where(exists, jnp.fmin(guess, high), jnp.nan)
-    return level_point(loss, gram, pull, level, folds.upper, high, start, ASCENT, direction=-1)
+    return level_point(loss, gram, log_mass, level, folds.upper, high, start, ASCENT, direction=-1)
 
 
-def far_branch(loss: Loss, gram: Gram, pull: Array, level: Array, lower_fold: Array) -> Array:
-    """``q`` of the far minimum of a loss with bounded ``phi``, beyond its second fold; NaN where there is none."""
+def far_branch(loss: Loss, gram: Gram, log_mass: Array, level: Array, lower_fold: Array) -> Array:
+    """``q`` of the far minimum of a loss with bounded ``phi``, beyond its second fold.
+
+    NaN where there is none.
+    """
+    # Q = (B/ridge) phi(y) and phi(y) <= sup phi.
     high = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
-    exists = level >= curve(loss, gram, pull, lower_fold, ASCENT).level
-    return jnp.where(
-        exists, level_point(loss, gram, pull, level, lower_fold, high, high, ASCENT), jnp.nan
-    )
+    exists = level >= point_at(loss, gram, log_mass, lower_fold, ASCENT).level
+    found = level_point(loss, gram, log_mass, level, lower_fold, high, high, ASCENT)
+    return jnp.where(exists, found, jnp.nan)
 
 
 def implicit(
-    loss: Loss, side: int, found: Masses, descent: Array, ascent: Array, ridge: Array, gram: Gram
-) -> Masses:
-    """``found``, with its derivatives by the implicit function theorem (to any order); NaN at a fold.
+    loss: Loss,
+    side: int,
+    found: Duals,
+    retain_mass: Array,
+    forget_mass: Array,
+    ridge: Array,
+    gram: Gram,
+) -> Duals:
+    """``found``, with its derivatives by the implicit function theorem, to any order.
 
-    ``found`` must solve ``P = A phi(x)/ridge``, ``Q = B phi(y)/ridge`` for ``A = descent``, ``B = ascent``; its tangent is ignored.
+    They are NaN at a fold.
+    ``found`` must solve ``P = A phi(x)/ridge`` and ``Q = B phi(y)/ridge`` for ``A = retain_mass``
+    and ``B = forget_mass``.
+    The tangent of ``found`` is ignored.
     """
-    change = functools.partial(_change_of_masses, loss, side)
-    return with_change(change, found, descent, ascent, ridge, gram)
+    change = functools.partial(_change_of_duals, loss, side)
+    return with_change(change, found, retain_mass, forget_mass, ridge, gram)
 
 
-def _change_of_masses(
-    loss: Loss, side: int, solved: Masses, parameters: tuple, tangents: tuple
-) -> Masses:
-    """The change of ``solved`` with the ``parameters``: the 2x2 system in closed form."""
-    descent, _, ridge, gram = parameters
-    descent_dot, ascent_dot, ridge_dot, gram_dot = tangents
+def _change_of_duals(
+    loss: Loss, side: int, solved: Duals, parameters: tuple, tangents: tuple
+) -> Duals:
+    """The change of ``solved`` with the parameters: the 2x2 system in closed form."""
+    retain_mass, _, ridge, gram = parameters
+    retain_mass_dot, forget_mass_dot, ridge_dot, gram_dot = tangents
     x, y = margins(gram, solved, side)
     x_dot, y_dot = margins(gram_dot, solved, side)
-    pull, push = solved.descent * loss.decay(x), solved.ascent * loss.decay(y)
+    retain_stiffness = solved.retain_dual * loss.decay(x)
+    forget_stiffness = solved.forget_dual * loss.decay(y)
     # Written with phi/ridge and not Q/B, so that it holds at B = 0.
-    first = solved.descent * (descent_dot / descent - ridge_dot / ridge) - pull * x_dot
+    first = (
+        solved.retain_dual * (retain_mass_dot / retain_mass - ridge_dot / ridge)
+        - retain_stiffness * x_dot
+    )
     second = (
-        jnp.exp(loss.log_phi(y) - jnp.log(ridge)) * ascent_dot
-        - solved.ascent * ridge_dot / ridge
-        - push * y_dot
+        jnp.exp(loss.log_phi(y) - jnp.log(ridge)) * forget_mass_dot
+        - solved.forget_dual * ridge_dot / ridge
+        - forget_stiffness * y_dot
     )
     k11, k12, k22, det = gram
-    determinant = 1 + k11 * pull + side * push * (k22 + det * pull)
+    determinant = (
+        1 + k11 * retain_stiffness + side * forget_stiffness * (k22 + det * retain_stiffness)
+    )
     determinant = jnp.where(determinant == 0, jnp.nan, determinant)
-    descent_change = ((1 + side * k22 * push) * first - side * k12 * pull * second) / determinant
-    ascent_change = ((1 + k11 * pull) * second - k12 * push * first) / determinant
-    return Masses(descent_change, ascent_change)
+    retain_change = (1 + side * k22 * forget_stiffness) * first
+    retain_change = retain_change - side * k12 * retain_stiffness * second
+    forget_change = (1 + k11 * retain_stiffness) * second - k12 * forget_stiffness * first
+    return Duals(retain_dual=retain_change / determinant, forget_dual=forget_change / determinant)

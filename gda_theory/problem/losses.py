@@ -23,7 +23,7 @@ Elementwise = Callable[[Array], Array]
 class Loss:
     """A convex, decreasing margin loss. Immutable and hashable: it selects code, so it is static under jit.
 
-    ``shifted_mass(log_ratio, shift)``, if given, is the closed form of :func:`gda_theory.pair.curve.shifted_mass`;
+    ``shifted_dual(log_ratio, shift)``, if given, is the closed form of :func:`gda_theory.pair.curve.shifted_dual`;
     ``slope_at_minus_infinity`` is the limit of ``phi`` at m = -infinity: finite (1) for the logistic loss, which makes
     descent-ascent coercive in every penalised direction, infinite for the exponential one.
     """
@@ -34,7 +34,7 @@ class Loss:
     curvature: Elementwise
     log_phi: Elementwise
     slope_at_minus_infinity: float
-    shifted_mass: Callable[[Array, Array], Array] | None = None
+    shifted_dual: Callable[[Array, Array], Array] | None = None
     log_decay_closed: Elementwise | None = None
 
     def decay(self, margin: Array) -> Array:
@@ -82,7 +82,7 @@ exponential = Loss(
     log_phi=lambda margin: -margin,
     slope_at_minus_infinity=float("inf"),
     # t = W_0(z e^shift): Lambert W, in the log domain the Wright omega function.
-    shifted_mass=lambda log_ratio, shift: special.wright_omega(log_ratio + shift),
+    shifted_dual=lambda log_ratio, shift: special.wright_omega(log_ratio + shift),
     log_decay_closed=jnp.zeros_like,
 )
 
@@ -94,7 +94,7 @@ logistic = Loss(
     log_phi=lambda margin: -jnp.logaddexp(margin, 0.0),
     slope_at_minus_infinity=1.0,
     # t (e^t + e^shift) = z e^shift: the r-Lambert function at r = e^shift.
-    shifted_mass=lambda log_ratio, shift: special.r_lambertw_exp(log_ratio + shift, shift),
+    shifted_dual=lambda log_ratio, shift: special.r_lambertw_exp(log_ratio + shift, shift),
     log_decay_closed=lambda margin: -jnp.logaddexp(-margin, 0.0),
 )
 

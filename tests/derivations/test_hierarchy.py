@@ -167,12 +167,12 @@ def test_the_logistic_cusp_follows_its_closed_forms():
     explicit = derivations.claim("logistic-cusp-closed-form")
     for correlation in (0.05, 0.1, 0.2):
         solved, claimed = explicit.evaluate(correlation=correlation)
-        found = float(gt.pair.cusp(correlation).log_descent_ratio)
+        found = float(gt.pair.cusp(correlation).log_retain_ratio)
         assert found == pytest.approx(solved, abs=1e-10)
         assert abs(found - claimed) < correlation**4
     limit = float(derivations.claim("logistic-cusp-near-one").claimed["constant"])
     gaps = np.array([0.1, 0.05])
-    found = np.array([float(gap * gt.pair.cusp(1 - gap).descent_ratio) for gap in gaps])
+    found = np.array([float(gap * gt.pair.cusp(1 - gap).retain_ratio) for gap in gaps])
     # Richardson: the error is of first order in 1 - ε, and the next one of second.
     assert 2 * found[1] - found[0] == pytest.approx(limit, rel=5 * gaps[0] ** 2)
     assert found[1] != pytest.approx(limit, rel=5 * gaps[0] ** 2)
@@ -181,6 +181,6 @@ def test_the_logistic_cusp_follows_its_closed_forms():
 @pytest.mark.parametrize("gap", [0.03, 0.01])
 def test_the_logistic_cusp_is_found_for_almost_equal_samples(gap):
     solved, _ = derivations.claim("logistic-cusp-near-one").evaluate(gap_to_one=gap)
-    assert float(gt.pair.cusp(1 - gap).log_descent_ratio) == pytest.approx(
+    assert float(gt.pair.cusp(1 - gap).log_retain_ratio) == pytest.approx(
         np.log(solved / gap), abs=1e-10
     )

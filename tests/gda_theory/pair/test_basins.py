@@ -88,7 +88,7 @@ def test_coordinates_and_weights_are_inverse():
     np.testing.assert_allclose(basins.weights_at(PAIR, *start), weights, rtol=1e-13, atol=1e-14)
     u, v = np.asarray(PAIR.types)
     ascent = np.linalg.solve(np.stack([u, -v], 1), weights.T)
-    np.testing.assert_allclose(start.descent, ascent[0], rtol=1e-13, atol=1e-14)
+    np.testing.assert_allclose(start.p, ascent[0], rtol=1e-13, atol=1e-14)
     np.testing.assert_allclose(start.y, weights @ v, rtol=1e-14, atol=1e-15)
 
 
@@ -132,9 +132,9 @@ def test_the_saddle_lies_on_the_separatrix_and_the_minimum_above_it(pairs):
     minimum, saddle = (
         basins.order_coordinates(pairs, points.weights[:, index]) for index in (0, 1)
     )
-    scale = 1 + np.abs(saddle.y) + np.abs(saddle.descent)
-    assert np.all(np.abs(basins.separatrix(pairs, saddle.descent) - saddle.y) <= 1e-11 * scale)
-    assert np.all(minimum.y > basins.separatrix(pairs, minimum.descent))
+    scale = 1 + np.abs(saddle.y) + np.abs(saddle.p)
+    assert np.all(np.abs(basins.separatrix(pairs, saddle.p) - saddle.y) <= 1e-11 * scale)
+    assert np.all(minimum.y > basins.separatrix(pairs, minimum.p))
 
 
 @pytest.mark.parametrize("pair", [PAIR, OBTUSE], ids=["acute", "obtuse"])
@@ -164,13 +164,13 @@ def test_the_separatrix_is_invariant():
     moved = np.array([flow(PAIR, np.asarray(start), 1.0).y[:, -1] for start in starts])
     after = basins.order_coordinates(PAIR, moved)
     # The saddle's unstable rate is 1.5: what the start is off grows by a factor of 5.
-    np.testing.assert_allclose(basins.separatrix(PAIR, after.descent), after.y, atol=10 * TOLERANCE)
+    np.testing.assert_allclose(basins.separatrix(PAIR, after.p), after.y, atol=10 * TOLERANCE)
     steps = gt.simulate(PAIR, starts, step_size=0.01 / 0.1 / 200, epochs=200).weights
     after = basins.order_coordinates(PAIR, steps)
     np.testing.assert_allclose(
-        basins.separatrix(PAIR, after.descent), after.y, atol=2e-4
+        basins.separatrix(PAIR, after.p), after.y, atol=2e-4
     )  # of the order of the step, 5e-3 on a path of 0.1
-    off = basins.separatrix(PAIR, after.descent + 0.1) - after.y
+    off = basins.separatrix(PAIR, after.p + 0.1) - after.y
     assert np.all(np.abs(off) > 2e-3)  # the test can fail
 
 
@@ -181,7 +181,7 @@ def test_pretrained_oracle_minimum_and_saddle_are_in_order(pairs):
     ]
     for pair in (pairs, *between):
         descents = np.array(
-            [basins.order_coordinates(pair, weights).descent for weights in four_points(pair)]
+            [basins.order_coordinates(pair, weights).p for weights in four_points(pair)]
         )
         assert np.all(np.diff(descents, axis=0) > 0)
 
@@ -250,7 +250,7 @@ def test_float32():
 def test_bad_input():
     with pytest.raises(ValueError, match=r"weights must have shape \(\*batch, 2\)"):
         basins.in_basin(PAIR, [1.0, 2.0, 3.0])
-    with pytest.raises(ValueError, match="descent must be finite"):
+    with pytest.raises(ValueError, match="p must be finite"):
         basins.separatrix(PAIR, np.nan)
     with pytest.raises(ValueError, match="strength must be finite and >= 0"):
         basins.separatrix(PAIR, 1.0, -1.0)

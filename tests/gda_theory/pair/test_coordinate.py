@@ -269,7 +269,7 @@ def test_newton_and_continuation_agree(loss, reduction):
     scale = 1 + np.abs(np.asarray(closed.weight)[there])
     gap = np.abs(np.asarray(followed.weights)[there, 0] - np.asarray(closed.weight)[there])
     terms = (
-        np.asarray(problems.shares[0] + problems.shares[1])[there]
+        np.asarray(problems.ascent_masses[0] + problems.ascent_masses[1])[there]
         / np.asarray(problems.ridge)[there]
     )
     assert np.all(gap <= 1e-12 * scale + 64 * EPS * terms / stiffness)

@@ -12,7 +12,7 @@ import scipy.special
 
 import gda_theory as gt
 from gda_theory.codes import Kind, Reason
-from gda_theory.pair import curve as masses
+from gda_theory.pair import curve
 from gda_theory.solve import newton, path
 from theory_common.numerics import roots
 
@@ -78,7 +78,7 @@ def test_cusps():
     correlation = np.array([*reference, 0, 1e-6, -0.5])
     cusp = gt.pair.cusp(gram=(1 + correlation**2, 2 * correlation, 1 + correlation**2))
     # The bend is quadratic in its location, but A/ridge is its logarithm's exponential: a few digits of the 15 are lost.
-    found = np.stack([cusp.descent_ratio, cusp.ascent_ratio], -1)
+    found = np.stack([cusp.retain_ratio, cusp.forget_ratio], -1)
     np.testing.assert_allclose(found[:4], list(reference.values()), rtol=2e-12)
     assert np.all(
         np.isnan([part[4:] for part in cusp])
@@ -89,7 +89,7 @@ def test_derivatives_of_the_cusp_in_both_modes():
     """Against central differences, whose error is about 1e-9 here."""
 
     def critical(correlation):
-        return gt.pair.cusp(correlation).descent_ratio
+        return gt.pair.cusp(correlation).retain_ratio
 
     ends = critical(np.array([0.5 + 1e-4, 0.5 - 1e-4]))
     slope = (ends[0] - ends[1]) / 2e-4
@@ -562,9 +562,9 @@ def test_fold_locus_is_the_fold():
     share = 8 / 80
     descent = share / pair.ridge * jnp.exp(-found.x[:, 0])
     locus = gt.pair.fold_locus(descent, correlation=pair.correlation)
-    np.testing.assert_allclose(locus.descent_ratio, share / pair.ridge, rtol=1e-12)
+    np.testing.assert_allclose(locus.retain_ratio, share / pair.ridge, rtol=1e-12)
     np.testing.assert_allclose(
-        20 / 8 * locus.ascent_ratio * pair.ridge, found.alpha[:, 0], rtol=1e-12
+        20 / 8 * locus.forget_ratio * pair.ridge, found.alpha[:, 0], rtol=1e-12
     )
 
 
@@ -706,7 +706,7 @@ def test_traced_pairs_that_no_data_have_give_nan_instead_of_raising():
 
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
-@pytest.mark.parametrize("side", [masses.PRETRAIN, masses.ASCENT])
+@pytest.mark.parametrize("side", [curve.PRETRAIN, curve.ASCENT])
 def test_the_curves_slope_and_steepening_are_its_derivatives(loss, side):
     """By automatic differentiation, for unequal types too: Halley's steps would hide a wrong one, and only be slower."""
     first, second, cosine = (
@@ -722,15 +722,15 @@ def test_the_curves_slope_and_steepening_are_its_derivatives(loss, side):
         loss=loss,
     )
     pull, q = (
-        masses.log_pull(pair.gram, pair.ascent_masses[0], pair.ridge),
+        curve.log_retain_mass(pair.gram, pair.ascent_masses[0], pair.ridge),
         jnp.linspace(-3.0, 2.0, 50),
     )
 
     def heights(at):
-        point = masses.curve(pair.loss, pair.gram, pull, at, side)
+        point = curve.point_at(pair.loss, pair.gram, pull, at, side)
         return point.level, jnp.log(point.bend)
 
-    point = masses.curve(pair.loss, pair.gram, pull, q, side)
+    point = curve.point_at(pair.loss, pair.gram, pull, q, side)
     slope, steepening = jax.jvp(heights, (q,), (jnp.ones_like(q),))[1]
     # The slope is a difference of terms of the size of the bend, at most about 10 here.
     np.testing.assert_allclose(
@@ -879,16 +879,83 @@ def test_bad_input(changes, message):
         make(**changes)
 
 
-def test_replace_broadcasts_and_knows_its_names():
+def test_replace_broadcasts_and_validates_like_the_constructor():
     counts = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8}
-    wide = gt.CorrelatedPair(0.5, ridge=0.1, forget_in_pair=1, **counts).replace(
-        ridge=[0.1, 0.2], forget_in_pair=0.5
-    )
+    pair = gt.CorrelatedPair(0.5, ridge=0.1, forget_in_pair=1, **counts)
+    wide = pair.replace(ridge=[0.1, 0.2], forget_in_pair=0.5)
     anew = gt.CorrelatedPair(0.5, ridge=[0.1, 0.2], forget_in_pair=0.5, **counts)
     assert jax.tree.structure(wide) == jax.tree.structure(anew)
     jax.tree.map(np.testing.assert_array_equal, wide, anew)
-    with pytest.raises(TypeError, match="correlation is no array of a CorrelatedPair"):
-        wide.replace(correlation=0.9)
+    other = pair.replace(correlation=0.9, loss="logistic", reduction="sum")
+    assert other.correlation == 0.9
+    assert (other.loss, other.reduction) == (
+        gt.CorrelatedPair(0.9, ridge=0.1, loss="logistic", **counts).loss,
+        "sum",
+    )
+    assert pair.replace(gram=(1.0, 0.2, 1.0)).gram.cross == 0.2
+    assert pair.replace(forget_in_pair=21, allow_unrealisable=True).forget_in_pair == 21
+    for changes, error, message in [
+        (dict(ridge=-1), ValueError, "ridge must be finite and > 0, got -1"),
+        (dict(forget_in_pair=21), ValueError, "forget_in_pair must be <= forget_size = 20, got 21"),
+        (dict(correlation=1), ValueError, "correlation must be in"),
+        (dict(retain_size="many"), TypeError, "retain_size must be a real number"),
+        (dict(epsilon=0.1), TypeError, "unexpected keyword argument 'epsilon'"),
+    ]:
+        with pytest.raises(error, match=message):
+            pair.replace(**changes)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        gt.pair.pretrain,
+        gt.pair.retrain,
+        gt.pair.descent_ascent,
+        gt.pair.stationary_points,
+        gt.pair.folds,
+        gt.pair.ordering_windows,
+        gt.pair.order_limit,
+        gt.pair.lemma_7_bounds,
+        gt.pair.lemma_8_bounds,
+        gt.pair.lemma_9_edges,
+        gt.pair.lemma_10_edges,
+        gt.pair.sufficient_window,
+        gt.pair.regime,
+        lambda pair: gt.pair.fold_rates(pair, 0.1),
+        lambda pair: gt.pair.pretrain_curve(pair, 1.0),
+        lambda pair: gt.pair.descent_ascent_curve(pair, 1.0),
+    ],
+)
+def test_another_type_than_a_pair_is_named(function):
+    coordinate = gt.coordinate.Coordinate(
+        ridge=0.1, retain_size=80, forget_size=20, retain_in_coordinate=8
+    )
+    for wrong, name in [(coordinate, "Coordinate"), (None, "NoneType"), (0.5, "float")]:
+        message = "pair must be a CorrelatedPair, got "
+        # Inside jit a plain number has become a traced array.
+        with pytest.raises(TypeError, match=message + f"({name}|.*Tracer)"):
+            function(wrong)
+
+
+def test_a_traced_gram_that_breaks_a_rule_gives_nan():
+    @jax.jit
+    def answers(gram):
+        pair = gt.CorrelatedPair(
+            gram=gram, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
+        )
+        return gt.pair.descent_ascent(pair), gt.pair.regime(pair), gt.pair.folds(pair).alpha
+
+    found, regime, _ = answers((1.25, 1.0, 1.25))
+    assert found.exists
+    assert regime.code == gt.pair.regime(make(0.5, f_p=1.0)).code
+    # Not positive definite; k12 > k22; k11 <= 0; not finite.
+    for wrong in [(1.0, 1.0, 1.0), (4.0, 1.5, 1.0), (-1.0, 0.5, -2.0), (np.inf, 0.5, 1.0)]:
+        found, regime, folds = answers(wrong)
+        assert np.all(np.isnan([found.x, found.y, *found.weights, *folds])), wrong
+        assert not found.exists
+        assert found.reason == Reason.NOT_CONVERGED
+        assert regime.code == gt.pair.RegimeCode.UNKNOWN
+        assert np.isnan(regime.pretrain_distance)
 
 
 def test_bad_types_and_strengths():
