@@ -45,8 +45,8 @@ class Problem:
             coordinate must have both signs of ``y_i x_ij``: else the oracle runs away along it.
         loss: ``"logistic"``, ``"exponential"`` or a :class:`gda_theory.Loss`.
         reduction: ``"mean"`` (the paper) or ``"sum"`` (scikit-learn's, ``ridge = 1/C``).
-        sample_weight: finite and >= 0, ``(n,)``; 1 by default. Each set needs a positive weight, and
-            so does each class in the retain set, if it is in the data.
+        sample_weight: finite and >= 0, ``(n,)``; 1 by default. Each set needs a positive weight.
+            So does, in the retain set, each class that is in the data.
 
     It is a frozen pytree: arrays are leaves, ``loss`` and ``reduction`` are static. Validation runs
     here only, on concrete values, and computes nothing. Traced values (inside jit) cannot raise:
@@ -195,7 +195,7 @@ def _arrays(
     ridge: ArrayLike,
     sample_weight: ArrayLike | None,
 ) -> dict[str, Array]:
-    """The array fields of :class:`Problem`, converted, each validated by itself and for its shape."""
+    """The array fields of :class:`Problem`, converted, each with its values and shape validated."""
     named = {"features": features, "ridge": ridge}
     if sample_weight is not None:
         named["sample_weight"] = sample_weight
@@ -345,13 +345,14 @@ def _check_sets(problem: Problem) -> None:
 
 
 def _estimator_penalty(fitted: Any) -> tuple[float | None, float]:
-    """The value of the intercept's column (None without one) and the ridge of a fitted LogisticRegression."""
+    """The value of the intercept's column (None without one), and the ridge."""
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 
     if not isinstance(fitted, LogisticRegression) or isinstance(fitted, LogisticRegressionCV):
         raise TypeError(
             f"fitted must be a scikit-learn LogisticRegression, got {type(fitted).__name__}"
-            " (of a pipeline or a search, pass the fitted LogisticRegression inside, with X as that step saw it)"
+            " (of a pipeline or a search, pass the fitted LogisticRegression inside,"
+            " with X as that step saw it)"
         )
     if not hasattr(fitted, "coef_"):
         raise ValueError("fitted must be fitted: call fitted.fit(X, y) first")

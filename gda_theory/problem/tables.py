@@ -1,4 +1,4 @@
-"""A data set of scikit-learn or a CSV file, and what to forget of it, as the arrays of a :class:`gda_theory.problem.problem.Problem`."""
+"""Reading a data set of scikit-learn or a CSV file, and what to forget of it, as arrays."""
 
 import csv
 import io
@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
+from gda_theory.problem.losses import Loss
 from gda_theory.problem.problem import Problem
 from theory_common import checks
 
@@ -19,7 +21,10 @@ BUILT_IN = ("breast_cancer", "digits", "iris", "wine")
 
 
 class Dataset(NamedTuple):
-    """Rows to keep and rows to forget. ``classes`` are the labels that became -1 and +1; ``notes`` say what was done to the data."""
+    """Rows to keep and rows to forget.
+
+    ``classes`` are the labels that became -1 and +1. ``notes`` say what was done to the data.
+    """
 
     features: Float[np.ndarray, "n d"]
     labels: Float[np.ndarray, " n"]
@@ -29,23 +34,36 @@ class Dataset(NamedTuple):
     notes: tuple[str, ...]
 
     def problem(
-        self, *, ridge, loss="logistic", reduction="mean", intercept: bool = False
+        self,
+        *,
+        ridge: ArrayLike,
+        loss: str | Loss = "logistic",
+        reduction: str = "mean",
+        intercept: bool = False,
     ) -> Problem:
-        """The :class:`Problem` of these rows; with ``intercept`` a last column of ones that carries no ridge, as in scikit-learn."""
-        if not intercept:
-            return Problem(
-                self.features, self.labels, self.forget, ridge=ridge, loss=loss, reduction=reduction
-            )
-        checks.positive("ridge", ridge)
-        features = np.column_stack([self.features, np.ones(len(self.features))])
-        ridges = np.append(np.full(self.features.shape[1], float(ridge)), 0.0)
+        """The :class:`Problem` of these rows.
+
+        Args:
+            ridge, loss, reduction: as in :class:`Problem`.
+            intercept: add a last column of ones that carries no ridge, as scikit-learn does.
+        Returns: the problem.
+        Raises: ``TypeError`` or ``ValueError`` as :class:`Problem`.
+        """
+        features = self.features
+        if intercept:
+            checks.positive("ridge", ridge)
+            ridge = np.append(np.full(features.shape[1], float(ridge)), 0.0)
+            features = np.column_stack([features, np.ones(len(features))])
         return Problem(
-            features, self.labels, self.forget, ridge=ridges, loss=loss, reduction=reduction
+            features, self.labels, self.forget, ridge=ridge, loss=loss, reduction=reduction
         )
 
 
 class Table(NamedTuple):
-    """Named columns of text as they stand in a source, its label column among them, and the line of the file each row begins on."""
+    """Named columns of text as they stand in a source, its label column among them.
+
+    ``lines`` are the lines of the file on which the rows begin; empty if there is no file.
+    """
 
     source: str
     columns: dict[str, list[str]]
@@ -72,65 +90,84 @@ def load(
     standardize: bool = True,
     drop: Sequence[str] = (),
 ) -> Dataset:
-    """A data set and the rows to forget, checked, as arrays.
+    """A data set and the rows to forget, validated, as arrays.
 
     Args:
-        source: ``"breast_cancer"``; two classes of another set that comes with scikit-learn, such as ``"digits:3-8"`` or ``"iris:0-1"``;
-            or the path of a CSV file (comma, semicolon or tab) whose first line names the columns.
-        label: of a file, the column with the two classes; the larger one becomes +1 (numbers by value, else texts by alphabet).
-        forget: ``"3,17,20-25"``: data rows, counted from 0, ranges with both ends; ``"random:N"``: N rows drawn without
-            replacement from ``seed``; ``"COL==VALUE"``: the rows with that value.
-        standardize: bring every feature to mean 0 and variance 1 over all rows; a constant one becomes 0.
-        drop: columns that are not to be features. A column of text by which rows are selected is none either.
-
-    Raises: ``ValueError`` naming file, line and column or the part of ``forget`` at fault; ``OSError`` for a file that cannot be opened.
+        source: ``"breast_cancer"``; two classes of another set that comes with scikit-learn, such
+            as ``"digits:3-8"`` or ``"iris:0-1"``; or the path of a CSV file (comma, semicolon or
+            tab) whose first line names the columns.
+        label: of a file, the column with the two classes. The larger one becomes +1: numbers are
+            compared by value, else texts by alphabet.
+        forget: ``"3,17,20-25"``: data rows, counted from 0, ranges with both ends.
+            ``"random:N"``: N rows drawn without replacement from ``seed``.
+            ``"COL==VALUE"``: the rows with that value.
+        seed: a whole number of 64 bits.
+        standardize: bring every feature to mean 0 and variance 1 over all rows; a constant one
+            becomes 0.
+        drop: columns that are not to be features. A column of text by which rows are selected is
+            not one either.
+    Returns: :class:`Dataset`.
+    Raises: ``ValueError`` that names file, line and column, or the part of ``forget`` at fault;
+        ``OSError`` for a file that cannot be opened.
     """
-    table = (
-        _built_in(source, label) if source.partition(":")[0] in BUILT_IN else _read(source, label)
-    )
+    built_in = source.partition(":")[0] in BUILT_IN
+    table = _built_in(source, label) if built_in else _read(source, label)
     unknown = [name for name in drop if name not in table.columns]
     if unknown:
         raise ValueError(f"drop: {_no_column(table, unknown[0])}")
-    mask, selector, said = _selection(table, forget, seed)
+    mask, selector, selected = _selection(table, forget, seed)
+    names = _feature_names(table, drop, selector)
+    features = np.column_stack([_numbers(table, name) for name in names])
+    labels, classes = _labels(table)
+    scaling = "features as they are, not standardised"
+    if standardize:
+        features, scaling = _standardised(table, names, features)
+    notes = (
+        f"{table.source}: {len(labels)} rows, {len(names)} features",
+        selected,
+        f"label {table.label}: {classes[1]} is +1, {classes[0]} is -1",
+        scaling,
+    )
+    return Dataset(
+        features=features,
+        labels=labels,
+        forget=mask,
+        names=tuple(names),
+        classes=classes,
+        notes=notes,
+    )
+
+
+def _feature_names(table: Table, drop: Sequence[str], selector: str | None) -> list[str]:
+    """The columns that are features. ``selector`` is the column by which rows were selected."""
     names = [name for name in table.columns if name not in (table.label, *drop)]
     if selector in names and not any(_is_number(text) for text in table.columns[selector]):
         names.remove(selector)
     if not names:
         raise ValueError(f"{table.source}: no column is left as a feature")
-    features = np.column_stack([_numbers(table, name) for name in names])
-    labels, classes = _labels(table)
-    notes = [said, f"label {table.label}: {classes[1]} is +1, {classes[0]} is -1"]
-    if standardize:
-        from sklearn.preprocessing import StandardScaler
+    return names
 
-        with np.errstate(over="ignore", invalid="ignore"):
-            immense = np.flatnonzero(~np.isfinite(features.var(axis=0)))
-        if len(immense):
-            raise ValueError(
-                f"{table.source}: column {names[immense[0]]!r} is too large to be standardised: its variance overflows"
-            )
-        constant = int(np.sum(np.ptp(features, axis=0) == 0))
-        # A constant column's mean is rounded, and rounding noise would be blown up to variance 1.
-        features = np.where(
-            np.ptp(features, axis=0) == 0, 0.0, StandardScaler().fit_transform(features)
+
+def _standardised(table: Table, names: list[str], features: np.ndarray) -> tuple[np.ndarray, str]:
+    """The features with mean 0 and variance 1, and a sentence that says so."""
+    from sklearn.preprocessing import StandardScaler
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        immense = np.flatnonzero(~np.isfinite(features.var(axis=0)))
+    if len(immense):
+        raise ValueError(
+            f"{table.source}: column {names[immense[0]]!r} is too large to be standardised:"
+            " its variance overflows"
         )
-        became = (
-            "" if not constant else f"; {constant} constant column{'s' * (constant > 1)} became 0"
-        )
-        notes.append(f"features standardised to mean 0, variance 1 over all rows{became}")
-    else:
-        notes.append("features as they are, not standardised")
-    return Dataset(
-        features,
-        labels,
-        mask,
-        tuple(names),
-        classes,
-        (f"{table.source}: {len(labels)} rows, {len(names)} features", *notes),
-    )
+    constant = np.ptp(features, axis=0) == 0
+    # A constant column's mean is rounded. Scaled to variance 1, this rounding would be a feature.
+    scaled = np.where(constant, 0.0, StandardScaler().fit_transform(features))
+    count = int(np.sum(constant))
+    became = f"; {count} constant column{'s' * (count > 1)} became 0" if count else ""
+    return scaled, f"features standardised to mean 0, variance 1 over all rows{became}"
 
 
-# Sources -----------------------------------------------------------------------------------------------------------------------
+# Sources ------------------------------------------------------------------------------------------
 
 
 def _built_in(source: str, label: str | None) -> Table:
@@ -141,27 +178,25 @@ def _built_in(source: str, label: str | None) -> Table:
     if label is not None:
         raise ValueError(f"label is for files: {name} has its own classes, got label {label!r}")
     data = getattr(sklearn.datasets, f"load_{name}")()
-    targets, values = data.target, data.data
+    targets = data.target
     if name == "breast_cancer" and not pair:
         pair = "0-1"
     chosen = re.fullmatch(r"(\d+)-(\d+)", pair)
+    classes = {int(chosen[1]), int(chosen[2])} if chosen else set()
     known = np.unique(targets)
-    if (
-        not chosen
-        or not {int(chosen[1]), int(chosen[2])} <= set(known.tolist())
-        or int(chosen[1]) == int(chosen[2])
-    ):
+    if len(classes) != 2 or not classes <= set(known.tolist()):
         raise ValueError(
-            f"{name} needs two of its classes {known[0]}-{known[-1]}, such as {name}:0-1, got {source!r}"
+            f"{name} needs two of its classes {known[0]}-{known[-1]}, such as {name}:0-1,"
+            f" got {source!r}"
         )
-    rows = np.isin(targets, [int(chosen[1]), int(chosen[2])])
-    # repr gives the shortest digits that read back to the same float, so nothing is lost on the way through text.
+    rows = np.isin(targets, list(classes))
+    # repr gives the shortest digits that read back to the same float: nothing is lost as text.
     columns = {
         str(key): [repr(x) for x in column.tolist()]
-        for key, column in zip(data.feature_names, values[rows].T, strict=True)
+        for key, column in zip(data.feature_names, data.data[rows].T, strict=True)
     }
     columns["target"] = [str(x) for x in targets[rows].tolist()]
-    return Table(source, columns, "target", ())
+    return Table(source=source, columns=columns, label="target", lines=())
 
 
 def _read(source: str, label: str | None) -> Table:
@@ -188,7 +223,8 @@ def _read(source: str, label: str | None) -> Table:
     header = [name.strip() for name in header]
     if all(_is_number(name) for name in header):
         raise ValueError(
-            f"{source}, line {first}: the first line must name the columns, got numbers: {', '.join(header[:4])}"
+            f"{source}, line {first}: the first line must name the columns,"
+            f" got numbers: {', '.join(header[:4])}"
         )
     repeated = {name for name in header if header.count(name) > 1}
     if repeated or "" in header:
@@ -203,12 +239,14 @@ def _read(source: str, label: str | None) -> Table:
     for line, cells in body:
         if len(cells) != len(header):
             raise ValueError(
-                f"{source}, line {line}: expected {len(header)} cells, as in the header, got {len(cells)}"
+                f"{source}, line {line}: expected {len(header)} cells, as in the header,"
+                f" got {len(cells)}"
             )
     columns = {
         name: [cells[index].strip() for _, cells in body] for index, name in enumerate(header)
     }
-    table = Table(source, columns, label or "", tuple(line for line, _ in body))
+    lines = tuple(line for line, _ in body)
+    table = Table(source=source, columns=columns, label=label or "", lines=lines)
     if label is None:
         raise ValueError(
             f"{source}: label must name the column with the classes, one of {_listed(columns)}"
@@ -219,9 +257,12 @@ def _read(source: str, label: str | None) -> Table:
 
 
 def _rows(source: str, text: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not blank, each with the line it begins on (a quoted cell may hold line breaks)."""
+    """The rows that are not blank, each with the line it begins on.
+
+    A quoted cell may hold line breaks.
+    """
     first = text.lstrip().partition("\n")[0]
-    # Not splitlines: it breaks lines at form feeds and other separators of Unicode too, which may stand in a cell.
+    # Not splitlines, which breaks lines at form feeds and other Unicode separators in a cell too.
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=max(",;\t", key=first.count), strict=True
     )
@@ -243,7 +284,8 @@ def _numbers(table: Table, name: str) -> np.ndarray:
         if not _is_number(text):
             if not any(_is_number(other) for other in texts):
                 raise ValueError(
-                    f"{table.place(row, name)}: {text!r} is not a number; a column of text must be encoded first, or dropped"
+                    f"{table.place(row, name)}: {text!r} is not a number;"
+                    " a column of text must be encoded first, or dropped"
                 )
             what = "is empty" if text == "" else f"has {text!r}, which is not a finite number"
             raise ValueError(f"{table.place(row, name)}: the cell {what}")
@@ -264,7 +306,8 @@ def _labels(table: Table) -> tuple[np.ndarray, tuple[str, str]]:
             f"{value:g}" if isinstance(value, float) else repr(value) for value in classes[:5]
         )
         raise ValueError(
-            f"{table.source}: label column {table.label!r} must have two values, got {len(classes)}: {shown}{', ...' * (len(classes) > 5)}"
+            f"{table.source}: label column {table.label!r} must have two values,"
+            f" got {len(classes)}: {shown}{', ...' * (len(classes) > 5)}"
         )
     first = {value: text for value, text in reversed(list(zip(values, texts, strict=True)))}
     return np.where(np.array([value == classes[1] for value in values]), 1.0, -1.0), (
@@ -291,11 +334,11 @@ def _listed(names) -> str:
     )
 
 
-# What to forget ----------------------------------------------------------------------------------------------------------------
+# What to forget -----------------------------------------------------------------------------------
 
 
 def _selection(table: Table, forget: str, seed: int) -> tuple[np.ndarray, str | None, str]:
-    """The mask that a forget specification means, the column it looks at, and a sentence that says so."""
+    """The mask that ``forget`` means, the column it selects by, and a sentence that says so."""
     count = table.height
     column, equal, value = forget.partition("==")
     if equal:
@@ -325,13 +368,22 @@ def _matches(table: Table, column: str, value: str) -> np.ndarray:
         mask = np.array([text == value for text in texts])
     if not mask.any():
         raise ValueError(
-            f"forget: no row of {table.source} has {value!r} in column {column!r}; it has {_listed(sorted(set(texts)))}"
+            f"forget: no row of {table.source} has {value!r} in column {column!r};"
+            f" it has {_listed(sorted(set(texts)))}"
         )
     return mask
 
 
 def random_forget_set(count: int, size: int, seed: int) -> np.ndarray:
-    """A mask ``(count,)`` of ``size`` rows drawn without replacement: what ``random:size`` means with this seed."""
+    """A random forget set: what ``random:size`` means with this seed.
+
+    Args:
+        count: the number of rows.
+        size: how many of them to draw, without replacement.
+        seed: a whole number of 64 bits.
+    Returns: a boolean mask ``(count,)``.
+    Raises: ``ValueError`` if the seed does not fit 64 bits.
+    """
     if not -(2**63) <= seed < 2**63:
         raise ValueError(f"seed must fit 64 bits, got {seed}")
     mask = np.zeros(count, bool)
@@ -354,12 +406,14 @@ def _listed_rows(forget: str, count: int) -> np.ndarray:
         found = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
         if not found:
             raise ValueError(
-                f"forget must be rows such as 3,17,20-25, or random:N, or COL==VALUE, got {part.strip()!r} in {forget!r}"
+                "forget must be rows such as 3,17,20-25, or random:N, or COL==VALUE,"
+                f" got {part.strip()!r} in {forget!r}"
             )
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first or last >= count:
             raise ValueError(
-                f"forget: rows are counted from 0 to {count - 1} and ranges ascend, got {part.strip()!r}"
+                f"forget: rows are counted from 0 to {count - 1} and ranges ascend,"
+                f" got {part.strip()!r}"
             )
         rows |= set(range(first, last + 1))
     return np.array(sorted(rows))
