@@ -63,15 +63,12 @@ def four_points(pair):
 
 def flow(pair, weights, time):
     """The flow in the weights, in units of the ridge, by SciPy: it knows nothing of margins, masses or orders."""
-    types, (retain, forget), ridge = (
-        np.asarray(pair.types),
-        [float(mass) for mass in pair.ascent_masses],
-        float(pair.ridge),
-    )
-    pulls = np.array([retain, -forget]) / ridge
+    types = np.asarray(pair.types)
+    retain_mass, forget_mass = (float(mass) for mass in pair.ascent_masses)
+    ratios = np.array([retain_mass, -forget_mass]) / float(pair.ridge)
 
     def field(_, w):
-        return -w + types.T @ (pulls * np.exp(-types @ w))
+        return -w + types.T @ (ratios * np.exp(-types @ w))
 
     def gone(_, w):
         return types[1] @ w + 25

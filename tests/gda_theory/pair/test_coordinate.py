@@ -575,7 +575,7 @@ def test_a_loss_of_your_own():
     np.testing.assert_array_equal(points.exists, [False, True, True, True, True])
 
 
-# --- the door
+# --- validation
 
 
 @pytest.mark.parametrize(

@@ -721,16 +721,14 @@ def test_the_curves_slope_and_steepening_are_its_derivatives(loss, side):
         retain_in_pair=30,
         loss=loss,
     )
-    pull, q = (
-        curve.log_retain_mass(pair.gram, pair.ascent_masses[0], pair.ridge),
-        jnp.linspace(-3.0, 2.0, 50),
-    )
+    log_mass = curve.log_retain_mass(pair.gram, pair.ascent_masses[0], pair.ridge)
+    q = jnp.linspace(-3.0, 2.0, 50)
 
     def heights(at):
-        point = curve.point_at(pair.loss, pair.gram, pull, at, side)
+        point = curve.point_at(pair.loss, pair.gram, log_mass, at, side)
         return point.level, jnp.log(point.bend)
 
-    point = curve.point_at(pair.loss, pair.gram, pull, q, side)
+    point = curve.point_at(pair.loss, pair.gram, log_mass, q, side)
     slope, steepening = jax.jvp(heights, (q,), (jnp.ones_like(q),))[1]
     # The slope is a difference of terms of the size of the bend, at most about 10 here.
     np.testing.assert_allclose(

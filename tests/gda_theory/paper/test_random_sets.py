@@ -333,7 +333,7 @@ def test_oracles_obey_their_law_and_models_that_saw_the_forget_set_do_not():
     assert float(jnp.mean(worse.exact <= 0.05)) > 0.8
 
 
-# Doors ---------------------------------------------------------------------------------------------------------------------------
+# Validation ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -416,7 +416,7 @@ def test_oracles_obey_their_law_and_models_that_saw_the_forget_set_do_not():
         ),
     ],
 )
-def test_the_door_names_the_argument(call, error, message):
+def test_errors_name_the_argument(call, error, message):
     with pytest.raises(error, match=message):
         call()
 

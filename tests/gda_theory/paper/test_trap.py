@@ -300,9 +300,9 @@ def test_a_changed_convention_changes_the_answer(landscapes):
 
 @pytest.mark.parametrize("ridge", [0.0, -0.1, np.nan, np.inf, [0.1, 0.2], [0.0]])
 def test_bad_ridge(ridge):
-    for door in (lambda: trap.landscape("literal", ridge), lambda: trap.arguments("signed", ridge)):
+    for call in (lambda: trap.landscape("literal", ridge), lambda: trap.arguments("signed", ridge)):
         with pytest.raises(ValueError, match=r"^ridge must be"):
-            door()
+            call()
     with pytest.raises(ValueError, match=r"^least_ridge must be"):
         trap.folds(problem="retrain", least_ridge=ridge)
 

@@ -1,4 +1,4 @@
-"""The door: what is refused and with which words, what is mapped, and that a fitted estimator becomes the problem it solved."""
+"""What a problem refuses and with which words, what it maps, and what a fitted estimator gives."""
 
 import warnings
 
