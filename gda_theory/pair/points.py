@@ -202,7 +202,7 @@ def _branches(pair: CorrelatedPair, log_mass: Array, level: Array) -> list[Array
 
 
 def _relative_determinant(pair: CorrelatedPair, point: curve.CurvePoint) -> Array:
-    """``det H / ridge^2`` of descent-ascent. Claim: ``fold-hessian``."""
+    """``det H / ridge^2`` of descent-ascent (see :mod:`gda_theory.pair.curve`)."""
     stiffness = pair.gram.first * pair.loss.decay(point.x) * point.duals.retain_dual
     return (1 + stiffness) * (1 - point.bend)
 
