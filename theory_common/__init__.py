@@ -1,1 +1,1 @@
-"""What both theories share: checks at the door, the working precision, tables."""
+"""What both theories share: validation, the working precision, numerics, batches, tables."""

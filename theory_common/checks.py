@@ -1,10 +1,12 @@
-"""Checks at the door: each error names the argument, the rule, what came and where.
+"""Validation of arguments: each error names the argument, the rule, what came and where.
 
-Values are checked *after* conversion to the working dtype, since that is what will be computed with: float32 turns a
-ridge of 1e-300 into 0. A traced value cannot raise; it passes, and the computation answers with NaN.
+Values are checked *after* conversion to the working dtype, because that is what is computed with.
+float32 turns a ridge of 1e-300 into 0, for example. A traced value cannot raise an error. It passes
+and the computation answers with NaN.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +15,19 @@ from jax import Array
 
 from theory_common import precision
 
+Option = TypeVar("Option")
 
-def is_traced(value) -> bool:
-    """Whether ``value`` is abstract (inside jit, vmap or grad), so that its number is not known."""
+
+def is_traced(value: object) -> bool:
+    """Whether ``value`` is abstract, inside jit, vmap or grad, so that its number is not known."""
     return isinstance(value, jax.core.Tracer)
 
 
-def real(name: str, value, dtype: np.dtype | None = None) -> Array:
-    """``value`` in the working float dtype; ``TypeError`` unless it is a real number, list or array (``True`` is not one)."""
+def real(name: str, value: Any, dtype: np.dtype | None = None) -> Array:
+    """``value`` in the working float dtype.
+
+    Raises: ``TypeError`` unless it is a real number, list or array. ``True`` is not a number.
+    """
     if is_traced(value) or isinstance(value, jax.Array):
         kind = np.dtype(value.dtype).kind if not jnp.issubdtype(value.dtype, jnp.floating) else "f"
     else:
@@ -37,15 +44,18 @@ def real(name: str, value, dtype: np.dtype | None = None) -> Array:
     return precision.working(value, dtype)
 
 
-def reals(**named) -> dict[str, Array]:
+def reals(**named: Any) -> dict[str, Array]:
     """Every argument in one common working dtype."""
     arrays = [value for value in named.values() if hasattr(value, "dtype")]
     dtype = precision.dtype(*arrays)
     return {name: real(name, value, dtype) for name, value in named.items()}
 
 
-def require(name: str, value, holds, rule: str) -> Array:
-    """``value`` in the working dtype; ``ValueError`` that quotes ``rule`` and the first offender where ``holds`` is False."""
+def require(name: str, value: Any, holds: Callable[[Any], Any], rule: str) -> Array:
+    """``value`` in the working dtype.
+
+    Raises: ``ValueError`` where ``holds`` is False. It quotes ``rule`` and the first offender.
+    """
     array = real(name, value)
     if is_traced(array):
         return array
@@ -54,10 +64,10 @@ def require(name: str, value, holds, rule: str) -> Array:
     if len(bad):
         index = tuple(bad[0].tolist())
         hint = ""
-        # An array that is converted already no longer tells what it was: the remedy is offered on suspicion.
+        # What an array in float32 was before is not known, so the remedy is offered there too.
         lost = isinstance(value, jax.Array) or bool(np.all(holds(np.asarray(value, np.float64))))
         if concrete.dtype == np.float32 and concrete[index] in (0, np.inf) and lost:
-            hint = " (float32 rounds it there: enable float64 with jax.config.update('jax_enable_x64', True))"
+            hint = f" (float32 rounds it there: enable float64 with {precision.ENABLE_FLOAT64})"
         place = f" at index {index}" if index else ""
         raise ValueError(
             f"{name} must be {rule}, got {concrete[index]:g}{place} in {concrete.dtype}{hint}"
@@ -65,22 +75,22 @@ def require(name: str, value, holds, rule: str) -> Array:
     return array
 
 
-def finite(name: str, value) -> Array:
+def finite(name: str, value: Any) -> Array:
     """``value`` finite everywhere, else ``ValueError``."""
     return require(name, value, np.isfinite, "finite")
 
 
-def positive(name: str, value) -> Array:
+def positive(name: str, value: Any) -> Array:
     """``value`` finite and > 0 everywhere, else ``ValueError``."""
     return require(name, value, lambda x: np.isfinite(x) & (x > 0), "finite and > 0")
 
 
-def nonnegative(name: str, value) -> Array:
+def nonnegative(name: str, value: Any) -> Array:
     """``value`` finite and >= 0 everywhere, else ``ValueError``."""
     return require(name, value, lambda x: np.isfinite(x) & (x >= 0), "finite and >= 0")
 
 
-def one(name: str, value) -> Array:
+def one(name: str, value: Any) -> Array:
     """``value`` in the working dtype if it is a single number, else ``ValueError``."""
     array = real(name, value)
     if array.ndim:
@@ -88,30 +98,40 @@ def one(name: str, value) -> Array:
     return array
 
 
-def known(array: Array, holds) -> Array:
-    """A checked ``array`` as it is; of a traced one, which has passed no check, NaN where ``holds`` is False."""
+def known(array: Array, holds: Callable[[Array], Array]) -> Array:
+    """A concrete ``array`` as it is, a traced one with NaN where ``holds`` is False.
+
+    No check has seen the traced one.
+    """
     return jnp.where(holds(array), array, jnp.nan) if is_traced(array) else array
 
 
-def concrete(owner: str, *trees, hint: str = "") -> None:
-    """``TypeError`` if anything in ``trees`` is traced: ``owner`` computes with NumPy, or chooses shapes by numbers."""
+def concrete(owner: str, *trees: Any, hint: str = "") -> None:
+    """``TypeError`` if anything in ``trees`` is traced.
+
+    For a function ``owner`` that computes with NumPy, or whose shapes depend on numbers.
+    """
     if any(is_traced(leaf) for leaf in jax.tree.leaves(trees)):
         raise TypeError(
-            f"the arguments of {owner} must be concrete: it does not run under jit, vmap or grad{hint}"
+            f"the arguments of {owner} must be concrete: "
+            f"it does not run under jit, vmap or grad{hint}"
         )
 
 
-def choice(name: str, value, options: Iterable):
+def choice(name: str, value: Any, options: Iterable[Option]) -> Option:
     """``value`` if it is one of ``options``, else a ``ValueError`` that lists them."""
     options = list(options)
-    # By type too: True == 1, but a flag is not a branch number.
+    # The type is compared too: True == 1, but a flag is not the number of a branch.
     if not any(type(value) is type(option) and value == option for option in options):
         raise ValueError(f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}")
     return value
 
 
-def key(name: str, value):
-    """``value`` if it is one JAX random key (``jax.random.key(0)``, or the older pair of uint32), else ``TypeError``."""
+def key(name: str, value: Any) -> Array:
+    """``value`` if it is one JAX random key, else ``TypeError``.
+
+    Both kinds are accepted: ``jax.random.key(0)`` and the older pair of uint32.
+    """
     dtype, shape = getattr(value, "dtype", None), getattr(value, "shape", None)
     typed = isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jax.dtypes.prng_key)
     if not (shape == () if typed else dtype == np.uint32 and shape == (2,)):
@@ -121,14 +141,17 @@ def key(name: str, value):
     return value
 
 
-def sizes(name: str, value) -> tuple[int, ...]:
-    """``value`` as a tuple of whole numbers >= 0, the shape of a batch, else ``TypeError`` or ``ValueError``."""
+def sizes(name: str, value: Any) -> tuple[int, ...]:
+    """``value``, the shape of a batch, as a tuple of whole numbers >= 0.
+
+    Raises: ``TypeError`` if it is no tuple or list of integers, ``ValueError`` for a negative one.
+    """
     if not isinstance(value, (tuple, list)):
         raise TypeError(f"{name} must be a tuple of integers such as (5,), got {_describe(value)}")
     return tuple(whole(f"{name}[{index}]", size) for index, size in enumerate(value))
 
 
-def whole(name: str, value, *, least: int = 0) -> int:
+def whole(name: str, value: Any, *, least: int = 0) -> int:
     """``value`` as a Python int >= ``least``, else ``TypeError`` or ``ValueError``."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
         raise TypeError(f"{name} must be an integer, got {_describe(value)}")
@@ -137,7 +160,8 @@ def whole(name: str, value, *, least: int = 0) -> int:
     return int(value)
 
 
-def _describe(value) -> str:
+def _describe(value: Any) -> str:
+    """What came, for an error."""
     if hasattr(value, "dtype") and getattr(value, "shape", ()) != ():
         return f"an array of {value.dtype} with shape {value.shape}"
     if isinstance(value, np.ndarray):
@@ -145,8 +169,11 @@ def _describe(value) -> str:
     return f"{value!r} ({type(value).__name__})"
 
 
-def broadcast(owner: str, **named) -> dict[str, Array]:
-    """Every argument in one common working dtype and one common shape; ``ValueError`` with the shapes where they disagree."""
+def broadcast(owner: str, **named: Any) -> dict[str, Array]:
+    """Every argument of ``owner`` in one common working dtype and one common shape.
+
+    Raises: ``ValueError`` that names the shapes where they do not broadcast.
+    """
     arrays = reals(**named)
     try:
         return dict(zip(arrays, jnp.broadcast_arrays(*arrays.values()), strict=True))
@@ -158,7 +185,10 @@ def broadcast(owner: str, **named) -> dict[str, Array]:
 
 
 def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape to which all broadcast; ``ValueError`` that names them where they do not."""
+    """The shape to which all broadcast.
+
+    Raises: ``ValueError`` that names the shapes where they do not broadcast.
+    """
     try:
         return np.broadcast_shapes(*shapes.values())
     except ValueError:
@@ -167,7 +197,7 @@ def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def at_most(name: str, value: Array, bound_name: str, bound: Array, hint: str = "") -> None:
-    """``ValueError`` that names both where a concrete ``value`` exceeds ``bound`` (arrays of one shape)."""
+    """``ValueError`` where a concrete ``value`` exceeds ``bound``, an array of the same shape."""
     if is_traced(value) or is_traced(bound):
         return
     excess = np.argwhere(np.asarray(value) > np.asarray(bound))
@@ -175,5 +205,6 @@ def at_most(name: str, value: Array, bound_name: str, bound: Array, hint: str = 
         index = tuple(excess[0].tolist())
         place = f" at index {index}" if index else ""
         raise ValueError(
-            f"{name} must be <= {bound_name} = {np.asarray(bound)[index]:g}, got {np.asarray(value)[index]:g}{place}{hint}"
+            f"{name} must be <= {bound_name} = {np.asarray(bound)[index]:g}, "
+            f"got {np.asarray(value)[index]:g}{place}{hint}"
         )

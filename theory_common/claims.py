@@ -1,7 +1,7 @@
 """Which claims of the ledger a function rests on, as data.
 
-A claim is a statement that ``python -m derivations`` checks. Docstrings name the claims for readers;
-:func:`backed_by` names them for programs, which cannot rely on docstrings under ``python -OO``.
+A claim is a statement that ``python -m derivations`` checks. Docstrings name the claims for
+people. :func:`backed_by` names them for programs, which have no docstrings under ``python -OO``.
 """
 
 import functools
@@ -16,13 +16,14 @@ ATTRIBUTE = "__claims__"
 def backed_by(*identifiers: str) -> Callable[[Decorated], Decorated]:
     """Decorator that records the ids of the claims a function or class rests on.
 
-    Write it directly above ``def`` or ``class``, below ``@property``, ``@jax.jit`` and other decorators.
+    Write it directly above ``def`` or ``class``, below other decorators such as ``@jax.jit``.
 
     Args:
         identifiers: ids of the ledger, each once, such as ``"lemma-3-order"``.
 
     Returns: a decorator that sets ``__claims__``, a tuple, and returns the object itself.
-    Raises: ``ValueError`` if there is no id, or an id comes twice; ``TypeError`` if one is no string.
+    Raises: ``ValueError`` if there is no id, or an id comes twice.
+        ``TypeError`` if one is no string.
     """
     for identifier in identifiers:
         if not isinstance(identifier, str):

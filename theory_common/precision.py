@@ -4,13 +4,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
+
+ENABLE_FLOAT64 = "jax.config.update('jax_enable_x64', True)"
 
 
-def dtype(*values) -> np.dtype:
-    """The float dtype that ``values`` are worked in.
+def dtype(*values: object) -> np.dtype:
+    """The float dtype for a computation with ``values``.
 
-    float64 if JAX's 64-bit mode is on, else float32; float32 too when every *array* among ``values`` that holds
-    floats is float32 (Python numbers, lists and integer arrays have no say), so that a caller who chose float32 keeps it.
+    It is float64 if JAX's 64-bit mode is on, else float32. If all arrays of floats among ``values``
+    are float32, it is float32 as well, so that a caller who chose float32 keeps it. Python numbers,
+    lists and integer arrays do not count.
     """
     default = jax.dtypes.canonicalize_dtype(float)
     chosen = {
@@ -23,9 +27,11 @@ def dtype(*values) -> np.dtype:
     return np.dtype(default)
 
 
-def working(value, to: np.dtype | None = None) -> Array:
-    """``value`` (any real number, list or array) as an array of the dtype ``to``, by default :func:`dtype` of the value."""
-    with np.errstate(
-        over="ignore"
-    ):  # a float64 beyond float32's range becomes inf, and the checks say so; a warning would say less
+def working(value: ArrayLike, to: np.dtype | None = None) -> Array:
+    """``value``, a real number, list or array, as an array of the dtype ``to``.
+
+    Without ``to`` the dtype is that of :func:`dtype`.
+    """
+    # A float64 beyond float32's range becomes inf. The checks report it, with the remedy.
+    with np.errstate(over="ignore"):
         return jnp.asarray(value, dtype=dtype(value) if to is None else to)

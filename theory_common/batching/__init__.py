@@ -1,1 +1,1 @@
-"""Many rows: in equal blocks inside compiled code, in chunks over cores and devices."""
+"""Many rows: in equal blocks in compiled code, in chunks over cores and devices."""

@@ -14,7 +14,10 @@ from jax.typing import ArrayLike
 
 
 class Jet(NamedTuple):
-    """A function at a point: its value, its first two derivatives, and the size of the terms that cancel in the value."""
+    """A function at a point: its value and its first two derivatives.
+
+    ``noise`` is the size of the terms that cancel in the value.
+    """
 
     value: Array
     slope: Array
@@ -61,9 +64,17 @@ def bisect(
 
 
 def bracketed(
-    function: Callable[[Array], Array], low: Array, high: Array, start: Array, *, noise=0.0
+    function: Callable[[Array], Array],
+    low: Array,
+    high: Array,
+    start: Array,
+    *,
+    noise: ArrayLike = 0.0,
 ) -> Array:
-    """:func:`bracketed_jet` by Newton's steps, the slope from automatic differentiation; ``noise`` as in :class:`Jet`."""
+    """:func:`bracketed_jet` by Newton's steps, with the slope by automatic differentiation.
+
+    ``noise`` is the one of :class:`Jet`.
+    """
 
     def jet(point):
         return Jet(*jax.jvp(function, (point,), (jnp.ones_like(point),)), second=0.0, noise=noise)
@@ -74,13 +85,23 @@ def bracketed(
 def bracketed_jet(
     jet: Callable[[Array], Jet], low: Array, high: Array, start: Array, *, iterations: int = 120
 ) -> Array:
-    """The root in ``[low, high]`` of a function, given as its ``jet``, that crosses zero upwards; elementwise over one common shape.
+    """The root in ``[low, high]`` of a function that crosses zero upwards, for a whole batch.
 
-    A Halley step (Newton's where the second derivative is 0) ends at the bracket; one that does not shrink by a quarter, or where
-    the function falls, is replaced by bisection, so the error shrinks whatever the shape of the function, and cubically near the
-    root. A search ends with the step after which the next one, foretold from the last two as if they converged quadratically, is
-    rounding, or after a value that is: eight machine epsilons of ``|point| + noise``. From then on its point stays, so that no result
-    depends on the rest of the batch. A start of NaN gives NaN. Not differentiable: callers attach implicit derivatives.
+    Each step is Halley's, or Newton's where the second derivative is 0, and ends at the bracket. A
+    step is replaced by bisection if it does not shrink by a quarter, or if the function falls.
+    So the error shrinks whatever the shape of the function, and cubically near the root.
+
+    A search ends when the value is rounding, at most eight machine epsilons of
+    ``abs(point) + noise``. It also ends when the next step would be rounding. That step is
+    predicted from the last two, as if they converged quadratically. From then on the point stays,
+    so that no result depends on the rest of the batch.
+
+    Args:
+        jet: the function and its derivatives, elementwise.
+        low, high: the ends of the bracket.
+        start: the first point; its shape is that of the result. NaN gives NaN.
+        iterations: the largest number of steps.
+    Returns: the roots. They have no derivatives: callers attach them by ``numerics.implicit``.
     """
     eps = jnp.finfo(start.dtype).eps
 
@@ -88,17 +109,20 @@ def bracketed_jet(
         step, point, low, high, last, going = state
         value, slope, second, noise = jet(point)
         unit = eps * (jnp.abs(point) + noise)
-        low, high = jnp.where(value <= 0, point, low), jnp.where(value >= 0, point, high)
+        low = jnp.where(value <= 0, point, low)
+        high = jnp.where(value >= 0, point, high)
         # At most twice Newton's step: far from the root the second derivative says little.
         halley = 2 * value * slope / jnp.maximum(2 * slope**2 - value * second, slope**2)
-        proposal, settled = jnp.clip(point - halley, low, high), jnp.abs(value) <= 8 * unit
-        # A zero value closes the bracket on the point; a NaN proposal is refused by the comparison. Where the function falls, the step
-        # points away from the root, and the end of the bracket would be taken for it.
+        proposal = jnp.clip(point - halley, low, high)
+        settled = jnp.abs(value) <= 8 * unit
+        # A zero value closes the bracket on the point. The comparison refuses a proposal of NaN.
+        # Where the function falls, the step points away from the root, and the end of the bracket
+        # would be taken for it.
         accept = (slope > 0) & (jnp.abs(proposal - point) <= 0.75 * last)
         updated = jnp.where(accept, proposal, jnp.where(settled, point, low + (high - low) / 2))
         updated = jnp.where(going & jnp.isfinite(updated), updated, point)
         move = jnp.abs(updated - point)
-        # The first step foretells nothing.
+        # The first step predicts nothing.
         still = jnp.where(jnp.isinf(last), move > unit, move**3 > unit * last**2)
         return (
             step + 1,

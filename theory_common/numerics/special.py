@@ -1,23 +1,28 @@
-r"""Real Lambert W, Wright omega and r-Lambert functions, and the same in logarithms, where the arguments leave the float range.
+r"""Real Lambert W, Wright omega and r-Lambert functions.
 
-Every function is an elementwise kernel of a fixed number of steps, for any batch shape, float32 and float64. A crude seed
-(1 per cent) takes two corrections, and the second needs no logarithm of its own. With ``w = seed (1 + e)`` the equation
+Each also exists in logarithms, for arguments that leave the float range.
+
+Every function is an elementwise kernel of a fixed number of steps, for any batch shape, float32 and
+float64. A seed that is right to 1 per cent takes two corrections. The second needs no logarithm of
+its own. With ``w = seed (1 + e)`` the equation
 ``w + ln|w| = ln|z|`` becomes
 
 .. math:: \mathrm{seed}\; e + \ln(1 + e) = m, \qquad m = \ln|z / \mathrm{seed}| - \mathrm{seed},
 
-so that only ``m`` costs a logarithm, and only its rounding error, divided by ``1 + w``, reaches the result. Near the fold
-``z = -1/e``, where ``1 + w`` vanishes, a series takes over; it is fed with ``e z + 1`` from an error-free product.
+so that only ``m`` costs a logarithm. Only the rounding error of ``m``, divided by ``1 + w``,
+reaches the result. Near the fold ``z = -1/e``, where ``1 + w`` vanishes, a series in ``e z + 1``
+takes over. That number comes from an error-free product.
 
-Quotients are written ``a * (1 / b)`` where a last bit does not matter: XLA fuses the reciprocal into its uses, a division it does not,
-and each kernel that it splits costs a pass through memory.
+Quotients are written ``a * (1 / b)`` where a last bit does not matter. XLA fuses the reciprocal
+into its uses, but not a division, and each kernel that it splits costs a pass through memory.
 
-Derivatives are those of the equations (``custom_jvp``), never of the corrections; they may be differentiated again. Results that
-would be subnormal are 0, since XLA flushes them.
+Derivatives are those of the equations (``custom_jvp``), never of the corrections, and they may be
+differentiated again. Results that would be subnormal are 0, since XLA flushes them.
 
-Sources: Corless et al., *On the Lambert W function*, Adv. Comput. Math. 5 (1996), for the branches and the series at the fold;
-Fritsch, Shafer and Crowley, *Algorithm 443*, CACM 16 (1973), for the first correction; Mezo and Baricz, *On the generalization of
-the Lambert W function*, Trans. AMS 369 (2017), for the r-Lambert function.
+Sources: Corless et al., *On the Lambert W function*, Adv. Comput. Math. 5 (1996), for the branches
+and the series at the fold; Fritsch, Shafer and Crowley, *Algorithm 443*, CACM 16 (1973), for the
+first correction; Mezo and Baricz, *On the generalization of the Lambert W function*, Trans. AMS 369
+(2017), for the r-Lambert function.
 """
 
 import functools
@@ -52,31 +57,36 @@ _LOG_2 = {
     "float32": (0.693115234375, 3.1946184945309415e-05),
     "float64": (0.6931471803691238, 1.9082149292705877e-10),
 }
-# Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and the corrections are as accurate.
+# Beyond these gaps (w = -0.49 on branch 0, w = -2.01 on branch -1) 1 + w is no longer small, and
+# the corrections are as accurate.
 _FOLD_GAP = {0: 0.2, -1: 0.31}
 _SEED_GAP = 750.0  # beyond it the seed is ln|z| itself, 1 per cent off
 
 
-# --- lambertw and its relatives -----------------------------------------------------------------------------------------------
+# --- lambertw and its relatives -------------------------------------------------------------------
 
 
 @backed_by("lambert-derivative", "lambert-identities", "lambert-monotone", "lambert-series")
 def lambertw(z, branch: int = 0) -> Array:
     r"""The real root ``w`` of ``w exp(w) = z``: ``w >= -1`` on branch 0, ``w <= -1`` on branch -1.
 
-    Domain: ``z >= -1/e`` on branch 0, ``-1/e <= z <= 0`` on branch -1 (``-inf`` at 0); NaN outside. The float nearest to ``-1/e`` counts
-    as ``-1/e``, though it lies a fraction of an ulp outside, and gives -1.
+    Domain: ``z >= -1/e`` on branch 0, ``-1/e <= z <= 0`` on branch -1 (``-inf`` at 0); NaN outside.
+    The float nearest to ``-1/e`` counts as ``-1/e``, though it lies a fraction of an ulp outside,
+    and gives -1.
     Args: ``z`` of any shape; ``branch`` static, 0 or -1, else ``ValueError``.
     Accuracy: 4 ulp, the neighbourhood of the fold included (measured: ``docs/accuracy.md``).
     Derivative: ``exp(-w) / (1 + w)``, 4 ulp; infinite at the fold.
-    Claims: ``lambert-derivative``, ``lambert-identities``, ``lambert-monotone``, ``lambert-series``.
+    Claims: ``lambert-derivative``, ``lambert-identities``, ``lambert-monotone``,
+        ``lambert-series``.
     """
     return _part(_lambertw, 0, (checks.choice("branch", branch, (0, -1)),), checks.real("z", z))
 
 
 @backed_by("lambert-series")
 def lambertw_plus_one(z, branch: int = 0) -> Array:
-    r"""``1 + lambertw(z, branch)`` without the cancellation near ``z = -1/e``, where it behaves like ``sqrt(2 (e z + 1))``.
+    r"""``1 + lambertw(z, branch)`` without the cancellation near ``z = -1/e``.
+
+    It behaves like ``sqrt(2 (e z + 1))`` there.
 
     Accuracy: 4 ulp of ``1 + w``. Domain, arguments and errors: :func:`lambertw`.
     Claim: ``lambert-series``.
@@ -86,9 +96,12 @@ def lambertw_plus_one(z, branch: int = 0) -> Array:
 
 @backed_by("wright-omega")
 def wright_omega(u) -> Array:
-    r"""The root ``w > 0`` of ``w + ln w = u``, that is ``W_0(exp(u))``, for any real ``u``; 0 at -inf, inf at inf.
+    r"""The root ``w > 0`` of ``w + ln w = u``, that is ``W_0(exp(u))``, for any real ``u``.
 
-    Accuracy: 4 ulp; 0 where ``exp(u)`` underflows. Derivative: ``w / (1 + w)``, 4 ulp (5 in float32).
+    It is 0 at -inf and inf at inf.
+
+    Accuracy: 4 ulp; 0 where ``exp(u)`` underflows. Derivative: ``w / (1 + w)``, 4 ulp (5 in
+        float32).
     Claim: ``wright-omega``.
     """
     u = checks.real("u", u)
@@ -97,13 +110,17 @@ def wright_omega(u) -> Array:
 
 @backed_by("lambert-identities", "wright-omega")
 def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
-    r"""``lambertw(sign * exp(log_abs), branch)`` where the exponential leaves the float range: ``w + ln|w| = log_abs``.
+    r"""``lambertw(sign * exp(log_abs), branch)``, also where the exponential leaves the range.
+
+    It solves ``w + ln|w| = log_abs``.
 
     Args:
-        log_abs: logarithm of ``|z|``, any real number; a negative ``z`` needs ``log_abs <= -1``, else NaN.
+        log_abs: logarithm of ``|z|``, any real number; a negative ``z`` needs ``log_abs <= -1``,
+            else NaN.
         sign: any real number, only its sign counts: a signed mass will do. 0 means ``z = 0``.
         branch: static, 0 or -1 (NaN for a positive sign), else ``ValueError``.
-    Shapes: ``log_abs`` and ``sign`` broadcast. Accuracy: 4 ulp. Derivative in ``log_abs``: ``w / (1 + w)``; none in ``sign``.
+    Shapes: ``log_abs`` and ``sign`` broadcast. Accuracy: 4 ulp.
+    Derivative in ``log_abs``: ``w / (1 + w)``; none in ``sign``.
     Claims: ``lambert-identities``, ``wright-omega``.
     """
     branch = checks.choice("branch", branch, (0, -1))
@@ -113,7 +130,9 @@ def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
 
 @backed_by("lambert-gap")
 def lambertw_from_gap(gap, branch: int = 0) -> Array:
-    r"""``lambertw(-exp(-1 - gap), branch)``: the argument is how far ``ln|z|`` lies below the fold, ``gap >= 0``, else NaN.
+    r"""``lambertw(-exp(-1 - gap), branch)``, for the ``gap`` from ``ln|z|`` up to the fold.
+
+    A negative ``gap`` gives NaN.
 
     Claim: ``lambert-gap``.
     """
@@ -122,11 +141,12 @@ def lambertw_from_gap(gap, branch: int = 0) -> Array:
 
 @backed_by("lambert-gap")
 def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
-    r"""``1 + lambertw(-exp(-1 - gap), branch)``: the root ``t`` of ``-t - ln(1 - t) = gap``, of either sign.
+    r"""``1 + lambertw(-exp(-1 - gap), branch)``, a root ``t`` of ``-t - ln(1 - t) = gap``.
 
-    Near the fold it behaves like ``sqrt(2 gap)`` on branch 0 and ``-sqrt(2 gap)`` on branch -1. A caller with ``ln|z|`` at hand
-    passes ``gap = -(1 + log_abs)``, which is exact for ``log_abs`` in [-2, -1/2].
-    Domain: ``gap >= 0``, else NaN. Accuracy: 4 ulp of ``1 + w`` in terms of ``gap``. Derivative: ``1/t - 1``.
+    Near the fold it behaves like ``sqrt(2 gap)`` on branch 0 and ``-sqrt(2 gap)`` on branch -1. A
+    caller with ``ln|z|`` at hand passes ``gap = -(1 + log_abs)``, which is exact for ``log_abs`` in
+    [-2, -1/2]. Domain: ``gap >= 0``, else NaN. Accuracy: 4 ulp of ``1 + w`` in terms of ``gap``.
+    Derivative: ``1/t - 1``.
     Claim: ``lambert-gap``.
     """
     return _part(_from_gap, 1, (checks.choice("branch", branch, (0, -1)),), checks.real("gap", gap))
@@ -134,11 +154,13 @@ def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
 
 @backed_by("r-lambert-monotone", "r-lambert-form")
 def r_lambertw(z, r=1.0) -> Array:
-    r"""The real root ``w`` of ``w exp(w) + r w = z``, any real ``z``; its sign is that of ``z``.
+    r"""The real root ``w`` of ``w exp(w) + r w = z``, for any real ``z``. It has the sign of ``z``.
 
-    Domain: ``r >= exp(-2)`` (the float nearest to it included), where the map is increasing and so has one real branch; a smaller ``r``
-    is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``, ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
-    Shapes: broadcast. Accuracy: 2 ulp, the triple root included (1 but for the smallest normal numbers).
+    Domain: ``r >= exp(-2)`` (the float nearest to it included), where the map is increasing and so
+    has one real branch; a smaller ``r`` is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``,
+    ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
+    Shapes: broadcast. Accuracy: 2 ulp, the triple root included (1 but for the smallest normal
+        numbers).
     Derivatives: ``1 / (exp(w) (1 + w) + r)`` in ``z``, ``-w`` times that in ``r``; 4 ulp.
     Claims: ``r-lambert-monotone``, ``r-lambert-form``.
     """
@@ -155,22 +177,32 @@ def r_lambertw(z, r=1.0) -> Array:
 
 @backed_by("r-lambert-monotone")
 def r_lambertw_exp(log_z, log_r) -> Array:
-    r"""The root ``t > 0`` of ``t exp(t) + r t = z``, from ``ln z`` and ``ln r``, any real numbers: ``ln t + ln(e^t + r) = ln z``.
+    r"""The root ``t > 0`` of ``t exp(t) + r t = z``, from ``ln z`` and ``ln r``.
 
-    ``log_r = -inf`` gives ``wright_omega(log_z)``; no lower bound on ``r``, since ``z > 0`` leaves one positive root.
-    Shapes: broadcast. Accuracy: 4 ulp. Derivatives: with ``s = e^t / (e^t + r)``, ``t / (1 + t s)`` in ``log_z`` and ``-(1 - s)`` times
-    that in ``log_r``; 4 ulp (5 in float32), but about ``t ln t`` ulp where a large ``t`` passes ``ln r``. Claim: ``r-lambert-monotone``.
+    Both may be any real numbers: it solves ``ln t + ln(e^t + r) = ln z``.
+
+    ``log_r = -inf`` gives ``wright_omega(log_z)``; no lower bound on ``r``, since ``z > 0`` leaves
+    one positive root.
+    Shapes: broadcast. Accuracy: 4 ulp.
+    Derivatives: with ``s = e^t / (e^t + r)``, ``t / (1 + t s)`` in ``log_z`` and ``-(1 - s)`` times
+    that in ``log_r``. They reach 4 ulp (5 in float32), but lose about ``t ln t`` ulp where a large
+    ``t`` passes ``ln r``.
+    Claim: ``r-lambert-monotone``.
     """
     log_z, log_r = checks.reals(log_z=log_z, log_r=log_r).values()
     return _part(_r_lambertw_exp, 0, (), log_z, log_r)
 
 
 def log_ratio(a, b) -> Array:
-    r"""``ln(a / b)`` for ``a >= 0``, ``b > 0``: of the plain ratio, one rounding, unless that over- or underflows, then of a scaled one."""
+    r"""``ln(a / b)`` for ``a >= 0``, ``b > 0``.
+
+    The ratio has one rounding. Where it would over- or underflow, it is scaled first.
+    """
     a, b = checks.reals(a=a, b=b).values()
     info, ratio = jnp.finfo(a.dtype), jax.lax.stop_gradient(a / b)
     exponent = jnp.where(ratio < info.tiny, 1.0, 0.0) - jnp.where(ratio > info.max, 1.0, 0.0)
-    # A power of 2, half of the exponent range: once up and once down it brings any ratio into range, and rounds nothing.
+    # A power of 2, half of the exponent range: once up and once down it brings any ratio into
+    # range, and rounds nothing.
     half = info.maxexp // 2
     up, down = (
         jnp.where(exponent == sign, 2.0**half, jnp.where(exponent == -sign, 2.0**-half, 1.0))
@@ -179,7 +211,7 @@ def log_ratio(a, b) -> Array:
     return jnp.log((a * up) / (b * down)) - exponent * (2 * half * math.log(2))
 
 
-# --- derivatives: the pair (w, 1 + w), since every derivative needs both -------------------------------------------------------
+# --- derivatives: the pair (w, 1 + w), since every derivative needs both --------------------------
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -282,7 +314,7 @@ def _elasticity(w: Array, plus_one: Array) -> Array:
     return jnp.where(inner, jnp.where(inner, w, 0) / plus_one, 1 - 1 / plus_one)
 
 
-# --- kernels ------------------------------------------------------------------------------------------------------------------
+# --- kernels --------------------------------------------------------------------------------------
 
 
 def _principal_plain(z: Array) -> tuple[Array, Array]:
@@ -322,7 +354,11 @@ def _negative(gap: Array, log_abs: Array, branch: int) -> tuple[Array, Array]:
 
 
 def _principal(z: Array, log_abs: Array, in_logs: Array) -> tuple[Array, Array]:
-    """Branch 0 away from the fold. ``in_logs``: trust ``log_abs`` (accurate where it is not large against 1 + w), else trust ``z``."""
+    """Branch 0 away from the fold.
+
+    ``in_logs`` says where to use ``log_abs``, which is accurate unless it is large against
+    ``1 + w``. Elsewhere ``z`` is used.
+    """
     small = log_abs <= 1
     seed, ratio = _principal_seed(z, log_abs)
     log = jnp.log(jnp.where(in_logs, jnp.abs(seed), ratio))
@@ -336,8 +372,9 @@ def _principal(z: Array, log_abs: Array, in_logs: Array) -> tuple[Array, Array]:
 
 
 def _principal_seed(z: Array, log_abs: Array) -> tuple[Array, Array]:
-    """``W_0(z)`` to 1 per cent, and ``W_0(z)/z`` (used where z <= e only, and 1 per cent right there)."""
-    # Rational minimax fits of W_0(z)/z on [-0.31, e] (0.6 per cent) and of omega(u) on [1, 750] (0.4 per cent).
+    """``W_0(z)`` and ``W_0(z)/z``, both to 1 per cent; the second only where ``z <= e``."""
+    # Rational minimax fits of W_0(z)/z on [-0.31, e] (0.6 per cent) and of omega(u) on [1, 750]
+    # (0.4 per cent).
     clipped = jnp.clip(z, -0.31, np.e)
     ratio = (0.99513 + 1.16319 * clipped) * (1 / (1 + (2.19031 + 0.59720 * clipped) * clipped))
     u = jnp.clip(log_abs, 1, _SEED_GAP)
@@ -355,7 +392,8 @@ def _lower(gap: Array, log_abs: Array) -> tuple[Array, Array]:
     root = jnp.sqrt(2 * jnp.clip(gap, 0.18, _SEED_GAP))
     seed = jnp.where(gap < _SEED_GAP, -(1.17542 + (0.67933 + 0.47810 * root) * root), log_abs)
     log = jnp.log(-seed)
-    # Near the fold from the gap, which log_abs = -1 - gap may have rounded; far from it the other way round.
+    # Near the fold from the gap, which log_abs = -1 - gap may have rounded; far from it the other
+    # way round.
     mismatch = jnp.where(gap < 1, ((-seed - 1) - gap) - log, (log_abs - log) - seed)
     w, plus_one = _correct(seed, mismatch)
     infinite = gap == jnp.inf
@@ -363,7 +401,10 @@ def _lower(gap: Array, log_abs: Array) -> tuple[Array, Array]:
 
 
 def _correct(seed: Array, mismatch: Array) -> tuple[Array, Array]:
-    """``(w, 1 + w)`` for ``w = seed (1 + e)``, where ``seed e + ln(1 + e) = mismatch``; for ``|e|`` below 0.03."""
+    """``(w, 1 + w)`` for ``w = seed (1 + e)``, where ``seed e + ln(1 + e) = mismatch``.
+
+    For ``|e|`` below 0.03.
+    """
     plus_one = 1 + seed
     step = mismatch * (1 / plus_one)
     error = step * (
@@ -377,7 +418,8 @@ def _correct(seed: Array, mismatch: Array) -> tuple[Array, Array]:
 def _r_positive(log_z: Array, log_r: Array, z: Array, linear: Array) -> tuple[Array, Array, Array]:
     """``(t, a, b)`` as in ``_r_lambertw_exp``.
 
-    ``linear = z / r`` speaks where ``t < ln r``, else ``log_z`` where ``t`` is above 0.1, else ``z``.
+    It follows ``linear = z / r`` where ``t < ln r``, else ``log_z`` where ``t`` is above 0.1, else
+    ``z``.
     """
     info = jnp.finfo(log_z.dtype)
     infinite = log_z > 2.0 ** (info.nmant + 12)  # there ln z - ln t rounds to ln z
@@ -410,7 +452,8 @@ def _r_seed(log_z: Array, log_r: Array, z: Array, linear: Array) -> Array:
     upper = jnp.minimum(linear, _principal_seed(z, log_z)[0])
     inverse = 1 / linear
     linear_share = upper * inverse
-    # Exact with t in place of ``upper``: t = omega(ln z + ln(1 - t/linear)), and t = linear - omega(linear - ln r + ln t).
+    # These are exact with t in place of ``upper``:
+    # t = omega(ln z + ln(1 - t/linear)), and t = linear - omega(linear - ln r + ln t).
     mostly_linear = linear_share > 0.5
     log = jnp.log(jnp.where(mostly_linear, upper, 1 - linear_share))
     u = jnp.where(mostly_linear, linear - log_r, log_z) + log
@@ -426,19 +469,28 @@ def _r_seed(log_z: Array, log_r: Array, z: Array, linear: Array) -> Array:
 
 
 def _repeat(count: int, step: Callable[[Array], Array], start: Array) -> Array:
-    """``step`` applied ``count`` times, as a loop: unrolled, XLA would compute its result anew for each of its uses."""
+    """``step`` applied ``count`` times, as a loop.
+
+    Unrolled, XLA would compute the result anew for each of its uses.
+    """
     return jax.lax.fori_loop(0, count, lambda _, value: step(value), start)
 
 
 def _weights(above: Array, lost: ArrayLike = 0.0) -> tuple[Array, Array, Array]:
-    """``(exp(x), 1, exp(-|x|))``, or ``(1, exp(-x), exp(-|x|))`` if that is smaller, at ``x = above + lost``, ``lost`` a rounding error."""
+    """``(exp(x), 1, exp(-|x|))``, or ``(1, exp(-x), exp(-|x|))`` if that is smaller.
+
+    Here ``x = above + lost``, where ``lost`` is a rounding error.
+    """
     decay = jnp.exp(-jnp.abs(above))
     decay = decay - decay * jnp.where(jnp.abs(lost) < 1, lost, 0) * jnp.sign(above)
     return jnp.where(above < 0, decay, 1), jnp.where(above < 0, 1, decay), decay
 
 
 def _r_correct(t: Array, share: Array, mismatch: Array) -> Array:
-    """The root ``e`` of ``ln(1 + e) + ln(1 + share (exp(t e) - 1)) = mismatch``, for ``|e|`` and ``|t e|`` below 0.05: two Halley steps."""
+    """The root ``e`` of ``ln(1 + e) + ln(1 + share (exp(t e) - 1)) = mismatch``.
+
+    For ``|e|`` and ``|t e|`` below 0.05, by two Halley steps.
+    """
     error = jnp.zeros_like(t)
     for _ in range(2):
         growth = _expm1(t * error)
@@ -457,7 +509,10 @@ def _expm1(x: Array) -> Array:
 
 
 def _r_plain(z: Array, r: Array) -> tuple[Array, Array]:
-    """``(w, slope)`` of ``w (exp(w) + r) = z``: three corrections of a seed, the last one with a residual that does not cancel."""
+    """``(w, slope)`` of ``w (exp(w) + r) = z``, by three corrections of a seed.
+
+    The residual of the last one does not cancel.
+    """
     critical_w, critical_slope = _r_critical(
         jnp.clip(z, -42 * jnp.minimum(r, 2), 0), jnp.minimum(r, 2)
     )
@@ -499,7 +554,7 @@ def _r_positive_seed(z: Array, r: Array) -> Array:
 
 
 def _r_negative_seed(z: Array, r: Array, at_small_r: Array) -> Array:
-    """``w`` near enough for Halley's steps where ``z <= 0``; ``at_small_r`` speaks for ``r < 2``."""
+    """``w`` near enough for Halley's steps where ``z <= 0``: ``at_small_r`` where ``r < 2``."""
     linear = jnp.maximum(z / r, -42)
     seed = jnp.where(r < 2, at_small_r, linear / (1 + jnp.exp(linear) / r))
     flat = z / (1 + r)  # the first term of the series at 0, where the seed must be right relatively
@@ -507,10 +562,13 @@ def _r_negative_seed(z: Array, r: Array, at_small_r: Array) -> Array:
 
 
 def _r_critical(z: Array, r: Array) -> tuple[Array, Array]:
-    """``(w, slope)``, accurate near the triple root ``w = -2`` at ``r = exp(-2)``, a seed elsewhere; for ``r`` up to 2.
+    """``(w, slope)``, accurate near the triple root ``w = -2`` at ``r = exp(-2)``.
 
-    With ``w = d - 2`` the equation reads ``A d + exp(-2) h(d) = C``, where ``h(d) = (d - 2) exp(d) + 2 + d``, and ``A = r - exp(-2)``
-    and ``C = z + 2 r + 2 exp(-2)`` come without cancellation: the triple root ``A = C = 0`` is then as easy as any other.
+    Elsewhere it is a seed, for ``r`` up to 2.
+
+    With ``w = d - 2`` the equation reads ``A d + exp(-2) h(d) = C``, where
+    ``h(d) = (d - 2) exp(d) + 2 + d``. Here ``A = r - exp(-2)`` and ``C = z + 2 r + 2 exp(-2)`` come
+    without cancellation, so that the triple root ``A = C = 0`` is as easy as any other.
     """
     head, tail = _EXP_MINUS_2[z.dtype.name]
     total, error = _two_sum(2 * r, z)
@@ -604,7 +662,7 @@ def _critical_slope(d: Array) -> Array:
 
 
 def _exp(x: Array) -> tuple[Array, Array]:
-    """``exp(x)`` and what it lacks, to a twentieth of an ulp; for ``|x|`` below 700 (80 in float32)."""
+    """``exp(x)`` and what it lacks, to 1/20 ulp, for ``|x|`` below 700 (80 in float32)."""
     count = jnp.round(x / math.log(2))
     high, low = _LOG_2[x.dtype.name]
     f, f_lost = _two_sum(x - count * high, -count * low)
@@ -674,7 +732,10 @@ def _with_fold(
 
 
 def _above_fold(z: Array) -> Array:
-    """``e z + 1`` to a few ulp, also where it is 1e-17: every product below is exact, so fused multiply-adds cannot hurt."""
+    """``e z + 1`` to a few ulp, also where it is 1e-17.
+
+    Every product below is exact, so that fused multiply-adds do no harm.
+    """
     z = jnp.clip(z, -1, 1)  # nobody asks farther out, and the halves of an infinity are NaN
     head, middle, tail = _split_euler((jnp.finfo(z.dtype).nmant + 1) // 2)
     high, low = _halves(z)
@@ -690,12 +751,15 @@ def _split_euler(bits: int) -> tuple[float, float, float]:
 
 
 def _gap(above: Array) -> Array:
-    """``-ln(-e z)`` for ``above = e z + 1`` up to 0.28; beyond, a finite number that nobody uses."""
+    """``-ln(-e z)`` for ``above = e z + 1`` up to 0.28; beyond, some finite number."""
     return -_log1p(-jnp.minimum(above, 0.28), terms=11)
 
 
 def _log1p(x: Array, terms: int) -> Array:
-    """``ln(1 + x) = 2 atanh(x / (2 + x))`` by its series: XLA's own log1p loses 100 ulp. Error: ``(x/(2+x))**(2 terms)``."""
+    """``ln(1 + x) = 2 atanh(x / (2 + x))`` by its series, with error ``(x/(2+x))**(2 terms)``.
+
+    XLA's own log1p loses 100 ulp.
+    """
     ratio = x * (1 / (2 + x))
     return 2 * ratio * _polynomial(ratio * ratio, [1 / (2 * k + 1) for k in range(terms)])
 
@@ -709,7 +773,10 @@ def _polynomial(x: Array, coefficients) -> Array:
 
 
 def _fold_series(degree: int) -> list[float]:
-    """Coefficients of ``v = -w`` in ``q``, where ``v - ln v = 1 + q**2/2``; from ``v' (v - 1) = q v``. Radius ``sqrt(4 pi)``."""
+    """Coefficients of ``v = -w`` in ``q``, where ``v - ln v = 1 + q**2/2``.
+
+    They follow from ``v' (v - 1) = q v``. The radius of convergence is ``sqrt(4 pi)``.
+    """
     a = [Fraction(1), Fraction(1)]
     for n in range(2, degree + 1):
         a.append((a[n - 1] - sum(k * a[k] * a[n + 1 - k] for k in range(2, n))) / (n + 1))

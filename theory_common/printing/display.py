@@ -1,29 +1,33 @@
 """How results print: a name, then a line for each field, short whatever the size of the arrays.
 
-``@readable()`` above a NamedTuple or a dataclass makes ``print``, and the last line of a terminal's or a notebook's cell, show it so;
-nothing else about the class changes.
+``@readable()`` above a NamedTuple or a dataclass changes its ``repr`` and nothing else. So
+``print`` shows the result this way, and so do a terminal and a notebook.
 """
 
 import dataclasses
 from collections import Counter
 from collections.abc import Callable
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from theory_common import checks
 from theory_common.printing import tables
 
-LISTED = 12  # entries of an array that are shown one by one
-ROWS = 8  # lines of a matrix that are
+LISTED = 12  # an array with at most as many entries is shown in full
+ROWS = 8  # so is a matrix with at most as many rows
 INDENT = "  "
 
 Result = TypeVar("Result", bound=type)
 
 
 def readable(**codes: type[IntEnum]) -> Callable[[Result], Result]:
-    """A decorator: the class prints as :func:`summary`; ``codes`` says which fields hold the numbers of which enumeration."""
+    """A class decorator: results print by :func:`summary`.
+
+    Args:
+        codes: fields that hold numbers of an enumeration, which print as its names.
+    """
 
     def decorate(cls: Result) -> Result:
         for name, value in {"_codes": codes, "__repr__": summary}.items():
@@ -33,10 +37,15 @@ def readable(**codes: type[IntEnum]) -> Callable[[Result], Result]:
     return decorate
 
 
-def summary(result) -> str:
-    """A NamedTuple or dataclass in words: small arrays whole, to four digits, large ones by size, range and what is missing."""
+def summary(result: Any) -> str:
+    """A NamedTuple or dataclass as text.
+
+    Small arrays are shown in full, to four digits. Of large ones the size, the range and the number
+    of missing entries are shown.
+    """
     names = getattr(result, "_fields", None) or [field.name for field in dataclasses.fields(result)]
-    width, lines = max(map(len, names)), [type(result).__name__]
+    width = max(map(len, names))
+    lines = [type(result).__name__]
     for name in names:
         first, *rest = _shown(getattr(result, name), getattr(result, "_codes", {}).get(name)).split(
             "\n"
@@ -46,7 +55,7 @@ def summary(result) -> str:
     return "\n".join(lines)
 
 
-def _shown(value, enumeration: type[IntEnum] | None) -> str:
+def _shown(value: Any, enumeration: type[IntEnum] | None) -> str:
     if hasattr(value, "_asdict"):
         return summary(value)
     if value is None or isinstance(value, (bool, int, float, str)):

@@ -1,8 +1,9 @@
-"""Results for people and for programs: numbers that read well, terminal tables, and strict JSON that reads back bit for bit.
+"""Results for people and for programs: readable numbers, terminal tables, and strict JSON.
 
-The JSON is what the standard allows and nothing else (RFC 8259 has no NaN): NaN is ``null``, and the infinities are the
-strings ``"inf"`` and ``"-inf"``, which Python's ``float`` and NumPy read. Floats are written with the shortest digits that
-read back to the same float64, so ``from_json(to_json(x))`` is bitwise ``x`` in float64; float32 is widened, which is exact.
+The JSON follows the standard, RFC 8259, which has no NaN. NaN is written as ``null``, and the
+infinities as the strings ``"inf"`` and ``"-inf"``, which Python's ``float`` and NumPy read. Floats
+are written with the shortest digits that read back to the same float64. So
+``from_json(to_json(x))`` is bitwise ``x`` in float64. float32 is widened, which is exact.
 """
 
 import dataclasses
@@ -12,20 +13,23 @@ import numbers
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import rich.console
+
 NO_VALUE = "–"
-PIPE_WIDTH = (
-    120  # columns of a table that goes to a file or a pipe, where there is no screen to ask
-)
+PIPE_WIDTH = 120  # columns of a table that goes to a file or a pipe
 
 
-def number(value, digits: int = 4) -> str:
-    """A real number, rounded to ``digits`` significant digits, as a person would write it.
+def number(value: Any, digits: int = 4) -> str:
+    """A real number as a person would write it, rounded to ``digits`` significant digits.
 
-    Plain decimals from 0.0001 to 1e6 (whole digits are never rounded away: 123456.7 gives ``123,457``), scientific outside; a whole number
-    in full; a flag as ``yes`` or ``no``; NaN and ``None`` (no value) as a dash.
+    From 0.0001 to 1e6 it is a plain decimal, outside it has an exponent. Digits before the point
+    are never rounded away: 123456.7 gives ``123,457``. Integers are written in full, flags as
+    ``yes`` or ``no``, NaN and ``None`` as a dash.
     """
     if value is None:
         return NO_VALUE
@@ -40,17 +44,19 @@ def number(value, digits: int = 4) -> str:
         return NO_VALUE
     if math.isinf(value) or value == 0:
         return f"{value:g}".lstrip("-") if value == 0 else f"{value:g}"
-    mantissa, power = f"{value:.{digits - 1}e}".split(
-        "e"
-    )  # rounds first: 0.99996 has the exponent of 1
+    # This rounds first, so that 0.99996 has the exponent of 1.
+    mantissa, power = f"{value:.{digits - 1}e}".split("e")
     exponent = int(power)
     if not -4 <= exponent < 6:
         return f"{_trimmed(mantissa)}e{exponent}"
     return _trimmed(f"{value:,.{max(0, digits - 1 - exponent)}f}")
 
 
-def cell(value, digits: int = 4) -> str:
-    """Anything as the text of one table cell: text as it is, numbers by :func:`number`, arrays and sequences item by item."""
+def cell(value: Any, digits: int = 4) -> str:
+    """The text of one table cell.
+
+    Text stays as it is, a number is written by :func:`number`, a sequence or array item by item.
+    """
     if isinstance(value, str):
         return value
     if getattr(value, "ndim", 0) or isinstance(value, (list, tuple)):
@@ -64,12 +70,19 @@ def print_table(
     title: str = "",
     *,
     digits: int = 4,
-    file=None,
+    file: IO[str] | None = None,
 ) -> None:
-    """Print a table. A row is a mapping (its keys are ``columns``; a missing one is a dash) or a sequence as long as ``columns``.
+    """Print a table. Long cells wrap, nothing is cut off, and numbers are set flush right.
 
-    Long cells wrap and nothing is cut off, on a terminal of any width and in a pipe alike (there ``COLUMNS`` characters, by default
-    :data:`PIPE_WIDTH`). Columns of numbers are set flush right. ``ValueError`` if a row does not fit the columns.
+    Args:
+        rows: a row is a sequence as long as ``columns``, or a mapping with some of them as keys.
+            A missing key prints as a dash.
+        columns: the names at the top.
+        title: a line above the table.
+        digits: significant digits of numbers.
+        file: where to print, by default standard output. A terminal has its own width; a file or
+            pipe has ``COLUMNS`` characters, by default :data:`PIPE_WIDTH`.
+    Raises: ``ValueError`` if a row does not fit the columns.
     """
     import rich.box
     import rich.console
@@ -88,14 +101,17 @@ def print_table(
             rich.text.Text(name), justify="right" if numeric else "left", overflow="fold"
         )
     for row in cells:
-        table.add_row(
-            *(rich.text.Text(cell(value, digits)) for value in row)
-        )  # Text: a bracket in a cell is no markup
+        # As Text, so that a bracket in a cell is not taken for markup.
+        table.add_row(*(rich.text.Text(cell(value, digits)) for value in row))
     console(file).print(table)
 
 
-def console(file=None):
-    """A rich console on ``file`` (standard output): the terminal's own width and colours, or plain text of :data:`PIPE_WIDTH` in a pipe."""
+def console(file: IO[str] | None = None) -> "rich.console.Console":
+    """A rich console on ``file``, by default standard output.
+
+    On a terminal it has the terminal's width and colours. In a pipe it writes plain text, with
+    ``COLUMNS`` characters a line or :data:`PIPE_WIDTH`.
+    """
     import rich.console
 
     file = file or sys.stdout
@@ -103,11 +119,13 @@ def console(file=None):
     return rich.console.Console(file=file, width=width, highlight=False)
 
 
-def to_json(value):
-    """``value`` as what ``json.dumps(..., allow_nan=False)`` accepts.
+def to_json(value: Any) -> Any:
+    """``value`` in the form that ``json.dumps(..., allow_nan=False)`` accepts.
 
-    Mappings with text keys, NamedTuples and dataclasses become objects, arrays (NumPy or JAX) and other sequences lists. ``TypeError`` for
-    anything else, complex numbers included.
+    Mappings with text keys, NamedTuples and dataclasses become objects. Arrays of NumPy or JAX and
+    other sequences become lists.
+
+    Raises: ``TypeError`` for anything else, complex numbers included.
     """
     if value is None or isinstance(value, (str, bool)):
         return value
@@ -132,11 +150,13 @@ def to_json(value):
     raise TypeError(f"{type(value).__name__} has no JSON form here: {value!r}")
 
 
-def from_json(value):
-    """The reader of :func:`to_json`: a rectangular list of numbers (``null`` and ``"inf"`` among them) becomes an array, ``null`` NaN.
+def from_json(value: Any) -> Any:
+    """The inverse of :func:`to_json`, as far as JSON allows.
 
-    Arrays of numbers come back as int64, float64 or bool, other lists as lists. What does not survive: the classes (an object
-    is a ``dict``), ``None`` (NaN), the lengths of axes behind an empty one, and a text ``"inf"`` that was meant as text.
+    A rectangular list of numbers, ``null`` and ``"inf"`` becomes an array of int64, float64 or
+    bool, and ``null`` becomes NaN. Other lists stay lists. Four things do not survive: classes (an
+    object becomes a ``dict``), ``None`` (it becomes NaN), the lengths of axes behind an empty one,
+    and a text ``"inf"`` that was meant as text.
     """
     if isinstance(value, Mapping):
         return {key: from_json(item) for key, item in value.items()}
@@ -156,13 +176,16 @@ def from_json(value):
     return [from_json(item) for item in value]
 
 
-def dumps(value, *, indent: int | None = None) -> str:
+def dumps(value: Any, *, indent: int | None = None) -> str:
     """``value`` as strict JSON text, by :func:`to_json`."""
     return json.dumps(to_json(value), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
-def loads(text: str):
-    """What :func:`dumps` wrote, by :func:`from_json`; ``ValueError`` if ``text`` is not strict JSON."""
+def loads(text: str) -> Any:
+    """What :func:`dumps` wrote, read by :func:`from_json`.
+
+    Raises: ``ValueError`` if ``text`` is not strict JSON.
+    """
 
     def refuse(constant):
         raise ValueError(f"{constant} is not JSON")
