@@ -1,18 +1,27 @@
-r"""Mean field of the Random Hierarchy Model under the epsilon-process: averages over grammars of numerator and denominator apart.
+r"""Mean field of the Random Hierarchy Model under the epsilon-process.
 
-Every symbol of the start survives with probability :math:`p_0 = 1 - \varepsilon + \varepsilon/v` on the leaves; one level up, Bayes'
-rule with random rules gives :math:`p_{\ell+1} = F(p_\ell)`,
+Mean field averages numerator and denominator over grammars apart. Every symbol of the start
+survives with probability :math:`p_0 = 1 - \varepsilon + \varepsilon/v` on the leaves. One level up,
+Bayes' rule with random rules gives :math:`p_{\ell+1} = F(p_\ell)`,
 
 .. math:: F(p) = \frac{(v^s-m) p^s + m - 1}{(v^s-mv) p^s + mv - 1}.
 
-Going down again each node is *unchanged* (U) or *changed* (C) given its parent alone, so that the correlation of two leaves is a
-product along the path that joins them. Nothing here needs a grammar: only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
-``branching`` s and ``depth``. v and m may be fractional (the duality m <-> v^(s-1)/m asks for it) and batched, as may be the depth
-where the result's shape does not depend on it; s is a Python integer. The formulas are arranged so that no probability of *change* is a
-difference: they are as accurate at small noise.
+Going down again each node is *unchanged* (U) or *changed* (C) given its parent alone. So the
+correlation of two leaves is a product along the path that joins them.
 
-Source: *Probing the Latent Hierarchical Structure of Data via Diffusion Models*, arXiv:2410.13770; the factorisation for every s, the
-duality and the closed-form correlations are new.
+Nothing here needs a grammar, only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
+``branching`` s and ``depth``. v and m may be fractional (the duality m <-> v^(s-1)/m asks for it)
+and batched. So may the depth, where the result's shape does not depend on it. s is a Python
+integer. The formulas are arranged so that no probability of *change* is a difference: they are as
+accurate at small noise.
+
+Every public function has the same domain. ``vocabulary`` is finite and >= 2, ``rules_per_symbol``
+is at least 1 and at most v^(s-1), ``branching`` is an integer >= 2; a ``level`` of the noise,
+:math:`\varepsilon`, and a ``belief`` are in [0, 1]. A value outside raises ``ValueError``, one of a
+wrong type ``TypeError``, with the name of the argument. A traced value outside gives NaN.
+
+Source: *Probing the Latent Hierarchical Structure of Data via Diffusion Models*, arXiv:2410.13770.
+The factorisation for every s, the duality and the closed-form correlations are new.
 """
 
 import functools
@@ -23,7 +32,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Bool, Float
+from jaxtyping import ArrayLike, Bool, Float, Int
 
 from theory_common import checks
 from theory_common.claims import backed_by
@@ -34,7 +43,14 @@ from theory_common.printing.display import readable
 
 @readable()
 class FixedPoints(NamedTuple):
-    """Where F(p) = p: the root ``lost`` (1/v), the ``interior`` point (NaN unless ``exists``), the root ``recovered`` (1)."""
+    """Where F(p) = p.
+
+    Attributes:
+        lost: 1/v, where nothing is known of the root.
+        interior: the point between, NaN unless it exists.
+        recovered: 1, where the root is known.
+        exists: whether there is an interior point.
+    """
 
     lost: Float[AnyArray, "*batch"]
     interior: Float[AnyArray, "*batch"]
@@ -47,15 +63,18 @@ class Criticality(NamedTuple):
     r"""The transition; NaN and False where there is none.
 
     Attributes:
-        noise: the critical :math:`\varepsilon^*`.
+        noise: the critical level :math:`\varepsilon^*`.
         belief: the interior fixed point :math:`p^*`.
         slope: :math:`F'(p^*) > 1`.
         exponent: :math:`\nu = \ln s/\ln F'(p^*)`.
         correlation_decay: :math:`2 - 2/\nu`: at the transition C(r) falls with that power of r.
         kesten_stigum: :math:`F'(p^*)^2/s`.
-        diverges: whether that exceeds 1 (nu < 2), so that the susceptibility diverges with the depth.
-        susceptibility_growth: power of the number of leaves at the transition, :math:`\max(2/\nu - 1, 0)`.
-        susceptibility_exponent: power of the inverse distance to the transition, :math:`\max(2 - \nu, 0)`.
+        diverges: whether that exceeds 1 (nu < 2), so that the susceptibility diverges with the
+            depth.
+        susceptibility_growth: power of the number of leaves at the transition,
+            :math:`\max(2/\nu - 1, 0)`.
+        susceptibility_exponent: power of the inverse distance to the transition,
+            :math:`\max(2 - \nu, 0)`.
     """
 
     noise: Float[AnyArray, "*batch"]
@@ -71,10 +90,15 @@ class Criticality(NamedTuple):
 
 @readable()
 class Correlations(NamedTuple):
-    """Leaves at finite depth: ``mean_changed`` is P(a leaf changed), ``covariance`` Cov(n_i, n_j) for a common ancestor at level 1..depth.
+    """Changes of leaves at finite depth: ``n`` is 1 where a leaf changed.
 
-    ``n`` is 1 where the leaf changed; the spins of the paper, 1 - 2n, have four times this covariance. ``variance`` is that of one leaf,
-    ``susceptibility`` the sum of all covariances over the sum of the variances (its limit, 1, at zero noise).
+    Attributes:
+        mean_changed: P(a leaf changed).
+        variance: of one leaf.
+        covariance: Cov(n_i, n_j) for a common ancestor at level 1 .. depth. The spins of the paper,
+            1 - 2n, have four times this.
+        susceptibility: the sum of all covariances over that of the variances; its limit, 1, at
+            level 0 of the noise.
     """
 
     mean_changed: Float[AnyArray, "*batch"]
@@ -85,7 +109,12 @@ class Correlations(NamedTuple):
 
 @readable()
 class Peak(NamedTuple):
-    """The largest ``height`` of the susceptibility at a finite depth and the ``noise`` where it is reached (NaN if it is flat)."""
+    """The largest susceptibility at a finite depth.
+
+    Attributes:
+        noise: the level of the noise where it is reached; NaN if the susceptibility is flat.
+        height: the susceptibility there.
+    """
 
     noise: Float[AnyArray, "*batch"]
     height: Float[AnyArray, "*batch"]
@@ -93,51 +122,99 @@ class Peak(NamedTuple):
 
 @backed_by("rhm-upward-map", "rhm-random-rules")
 def upward(
-    noise, *, vocabulary, rules_per_symbol, branching: int, depth: int
+    level: Float[ArrayLike, "*#batch"],
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+    depth: int,
 ) -> Float[AnyArray, "*batch levels"]:
-    r"""Probability of the start's symbol given the leaves below, at level 0 (leaves) to ``depth`` (root): :math:`p_{\ell+1} = F(p_\ell)`.
+    r"""Probability of the start's symbol given the leaves below: :math:`p_{\ell+1} = F(p_\ell)`.
 
     Args:
-        noise: :math:`\varepsilon` in [0, 1].
-        vocabulary: v >= 2. rules_per_symbol: m, 1 <= m <= v^(s-1). branching: s >= 2. depth: >= 0.
+        level: :math:`\varepsilon` of the noise in [0, 1].
+        vocabulary: v >= 2.
+        rules_per_symbol: m, 1 <= m <= v^(s-1).
+        branching: s >= 2.
+        depth: levels of rules, >= 0.
 
-    Returns: shape (\*batch, depth + 1). Raises: ``ValueError`` naming the argument; traced values out of range give NaN.
+    Returns: the probability at level 0 (leaves) to ``depth`` (root) of the tree, in the last axis.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument; traced values out of range give
+        NaN.
     Source: arXiv:2410.13770. Claims: ``rhm-upward-map``, ``rhm-random-rules``.
     """
-    noise, rules, branching = _door("upward", vocabulary, rules_per_symbol, branching, noise=noise)
+    level, rules, branching = _checked_arguments(
+        "upward", vocabulary, rules_per_symbol, branching, level=level
+    )
     depth = checks.whole("depth", depth)
-    return 1 - _changed(noise, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
+    return 1 - _changed(level, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
 
 
 @backed_by("rhm-upward-map")
-def step(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    """F(p): one level up from the probability ``belief`` in [0, 1] of the true symbol, the others equal. Arguments of :func:`upward`.
+def step(
+    belief: Float[ArrayLike, "*#batch"],
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> Float[AnyArray, "*batch"]:
+    """F(p): one level up from the probability p of the true symbol, the others being equal.
 
+    Args:
+        belief: p in [0, 1].
+        vocabulary: as in :func:`upward`, and so the other numbers.
+
+    Raises: as :func:`upward`.
     Claim: ``rhm-upward-map``.
     """
-    belief, rules, branching = _door("step", vocabulary, rules_per_symbol, branching, belief=belief)
+    belief, rules, branching = _checked_arguments(
+        "step", vocabulary, rules_per_symbol, branching, belief=belief
+    )
     return 1 - _step(1 - belief, rules, branching)
 
 
 @backed_by("rhm-upward-slope")
-def slope(belief, *, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`F'(p) = s m (v-1)(v^s-1) p^{s-1} / ((v^s-mv) p^s + mv - 1)^2`. Arguments of :func:`step`. Claim: ``rhm-upward-slope``."""
-    belief, rules, branching = _door(
+def slope(
+    belief: Float[ArrayLike, "*#batch"],
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> Float[AnyArray, "*batch"]:
+    r""":math:`F'(p) = s m (v-1)(v^s-1) p^{s-1} / ((v^s-mv) p^s + mv - 1)^2`.
+
+    Args: as :func:`step`.
+    Raises: as :func:`upward`.
+    Claim: ``rhm-upward-slope``.
+    """
+    belief, rules, branching = _checked_arguments(
         "slope", vocabulary, rules_per_symbol, branching, belief=belief
     )
     return _slope(belief, rules, branching)
 
 
 @backed_by("rhm-fixed-points", "rhm-transition")
-def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints:
+def fixed_points(
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> FixedPoints:
     r"""All fixed points of F in [1/v, 1].
 
     .. math:: F(p) = p \iff (p-1)(vp-1) \sum_{k<s} (v^k - m) p^k = 0 .
 
-    The interior one exists iff :math:`s v^{s-1}(v-1)/(v^s-1) < m < (v^s-1)/(s(v-1))`, which is F' < 1 at both ends; then it is unique
-    and repels. Accuracy: a few eps; derivatives are implicit. Source: new. Claims: ``rhm-fixed-points``, ``rhm-transition``.
+    The interior one exists iff :math:`s v^{s-1}(v-1)/(v^s-1) < m < (v^s-1)/(s(v-1))`, which is
+    F' < 1 at both ends. Then it is unique and repels.
+
+    Args: vocabulary: as in :func:`upward`, and so the other numbers.
+    Raises: as :func:`upward`.
+    Accuracy: a few eps; derivatives are implicit.
+    Source: new. Claims: ``rhm-fixed-points``, ``rhm-transition``.
     """
-    _, rules, branching = _door("fixed_points", vocabulary, rules_per_symbol, branching)
+    _, rules, branching = _checked_arguments(
+        "fixed_points", vocabulary, rules_per_symbol, branching
+    )
     return _fixed_points(rules, branching)
 
 
@@ -150,28 +227,55 @@ def fixed_points(*, vocabulary, rules_per_symbol, branching: int) -> FixedPoints
     "rhm-stationary-covariance",
     "rhm-susceptibility-exponents",
 )
-def criticality(*, vocabulary, rules_per_symbol, branching: int) -> Criticality:
-    """The transition and everything that scales at it; see :class:`Criticality`. Source: new, beyond noise and exponent.
+def criticality(
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> Criticality:
+    """The transition and everything that scales at it; see :class:`Criticality`.
 
-    Claims: ``rhm-transition``, ``rhm-critical-noise``, ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``,
-    ``rhm-stationary-covariance``, ``rhm-susceptibility-exponents``.
+    Args: vocabulary: as in :func:`upward`, and so the other numbers.
+    Raises: as :func:`upward`.
+    Source: new, beyond noise and exponent. Claims: ``rhm-transition``, ``rhm-critical-noise``,
+    ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``, ``rhm-stationary-covariance``,
+    ``rhm-susceptibility-exponents``.
     """
-    _, rules, branching = _door("criticality", vocabulary, rules_per_symbol, branching)
+    _, rules, branching = _checked_arguments("criticality", vocabulary, rules_per_symbol, branching)
     return _criticality(rules, branching)
 
 
 @backed_by("rhm-critical-noise")
-def critical_noise(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`\varepsilon^* = (1-p^*)/(1-1/v)`, NaN without a transition. Claim: ``rhm-critical-noise``."""
+def critical_noise(
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> Float[AnyArray, "*batch"]:
+    r""":math:`\varepsilon^* = (1-p^*)/(1-1/v)`, NaN without a transition.
+
+    Args: vocabulary: as in :func:`upward`, and so the other numbers.
+    Raises: as :func:`upward`.
+    Claim: ``rhm-critical-noise``.
+    """
     return criticality(
         vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, branching=branching
     ).noise
 
 
 @backed_by("rhm-exponent")
-def exponent(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r""":math:`\nu = \ln s/\ln F'(p^*)`, the power with which the correlation length diverges; NaN without a transition.
+def exponent(
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> Float[AnyArray, "*batch"]:
+    r""":math:`\nu = \ln s/\ln F'(p^*)`: the power with which the correlation length diverges.
 
+    NaN without a transition.
+
+    Args: vocabulary: as in :func:`upward`, and so the other numbers.
+    Raises: as :func:`upward`.
     Claim: ``rhm-exponent``.
     """
     return criticality(
@@ -181,20 +285,39 @@ def exponent(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray,
 
 @backed_by("rhm-exponent")
 def correlated_size(
-    distance, *, vocabulary, rules_per_symbol, branching: int, levels: int = 120
+    distance: Float[ArrayLike, "*batch"],
+    *,
+    vocabulary: float,
+    rules_per_symbol: float,
+    branching: int,
+    levels: int = 120,
 ) -> Float[np.ndarray, "*batch"]:
-    r"""Leaves decided together a relative ``distance`` :math:`\delta = 1 - \varepsilon/\varepsilon^*` below the critical noise.
+    r"""Leaves decided together a relative ``distance`` below the critical noise.
 
-    It is :math:`s^\ell` for the level :math:`\ell` (interpolated) at which :math:`p_\ell` has gone half of the way from :math:`p^*` to
-    1, and diverges like :math:`\delta^{-\nu}`. Capped at ``levels``; NaN without a transition. Rules: numbers, not arrays; distance in
-    (0, 1], any shape. Accuracy: the rounding of :math:`p^*` over ``distance``. Source: new, to see what :func:`exponent` claims.
-    Claim: ``rhm-exponent``.
+    With :math:`\delta = 1 - \varepsilon/\varepsilon^*` it is :math:`s^\ell` for the level
+    :math:`\ell` (interpolated) at which :math:`p_\ell` has gone half of the way from :math:`p^*` to
+    1. It diverges like :math:`\delta^{-\nu}`.
+
+    Args:
+        distance: :math:`\delta` in (0, 1], any shape.
+        vocabulary: as in :func:`upward`, and so the other numbers; one number, no array.
+        levels: the largest level that is looked at, where the size is capped.
+
+    Returns: the size; NaN without a transition.
+    Raises: as :func:`upward`.
+    Accuracy: the rounding of :math:`p^*` over ``distance``.
+    Source: new, to see what :func:`exponent` claims. Claim: ``rhm-exponent``.
     """
     rules = {"vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
     distance = checks.require(
         "distance", distance, lambda value: (value > 0) & (value <= 1), "in (0, 1]"
     )
     critical = criticality(**rules)
+    if jnp.ndim(critical.noise):
+        raise ValueError(
+            "vocabulary and rules_per_symbol must be one number each, got arrays of shape "
+            f"{critical.noise.shape}"
+        )
     if not np.isfinite(critical.noise):
         return np.full(distance.shape, np.nan)
     belief = np.asarray(upward(critical.noise * (1 - distance), **rules, depth=levels))
@@ -204,90 +327,137 @@ def correlated_size(
 
 
 @backed_by("rhm-duality")
-def dual(*, vocabulary, rules_per_symbol, branching: int) -> Float[AnyArray, "*batch"]:
-    r"""The number of rules :math:`m' = v^{s-1}/m` of the conjugate map: :math:`F_{m'}(1/(vp)) = 1/(v F_m(p))`, same slope. New.
+def dual(
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+) -> Float[AnyArray, "*batch"]:
+    r"""The number of rules :math:`m' = v^{s-1}/m` of the conjugate map.
 
-    Claim: ``rhm-duality``.
+    .. math:: F_{m'}(1/(vp)) = 1/(v F_m(p)), \quad\text{with the same slope.}
+
+    Args: vocabulary: as in :func:`upward`, and so the other numbers.
+    Raises: as :func:`upward`.
+    Source: new. Claim: ``rhm-duality``.
     """
-    _, rules, branching = _door("dual", vocabulary, rules_per_symbol, branching)
+    _, rules, branching = _checked_arguments("dual", vocabulary, rules_per_symbol, branching)
     return rules.vocabulary ** (branching - 1) / rules.per_symbol
 
 
 @backed_by("rhm-descent", "rhm-sibling-covariance", "rhm-correlations")
 def correlations(
-    noise, *, vocabulary, rules_per_symbol, branching: int, depth: int
+    level: Float[ArrayLike, "*#batch"],
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+    depth: int,
 ) -> Correlations:
-    r"""Mean and covariances of "leaf changed" in closed form, at every tree distance. Arguments of :func:`upward`, depth >= 1.
+    r"""Mean and covariances of "leaf changed" in closed form, at every tree distance.
 
-    With p the child's :math:`p_\ell`, :math:`A_k = \sum_{j<k} p^j` and :math:`w` the weight of the true rule under an unchanged parent,
-    a child of a changed parent is changed with probability :math:`1/A_s`, of an unchanged one with :math:`(1-w)/A_s`; so a level damps
-    correlations by :math:`\lambda = w/A_s`, and two siblings have covariance
+    With p the child's :math:`p_\ell`, :math:`A_k = \sum_{j<k} p^j` and :math:`w` the weight of the
+    true rule under an unchanged parent, a child of a changed parent is changed with probability
+    :math:`1/A_s`, one of an unchanged parent with :math:`(1-w)/A_s`. So a level damps correlations
+    by :math:`\lambda = w/A_s`, and two siblings have covariance
 
     .. math:: \left( P_U (1-w)(w - p^s) - P_C\, p^s + P_U P_C\, w^2 \right) / A_s^2 .
 
-    Accuracy: relative, a few eps times the depth, at any noise. Source: new. Claims: ``rhm-descent``,
-    ``rhm-sibling-covariance``, ``rhm-correlations``.
+    Args:
+        level: as in :func:`upward`, and so the other numbers.
+        depth: levels of rules, >= 1.
+
+    Raises: as :func:`upward`.
+    Accuracy: relative, a few eps times the depth, at any noise.
+    Source: new. Claims: ``rhm-descent``, ``rhm-sibling-covariance``, ``rhm-correlations``.
     """
-    noise, rules, branching = _door(
-        "correlations", vocabulary, rules_per_symbol, branching, noise=noise
+    level, rules, branching = _checked_arguments(
+        "correlations", vocabulary, rules_per_symbol, branching, level=level
     )
     depth = checks.whole("depth", depth, least=1)
-    found = _correlations(noise, rules, branching, *_leaves(noise, branching, depth))
+    found = _correlations(level, rules, branching, *_leaves(level, branching, depth))
     return found._replace(covariance=found.covariance[..., :depth])
 
 
 @backed_by("rhm-correlations")
 def mean_changed(
-    noise, *, vocabulary, rules_per_symbol, branching: int, depth
+    level: Float[ArrayLike, "*#batch"],
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+    depth: Int[ArrayLike, "*#batch"],
 ) -> Float[AnyArray, "*batch"]:
-    """Probability that a leaf of the posterior's sample differs from the start. As :func:`correlations`, but depths broadcast.
+    """Probability that a leaf of a posterior sample differs from the start.
 
+    Args: as :func:`correlations`, but depths broadcast.
+    Raises: as :func:`upward`.
     Claim: ``rhm-correlations``.
     """
-    noise, rules, branching = _door(
-        "mean_changed", vocabulary, rules_per_symbol, branching, noise=noise
+    level, rules, branching = _checked_arguments(
+        "mean_changed", vocabulary, rules_per_symbol, branching, level=level
     )
-    return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).mean_changed
+    return _correlations(level, rules, branching, *_leaves(level, branching, depth)).mean_changed
 
 
 @backed_by("rhm-correlations", "rhm-small-noise")
 def susceptibility(
-    noise, *, vocabulary, rules_per_symbol, branching: int, depth
+    level: Float[ArrayLike, "*#batch"],
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+    depth: Int[ArrayLike, "*#batch"],
 ) -> Float[AnyArray, "*batch"]:
-    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; 1 at zero noise (limit). As :func:`correlations`, but depths broadcast.
+    r""":math:`\chi = 1 + \sum_\ell (s-1) s^{\ell-1} C_\ell/C_0`; its limit, 1, at level 0.
 
+    Args: as :func:`correlations`, but depths broadcast.
+    Raises: as :func:`upward`.
     Claims: ``rhm-correlations``, ``rhm-small-noise``.
     """
-    noise, rules, branching = _door(
-        "susceptibility", vocabulary, rules_per_symbol, branching, noise=noise
+    level, rules, branching = _checked_arguments(
+        "susceptibility", vocabulary, rules_per_symbol, branching, level=level
     )
-    return _correlations(noise, rules, branching, *_leaves(noise, branching, depth)).susceptibility
+    return _correlations(level, rules, branching, *_leaves(level, branching, depth)).susceptibility
 
 
 @backed_by("rhm-free-strings", "rhm-finite-size")
-def susceptibility_peak(*, vocabulary, rules_per_symbol, branching: int, depth) -> Peak:
-    r"""Height and place of the largest susceptibility over the noise in [0, 1], at finite depths >= 1, which broadcast.
+def susceptibility_peak(
+    *,
+    vocabulary: Float[ArrayLike, "*#batch"],
+    rules_per_symbol: Float[ArrayLike, "*#batch"],
+    branching: int,
+    depth: Int[ArrayLike, "*#batch"],
+) -> Peak:
+    r"""Height and place of the largest susceptibility over the levels in [0, 1], at finite depths.
 
-    It moves to the critical noise as the depth grows where the susceptibility diverges, else not always: for (v, m, s) = (8, 16, 3) it
-    stays at 0.447 beside a critical noise of 0.402.
+    Where the susceptibility diverges, the peak moves to the critical noise as the depth grows. Else
+    it does not always: for (v, m, s) = (8, 16, 3) it stays at 0.447 beside a critical noise of
+    0.402.
 
-    Accuracy: the height to a few eps and, since the peak at the transition narrows like :math:`F'(p^*)^{-depth}` and no float need lie
-    inside, :math:`(\epsilon F'(p^*)^{depth})^2`; the place is a root of the derivative, to about eps times height over curvature.
-    Derivatives of the place are implicit. The place is NaN for m = v^(s-1), where every string is valid, nothing correlates and the height
-    is 1. Source: new. Claims: ``rhm-free-strings``, ``rhm-finite-size``.
+    Args:
+        vocabulary: as in :func:`upward`, and so the other numbers.
+        depth: >= 1; depths broadcast.
+
+    Returns: the peak. Its place is NaN for m = v^(s-1): then every string is valid, nothing
+        correlates, and the height is 1.
+    Raises: as :func:`upward`.
+    Accuracy: the height to a few eps and :math:`(\epsilon F'(p^*)^{depth})^2`, since the peak at
+        the transition narrows like :math:`F'(p^*)^{-depth}` and no float need lie inside. The place
+        is a root of the derivative, to about eps times height over curvature. Its derivatives are
+        implicit.
+    Source: new. Claims: ``rhm-free-strings``, ``rhm-finite-size``.
     """
-    _, rules, branching = _door("susceptibility_peak", vocabulary, rules_per_symbol, branching)
-    capacity, depth = _leaves(rules.vocabulary, branching, depth)
-    rules = _Rules(
-        *(
-            jnp.broadcast_to(value, jnp.broadcast_shapes(value.shape, depth.shape))
-            for value in rules
-        )
+    _, rules, branching = _checked_arguments(
+        "susceptibility_peak", vocabulary, rules_per_symbol, branching
     )
+    capacity, depth = _leaves(rules.vocabulary, branching, depth)
+    shape = jnp.broadcast_shapes(rules.vocabulary.shape, depth.shape)
+    rules = jax.tree.map(lambda value: jnp.broadcast_to(value, shape), rules)
     place = _peak_place(branching, capacity, depth, rules)
     height = _correlations(place, rules, branching, capacity, depth).susceptibility
     flat = rules.per_symbol >= rules.vocabulary ** (branching - 1)
-    return Peak(jnp.where(flat, jnp.nan, place), height)
+    return Peak(noise=jnp.where(flat, jnp.nan, place), height=height)
 
 
 class _Rules(NamedTuple):
@@ -295,10 +465,13 @@ class _Rules(NamedTuple):
     per_symbol: Array
 
 
-def _door(
+def _checked_arguments(
     owner: str, vocabulary, rules_per_symbol, branching, **state
 ) -> tuple[Array | None, _Rules, int]:
-    """Checked arguments of one dtype and shape; at most one ``state``, a probability. Traced values out of range become NaN."""
+    """Checked arguments of one dtype and shape; traced values out of range become NaN.
+
+    ``state`` is at most one probability.
+    """
     branching = checks.whole("branching", branching, least=2)
     values = checks.broadcast(
         owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **state
@@ -311,7 +484,10 @@ def _door(
     )
     checks.require("rules_per_symbol", values["rules_per_symbol"], lambda m: m >= 1, ">= 1")
     # The map has v^s in it.
-    power = f"such that vocabulary^branching is below the largest {values['vocabulary'].dtype} (branching = {branching})"
+    power = (
+        "such that vocabulary^branching is below the largest "
+        f"{values['vocabulary'].dtype} (branching = {branching})"
+    )
     checks.require(
         "vocabulary",
         values["vocabulary"],
@@ -340,7 +516,7 @@ def _most_rules(vocabulary: Array, branching: int) -> Array:
 
 @functools.partial(jax.jit, static_argnums=1)
 def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
-    """The rules, NaN where they or the probability are out of range: a traced value has passed no check."""
+    """The rules, NaN where they or the probability are out of range: traced ones are unchecked."""
     valid = (
         (rules.vocabulary >= 2)
         & (rules.per_symbol >= 1)
@@ -352,7 +528,10 @@ def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
 
 
 def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
-    """Levels to compile for, and the depths: a few capacities serve all depths, so that finite-size scaling compiles once."""
+    """Levels to compile for, and the depths.
+
+    A few capacities serve all depths, so that finite-size scaling compiles once.
+    """
     if checks.is_traced(depth):
         raise TypeError("depth must be concrete: it says for how many levels to compile")
     depths = np.asarray(depth)
@@ -364,12 +543,16 @@ def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
 
 
 def _leaves(others: Array, branching: int, depth) -> tuple[int, np.ndarray]:
-    """:func:`_capacity` of depths that broadcast against ``others`` and have a number of leaves in the range of its dtype."""
+    """:func:`_capacity` of depths that broadcast against ``others``.
+
+    The number of leaves must be in the range of the dtype of ``others``.
+    """
     capacity, depths = _capacity(depth)
     checks.common_shape(arguments=others.shape, depth=depths.shape)
     if capacity * np.log(branching) >= np.log(np.finfo(others.dtype).max):
         raise ValueError(
-            f"depth must be such that branching^depth leaves are in the range of {others.dtype}, got {depths.max()}"
+            "depth must be such that branching^depth leaves are in the range of "
+            f"{others.dtype}, got {depths.max()}"
         )
     return capacity, depths
 
@@ -411,7 +594,10 @@ def _slope(belief: Array, rules: _Rules, branching: int) -> Array:
 def _changed(
     noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
 ) -> tuple[Array, Array]:
-    """``1 - p`` at every level (last axis; above the root as at the root) and its ratio to that of the leaves, finite at zero noise."""
+    """``1 - p`` at every level (last axis), and its ratio to that of the leaves.
+
+    Above the root it is as at the root. The ratio is finite at level 0 of the noise.
+    """
     leaf = noise * (1 - 1 / rules.vocabulary)
 
     def ascend(ratio, level):
@@ -441,22 +627,22 @@ def _correlations(
     leaf, (v, m) = changed[0], rules
 
     def descend(parent, child):
-        """``parent`` and all the results are per ``leaf`` = 1 - p_0: their limit at zero noise is finite, and so are derivatives."""
+        """``parent`` and all results are divided by ``leaf`` = 1 - p_0.
+
+        So their limit at level 0 of the noise is finite, and so are derivatives.
+        """
         level, child_changed, child_ratio = child
         belief = 1 - child_changed
-        power, terms, unchanged = (
-            belief**branching,
-            _geometric(belief, branching),
-            1 - leaf * parent,
-        )
-        total = (v**branching - m) * power + (
-            m - 1
-        )  # proportional to the weight of all rules of the true symbol
+        power = belief**branching
+        terms = _geometric(belief, branching)
+        unchanged = 1 - leaf * parent
+        # Proportional to the weight of all rules of the true symbol.
+        total = (v**branching - m) * power + (m - 1)
         true_rule = power * (v**branching - 1) / total
-        other_rule = (m - 1) * child_ratio * terms / total  # 1 - true_rule, per leaf
-        excess = (
-            power * (v**branching - m) * child_changed * terms / total
-        )  # true_rule - power, which would cancel
+        # 1 - true_rule, over leaf.
+        other_rule = (m - 1) * child_ratio * terms / total
+        # true_rule - power, which would cancel.
+        excess = power * (v**branching - m) * child_changed * terms / total
         siblings = (
             unchanged * other_rule * excess - parent * power + unchanged * parent * true_rule**2
         ) / terms**2
@@ -482,12 +668,17 @@ def _correlations(
 @functools.partial(jax.jit, static_argnums=1)
 def _fixed_points(rules: _Rules, branching: int) -> FixedPoints:
     v = rules.vocabulary
-    lost, recovered = 1 / v, jnp.where(jnp.isnan(v), v, 1)
+    lost = 1 / v
+    recovered = jnp.where(jnp.isnan(v), v, 1)
     exists = (_slope(lost, rules, branching) < 1) & (_slope(recovered, rules, branching) < 1)
-    # A number that is inside in any case, so that the derivatives of the unused branch are finite: m^2 = v^(s-1) has p* = v^(-1/2).
+    # A number that is inside in any case, so that the derivatives of the unused branch are finite:
+    # m^2 = v^(s-1) has p* = v^(-1/2).
     safe = _Rules(v, jnp.where(exists, rules.per_symbol, v ** ((branching - 1) / 2)))
     return FixedPoints(
-        lost, jnp.where(exists, _interior_root(branching, safe), jnp.nan), recovered, exists
+        lost=lost,
+        interior=jnp.where(exists, _interior_root(branching, safe), jnp.nan),
+        recovered=recovered,
+        exists=exists,
     )
 
 
@@ -533,7 +724,9 @@ def _interior_root(branching: int, rules: _Rules) -> Array:
 def _susceptibility_slope(
     noise: Array, rules: _Rules, depth: Array, branching: int, capacity: int
 ) -> Array:
-    chi = lambda place: _correlations(place, rules, branching, capacity, depth).susceptibility  # noqa: E731
+    def chi(place):
+        return _correlations(place, rules, branching, capacity, depth).susceptibility
+
     return jax.jvp(chi, (noise,), (jnp.ones_like(noise),))[1]
 
 
@@ -547,7 +740,10 @@ def _peak_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> A
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _highest_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
-    """The best of a grid, then bisection of the slope between its neighbours. An end of [0, 1] if it is the best."""
+    """The best of a grid, then bisection of the slope between its neighbours.
+
+    An end of [0, 1] if that is the best.
+    """
     grid = jnp.linspace(0, 1, 257, dtype=rules.vocabulary.dtype)
     spread = grid.reshape(-1, *[1] * rules.vocabulary.ndim)
     best = jnp.argmax(_correlations(spread, rules, branching, capacity, depth).susceptibility, 0)
@@ -555,6 +751,7 @@ def _highest_place(branching: int, capacity: int, depth: Array, rules: _Rules) -
     def beyond(noise):
         return ~(_susceptibility_slope(noise, rules, depth, branching, capacity) > 0)
 
-    low, high = grid[jnp.maximum(best - 1, 0)], grid[jnp.minimum(best + 1, 256)]
+    low = grid[jnp.maximum(best - 1, 0)]
+    high = grid[jnp.minimum(best + 1, 256)]
     ends = roots.bisect(beyond, low, high, jnp.finfo(grid.dtype).nmant - 6)
     return jnp.where(jnp.isnan(rules.vocabulary), jnp.nan, (ends.low + ends.high) / 2)

@@ -1,22 +1,28 @@
-r"""Exponents from sizes: which power of the number of leaves an estimate grows or settles with, with an interval.
+r"""Exponents from sizes: with which power of the number of leaves a quantity grows or settles.
 
-Two models of a quantity :math:`\chi` at sizes d, known with independent errors:
+There are two models of a quantity :math:`\chi` at sizes d, known with independent errors:
 
 * :func:`power_law`: :math:`\chi = A\, d^a`;
-* :func:`approach`: :math:`\chi = B + A\,(d^a - 1)/a` (for a = 0 a logarithm). At the transition the susceptibility is a geometric sum over
-  the levels of the tree, so it is of this form beyond the first levels, in mean field with :math:`a = 2/\nu - 1`: it diverges for
-  :math:`a \ge 0` and settles at :math:`B - A/a` for a < 0. So is its peak over the noise, if that moves to the transition: always where it
-  diverges, else not always. That of (8, 16, 3) stays elsewhere, that of (16, 2, 2) even falls with the depth.
+* :func:`approach`: :math:`\chi = B + A\,(d^a - 1)/a` (for a = 0 a logarithm).
 
-For each a the other parameters are a linear fit, weighted by the errors; *a* minimises what is left, :math:`X^2(a)`, and its 95 % interval
-is where :math:`X^2(a) \le \min X^2 + 3.84` (profile likelihood, for normal errors of known size). Source: new for this use; the
-interval: Venzon & Moolgavkar, *A method for computing profile-likelihood-based confidence intervals* (1988).
+At the transition the susceptibility is a geometric sum over the levels of the tree. So beyond the
+first levels it has the form of :func:`approach`, in mean field with :math:`a = 2/\nu - 1`. It
+diverges for :math:`a \ge 0` and settles at :math:`B - A/a` for a < 0. The same holds for its peak
+over the noise if that moves to the transition: always where it diverges, else not always. The peak
+of (8, 16, 3) stays elsewhere, that of (16, 2, 2) even falls with the depth.
+
+For each a the other parameters are a linear fit, weighted by the errors. *a* minimises what is
+left, :math:`X^2(a)`. Its 95 % interval is where :math:`X^2(a) \le \min X^2 + 3.84` (profile
+likelihood, for normal errors of known size).
+
+Source: new for this use. The interval: Venzon & Moolgavkar, *A method for computing
+profile-likelihood-based confidence intervals* (1988).
 """
 
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float
 
 from theory_common import checks
 from theory_common.claims import backed_by
@@ -28,9 +34,17 @@ EXPONENTS = np.linspace(-4, 4, 8001)  # exponents sought
 
 @readable()
 class Fit(NamedTuple):
-    """``exponent`` a with its 95 % interval (an end of the range sought, -4 or 4, where nothing bounds it); ``misfit`` is min X^2.
+    """A fitted law.
 
-    ``freedom``: sizes less parameters; where the model holds, the misfit is about that. ``amplitude``: A, ``offset``: B (0 of a power law).
+    Attributes:
+        exponent: a.
+        low: lower end of its 95 % interval; -4, the end of the range sought, where nothing bounds
+            it.
+        high: upper end; 4 where nothing bounds it.
+        amplitude: A.
+        offset: B; 0 of a power law.
+        misfit: min X^2; where the model holds, it is about ``freedom``.
+        freedom: the number of sizes less that of parameters.
     """
 
     exponent: float
@@ -42,17 +56,31 @@ class Fit(NamedTuple):
     freedom: int
 
 
-def power_law(size, value, error) -> Fit:
-    """The fit of ``A size^a``, from at least 2 sizes. Arguments of :func:`approach`. Source: as the module's docstring says."""
+def power_law(
+    size: Float[ArrayLike, " n"], value: Float[ArrayLike, " n"], error: Float[ArrayLike, " n"]
+) -> Fit:
+    """The fit of ``A size^a``, from at least 2 sizes.
+
+    Args: as :func:`approach`.
+    Raises: as :func:`approach`.
+    Source: the module's docstring says it.
+    """
     return _fit(_checked(size, value, error, least=2), lambda size, a: [size**a])
 
 
 @backed_by("rhm-finite-size")
-def approach(size, value, error) -> Fit:
+def approach(
+    size: Float[ArrayLike, " n"], value: Float[ArrayLike, " n"], error: Float[ArrayLike, " n"]
+) -> Fit:
     """The fit of ``B + A (size^a - 1)/a``, from at least 3 sizes.
 
-    Args: size: positive, distinct ``(n,)``. value: as many. error: their standard errors, positive.
-    Raises: ``TypeError`` or ``ValueError`` naming the argument. Claim: ``rhm-finite-size``.
+    Args:
+        size: positive and distinct.
+        value: the quantity at each size.
+        error: its standard errors, positive.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Claim: ``rhm-finite-size``.
     """
     return _fit(
         _checked(size, value, error, least=3),
@@ -84,7 +112,7 @@ def _checked(size, value, error, *, least: int) -> list[Float[np.ndarray, " size
             f"size must be at least {least} distinct numbers, got {np.asarray(size).tolist()}"
         )
     size, value, error = (np.asarray(array, np.float64) for array in arrays.values())
-    # Powers up to 4 either way of the size about its mean, and squares over errors, are to be in range.
+    # The range must hold powers up to 4 either way of size/mean, and squares over errors.
     if np.ptp(np.log(size)) > 100:
         raise ValueError(f"size must span less than a factor of 1e43, got {size.tolist()}")
     if np.max(np.abs(value) + 1) / np.min(error) > 1e60:
@@ -96,9 +124,8 @@ def _checked(size, value, error, *, least: int) -> list[Float[np.ndarray, " size
 
 def _fit(data, basis) -> Fit:
     size, value, error = data
-    unit = size / np.exp(
-        np.log(size).mean()
-    )  # another unit changes no exponent, and keeps all powers in range
+    # Another unit changes no exponent, and keeps all powers in range.
+    unit = size / np.exp(np.log(size).mean())
     left = _left(unit, value, error, basis, EXPONENTS)
     best = _lowest(EXPONENTS, left)
     least = float(_left(unit, value, error, basis, np.array([best]))[0])
@@ -108,15 +135,16 @@ def _fit(data, basis) -> Fit:
     solved = np.linalg.lstsq(
         np.stack(basis(size, best), -1) / error[:, None], value / error, rcond=None
     )[0]
-    amplitude, offset = solved[-1], solved[0] if len(solved) == 2 else 0.0
+    amplitude = solved[-1]
+    offset = solved[0] if len(solved) == 2 else 0.0
     return Fit(
-        best,
-        float(low),
-        float(high),
-        float(amplitude),
-        float(offset),
-        least,
-        len(size) - len(solved) - 1,
+        exponent=best,
+        low=float(low),
+        high=float(high),
+        amplitude=float(amplitude),
+        offset=float(offset),
+        misfit=least,
+        freedom=len(size) - len(solved) - 1,
     )
 
 
@@ -128,7 +156,10 @@ def _left(size, value, error, basis, exponents) -> Float[np.ndarray, " exponents
 
 
 def _lowest(places, values) -> float:
-    """The minimum of the parabola through the smallest value and its neighbours; an end of the range if that is the smallest."""
+    """The minimum of the parabola through the smallest value and its neighbours.
+
+    An end of the range if that has the smallest value.
+    """
     at = int(np.argmin(values))
     if at in (0, len(values) - 1):
         return float(places[at])
@@ -142,7 +173,10 @@ def _lowest(places, values) -> float:
 
 
 def _crossing(places, values, start: float, level: float) -> float:
-    """Where ``values`` first exceed ``level``, on the way from ``start``; the last place if they never do. Places ascend in ``way``."""
+    """Where ``values`` first exceed ``level``, on the way from ``start``.
+
+    The last place if they never do. Places go up or down.
+    """
     way = np.sign(places[1] - places[0])
     beyond = np.flatnonzero((way * places > start) & (values > level))
     if not len(beyond):

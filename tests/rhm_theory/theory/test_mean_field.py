@@ -1,4 +1,7 @@
-"""Mean field: the facts' reference values, exact rational arithmetic, and enumeration of every pattern of changes on a small tree."""
+"""Mean field: the facts' reference values.
+
+Exact rational arithmetic, and enumeration of every pattern of changes on a small tree.
+"""
 
 import itertools
 from fractions import Fraction
@@ -152,7 +155,8 @@ def test_no_transition_is_nan(m):
 def test_the_correlated_size_diverges_with_the_exponent():
     distance = np.array([[1e-9, 1e-8], [1e-3, 0.4]])
     size = mean_field.correlated_size(distance, **arguments(16, 4, 2))
-    # At small distances the way out is a geometric sequence from p*, of the slope: the size is a power, up to a ripple of its period.
+    # At small distances the way out is a geometric sequence from p*, of the slope: the size is a
+    # power, up to a ripple of its period.
     slope = np.log(size[0, 0] / size[0, 1]) / np.log(10)
     assert slope == pytest.approx(float(mean_field.exponent(**arguments(16, 4, 2))), abs=0.01)
     # One by hand: iterate until half of the way is gone, and interpolate.
@@ -195,7 +199,7 @@ def test_duality_is_a_conjugacy(s):
 
 
 def enumerated(p_leaf, v, m, s, depth):
-    """Mean and covariances of the leaves by a sum over every pattern of unchanged (1) and changed (0) nodes."""
+    """Mean and covariances of the leaves, by a sum over every pattern of unchanged nodes (1)."""
     beliefs = [p_leaf]
     for _ in range(depth):
         beliefs.append(float(rational_step(Fraction(beliefs[-1]), v, m, s)))
@@ -259,7 +263,10 @@ def test_the_facts_values_at_finite_depth():
 
 
 def test_a_level_damps_by_the_slope_over_the_branching():
-    """At the transition ``s lambda = F'(p*)``: one more level of tree below two nodes damps their leaves' covariance by ``lambda^2``."""
+    """At the transition ``s lambda = F'(p*)``.
+
+    One more level of tree below two nodes damps their leaves' covariance by ``lambda^2``.
+    """
     for v, m, s in [(np.array([16.0, 32, 64]), np.array([4.0, 8, 8]), 2), (8.0, 16.0, 3)]:
         critical = mean_field.criticality(**arguments(v, m, s))
         deep, shallow = (
@@ -305,9 +312,10 @@ def test_the_susceptibility_at_the_transition_grows_with_the_predicted_power():
 
 
 def test_limits_of_the_susceptibility():
-    chi = lambda noise: mean_field.susceptibility(
-        noise, **arguments(np.array([16.0, 8]), np.array([4.0, 8]), 2), depth=7
-    )
+    def chi(level):
+        numbers = arguments(np.array([16.0, 8]), np.array([4.0, 8]), 2)
+        return mean_field.susceptibility(level, **numbers, depth=7)
+
     np.testing.assert_array_equal(chi(0.0), 1)
     for noise in (0.3, 0.9):
         np.testing.assert_allclose(chi(noise)[1], 1, rtol=1e-13)  # every string is valid
@@ -360,8 +368,8 @@ def test_derivatives_of_the_transition_are_implicit():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"noise": 1.5}, "noise must be between 0 and 1, got 1.5"),
-        ({"noise": [0.5, -0.1]}, r"noise must be between 0 and 1, got -0.1 at index \(1,\)"),
+        ({"level": 1.5}, "level must be between 0 and 1, got 1.5"),
+        ({"level": [0.5, -0.1]}, r"level must be between 0 and 1, got -0.1 at index \(1,\)"),
         ({"vocabulary": 1}, "vocabulary must be finite and >= 2"),
         ({"rules_per_symbol": 0.5}, "rules_per_symbol must be >= 1"),
         (
@@ -374,22 +382,24 @@ def test_derivatives_of_the_transition_are_implicit():
         ({"depth": np.zeros(0, int)}, "depth must be >= 1, got none"),
         (
             {"depth": 2000},
-            r"depth must be such that branching\^depth leaves are in the range of float64, got 2000",
+            r"depth must be such that branching\^depth leaves are in the range of float64, "
+            r"got 2000",
         ),
         (
-            {"depth": [1, 2], "noise": [0.1, 0.2, 0.3]},
+            {"depth": [1, 2], "level": [0.1, 0.2, 0.3]},
             r"one shape, got arguments \(3,\), depth \(2,\)",
         ),
         # What overflowed was taken for "no transition", after a minute of compiling.
         (
             {"branching": 1000},
-            r"vocabulary must be such that vocabulary\^branching is below the largest float64 \(branching = 1000\)",
+            r"vocabulary must be such that vocabulary\^branching is below the largest float64 "
+            r"\(branching = 1000\)",
         ),
         ({"vocabulary": 1e200}, r"vocabulary must be such that vocabulary\^branching is below"),
     ],
 )
 def test_bad_input_is_named(change, message):
-    good = {"noise": 0.5, **arguments(16, 4, 2), "depth": 3}
+    good = {"level": 0.5, **arguments(16, 4, 2), "depth": 3}
     with pytest.raises(ValueError, match=message):
         mean_field.susceptibility(**good | change)
 

@@ -47,7 +47,10 @@ def test_agrees_with_scipy_on_noisy_data():
 
 
 def test_intervals_cover():
-    """300 noisy repetitions: 95 % intervals cover in 91 to 98 % (a binomial count outside has probability 2e-3)."""
+    """300 noisy repetitions.
+
+    95 % intervals cover in 91 to 98 % (a binomial count outside has probability 2e-3).
+    """
     random, errors = np.random.default_rng(1), 0.1 * SIZES**0.2
     truth = 2 * SIZES**0.3
     fits = [
