@@ -1,9 +1,14 @@
-"""The commands ``probe`` (how far changes reach in given samples) and ``theory`` (what mean field says of a grammar's numbers)."""
+"""The commands ``probe`` and ``theory``.
+
+``probe`` measures how far changes reach in given samples. ``theory`` says what mean field knows of
+a grammar with given numbers.
+"""
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from rhm_theory.experiment import probe
 from rhm_theory.theory import mean_field
@@ -27,30 +32,36 @@ CLAIMS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code: 0, 2 after one line on standard error about wrong input, 1 if nobody reads."""
-    entry.enable_float64()
-    entry.compile_quickly()
-    entry.keep_compiled_code()
+    """Run one command and return its exit code.
+
+    It is 0 if all went well. Wrong input gives one line on standard error and 2, Ctrl-C gives 130,
+    and 1 means that nobody reads the output.
+    """
     options = _parser().parse_args(arguments)
-    try:
-        print_answer = options.command(options)
-    except (ValueError, TypeError, OSError) as error:
-        print(f"rhm_theory {options.name}: {error}", file=sys.stderr)
-        return 2
-    return entry.shown(print_answer)
+
+    def command() -> int:
+        entry.enable_float64()
+        entry.compile_quickly()
+        entry.keep_compiled_code()
+        options.command(options)()
+        return 0
+
+    return entry.run_command(f"rhm_theory {options.name}", command)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m rhm_theory", description="How far does a change reach in hierarchical data?"
     )
+    entry.add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="probe|theory")
     measured = commands.add_parser(
         "probe", help="measure starts and their forward-backward samples, from any model"
     )
     measured.add_argument(
         "sequences",
-        help=".npz (starts, samples), .npy (starts x (1 + samples) x length) or CSV (label, symbols)",
+        help=".npz (starts, samples), .npy (starts x (1 + samples) x length) "
+        "or CSV (label, symbols)",
     )
     measured.add_argument("--r-max", type=int, help="largest distance that counts (default: all)")
     measured.add_argument("--out", metavar="FILE", help="draw C(r) into this PNG or PDF")
@@ -67,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _probe(options) -> Callable[[], None]:
+def _probe(options: argparse.Namespace) -> Callable[[], None]:
     sequences = probe.load(options.sequences)
     found = probe.probe(sequences, r_max=options.r_max)
     if options.out is not None:
@@ -84,7 +95,10 @@ def _probe(options) -> Callable[[], None]:
         )
     ]
     starts, trajectories, length = sequences.samples.shape
-    title = f"{starts} starts x {trajectories} samples of {length} leaves; errors over {len(set(sequences.groups.tolist()))} groups"
+    groups = len(set(sequences.groups.tolist()))
+    title = (
+        f"{starts} starts x {trajectories} samples of {length} leaves; errors over {groups} groups"
+    )
 
     def show():
         tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
@@ -94,14 +108,19 @@ def _probe(options) -> Callable[[], None]:
     return show
 
 
-def _theory(options) -> Callable[[], None]:
+def _theory(options: argparse.Namespace) -> Callable[[], None]:
     numbers = {
         "vocabulary": options.vocabulary,
         "rules_per_symbol": options.rules_per_symbol,
         "branching": options.branching,
     }
     found = mean_field.criticality(**numbers)
-    peaks = {depth: mean_field.susceptibility_peak(**numbers, depth=depth) for depth in DEPTHS}
+    # All depths at once: they share one compiled function.
+    at_depths = mean_field.susceptibility_peak(**numbers, depth=np.array(DEPTHS))
+    peaks = {
+        depth: mean_field.Peak(noise=noise, height=height)
+        for depth, noise, height in zip(DEPTHS, at_depths.noise, at_depths.height, strict=True)
+    }
     if options.json:
         answer = {
             **numbers,
@@ -136,7 +155,7 @@ def _theory(options) -> Callable[[], None]:
     rows += [
         (
             f"susceptibility's peak at depth {depth}: height, noise",
-            (peak.height, peak.noise),
+            (float(peak.height), float(peak.noise)),
             CLAIMS["peaks"],
         )
         for depth, peak in peaks.items()
