@@ -39,19 +39,14 @@ def compute(preset, vocabulary, rules_per_symbol):
     }
     grammars, starts, trajectories = {"quick": (6, 8, 40), "paper": (30, 32, 200)}[preset]
     noise = np.union1d(np.linspace(0.3, 1, 15).round(3), list(SHOWN))
-    given = {
-        "noise": "epsilon",
-        "noise_levels": noise,
-        "starts": starts,
-        "trajectories": trajectories,
-    }
+    given = {"starts": starts, "trajectories": trajectories}
     rules = [
         rt.Grammar.random(jax.random.key(1000 + index), depth=DEPTH, **numbers)
         for index in range(grammars)
     ]
     found = rt.experiment.joined(
         [
-            rt.forward_backward(jax.random.key(index), one, **given)
+            rt.forward_backward(jax.random.key(index), one, rt.Epsilon(noise), **given)
             for index, one in enumerate(rules)
         ]
     )

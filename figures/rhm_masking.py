@@ -49,7 +49,7 @@ def compute(preset):
         "eighths": eighths,
         "small": by_law(plain=np.moveaxis(sampled(0, *small), -1, 1)),  # errors over starts
         "enumerated": {
-            law: rt.experiment.enumerated_masks(grammar, few[:, 0], eighths, law)._asdict()
+            law: rt.experiment.enumerated_masks(grammar, rt.Mask(eighths, law), few[:, 0])._asdict()
             for law in LAWS
         },
         "large": by_law(

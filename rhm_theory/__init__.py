@@ -1,7 +1,10 @@
-"""How far does a change reach? Exact inference, moments and samples for the Random Hierarchy Model and its noising processes."""
+"""How far does a change reach in hierarchical data?
 
+Exact inference, moments and samples for the Random Hierarchy Model, its noise and its controls.
+"""
+
+from rhm_theory import experiment
 from rhm_theory.experiment import comparison, measure
-from rhm_theory.experiment import trajectories as experiment
 from rhm_theory.experiment.comparison import Comparison, compare
 from rhm_theory.experiment.measure import correlation_length
 from rhm_theory.experiment.trajectories import Experiment, forward_backward
@@ -17,15 +20,27 @@ from rhm_theory.inference.moments import (
 )
 from rhm_theory.inference.sampling import sample_posterior
 from rhm_theory.models import controls
+from rhm_theory.models.chain import MarkovChain
+from rhm_theory.models.gaussian import GaussianField
 from rhm_theory.models.grammar import Grammar, Tree
+from rhm_theory.models.interface import SequenceModel
 from rhm_theory.noise import likelihood
+from rhm_theory.noise.processes import Epsilon, Flips, GaussianNoise, Mask, Noise
 from rhm_theory.theory import mean_field, scaling
 
 __all__ = [
     "ChangeMoments",
     "Comparison",
+    "Epsilon",
     "Experiment",
+    "Flips",
+    "GaussianField",
+    "GaussianNoise",
     "Grammar",
+    "MarkovChain",
+    "Mask",
+    "Noise",
+    "SequenceModel",
     "Tree",
     "change_correlations",
     "change_cumulants",

@@ -50,7 +50,11 @@ def marginals(trees: list[np.ndarray], likelihood: np.ndarray) -> list[np.ndarra
 
 
 def random_likelihoods(generator, grammar):
-    """Five for one grammar: positive; of all sizes; with zeros; one symbol seen or nothing; a sequence of the language seen."""
+    """Five likelihoods for one grammar.
+
+    They are positive, of all sizes, with zeros, with one symbol seen or nothing, and with a
+    sequence of the language seen.
+    """
     shape = (grammar.length, grammar.vocabulary)
     start = np.asarray(grammar.reference_start(0).leaves)
     seen = start[:, None] == np.arange(grammar.vocabulary)

@@ -1,70 +1,102 @@
-r"""A denoiser against Bayes, level by level: what it loses, how often it changes a node, how often it leaves the language.
+r"""A denoiser against Bayes, level by level of the tree.
 
-*Log loss from samples alone.* For a noised sequence y let :math:`p_u(a)` be the exact posterior of the symbol at node u and
-:math:`q_u(a)` the probability that a sample of the denoiser has it there, by its parse. The excess log loss of node u is
-:math:`E_{a\sim p}[\ln p_u(a) - \ln q_u(a)] = KL(p_u \| q_u)`, but q is known by K samples only, and no function of them has the mean
-:math:`-\ln q`. The first K terms of its series, the loss *of order K*, do have an unbiased estimate, with n the number of samples that
-have the symbol and H the harmonic numbers:
+It measures what a denoiser loses, how often it changes a node, and how often it leaves the
+language.
+
+*Log loss from samples alone.* For a noised sequence let :math:`p_u(a)` be the exact posterior of
+the symbol at node u, and :math:`q_u(a)` the probability that a sample of the denoiser has it there,
+by its parse. The excess log loss of node u is
+:math:`E_{a\sim p}[\ln p_u(a) - \ln q_u(a)] = KL(p_u \| q_u)`. But q is known by K samples only, and
+no function of them has the mean :math:`-\ln q`. The first K terms of its series, the loss *of order
+K*, do have an unbiased estimate. Let n be the number of samples that have the symbol and H the
+harmonic numbers:
 
 .. math:: \ell_K(q) = \sum_{k=1}^{K} \frac{(1-q)^k}{k} \le -\ln q, \qquad
           E\,[H_K - H_n] = \ell_K(q) \quad\text{for } n \sim \operatorname{Bin}(K, q).
 
-So the loss of a node is :math:`\sum_a p_u(a)\,(H_K - H_{n(a)})`, Bayes' own is :math:`\sum_a p_u(a)\,\ell_K(p_u(a))`, and their difference,
-the *gap*, has mean 0 for the exact posterior, at any K. In general
+So the loss of a node is :math:`\sum_a p_u(a)\,(H_K - H_{n(a)})`, and that of Bayes is
+:math:`\sum_a p_u(a)\,\ell_K(p_u(a))`. Their difference, the *gap*, has mean 0 for the exact
+posterior, at any K. In general
 
 .. math:: \text{gap}_K = KL(p \| q) - T_K(q) + T_K(p), \qquad
-          0 \le T_K(q) = \sum_a p_a \sum_{k > K} \frac{(1-q_a)^k}{k} \le \sum_a \frac{p_a}{q_a} \frac{(1 - q_a)^{K+1}}{K + 1};
+          0 \le T_K(q) = \sum_a p_a \sum_{k > K} \frac{(1-q_a)^k}{k}
+          \le \sum_a \frac{p_a}{q_a} \frac{(1 - q_a)^{K+1}}{K + 1}.
 
-:math:`T_K(p)`, which is the entropy less Bayes' loss, is known and at most vocabulary/(K + 1). What a denoiser never says costs at most
-:math:`H_K \approx \ln K + 0.58`, not infinity: compare gaps at equal K. The gap is of *marginals*, node by node; that of the leaves alone
-does not see wrong correlations, which show one level up and higher, since a symbol there needs all leaves below.
+:math:`T_K(p)` is the entropy less the loss of Bayes. It is known and at most vocabulary/(K + 1).
+What a denoiser never says costs at most :math:`H_K \approx \ln K + 0.58`, not infinity: compare
+gaps at equal K. The gap is that of *marginals*, node by node. The gap of the leaves alone does not
+see wrong correlations. They show one level up and higher, since a symbol there needs all leaves
+below.
 
-*Outside the language.* A node whose children no rule gives has no symbol, and neither have those above it. "No symbol" counts as
-one more, which Bayes never has: it differs from the start's, and its share of q is lost to the true one. That share is a result itself.
+*Outside the language.* A node whose children no rule gives has no symbol, and neither have the
+nodes above it. "No symbol" counts as one more symbol, which Bayes never has: it differs from the
+start's, and its share of q is lost to the true one. That share is a result itself.
 
-Source: the log loss by sampling, van Opheusden, Acerbi & Ma, *Unbiased and efficient log-likelihood estimation with inverse binomial
-sampling* (2020), here for a fixed number of samples; the rest is new.
+Source: the log loss by sampling, van Opheusden, Acerbi & Ma, *Unbiased and efficient log-likelihood
+estimation with inverse binomial sampling* (2020), here for a fixed number of samples. The rest is
+new.
 """
 
 import functools
 import io
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.experiment import measure
 from rhm_theory.experiment import trajectories as experiment
 from rhm_theory.experiment.measure import Estimate
 from rhm_theory.inference import evidence as inference
 from rhm_theory.inference import sampling
-from rhm_theory.models.grammar import Grammar, require_grammar
-from rhm_theory.noise import likelihood
+from rhm_theory.models import interface
+from rhm_theory.models.grammar import Grammar, Tree, leaves_of
+from rhm_theory.models.interface import SequenceModel
+from rhm_theory.noise.processes import Mask, Noise, require_noise
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing import tables
 
-NOISES = ("mask", "flips")
+COLUMNS = (
+    "noise",
+    "level",
+    "log loss",
+    "Bayes' loss",
+    "loss gap",
+    "changed",
+    "Bayes' changed",
+    "changed gap",
+    "no symbol",
+)
 
 
 class Comparison(NamedTuple):
-    """For each noise level (first axis) and level of the tree, leaves first (second axis), means over its nodes; ``str`` is a table.
+    """A denoiser beside Bayes; ``str`` of it is a table.
 
-    ``process`` names the noise and its law, ``samples`` is the order K of the losses. ``log_loss`` and ``changed`` (share of nodes that
-    differ from the start's) are the denoiser's, ``bayes_log_loss`` and ``bayes_changed`` exact for the same noised sequences;
-    ``log_loss_gap`` and ``changed_gap`` are the differences, whose errors know that both saw the same. ``entropy`` is the limit of
-    ``bayes_log_loss`` for many samples. ``underivable``: share of the denoiser's nodes without a symbol; at the root, of samples
-    outside the language.
+    The first axis is the noise level, the second the level of the tree, leaves first. Numbers are
+    means over the nodes of the level.
+
+    Attributes:
+        noise: the process and its levels.
+        samples: the order K of the losses.
+        log_loss: of the denoiser.
+        bayes_log_loss: exact, for the same noised sequences.
+        log_loss_gap: the difference; its error knows that both saw the same.
+        entropy: the limit of ``bayes_log_loss`` for many samples.
+        changed: the share of the denoiser's nodes that differ from the start's.
+        bayes_changed: exact, for the same noised sequences.
+        changed_gap: the difference; its error knows that both saw the same.
+        underivable: the share of the denoiser's nodes without a symbol. At the root it is the share
+            of samples outside the language.
     """
 
-    process: str
+    noise: Noise
     samples: int
-    noise_levels: Float[np.ndarray, " levels"]
     log_loss: Estimate
     bayes_log_loss: Float[np.ndarray, "levels tree_levels"]
     log_loss_gap: Estimate
@@ -75,95 +107,91 @@ class Comparison(NamedTuple):
     underivable: Estimate
 
     def __repr__(self) -> str:
-        columns = [
-            "noise",
-            "level",
-            "log loss",
-            "Bayes' loss",
-            "loss gap",
-            "changed",
-            "Bayes' changed",
-            "changed gap",
-            "no symbol",
-        ]
-        losses = (self.log_loss.value, self.bayes_log_loss, self.log_loss_gap)
-        changes = (self.changed.value, self.bayes_changed, self.changed_gap, self.underivable.value)
+        shown = (
+            self.log_loss.value,
+            self.bayes_log_loss,
+            self.log_loss_gap,
+            self.changed.value,
+            self.bayes_changed,
+            self.changed_gap,
+            self.underivable.value,
+        )
+        levels = np.asarray(self.noise.level)
         rows = [
-            (
-                float(self.noise_levels[place[0]]),
-                place[1],
-                *(_shown(part, place) for part in (*losses, *changes)),
-            )
+            (float(levels[place[0]]), place[1], *(_shown(part, place) for part in shown))
             for place in np.ndindex(self.entropy.shape)
         ]
+        title = (
+            f"{self.noise.name}: denoiser against Bayes; level 0 is the leaves; "
+            f"losses of order {self.samples}"
+        )
         text = io.StringIO()
-        title = f"{self.process}: denoiser against Bayes; level 0 is the leaves; losses of order {self.samples}"
-        tables.print_table(rows, columns, title, file=text)
+        tables.print_table(rows, list(COLUMNS), title, file=text)
         return text.getvalue().rstrip()
 
 
 @backed_by("rhm-truncated-loss")
 def compare(
-    denoiser: Callable,
-    grammar: Grammar,
-    *,
     key: Array,
-    noise: str = "mask",
-    noise_levels,
-    starts,
+    model: Grammar | SequenceModel,
+    noise: Noise,
+    denoiser: Callable,
+    *,
+    starts: int | Int[ArrayLike, "starts length"] | Tree,
     draws: int = 8,
     samples: int = 64,
-    law: str = "independent",
-    groups=None,
+    groups: Sequence | None = None,
 ) -> Comparison:
     """Any denoiser beside the exact posterior, at each noise level and each level of the tree.
 
     Args:
-        denoiser: from noised sequences ``(batch, length)`` of integers (masked leaves are ``vocabulary``) to samples of the same shape, as
-            :func:`rhm_theory.forward_backward` takes it; NumPy, JAX or anything that NumPy reads. It is called once for each start and
-            noise level, with each of the ``draws`` noised sequences ``samples`` times in a row.
         key: of the noise and the starts; the denoiser draws by itself.
-        noise: ``"mask"`` (``law`` as in :func:`rhm_theory.noise.likelihood.random_mask`) or ``"flips"``. noise_levels: in [0, 1].
-        starts: sequences of the language ``(starts, length)``, or how many to draw; at least 2 for errors.
-        draws: noised sequences of each start. samples: of the denoiser for each, which is the order of the losses; at least 1.
+        model: the law of the sequences, such as a grammar.
+        noise: :class:`rhm_theory.Mask` or :class:`rhm_theory.Flips` with one level or a vector of
+            them.
+        denoiser: a function from noised sequences to samples, as
+            :func:`rhm_theory.forward_backward` takes it. It is called once for each start and noise
+            level, with each of the ``draws`` noised sequences ``samples`` times in a row.
+        starts: sequences of the language ``(starts, length)``, or how many to draw. Errors need at
+            least 2.
+        draws: noised sequences of each start, at least 1.
+        samples: of the denoiser for each noised sequence, at least 1. It is the order of the
+            losses.
         groups: a label for each start that errors are clustered by; each start alone by default.
-    Raises: ``TypeError`` or ``ValueError`` naming the argument; ``denoiser`` for a wrong shape, no integers, or a symbol out of range.
-    Memory: draws x samples x 2 length integers, and as many floats as the counts of every symbol of every node.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument. ``denoiser`` is named for a
+        wrong shape, for what are no integers, and for a symbol out of range.
+    Memory: draws x samples x 2 length integers, and a count of every symbol of every node.
     Claim: ``rhm-truncated-loss``.
     """
-    checks.choice("noise", noise, NOISES)
-    checks.choice("law", law, likelihood.MASK_LAWS)
-    draws, samples = (
-        checks.whole("draws", draws, least=1),
-        checks.whole("samples", samples, least=1),
-    )
-    experiment.require_denoiser(denoiser)
-    levels = experiment.levels_of(noise_levels)
+    draws = checks.whole("draws", draws, least=1)
+    samples = checks.whole("samples", samples, least=1)
+    levels = experiment.levels_of(noise)
+    experiment.require_denoiser(denoiser, noise)
     start_key, noise_key = jax.random.split(checks.key("key", key))
-    starts = experiment.starts_of(start_key, grammar, starts)
-    groups = measure.labels(groups, len(starts))
-    seen = _process(noise, law, grammar.vocabulary)
-    keys = jax.random.split(noise_key, (len(levels), len(starts)))
+    trees = experiment.starts_of(start_key, model, starts)
+    count = len(trees.leaves)
+    groups = measure.labels(groups, count)
+    keys = jax.random.split(noise_key, (len(levels), count))
     found = []
     for place in np.ndindex(keys.shape):
-        start = starts[place[1]]
-        noised, evidence = seen(keys[place], np.tile(start, (draws, 1)), levels[place[0]])
-        answers = experiment.denoised(denoiser, grammar, np.repeat(noised, samples, 0)).reshape(
-            draws, samples, -1
-        )
-        found.append(_scores(grammar, start, evidence, answers))
-    scores = _Scores(
-        *(np.reshape(part, (*keys.shape, grammar.depth + 1)) for part in zip(*found, strict=True))
-    )
+        tree = jax.tree.map(lambda level, at=place[1]: level[at], trees)
+        repeated = np.tile(tree.leaves, (draws, 1))
+        here = noise.at(levels[place[0]])
+        noised = here.sample(keys[place], repeated, vocabulary=model.vocabulary)
+        seen = here.likelihood(noised, vocabulary=model.vocabulary)
+        asked = np.repeat(np.asarray(noised), samples, 0)
+        answers = experiment.denoised(denoiser, model, asked).reshape(draws, samples, -1)
+        found.append(_scores(model, tree, seen, answers))
+    scores = jax.tree.map(lambda *parts: np.reshape(parts, (*keys.shape, -1)), *found)
 
     def over_starts(values) -> Estimate:
-        by_level = [measure.ratio(value, np.ones(len(starts)), groups) for value in values]
-        return Estimate(*(np.stack(part) for part in zip(*by_level, strict=True)))
+        by_level = [measure.ratio(value, np.ones(count), groups) for value in values]
+        return jax.tree.map(lambda *parts: np.stack(parts), *by_level)
 
     return Comparison(
-        process=f"mask, {law}" if noise == "mask" else noise,
+        noise=noise.at(levels),
         samples=samples,
-        noise_levels=levels,
         log_loss=over_starts(scores.log_loss),
         bayes_log_loss=scores.bayes_log_loss.mean(1),
         log_loss_gap=over_starts(scores.log_loss - scores.bayes_log_loss),
@@ -176,37 +204,53 @@ def compare(
 
 
 @backed_by("rhm-joint-sampling")
-def bayes(key: Array, grammar: Grammar, *, noise: str = "mask", noise_level=None) -> Callable:
-    """The exact posterior as a denoiser: to test a measurement, or with another ``noise_level`` to see what a wrong one costs.
+def bayes(key: Array, model: Grammar | SequenceModel, noise: Noise) -> Callable:
+    """The exact posterior as a denoiser, to test a measurement.
 
-    Masks show what is hidden; ``"flips"`` do not, and need the ``noise_level``. Each call of the denoiser draws anew: the same calls in
-    the same order give the same samples. Claim: ``rhm-joint-sampling``.
+    With the ``noise`` at another level than that of the experiment, it shows what a wrong level
+    costs. Each call of the denoiser draws anew: the same calls in the same order give the same
+    samples.
+
+    Args:
+        key: of the samples.
+        model: the law of the sequences.
+        noise: the process that the denoiser assumes. The level of :class:`rhm_theory.Flips` is one
+            number. That of :class:`rhm_theory.Mask` does not matter: masks show what is hidden.
+
+    Returns: a function from noised sequences ``(batch, length)`` to samples.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Claim: ``rhm-joint-sampling``.
     """
-    checks.choice("noise", noise, NOISES)
-    if (noise_level is None) == (noise == "flips"):
-        raise ValueError(
-            f"noise_level must be given for noise='flips' and only there, got {noise_level} for {noise!r}"
-        )
     checks.key("key", key)
-    require_grammar(grammar)
-    noise_level = None if noise_level is None else likelihood._noise(noise_level, "noise_level")
+    interface.verb(model, "sequences")
+    require_noise(noise)
+    if not noise.random:
+        raise ValueError(f"noise must give noised sequences, which {noise.name!r} does not")
+    if jnp.ndim(noise.level) and not isinstance(noise, Mask):
+        raise ValueError(f"noise must have one level, got shape {noise.level.shape}")
     calls = itertools.count()
 
     def denoiser(noised):
-        evidence = _evidence(noise, grammar.vocabulary, np.asarray(noised), noise_level)
-        return np.asarray(
-            sampling.sample_posterior(
-                jax.random.fold_in(key, next(calls)), grammar, evidence
-            ).leaves
-        )
+        seen = noise.likelihood(np.asarray(noised), vocabulary=model.vocabulary)
+        this = jax.random.fold_in(key, next(calls))
+        return np.asarray(leaves_of(sampling.sample_posterior(this, model, seen)))
 
     return denoiser
 
 
 @backed_by("rhm-truncated-loss")
-def truncated_log_loss(probability, order: int) -> Array:
-    r""":math:`\ell_K(q) = \sum_{k=1}^{K} (1-q)^k/k`, below and for growing K towards :math:`-\ln q`; K = ``order`` >= 1.
+def truncated_log_loss(
+    probability: Float[ArrayLike, "*batch"], order: int
+) -> Float[Array, "*batch"]:
+    r""":math:`\ell_K(q) = \sum_{k=1}^{K} (1-q)^k/k`, the loss of order K.
 
+    It is below :math:`-\ln q`, and grows towards it with K.
+
+    Args:
+        probability: q in [0, 1].
+        order: K, at least 1.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Claim: ``rhm-truncated-loss``.
     """
     probability = checks.require(
@@ -216,14 +260,14 @@ def truncated_log_loss(probability, order: int) -> Array:
 
 
 class _Scores(NamedTuple):
-    """Means over draws and nodes."""
+    """Means over draws and nodes, by level of the tree."""
 
-    log_loss: Float[np.ndarray, "levels starts tree_levels"]
-    bayes_log_loss: Float[np.ndarray, "levels starts tree_levels"]
-    entropy: Float[np.ndarray, "levels starts tree_levels"]
-    changed: Float[np.ndarray, "levels starts tree_levels"]
-    bayes_changed: Float[np.ndarray, "levels starts tree_levels"]
-    underivable: Float[np.ndarray, "levels starts tree_levels"]
+    log_loss: Float[ArrayLike, "*batch tree_levels"]
+    bayes_log_loss: Float[ArrayLike, "*batch tree_levels"]
+    entropy: Float[ArrayLike, "*batch tree_levels"]
+    changed: Float[ArrayLike, "*batch tree_levels"]
+    bayes_changed: Float[ArrayLike, "*batch tree_levels"]
+    underivable: Float[ArrayLike, "*batch tree_levels"]
 
 
 def _shown(part, place) -> str:
@@ -232,56 +276,36 @@ def _shown(part, place) -> str:
     return f"{part[place]:.4f}"
 
 
-def _process(noise: str, law: str, vocabulary: int) -> Callable:
-    """From a key, starts and a level to the noised sequences and their likelihood."""
-
-    def forward(key, starts, level):
-        if noise == "mask":
-            noised = np.where(
-                likelihood.random_mask(key, starts.shape, level, law), vocabulary, starts
-            )
-        else:
-            noised = np.asarray(likelihood.flipped(key, starts, level, vocabulary=vocabulary))
-        return noised, _evidence(noise, vocabulary, noised, level)
-
-    return forward
-
-
-def _evidence(noise: str, vocabulary: int, noised: np.ndarray, level) -> Array:
-    if noise == "flips":
-        return likelihood.epsilon_process(noised, level, vocabulary=vocabulary)
-    hidden = noised == vocabulary
-    return likelihood.masked(np.where(hidden, 0, noised), hidden, vocabulary=vocabulary)
-
-
 @jax.jit
-def _scores(grammar: Grammar, start: Array, evidence: Array, answers: Array) -> tuple[Array, ...]:
-    """The fields of :class:`_Scores` for one start and noise level. Answers are ``(draws, samples, length)``.
+def _scores(model: Grammar | SequenceModel, start: Tree, seen: Array, answers: Array) -> _Scores:
+    """The scores for one start and noise level; ``answers`` are ``(draws, samples, length)``.
 
     A traced parse does not raise, but has -1 where there is no symbol.
     """
     order = answers.shape[1]
     harmonic = jnp.concatenate([jnp.zeros(1), jnp.cumsum(1 / jnp.arange(1, order + 1))])
-    levels = zip(
-        inference.marginals(grammar, evidence),
-        grammar.parse(start).symbols,
-        grammar.parse(answers).symbols,
-        strict=True,
-    )
+    posteriors = inference.marginals(model, seen)
+    if not isinstance(posteriors, tuple):
+        posteriors = (posteriors,)
+    sampled = experiment.tree_of(model, answers).symbols
 
     def one_level(posterior, original, sampled):
-        counts = (sampled[..., None] == jnp.arange(grammar.vocabulary)).sum(1)
+        counts = (sampled[..., None] == jnp.arange(model.vocabulary)).sum(1)
         kept = jnp.take_along_axis(posterior, original[None, :, None], -1)
-        return (
-            jnp.sum(posterior * (harmonic[order] - harmonic[counts]), -1).mean(),
-            jnp.sum(posterior * _truncated_log_loss(posterior, order=order), -1).mean(),
-            -jnp.sum(posterior * jnp.log(jnp.where(posterior > 0, posterior, 1)), -1).mean(),
-            jnp.mean(sampled != original),
-            1 - kept.mean(),
-            jnp.mean(sampled < 0),
+        loss = posterior * (harmonic[order] - harmonic[counts])
+        least_loss = posterior * _truncated_log_loss(posterior, order=order)
+        information = posterior * jnp.log(jnp.where(posterior > 0, posterior, 1))
+        return _Scores(
+            log_loss=jnp.sum(loss, -1).mean(),
+            bayes_log_loss=jnp.sum(least_loss, -1).mean(),
+            entropy=-jnp.sum(information, -1).mean(),
+            changed=jnp.mean(sampled != original),
+            bayes_changed=1 - kept.mean(),
+            underivable=jnp.mean(sampled < 0),
         )
 
-    return tuple(map(jnp.stack, zip(*itertools.starmap(one_level, levels), strict=True)))
+    by_level = map(one_level, posteriors, start.symbols, sampled)
+    return jax.tree.map(lambda *parts: jnp.stack(parts), *by_level)
 
 
 @functools.partial(jax.jit, static_argnames="order")
@@ -292,6 +316,5 @@ def _truncated_log_loss(probability: Array, *, order: int) -> Array:
     def add(total, inverse):
         return rest * (inverse + total), None
 
-    return jax.lax.scan(add, jnp.zeros_like(rest), 1 / jnp.arange(order, 0, -1, dtype=rest.dtype))[
-        0
-    ]
+    inverses = 1 / jnp.arange(order, 0, -1, dtype=rest.dtype)
+    return jax.lax.scan(add, jnp.zeros_like(rest), inverses)[0]

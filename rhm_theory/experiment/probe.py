@@ -1,14 +1,17 @@
-"""Files of integer sequences, starts and their forward-backward samples from *any* model, read, measured and drawn.
+"""Files of integer sequences, starts and their samples from *any* model: read, measured, drawn.
 
-Three formats:
+There are three formats:
 
-* ``.npz``: ``starts`` (S, d), ``samples`` (S, K, d), and optionally ``groups`` (S,), a label for each start;
+* ``.npz``: ``starts`` (S, d), ``samples`` (S, K, d), and optionally ``groups`` (S,), a label for
+  each start;
 * ``.npy``: one array (S, 1 + K, d), the start first;
-* anything else is CSV: one sequence a line, its first cell the label of its start; the first line of a label is the start itself.
+* anything else is CSV: one sequence a line, its first cell the label of its start. The first line
+  of a label is the start itself.
 """
 
 import csv
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +32,12 @@ class Sequences(NamedTuple):
     groups: np.ndarray
 
 
-def load(path) -> Sequences:
+def load(path: str | os.PathLike) -> Sequences:
     """The sequences of a file.
 
-    Raises: ``OSError`` if it cannot be opened; ``ValueError`` naming the file and the line or array for a damaged file, ragged rows,
-    symbols that are no integers >= 0, shapes that disagree, no start, or fewer than two samples of a start.
+    Raises: ``OSError`` if it cannot be opened. ``ValueError`` that names the file, and the line or
+        array, for a damaged file, ragged rows, symbols that are no integers >= 0, shapes that
+        disagree, no start, or fewer than two samples of a start.
     """
     path = Path(path)
     if path.suffix == ".npz":
@@ -41,9 +45,11 @@ def load(path) -> Sequences:
         missing = [name for name in ("starts", "samples") if name not in arrays]
         if missing:
             raise ValueError(
-                f"{path}: must have arrays named starts and samples, has {', '.join(arrays) or 'none'}"
+                f"{path}: must have arrays named starts and samples, "
+                f"has {', '.join(arrays) or 'none'}"
             )
-        starts, samples = arrays["starts"], arrays["samples"]
+        starts = arrays["starts"]
+        samples = arrays["samples"]
         groups = arrays.get("groups", np.arange(len(starts)) if starts.ndim else starts)
     elif path.suffix == ".npy":
         array = _undamaged(path, np.lib.format.read_array)
@@ -51,7 +57,9 @@ def load(path) -> Sequences:
             raise ValueError(
                 f"{path}: must have shape (starts, 1 + samples, length), got {array.shape}"
             )
-        starts, samples, groups = array[:, 0], array[:, 1:], np.arange(len(array))
+        starts = array[:, 0]
+        samples = array[:, 1:]
+        groups = np.arange(len(array))
     else:
         starts, samples, groups = _read_lines(path)
     return _checked(path, starts, samples, groups)
@@ -79,15 +87,18 @@ def _checked(path: Path, starts, samples, groups) -> Sequences:
         or groups.shape != starts.shape[:1]
     ):
         raise ValueError(
-            f"{path}: starts (S, d), samples (S, K, d) and groups (S,) must agree, got {starts.shape}, {samples.shape}, {groups.shape}"
+            f"{path}: starts (S, d), samples (S, K, d) and groups (S,) must agree, "
+            f"got {starts.shape}, {samples.shape}, {groups.shape}"
         )
     if not starts.size:
         raise ValueError(
-            f"{path}: needs at least one start of at least one symbol, got starts of shape {starts.shape}"
+            f"{path}: needs at least one start of at least one symbol, "
+            f"got starts of shape {starts.shape}"
         )
     if samples.shape[1] < 2:
         raise ValueError(
-            f"{path}: needs at least 2 samples (trajectories) of each start to tell how they vary, got {samples.shape[1]}"
+            f"{path}: needs at least 2 samples (trajectories) of each start to tell how they vary, "
+            f"got {samples.shape[1]}"
         )
     for name, array in (("starts", starts), ("samples", samples)):
         if array.dtype.kind not in "iu":
@@ -95,7 +106,7 @@ def _checked(path: Path, starts, samples, groups) -> Sequences:
         if array.size and array.min() < 0:
             place = tuple(np.argwhere(array < 0)[0].tolist())
             raise ValueError(f"{path}: {name} must be >= 0, got {array[place]} at index {place}")
-    return Sequences(starts, samples, groups)
+    return Sequences(starts=starts, samples=samples, groups=groups)
 
 
 def _read_lines(path: Path):
@@ -104,9 +115,8 @@ def _read_lines(path: Path):
     length = None
     raw = path.read_bytes()
     try:
-        text = raw.decode(
-            "utf-8-sig"
-        )  # a byte order mark would make another label of the first one
+        # A byte order mark would make another label of the first one.
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ValueError(
@@ -120,10 +130,12 @@ def _read_lines(path: Path):
             length = len(cells)
         if len(cells) != length or not cells:
             raise ValueError(
-                f"{path}, line {number}: expected a label and {length or 'some'} symbols, got {len(cells)} symbols"
+                f"{path}, line {number}: expected a label and {length or 'some'} symbols, "
+                f"got {len(cells)} symbols"
             )
         try:
-            symbols = [int(cell.replace("_", "?")) for cell in cells]  # Python's 1_0 is 10
+            # For Python 1_0 is 10.
+            symbols = [int(cell.replace("_", "?")) for cell in cells]
         except ValueError:
             raise ValueError(
                 f"{path}, line {number}: symbols must be integers, got {cells}"
@@ -135,22 +147,33 @@ def _read_lines(path: Path):
         raise ValueError(f"{path}: no sequences")
     counts = {label: len(rows) - 1 for label, rows in sequences.items()}
     if len(set(counts.values())) > 1:
-        few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+        few = min(counts, key=counts.__getitem__)
+        many = max(counts, key=counts.__getitem__)
         raise ValueError(
-            f"{path}: every start needs as many samples: {few!r} has {counts[few]}, {many!r} has {counts[many]}"
+            f"{path}: every start needs as many samples: {few!r} has {counts[few]}, "
+            f"{many!r} has {counts[many]}"
         )
     array = np.array(list(sequences.values()))
     return array[:, 0], array[:, 1:], np.array(list(sequences))
 
 
 def probe(sequences: Sequences, *, r_max: int | None = None) -> Measurement:
-    """C(r), susceptibility and correlation lengths of the changes, with 95 % intervals; see :mod:`rhm_theory.experiment.measure`."""
+    """C(r), susceptibility and correlation lengths of the changes, with 95 % intervals.
+
+    See :mod:`rhm_theory.experiment.measure`.
+
+    Args:
+        sequences: starts and their samples.
+        r_max: the largest distance that counts; all by default.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``r_max``.
+    """
     changed = sequences.samples != sequences.starts[:, None]
     return measure.measure(changed, r_max=r_max, groups=sequences.groups)
 
 
-def draw(found: Measurement, path) -> None:
-    """C(r) with its 95 % interval, as a PNG or PDF."""
+def draw(found: Measurement, path: str | os.PathLike) -> None:
+    """Draw C(r) with its 95 % interval into ``path``, a PNG or PDF; ``OSError`` if that fails."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

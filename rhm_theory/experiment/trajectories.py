@@ -1,19 +1,28 @@
-r"""The paper's experiment: noise a start, denoise it, and see which leaves changed together; many starts, noise levels and trajectories.
+r"""The paper's experiment: noise a start, denoise it, and see which leaves changed together.
 
-Two estimators side by side, for N the number of changed leaves and n_i the change of leaf i. *Plain*: one posterior sample a noise draw,
-and what :mod:`rhm_theory.experiment.measure` makes of it. *Conditional* (Rao-Blackwell): the exact moments given the noise and, by the law of total
-variance,
+It is made for many starts, noise levels and trajectories. N is the number of changed leaves, and
+n_i is 1 if leaf i changed. There are two estimators. *Plain*: one posterior sample for each noise
+draw, measured by :mod:`rhm_theory.experiment.measure`. *Conditional* (Rao-Blackwell): the exact
+moments given the noise and, by the law of total variance,
 
-.. math:: \operatorname{Var} N = E\,[\operatorname{Var}(N \mid \text{noise})] + \operatorname{Var}(E\,[N \mid \text{noise}]),
+.. math:: \operatorname{Var} N =
+          E\,[\operatorname{Var}(N \mid \text{noise})] + \operatorname{Var}(E\,[N \mid
+          \text{noise}]).
 
-the first part being due to the backward sampling, the second to the noise; likewise for each leaf. The epsilon-process has no second
-part, so that there the conditional estimator is exact for each start. For masks most of the variance is the second part, and little is
-gained. The law of the mask is decisive and therefore part of every result (:func:`rhm_theory.noise.likelihood.random_mask`).
+The first part is due to the backward sampling, the second to the noise; likewise for each leaf. The
+epsilon-process has no second part, so there the conditional estimator is exact for each start. For
+masks most of the variance is the second part, and little is gained. The law of the mask decides
+what is found. It is part of the noise object, and so of every result.
+
+Functions of an experiment take their arguments in one order: key, model, noise, denoiser, and the
+rest by keyword. A ``model`` is a :class:`rhm_theory.Grammar` or another model of sequences
+(:mod:`rhm_theory.models.interface`).
 """
 
 import functools
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -21,37 +30,49 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate, Measurement, Sums
 from rhm_theory.inference import evidence as inference
 from rhm_theory.inference import moments, sampling
-from rhm_theory.models.grammar import Grammar, Tree, require_grammar, symbols_in
+from rhm_theory.models import interface
+from rhm_theory.models.grammar import Grammar, Tree, leaves_of, symbols_in
+from rhm_theory.models.interface import Moments, SequenceModel
 from rhm_theory.noise import likelihood
+from rhm_theory.noise.processes import Epsilon, Mask, Noise, require_noise
 from theory_common import checks
 from theory_common.batching import chunks as sweep
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
-NOISES = ("epsilon", "mask", "flips")
 CHUNK_BYTES = 2**26  # of the likelihoods of one chunk
 ENUMERATED = 16  # leaves; there are 2 to that power of masks
 
 
 @readable()
 class Experiment(NamedTuple):
-    """What was seen, for each noise level and start; :func:`susceptibility` and :func:`measurements` are made of it.
+    """What was seen, for each noise level and start.
 
-    ``process`` names the noise and its law. ``sums``: the plain estimator's (None for a likelihood alone). ``variance_within`` is
-    E[Var(N | noise)], ``variance_between`` the unbiased Var(E[N | noise]); ``leaf_within``, ``leaf_between`` the same summed over single
-    leaves, ``tree_sums`` E[C_l | noise] over pairs of leaves by the level of their common ancestor, from 1 (all NaN with a denoiser,
-    whose posterior is unknown). ``changed``: share of the nodes of each level (leaves first) that differ
-    from the start's, ``root_kept``: share of trajectories with the start's class, both from samples.
+    :func:`susceptibility` and :func:`measurements` are made of it. What needs the exact posterior
+    is NaN if a denoiser answered; what needs a tree is NaN or empty for a model without one.
+
+    Attributes:
+        noise: the process and its levels.
+        sums: of the plain estimator.
+        variance_within: E[Var(N | noise)].
+        variance_between: the unbiased Var(E[N | noise]).
+        leaf_within: E[Var(n_i | noise)], summed over the leaves.
+        leaf_between: Var(E[n_i | noise]), summed over the leaves.
+        tree_sums: E[C_l | noise] over pairs of leaves, by the level of their common ancestor, from
+            1.
+        changed: the share of the nodes of each level, leaves first, that differ from the start's in
+            the samples.
+        root_kept: the share of samples with the start's class.
+        groups: a label for each start that errors are clustered by.
     """
 
-    process: str
-    noise_levels: Float[np.ndarray, " levels"]
+    noise: Noise
     sums: Sums
     variance_within: Float[np.ndarray, "levels starts"]
     variance_between: Float[np.ndarray, "levels starts"]
@@ -65,7 +86,14 @@ class Experiment(NamedTuple):
 
 @readable()
 class Variances(NamedTuple):
-    """Var N by the law of total variance: ``within`` the noise draws and ``between`` them; the same summed over single leaves."""
+    """Var N by the law of total variance.
+
+    Attributes:
+        within: the part within a noise draw.
+        between: the part between noise draws.
+        leaf_within: the first part of the variances of the single leaves, summed.
+        leaf_between: their second part, summed.
+    """
 
     within: Float[AnyArray, "*batch"]
     between: Float[AnyArray, "*batch"]
@@ -75,16 +103,45 @@ class Variances(NamedTuple):
 
 @readable()
 class EnumeratedMasks(NamedTuple):
-    """The exact ``susceptibility`` under random masks, over all of them, and its part that the ``mask`` makes."""
+    """The exact ``susceptibility`` over all masks, and the part of it that the ``mask`` makes."""
 
     susceptibility: Float[np.ndarray, " levels"]
     mask: Float[np.ndarray, " levels"]
 
 
+class _Rows(NamedTuple):
+    """The fields of an :class:`Experiment` that have a row for each noise level and start."""
+
+    sums: Any
+    variance_within: Any
+    variance_between: Any
+    leaf_within: Any
+    leaf_between: Any
+    tree_sums: Any
+    changed: Any
+    root_kept: Any
+
+
 def grammar_and_starts(
-    key, starts: int, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int
+    key: Array,
+    starts: int,
+    *,
+    depth: int,
+    vocabulary: int,
+    rules_per_symbol: int,
+    branching: int,
 ) -> tuple[Grammar, Tree]:
-    """A random grammar and ``starts`` derivations of it: what errors are clustered by in averages over grammars. May be traced."""
+    """A random grammar and ``starts`` derivations of it. It may be traced.
+
+    Averages over grammars cluster their errors by such groups.
+
+    Args:
+        key: of the grammar and the derivations.
+        starts: how many derivations, at least 1.
+        depth: as :meth:`rhm_theory.Grammar.random` takes it, and so the other numbers.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
     for_rules, for_starts = jax.random.split(checks.key("key", key))
     grammar = Grammar.random(
         for_rules,
@@ -98,219 +155,300 @@ def grammar_and_starts(
 
 @backed_by("rhm-unbiased", "rhm-two-parts")
 def forward_backward(
-    key,
-    grammar: Grammar,
-    *,
-    noise: str = "mask",
-    noise_levels,
-    starts,
-    trajectories: int,
-    law: str = "independent",
+    key: Array,
+    model: Grammar | SequenceModel,
+    noise: Noise,
     denoiser: Callable | None = None,
-    groups=None,
-    folder=None,
+    *,
+    starts: int | Int[ArrayLike, "starts length"] | Tree,
+    trajectories: int,
+    groups: Sequence | None = None,
+    folder: Any = None,
     progress: bool = False,
 ) -> Experiment:
-    """Starts x noise levels x trajectories.
+    """Noise and denoise each start ``trajectories`` times at each noise level.
 
     Args:
-        key: the only source of chance; each start and level has its own stream, whatever the chunks.
-        noise: ``"mask"`` (``law`` as in :func:`rhm_theory.noise.likelihood.random_mask`), ``"epsilon"`` or ``"flips"``.
-        noise_levels: in [0, 1], ``(levels,)``. starts: sequences of the language ``(starts, length)`` or their trees, or how many to draw.
-        trajectories: noise draws for each start and level (posterior samples of the one likelihood for ``"epsilon"``), at least 2.
-        denoiser: from noised sequences ``(batch, length)`` of integers (masked leaves are ``vocabulary``) to samples of the same shape;
-            the exact posterior by default. NumPy, JAX or anything that NumPy reads. A sample outside the language has no tree: its inner
-            nodes count as changed.
+        key: the only source of random numbers. Each start and level has its own stream, whatever
+            the chunks are.
+        model: the law of the sequences, such as a grammar.
+        noise: :class:`rhm_theory.Mask`, :class:`rhm_theory.Flips` or :class:`rhm_theory.Epsilon`
+            with one level or a vector of them.
+        denoiser: a function from noised sequences ``(batch, length)`` of integers to samples of the
+            same shape; a hidden leaf comes as ``vocabulary``. The exact posterior by default. It
+            may return anything that NumPy reads. A sample outside the language has no tree: its
+            inner nodes count as changed.
+        starts: sequences of the language ``(starts, length)`` or their trees, or how many to draw.
+        trajectories: noise draws for each start and level, at least 2. The epsilon-process has no
+            noise draws: they are posterior samples of its one likelihood.
         groups: a label for each start that errors are clustered by; each start alone by default.
-        folder: keeps finished chunks, so that a stopped experiment goes on (exact posterior only). progress: show a bar.
-    Raises: ``TypeError`` or ``ValueError`` naming the argument; ``denoiser`` for a wrong shape, no integers, or a symbol out of range (a
-    mask that was left).
+        folder: keeps finished chunks, so that a stopped experiment goes on (exact posterior only).
+        progress: show a bar.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument. ``denoiser`` is named for a
+        wrong shape, for what are no integers, and for a symbol out of range (a mask that was left).
     Claims: ``rhm-unbiased``, ``rhm-two-parts``.
     """
-    checks.choice("noise", noise, NOISES)
-    checks.choice("law", law, likelihood.MASK_LAWS)
     trajectories = checks.whole("trajectories", trajectories, least=2)
-    levels = levels_of(noise_levels)
-    if denoiser is not None and noise == "epsilon":
-        raise ValueError(
-            "denoiser needs noised sequences, which the epsilon-process does not have: use noise='mask' or 'flips'"
-        )
+    levels = levels_of(noise)
     if denoiser is not None:
-        require_denoiser(denoiser)
+        require_denoiser(denoiser, noise)
     start_key, run_key = jax.random.split(checks.key("key", key))
-    starts = starts_of(start_key, grammar, starts)
-    count, length = starts.shape
+    trees = starts_of(start_key, model, starts)
+    count = len(trees.leaves)
     groups = measure.labels(groups, count)
-    keys = jax.random.key_data(jax.random.split(run_key, (len(levels), count))).reshape(
-        len(levels) * count, -1
+    keys = jax.random.key_data(jax.random.split(run_key, (len(levels), count)))
+    rows = (
+        noise.at(np.repeat(levels, count)),
+        jax.tree.map(lambda level: np.tile(level, (len(levels), 1)), trees),
+        np.asarray(keys).reshape(len(levels) * count, -1),
     )
-    rows = (np.repeat(levels, count), np.tile(starts, (len(levels), 1)), np.asarray(keys))
-    process = f"mask, {law}" if noise == "mask" else noise
     if denoiser is None:
-        bytes_a_row = trajectories * length * grammar.vocabulary * rows[0].dtype.itemsize
-        chunk = int(np.clip(CHUNK_BYTES // bytes_a_row, 1, len(rows[0])))
-        run = functools.partial(_exact, noise=noise, law=law, trajectories=trajectories)
-        name = f"{process} {trajectories} {np.asarray(grammar.rules).tobytes().hex() if folder is not None else ''}"
-        found = sweep.mapped(
-            run, grammar, rows, chunk=chunk, folder=folder, name=name, progress=progress
-        )
+        found = _by_posterior(model, rows, trajectories, folder=folder, progress=progress)
     else:
-        found = _by_denoiser(denoiser, grammar, rows, noise, law, trajectories)
+        found = _by_denoiser(denoiser, model, rows, trajectories)
     shaped = jax.tree.map(
         lambda leaf: np.asarray(leaf).reshape(len(levels), count, *leaf.shape[1:]), found
     )
-    return Experiment(process, np.asarray(levels), *(*shaped, groups))
+    return Experiment(noise=noise.at(levels), groups=groups, **shaped._asdict())
 
 
-def levels_of(noise_levels) -> Float[np.ndarray, " levels"]:
-    """``noise_levels``, one or more in [0, 1]."""
-    levels = np.atleast_1d(likelihood._noise(noise_levels, "noise_levels"))
+def levels_of(noise: Noise) -> Float[np.ndarray, " levels"]:
+    """The levels of ``noise``, one or more; the error names ``noise``."""
+    require_noise(noise)
+    levels = np.atleast_1d(noise.level)
     if levels.ndim != 1 or not levels.size:
         raise ValueError(
-            f"noise_levels must have shape (levels,) with at least one, got {levels.shape}"
+            f"noise must have a level of shape (levels,) with at least one, got {levels.shape}"
         )
     return levels
 
 
-def starts_of(key, grammar: Grammar, starts) -> Int[np.ndarray, "starts length"]:
-    """``starts``, sequences of the language, or as many as it says, drawn by the ``key``."""
-    require_grammar(grammar)
+def starts_of(
+    key: Array, model: Grammar | SequenceModel, starts: int | Int[ArrayLike, "starts length"] | Tree
+) -> Tree:
+    """``starts`` with their trees, each parsed once, or as many as it says, drawn by the ``key``.
+
+    A model without trees has trees of one level.
+    """
+    read = interface.verb(model, "sequences")
     if isinstance(starts, (int, np.integer)):
-        starts = grammar.sample(key, (checks.whole("starts", starts, least=1),)).leaves
-    starts = grammar.sequences("starts", starts)
-    if starts.ndim != 2 or not len(starts):
+        starts = model.sample(key, (checks.whole("starts", starts, least=1),))
+    leaves = read("starts", leaves_of(starts))
+    if leaves.ndim != 2 or not len(leaves):
         raise ValueError(
-            f"starts must have shape (starts, {grammar.length}) with at least one, or be how many to draw, got {starts.shape}"
+            f"starts must have shape (starts, {model.length}) with at least one, "
+            f"or be how many to draw, got {leaves.shape}"
         )
-    return np.asarray(grammar.parse(starts).leaves)
+    if not isinstance(model, Grammar):
+        _require_probable(model, leaves)
+    return jax.tree.map(np.asarray, tree_of(model, leaves))
 
 
-def require_denoiser(denoiser) -> None:
-    """``TypeError`` unless it can be called."""
+def tree_of(model: Grammar | SequenceModel, leaves: Int[Array, "*batch length"]) -> Tree:
+    """The tree of each sequence; of a model without trees, the leaves alone."""
+    if isinstance(model, Grammar):
+        return model.parse(leaves)
+    return Tree(symbols=(leaves,), rules=())
+
+
+def _require_probable(model: SequenceModel, leaves: Array) -> None:
+    seen = likelihood.exact(leaves, vocabulary=model.vocabulary).astype(jnp.zeros(()).dtype)
+    impossible = np.flatnonzero(np.isneginf(np.asarray(model.log_evidence(seen))))
+    if len(impossible):
+        raise ValueError(
+            f"starts must be sequences that model gives, got one of probability 0 "
+            f"at index {int(impossible[0])}"
+        )
+
+
+def require_denoiser(denoiser: Callable, noise: Noise) -> None:
+    """``TypeError`` unless it can be called, ``ValueError`` if ``noise`` gives it nothing."""
     if not callable(denoiser):
         raise TypeError(
             f"denoiser must be a function from noised sequences to samples, got {denoiser!r}"
         )
+    if not noise.random:
+        raise ValueError(
+            f"denoiser needs noised sequences, which the noise {noise.name!r} does not have: "
+            "use Mask or Flips"
+        )
 
 
 def denoised(
-    denoiser: Callable, grammar: Grammar, noised: np.ndarray
+    denoiser: Callable, model: Grammar | SequenceModel, noised: Int[np.ndarray, "batch length"]
 ) -> Int[np.ndarray, "batch length"]:
-    """What ``denoiser`` returns, checked: anything that NumPy reads as symbols of the grammar, of the shape of ``noised``."""
+    """What ``denoiser`` returns, checked: symbols of the model, of the shape of ``noised``.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``denoiser``.
+    """
     answer = denoiser(noised)
     try:
         samples = np.asarray(answer)
-    except (
-        RuntimeError,
-        TypeError,
-        ValueError,
-    ) as error:  # what a tensor that has a gradient, or is on a GPU, or a ragged list raises
+    # A tensor that has a gradient or is on a GPU raises these, and a ragged list.
+    except (RuntimeError, TypeError, ValueError) as error:
         raise TypeError(
             f"denoiser must return what NumPy reads, got {type(answer).__name__}: {error}"
         ) from error
     if samples.shape != noised.shape or samples.dtype.kind not in "iu":
         raise ValueError(
-            f"denoiser must return integers of shape {noised.shape}, got {samples.dtype} of shape {samples.shape}"
+            f"denoiser must return integers of shape {noised.shape}, "
+            f"got {samples.dtype} of shape {samples.shape}"
         )
-    return np.asarray(symbols_in("what denoiser returns", samples, grammar.vocabulary))
+    return np.asarray(symbols_in("what denoiser returns", samples, model.vocabulary))
 
 
 @backed_by("rhm-two-parts")
 def susceptibility(found: Experiment) -> tuple[Estimate, Estimate]:
-    """The plain and the conditional estimate of chi at each noise level, with errors clustered by the groups. Claim: ``rhm-two-parts``."""
-    plain = measurements(found)
-    within = found.variance_within + found.variance_between, found.leaf_within + found.leaf_between
-    conditional = [measure.ratio(a, b, found.groups) for a, b in zip(*within, strict=True)]
-    return _stacked([one.susceptibility for one in plain]), _stacked(conditional)
+    """The plain and the conditional estimate of chi at each noise level.
+
+    Errors are clustered by the groups. Claim: ``rhm-two-parts``.
+    """
+    plain = [one.susceptibility for one in measurements(found)]
+    whole = found.variance_within + found.variance_between
+    leaves = found.leaf_within + found.leaf_between
+    conditional = [measure.ratio(a, b, found.groups) for a, b in zip(whole, leaves, strict=True)]
+    return _stacked(plain), _stacked(conditional)
 
 
 @backed_by("rhm-two-parts")
 def noise_part(found: Experiment) -> Estimate:
-    """The part of chi that is due to the noise, ``Var(E[N | noise]) / sum_i Var n_i``; the rest is due to the backward sampling.
+    """The part of chi that is due to the noise, ``Var(E[N | noise]) / sum_i Var n_i``.
 
-    Claim: ``rhm-two-parts``.
+    The rest is due to the backward sampling. Claim: ``rhm-two-parts``.
     """
     leaves = found.leaf_within + found.leaf_between
-    return _stacked(
-        [
-            measure.ratio(a, b, found.groups)
-            for a, b in zip(found.variance_between, leaves, strict=True)
-        ]
-    )
+    pairs = zip(found.variance_between, leaves, strict=True)
+    return _stacked([measure.ratio(a, b, found.groups) for a, b in pairs])
 
 
 def measurements(found: Experiment, *, r_max: int | None = None) -> list[Measurement]:
-    """C(r), chi and lengths of the plain estimator, one :class:`rhm_theory.experiment.measure.Measurement` a noise level."""
+    """C(r), chi and lengths of the plain estimator, one measurement for each noise level.
+
+    Args:
+        found: an experiment.
+        r_max: the largest distance that enters chi and the lengths; all by default.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``r_max``.
+    """
     return [
-        measure.measurement(Sums(pairs, mean), r_max=r_max, groups=found.groups)
+        measure.measurement(Sums(pair_sums=pairs, mean=mean), r_max=r_max, groups=found.groups)
         for pairs, mean in zip(found.sums.pair_sums, found.sums.mean, strict=True)
     ]
 
 
 def joined(experiments: Sequence[Experiment]) -> Experiment:
-    """Experiments on several grammars as one, whose errors are clustered by grammar: all starts of one experiment are one group.
+    """Experiments on several grammars as one, whose errors are clustered by grammar.
+
+    All starts of one experiment are one group.
 
     Raises: ``ValueError`` if there is none, or if they differ in noise or in its levels.
     """
     if not experiments:
         raise ValueError("experiments must be at least one")
-    first = experiments[0]
+    first = experiments[0].noise
     for index, one in enumerate(experiments):
-        if one.process != first.process or not np.array_equal(one.noise_levels, first.noise_levels):
+        same = one.noise.name == first.name and np.array_equal(one.noise.level, first.level)
+        if not same:
             raise ValueError(
-                f"experiments must agree in process and noise_levels, number {index} differs from the first"
+                f"experiments must agree in noise and its level, number {index} differs "
+                "from the first"
             )
-    observed = [one[2:-1] for one in experiments]  # all but the process, its levels and the groups
-    whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *observed)
-    groups = np.repeat(np.arange(len(observed)), [one.root_kept.shape[1] for one in experiments])
-    return Experiment(first.process, first.noise_levels, *(*whole, groups))
+    rows = [_Rows(**{name: getattr(one, name) for name in _Rows._fields}) for one in experiments]
+    whole = jax.tree.map(lambda *parts: np.concatenate(parts, 1), *rows)
+    groups = np.repeat(np.arange(len(rows)), [one.root_kept.shape[1] for one in experiments])
+    return Experiment(noise=first, groups=groups, **whole._asdict())
 
 
 @backed_by("rhm-change-moments")
 def average_susceptibility(
-    keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int
+    keys: Iterable[Array],
+    starts: int,
+    level: Float[ArrayLike, "*levels"],
+    *,
+    depth: int,
+    vocabulary: int,
+    rules_per_symbol: int,
+    branching: int,
 ) -> Estimate:
-    """The epsilon-process's susceptibility over random grammars, one a key, and ``starts`` of each: exact but for their choice.
+    """The susceptibility of the epsilon-process over random grammars, exact but for their choice.
 
-    ``noise`` is one number or more, any shape; errors are clustered by grammar. Claim: ``rhm-change-moments``.
+    Errors are clustered by grammar.
+
+    Args:
+        keys: one for each grammar.
+        starts: of each grammar.
+        level: of the noise, one number or more, any shape.
+        depth: as :meth:`rhm_theory.Grammar.random` takes it, and so the other numbers.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Claim: ``rhm-change-moments``.
     """
-    noise, parts = likelihood._noise(noise), []
+    noise = Epsilon(likelihood.checked_level(level)[..., None])
     numbers = {
         "depth": depth,
         "vocabulary": vocabulary,
         "rules_per_symbol": rules_per_symbol,
         "branching": branching,
     }
+    above = []
+    below = []
     for key in keys:
         grammar, tree = grammar_and_starts(key, starts, **numbers)
-        seen = likelihood.epsilon_process(tree.leaves, noise[..., None], vocabulary=vocabulary)
+        seen = noise.likelihood(tree.leaves, vocabulary=vocabulary)
         exact = moments.change_moments(grammar, seen, tree)
-        parts.append((exact.variance.sum(-1), exact.leaf_variance.sum(-1)))
-    if not parts:
+        above.append(exact.variance.sum(-1))
+        below.append(exact.leaf_variance.sum(-1))
+    if not above:
         raise ValueError("keys must be at least one")
-    return measure.ratio(*(np.stack(sums) for sums in zip(*parts, strict=True)))
+    return measure.ratio(np.stack(above), np.stack(below))
 
 
 @backed_by("rhm-root-slope")
-def root_slope(grammar: Grammar, start, noise) -> Float[Array, ""]:
-    r"""How fast the class is lost: :math:`-\mathrm d/\mathrm d\varepsilon` of the probability to keep the root, a mean over the starts.
+def root_slope(
+    grammar: Grammar, start: Int[ArrayLike, "*batch length"] | Tree, level: Float[ArrayLike, ""]
+) -> Float[Array, ""]:
+    r"""How fast the class is lost: :math:`-\mathrm d/\mathrm d\varepsilon` of P(the root is kept).
 
-    Exact, for the epsilon-process. At the critical noise it grows like :math:`d^{1/\nu}` with the number of leaves d, as the mean field's
+    It is exact, for the epsilon-process, and a mean over the starts. At the critical noise it grows
+    like :math:`d^{1/\nu}` with the number of leaves d, as the mean field's
     :math:`(1 - 1/v)\,F'(p^*)^{\text{depth}}` does.
 
-    Args: start: a :class:`Tree` or sequences of the language, any batch. noise: one number in [0, 1].
-    Raises: ``ValueError`` naming the argument. Source: new. Claim: ``rhm-root-slope`` (of the mean field).
+    Args:
+        grammar: the rules.
+        start: a :class:`rhm_theory.Tree` or sequences of the language, any batch.
+        level: of the noise, one number in [0, 1].
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: new. Claim: ``rhm-root-slope`` (of the mean field).
     """
-    noise = likelihood._noise(noise)
-    if noise.ndim:
-        raise ValueError(f"noise must be one number, got shape {noise.shape}")
-    return _root_slope(grammar, start if isinstance(start, Tree) else grammar.parse(start), noise)
+    level = checks.one("level", likelihood.checked_level(level))
+    tree = start if isinstance(start, Tree) else grammar.parse(start)
+    if not tree.root.size:
+        raise ValueError(f"start must have at least one sequence, got shape {tree.leaves.shape}")
+    return _root_slope(grammar, tree, level)
 
 
 def average_root_slope(
-    keys, starts: int, noise, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int
+    keys: Iterable[Array],
+    starts: int,
+    level: Float[ArrayLike, ""],
+    *,
+    depth: int,
+    vocabulary: int,
+    rules_per_symbol: int,
+    branching: int,
 ) -> Estimate:
-    """:func:`root_slope` over random grammars, one a key, and ``starts`` of each; errors over grammars."""
+    """:func:`root_slope` over random grammars, with errors over grammars.
+
+    Args:
+        keys: one for each grammar.
+        starts: of each grammar.
+        level: of the noise, one number in [0, 1].
+        depth: as :meth:`rhm_theory.Grammar.random` takes it, and so the other numbers.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
     numbers = {
         "depth": depth,
         "vocabulary": vocabulary,
@@ -318,181 +456,223 @@ def average_root_slope(
         "branching": branching,
     }
     drawn = jax.jit(lambda key: grammar_and_starts(key, starts, **numbers))
-    slopes = [root_slope(grammar, tree, noise) for grammar, tree in map(drawn, keys)]
+    slopes = [root_slope(grammar, tree, level) for grammar, tree in map(drawn, keys)]
     if not slopes:
         raise ValueError("keys must be at least one")
     return measure.ratio(slopes, np.ones(len(slopes)))
 
 
 @jax.jit
-def _root_slope(grammar: Grammar, start: Tree, noise: Array) -> Array:
-    def kept(noise):
-        seen = likelihood.epsilon_process(start.leaves, noise, vocabulary=grammar.vocabulary)
+def _root_slope(grammar: Grammar, start: Tree, level: Array) -> Array:
+    def kept(level):
+        seen = likelihood.epsilon_process(start.leaves, level, vocabulary=grammar.vocabulary)
         root = inference.marginals(grammar, seen)[-1][..., 0, :]
         return jnp.take_along_axis(root, start.root[..., None], -1).mean()
 
-    return -jax.jvp(kept, (noise,), (jnp.ones_like(noise),))[1]
+    return -jax.jvp(kept, (level,), (jnp.ones_like(level),))[1]
 
 
 @backed_by("rhm-two-parts")
-def total_variance(exact: moments.ChangeMoments) -> Variances:
-    """Of moments given noise draws (last batch axis): the variances within, and the unbiased ones between draws (0 of a single draw).
+def total_variance(exact: Moments) -> Variances:
+    """The two parts of the variance, from moments given noise draws (the last batch axis).
+
+    The variances between draws are unbiased; they are 0 of a single draw.
 
     Source: the law of total variance, in the module's docstring. Claim: ``rhm-two-parts``.
     """
-    leaves = exact.changed[0]
+    leaves = exact.leaf_changed
     draws = leaves.shape[-2]
 
     def between(values, axis):
-        return (
-            jnp.var(values, axis=axis, ddof=1)
-            if draws > 1
-            else jnp.zeros_like(values.take(0, axis))
-        )
+        if draws > 1:
+            return jnp.var(values, axis=axis, ddof=1)
+        return jnp.zeros_like(values.take(0, axis))
 
     return Variances(
-        exact.variance.mean(-1),
-        between(exact.mean, -1),
-        exact.leaf_variance.mean(-1),
-        between(leaves, -2).sum(-1),
+        within=exact.variance.mean(-1),
+        between=between(exact.mean, -1),
+        leaf_within=exact.leaf_variance.mean(-1),
+        leaf_between=between(leaves, -2).sum(-1),
     )
 
 
 @backed_by("rhm-two-parts", "rhm-mask-laws")
 def enumerated_masks(
-    grammar: Grammar, starts, noise_levels, law: str = "independent"
+    model: Grammar | SequenceModel, noise: Mask, starts: Int[ArrayLike, "starts length"] | Tree
 ) -> EnumeratedMasks:
-    r"""The masking experiment without chance: all :math:`2^d` masks, each with its probability, averaged over ``starts``.
+    r"""The masking experiment without random numbers: all :math:`2^d` masks with their probability.
 
-    Args: starts: sequences ``(starts, length)``, of at most 16 leaves. noise_levels: ``(levels,)``. law: as in
-            :func:`rhm_theory.noise.likelihood.random_mask`.
-    Raises: ``ValueError`` naming the argument. Source: the law of total variance, term by term.
-    Claims: ``rhm-two-parts``, ``rhm-mask-laws``.
+    It is averaged over ``starts``.
+
+    Args:
+        model: of at most 16 leaves.
+        noise: a mask with one level or a vector of them.
+        starts: sequences ``(starts, length)``.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: the law of total variance, term by term. Claims: ``rhm-two-parts``, ``rhm-mask-laws``.
     """
-    checks.choice("law", law, likelihood.MASK_LAWS)
-    noise, length = levels_of(noise_levels)[:, None], grammar.length
+    if not isinstance(noise, Mask):
+        raise TypeError(f"noise must be a Mask, got {noise!r}")
+    level = levels_of(noise)[:, None]
+    length = model.length
     if length > ENUMERATED:
         raise ValueError(
-            f"grammar must have at most {ENUMERATED} leaves, for 2^{ENUMERATED} masks, got {length}"
+            f"model must have at most {ENUMERATED} leaves, for 2^{ENUMERATED} masks, got {length}"
         )
-    starts = grammar.sequences("starts", starts)[:, None]
+    starts = model.sequences("starts", leaves_of(starts))
+    if starts.ndim != 2 or not len(starts):
+        raise ValueError(
+            f"starts must have shape (starts, {length}) with at least one, got {starts.shape}"
+        )
+    starts = starts[:, None]
     hidden = np.array(list(itertools.product([False, True], repeat=length)))
-    exact = moments.change_moments(
-        grammar, likelihood.masked(starts, hidden, vocabulary=grammar.vocabulary), starts
-    )
+    seen = likelihood.masked(starts, hidden, vocabulary=model.vocabulary)
+    exact = moments.change_moments(model, seen, starts)
     number = hidden.sum(-1)
-    weights = (
-        noise**number * (1 - noise) ** (length - number)
-        if law == "independent"
-        else number == np.round(noise * length)
-    )
+    if noise.law == "independent":
+        weights = level**number * (1 - level) ** (length - number)
+    else:
+        weights = number == np.round(level * length)
     weights = weights / weights.sum(-1, keepdims=True)
 
     def mean(values):
-        return np.einsum("nm,sm...->ns...", weights, values)
+        return np.einsum("nm,sm...->ns...", weights, np.asarray(values))
 
     def variance(values):
-        return mean(values**2) - mean(values) ** 2
+        return mean(np.asarray(values) ** 2) - mean(values) ** 2
 
-    within, leaf_within = (
-        mean(np.asarray(part)).sum(-1) for part in (exact.variance, exact.leaf_variance)
-    )
-    between, leaf_between = (
-        variance(np.asarray(exact.mean)).sum(-1),
-        variance(np.asarray(exact.changed[0])).sum((-2, -1)),
-    )
-    return EnumeratedMasks(
-        (within + between) / (leaf_within + leaf_between), between / (leaf_within + leaf_between)
-    )
+    within = mean(exact.variance).sum(-1)
+    leaf_within = mean(exact.leaf_variance).sum(-1)
+    between = variance(exact.mean).sum(-1)
+    leaf_between = variance(exact.leaf_changed).sum((-2, -1))
+    leaves = leaf_within + leaf_between
+    return EnumeratedMasks(susceptibility=(within + between) / leaves, mask=between / leaves)
 
 
 def _stacked(estimates: list[Estimate]) -> Estimate:
-    return Estimate(*(np.stack(part) for part in zip(*estimates, strict=True)))
+    return jax.tree.map(lambda *parts: np.stack(parts), *estimates)
 
 
-# One chunk -------------------------------------------------------------------------------------------------------------------
+# --- by the exact posterior, a chunk of rows at a time
 
 
-@functools.partial(jax.jit, static_argnames=("noise", "law", "trajectories"))
-def _exact(grammar: Grammar, rows, *, noise: str, law: str, trajectories: int):
-    levels, starts, keys = rows
+def _by_posterior(
+    model: Grammar | SequenceModel, rows, trajectories: int, *, folder, progress: bool
+) -> _Rows:
+    noises, trees, _ = rows
+    bytes_a_row = trajectories * model.length * model.vocabulary * noises.level.dtype.itemsize
+    chunk = int(np.clip(CHUNK_BYTES // bytes_a_row, 1, len(trees.leaves)))
+    name = f"{noises.name} {trajectories}"
+    if folder is not None:
+        name = f"{name} {_fingerprint(model)}"
+    run = functools.partial(_exact, trajectories=trajectories)
+    return sweep.mapped(run, model, rows, chunk=chunk, folder=folder, name=name, progress=progress)
+
+
+def _fingerprint(model: Any) -> str:
+    """What tells this model from others."""
+    leaves, structure = jax.tree.flatten(model)
+    digest = hashlib.sha256(str(structure).encode())
+    for leaf in leaves:
+        digest.update(np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:32]
+
+
+@functools.partial(jax.jit, static_argnames="trajectories")
+def _exact(model: Grammar | SequenceModel, rows, *, trajectories: int) -> _Rows:
+    noises, trees, keys = rows
     both = jax.vmap(jax.random.split)(jax.vmap(jax.random.wrap_key_data)(keys))
-    # The epsilon-process has one likelihood a start, all others one a trajectory.
-    draws, samples = (1, (trajectories,)) if noise == "epsilon" else (trajectories, ())
-    repeated = jnp.broadcast_to(starts[:, None], (len(starts), draws, starts.shape[-1]))
-    seen = jax.vmap(functools.partial(_likelihood, noise, law, grammar.vocabulary))(
-        both[:, 0], repeated, levels
-    )
-    tree = jax.vmap(lambda key, seen: sampling.sample_posterior(key, grammar, seen, samples))(
-        both[:, 1], seen
-    )
-    symbols = tuple(level.reshape(len(starts), trajectories, -1) for level in tree.symbols)
-    original = grammar.parse(starts)
+    # A noise that draws nothing has one likelihood a start, all others one a trajectory.
+    draws, samples = (trajectories, ()) if noises.random else (1, (trajectories,))
+
+    def seen_of(noise, key, leaves):
+        repeated = jnp.broadcast_to(leaves, (draws, *leaves.shape))
+        seen = noise.sample(key, repeated, vocabulary=model.vocabulary)
+        return noise.likelihood(seen, vocabulary=model.vocabulary)
+
+    def sampled(key, seen):
+        found = sampling.sample_posterior(key, model, seen, samples)
+        return found.symbols if isinstance(found, Tree) else (found,)
+
+    seen = jax.vmap(seen_of)(noises, both[:, 0], trees.leaves)
+    drawn = jax.vmap(sampled)(both[:, 1], seen)
+    symbols = tuple(level.reshape(len(keys), trajectories, -1) for level in drawn)
+    start = jax.tree.map(lambda leaf: leaf[:, None], trees)
     exact = moments.change_moments(
-        grammar, seen, jax.tree.map(lambda leaf: leaf[:, None], original)
+        model, seen, start if isinstance(model, Grammar) else start.leaves
     )
     variances = total_variance(exact)
-    return (
-        *_observed(symbols, original.symbols),
-        *variances,
-        exact.pair_sums.mean(1),
-        *_shares(symbols, original.symbols),
+    if isinstance(model, Grammar):
+        tree_sums = exact.pair_sums.mean(1)
+    else:
+        tree_sums = jnp.zeros((len(keys), 0), exact.variance.dtype)
+    return _Rows(
+        sums=_sums(symbols, trees.symbols),
+        variance_within=variances.within,
+        variance_between=variances.between,
+        leaf_within=variances.leaf_within,
+        leaf_between=variances.leaf_between,
+        tree_sums=tree_sums,
+        changed=_shares(symbols, trees.symbols),
+        root_kept=_root_kept(symbols, trees.symbols),
     )
 
 
-def _likelihood(
-    noise: str, law: str, vocabulary: int, key: Array, starts: Array, level: Array
-) -> Array:
-    if noise == "epsilon":
-        return likelihood.epsilon_process(starts, level, vocabulary=vocabulary)
-    if noise == "flips":
-        return likelihood.uniform_flips(key, starts, level, vocabulary=vocabulary)
-    return likelihood.mask(key, starts, level, law, vocabulary=vocabulary)
+def _sums(symbols, original) -> Sums:
+    return measure.change_sums(symbols[0] != original[0][:, None])
 
 
-def _observed(symbols, original) -> tuple[Sums]:
-    return (measure._change_sums(symbols[0] != original[0][:, None]),)
-
-
-def _shares(symbols, original):
-    """Share of changed nodes of each level, and of kept roots."""
+def _shares(symbols, original) -> Array:
+    """Share of changed nodes of each level."""
     dtype = jnp.zeros(()).dtype
     changed = [
         (now != then[:, None]).astype(dtype).mean((1, 2))
         for now, then in zip(symbols, original, strict=True)
     ]
-    return jnp.stack(changed, -1), 1 - changed[-1]
+    return jnp.stack(changed, -1)
 
 
-def _by_denoiser(denoiser, grammar: Grammar, rows, noise: str, law: str, trajectories: int):
+def _root_kept(symbols, original) -> Array:
+    """Share of kept roots; NaN without a tree."""
+    changed = _shares(symbols[-1:], original[-1:])[:, 0]
+    return 1 - changed if len(symbols) > 1 else jnp.full_like(changed, jnp.nan)
+
+
+# --- by a denoiser
+
+
+def _by_denoiser(
+    denoiser: Callable, model: Grammar | SequenceModel, rows, trajectories: int
+) -> _Rows:
     """One row after the other, outside jit: the denoiser is anybody's code."""
+    noises, trees, keys = rows
     found = []
-    for level, start, key in zip(*rows, strict=True):
-        key, repeated = jax.random.wrap_key_data(key), np.tile(start, (trajectories, 1))
-        if noise == "mask":
-            noised = np.where(
-                likelihood.random_mask(key, repeated.shape, level, law),
-                grammar.vocabulary,
-                repeated,
-            )
-        else:
-            noised = np.asarray(
-                likelihood.flipped(key, repeated, level, vocabulary=grammar.vocabulary)
-            )
-        samples = denoised(denoiser, grammar, noised)
-        tree = jax.jit(type(grammar).parse)(
-            grammar, samples
-        )  # traced: a sample outside the language does not raise
-        symbols, original = (
-            tuple(level[None] for level in one.symbols) for one in (tree, grammar.parse(start))
-        )
-        unknown = jnp.full(1, jnp.nan)
-        found.append(
-            (
-                *_observed(symbols, original),
-                *(unknown,) * 4,
-                jnp.full((1, grammar.depth), jnp.nan),
-                *_shares(symbols, original),
-            )
-        )
+    for index, key in enumerate(jax.vmap(jax.random.wrap_key_data)(keys)):
+        original = tuple(level[index : index + 1] for level in trees.symbols)
+        repeated = np.tile(original[0], (trajectories, 1))
+        noise = noises.at(noises.level[index])
+        noised = np.asarray(noise.sample(key, repeated, vocabulary=model.vocabulary))
+        samples = denoised(denoiser, model, noised)
+        # Traced: a sample outside the language does not raise.
+        symbols = tuple(level[None] for level in _traced_tree(model, samples).symbols)
+        found.append(_seen_by_denoiser(symbols, original))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+
+
+_traced_tree = jax.jit(tree_of)
+
+
+def _seen_by_denoiser(symbols, original) -> _Rows:
+    """A row without what needs the exact posterior."""
+    unknown = np.full(1, np.nan)
+    return _Rows(
+        sums=_sums(symbols, original),
+        variance_within=unknown,
+        variance_between=unknown,
+        leaf_within=unknown,
+        leaf_between=unknown,
+        tree_sums=np.full((1, len(symbols) - 1), np.nan),
+        changed=_shares(symbols, original),
+        root_kept=_root_kept(symbols, original),
+    )

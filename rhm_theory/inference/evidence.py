@@ -1,14 +1,19 @@
-r"""Exact inference: the log evidence, and what are its derivatives.
+r"""Exact inference: the log evidence, and the marginals, which are its derivatives.
+
+For a grammar
 
 .. math:: Z = \frac1v \sum_{\text{trees}} m^{-(s^L-1)/(s-1)} \prod_i \pi_i(x_i), \qquad
           P(x_i = x \mid \text{evidence}) = \pi_i(x)\, \frac{\partial \ln Z}{\partial \pi_i(x)}.
 
-A likelihood is ``(*batch, length, vocabulary)``, finite and not negative, as :mod:`rhm_theory.noise.likelihood` makes it. The grammar is one for
-the whole batch; ``jax.vmap`` serves many grammars of one shape. Zeros in the likelihood are exact, in all derivatives too.
+A likelihood is ``(*batch, length, vocabulary)``, finite and not negative, as a noise object makes
+it. The grammar is one for the whole batch; ``jax.vmap`` serves many grammars of one shape. Zeros in
+the likelihood are exact, in all derivatives too.
 
-*Impossible* evidence (no sequence of the language has a positive likelihood) has log evidence -inf, inside jit too, and
-:func:`impossible_at` tells where in the tree. So has, in linear arithmetic, evidence that contradicts itself beyond the range of the
-floats: in float64 by a factor of about 1e-38 at each of eight neighbouring nodes, in float32 by 1e-19 at each of two (branching 2).
+Evidence is *impossible* if no sequence of the language has a positive likelihood. Its log evidence
+is -inf, inside jit too, and :func:`impossible_at` tells where in the tree. Arithmetic is linear,
+not in logs. So evidence that contradicts itself beyond the range of the floats has log evidence
+-inf as well. In float64 that takes a factor of about 1e-38 at each of eight neighbouring nodes, in
+float32 one of 1e-19 at each of two (branching 2).
 """
 
 import functools
@@ -19,9 +24,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.inference import messages
+from rhm_theory.models import interface
 from rhm_theory.models.grammar import Grammar, require_grammar
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks
@@ -31,7 +37,10 @@ from theory_common.printing.display import readable
 
 @readable()
 class Place(NamedTuple):
-    """A node: its level (leaves 0) and its number from the left, from 0; -1 where there is none."""
+    """A node: its ``level`` (leaves 0) and its number ``node`` from the left, from 0.
+
+    Both are -1 where there is none.
+    """
 
     level: Int[Array, "*batch"]
     node: Int[Array, "*batch"]
@@ -39,46 +48,76 @@ class Place(NamedTuple):
 
 @backed_by("rhm-evidence")
 def log_evidence(
-    grammar: Grammar, likelihood: Float[Array, "*batch length vocabulary"]
+    model: Grammar | interface.SequenceModel,
+    likelihood: Float[ArrayLike, "*batch length vocabulary"],
 ) -> Float[Array, "*batch"]:
-    r"""Log probability of what was seen, :math:`\ln Z`, with the :math:`1/m` of every rule and the :math:`1/v` of the root.
+    r"""Log probability of what was seen, :math:`\ln Z`.
 
-    Derivatives of all orders, forward and reverse. The first is the downward pass.
+    For a grammar: with the :math:`1/m` of every rule and the :math:`1/v` of the root. It has
+    derivatives of all orders, forward and reverse; the first is the downward pass.
 
-    Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``, if it is negative, not finite, or does not fit the grammar.
-    Traced, NaN for an entry of the batch that is negative or not finite somewhere. Impossible evidence: -inf, and its derivatives are 0,
-    which they are for every change that leaves it impossible (one that does not is a jump from -inf).
-    Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted. Claim: ``rhm-evidence``.
+    Args:
+        model: a :class:`rhm_theory.Grammar`, or any model with a method ``log_evidence``.
+        likelihood: of every leaf and symbol, finite and >= 0.
+
+    Returns: one number for each entry of the batch. Impossible evidence gives -inf with derivatives
+        0. They are 0 for every change that leaves the evidence impossible.
+    Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``, if it is negative, not
+        finite, or does not fit the grammar. Traced: NaN for an entry of the batch that is negative
+        or not finite somewhere.
+    Accuracy: relative error of Z about ``length`` rounding errors, as nothing is subtracted.
+    Claim: ``rhm-evidence``.
     """
-    likelihood = fitting(grammar, likelihood)
-    found = _log_evidence(grammar, likelihood)
+    if not isinstance(model, Grammar):
+        return interface.verb(model, "log_evidence")(likelihood)
+    likelihood = fitting(model, likelihood)
+    found = _log_evidence(model, likelihood)
     # The pass itself sees what is no likelihood, and only then is the offender looked for.
     if checks.is_traced(found) or np.isnan(found).any():
-        checked(grammar, likelihood)
+        checked(model, likelihood)
     return found
 
 
 @backed_by("rhm-evidence")
 def marginals(
-    grammar: Grammar, likelihood: Float[Array, "*batch length vocabulary"]
+    model: Grammar | interface.SequenceModel,
+    likelihood: Float[ArrayLike, "*batch length vocabulary"],
 ) -> tuple[Float[Array, "*batch nodes vocabulary"], ...]:
-    """Posterior probability of every symbol at every node: one array ``(*batch, nodes, vocabulary)`` a level, leaves first.
+    """Posterior probability of every symbol at every node.
 
-    Raises: as :func:`log_evidence`, and ``ValueError`` that names the node where the evidence is impossible; traced, such an entry of the
-    batch is NaN.
-    Accuracy: relative, about ``length`` rounding errors. Claim: ``rhm-evidence``.
+    Args:
+        model: a :class:`rhm_theory.Grammar`, or any model with a method ``marginals``.
+        likelihood: of every leaf and symbol, finite and >= 0.
+
+    Returns: for a grammar one array ``(*batch, nodes, vocabulary)`` a level, leaves first. Other
+        models return what their method does, a chain one array ``(*batch, length, vocabulary)``.
+    Raises: as :func:`log_evidence`, and ``ValueError`` that names the node where the evidence is
+        impossible. Traced: all of such an entry of the batch is NaN.
+    Accuracy: relative, about ``length`` rounding errors.
+    Claim: ``rhm-evidence``.
     """
-    likelihood = checked(grammar, likelihood)
-    found = _marginals(grammar, likelihood)
+    if not isinstance(model, Grammar):
+        return interface.verb(model, "marginals")(likelihood)
+    likelihood = checked(model, likelihood)
+    found = _marginals(model, likelihood)
     if not checks.is_traced(found[-1]):
-        require_possible(grammar, likelihood, np.isfinite(found[-1]).all((-1, -2)))
+        require_possible(model, likelihood, np.isfinite(found[-1]).all((-1, -2)))
     return found
 
 
-def impossible_at(grammar: Grammar, likelihood: Float[Array, "*batch length vocabulary"]) -> Place:
-    """Where no symbol is possible any more: the leftmost such node of the lowest level that has one; -1 where the evidence is possible.
+def impossible_at(
+    grammar: Grammar, likelihood: Float[ArrayLike, "*batch length vocabulary"]
+) -> Place:
+    """Where no symbol is possible: the leftmost such node of the lowest level that has one.
 
     It asks only which entries are positive, so it knows no underflow.
+
+    Args:
+        grammar: the rules.
+        likelihood: of every leaf and symbol, finite and >= 0.
+
+    Returns: the node for each entry of the batch; -1 where the evidence is possible.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
     """
     return _impossible_at(grammar, checked(grammar, likelihood))
 
@@ -86,7 +125,7 @@ def impossible_at(grammar: Grammar, likelihood: Float[Array, "*batch length voca
 def require_possible(
     grammar: Grammar, likelihood: Float[Array, "*batch length vocabulary"], possible
 ) -> None:
-    """``ValueError`` that names the first entry of the batch that is not ``possible``, and the node."""
+    """``ValueError`` for the first entry of the batch that is not ``possible``, with its node."""
     bad = np.argwhere(~np.asarray(possible))
     if not len(bad):
         return
@@ -95,7 +134,8 @@ def require_possible(
     level, node = (int(value) for value in _impossible_at(grammar, likelihood[batch]))
     if level < 0:
         raise ValueError(
-            f"likelihood{index} contradicts itself beyond the range of {likelihood.dtype}: its evidence underflows to 0"
+            f"likelihood{index} contradicts itself beyond the range of {likelihood.dtype}: "
+            "its evidence underflows to 0"
         )
     raise ValueError(
         f"likelihood{index} is impossible: no symbol is left for node {node} of level {level}"
@@ -109,7 +149,8 @@ def fitting(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
     expected = (grammar.length, grammar.vocabulary)
     if likelihood.shape[-2:] != expected:
         raise ValueError(
-            f"likelihood must end in the axes (length, vocabulary) = {expected}, got shape {likelihood.shape}"
+            f"likelihood must end in the axes (length, vocabulary) = {expected}, "
+            f"got shape {likelihood.shape}"
         )
     return likelihood
 
@@ -117,11 +158,10 @@ def fitting(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
 def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabulary"]:
     """The :func:`fitting` likelihood, finite and not negative unless it is traced."""
     likelihood = fitting(grammar, likelihood)
-    # All at once on the device: only to name an offender is it worth the way to NumPy.
+    # All at once on the device; the way to NumPy is only worth it to name an offender.
     if not checks.is_traced(likelihood):
-        with (
-            jax.ensure_compile_time_eval()
-        ):  # a constant in a function that is being traced is known too
+        # A constant in a function that is being traced is known too.
+        with jax.ensure_compile_time_eval():
             valid = bool(_valid(likelihood))
         if not valid:
             checks.nonnegative("likelihood", likelihood)
@@ -130,7 +170,8 @@ def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
 
 @jax.jit
 def _valid(likelihood):
-    # By rows first, which is twice as fast as all at once; NaN passes through both, and fails both comparisons.
+    # By rows first, which is twice as fast as all at once. NaN passes through both and fails both
+    # comparisons.
     return (likelihood.min(-1).min(initial=0) >= 0) & (likelihood.max(-1).max(initial=0) < jnp.inf)
 
 
@@ -167,7 +208,8 @@ def _log_sum(rules, likelihood: Float[Array, "batch length vocabulary"]) -> Floa
 
 @_log_sum.defjvp
 def _log_sum_jvp(primals, tangents):
-    # The tangent is linear in that of the likelihood, so reverse mode transposes it; its coefficients are plain code, so both modes go on.
+    # The tangent is linear in that of the likelihood, so reverse mode transposes it. Its
+    # coefficients are plain code, so both modes can differentiate again.
     log_sum, gradient = _gradient(*primals)
     return log_sum, jnp.sum(gradient * tangents[1], (-1, -2))
 
@@ -183,14 +225,11 @@ def _gradient(
     rules, likelihood, *, impossible=0.0
 ) -> tuple[Float[Array, " batch"], Float[Array, "batch length vocabulary"]]:
     """:func:`_log_sum` and its derivative, which is ``impossible`` where that is -infinity."""
-    return up_and_down(
-        rules,
-        lambda passed, below: messages.restored(
-            below[0], 1 / passed.divisors[0][None], rules.shape[-1]
-        ),
-        likelihood,
-        impossible=impossible,
-    )
+
+    def by_leaves(passed, below):
+        return messages.restored(below[0], 1 / passed.divisors[0][None], rules.shape[-1])
+
+    return up_and_down(rules, by_leaves, likelihood, impossible=impossible)
 
 
 @jax.jit
@@ -213,17 +252,21 @@ def _posteriors(rules, likelihood) -> tuple[Float[Array, "batch nodes vocabulary
     return tuple(found)
 
 
-# --- trees of any depth: the roots of subtrees that a core's cache holds are the leaves of a smaller tree
+# --- trees of any depth. A core's cache holds subtrees, whose roots are leaves of a smaller tree.
 
 
 def up_and_down(
     rules, finish, likelihood: Float[Array, "batch length vocabulary"], *rows, impossible=0.0
 ):
-    """The log of the sum over all trees, and ``finish(upward, downward, *rows)`` of the two passes over the lowest levels.
+    """The log of the sum over all trees, and ``finish`` of the two passes over the lowest levels.
 
-    These levels are subtrees, a block of them at a time (:func:`messages.levels_in_cache`); ``finish`` gets the part of ``rows``
-    (``(batch, length, ...)`` each) that belongs to them, and its arrays ``(subtrees, nodes, ...)`` come back as ``(batch, nodes, ...)``.
-    ``impossible`` is the derivative of an impossible sum.
+    These levels are subtrees, taken a block at a time (:func:`messages.levels_in_cache`).
+
+    Args:
+        finish: called as ``finish(upward, downward, *rows)``. Its arrays ``(subtrees, nodes, ...)``
+            come back as ``(batch, nodes, ...)``.
+        rows: ``(batch, length, ...)`` each; ``finish`` gets the part that belongs to a block.
+        impossible: the derivative of an impossible sum.
     """
 
     def passes(likelihood, root, *rows):
@@ -235,27 +278,25 @@ def up_and_down(
         else:
             root = root.T[:, None]
         below = messages.downward(rules[:low], passed, root)
-        return _log_total(passed.messages[-1][:, 0].T, passed.log_scale), finish(
-            passed, below, *rows
-        )
+        log_total = _log_total(passed.messages[-1][:, 0].T, passed.log_scale)
+        return log_total, finish(passed, below, *rows)
 
-    low, root = messages.levels_in_cache(rules), None
+    low = messages.levels_in_cache(rules)
+    root = None
     if low < len(rules):
         roots, log_scale = _subtree_roots(rules[:low], likelihood)
         log_sum, root = _gradient(rules[low:], roots, impossible=impossible)
-        root, log_sum = (
-            root.reshape(root.shape[0] * root.shape[1], root.shape[2]),
-            log_sum + log_scale.sum(-1),
-        )
+        root = root.reshape(root.shape[0] * root.shape[1], root.shape[2])
+        log_sum = log_sum + log_scale.sum(-1)
     parts = [subtrees(rules[:low], array) for array in (likelihood, *rows)]
-    alone, found = in_blocks(passes, 2 * block_of_subtrees(rules[:low]), parts[0], root, *parts[1:])
-    return alone if root is None else log_sum, jax.tree.map(
-        functools.partial(of_trees, rules.shape[-1] ** (len(rules) - low)), found
-    )
+    block = 2 * block_of_subtrees(rules[:low])
+    alone, found = in_blocks(passes, block, parts[0], root, *parts[1:])
+    join = functools.partial(of_trees, rules.shape[-1] ** (len(rules) - low))
+    return alone if root is None else log_sum, jax.tree.map(join, found)
 
 
 def subtrees(rules, array: Float[Array, "batch length ..."]) -> Float[Array, "subtrees leaves ..."]:
-    """The leaves of each subtree of so many levels as rules have."""
+    """The leaves of each subtree that has as many levels as ``rules``."""
     leaves = rules.shape[-1] ** len(rules)
     return array.reshape(array.shape[0] * (array.shape[1] // leaves), leaves, *array.shape[2:])
 
@@ -263,19 +304,19 @@ def subtrees(rules, array: Float[Array, "batch length ..."]) -> Float[Array, "su
 def of_trees(
     count: int, rows: Float[Array, "subtrees nodes ..."]
 ) -> Float[Array, "batch nodes ..."]:
-    """The inverse: side by side what belongs to the ``count`` subtrees of a tree."""
+    """The inverse of :func:`subtrees`, for trees of ``count`` subtrees."""
     return rows.reshape(rows.shape[0] // count, count * rows.shape[1], *rows.shape[2:])
 
 
 def block_of_subtrees(rules) -> int:
-    """How many of them are best passed at once."""
+    """How many subtrees are best passed at once."""
     return messages.batch_in_cache(rules.shape[1] * rules.shape[-1] ** len(rules))
 
 
 def _subtree_roots(
     rules, likelihood
 ) -> tuple[Float[Array, "batch subtrees vocabulary"], Float[Array, "batch subtrees"]]:
-    """The upward message at the root of each subtree, and the log of what it was divided by."""
+    """The upward message at the root of each subtree, and the log of its divisors."""
 
     def climb(likelihood):
         passed = messages.upward(rules, likelihood)

@@ -1,16 +1,22 @@
-r"""Belief propagation's two passes over a tree, with arrays laid out for speed; :mod:`rhm_theory.inference.evidence` is the door.
+r"""Belief propagation's two passes over a tree, with arrays laid out for speed.
 
-Upward, from the leaves: :math:`\mu_u(a) = \sum_k \prod_i \mu_{ui}(R[a,k,i])`, the likelihood of all leaves below node :math:`u` if its
-symbol is :math:`a`, but for the factor :math:`1/m` of each rule. Downward, from the root: :math:`\lambda_{ui}(x) =
-\sum_{(a,k):R[a,k,i]=x} \lambda_u(a) \prod_{j \ne i} \mu_{uj}(R[a,k,j])`, which is :math:`\partial \ln Z/\partial\mu_{ui}(x)`. The factor
-graph is a tree: both are exact.
+The public functions are in :mod:`rhm_theory.inference.evidence`.
 
-*Layout.* A level is ``(vocabulary, nodes, batch)``: one symbol of all nodes is contiguous, and a rule combines whole blocks. Nodes are in
-the order of their digit-reversed numbers, so that the i-th children of all parents, in the parents' order, are one block: a reshape to
-``(vocabulary, branching, parents, batch)``. Loops run over symbols and rules with the table *traced*: a new grammar compiles nothing.
+*Upward*, from the leaves: :math:`\mu_u(a) = \sum_k \prod_i \mu_{ui}(R[a,k,i])`. It is the
+likelihood of all leaves below node :math:`u` if its symbol is :math:`a`, but for the factor
+:math:`1/m` of each rule. *Downward*, from the root:
+:math:`\lambda_{ui}(x) = \sum_{(a,k):R[a,k,i]=x} \lambda_u(a) \prod_{j \ne i} \mu_{uj}(R[a,k,j])`.
+It is :math:`\partial \ln Z/\partial\mu_{ui}(x)`. The factor graph is a tree, so both are exact.
 
-*Scale.* Linear, not in logs: zeros stay exact, and all derivatives finite. Every leaf, and every node of some levels, is divided by its
-largest entry. These divisors are constants to differentiation: the result does not depend on them.
+*Layout.* A level is ``(vocabulary, nodes, batch)``: one symbol of all nodes is contiguous, and a
+rule combines whole blocks. Nodes are in the order of their digit-reversed numbers. So the i-th
+children of all parents, in the parents' order, are one block: a reshape to
+``(vocabulary, branching, parents, batch)``. Loops run over symbols and rules, and the table of
+rules is *traced*: a new grammar compiles nothing.
+
+*Scale.* Arithmetic is linear, not in logs: zeros stay exact and all derivatives finite. Every leaf,
+and every node of some levels, is divided by its largest entry. Differentiation takes these divisors
+as constants: the result does not depend on them.
 """
 
 import functools
@@ -25,24 +31,30 @@ from jaxtyping import Float, Int
 
 from theory_common.claims import backed_by
 
-# A product of so many nodes, each with largest entry 1, comes between two normalisations: float64 may lose a tree that is less likely
-# than 1e-38 at each of eight nodes; single precision has no such room.
+# How many nodes, each with largest entry 1, are multiplied between two normalisations. float64 may
+# lose a tree that is less likely than 1e-38 at each of eight nodes; float32 has no such room.
 NODES_BETWEEN_SCALINGS = {"float64": 8, "complex128": 8}
-# Each term is a piece of the compiled loop: more of them compile longer and run no faster.
+# Each term is a piece of the compiled loop. More of them compile longer and run no faster.
 UNROLLED_RULES = 16
-# Messages of a block of sequences that stay in the cache of a core; a row of fewer sequences is too short for its instructions.
-ENTRIES_IN_CACHE, LEAST_BATCH = 2**16, 32
+# Messages of a block of sequences that stay in the cache of a core.
+ENTRIES_IN_CACHE = 2**16
+# A row of fewer sequences is too short for the instructions of a core.
+LEAST_BATCH = 32
 # Fewer columns than this are transposed faster all at once.
 STREAMED_BATCH = 16
 
 
 class Upward(NamedTuple):
-    """What the upward pass leaves: the evidence is ``messages[-1].sum(0)[0] * exp(log_scale)``."""
+    """The result of the upward pass: the evidence is ``messages[-1].sum(0)[0] * exp(log_scale)``.
 
-    messages: tuple[Float[Array, "vocabulary nodes batch"], ...]  # leaves first
-    divisors: dict[
-        int, Float[Array, "nodes batch"]
-    ]  # by level: what its nodes were divided by, after the levels below
+    Attributes:
+        messages: one array a level, leaves first.
+        divisors: by level, what its nodes were divided by, after the levels below.
+        log_scale: the log of all divisors together.
+    """
+
+    messages: tuple[Float[Array, "vocabulary nodes batch"], ...]
+    divisors: dict[int, Float[Array, "nodes batch"]]
     log_scale: Float[Array, " batch"]
 
 
@@ -51,9 +63,11 @@ def upward(
     rules: Int[Array, "depth vocabulary rules branching"],
     likelihood: Float[Array, "batch length vocabulary"],
 ) -> Upward:
-    """All upward messages: NaN, from the leaf on, for an entry of the batch that is somewhere negative or not finite.
+    """All upward messages.
 
-    A complex likelihood (a generating function on a circle) is scaled by moduli. Claim: ``rhm-evidence``.
+    An entry of the batch that is somewhere negative or not finite is NaN from that leaf on. A
+    complex likelihood (a generating function on a circle) is scaled by moduli. Claim:
+    ``rhm-evidence``.
     """
     branching = rules.shape[-1]
     largest = _divisor_of_leaves(jax.lax.stop_gradient(likelihood))
@@ -65,12 +79,10 @@ def upward(
         message, largest = combine(table, messages[-1])
         if level % period == 0:
             divisors[level] = _divisor(largest)
-            message, log_scale = (
-                message / divisors[level],
-                log_scale + jnp.log(divisors[level]).sum(0),
-            )
+            message = message / divisors[level]
+            log_scale = log_scale + jnp.log(divisors[level]).sum(0)
         messages.append(message)
-    return Upward(tuple(messages), divisors, log_scale)
+    return Upward(messages=tuple(messages), divisors=divisors, log_scale=log_scale)
 
 
 @backed_by("rhm-evidence")
@@ -79,9 +91,9 @@ def downward(
     passed: Upward,
     root: Float[Array, "vocabulary 1 batch"],
 ) -> tuple[Float[Array, "vocabulary nodes batch"], ...]:
-    """The derivative of the log evidence by each (scaled) upward message, leaves first, from that by the ``root``'s.
+    """The derivative of the log evidence by each (scaled) upward message, leaves first.
 
-    Claim: ``rhm-evidence``.
+    ``root`` is the derivative by the root's message. Claim: ``rhm-evidence``.
     """
     found = [root]
     for level in reversed(range(len(rules))):
@@ -100,14 +112,11 @@ def combine(
         vocabulary, branching, children.shape[1] // branching, children.shape[-1]
     )
     if not _loops():
-        total, _ = jax.lax.scan(
-            lambda total, rule: (
-                total + _product(children[rule[:, i], i] for i in range(branching)),
-                None,
-            ),
-            jnp.zeros_like(children[:, 0]),
-            table.swapaxes(0, 1),
-        )
+
+        def add(total, rule):
+            return total + _product(children[rule[:, i], i] for i in range(branching)), None
+
+        total, _ = jax.lax.scan(add, jnp.zeros_like(children[:, 0]), table.swapaxes(0, 1))
         return total, jnp.abs(jax.lax.stop_gradient(total)).max(0)
     unrolled = max(size for size in range(1, UNROLLED_RULES + 1) if rules % size == 0)
 
@@ -140,14 +149,18 @@ def distribute(
 ) -> Float[Array, "vocabulary nodes batch"]:
     """One level down, from the parents' derivatives and the children's upward messages."""
     vocabulary, _, branching = table.shape
+    # One block for each symbol and place among the children.
     entries = children.reshape(
         vocabulary * branching, children.shape[1] // branching, children.shape[-1]
-    )  # (symbol, place) -> block
+    )
     rows = table * branching + jnp.arange(branching, dtype=table.dtype)
     siblings = jnp.stack(
         [jnp.roll(rows, -1 - place, axis=-1)[..., :-1] for place in range(branching)], axis=2
     )
     parents = jnp.broadcast_to(jnp.arange(vocabulary, dtype=table.dtype)[:, None, None], rows.shape)
+    # NaN of the parents reaches every child, and so those symbols too that no rule gives.
+    nothing = jnp.where(jnp.isnan(above[0]), jnp.nan, jnp.zeros_like(above[0]))
+    start = jnp.broadcast_to(nothing, entries.shape)
 
     if not _loops():
 
@@ -156,12 +169,12 @@ def distribute(
             given = above[:, None] * _product(entries[others[..., j]] for j in range(branching - 1))
             return total.at[row].add(given), None
 
-        return jax.lax.scan(
-            add, jnp.zeros_like(entries), (rows.swapaxes(0, 1), siblings.swapaxes(0, 1))
-        )[0].reshape(children.shape)
+        each_rule = (rows.swapaxes(0, 1), siblings.swapaxes(0, 1))
+        return jax.lax.scan(add, start, each_rule)[0].reshape(children.shape)
 
     def step(total, entry):
-        # One row is read, changed and written in place: no inverse of the table is needed, nor any of the padding that it would bring.
+        # One row is read, changed and written in place. That needs no inverse of the table, nor
+        # the padding that it would bring.
         row, parent, others = entry
         given = _row(above, parent) * _product(
             _row(entries, others[j]) for j in range(branching - 1)
@@ -171,7 +184,7 @@ def distribute(
         ), None
 
     each = (rows.ravel(), parents.ravel(), siblings.reshape(-1, branching - 1))
-    return jax.lax.scan(step, jnp.zeros_like(entries), each)[0].reshape(children.shape)
+    return jax.lax.scan(step, start, each)[0].reshape(children.shape)
 
 
 def digit_reversal(nodes: int, branching: int) -> np.ndarray:
@@ -185,7 +198,7 @@ def arranged(
     branching: int,
     divisor: Float[Array, "nodes batch"],
 ) -> Float[Array, "vocabulary nodes batch"]:
-    """``values`` in the layout, each node divided by its ``divisor`` (which is in the layout's order)."""
+    """``values`` in the layout, each node divided by its ``divisor`` (in the layout's order)."""
     batch, nodes, vocabulary = values.shape
     order = digit_reversal(nodes, branching)
     if not _loops() or batch < STREAMED_BATCH:
@@ -193,7 +206,8 @@ def arranged(
 
     def move(moved, node):
         target, source, scale = node
-        # Copied before it is transposed: its rows lie apart by a power of two, and would fall on the same few lines of the cache.
+        # Copied before it is transposed: its rows lie apart by a power of two, so they would fall
+        # on the same few lines of the cache.
         block = jax.lax.optimization_barrier(_row(values, source, axis=1))
         return jax.lax.dynamic_update_slice_in_dim(
             moved, (block.T / scale)[:, None], target, 1
@@ -212,7 +226,7 @@ def restored(
     second: Float[Array, "#vocabulary nodes batch"],
     branching: int,
 ) -> Float[Array, "batch nodes vocabulary"]:
-    """The product of two arrays of the layout, nodes from left to right and the batch first again."""
+    """The product of two arrays of the layout, with the batch first and nodes in their order."""
     vocabulary, nodes, batch = first.shape
     order = digit_reversal(nodes, branching)
     if not _loops() or batch < STREAMED_BATCH:
@@ -231,7 +245,10 @@ def restored(
 
 
 def levels_in_cache(rules: Int[Array, "depth vocabulary rules branching"]) -> int:
-    """How many levels, from the leaves up, are best passed at once, for a block of subtrees of :func:`batch_in_cache`; at least 1."""
+    """How many levels, from the leaves up, are best passed at once; at least 1.
+
+    A block of :func:`batch_in_cache` subtrees of so many levels fits the cache of a core.
+    """
     depth, vocabulary, _, branching = rules.shape
     levels = 1
     while levels < depth and (
@@ -242,7 +259,7 @@ def levels_in_cache(rules: Int[Array, "depth vocabulary rules branching"]) -> in
 
 
 def batch_in_cache(entries: int, least: int = LEAST_BATCH) -> int:
-    """How many trees, of so many likelihoods each, are best passed at once."""
+    """How many trees, of so many ``entries`` of the likelihood each, are best passed at once."""
     return max(least, ENTRIES_IN_CACHE // entries) if _loops() else np.iinfo(np.int32).max // 2
 
 
@@ -254,7 +271,7 @@ def _levels_between_scalings(dtype, branching: int) -> int:
 def _divisor_of_leaves(
     likelihood: Float[Array, "batch length vocabulary"],
 ) -> Float[Array, "batch length"]:
-    """The largest entry, or its stand-in; NaN where a likelihood is none."""
+    """The divisor of each leaf; NaN where a likelihood is negative or not finite."""
     if jnp.iscomplexobj(likelihood):
         return _divisor(jnp.abs(likelihood).max(-1))
     smallest, largest = likelihood.min(-1), likelihood.max(-1)
@@ -267,7 +284,10 @@ def _divisor(largest: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
 
 
 def _loops() -> bool:
-    """Whether to loop over symbols, one contiguous block each: right for a CPU, while other devices take all symbols at once."""
+    """Whether to loop over symbols, one contiguous block each.
+
+    That is right for a CPU; other devices take all symbols at once.
+    """
     return jax.default_backend() == "cpu"
 
 
@@ -276,7 +296,7 @@ def _product(factors) -> Array:
 
 
 def _row(values: Array, index: Int[Array, ""], axis: int = 0) -> Array:
-    # Wrapping negative indices would cost half of the whole pass: the sign would be looked at for every entry.
+    # Wrapping negative indices would look at the sign for every entry: half of the whole pass.
     return jax.lax.dynamic_index_in_dim(
         values, index, axis, keepdims=False, allow_negative_indices=False
     )

@@ -1,18 +1,26 @@
-r"""How many leaves change: exact mean, variance, cumulants, correlations and the whole law of N, of a posterior sample against its start.
+r"""How many leaves change: exact moments and the whole law of N, of a sample against its start.
 
-``N = sum_i n_i`` with ``n_i`` 1 where leaf i of the sample differs from the start. With a field :math:`\eta` on "leaf i differs",
-all of it is in one function, :math:`\ln Z(\eta)`: its Taylor coefficients are the cumulants, its Hessian in separate fields is the
-covariance, its values on the unit circle are the characteristic function. Differences of large terms are avoided by carrying,
-for each node and each of its symbols, the law of the changes below *given that symbol*: a parent's law is a mixture, over its rules, of
-sums over its children. One upward pass (:func:`_climb`) serves every observable; they differ in what is carried and mixed only:
+``N = sum_i n_i``, and ``n_i`` is 1 where leaf i of a posterior sample differs from the start. Put a
+field :math:`\eta` on "leaf i differs". Then one function has all of it, :math:`\ln Z(\eta)`: its
+Taylor coefficients are the cumulants, its Hessian in separate fields is the covariance, its values
+on the unit circle are the characteristic function.
+
+Differences of large terms are avoided. Each node carries, for each of its symbols, the law of the
+changes below *given that symbol*. A parent's law is a mixture, over its rules, of sums over its
+children. One upward pass (:func:`_climb`) serves every observable. They differ in what is carried
+and mixed:
 
 * the first cumulants, mixed about the common mean, so that all terms of the variance are >= 0;
 * the characteristic function at the roots of unity, then a Fourier transform;
 * the conditional expectation of every leaf's change below a node.
 
-Every function takes ``likelihood`` ``(*batch, length, vocabulary)`` (:mod:`rhm_theory.noise.likelihood`; zeros are fine) and ``start``, leaves
-``(*batch, length)`` or a :class:`Tree`; batches broadcast. Impossible evidence is a ``ValueError`` that names the node; traced, NaN.
-Time and memory are linear in the length unless a function says otherwise. Works under jit, vmap and grad.
+Every function takes a ``likelihood`` ``(*batch, length, vocabulary)``, zeros included, and a
+``start``: leaves ``(*batch, length)`` or a :class:`Tree`. Batches broadcast. Impossible evidence is
+a ``ValueError`` that names the node; traced, it gives NaN everywhere. Time and memory are linear in
+the length unless a function says otherwise. All functions work under jit, vmap and grad.
+
+:func:`change_moments`, :func:`change_correlations` and :func:`susceptibility` take any model; see
+:mod:`rhm_theory.models.interface`.
 
 Source: new.
 """
@@ -30,18 +38,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Float
+from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.inference import evidence as inference
 from rhm_theory.inference import messages
-from rhm_theory.models.grammar import Grammar, Tree, require_grammar
+from rhm_theory.models import interface
+from rhm_theory.models.grammar import Grammar, Tree
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
-# Bytes of the largest intermediate of change_distribution, which takes as many frequencies at once as fit: a few caches' worth.
+# Bytes of the largest intermediate of change_distribution, which takes as many frequencies at once
+# as fit: a few caches' worth.
 CHUNK_BYTES = 2**25
+
+
+# Leaves, or the trees that have them.
+Start = Int[ArrayLike, "*#batch length"] | Tree
 
 
 @readable()
@@ -49,12 +63,15 @@ class ChangeMoments(NamedTuple):
     """Exact moments of the number N of changed leaves.
 
     Attributes:
-        mean, variance: of N.
-        leaf_variance: sum over the leaves of their variances.
-        pair_sums: connected, sum of Cov(n_i, n_j) over ordered pairs whose lowest common ancestor is at level 1, 2, .. depth; so
+        mean: of N.
+        variance: of N.
+        leaf_variance: the sum over the leaves of their variances.
+        pair_sums: by the level 1, 2, .. depth of the lowest common ancestor, the sum of Cov(n_i,
+            n_j) over the ordered pairs of leaves. So
             ``variance = leaf_variance + pair_sums.sum(-1)``.
         raw_pair_sums: the same of the raw moments <n_i n_j>.
-        changed: for each level, leaves first, the probability that each node differs from the start's.
+        changed: for each level, leaves first, the probability that each node differs from the
+            start's.
     """
 
     mean: Float[AnyArray, "*batch"]
@@ -65,113 +82,186 @@ class ChangeMoments(NamedTuple):
     changed: tuple[Float[AnyArray, "*batch nodes"], ...]
 
     @property
+    def leaf_changed(self) -> Float[AnyArray, "*batch length"]:
+        """The probability that each leaf differs from the start's."""
+        return self.changed[0]
+
+    @property
     def susceptibility(self) -> Float[AnyArray, "*batch"]:
-        """See :func:`susceptibility`."""
+        """Variance of N over the sum of the leaves' variances; see :func:`susceptibility`."""
         return self.variance / self.leaf_variance
 
 
 @backed_by("rhm-change-moments")
-def change_moments(grammar: Grammar, likelihood, start) -> ChangeMoments:
-    r"""Mean and variance of N, pair sums by the level of the common ancestor, and the change probability of every node.
+def change_moments(
+    model: Grammar | interface.SequenceModel,
+    likelihood: Float[ArrayLike, "*#batch length vocabulary"],
+    start: Start,
+) -> ChangeMoments:
+    r"""Mean and variance of N, pair sums by level, and the change probability of every node.
 
-    Conditional on a symbol a, with weights w of its rules k, :math:`N(a) = \sum_k w_k \sum_i N_i` and
-    :math:`V(a) = \sum_k w_k [\sum_i V_i + (\sum_i N_i - N(a))^2]`. With node posteriors P and
+    Conditional on a symbol a, with weights w of its rules k, :math:`N(a) = \sum_k w_k \sum_i N_i`
+    and :math:`V(a) = \sum_k w_k [\sum_i V_i + (\sum_i N_i - N(a))^2]`. With node posteriors P and
     :math:`\delta_u(a) = N_u(a) - \langle N_u\rangle`, the pairs that meet at level l add
     :math:`C_\ell = \sum_{u \in \ell} \sum_a P_u(a) \sum_k w_k \sum_{i \ne j} \delta_i \delta_j`.
 
-    Claim: ``rhm-change-moments``. Accuracy: a few eps times the depth; float32 reached 1e-6 of the largest entry at depth 7.
-    Raises: ``ValueError`` if a concrete ``start`` is not in the language; a traced one gives NaN for the nodes that derive nothing.
+    Args:
+        model: a :class:`rhm_theory.Grammar`, or any model with a method ``change_moments``.
+        likelihood: of every leaf and symbol, finite and >= 0.
+        start: the sequence before the noise; of a grammar, one of its language.
+
+    Returns: :class:`ChangeMoments`; other models return the moments that they have, with ``mean``,
+        ``variance``, ``leaf_variance``, ``leaf_changed`` and ``susceptibility`` among them.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument; ``ValueError`` if a concrete
+        ``start`` is not in the language. A traced one gives NaN for nodes that derive nothing.
+    Accuracy: a few eps times the depth; float32 reached 1e-6 of the largest entry at depth 7.
+    Claim: ``rhm-change-moments``.
     """
-    require_grammar(grammar)
-    tree = start if isinstance(start, Tree) else grammar.parse(_leaves(grammar, start))
-    return _evaluate(_change_moments, grammar, likelihood, tree.leaves, nodes=tree.symbols)
+    if not isinstance(model, Grammar):
+        return interface.verb(model, "change_moments")(likelihood, start)
+    tree = start if isinstance(start, Tree) else model.parse(model.sequences("start", start))
+    return _evaluate(_change_moments, model, likelihood, tree.leaves, nodes=tree.symbols)
 
 
 @backed_by("rhm-cumulants", "rhm-zero-noise")
-def susceptibility(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch"]:
-    r""":math:`\chi = \operatorname{Var} N / \sum_i \operatorname{Var} n_i`: the variance-weighted size of a block that changes together.
+def susceptibility(
+    model: Grammar | interface.SequenceModel,
+    likelihood: Float[ArrayLike, "*#batch length vocabulary"],
+    start: Start,
+) -> Float[AnyArray, "*batch"]:
+    r""":math:`\chi = \operatorname{Var} N / \sum_i \operatorname{Var} n_i`.
 
-    1 without correlations. NaN where nothing can change (zero noise): its limit there is no universal 1 but, in the epsilon-process,
-    the least number of leaves in which another sequence of the language differs from the start.
-    For several starts average both variances of :func:`change_moments` apart. Claims: ``rhm-cumulants``, ``rhm-zero-noise``.
+    It is the variance-weighted size of a block that changes together, 1 without correlations. It is
+    NaN where nothing can change (noise of level 0). Its limit there is not always 1: in the
+    epsilon-process it is the least number of leaves in which another sequence of the language
+    differs from the start. For several starts average both variances of :func:`change_moments`
+    apart.
+
+    Args:
+        model: a :class:`rhm_theory.Grammar`, or any model with a method ``change_moments``.
+        likelihood: of every leaf and symbol, finite and >= 0.
+        start: the sequence before the noise.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Claims: ``rhm-cumulants``, ``rhm-zero-noise``.
     """
-    return _evaluate(_susceptibility, grammar, likelihood, start)[1]
+    if not isinstance(model, Grammar):
+        return interface.verb(model, "change_moments")(likelihood, start).susceptibility
+    return _evaluate(_susceptibility, model, likelihood, start)[1]
 
 
 @backed_by("rhm-cumulants")
 def change_cumulants(
-    grammar: Grammar, likelihood, start, *, order: int = 4
+    grammar: Grammar,
+    likelihood: Float[ArrayLike, "*#batch length vocabulary"],
+    start: Start,
+    *,
+    order: int = 4,
 ) -> Float[AnyArray, "*batch order"]:
     """The first ``order`` cumulants of N, from the mean on.
 
-    Accuracy: the first two as in :func:`change_moments`; the higher are differences by nature, exact relative to the central moments.
+    Args:
+        grammar: the rules.
+        likelihood: of every leaf and symbol, finite and >= 0.
+        start: the sequence before the noise.
+        order: of the last cumulant, at least 1.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Accuracy: the first two as in :func:`change_moments`. The higher ones are differences by nature;
+        they are exact relative to the central moments.
     Claim: ``rhm-cumulants``.
     """
-    return _evaluate(
-        functools.partial(_change_cumulants, order=checks.whole("order", order, least=1)),
-        grammar,
-        likelihood,
-        start,
-    )
+    compute = functools.partial(_change_cumulants, order=checks.whole("order", order, least=1))
+    return _evaluate(compute, grammar, likelihood, start)
 
 
 @backed_by("rhm-change-law")
-def change_distribution(grammar: Grammar, likelihood, start) -> Float[AnyArray, "*batch numbers"]:
-    r"""The law P(N = k), k = 0 .. length, from the characteristic function at the (length + 1)-th roots of unity.
+def change_distribution(
+    grammar: Grammar, likelihood: Float[ArrayLike, "*#batch length vocabulary"], start: Start
+) -> Float[AnyArray, "*batch numbers"]:
+    r"""The law P(N = k), k = 0 .. length.
 
-    Time is quadratic in the length, memory bounded (``CHUNK_BYTES``). Accuracy: absolute, about 1e-15 (float32: 1e-7); below that the
-    values are rounding, cut at 0. Claim: ``rhm-change-law``.
+    It comes from the characteristic function at the (length + 1)-th roots of unity. Time is
+    quadratic in the length, memory is bounded (``CHUNK_BYTES``).
+
+    Args:
+        grammar: the rules.
+        likelihood: of every leaf and symbol, finite and >= 0.
+        start: the sequence before the noise.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Accuracy: absolute, about 1e-15 (float32: 1e-7). Values below that are rounding, cut at 0.
+    Claim: ``rhm-change-law``.
     """
     return _evaluate(_change_distribution, grammar, likelihood, start)
 
 
 @backed_by("rhm-change-moments")
 def change_correlations(
-    grammar: Grammar, likelihood, start, *, memory_limit: int = 2**31
+    model: Grammar | interface.SequenceModel,
+    likelihood: Float[ArrayLike, "*#batch length vocabulary"],
+    start: Start,
+    *,
+    memory_limit: int = 2**31,
 ) -> Float[AnyArray, "*batch length length"]:
-    r"""The covariance matrix of the ``n_i``: the Hessian :math:`\partial^2 \ln Z/\partial\eta_i\partial\eta_j`, in time of its own size.
+    r"""Covariance matrix of the ``n_i``: :math:`\partial^2 \ln Z/\partial\eta_i\partial\eta_j`.
 
-    For each node the changes of the leaves below, given its symbol, are averaged upwards; two children and the rule that made both
-    give a block of the matrix. The spins of the paper, 1 - 2 n, have four times this covariance. Claim: ``rhm-change-moments``.
+    For each node of a tree the changes of the leaves below, given its symbol, are averaged upwards.
+    Two children and the rule that made both give a block of the matrix. So the time is that of its
+    own size. The spins of the paper, 1 - 2 n, have four times this covariance.
 
-    Raises: ``ValueError`` if the matrices need more than ``memory_limit`` bytes.
+    Args:
+        model: a :class:`rhm_theory.Grammar`, or any model with a method ``change_correlations``.
+        likelihood: of every leaf and symbol, finite and >= 0.
+        start: the sequence before the noise.
+        memory_limit: bytes that the matrices of a grammar may take.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument; ``ValueError`` if the matrices
+        need more than ``memory_limit`` bytes.
+    Claim: ``rhm-change-moments``.
     """
-    likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
+    if not isinstance(model, Grammar):
+        return interface.verb(model, "change_correlations")(likelihood, start)
+    likelihood = inference.checked(model, likelihood)
+    leaves = model.sequences("start", start)
     matrices = math.prod(_batch(likelihood, leaves))
-    needed = matrices * grammar.length**2 * likelihood.dtype.itemsize
+    needed = matrices * model.length**2 * likelihood.dtype.itemsize
     if not isinstance(memory_limit, Real):
         raise TypeError(f"memory_limit must be a number of bytes, got {memory_limit!r}")
     if needed > memory_limit:
         raise ValueError(
-            f"change_correlations needs {needed / 2**30:.3g} GiB for {matrices} matrices of {grammar.length} x {grammar.length}, more than "
-            f"memory_limit = {memory_limit / 2**30:.3g} GiB: raise it, take fewer starts at once, or use change_moments, whose pair sums "
-            "need no matrix"
+            f"change_correlations needs {needed / 2**30:.3g} GiB for {matrices} matrices of "
+            f"{model.length} x {model.length}, more than "
+            f"memory_limit = {memory_limit / 2**30:.3g} GiB: raise it, take fewer starts at once, "
+            "or use change_moments, whose pair sums need no matrix"
         )
-    return _evaluate(_change_correlations, grammar, likelihood, leaves)
+    return _evaluate(_change_correlations, model, likelihood, leaves)
 
 
-def mean_by_distance(matrix) -> Float[AnyArray, "*batch length"]:
-    """C(r): mean of a matrix over pairs at distance r = |i - j| on the line, r = 0 .. length - 1."""
+def mean_by_distance(
+    matrix: Float[ArrayLike, "*batch length length"],
+) -> Float[AnyArray, "*batch length"]:
+    """C(r): mean of a matrix over pairs at distance r = |i - j| on the line, r = 0 .. length - 1.
+
+    Args: matrix: one or many, of at least one row.
+    Raises: ``TypeError`` or ``ValueError`` that names ``matrix``.
+    """
     matrix = checks.real("matrix", matrix)
     length = matrix.shape[-1] if matrix.ndim else 0
-    if matrix.shape[-2:] != (length, length):
-        raise ValueError(f"matrix must end in two equal axes, got shape {matrix.shape}")
+    if matrix.shape[-2:] != (length, length) or not length:
+        raise ValueError(
+            f"matrix must end in two equal axes of at least one entry, got shape {matrix.shape}"
+        )
     distance = np.abs(np.subtract.outer(np.arange(length), np.arange(length))).ravel()
-    sums = (
-        jnp.zeros((*matrix.shape[:-2], length), matrix.dtype)
-        .at[..., distance]
-        .add(matrix.reshape(*matrix.shape[:-2], length**2))
-    )
-    return sums / np.bincount(distance)
+    entries = matrix.reshape(*matrix.shape[:-2], length**2)
+    sums = jnp.zeros((*matrix.shape[:-2], length), matrix.dtype)
+    return sums.at[..., distance].add(entries) / np.bincount(distance)
 
 
 # --- the pass
 
-# Inside, arrays have the layout of rhm_theory.inference.messages: [symbol, node, start], the i-th children of all parents in one block.
-
-
-def _leaves(grammar: Grammar, start) -> Array:
-    return grammar.sequences("start", start)
+# Inside, arrays have the layout of rhm_theory.inference.messages: [symbol, node, start], and the
+# i-th children of all parents are one block.
 
 
 def _batch(likelihood: Array, leaves: Array) -> tuple[int, ...]:
@@ -183,10 +273,12 @@ def _evaluate(
 ) -> Any:
     """``compute(grammar, likelihood, differs)`` with checked arguments and one batch axis.
 
-    ``differs`` is 1 for each symbol of each leaf that is not the start's. The first array that is computed is finite if and only if the
-    evidence is possible. ``nodes`` are the start's symbols by level, where they are needed.
+    ``differs`` is 1 for each symbol of each leaf that is not the start's. The first array that is
+    computed is finite if and only if the evidence is possible. ``nodes`` are the start's symbols by
+    level, where they are needed.
     """
-    likelihood, leaves = inference.checked(grammar, likelihood), _leaves(grammar, start)
+    likelihood = inference.checked(grammar, likelihood)
+    leaves = grammar.sequences("start", start)
     differs = (leaves[..., None] != jnp.arange(grammar.vocabulary)).astype(likelihood.dtype)
     batch = _batch(likelihood, leaves)
     count = math.prod(batch)
@@ -209,7 +301,7 @@ def _evaluate(
 
 
 def _by_blocks(compute: Callable) -> Callable:
-    """``compute(grammar, *rows)``, a block of starts at a time."""
+    """Wrap ``compute(grammar, *rows)`` to take a block of starts at a time."""
 
     @functools.wraps(compute)
     def blocked(grammar: Grammar, *rows):
@@ -219,7 +311,9 @@ def _by_blocks(compute: Callable) -> Callable:
     return blocked
 
 
-def _upward(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[messages.Upward, Array]:
+def _passed_up(
+    grammar: Grammar, likelihood: Array, differs: Array
+) -> tuple[messages.Upward, Array]:
     """The messages, and ``differs`` in their layout."""
     return messages.upward(grammar.rules, likelihood), _arranged(differs, grammar.branching)
 
@@ -238,8 +332,10 @@ def _posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
 def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callable) -> Any:
     """One level up: the parents' values, from the children's messages ``below`` and their values.
 
-    ``join(children)`` is the value that the children of one rule make together, ``mix(weights, parts)`` that of the parts with these
-    weights. Weights sum to 1, or are 0 where no rule is possible. Mixing must be associative, as mixing of laws is.
+    Args:
+        join: ``join(children)`` is the value that the children of one rule make together.
+        mix: ``mix(weights, parts)`` is the value of the mixture of ``parts``. The weights sum to 1,
+            or are 0 where no rule is possible. Mixing must be associative, as mixing of laws is.
     """
     rules, branching = table.shape[-2:]
     blocks = jax.tree.map(
@@ -274,15 +370,13 @@ def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callabl
         return state[1]
 
     # One symbol after the other keeps a CPU's caches; other devices take all at once.
-    return (
-        jax.lax.map(one_symbol, rows)
-        if jax.default_backend() == "cpu"
-        else jax.vmap(one_symbol)(rows)
-    )
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(one_symbol, rows)
+    return jax.vmap(one_symbol)(rows)
 
 
 def _row(row: Array, values: Array) -> Array:
-    # Without a wrap of negative indices, which would be looked at for every entry.
+    # Wrapping negative indices would look at the sign for every entry.
     return jax.lax.dynamic_index_in_dim(
         values, row, 0, keepdims=False, allow_negative_indices=False
     )
@@ -309,7 +403,10 @@ def _join_cumulants(children: Sequence[list[Array]]) -> list[Array]:
 
 
 def _mix_cumulants(weights, parts: list[list[Array]]) -> list[Array]:
-    """Cumulants of a mixture: central moments about the common mean are averaged; of order 2, ``sum_k w_k (V_k + (N_k - N)^2)``."""
+    """Cumulants of a mixture: central moments about the common mean are averaged.
+
+    Order 2 is ``sum_k w_k (V_k + (N_k - N)^2)``.
+    """
     mean = _average(weights, [part[0] for part in parts])
     moments = [_moments_of([part[0] - mean, *part[1:]])[2:] for part in parts]
     central = [_average(weights, moment) for moment in zip(*moments, strict=True)]
@@ -344,65 +441,62 @@ def _cumulants_of(moments: list[Array]) -> list[Array]:
 def _climb_all(
     rules: Array, passed: messages.Upward, values: Any, join: Callable, mix: Callable
 ) -> Any:
-    """All levels up: the values of the root's symbols, from those of the leaves'."""
+    """All levels up: the values of the root's symbols, from those of the leaves."""
     for table, below in zip(rules, passed.messages, strict=False):
         values = _climb(table, below, values, join, mix)
     return values
 
 
 def _at_root(root: Array, values: Any, mix: Callable) -> Any:
-    """The values of the whole tree: those of the root's symbols, mixed with its posterior (NaN where no symbol is possible)."""
-    return mix(
-        root / root.sum(0),
-        [
-            jax.tree.map(lambda value, symbol=symbol: value[symbol], values)
-            for symbol in range(len(root))
-        ],
-    )
+    """The values of the whole tree: those of the root's symbols, mixed with its posterior.
+
+    NaN where no symbol is possible.
+    """
+    parts = [
+        jax.tree.map(lambda value, symbol=symbol: value[symbol], values)
+        for symbol in range(len(root))
+    ]
+    return mix(root / root.sum(0), parts)
 
 
 def _law_of_block(
     rules: Array, passed: messages.Upward, law: list[Array]
 ) -> tuple[Array, list[Array]]:
     """Messages and cumulants of each root's symbols, ``(trees, 1, vocabulary)``."""
-    return jax.tree.map(
-        jnp.transpose,
-        (passed.messages[-1], _climb_all(rules, passed, law, _join_cumulants, _mix_cumulants)),
-    )
+    cumulants = _climb_all(rules, passed, law, _join_cumulants, _mix_cumulants)
+    return jax.tree.map(jnp.transpose, (passed.messages[-1], cumulants))
 
 
 def _law(rules: Array, likelihood: Array, law: list[Array]) -> list[Array]:
-    """Cumulants of the whole tree, from those of the leaves' symbols ``(batch, length, vocabulary)``; deep trees by their subtrees."""
+    """Cumulants of the whole tree, from those of the leaves' symbols.
+
+    They are ``(batch, length, vocabulary)``. Deep trees are taken by their subtrees.
+    """
     if not len(rules):
         return _at_root(likelihood[:, 0].T, [cumulant[:, 0].T for cumulant in law], _mix_cumulants)
     low = messages.levels_in_cache(rules)
 
     def climb(likelihood, law):
         passed = messages.upward(rules[:low], likelihood)
-        return _law_of_block(
-            rules[:low], passed, [_arranged(cumulant, rules.shape[-1]) for cumulant in law]
-        )
+        leaves = [_arranged(cumulant, rules.shape[-1]) for cumulant in law]
+        return _law_of_block(rules[:low], passed, leaves)
 
     parts = jax.tree.map(functools.partial(inference.subtrees, rules[:low]), (likelihood, law))
     found = in_blocks(climb, inference.block_of_subtrees(rules[:low]), *parts)
-    return _law(
-        rules[low:],
-        *jax.tree.map(
-            functools.partial(inference.of_trees, rules.shape[-1] ** (len(rules) - low)), found
-        ),
-    )
+    join = functools.partial(inference.of_trees, rules.shape[-1] ** (len(rules) - low))
+    return _law(rules[low:], *jax.tree.map(join, found))
 
 
 @functools.partial(jax.jit, static_argnames="order")
 def _change_cumulants(grammar: Grammar, likelihood: Array, differs: Array, *, order: int) -> Array:
-    return jnp.stack(
-        _law(grammar.rules, likelihood, [differs, *[jnp.zeros_like(differs)] * (order - 1)]), -1
-    )
+    leaves = [differs, *[jnp.zeros_like(differs)] * (order - 1)]
+    return jnp.stack(_law(grammar.rules, likelihood, leaves), -1)
 
 
 @jax.jit
 def _susceptibility(grammar: Grammar, likelihood: Array, differs: Array) -> tuple[Array, Array]:
-    rules, low = grammar.rules, messages.levels_in_cache(grammar.rules)
+    rules = grammar.rules
+    low = messages.levels_in_cache(rules)
 
     def finish(passed, below, differs):
         changed = _arranged(differs, grammar.branching)
@@ -415,16 +509,24 @@ def _susceptibility(grammar: Grammar, likelihood: Array, differs: Array) -> tupl
 
 
 def _over_symbols(term: Callable, *arrays: Array) -> Any:
-    """``sum_a term(a-th of each array)``. A loop: on a CPU, XLA's own sum over a leading axis strides, and takes eight times as long."""
-    add = lambda total, each: (jax.tree.map(operator.add, total, term(*each)), None)  # noqa: E731
-    zero = jax.tree.map(
-        lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(term, *(array[0] for array in arrays))
-    )
+    """``sum_a term(a-th of each array)``, as a loop.
+
+    On a CPU, XLA's own sum over a leading axis strides, and takes eight times as long.
+    """
+
+    def add(total, each):
+        return jax.tree.map(operator.add, total, term(*each)), None
+
+    one = jax.eval_shape(term, *(array[0] for array in arrays))
+    zero = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), one)
     return jax.lax.scan(add, zero, arrays)[0]
 
 
 def _leaf_variances(leaves: Array, changed: Array) -> Array:
-    """[leaf, start]; products of the probabilities to change and to stay: 1 minus either would cancel."""
+    """[leaf, start]: products of the probabilities to change and to stay.
+
+    1 minus either would cancel.
+    """
     return _product(
         _over_symbols(lambda p, change: (p * change, p * (1 - change)), leaves, changed)
     )
@@ -434,7 +536,10 @@ def _leaf_variances(leaves: Array, changed: Array) -> Array:
 
 
 class _Pairs(NamedTuple):
-    """Of the changes below a node: cumulants, and the expected products of the means of two of its children, raw and connected."""
+    """Cumulants of the changes below a node, and what two of its children make together.
+
+    ``raw`` and ``connected`` are the expected products of the means of two children.
+    """
 
     law: list[Array]
     raw: Array
@@ -442,23 +547,33 @@ class _Pairs(NamedTuple):
 
 
 def _join_pairs(children: list[tuple[list[Array], Array]]) -> _Pairs:
-    """From the laws of the children, and the deviations of their means from those without conditions."""
+    """The pairs of children with these laws.
+
+    ``children`` also have the deviations of their means from those without conditions.
+    """
     laws, deviations = zip(*children, strict=True)
-    return _Pairs(_join_cumulants(laws), _pairs([law[0] for law in laws]), _pairs(deviations))
+    return _Pairs(
+        law=_join_cumulants(laws),
+        raw=_pairs([law[0] for law in laws]),
+        connected=_pairs(deviations),
+    )
 
 
 def _mix_pairs(weights, parts: list[_Pairs]) -> _Pairs:
-    raw, connected = (
-        _average(weights, [getattr(part, name) for part in parts]) for name in ("raw", "connected")
+    return _Pairs(
+        law=_mix_cumulants(weights, [part.law for part in parts]),
+        raw=_average(weights, [part.raw for part in parts]),
+        connected=_average(weights, [part.connected for part in parts]),
     )
-    return _Pairs(_mix_cumulants(weights, [part.law for part in parts]), raw, connected)
 
 
 def _pairs(values) -> Array:
     """``sum_{i != j} x_i x_j``, not as a difference of squares."""
-    total, pairs = values[0], jnp.zeros_like(values[0])
+    total = values[0]
+    pairs = jnp.zeros_like(total)
     for value in values[1:]:
-        total, pairs = total + value, pairs + total * value
+        pairs = pairs + total * value
+        total = total + value
     return 2 * pairs
 
 
@@ -467,27 +582,21 @@ def _pairs(values) -> Array:
 def _change_moments(
     grammar: Grammar, likelihood: Array, differs: Array, symbols: tuple[Array, ...]
 ) -> ChangeMoments:
-    passed, changed = _upward(grammar, likelihood, differs)
+    passed, changed = _passed_up(grammar, likelihood, differs)
     posteriors = _posteriors(grammar, passed)
-    law, sums = [changed, jnp.zeros_like(changed)], []
-    for table, below, posterior, above in zip(
-        grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False
-    ):
-        found = _climb(
-            table,
-            below,
-            (law, law[0] - _over_symbols(operator.mul, posterior, law[0])),
-            _join_pairs,
-            _mix_pairs,
-        )
+    law = [changed, jnp.zeros_like(changed)]
+    sums = []
+    levels = zip(grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False)
+    for table, below, posterior, above in levels:
+        deviation = law[0] - _over_symbols(operator.mul, posterior, law[0])
+        found = _climb(table, below, (law, deviation), _join_pairs, _mix_pairs)
         law = found.law
         by_node = _over_symbols(
             lambda p, *pairs: [p * pair for pair in pairs], above, found.raw, found.connected
         )
         sums.append([pairs.sum(0) for pairs in by_node])
-    mean, variance = _at_root(
-        passed.messages[-1][:, 0], [cumulant[:, 0] for cumulant in law], _mix_cumulants
-    )
+    root_law = [cumulant[:, 0] for cumulant in law]
+    mean, variance = _at_root(passed.messages[-1][:, 0], root_law, _mix_cumulants)
     raw, connected = (jnp.stack(levels, -1) for levels in zip(*sums, strict=True))
     return ChangeMoments(
         mean=mean,
@@ -503,11 +612,17 @@ def _change_moments(
 
 
 def _changed(posterior: Array, symbols: Array, branching: int) -> Array:
-    """Probability to differ from ``symbols`` [start, node], NaN where that is -1; as a sum: 1 minus would cancel."""
+    """Probability to differ from ``symbols`` [start, node], NaN where that is -1.
+
+    A sum over the other symbols: 1 minus the probability to agree would cancel.
+    """
     order = messages.digit_reversal(symbols.shape[-1], branching)
     arranged = symbols[:, order].T
-    differs = lambda p, symbol: jnp.where(arranged == symbol, 0, p)  # noqa: E731
-    found = _over_symbols(differs, posterior, jnp.arange(len(posterior)))
+
+    def unless_equal(p, symbol):
+        return jnp.where(arranged == symbol, 0, p)
+
+    found = _over_symbols(unless_equal, posterior, jnp.arange(len(posterior)))
     return jnp.where(arranged < 0, jnp.nan, found)[order].T
 
 
@@ -519,7 +634,7 @@ def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) ->
     numbers = grammar.length + 1
     if not len(likelihood):  # JAX maps nothing in batches of no size
         return jnp.zeros((0, numbers), likelihood.dtype)
-    passed, changed = _upward(grammar, likelihood, differs)
+    passed, changed = _passed_up(grammar, likelihood, differs)
 
     def characteristic(angle):
         values = jnp.where(changed > 0, jax.lax.complex(jnp.cos(angle), -jnp.sin(angle)), 1)
@@ -556,38 +671,36 @@ def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
 @_by_blocks
 def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
     branching = grammar.branching
-    passed, changed = _upward(grammar, likelihood, differs)
+    passed, changed = _passed_up(grammar, likelihood, differs)
     posteriors = _posteriors(grammar, passed)
     expected = changed[..., None]
-    matrix = _leaf_variances(posteriors[0], changed)[
-        ..., None, None
-    ]  # [node, start, leaf, leaf]: the covariances below each node
-    for table, below, posterior, above in zip(
-        grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False
-    ):
-        deviation = expected - _over_symbols(
-            lambda p, leaves: p[..., None] * leaves, posterior, expected
-        )
-        expected = _climb(
-            table, below, expected, functools.partial(jnp.concatenate, axis=-1), _mix_expectations
-        )
+    # [node, start, leaf, leaf]: the covariances below each node.
+    matrix = _leaf_variances(posteriors[0], changed)[..., None, None]
+
+    def mean_of_leaves(p, leaves):
+        return p[..., None] * leaves
+
+    beside = functools.partial(jnp.concatenate, axis=-1)
+    levels = zip(grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False)
+    for table, below, posterior, above in levels:
+        deviation = expected - _over_symbols(mean_of_leaves, posterior, expected)
+        expected = _climb(table, below, expected, beside, _mix_expectations)
         joint = _rule_posteriors(table, below, above)
         deviation = deviation.reshape(
             len(deviation), branching, deviation.shape[1] // branching, *deviation.shape[2:]
         )
         places = [deviation[table[..., place].ravel(), place] for place in range(branching)]
-        matrix = jnp.block(
-            _grid(
-                matrix.reshape(branching, len(matrix) // branching, *matrix.shape[1:]),
-                joint,
-                places,
-            )
-        )
+        diagonal = matrix.reshape(branching, len(matrix) // branching, *matrix.shape[1:])
+        matrix = jnp.block(_grid(diagonal, joint, places))
     return matrix[0]
 
 
 def _grid(diagonal: Array, joint: Array, places: list[Array]) -> list[list[Array]]:
-    """Blocks of the covariance below each node, from those below its children and from the joint law of what makes two of them."""
+    """Blocks of the covariance below each node.
+
+    ``diagonal`` are those below its children. ``joint`` is the law of the rule that makes two of
+    them, ``places`` what each rule means for each child.
+    """
     size = len(places)
     grid = [[diagonal[i]] * size for i in range(size)]
     for i, j in itertools.combinations(range(size), 2):

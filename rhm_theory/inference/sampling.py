@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.inference import evidence as inference
 from rhm_theory.inference import messages
+from rhm_theory.models import interface
 from rhm_theory.models.grammar import Grammar, Tree
 from theory_common import checks
 from theory_common.claims import backed_by
@@ -19,62 +20,69 @@ from theory_common.claims import backed_by
 @backed_by("rhm-joint-sampling", "rhm-unbiased")
 def sample_posterior(
     key: Array,
-    grammar: Grammar,
-    likelihood: Float[Array, "*batch length vocabulary"],
+    model: Grammar | interface.SequenceModel,
+    likelihood: Float[ArrayLike, "*batch length vocabulary"],
     shape: tuple[int, ...] = (),
 ) -> Tree:
-    r"""Independent trees from the posterior, ``shape`` for each entry of the batch: symbols and rules are ``(*shape, *batch, nodes)``.
+    r"""Independent exact samples from the posterior, ``shape`` for each entry of the batch.
 
-    From the root down: its symbol with weights :math:`\mu(a)`, then for each node its rule with weights :math:`\prod_i \mu_i(R[a,k,i])`,
-    from the messages of one upward pass. That is the joint law; a symbol or rule without weight is never drawn.
+    For a grammar: whole trees, from the root down. The root's symbol has the weights
+    :math:`\mu(a)`, then the rule of each node the weights :math:`\prod_i \mu_i(R[a,k,i])`, with the
+    messages :math:`\mu` of one upward pass. That is the joint law. A symbol or rule without weight
+    is never drawn.
 
     Args:
+        key: of the samples.
+        model: a :class:`rhm_theory.Grammar`, or any model with a method ``sample_posterior``.
         likelihood: as :func:`rhm_theory.log_evidence` takes it.
         shape: how many; memory is about ``rules_per_symbol`` numbers for each leaf of each tree.
 
-    Raises: as :func:`rhm_theory.marginals`; traced, impossible evidence gives -1 everywhere.
-    Tested: chi-square against enumeration, at level 1e-4. Claims: ``rhm-joint-sampling``, ``rhm-unbiased``.
+    Returns: for a grammar a :class:`rhm_theory.Tree` with symbols and rules
+        ``(*shape, *batch, nodes)``; other models return sequences ``(*shape, *batch, length)``.
+    Raises: as :func:`rhm_theory.marginals`. Traced: impossible evidence gives -1 everywhere.
+    Tested: chi-square against enumeration, at level 1e-4.
+    Claims: ``rhm-joint-sampling``, ``rhm-unbiased``.
     """
-    key, shape, likelihood = (
-        checks.key("key", key),
-        checks.sizes("shape", shape),
-        inference.checked(grammar, likelihood),
-    )
-    tree = _sample(key, grammar, likelihood, shape=shape)
+    if not isinstance(model, Grammar):
+        return interface.verb(model, "sample_posterior")(key, likelihood, shape)
+    checks.key("key", key)
+    shape = checks.sizes("shape", shape)
+    likelihood = inference.checked(model, likelihood)
+    tree = _sample_trees(key, model, likelihood, shape=shape)
     if not checks.is_traced(tree.leaves):
         possible = np.asarray(tree.root >= 0)
-        inference.require_possible(grammar, likelihood, possible.all(tuple(range(len(shape)))))
+        inference.require_possible(model, likelihood, possible.all(tuple(range(len(shape)))))
     return tree
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _sample(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int, ...]) -> Tree:
+def _sample_trees(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int, ...]) -> Tree:
     *batch, length, vocabulary = likelihood.shape
     passed = messages.upward(
         grammar.rules, likelihood.reshape(math.prod(batch), length, vocabulary)
     ).messages
     # Samples are (samples, nodes, columns), and nodes in the order of the messages.
     size = (math.prod(shape), math.prod(batch))
-    # One draw for the nodes of all levels, and one more for the root's symbol: a generator for each would compile as often.
+    # One draw for the nodes of all levels and for the root's symbol: a generator for each would
+    # have to be compiled.
     uniform = jax.random.uniform(key, (size[0], grammar.inner_nodes + 1, size[1]), likelihood.dtype)
     ends = np.cumsum([grammar.nodes(level) for level in range(1, grammar.depth + 1)])
     *for_rules, for_root = jnp.split(uniform, ends, axis=1)
-    symbols, rules = [_draw(for_root, passed[-1].transpose(1, 2, 0))], []
-    for table, numbers, below in list(zip(grammar.rules, for_rules, passed[:-1], strict=True))[
-        ::-1
-    ]:
+    symbols = [_draw(for_root, passed[-1].transpose(1, 2, 0))]
+    rules = []
+    levels = list(zip(grammar.rules, for_rules, passed[:-1], strict=True))
+    for table, numbers, below in reversed(levels):
         rule, children = _rewrite(numbers, table, symbols[-1], below)
         rules.append(rule)
         symbols.append(children)
     possible = passed[-1][:, 0].sum(0) > 0
 
     def ordered(drawn):
-        drawn = jnp.where(possible, drawn, -1)[
-            :, messages.digit_reversal(drawn.shape[1], grammar.branching)
-        ]
+        order = messages.digit_reversal(drawn.shape[1], grammar.branching)
+        drawn = jnp.where(possible, drawn, -1)[:, order]
         return drawn.swapaxes(1, 2).reshape(*shape, *batch, drawn.shape[1])
 
-    return Tree(tuple(map(ordered, symbols[::-1])), tuple(map(ordered, rules[::-1])))
+    return Tree(symbols=tuple(map(ordered, symbols[::-1])), rules=tuple(map(ordered, rules[::-1])))
 
 
 def _rewrite(
@@ -87,7 +95,8 @@ def _rewrite(
     vocabulary, _, branching = table.shape
     samples, parents, columns = symbols.shape
     below = below.reshape(vocabulary, branching, parents, columns)
-    parent, column = jnp.arange(parents)[:, None, None], jnp.arange(columns)[:, None]
+    parent = jnp.arange(parents)[:, None, None]
+    column = jnp.arange(columns)[:, None]
     picked = table[symbols]
     weights = functools.reduce(
         jnp.multiply, (below[picked[..., i], i, parent, column] for i in range(branching))
@@ -100,8 +109,9 @@ def _rewrite(
 def _draw(
     uniform: Float[Array, "*shape"], weights: Float[Array, "*#shape choices"]
 ) -> Int[Array, "*shape"]:
-    """An index for each number of [0, 1), with the given weights, one at least positive; else the last index."""
+    """An index for each number of [0, 1), with the given weights; the last one if all are 0."""
     below = jnp.cumsum(weights, -1)
-    # The number is < 1, so the product stays below the total, and the first sum above it belongs to a positive weight.
+    # The number is < 1, so the product stays below the total: the first sum above it belongs to a
+    # positive weight.
     chosen = jnp.sum(below <= (uniform * below[..., -1])[..., None], -1, dtype=jnp.int32)
     return jnp.minimum(chosen, weights.shape[-1] - 1)

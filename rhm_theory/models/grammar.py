@@ -1,7 +1,7 @@
 """The Random Hierarchy Model: an unambiguous grammar of fixed depth, and the trees that it derives.
 
-Level ``depth`` is the root, level 0 the ``length = branching ** depth`` leaves. Arrays that hold one entry a level start at
-the bottom; nodes of a level are numbered from left to right.
+Level ``depth`` is the root, level 0 the ``length = branching ** depth`` leaves. Arrays that hold
+one entry a level start at the bottom. Nodes of a level are numbered from left to right.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import functools
 import math
 import os
 import zipfile
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,8 @@ from theory_common import checks, precision
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
-# Up to this many tuples for each one that is wanted, shuffling them all is cheap; beyond, few draws repeat.
+# If there are at most this many tuples for each one that is wanted, shuffling them all is cheap.
+# If there are more, few draws repeat.
 SHUFFLED_TUPLES_PER_DRAW = 4
 
 
@@ -29,8 +30,10 @@ SHUFFLED_TUPLES_PER_DRAW = 4
 class Tree(NamedTuple):
     """Derivations: the symbol of every node and the rule that rewrote it.
 
-    ``symbols[level]`` is ``(*batch, branching ** (depth - level))``, leaves first; ``rules[level - 1]``, of the same shape as
-    ``symbols[level]``, counts among the rules of that symbol.
+    Attributes:
+        symbols: one array ``(*batch, branching ** (depth - level))`` a level, leaves first.
+        rules: ``rules[level - 1]`` has the shape of ``symbols[level]``. It is the number of the
+            rule among the rules of that symbol.
     """
 
     symbols: tuple[Int[Array, "*batch nodes"], ...]
@@ -50,21 +53,26 @@ class Tree(NamedTuple):
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False, repr=False)
 class Grammar:
-    r"""Rewriting rules, the same for all nodes of a level: a symbol becomes one of :math:`m` tuples, each with probability :math:`1/m`.
+    r"""Rewriting rules, the same for all nodes of a level.
 
-    The root is uniform over the :math:`v` symbols. *Unambiguous*: the :math:`m v` tuples of a level are distinct, so that each sequence
-    has at most one derivation; hence :math:`m \le v^{s-1}`.
+    A symbol becomes one of :math:`m` tuples, each with probability :math:`1/m`. The root is uniform
+    over the :math:`v` symbols. The grammar is *unambiguous*: the :math:`m v` tuples of a level are
+    distinct, so each sequence has at most one derivation. Hence :math:`m \le v^{s-1}`.
+
+    It is a frozen pytree whose one leaf is ``rules``. Stack grammars of one shape with
+    ``jax.tree.map(lambda *r: jnp.stack(r), *grammars)`` and ``vmap`` over them. Only concrete rules
+    are checked.
 
     Args:
-        rules: integers ``(depth, vocabulary, rules_per_symbol, branching)``, bottom level first:
-            ``rules[level - 1, a, k]`` are the children, from left to right, of a node of ``level`` with symbol ``a`` under its rule ``k``.
-            Branching is at least 2, symbols are below ``vocabulary``.
+        rules: integers ``(depth, vocabulary, rules_per_symbol, branching)``, bottom level first.
+            ``rules[level - 1, a, k]`` are the children, from left to right, of a node of ``level``
+            with symbol ``a`` under its rule ``k``. Branching is at least 2, symbols are below
+            ``vocabulary``.
 
-    A frozen pytree whose one leaf is ``rules``. Stack grammars of one shape with ``jax.tree.map(lambda *r: jnp.stack(r), *grammars)`` and
-    ``vmap`` over them. Checks run on concrete rules only.
-
-    Raises: ``TypeError`` or ``ValueError`` naming the level, the symbols and the tuple that break a rule.
-    Source: Cagnetta et al., arXiv:2307.02129; *Probing the Latent Hierarchical Structure of Data via Diffusion Models*, section 3.1.
+    Raises: ``TypeError`` or ``ValueError`` that names the level, the symbols and the tuple that
+        break a rule.
+    Source: Cagnetta et al., arXiv:2307.02129; *Probing the Latent Hierarchical Structure of Data
+        via Diffusion Models*, section 3.1.
     """
 
     rules: Int[Array, "depth vocabulary rules_per_symbol branching"]
@@ -77,7 +85,8 @@ class Grammar:
 
     @classmethod
     def tree_unflatten(cls, _, leaves):
-        # JAX rebuilds pytrees around tracers, None and shape structs: a check here would raise inside vmap.
+        # JAX rebuilds pytrees around tracers, None and shape structs: a check here would raise
+        # inside vmap.
         new = object.__new__(cls)
         vars(new).update(rules=leaves[0])
         return new
@@ -86,19 +95,25 @@ class Grammar:
     def random(
         cls, key: Array, *, depth: int, vocabulary: int, rules_per_symbol: int, branching: int
     ) -> "Grammar":
-        """Each level's tuples uniform without replacement among the ``vocabulary ** branching``, however many these are.
+        """Tuples of each level drawn without replacement, uniformly among all of them.
 
-        Works inside jit and vmap over keys. Errors name a size that does not fit.
+        It works inside jit, and under vmap over keys.
+
+        Args:
+            key: of the rules.
+            depth: levels of rules, at least 1.
+            vocabulary: symbols of each level, at least 1.
+            rules_per_symbol: tuples that each symbol may become, at least 1 and at most
+                ``vocabulary ** (branching - 1)``.
+            branching: symbols of a tuple, at least 2.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
         """
         shape = _sizes(depth, vocabulary, rules_per_symbol, branching)
-        keys = jax.vmap(functools.partial(jax.random.fold_in, checks.key("key", key)))(
-            jnp.arange(1, depth + 1)
-        )
-        return cls(
-            _distinct_tuples(keys, vocabulary * rules_per_symbol, vocabulary, branching).reshape(
-                shape
-            )
-        )
+        of_level = functools.partial(jax.random.fold_in, checks.key("key", key))
+        keys = jax.vmap(of_level)(jnp.arange(1, depth + 1))
+        tuples = _distinct_tuples(keys, vocabulary * rules_per_symbol, vocabulary, branching)
+        return cls(tuples.reshape(shape))
 
     @classmethod
     def affine(
@@ -113,17 +128,27 @@ class Grammar:
     ) -> "Grammar":
         r"""A grammar without random numbers, for reference values.
 
-        At level :math:`\ell` the tuple of symbol :math:`a`, rule :math:`k` is the base-:math:`v` expansion (most significant digit
-        leftmost) of :math:`((a m + k)\, g + o\, \ell) \bmod v^s`, with multiplier :math:`g`, prime to :math:`v`, and offset :math:`o`.
+        At level :math:`\ell` the tuple of symbol :math:`a`, rule :math:`k` is the number
+        :math:`((a m + k)\, g + o\, \ell) \bmod v^s`, written in base :math:`v` with the most
+        significant digit leftmost.
+
+        Args:
+            depth: as :meth:`random` takes it, and so the next three.
+            vocabulary: :math:`v`.
+            rules_per_symbol: :math:`m`.
+            branching: :math:`s`.
+            multiplier: :math:`g`, prime to :math:`v`.
+            offset: :math:`o`, at least 0.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
         """
         shape = _sizes(depth, vocabulary, rules_per_symbol, branching)
-        multiplier, offset = (
-            checks.whole("multiplier", multiplier, least=1),
-            checks.whole("offset", offset),
-        )
+        multiplier = checks.whole("multiplier", multiplier, least=1)
+        offset = checks.whole("offset", offset)
         if math.gcd(multiplier, vocabulary) != 1:
             raise ValueError(
-                f"multiplier must be prime to vocabulary = {vocabulary}, or tuples would repeat; got {multiplier}"
+                f"multiplier must be prime to vocabulary = {vocabulary}, or tuples would repeat; "
+                f"got {multiplier}"
             )
         # Python's integers: vocabulary ** branching may be beyond 64 bits.
         codes = [
@@ -139,16 +164,17 @@ class Grammar:
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "Grammar":
-        """The grammar that :meth:`save` wrote, checked anew; ``ValueError`` for another file."""
+        """The grammar that :meth:`save` wrote to ``path``, checked anew.
+
+        Raises: ``OSError`` if it cannot be read, ``ValueError`` for another file.
+        """
         wanted = f"{os.fspath(path)} must be an .npz file with an array named rules"
-        with open(path, "rb") as file:  # given a name, NumPy would leave a damaged file open
+        # Given a name, NumPy would leave a damaged file open.
+        with open(path, "rb") as file:
             try:
                 found = np.load(file, allow_pickle=False)
-                rules = (
-                    found["rules"]
-                    if isinstance(found, np.lib.npyio.NpzFile) and "rules" in found
-                    else None
-                )
+                packed = isinstance(found, np.lib.npyio.NpzFile) and "rules" in found
+                rules = found["rules"] if packed else None
             except (ValueError, EOFError, zipfile.BadZipFile) as error:
                 raise ValueError(f"{wanted}: {error}") from None
         if rules is None:
@@ -156,10 +182,9 @@ class Grammar:
         return cls(rules)
 
     def save(self, path: str | os.PathLike) -> None:
-        """Write the rules to ``path`` (.npz), for :meth:`load`."""
-        with (
-            open(path, "wb") as file
-        ):  # given a name, NumPy would append a suffix, and loading by the same name would fail
+        """Write the rules to ``path`` (.npz), for :meth:`load`; ``OSError`` if that fails."""
+        # Given a name, NumPy would append a suffix, and loading by the same name would fail.
+        with open(path, "wb") as file:
             np.savez_compressed(file, rules=np.asarray(self.rules))
 
     @property
@@ -206,8 +231,14 @@ class Grammar:
     def sample(
         self, key: Array, shape: tuple[int, ...] = (), root: Int[ArrayLike, "*#shape"] | None = None
     ) -> Tree:
-        """Trees of batch ``shape``: the root uniform, or the given class, then a rule for each node from the root to the leaves.
+        """Independent trees: first the root, then a rule for each node from the root to the leaves.
 
+        Args:
+            key: of the trees.
+            shape: of the batch.
+            root: the class of each tree, broadcast to ``shape``; uniform by default.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
         Claim: ``rhm-joint-sampling``.
         """
         key, shape = checks.key("key", key), checks.sizes("shape", shape)
@@ -216,57 +247,69 @@ class Grammar:
             if checks.common_shape(root=root.shape, shape=shape) != shape:
                 raise ValueError(f"root must broadcast to shape = {shape}, got {root.shape}")
             root = jnp.broadcast_to(root, shape)
-        return _sample(self, key, root, shape=shape)
+        return _sample_derivations(self, key, root, shape=shape)
 
     def derive(
         self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch parents"], ...]
     ) -> Tree:
-        """The tree that grows from ``root`` by the rules given for each node, bottom level first, as :class:`Tree` has them.
+        """The tree that grows from ``root`` by the rules given for each node.
 
-        Batch dimensions broadcast.
+        Args:
+            root: the class of each tree, ``(*batch,)``.
+            rules: one array a level, the bottom one first, as :class:`Tree` has them. Their last
+                axes are the nodes of the level. Batches broadcast.
+
+        Raises: ``TypeError`` or ``ValueError`` that names ``root`` or the level of ``rules``.
         """
         root = symbols_in("root", root, self.vocabulary)
+        chosen = self._rules_by_level(rules)
+        shapes = {f"rules[{index}]": rule.shape[:-1] for index, rule in enumerate(chosen)}
+        batch = checks.common_shape(root=root.shape, **shapes)
+        broadcast = [jnp.broadcast_to(rule, (*batch, rule.shape[-1])) for rule in chosen]
+        return _derive(self, jnp.broadcast_to(root, batch), tuple(broadcast))
+
+    def _rules_by_level(self, rules) -> list[Int[Array, "*batch parents"]]:
         if not isinstance(rules, (tuple, list)) or len(rules) != self.depth:
             got = len(rules) if isinstance(rules, (tuple, list)) else type(rules).__name__
             raise ValueError(
-                f"rules must be {self.depth} arrays, one a level and the bottom one first, got {got}"
+                f"rules must be {self.depth} arrays, one a level and the bottom one first, "
+                f"got {got}"
             )
-        chosen = [
-            symbols_in(f"rules[{index}]", rule, self.rules_per_symbol)
-            for index, rule in enumerate(rules)
-        ]
-        for level, rule in enumerate(chosen, start=1):
+        chosen = []
+        for level, rule in enumerate(rules, start=1):
+            name = f"rules[{level - 1}]"
+            rule = symbols_in(name, rule, self.rules_per_symbol)
             if rule.shape[-1:] != (self.nodes(level),):
                 raise ValueError(
-                    f"rules[{level - 1}] must have a last axis of {self.nodes(level)} nodes, got shape {rule.shape}"
+                    f"{name} must have a last axis of {self.nodes(level)} nodes, "
+                    f"got shape {rule.shape}"
                 )
-        batch = checks.common_shape(
-            root=root.shape,
-            **{f"rules[{index}]": rule.shape[:-1] for index, rule in enumerate(chosen)},
-        )
-        return _derive(
-            self,
-            jnp.broadcast_to(root, batch),
-            tuple(jnp.broadcast_to(rule, (*batch, rule.shape[-1])) for rule in chosen),
-        )
+            chosen.append(rule)
+        return chosen
 
     def reference_start(self, root: Int[ArrayLike, "*batch"] = 0) -> Tree:
-        """A tree without random numbers: node ``j`` (from 0, left to right) of a level uses rule ``(j + level) mod rules_per_symbol``."""
+        """A tree without random numbers, for reference values.
+
+        Node ``j`` (from 0, left to right) of a level uses rule
+        ``(j + level) mod rules_per_symbol``.
+
+        Args: root: the class of each tree, any batch.
+        Raises: ``TypeError`` or ``ValueError`` that names ``root``.
+        """
         root = symbols_in("root", root, self.vocabulary)
-        numbers = (np.arange(self.nodes(level)) + level for level in range(1, self.depth + 1))
-        return self.derive(
-            root,
-            tuple(
-                np.broadcast_to(number % self.rules_per_symbol, (*root.shape, number.size))
-                for number in numbers
-            ),
-        )
+        rules = []
+        for level in range(1, self.depth + 1):
+            number = (np.arange(self.nodes(level)) + level) % self.rules_per_symbol
+            rules.append(np.broadcast_to(number, (*root.shape, number.size)))
+        return self.derive(root, tuple(rules))
 
     def parse(self, leaves: Int[ArrayLike, "*batch length"]) -> Tree:
         """The only derivation of each sequence.
 
-        Raises: ``ValueError`` naming the nodes whose symbols no rule gives, if a sequence is not in the language. A traced one cannot
-        raise: each node that derives nothing, and with it those above, has symbol and rule -1.
+        Args: leaves: the sequences.
+        Raises: ``TypeError`` or ``ValueError`` that names ``leaves``; for a sequence that is not in
+            the language, also the nodes whose symbols no rule gives. A traced sequence cannot
+            raise: each node that derives nothing, and all nodes above it, have symbol and rule -1.
         """
         leaves = self.sequences("leaves", leaves)
         tree = _parse(self, leaves)
@@ -275,13 +318,17 @@ class Grammar:
         return tree
 
     def contains(self, leaves: Int[ArrayLike, "*batch length"]) -> Bool[Array, "*batch"]:
-        """Whether each sequence is in the language."""
+        """Whether each sequence is in the language; errors name ``leaves``."""
         return _parse(self, self.sequences("leaves", leaves)).root >= 0
 
     @backed_by("rhm-joint-sampling")
     def log_probability(self, leaves: Int[ArrayLike, "*batch length"]) -> Float[Array, "*batch"]:
-        r"""Log probability of each sequence: :math:`-\ln v - \ln(m)\,(s^L-1)/(s-1)`, one factor for the root and one a rule, or -inf.
+        r"""Log probability of each sequence, :math:`-\ln v - \ln(m)\,(s^L-1)/(s-1)` or -inf.
 
+        It has one factor for the root and one for each rule. Outside the language it is -inf.
+
+        Args: leaves: the sequences.
+        Raises: ``TypeError`` or ``ValueError`` that names ``leaves``.
         Claim: ``rhm-joint-sampling``.
         """
         value = -math.log(self.vocabulary) - self.inner_nodes * math.log(self.rules_per_symbol)
@@ -290,48 +337,58 @@ class Grammar:
     def sequences(
         self, name: str, leaves: Int[ArrayLike, "*batch length"]
     ) -> Int[Array, "*batch length"]:
-        """``leaves``, or those of a :class:`Tree`, as symbols of this grammar, one for each leaf; the error names the argument."""
+        """``leaves``, or those of a :class:`Tree`, as symbols of this grammar, one for each leaf.
+
+        Raises: ``TypeError`` or ``ValueError`` that calls the argument ``name``.
+        """
         leaves = symbols_in(name, leaves_of(leaves), self.vocabulary)
         if leaves.shape[-1:] != (self.length,):
             raise ValueError(
-                f"{name} must have a last axis of {self.length} = {self.branching}**{self.depth} leaves, got shape {leaves.shape}"
+                f"{name} must have a last axis of {self.length} = "
+                f"{self.branching}**{self.depth} leaves, got shape {leaves.shape}"
             )
         return leaves
 
     def _require_derived(self, tree: Tree) -> None:
         for level, symbols in enumerate(tree.symbols[1:], start=1):
             bad = np.argwhere(np.asarray(symbols) < 0)
-            if len(bad):
-                *batch, node = bad[0].tolist()
-                children = np.asarray(tree.symbols[level - 1])[
-                    *batch, node * self.branching : (node + 1) * self.branching
-                ]
-                place = f"nodes {node * self.branching} to {(node + 1) * self.branching - 1} of level {level - 1}"
-                index = f" at index {tuple(batch)}" if batch else ""
-                raise ValueError(
-                    f"leaves are not in the language{index}: {place} have the symbols {tuple(children.tolist())}, "
-                    f"which no rule of level {level} gives"
-                )
+            if not len(bad):
+                continue
+            *batch, node = bad[0].tolist()
+            first = node * self.branching
+            end = first + self.branching
+            children = np.asarray(tree.symbols[level - 1])[*batch, first:end]
+            index = f" at index {tuple(batch)}" if batch else ""
+            raise ValueError(
+                f"leaves are not in the language{index}: nodes {first} to {end - 1} of level "
+                f"{level - 1} have the symbols {tuple(children.tolist())}, "
+                f"which no rule of level {level} gives"
+            )
 
 
-def require_grammar(grammar) -> None:
+def require_grammar(grammar: Grammar) -> None:
     """``TypeError`` unless it is a :class:`Grammar`."""
     if not isinstance(grammar, Grammar):
         raise TypeError(f"grammar must be a Grammar, got {type(grammar).__name__}")
 
 
-def leaves_of(start):
+def leaves_of(start: Int[ArrayLike, "*batch length"] | Tree) -> Int[ArrayLike, "*batch length"]:
     """``start`` itself, a sequence or many, or the leaves of a :class:`Tree`."""
     return start.leaves if isinstance(start, Tree) else start
 
 
-def symbols_in(name: str, value, count: int) -> Int[Array, "*shape"]:
-    """``value`` as int32, ``TypeError`` unless integers, ``ValueError`` that names the first that is not in ``0 .. count - 1``."""
+def symbols_in(name: str, value: Int[ArrayLike, "*shape"], count: int) -> Int[Array, "*shape"]:
+    """``value`` as int32.
+
+    Raises: ``TypeError`` unless it is integers; ``ValueError`` that names the first one that is not
+        in ``0 .. count - 1``.
+    """
     value = as_array(name, value)
     if not jnp.issubdtype(value.dtype, jnp.integer):
         raise TypeError(f"{name} must be integers, got {value.dtype}")
     if not checks.is_traced(value):
-        concrete = np.asarray(value)  # before int32, which would wrap
+        # Before int32, which would wrap.
+        concrete = np.asarray(value)
         bad = np.argwhere((concrete < 0) | (concrete >= count))
         if len(bad):
             index = tuple(bad[0].tolist())
@@ -340,9 +397,9 @@ def symbols_in(name: str, value, count: int) -> Int[Array, "*shape"]:
     return jnp.asarray(value, jnp.int32)
 
 
-def as_array(name: str, value, entries: str = "integers"):
-    """``value`` as an array of NumPy or JAX; ``TypeError`` for ragged lists."""
-    if isinstance(value, jax.Array):  # traced ones too
+def as_array(name: str, value: Any, entries: str = "integers") -> Array | np.ndarray:
+    """``value`` as an array of NumPy or JAX, maybe traced; ``TypeError`` for ragged lists."""
+    if isinstance(value, jax.Array):
         return value
     try:
         return np.asarray(value)
@@ -360,8 +417,9 @@ def _sizes(
     checks.whole("branching", branching, least=2)
     if rules_per_symbol > vocabulary ** (branching - 1):
         raise ValueError(
-            f"rules_per_symbol must be <= vocabulary ** (branching - 1) = {vocabulary ** (branching - 1)}, "
-            f"or two symbols would share a tuple; got {rules_per_symbol}"
+            "rules_per_symbol must be <= vocabulary ** (branching - 1) = "
+            f"{vocabulary ** (branching - 1)}, or two symbols would share a tuple; "
+            f"got {rules_per_symbol}"
         )
     return depth, vocabulary, rules_per_symbol, branching
 
@@ -371,7 +429,8 @@ def _checked_rules(rules) -> Int[Array, "depth vocabulary rules_per_symbol branc
     shape = rules.shape
     if len(shape) != 4:
         raise ValueError(
-            f"rules must have the axes (depth, vocabulary, rules_per_symbol, branching), got shape {shape}"
+            "rules must have the axes (depth, vocabulary, rules_per_symbol, branching), "
+            f"got shape {shape}"
         )
     _sizes(*shape)
     rules = symbols_in("rules", rules, shape[1])
@@ -388,8 +447,8 @@ def _require_unambiguous(level: int, table: np.ndarray) -> None:
     if len(repeated):
         first, second = (divmod(int(order[repeated[0] + step]), table.shape[1]) for step in (0, 1))
         raise ValueError(
-            f"rules must be unambiguous: at level {level} symbol {first[0]} (rule {first[1]}) and symbol {second[0]} "
-            f"(rule {second[1]}) both become {tuple(table[first].tolist())}"
+            f"rules must be unambiguous: at level {level} symbol {first[0]} (rule {first[1]}) and "
+            f"symbol {second[0]} (rule {second[1]}) both become {tuple(table[first].tolist())}"
         )
 
 
@@ -400,9 +459,10 @@ def _distinct_tuples(
 ) -> Int[Array, "count branching"]:
     """A uniform sequence of ``count`` distinct tuples.
 
-    Where nearly all are wanted: the first of a shuffle. Else draw, and draw again those that repeat an earlier one, until none does.
-    That is uniform too: tuples are only compared for equality, so any relabelling of the tuples leaves the law as it is, and relabellings
-    take every sequence of distinct tuples to every other.
+    If nearly all are wanted, they are the first of a shuffle. Else they are drawn, and those that
+    repeat an earlier one are drawn again until none does. That is uniform too. Tuples are only
+    compared for equality, so relabelling them leaves the law as it is, and relabellings take every
+    sequence of distinct tuples to every other.
     """
     total = vocabulary**branching
     if total <= SHUFFLED_TUPLES_PER_DRAW * count:
@@ -437,9 +497,10 @@ def _repeats_earlier(
 def _ranks(
     tuples: Int[Array, "count branching"], vocabulary: int
 ) -> tuple[Int[Array, " count"], Int[Array, "branching count"]]:
-    """The rank of each tuple in the order of the alphabet, equal ones alike; and the sorted names of all prefixes of 1, 2, ... symbols.
+    """The rank of each tuple in the order of the alphabet, and the sorted names of all prefixes.
 
-    A prefix is named by the rank of the shorter one and its last symbol: no name exceeds vocabulary * count, while the number of a whole
+    Equal tuples have equal ranks. A prefix of 1, 2, ... symbols is named by the rank of the shorter
+    one and its last symbol. So no name exceeds vocabulary * count, while the number of a whole
     tuple may not fit 64 bits.
     """
 
@@ -457,19 +518,20 @@ def _derive(
 ) -> Tree:
     symbols = [root[..., None]]
     for table, rule in zip(grammar.rules[::-1], rules[::-1], strict=True):
-        *batch, nodes, branching = (children := table[symbols[-1], rule]).shape
+        children = table[symbols[-1], rule]
+        *batch, nodes, branching = children.shape
         symbols.append(children.reshape(*batch, nodes * branching))
-    return Tree(tuple(symbols[::-1]), rules)
+    return Tree(symbols=tuple(symbols[::-1]), rules=rules)
 
 
 @functools.partial(jax.jit, static_argnames="shape")
-def _sample(
+def _sample_derivations(
     grammar: Grammar, key: Array, root: Int[Array, "*shape"] | None, *, shape: tuple[int, ...]
 ) -> Tree:
     for_root, for_rules = jax.random.split(key)
     if root is None:
         root = jax.random.randint(for_root, shape, 0, grammar.vocabulary, jnp.int32)
-    # One draw for the rules of all levels: a generator for each would compile as often.
+    # One draw for the rules of all levels: a generator for each would have to be compiled.
     rules = jax.random.randint(
         for_rules, (*shape, grammar.inner_nodes), 0, grammar.rules_per_symbol, jnp.int32
     )
@@ -481,7 +543,8 @@ def _sample(
 def _parse(grammar: Grammar, leaves: Int[Array, "*batch length"]) -> Tree:
     tuples = grammar.rules.reshape(grammar.depth, -1, grammar.branching)
     ranks, names = jax.vmap(_ranks, (0, None))(tuples, grammar.vocabulary)
-    symbols, rules = [leaves], []
+    symbols = [leaves]
+    rules = []
     for known, order in zip(names, jnp.argsort(ranks), strict=True):
         children = symbols[-1].reshape(
             *leaves.shape[:-1], symbols[-1].shape[-1] // grammar.branching, grammar.branching
@@ -489,13 +552,13 @@ def _parse(grammar: Grammar, leaves: Int[Array, "*batch length"]) -> Tree:
         rank = _rank_among(known, children, grammar.vocabulary)
         symbols.append(jnp.where(rank < 0, -1, order[rank] // grammar.rules_per_symbol))
         rules.append(jnp.where(rank < 0, -1, order[rank] % grammar.rules_per_symbol))
-    return Tree(tuple(symbols), tuple(rules))
+    return Tree(symbols=tuple(symbols), rules=tuple(rules))
 
 
 def _rank_among(
     names: Int[Array, "branching count"], tuples: Int[Array, "*batch branching"], vocabulary: int
 ) -> Int[Array, "*batch"]:
-    """The rank of each tuple among those that have these ``names`` (see :func:`_ranks`), by binary search; -1 where it is none of them."""
+    """The rank of each tuple among those with these ``names`` (:func:`_ranks`), else -1."""
 
     def longer(carry, place):
         rank, found = carry

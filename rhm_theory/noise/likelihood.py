@@ -1,11 +1,16 @@
-r"""Forward processes: what the noise leaves of each leaf, as a likelihood.
+r"""Forward processes on sequences of symbols: what the noise leaves of each leaf, as a likelihood.
 
-A *leaf likelihood* is :math:`\pi_i(x) \propto p(\text{what is seen of leaf } i \mid \text{leaf } i = x)`, an array ``(*batch, length,
-vocabulary)``; a factor a leaf only shifts the log evidence. It is no posterior: leaves are not uniform.
+A *leaf likelihood* is :math:`\pi_i(x) \propto p(\text{what is seen of leaf } i \mid x_i = x)`.
+It is an array ``(*batch, length, vocabulary)``. A factor a leaf only shifts the log evidence.
+It is no posterior: the leaves of a model are not uniform.
 
-A ``start`` is a sequence, many of them, or the :class:`rhm_theory.Tree` that has them as leaves. ``noise`` is in [0, 1], one number or an
-array that broadcasts against the batch of ``start`` (so noise levels ``(levels, 1)`` and starts ``(starts, length)`` give ``(levels,
-starts, length, vocabulary)``); a traced one outside gives what the formula gives. Likelihoods come in the working float dtype of ``noise``.
+A ``start`` is one sequence, many of them, or the :class:`rhm_theory.Tree` that has them as leaves.
+A noise ``level`` is in [0, 1]: one number, or an array that broadcasts against the batch of
+``start``. So levels ``(levels, 1)`` and starts ``(starts, length)`` give a likelihood
+``(levels, starts, length, vocabulary)``. A traced level outside [0, 1] gives what the formula
+gives. Likelihoods have the working float dtype of ``level``.
+
+The objects of :mod:`rhm_theory.noise.processes` call these functions.
 """
 
 import jax
@@ -22,26 +27,44 @@ MASK_LAWS = ("independent", "fixed_number")
 
 @backed_by("rhm-upward-map")
 def epsilon_process(
-    start: Int[ArrayLike, "*#batch length"], noise: Float[ArrayLike, "*#batch"], *, vocabulary: int
+    start: Int[ArrayLike, "*#batch length"], level: Float[ArrayLike, "*#batch"], *, vocabulary: int
 ) -> Float[Array, "*batch length vocabulary"]:
-    r"""Each leaf keeps a share of certainty: :math:`\pi_i(x) = (1-\epsilon)\,[x = x^0_i] + \epsilon/v`. No chance enters.
+    r"""Each leaf keeps a share :math:`1-\epsilon` of certainty.
 
-    Noise 0 leaves zeros, noise 1 leaves nothing. Source: *A Phase Transition in Diffusion Models Reveals the Hierarchical Nature of Data*.
+    .. math:: \pi_i(x) = (1-\epsilon)\,[x = x^0_i] + \epsilon/v .
+
+    No random number enters. Level 0 leaves the start itself, level 1 leaves nothing.
+
+    Args:
+        start: sequences or their :class:`rhm_theory.Tree`.
+        level: :math:`\epsilon` in [0, 1].
+        vocabulary: :math:`v`, the number of symbols.
+
+    Returns: the leaf likelihood.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    Source: *A Phase Transition in Diffusion Models Reveals the Hierarchical Nature of Data*.
     Claim: ``rhm-upward-map``.
     """
-    start, noise = _start(start, vocabulary), _noise(noise)
-    checks.common_shape(start=start.shape[:-1], noise=noise.shape)
-    noise = noise[..., None, None]
-    return (1 - noise) * exact(start, vocabulary=vocabulary).astype(
-        noise.dtype
-    ) + noise / vocabulary
+    start = checked_start(start, vocabulary)
+    level = checked_level(level)
+    checks.common_shape(start=start.shape[:-1], level=level.shape)
+    level = level[..., None, None]
+    certain = exact(start, vocabulary=vocabulary).astype(level.dtype)
+    return (1 - level) * certain + level / vocabulary
 
 
 def exact(
     start: Int[ArrayLike, "*batch length"], *, vocabulary: int
 ) -> Bool[Array, "*batch length vocabulary"]:
-    """True at the symbol of each leaf: the likelihood of leaves that are seen."""
-    return _start(start, vocabulary)[..., None] == jnp.arange(vocabulary)
+    """True at the symbol of each leaf: the likelihood of leaves that are seen.
+
+    Args:
+        start: sequences or their :class:`rhm_theory.Tree`.
+        vocabulary: the number of symbols.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
+    return checked_start(start, vocabulary)[..., None] == jnp.arange(vocabulary)
 
 
 def masked(
@@ -50,9 +73,15 @@ def masked(
     *,
     vocabulary: int,
 ) -> Float[Array, "*batch length vocabulary"]:
-    """1 for every symbol of the leaves that are ``hidden``, 1 and 0 for the others: the likelihood under a given mask.
+    """The likelihood under a given mask: 1 for every symbol of a hidden leaf, else 1 for its own.
 
-    Raises: ``TypeError`` for a mask that is not boolean (numbers could be rows), ``ValueError`` for shapes that do not broadcast.
+    Args:
+        start: sequences or their :class:`rhm_theory.Tree`.
+        hidden: True where a leaf is hidden; it broadcasts against ``start``.
+        vocabulary: the number of symbols.
+
+    Raises: ``TypeError`` for a mask that is not boolean (numbers could be row numbers),
+        ``ValueError`` for shapes that do not broadcast.
     """
     seen = exact(start, vocabulary=vocabulary)
     mask = as_array("hidden", hidden, "booleans")
@@ -62,7 +91,8 @@ def masked(
         )
     if checks.common_shape(hidden=mask.shape, start=seen.shape[:-1])[-1] != seen.shape[-2]:
         raise ValueError(
-            f"hidden must have a last axis of {seen.shape[-2]} leaves, as start has, got {mask.shape}"
+            f"hidden must have a last axis of {seen.shape[-2]} leaves, as start has, "
+            f"got {mask.shape}"
         )
     return (jnp.asarray(mask)[..., None] | seen).astype(jnp.zeros(()).dtype)
 
@@ -70,88 +100,126 @@ def masked(
 def mask(
     key: Array,
     start: Int[ArrayLike, "*#batch length"],
-    noise: Float[ArrayLike, "*#batch"],
+    level: Float[ArrayLike, "*#batch"],
     law: str = "independent",
     *,
     vocabulary: int,
 ) -> Float[Array, "*batch length vocabulary"]:
-    """A share ``noise`` of the leaves is hidden, by the ``law`` of :func:`random_mask`; the others are seen exactly."""
-    start, noise = _start(start, vocabulary), _noise(noise)
-    shape = (*checks.common_shape(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
-    return masked(start, random_mask(key, shape, noise, law), vocabulary=vocabulary).astype(
-        noise.dtype
-    )
+    """The likelihood under a random mask that hides a share ``level`` of the leaves.
+
+    Args:
+        key: of the mask.
+        start: sequences or their :class:`rhm_theory.Tree`.
+        level: the share of hidden leaves, in [0, 1].
+        law: of the mask, as in :func:`random_mask`.
+        vocabulary: the number of symbols.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
+    start = checked_start(start, vocabulary)
+    level = checked_level(level)
+    shape = (*checks.common_shape(start=start.shape[:-1], level=level.shape), start.shape[-1])
+    hidden = random_mask(key, shape, level, law)
+    return masked(start, hidden, vocabulary=vocabulary).astype(level.dtype)
 
 
 @backed_by("rhm-mask-laws")
 def random_mask(
-    key: Array, shape: tuple[int, ...], noise: Float[ArrayLike, "*#batch"], law: str = "independent"
+    key: Array, shape: tuple[int, ...], level: Float[ArrayLike, "*#batch"], law: str = "independent"
 ) -> Bool[Array, "*batch length"]:
     """True where a leaf is hidden.
 
-    The law is decisive for susceptibilities, so state it with every result:
+    The law decides what a susceptibility is, so state it with every result:
 
-    * ``"independent"``: each leaf with probability ``noise`` (masked diffusion);
-    * ``"fixed_number"``: ``noise * length`` leaves, rounded to the nearest integer (halves to the even one), all subsets equally likely. It
-      takes a correlation of order 1/length from each of length² pairs: the susceptibility changes by a number of order 1.
+    * ``"independent"``: each leaf is hidden with probability ``level`` (masked diffusion);
+    * ``"fixed_number"``: ``level * length`` leaves are hidden, rounded to the nearest integer
+      (halves to the even one). All subsets of that size are equally likely. This takes a
+      correlation of order 1/length from each of length² pairs of leaves: the susceptibility
+      changes by a number of order 1.
 
+    Args:
+        key: of the mask.
+        shape: ``(*batch, length)`` of the result.
+        level: the share of hidden leaves, in [0, 1]; it broadcasts to the batch.
+        law: one of the two above.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Claim: ``rhm-mask-laws``.
     """
     checks.key("key", key)
     checks.choice("law", law, MASK_LAWS)
-    shape, noise = checks.sizes("shape", shape), _noise(noise)
-    if not shape or checks.common_shape(shape=shape[:-1], noise=noise.shape) != shape[:-1]:
+    shape = checks.sizes("shape", shape)
+    level = checked_level(level)
+    if not shape or checks.common_shape(shape=shape[:-1], level=level.shape) != shape[:-1]:
         raise ValueError(
-            f"shape must be (*batch, length) with a batch that noise {noise.shape} broadcasts to, got {shape}"
+            f"shape must be (*batch, length) with a batch that level {level.shape} broadcasts to, "
+            f"got {shape}"
         )
-    noise = noise[..., None]
+    level = level[..., None]
     if law == "independent":
-        return jax.random.uniform(key, shape, noise.dtype) < noise
-    ranks = jax.random.permutation(
-        key, jnp.broadcast_to(jnp.arange(shape[-1]), shape), axis=-1, independent=True
-    )
-    return ranks < jnp.round(noise * shape[-1])
+        return jax.random.uniform(key, shape, level.dtype) < level
+    places = jnp.broadcast_to(jnp.arange(shape[-1]), shape)
+    ranks = jax.random.permutation(key, places, axis=-1, independent=True)
+    return ranks < jnp.round(level * shape[-1])
 
 
 @backed_by("rhm-mask-laws")
 def uniform_flips(
     key: Array,
     start: Int[ArrayLike, "*#batch length"],
-    noise: Float[ArrayLike, "*#batch"],
+    level: Float[ArrayLike, "*#batch"],
     *,
     vocabulary: int,
 ) -> Float[Array, "*batch length vocabulary"]:
-    r"""The likelihood of :func:`flipped` leaves :math:`y`: :math:`\pi_i(x) = (1-\epsilon)\,[x = y_i] + \epsilon/v`.
+    r"""The likelihood of :func:`flipped` leaves :math:`y`.
 
+    .. math:: \pi_i(x) = (1-\epsilon)\,[x = y_i] + \epsilon/v .
+
+    Args: as :func:`flipped`.
+    Raises: as :func:`flipped`.
     Claim: ``rhm-mask-laws``.
     """
-    return epsilon_process(
-        flipped(key, start, noise, vocabulary=vocabulary), noise, vocabulary=vocabulary
-    )
+    seen = flipped(key, start, level, vocabulary=vocabulary)
+    return epsilon_process(seen, level, vocabulary=vocabulary)
 
 
 def flipped(
     key: Array,
     start: Int[ArrayLike, "*#batch length"],
-    noise: Float[ArrayLike, "*#batch"],
+    level: Float[ArrayLike, "*#batch"],
     *,
     vocabulary: int,
 ) -> Int[Array, "*batch length"]:
-    """Each leaf, with probability ``noise`` and independently, drawn anew from all symbols (so it may stay what it is)."""
-    start, noise = _start(start, vocabulary), _noise(noise)
-    shape = (*checks.common_shape(start=start.shape[:-1], noise=noise.shape), start.shape[-1])
+    """Each leaf, with probability ``level`` and independently, is drawn anew from all symbols.
+
+    So a leaf that is drawn anew may stay what it was.
+
+    Args:
+        key: of the flips.
+        start: sequences or their :class:`rhm_theory.Tree`.
+        level: the probability that a leaf is drawn anew, in [0, 1].
+        vocabulary: the number of symbols.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
+    start = checked_start(start, vocabulary)
+    level = checked_level(level)
+    shape = (*checks.common_shape(start=start.shape[:-1], level=level.shape), start.shape[-1])
     which, what = jax.random.split(checks.key("key", key))
     anew = jax.random.randint(what, shape, 0, vocabulary, start.dtype)
-    return jnp.where(random_mask(which, shape, noise, "independent"), anew, start)
+    return jnp.where(random_mask(which, shape, level, "independent"), anew, start)
 
 
-def _noise(noise, name: str = "noise") -> Float[Array, "*batch"]:
-    """``noise`` in the working dtype, in [0, 1]; the error names the argument."""
-    return checks.require(name, noise, lambda value: (value >= 0) & (value <= 1), "in [0, 1]")
+def checked_level(level: Float[ArrayLike, "*batch"]) -> Float[Array, "*batch"]:
+    """``level`` in the working dtype; ``ValueError`` unless it is in [0, 1]."""
+    return checks.require("level", level, lambda value: (value >= 0) & (value <= 1), "in [0, 1]")
 
 
-def _start(start, vocabulary: int) -> Int[Array, "*batch length"]:
-    start = symbols_in("start", leaves_of(start), checks.whole("vocabulary", vocabulary, least=1))
+def checked_start(
+    start: Int[ArrayLike, "*batch length"], vocabulary: int, name: str = "start"
+) -> Int[Array, "*batch length"]:
+    """The sequences, or those of a tree, as symbols below ``vocabulary``; errors name ``name``."""
+    start = symbols_in(name, leaves_of(start), checks.whole("vocabulary", vocabulary, least=1))
     if not start.ndim:
-        raise ValueError("start must have shape (*batch, length), got ()")
+        raise ValueError(f"{name} must have shape (*batch, length), got ()")
     return start

@@ -1,4 +1,7 @@
-"""A denoiser beside Bayes: no gap for the posterior itself, the gap that enumeration gives for one that is wrong in a known way."""
+"""A denoiser beside Bayes.
+
+The posterior itself has no gap. One that is wrong in a known way has the gap of enumeration.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +18,7 @@ TREES = enumeration.all_trees(np.asarray(GRAMMAR.rules))
 STARTS = np.asarray(GRAMMAR.sample(jax.random.key(9), (40,)).leaves)
 MASKS = np.array(list(np.ndindex(2, 2, 2, 2)), bool)
 ORDER = 24
+MASK = rt.Mask([0.5])
 
 
 def term(q, order=ORDER):
@@ -24,17 +28,22 @@ def term(q, order=ORDER):
 def compared(denoiser, **changes):
     given = {
         "key": jax.random.key(1),
-        "noise_levels": [0.5],
+        "model": GRAMMAR,
+        "noise": MASK,
+        "denoiser": denoiser,
         "starts": STARTS,
         "draws": 12,
         "samples": ORDER,
         **changes,
     }
-    return comparison.compare(denoiser, given.pop("grammar", GRAMMAR), **given)
+    return comparison.compare(**given)
 
 
 def node_laws(noised):
-    """By enumeration: for each level the posterior ``(nodes, vocabulary)`` of every node, given one masked sequence."""
+    """By enumeration: the posterior of every node, given one masked sequence.
+
+    One array ``(nodes, vocabulary)`` a level.
+    """
     return enumeration.marginals(TREES, seen_through(noised))
 
 
@@ -56,7 +65,10 @@ def independent_leaves(seed):
 
 
 def laws_of_independent_leaves(leaves):
-    """Level by level, the probability of each symbol if the leaves are independent; what is missing to 1 has no symbol."""
+    """Level by level, the probability of each symbol if the leaves are independent.
+
+    What is missing to 1 has no symbol.
+    """
     levels, table = [leaves], np.asarray(GRAMMAR.rules)
     for rules in table:
         below = levels[-1].reshape(-1, 2, 4)
@@ -66,7 +78,10 @@ def laws_of_independent_leaves(leaves):
 
 
 def expected(denoised):
-    """Over all starts of STARTS and all 16 masks: Bayes' loss, entropy, gap, changed and its gap, underivable, of ``denoised(p)``."""
+    """Means over all of STARTS and all 16 masks.
+
+    They are Bayes' loss, entropy, gap, changed and its gap, underivable, of ``denoised(p)``.
+    """
     rows = []
     for start in STARTS:
         original = [np.asarray(level) for level in GRAMMAR.parse(start).symbols]
@@ -93,7 +108,10 @@ def expected(denoised):
 
 
 def agrees(estimate, value, *, sigmas=4.5, tiny=1e-12):
-    """Three levels at once and four tests: 4.5 standard errors (of 40 starts) is one false alarm in some 2,000 runs; the seed is fixed."""
+    """Three levels at once and four tests.
+
+    4.5 standard errors (of 40 starts) is one false alarm in some 2,000 runs; the seed is fixed.
+    """
     np.testing.assert_array_less(
         np.abs(estimate.value[0] - value), sigmas * estimate.error[0] + tiny
     )
@@ -115,13 +133,14 @@ def test_the_loss_from_counts_is_unbiased_for_the_truncated_one():
 
 
 def test_the_posterior_has_no_gap():
-    found = compared(comparison.bayes(jax.random.key(2), GRAMMAR))
+    found = compared(comparison.bayes(jax.random.key(2), GRAMMAR, MASK))
     bayes_loss, entropy, _, changed, *_ = expected(lambda p: p)
     agrees(found.log_loss_gap, 0)
     agrees(found.changed_gap, 0)
     agrees(found.changed, changed)
     np.testing.assert_array_equal(found.underivable.value, 0)
-    # The exact columns saw 12 of the 16 masks a start, at random: they are the means of what they saw.
+    # The exact columns saw 12 of the 16 masks a start, at random: they are the means of what they
+    # saw.
     for drawn, whole in (
         (found.bayes_log_loss, bayes_loss),
         (found.entropy, entropy),
@@ -133,7 +152,7 @@ def test_the_posterior_has_no_gap():
 
 def test_the_posterior_has_no_gap_at_any_order():
     """With two samples only, most of the logarithm is cut off, on both sides alike."""
-    found = compared(comparison.bayes(jax.random.key(4), GRAMMAR), samples=2)
+    found = compared(comparison.bayes(jax.random.key(4), GRAMMAR, MASK), samples=2)
     agrees(found.log_loss_gap, 0)
     assert np.all(found.entropy - found.log_loss.value > 10 * found.log_loss_gap.error)
 
@@ -169,10 +188,8 @@ def test_the_posterior_of_a_wrong_noise_level(assumed):
             p, q = np.asarray(p), np.asarray(q)
             value[place] += weight @ (p * (term(q) - term(p))).sum(-1).mean(-1) / len(starts)
     assert np.all(value > 0.005)
-    given = {"noise": "flips", "noise_levels": [level], "starts": starts, "draws": 96}
-    found = compared(
-        comparison.bayes(jax.random.key(3), GRAMMAR, noise="flips", noise_level=assumed), **given
-    )
+    given = {"noise": rt.Flips([level]), "starts": starts, "draws": 96}
+    found = compared(comparison.bayes(jax.random.key(3), GRAMMAR, rt.Flips(assumed)), **given)
     agrees(found.log_loss_gap, value)
 
 
@@ -196,23 +213,22 @@ def test_any_callable_serves_and_one_answer_costs_no_infinity():
 def test_nothing_hidden_is_nothing_lost_and_groups_count_as_one():
     found = compared(
         lambda noised: noised % 4,
-        noise_levels=[0.0, 1.0],
+        noise=rt.Mask([0.0, 1.0], "fixed_number"),
         groups=np.arange(40) // 20,
-        law="fixed_number",
         draws=2,
     )
-    assert found.process == "mask, fixed_number"
+    assert found.noise.name == "mask, fixed_number"
     for part in (found.log_loss_gap, found.changed, found.underivable):
         np.testing.assert_array_equal(part.value[0], 0)
-    alone = compared(
-        lambda noised: np.where(noised == 4, 0, noised), noise_levels=[0.5], groups=np.zeros(40)
-    )
+    alone = compared(lambda noised: np.where(noised == 4, 0, noised), groups=np.zeros(40))
     assert np.all(np.isnan(alone.log_loss_gap.error))
 
 
 def test_prints_a_row_a_level():
     text = str(
-        compared(comparison.bayes(jax.random.key(2), GRAMMAR), noise_levels=[0.25, 0.5], draws=2)
+        compared(
+            comparison.bayes(jax.random.key(2), GRAMMAR, MASK), noise=rt.Mask([0.25, 0.5]), draws=2
+        )
     )
     lines = [line.split() for line in text.splitlines()]
     assert [line[:2] for line in lines if line and line[0] in ("0.25", "0.5")] == [
@@ -236,17 +252,20 @@ class Tensor:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"noise": "epsilon"}, "noise must be one of 'mask', 'flips'"),
-        ({"law": "some"}, "law must be one of"),
-        ({"noise_levels": [1.2]}, r"noise_levels must be in \[0, 1\]"),
-        ({"noise_levels": []}, r"noise_levels must have shape \(levels,\) with at least one"),
+        ({"noise": rt.Epsilon([0.5])}, "denoiser needs noised sequences"),
+        ({"noise": "mask"}, r"noise must be a noise object such as Mask\(0.5\), .* got 'mask'"),
+        ({"noise": rt.GaussianNoise(0.5)}, "noise must be a noise object such as Mask"),
+        (
+            {"noise": rt.Mask(np.zeros(0))},
+            r"noise must have a level of shape \(levels,\) with at least one",
+        ),
         (
             {"starts": np.zeros((0, 4), int)},
             r"starts must have shape \(starts, 4\) with at least one",
         ),
         ({"starts": np.int64(0)}, "starts must be >= 1"),
         ({"key": 0}, "key must be a JAX random key"),
-        ({"grammar": None}, "grammar must be a Grammar, got NoneType"),
+        ({"model": None}, "model must be a Grammar or have a method sequences, got NoneType"),
         ({"denoiser": 3}, "denoiser must be a function from noised sequences to samples, got 3"),
         (
             {"denoiser": lambda x: [[1], [1, 2]]},
@@ -257,7 +276,7 @@ class Tensor:
             r"denoiser must return what NumPy reads, got Tensor: .* Use tensor\.detach",
         ),
         ({"groups": ["a", None] * 20}, "groups must be labels of one kind"),
-        ({"noise_levels": [[0.1]]}, r"noise_levels must have shape \(levels,\)"),
+        ({"noise": rt.Mask([[0.1]])}, r"noise must have a level of shape \(levels,\)"),
         ({"draws": 0}, "draws must be >= 1"),
         ({"samples": 2.5}, "samples must be an integer"),
         ({"starts": np.zeros((2, 3), int)}, "must have a last axis of 4"),
@@ -275,24 +294,24 @@ class Tensor:
     ],
 )
 def test_bad_input_names_the_argument(changes, message):
-    changes = {"denoiser": np.zeros_like, **changes}
     with pytest.raises((ValueError, TypeError), match=message):
-        compared(**changes)
+        compared(changes.pop("denoiser", np.zeros_like), **changes)
 
 
-def test_bayes_asks_for_the_level_where_it_cannot_see_it():
-    with pytest.raises(ValueError, match="noise_level must be given"):
-        comparison.bayes(jax.random.key(0), GRAMMAR, noise="flips")
-    with pytest.raises(ValueError, match="noise_level must be given"):
-        comparison.bayes(jax.random.key(0), GRAMMAR, noise_level=0.3)
+def test_bayes_asks_for_one_level_where_it_cannot_see_it():
+    with pytest.raises(ValueError, match=r"noise must have one level, got shape \(2,\)"):
+        comparison.bayes(jax.random.key(0), GRAMMAR, rt.Flips([0.1, 0.2]))
+    with pytest.raises(ValueError, match="noise must give noised sequences, which 'epsilon' does"):
+        comparison.bayes(jax.random.key(0), GRAMMAR, rt.Epsilon(0.3))
 
 
 def test_bayes_is_asked_properly_before_it_is_called():
     for arguments, message in (
         ({"key": 0}, "key must be a JAX random key"),
-        ({"grammar": None}, "grammar must be a Grammar"),
-        ({"noise": "flips", "noise_level": 2.0}, r"noise_level must be in \[0, 1\], got 2"),
-        ({"noise": "flips", "noise_level": "a"}, "noise_level must be a real number"),
+        ({"model": None}, "model must be a Grammar"),
+        ({"noise": "flips"}, "noise must be a noise object"),
     ):
         with pytest.raises((TypeError, ValueError), match=message):
-            comparison.bayes(**{"key": jax.random.key(0), "grammar": GRAMMAR} | arguments)
+            comparison.bayes(
+                **{"key": jax.random.key(0), "model": GRAMMAR, "noise": MASK} | arguments
+            )

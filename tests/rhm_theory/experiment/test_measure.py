@@ -1,4 +1,7 @@
-"""The measurement on samples: against sums written out, exact moments, and its intervals' coverage."""
+"""The measurement on samples.
+
+Against sums written out, exact moments, and its intervals' coverage.
+"""
 
 import jax
 import numpy as np
@@ -37,7 +40,8 @@ def test_a_block_that_changes_together_has_its_size():
     rng = np.random.default_rng(1)
     blocks = rng.random((40, 50, 4)) < 0.3
     found = measure.measure(np.repeat(blocks, 5, axis=-1))
-    # Numerator and denominator of each start are those of its blocks times 25 and 5, but for chance correlations between blocks.
+    # Numerator and denominator of each start are those of its blocks times 25 and 5, but for chance
+    # correlations between blocks.
     assert abs(found.susceptibility.value - 5) < 3 * found.susceptibility.error
     assert found.half_length.value < 5
     single = measure.measure(np.repeat(blocks[..., :1], 5, axis=-1))
@@ -70,7 +74,10 @@ def test_blocks_are_those_below_topmost_changed_nodes():
 
 
 def test_intervals_cover_the_truth():
-    """Groups of two starts that share a rate: 400 replications of 12 groups; the truth of independent leaves is 1."""
+    """Groups of two starts that share a rate: 400 replications of 12 groups.
+
+    The truth of independent leaves is 1.
+    """
     rng = np.random.default_rng(2)
     hits = 0
     for _ in range(400):
@@ -138,6 +145,9 @@ def test_clusters_widen_the_error():
             r"must begin with the same axes, got \(2,\) and \(1,\)",
         ),
         (lambda: measure.ratio([1.0, 2.0], [1.0, 1.0], [1]), r"groups must have shape \(2,\)"),
+        (lambda: measure.ratio([], []), "numerators must have at least one start"),
+        (lambda: measure.jackknife(np.sum, np.zeros((0, 3)), []), "rows must be at least one"),
+        (lambda: measure.blocks([]), "changed must have at least one level"),
         (
             lambda: measure.measure(np.zeros((2, 3, 5), bool), r_max=5),
             "r_max must be below the length = 5",

@@ -1,4 +1,7 @@
-"""Files of sequences: three formats with the same content, every error named; the commands print what the library computes."""
+"""Files of sequences: three formats with the same content, every error named.
+
+The commands print what the library computes.
+"""
 
 import json
 

@@ -1,4 +1,7 @@
-"""The forward-backward experiment against exact moments over all starts, and its two estimators against each other."""
+"""The forward-backward experiment against exact moments over all starts.
+
+And its two estimators against each other.
+"""
 
 import itertools
 
@@ -6,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+import rhm_theory as rt
 from rhm_theory import Grammar
 from rhm_theory.experiment import trajectories as experiment
 from rhm_theory.inference import evidence as inference
@@ -13,6 +17,7 @@ from rhm_theory.inference import moments, sampling
 from rhm_theory.noise import likelihood
 
 GRAMMAR = Grammar.affine(2, 4, 2, 2, multiplier=5, offset=3)
+STARTS = np.array([[0, 0, 1, 3], [2, 2, 2, 2], [3, 1, 0, 2]])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +43,10 @@ def truth(starts, noise):
 
 
 def test_intervals_cover_the_exact_value(every_start):
-    """200 replications of 20 starts x 20 trajectories: 95 % intervals cover the truth in 90 to 99 % of them."""
+    """200 replications of 20 starts x 20 trajectories.
+
+    95 % intervals cover the truth in 90 to 99 % of them.
+    """
     replications, starts = 200, 20
     chosen = every_start[
         np.random.default_rng(0).integers(len(every_start), size=replications * starts)
@@ -46,8 +54,7 @@ def test_intervals_cover_the_exact_value(every_start):
     found = experiment.forward_backward(
         jax.random.key(0),
         GRAMMAR,
-        noise="epsilon",
-        noise_levels=0.6,
+        rt.Epsilon(0.6),
         starts=chosen,
         trajectories=20,
     )
@@ -79,13 +86,11 @@ def test_both_estimators_of_masking_agree_and_the_law_matters(every_start, law):
     found = experiment.forward_backward(
         jax.random.key(1),
         GRAMMAR,
-        noise="mask",
-        law=law,
-        noise_levels=[0.5],
+        rt.Mask([0.5], law),
         starts=every_start,
         trajectories=400,
     )
-    assert found.process == f"mask, {law}"
+    assert found.noise.name == f"mask, {law}"
     # The truth by enumeration of all 16 masks, weighted by the law.
     masks = np.array(list(itertools.product([False, True], repeat=4)))
     weights = np.ones(16) / 16 if law == "independent" else (masks.sum(1) == 2) / 6
@@ -114,7 +119,7 @@ def test_both_estimators_of_masking_agree_and_the_law_matters(every_start, law):
     assert (
         abs(part.value[0] - between.sum() / (leaf_within + leaf_between).sum()) < 3 * part.error[0]
     )
-    enumerated = experiment.enumerated_masks(GRAMMAR, every_start, [0.5], law)
+    enumerated = experiment.enumerated_masks(GRAMMAR, rt.Mask([0.5], law), every_start)
     np.testing.assert_allclose(
         enumerated.susceptibility, chi, rtol=1e-12
     )  # the same terms, summed in another order
@@ -133,12 +138,7 @@ def test_a_denoiser_that_is_the_posterior_gives_the_same(every_start):
             sampling.sample_posterior(jax.random.key(int(noised.sum())), GRAMMAR, seen).leaves
         )
 
-    given = {
-        "noise": "mask",
-        "noise_levels": [0.5],
-        "starts": every_start[:12],
-        "trajectories": 200,
-    }
+    given = {"noise": rt.Mask([0.5]), "starts": every_start[:12], "trajectories": 200}
     exact = experiment.forward_backward(jax.random.key(2), GRAMMAR, **given)
     learned = experiment.forward_backward(jax.random.key(2), GRAMMAR, denoiser=posterior, **given)
     one, other = (experiment.susceptibility(found)[0] for found in (exact, learned))
@@ -153,12 +153,7 @@ def test_a_denoiser_that_is_the_posterior_gives_the_same(every_start):
 
 
 def test_chunks_and_folders_change_nothing(every_start, tmp_path, monkeypatch):
-    given = {
-        "noise": "mask",
-        "noise_levels": [0.2, 0.7],
-        "starts": every_start[:6],
-        "trajectories": 8,
-    }
+    given = {"noise": rt.Mask([0.2, 0.7]), "starts": every_start[:6], "trajectories": 8}
     whole = experiment.forward_backward(jax.random.key(3), GRAMMAR, **given)
     monkeypatch.setattr(experiment, "CHUNK_BYTES", 8 * 4 * 4 * 8 * 5)
     for _ in range(2):  # computed, then read
@@ -171,7 +166,7 @@ def test_chunks_and_folders_change_nothing(every_start, tmp_path, monkeypatch):
 
 
 def test_joined_experiments_are_clustered_by_grammar(every_start):
-    given = {"noise": "epsilon", "noise_levels": [0.3, 0.6], "trajectories": 4}
+    given = {"noise": rt.Epsilon([0.3, 0.6]), "trajectories": 4}
     parts = [
         experiment.forward_backward(
             jax.random.key(seed), GRAMMAR, starts=every_start[some], **given
@@ -190,15 +185,16 @@ def test_joined_experiments_are_clustered_by_grammar(every_start):
         for name in ("variance_within", "leaf_within")
     )
     np.testing.assert_allclose(conditional.value, above.sum(0) / below.sum(0), rtol=1e-14)
-    # Two groups a, b: the error of a sum over a sum is sqrt(2/1 * 2 (a - chi b)^2)/total, as both deviations are opposite.
+    # Two groups a, b: the error of a sum over a sum is sqrt(2/1 * 2 (a - chi b)^2)/total, as both
+    # deviations are opposite.
     error = 2 * np.abs(above[0] - conditional.value * below[0]) / below.sum(0)
     np.testing.assert_allclose(conditional.error, error, rtol=1e-10)
     with pytest.raises(ValueError, match="experiments must be at least one"):
         experiment.joined([])
     with pytest.raises(
-        ValueError, match="experiments must agree in process and noise_levels, number 1 differs"
+        ValueError, match="experiments must agree in noise and its level, number 1 differs"
     ):
-        experiment.joined([whole, whole._replace(noise_levels=np.array([0.3, 0.7]))])
+        experiment.joined([whole, whole._replace(noise=rt.Epsilon([0.3, 0.7]))])
 
 
 def test_a_grammar_and_starts_of_its_language():
@@ -258,24 +254,55 @@ def test_the_slope_of_the_root_is_the_posteriors_derivative(every_start):
         difference, rel=1e-8
     )
     assert difference > 0.1
-    with pytest.raises(ValueError, match="noise must be one number"):
+    with pytest.raises(ValueError, match="level must be one number"):
         experiment.root_slope(GRAMMAR, every_start, [0.5])
+    with pytest.raises(
+        ValueError, match=r"start must have at least one sequence, got shape \(0, 4"
+    ):
+        experiment.root_slope(GRAMMAR, every_start[:0], 0.5)
+    with pytest.raises(ValueError, match=r"starts must have shape \(starts, 4\) with at least one"):
+        experiment.enumerated_masks(GRAMMAR, rt.Mask([0.5]), every_start[:0])
+
+
+def test_a_chain_is_measured_like_a_grammar():
+    """The conditional estimate of a chain that is sampled equals its exact moments."""
+    chain = rt.controls.markov_chain(np.full((4, 4), 0.2) + 0.2 * np.eye(4), length=4)
+    noise = rt.Epsilon([0.3, 0.6])
+    found = experiment.forward_backward(
+        jax.random.key(0), chain, noise, starts=STARTS, trajectories=200
+    )
+    assert found.tree_sums.shape == (2, 3, 0)
+    assert np.all(np.isnan(found.root_kept))
+    for index, level in enumerate(noise.level):
+        seen = likelihood.epsilon_process(STARTS, level, vocabulary=4)
+        exact = moments.change_moments(chain, seen, STARTS)
+        np.testing.assert_allclose(found.variance_within[index], exact.variance, rtol=1e-12)
+        np.testing.assert_allclose(found.leaf_within[index], exact.leaf_variance, rtol=1e-12)
+        np.testing.assert_allclose(
+            moments.susceptibility(chain, seen, STARTS), exact.susceptibility, rtol=1e-14
+        )
+        # 200 samples of at most 4 changes: the error of the mean is below 2/sqrt(200).
+        np.testing.assert_allclose(found.sums.mean[index], exact.mean, atol=5 * 2 / 200**0.5)
+    forbidden = rt.controls.markov_chain([[0.0, 1.0], [1.0, 0.0]], length=4)
+    with pytest.raises(ValueError, match="got one of probability 0 at index 1"):
+        experiment.forward_backward(
+            jax.random.key(0), forbidden, noise, starts=[[0, 1, 0, 1], [0, 0, 1, 1]], trajectories=4
+        )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"law": "some"}, "law must be one of"),
-        ({"noise_levels": [1.2]}, r"noise_levels must be in \[0, 1\]"),
+        ({"noise": rt.Flips([0.5])}, "noise must be a Mask, got Flips"),
         ({"starts": np.zeros((2, 3), int)}, "starts must have a last axis of 4"),
         (
-            {"grammar": Grammar.affine(5, 4, 2, 2, multiplier=5, offset=3)},
-            "grammar must have at most 16 leaves",
+            {"model": Grammar.affine(5, 4, 2, 2, multiplier=5, offset=3)},
+            "model must have at most 16 leaves",
         ),
     ],
 )
 def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, message):
-    given = {"grammar": GRAMMAR, "starts": every_start[:2], "noise_levels": [0.5], **changes}
+    given = {"model": GRAMMAR, "starts": every_start[:2], "noise": rt.Mask([0.5]), **changes}
     with pytest.raises((ValueError, TypeError), match=message):
         experiment.enumerated_masks(**given)
 
@@ -283,9 +310,8 @@ def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, m
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"noise": "fog"}, "noise must be one of"),
-        ({"law": "some"}, "law must be one of"),
-        ({"noise_levels": [1.2]}, r"noise_levels must be in \[0, 1\]"),
+        ({"noise": "fog"}, r"noise must be a noise object such as Mask\(0.5\), .* got 'fog'"),
+        ({"noise": rt.Mask}, "noise must be a noise object"),
         ({"trajectories": 1}, "trajectories must be >= 2"),
         ({"starts": np.zeros((2, 3), int)}, "starts must have a last axis of 4"),
         ({"starts": np.zeros(4, int)}, r"starts must have shape \(starts, 4\)"),
@@ -294,13 +320,13 @@ def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, m
             r"starts must have shape \(starts, 4\) with at least one",
         ),
         ({"starts": np.int64(0)}, "starts must be >= 1"),
-        ({"noise_levels": []}, r"noise_levels must have shape \(levels,\)"),
+        ({"noise": rt.Mask(np.zeros(0))}, r"noise must have a level of shape \(levels,\)"),
         ({"groups": [1, 2, 3]}, r"groups must have shape \(2,\)"),
-        ({"noise": "epsilon", "denoiser": lambda x: x}, "denoiser needs noised sequences"),
+        ({"noise": rt.Epsilon(0.5), "denoiser": lambda x: x}, "denoiser needs noised sequences"),
         ({"denoiser": lambda x: x[:1]}, "denoiser must return integers of shape"),
         # A mask that was left, or 2**32 more, was taken for a change and a symbol.
         (
-            {"denoiser": lambda x: x, "noise_levels": [1.0]},
+            {"denoiser": lambda x: x, "noise": rt.Mask([1.0])},
             r"what denoiser returns must be in 0 \.\. 3, got 4",
         ),
         (
@@ -309,17 +335,17 @@ def test_bad_input_to_the_enumeration_names_the_argument(every_start, changes, m
         ),
         ({"denoiser": lambda x: None}, "denoiser must return integers of shape"),
         ({"denoiser": 3}, "denoiser must be a function"),
-        ({"grammar": None}, "grammar must be a Grammar, got NoneType"),
+        ({"model": None}, "model must be a Grammar or have a method sequences, got NoneType"),
         ({"folder": 3}, "folder must be a path"),
     ],
 )
 def test_bad_input_names_the_argument(every_start, changes, message):
     given = {
-        "noise": "mask",
-        "noise_levels": [0.5],
+        "model": GRAMMAR,
+        "noise": rt.Mask([0.5]),
         "starts": every_start[:2],
         "trajectories": 4,
         **changes,
     }
     with pytest.raises((ValueError, TypeError), match=message):
-        experiment.forward_backward(jax.random.key(0), given.pop("grammar", GRAMMAR), **given)
+        experiment.forward_backward(jax.random.key(0), **given)

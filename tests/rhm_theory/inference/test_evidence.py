@@ -1,4 +1,7 @@
-"""Log evidence, derivatives, marginals: by enumeration, reference values, exact integers, automatic differentiation of a plain pass."""
+"""Log evidence, derivatives, marginals.
+
+By enumeration, reference values, exact integers, automatic differentiation of a plain pass.
+"""
 
 import functools
 import math
@@ -76,7 +79,10 @@ def affine():
 
 
 def exact_masked_moments(grammar, start):
-    """Numbers of trees that a mask allows, each times N**0, N**1 and N**2 of its number N of changes: in integers."""
+    """Numbers of trees that a mask allows.
+
+    Each times N**0, N**1 and N**2 of its number N of changes: in integers.
+    """
 
     def product(a, b):
         return a[0] * b[0], a[1] * b[0] + a[0] * b[1], a[2] * b[0] + 2 * a[1] * b[1] + a[0] * b[2]
@@ -155,7 +161,10 @@ def test_derivatives_are_those_of_a_plain_pass_on_other_devices(whole_arrays):
 
 @pytest.fixture
 def tiny_cache(monkeypatch):
-    """A cache that holds one level of two trees with three symbols, so that small trees are cut like deep ones."""
+    """A cache that holds one level of two trees with three symbols.
+
+    So that small trees are cut like deep ones.
+    """
     jax.clear_caches()
     monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 12)
     monkeypatch.setattr(messages, "LEAST_BATCH", 2)
@@ -202,7 +211,10 @@ def test_trees_cut_into_subtrees_are_as_good_as_whole_ones(tiny_cache):
 
 @pytest.mark.parametrize("batch", [3, messages.STREAMED_BATCH])
 def test_derivatives_are_those_of_a_plain_pass(batch):
-    """Gradient, Hessian and third derivative, forward and reverse in any order; the likelihood has zeros, where they are finite too."""
+    """Gradient, Hessian and third derivative, forward and reverse in any order.
+
+    The likelihood has zeros, where they are finite too.
+    """
     grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
     generator = np.random.default_rng(1)
     base = np.concatenate(
@@ -308,7 +320,10 @@ def test_a_factor_a_leaf_only_shifts():
 
 
 def impossible_cases():
-    """A grammar without the pair (0, 0) at level 1, and with one pair of symbols that no rule gives at level 2."""
+    """A grammar without the pair (0.
+
+    0) at level 1, and with one pair of symbols that no rule gives at level 2.
+    """
     grammar = rt.Grammar([[[[0, 1]], [[1, 0]], [[1, 1]]], [[[0, 1]], [[1, 2]], [[2, 0]]]])
     seen = functools.partial(rt.likelihood.exact, vocabulary=3)
     return grammar, 1.0 * jnp.stack(
@@ -338,11 +353,14 @@ def test_impossible_evidence():
     traced = jax.jit(rt.marginals)(grammar, likelihood)
     for level in traced:
         assert np.isfinite(level[0]).all()
-        assert np.isnan(level[1:]).any(-1).all()
+        assert np.isnan(level[1:]).all()
 
 
 def test_impossible_evidence_has_derivatives_0():
-    """No NaN reaches the parameters of a likelihood, in any mode and order; what is possible is not touched."""
+    """No NaN reaches the parameters of a likelihood, in any mode and order.
+
+    What is possible is not touched.
+    """
     grammar, likelihood = impossible_cases()
 
     def values(sharpness):
@@ -387,7 +405,10 @@ def test_a_contradiction_beyond_the_floats_is_told_from_an_impossibility():
 
 
 def test_long_sequences_neither_underflow_nor_overflow():
-    """Thousands of leaves, seen through noise, in both precisions: nothing has left the range of the floats."""
+    """Thousands of leaves, seen through noise, in both precisions.
+
+    Nothing has left the range of the floats.
+    """
     grammar = rt.Grammar.affine(8, 6, 6, 3, multiplier=35, offset=11)
     tree = grammar.reference_start(2)
     likelihood = rt.likelihood.uniform_flips(jax.random.key(8), tree.leaves, 0.2, vocabulary=6)
@@ -398,7 +419,10 @@ def test_long_sequences_neither_underflow_nor_overflow():
 
 
 def test_single_precision():
-    """float32 stays float32; the errors reached are 3.5e-7 (log evidence, relative) and 5e-7 (marginals)."""
+    """float32 stays float32.
+
+    The errors reached are 3.5e-7 (log evidence, relative) and 5e-7 (marginals).
+    """
     grammar, _, likelihood = affine()
     single = np.float32(likelihood)
     evidence, posterior = rt.log_evidence(grammar, single), rt.marginals(grammar, single)
@@ -433,7 +457,8 @@ def test_generating_functions_on_the_circle():
         (
             lambda x: x[:, :3],
             ValueError,
-            r"likelihood must end in the axes \(length, vocabulary\) = \(4, 3\), got shape \(2, 3, 3\)",
+            r"likelihood must end in the axes \(length, vocabulary\) = \(4, 3\), "
+            r"got shape \(2, 3, 3\)",
         ),
         (lambda x: x[..., :2], ValueError, r"got shape \(2, 4, 2\)"),
         (lambda x: x[0, 0], ValueError, r"got shape \(3,\)"),
@@ -517,5 +542,5 @@ def test_an_empty_batch_and_what_is_no_grammar():
     ]
     assert rt.sample_posterior(jax.random.key(0), grammar, none, (5,)).leaves.shape == (5, 0, 2, 4)
     for function in (rt.log_evidence, rt.marginals, rt.impossible_at):
-        with pytest.raises(TypeError, match="grammar must be a Grammar, got ArrayImpl"):
+        with pytest.raises(TypeError, match=r"must be a Grammar.*, got ArrayImpl"):
             function(grammar.rules, likelihood)

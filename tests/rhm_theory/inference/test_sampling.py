@@ -27,7 +27,10 @@ def number_of(leaves, vocabulary):
 
 @pytest.mark.parametrize("shape", enumeration.SHAPES[1:], ids=str)
 def test_whole_trees_by_enumeration(shape):
-    """Each of five grammars and five likelihoods, some with zeros: chi-square over all trees, rare ones put together."""
+    """Each of five grammars and five likelihoods, some with zeros.
+
+    Chi-square over all trees, rare ones put together.
+    """
     generator = np.random.default_rng(0)
     for seed in range(5):
         grammar = enumeration.random_grammar(seed, shape)

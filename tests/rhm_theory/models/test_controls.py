@@ -1,4 +1,7 @@
-"""Controls: the field against dense linear algebra, the chain against full enumeration; samples against the exact laws."""
+"""Controls: the field against dense linear algebra, the chain against full enumeration.
+
+Samples against the exact laws.
+"""
 
 import itertools
 
@@ -11,6 +14,7 @@ import scipy.stats
 
 from rhm_theory.models import controls
 from rhm_theory.noise import likelihood as likelihoods
+from rhm_theory.noise.processes import GaussianNoise
 
 EPS = np.finfo(np.float64).eps
 NOISE = np.array([0, 1e-12, 0.1, 0.5, 0.9, 1])
@@ -53,6 +57,33 @@ def test_the_response_is_that_of_the_dense_posterior(length):
     )  # nothing is left: the prior, of mean mode 1
 
 
+@pytest.mark.parametrize("length", [12, 13])
+def test_the_verbs_of_the_field_are_those_of_the_dense_posterior(length):
+    field = controls.gaussian_field(length, 0.7)
+    prior = dense(field)
+    draw = np.random.default_rng(1)
+    start, noised = draw.normal(size=(2, length))
+    for level in (0.2, 0.7):
+        seen = GaussianNoise(level).likelihood(noised)
+        total = (1 - level) * prior + level * np.eye(length)
+        gain = np.sqrt(1 - level) * prior @ np.linalg.inv(total)
+        mean = gain @ noised
+        posterior = prior - np.sqrt(1 - level) * gain @ prior
+        law = scipy.stats.multivariate_normal(np.zeros(length), total)
+        np.testing.assert_allclose(field.log_evidence(seen), law.logpdf(noised), rtol=1e-12)
+        marginals = field.marginals(seen)
+        np.testing.assert_allclose(marginals.mean, mean, atol=1e-13)
+        np.testing.assert_allclose(marginals.variance, np.diag(posterior), rtol=1e-12)
+        matrix = field.change_correlations(seen, start)
+        np.testing.assert_allclose(matrix, posterior, atol=1e-14)
+        moments = field.change_moments(seen, start)
+        np.testing.assert_allclose(moments.mean, (mean - start).sum(), atol=1e-12)
+        np.testing.assert_allclose(moments.leaf_changed, mean - start, atol=1e-13)
+        chi = posterior.sum() / np.trace(posterior)
+        np.testing.assert_allclose(moments.variance, posterior.sum(), rtol=1e-12)
+        np.testing.assert_allclose(moments.susceptibility, chi, rtol=1e-12)
+
+
 def test_the_susceptibility_of_the_field_has_no_peak():
     noise = np.linspace(0, 1, 400)
     for decay in (0.3, 0.7, 1.5):
@@ -67,19 +98,24 @@ def test_the_fields_experiment_measures_the_response():
     field, noise = controls.gaussian_field(12, 0.7), np.array([0.2, 0.8])[:, None]
     keys = jax.random.split(jax.random.key(0), 3)
     start = field.sample(keys[0], (20_000,))
-    # Of one start: over many starts the change's mean, which is proportional to the start, would spread too.
-    noised = field.forward(keys[1], np.broadcast_to(start[0], start.shape), noise)
+    # Of one start: over many starts the change's mean, which is proportional to the start, would
+    # spread too.
+    process = GaussianNoise(noise)
+    noised = process.sample(keys[1], np.broadcast_to(start[0], start.shape))
     assert noised.shape == (2, 20_000, 12)
-    change = np.asarray(field.sample_posterior(keys[2], noised, noise) - start[0])
+    change = np.asarray(field.sample_posterior(keys[2], process.likelihood(noised)) - start[0])
     expected = field.response(noise[:, 0])
     found = np.fft.rfft(change - change.mean(1, keepdims=True), norm="ortho")
-    # The power of a mode is exponential (real modes: chi-square): a standard deviation of sqrt(2) of the mean at most; five of them.
+    # The power of a mode is exponential (real modes: chi-square): a standard deviation of sqrt(2)
+    # of the mean at most; five of them.
     np.testing.assert_allclose(
         (np.abs(found) ** 2).mean(1), expected.modes, rtol=5 * np.sqrt(2 / 20_000)
     )
     power = np.abs(np.fft.rfft(np.asarray(start), norm="ortho")) ** 2
     np.testing.assert_allclose(power.mean(0), field.spectrum, rtol=5 * np.sqrt(2 / 20_000))
-    again = field.sample_posterior(keys[2], field.forward(keys[1], start, 0.0), 0.0)
+    silent = GaussianNoise(0.0)
+    seen = silent.likelihood(silent.sample(keys[1], start))
+    again = field.sample_posterior(keys[2], seen)
     np.testing.assert_allclose(again, start, atol=64 * EPS)  # no noise, no change
 
 
@@ -203,7 +239,10 @@ def test_contradictory_evidence():
 
 
 def test_persistence_makes_blocks_but_no_peak_that_grows():
-    """The chain's correlation length is fixed by its transition: four times the length, the same susceptibility, to its ends."""
+    """The chain's correlation length is fixed by its transition.
+
+    Four times the length, the same susceptibility, to its ends.
+    """
     stay = 0.9 * np.eye(4) + 0.025
     chi = []
     for length in (64, 256):
@@ -224,9 +263,10 @@ def test_persistence_makes_blocks_but_no_peak_that_grows():
         (lambda: controls.gaussian_field(1, 0.5), "length must be >= 2"),
         (lambda: controls.gaussian_field(8, -0.5), "decay must be finite and >= 0"),
         (lambda: controls.gaussian_field(8, [0.5]), "decay must be one number"),
-        (lambda: controls.gaussian_field(8, 0.5).response(1.5), r"noise must be in \[0, 1\]"),
+        (lambda: controls.gaussian_field(8, 0.5).response(1.5), r"level must be in \[0, 1\]"),
+        (lambda: seen_as(np.zeros(7)), "noised must have a last axis of 8"),
         (
-            lambda: controls.gaussian_field(8, 0.5).forward(jax.random.key(0), np.zeros(7), 0.5),
+            lambda: FIELD.change_moments(GaussianNoise(0.5).likelihood(np.zeros(8)), np.zeros(7)),
             "start must have a last axis of 8",
         ),
         (
@@ -265,12 +305,12 @@ def test_persistence_makes_blocks_but_no_peak_that_grows():
             "transition must be a square matrix of one symbol or more",
         ),
         (
-            lambda: FIELD.forward(KEY, np.zeros((2, 8)), [0.1, 0.2, 0.3]),
-            r"one shape, got start \(2,\), noise \(3,\)",
+            lambda: GaussianNoise([0.1, 0.2, 0.3]).sample(KEY, np.zeros((2, 8))),
+            r"one shape, got field \(2,\), level \(3,\)",
         ),
         (
-            lambda: FIELD.sample_posterior(KEY, np.zeros((2, 8)), [0.1, 0.2, 0.3]),
-            r"one shape, got noised \(2,\), noise \(3,\)",
+            lambda: seen_as(np.zeros((2, 8)), [0.1, 0.2, 0.3]),
+            r"one shape, got noised \(2,\), level \(3,\)",
         ),
         (lambda: FIELD.sample(KEY, (-1,)), r"shape\[0\] must be >= 0"),
     ],
@@ -280,15 +320,20 @@ def test_bad_input_is_named(call, message):
         call()
 
 
-FIELD, KEY = controls.gaussian_field(8, 0.5), jax.random.key(0)
+FIELD = controls.gaussian_field(8, 0.5)
+KEY = jax.random.key(0)
+
+
+def seen_as(noised, level=0.5):
+    return FIELD.log_evidence(GaussianNoise(level).likelihood(noised))
 
 
 def test_keys_and_shapes_are_named():
     chain, seen = make_chain(), np.ones((LENGTH, 3))
     for call in (
         lambda key: FIELD.sample(key),
-        lambda key: FIELD.forward(key, np.zeros(8), 0.5),
-        lambda key: FIELD.sample_posterior(key, np.zeros(8), 0.5),
+        lambda key: GaussianNoise(0.5).sample(key, np.zeros(8)),
+        lambda key: FIELD.sample_posterior(key, GaussianNoise(0.5).likelihood(np.zeros(8))),
         lambda key: chain.sample(key),
         lambda key: chain.sample_posterior(key, seen),
     ):

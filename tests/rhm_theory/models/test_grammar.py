@@ -1,4 +1,7 @@
-"""Grammars: which rules are allowed, how random ones are drawn, and that sampling, derivation and parsing agree."""
+"""Grammars: which rules are allowed.
+
+How random ones are drawn, and that sampling, derivation and parsing agree.
+"""
 
 import dataclasses
 import itertools
@@ -83,7 +86,10 @@ def test_random_grammars_are_unambiguous_and_parse_what_they_sample(shape):
 
 @pytest.mark.parametrize("ratio", [4, 0], ids=["shuffled", "drawn again"])
 def test_random_tuples_are_uniform(ratio, monkeypatch):
-    """All 12 ordered pairs of distinct tuples among four are equally likely, by either way to draw them."""
+    """All 12 ordered pairs of distinct tuples among four are equally likely.
+
+    By either way to draw them.
+    """
     monkeypatch.setattr(module, "SHUFFLED_TUPLES_PER_DRAW", ratio)
     module._distinct_tuples.clear_cache()
     keys = jax.random.split(jax.random.key(3), 6000)
@@ -165,7 +171,10 @@ def test_leaves_that_are_not_in_the_language():
 
 
 def test_symbols_out_of_range_are_not_taken_for_others():
-    """Traced, they cannot raise; a code of symbol v would be that of symbol 0 under the next prefix."""
+    """Traced, they cannot raise.
+
+    A code of symbol v would be that of symbol 0 under the next prefix.
+    """
     grammar = rt.Grammar.random(jax.random.key(1), **(SMALL | {"rules_per_symbol": 3}))
     leaves = jnp.array([[0, 3, 0, 0], [0, -1, 1, 1], [0, 2, 1, 1]])
     assert jax.jit(rt.Grammar.contains)(grammar, leaves).tolist() == [False, False, True]

@@ -102,7 +102,10 @@ def test_masks_of_a_fixed_number():
 
 
 def test_flips():
-    """A flipped leaf is drawn from all symbols, so it changes with probability noise * (1 - 1/v)."""
+    """A flipped leaf is drawn from all symbols.
+
+    So it changes with probability noise * (1 - 1/v).
+    """
     start = np.full((6000, 1), 2)
     found = np.asarray(likelihood.flipped(KEY, start, 0.6, vocabulary=4))[:, 0]
     assert (
@@ -123,22 +126,22 @@ def test_flips():
         (
             lambda: likelihood.epsilon_process(START, 1.2, vocabulary=3),
             ValueError,
-            r"noise must be in \[0, 1\], got 1.2",
+            r"level must be in \[0, 1\], got 1.2",
         ),
         (
             lambda: likelihood.mask(KEY, START, [0.1, -0.5], vocabulary=3),
             ValueError,
-            r"noise must be in \[0, 1\], got -0.5 at index \(1,\)",
+            r"level must be in \[0, 1\], got -0.5 at index \(1,\)",
         ),
         (
             lambda: likelihood.uniform_flips(KEY, START, np.nan, vocabulary=3),
             ValueError,
-            r"noise must be in \[0, 1\], got nan",
+            r"level must be in \[0, 1\], got nan",
         ),
         (
             lambda: likelihood.epsilon_process(START, True, vocabulary=3),
             TypeError,
-            r"noise must be a real number",
+            r"level must be a real number",
         ),
         (
             lambda: likelihood.epsilon_process(START, 0.5, vocabulary=2),
@@ -188,12 +191,12 @@ def test_flips():
         (
             lambda: likelihood.epsilon_process(START, [0.1, 0.2, 0.3], vocabulary=3),
             ValueError,
-            r"got start \(2,\), noise \(3,\)",
+            r"got start \(2,\), level \(3,\)",
         ),
         (
             lambda: likelihood.mask(KEY, START, [0.1, 0.2, 0.3], vocabulary=3),
             ValueError,
-            r"got start \(2,\), noise \(3,\)",
+            r"got start \(2,\), level \(3,\)",
         ),
         (
             lambda: likelihood.flipped(KEY, 1, 0.3, vocabulary=3),

@@ -1,0 +1,290 @@
+r"""A control without a hierarchy: a Gaussian field on a ring, whose susceptibility has no peak.
+
+The field has correlations of every length, by a power-law spectrum. Gaussian noise of level
+:math:`\sigma^2 = 1 - \bar\alpha` turns it into
+:math:`x_t = \sqrt{\bar\alpha}\, x_0 + \sigma z` (:class:`rhm_theory.GaussianNoise`). In Fourier
+space all modes are independent, so the posterior is exact. "Change" of a site means
+:math:`\hat x_0 - x_0`, a real number, with :math:`\hat x_0` a sample of the posterior.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import ArrayLike, Float
+
+from theory_common import checks
+from theory_common.claims import backed_by
+from theory_common.printing.display import readable
+
+
+@readable()
+class FieldResponse(NamedTuple):
+    """Covariance of the change at a given start, over noise and posterior samples.
+
+    It does not depend on the start.
+
+    Attributes:
+        modes: the power spectrum of the change, k = 0 .. length//2.
+        covariance: by distance r = 0 .. length - 1.
+        susceptibility: the sum of the covariance over all pairs of sites, over that of the
+            variances of the single sites.
+    """
+
+    modes: Float[AnyArray, "*batch modes"]
+    covariance: Float[AnyArray, "*batch length"]
+    susceptibility: Float[AnyArray, "*batch"]
+
+
+@readable()
+class FieldMarginals(NamedTuple):
+    """The posterior of every site, a normal law with this ``mean`` and ``variance``."""
+
+    mean: Float[AnyArray, "*batch length"]
+    variance: Float[AnyArray, "*batch length"]
+
+
+@readable()
+class FieldMoments(NamedTuple):
+    """The posterior law of the changes of a field, given a noised one.
+
+    Attributes:
+        mean: of the sum of all changes.
+        variance: of that sum.
+        leaf_changed: the mean change of each site.
+        leaf_variance: the sum over the sites of their variances.
+    """
+
+    mean: Float[AnyArray, "*batch"]
+    variance: Float[AnyArray, "*batch"]
+    leaf_changed: Float[AnyArray, "*batch length"]
+    leaf_variance: Float[AnyArray, "*batch"]
+
+    @property
+    def susceptibility(self) -> Float[AnyArray, "*batch"]:
+        """Variance of the sum over the sum of the sites' variances; NaN where nothing varies."""
+        return self.variance / self.leaf_variance
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class GaussianField:
+    """A stationary Gaussian field of unit variance on a ring; made by :func:`gaussian_field`.
+
+    A ``likelihood`` is a :class:`rhm_theory.noise.processes.GaussianLikelihood`: what
+    ``GaussianNoise(level).likelihood(noised)`` gives.
+
+    Attributes:
+        spectrum: the variance of mode k = 0 .. length//2; its mean over all modes is 1.
+        length: the number of sites.
+    """
+
+    spectrum: Float[AnyArray, " modes"]
+    length: int
+
+    def tree_flatten(self):
+        return (self.spectrum,), self.length
+
+    @classmethod
+    def tree_unflatten(cls, length, leaves):
+        return cls(*leaves, length)
+
+    @backed_by("gaussian-control-response", "gaussian-control-monotone")
+    def response(self, level: Float[ArrayLike, "*batch"]) -> FieldResponse:
+        r"""What changes on average over the noise, in closed form.
+
+        .. math:: C(k) = \sigma^2 S_k
+            \frac{2\bar\alpha S_k + \sigma^2}{(\bar\alpha S_k + \sigma^2)^2}, \qquad \chi = C(0) /
+            \operatorname{mean}_k C(k).
+
+        With :math:`u = \bar\alpha S_k/\sigma^2`, :math:`C \propto u(2u+1)/(u+1)^2`. The logarithmic
+        slope of this falls with u. So where the spectrum is largest at k = 0, the susceptibility
+        has no peak: it grows from 1, its limit at level 0, to :math:`S_0/\operatorname{mean} S` at
+        level 1.
+
+        Args: level: :math:`\sigma^2` of the noise in [0, 1], any shape.
+        Raises: ``TypeError`` or ``ValueError`` that names ``level``.
+        Accuracy: a few eps, nothing cancels.
+        Source: new. Claims: ``gaussian-control-response``, ``gaussian-control-monotone``.
+        """
+        level = checks.require(
+            "level", level, lambda value: (value >= 0) & (value <= 1), "in [0, 1]"
+        )
+        level = level[..., None]
+        signal = (1 - level) * self.spectrum
+        per_level = self.spectrum * (2 * signal + level) / (signal + level) ** 2
+        return FieldResponse(
+            modes=level * per_level,
+            covariance=level * jnp.fft.irfft(per_level, self.length),
+            susceptibility=per_level[..., 0] / _mean_over_modes(per_level, self.length),
+        )
+
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[AnyArray, "*shape length"]:
+        """Independent fields.
+
+        Args:
+            key: of the samples.
+            shape: of the batch.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        """
+        checks.key("key", key)
+        shape = (*checks.sizes("shape", shape), self.length)
+        white = jax.random.normal(key, shape, self.spectrum.dtype)
+        return self._filtered(white, jnp.sqrt(self.spectrum))
+
+    def log_evidence(self, likelihood) -> Float[AnyArray, "*batch"]:
+        r"""Log density of the noised field.
+
+        Its modes are normal, with variance :math:`\bar\alpha S_k + \sigma^2`.
+
+        Args: likelihood: a noised field and the level of its noise.
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        """
+        level, noised = self._seen(likelihood)
+        total = (1 - level) * self.spectrum + level
+        power = jnp.abs(jnp.fft.rfft(noised, norm="ortho")) ** 2
+        per_mode = power / total + jnp.log(2 * jnp.pi * total)
+        return -self.length / 2 * _mean_over_modes(per_mode, self.length)
+
+    def marginals(self, likelihood) -> FieldMarginals:
+        """The posterior of every site.
+
+        Args: likelihood: a noised field and the level of its noise.
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        """
+        level, noised = self._seen(likelihood)
+        mean = self._posterior_mean(level, noised)
+        variance = _mean_over_modes(self._posterior_modes(level), self.length)
+        return FieldMarginals(mean=mean, variance=jnp.broadcast_to(variance[..., None], mean.shape))
+
+    @backed_by("gaussian-control-response")
+    def sample_posterior(
+        self, key: Array, likelihood, shape: tuple[int, ...] = ()
+    ) -> Float[AnyArray, "*batch length"]:
+        """Independent exact samples of the clean field given each noised one.
+
+        Args:
+            key: of the samples.
+            likelihood: noised fields and the level of their noise.
+            shape: how many samples of each.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        Claim: ``gaussian-control-response``.
+        """
+        checks.key("key", key)
+        shape = checks.sizes("shape", shape)
+        level, noised = self._seen(likelihood)
+        mean = self._posterior_mean(level, noised)
+        white = jax.random.normal(key, (*shape, *mean.shape), mean.dtype)
+        return mean + self._filtered(white, jnp.sqrt(self._posterior_modes(level)))
+
+    def change_moments(self, likelihood, start: Float[ArrayLike, "*#batch length"]) -> FieldMoments:
+        r"""Mean and variance of :math:`\sum_i (\hat x_i - x_i)` over the posterior, in closed form.
+
+        Args:
+            likelihood: a noised field and the level of its noise.
+            start: the field before the noise.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        """
+        level, noised, start = self._seen_from(likelihood, start)
+        mean = self._posterior_mean(level, noised) - start
+        modes = self._posterior_modes(level)
+        batch = mean.shape[:-1]
+        leaf_variance = self.length * _mean_over_modes(modes, self.length)
+        return FieldMoments(
+            mean=mean.sum(-1),
+            variance=jnp.broadcast_to(self.length * modes[..., 0], batch),
+            leaf_changed=mean,
+            leaf_variance=jnp.broadcast_to(leaf_variance, batch),
+        )
+
+    def change_correlations(
+        self, likelihood, start: Float[ArrayLike, "*#batch length"]
+    ) -> Float[AnyArray, "*batch length length"]:
+        """Covariance matrix of the changes over the posterior, given the noised field.
+
+        Args:
+            likelihood: a noised field and the level of its noise.
+            start: the field before the noise; only its batch matters.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        """
+        level, noised, start = self._seen_from(likelihood, start)
+        by_distance = jnp.fft.irfft(self._posterior_modes(level), self.length)
+        sites = jnp.arange(self.length)
+        matrix = by_distance[..., (sites[:, None] - sites) % self.length]
+        batch = jnp.broadcast_shapes(noised.shape, start.shape)[:-1]
+        return jnp.broadcast_to(matrix, (*batch, self.length, self.length))
+
+    def _posterior_mean(self, level: Array, noised: Array) -> Array:
+        total = (1 - level) * self.spectrum + level
+        return self._filtered(noised, jnp.sqrt(1 - level) * self.spectrum / total)
+
+    def _posterior_modes(self, level: Array) -> Array:
+        """The variance of each mode of the clean field, given the noised one."""
+        return self.spectrum * level / ((1 - level) * self.spectrum + level)
+
+    def _filtered(self, field: Array, gain: Array) -> Array:
+        return jnp.fft.irfft(gain * jnp.fft.rfft(field), self.length)
+
+    def _seen(self, likelihood) -> tuple[Array, Array]:
+        """The level of the noise, with an axis for the sites, and the noised field."""
+        if not (hasattr(likelihood, "noised") and hasattr(likelihood, "level")):
+            raise TypeError(
+                "likelihood must be what GaussianNoise(level).likelihood(noised) gives, "
+                f"got {type(likelihood).__name__}"
+            )
+        values = checks.reals(level=likelihood.level, noised=likelihood.noised)
+        level = values["level"]
+        noised = self._field("noised", values["noised"])
+        checks.common_shape(noised=noised.shape[:-1], level=level.shape)
+        return level[..., None], noised
+
+    def _seen_from(self, likelihood, start) -> tuple[Array, Array, Array]:
+        level, noised = self._seen(likelihood)
+        start = self._field("start", start)
+        batch = noised.shape[:-1]
+        checks.common_shape(noised=batch, level=level.shape[:-1], start=start.shape[:-1])
+        return level, noised, start
+
+    def _field(self, name: str, value) -> Array:
+        field = checks.finite(name, value)
+        if field.shape[-1:] != (self.length,):
+            raise ValueError(
+                f"{name} must have a last axis of {self.length} sites, got shape {field.shape}"
+            )
+        return field
+
+
+@backed_by("gaussian-control-decay")
+def gaussian_field(length: int, decay: Float[ArrayLike, ""]) -> GaussianField:
+    r"""A field with :math:`S_k \propto k^{-decay}` at :math:`k = 2\pi j/length`, :math:`S_0 = S_1`.
+
+    For 0 < decay < 1 its correlations fall with the distance r like :math:`r^{-(1-decay)}`; decay 0
+    is white noise.
+
+    Args:
+        length: number of sites, at least 2.
+        decay: one number, finite and >= 0.
+
+    Raises: ``ValueError`` or ``TypeError`` that names the argument.
+    Claim: ``gaussian-control-decay``.
+    """
+    length = checks.whole("length", length, least=2)
+    decay = checks.nonnegative("decay", checks.one("decay", decay))
+    wave = jnp.maximum(jnp.arange(length // 2 + 1, dtype=decay.dtype), 1)
+    spectrum = wave**-decay
+    return GaussianField(spectrum=spectrum / _mean_over_modes(spectrum, length), length=length)
+
+
+def _mean_over_modes(half: Array, length: int) -> Array:
+    """Mean over all modes, from those with k = 0 .. length//2: the others mirror these."""
+    alone = 1 if length % 2 else 2
+    doubled = half[..., 1 : half.shape[-1] - (alone - 1)].sum(-1)
+    last = half[..., -1] if alone == 2 else 0
+    return (half[..., 0] + 2 * doubled + last) / length

@@ -1,0 +1,84 @@
+"""What a model of sequences offers, so that one experiment serves all models.
+
+The public functions :func:`rhm_theory.log_evidence`, :func:`rhm_theory.marginals`,
+:func:`rhm_theory.sample_posterior`, :func:`rhm_theory.change_moments`,
+:func:`rhm_theory.change_correlations` and :func:`rhm_theory.susceptibility` take any model as their
+``model``. A :class:`rhm_theory.Grammar` is served by the passes over its tree in
+:mod:`rhm_theory.inference`. Every other model has methods of the same names, and the function calls
+the method. To add a model, write a class with the methods of :class:`SequenceModel`; one that lacks
+a method serves all functions but that one.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import ArrayLike, Float, Int
+
+
+class Moments(Protocol):
+    """What an experiment reads from the result of ``change_moments``.
+
+    N is the number of sites that differ from the start, so ``variance`` is not the sum of the
+    variances of the single sites, which is ``leaf_variance``.
+    """
+
+    mean: Float[AnyArray, "*batch"]
+    variance: Float[AnyArray, "*batch"]
+
+    @property
+    def leaf_changed(self) -> Float[AnyArray, "*batch length"]: ...
+
+    @property
+    def leaf_variance(self) -> Float[AnyArray, "*batch"]: ...
+
+    @property
+    def susceptibility(self) -> Float[AnyArray, "*batch"]: ...
+
+
+class SequenceModel(Protocol):
+    """A law of sequences of ``length`` symbols below ``vocabulary``, whose posterior is exact.
+
+    A ``likelihood`` is ``(*batch, length, vocabulary)``, as a noise object gives it. Models of real
+    fields have other likelihoods and no vocabulary, and offer the same verbs.
+    """
+
+    length: int
+
+    @property
+    def vocabulary(self) -> int: ...
+
+    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Int[AnyArray, "*shape length"]: ...
+
+    def sequences(
+        self, name: str, leaves: Int[ArrayLike, "*batch length"]
+    ) -> Int[Array, "*batch length"]:
+        """``leaves`` as symbols of this model; the error names the argument ``name``."""
+        ...
+
+    def log_evidence(self, likelihood: Any) -> Float[AnyArray, "*batch"]: ...
+
+    def marginals(self, likelihood: Any) -> Any: ...
+
+    def sample_posterior(self, key: Array, likelihood: Any, shape: tuple[int, ...] = ()) -> Any: ...
+
+    def change_moments(self, likelihood: Any, start: Any) -> Moments: ...
+
+    def change_correlations(
+        self, likelihood: Any, start: Any
+    ) -> Float[AnyArray, "*batch length length"]: ...
+
+
+def verb(model: Any, name: str) -> Callable:
+    """The method ``name`` of ``model``; ``TypeError`` that says what is missing if it has none."""
+    method = getattr(model, name, None)
+    # A class has its methods too, but they belong to no model.
+    if isinstance(model, type) or not callable(method):
+        raise TypeError(f"model must be a Grammar or have a method {name}, got {describe(model)}")
+    return method
+
+
+def describe(model: Any) -> str:
+    """What came instead of a model, for an error."""
+    return f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__

@@ -1,0 +1,248 @@
+r"""Noise objects: a forward process together with its level.
+
+Each object offers the same three things, and experiments ask for nothing else:
+
+* ``level``: how strong the noise is, an array in [0, 1] that broadcasts against the batch of the
+  sequences. ``at(level)`` is the same process at another level.
+* ``sample(key, sequence)``: what is seen of each sequence.
+* ``likelihood(seen)``: what that says about the sequence, as a model's ``log_evidence`` takes it.
+
+:class:`Mask`, :class:`Flips` and :class:`Epsilon` noise sequences of symbols. Their methods need to
+know the ``vocabulary``. :class:`GaussianNoise` noises real fields. All are frozen pytrees with the
+level as their one leaf: ``jit`` and ``vmap`` take them as arguments.
+"""
+
+import dataclasses
+from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Array as AnyArray
+from jaxtyping import ArrayLike, Float, Int
+
+from rhm_theory.noise import likelihood as leaves
+from theory_common import checks
+
+
+@runtime_checkable
+class Noise(Protocol):
+    """What experiments ask of a noise on sequences of symbols; write a class of your own like it.
+
+    Attributes:
+        level: in [0, 1], any shape.
+        name: the process and its law, for tables and files.
+        random: whether ``sample`` draws anything. It is False for the epsilon-process: that has one
+            likelihood for each sequence and no noised sequence that a denoiser could be given.
+    """
+
+    level: Float[AnyArray, "*levels"]
+    random: ClassVar[bool]
+
+    @property
+    def name(self) -> str: ...
+
+    def at(self, level: Float[ArrayLike, "*levels"]) -> Self: ...
+
+    def sample(
+        self, key: Array, sequence: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Int[Array, "*batch length"]: ...
+
+    def likelihood(
+        self, seen: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Float[Array, "*batch length vocabulary"]: ...
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Level:
+    """What all noise objects share: a checked level, and the pytree around it."""
+
+    level: Float[AnyArray, "*levels"]
+
+    def __post_init__(self):
+        object.__setattr__(self, "level", leaves.checked_level(self.level))
+
+    def at(self, level: Float[ArrayLike, "*levels"]) -> Self:
+        """The same process at another ``level`` in [0, 1]."""
+        return dataclasses.replace(self, level=level)
+
+    def tree_flatten(self):
+        others = [field.name for field in dataclasses.fields(self) if field.name != "level"]
+        return (self.level,), tuple((name, getattr(self, name)) for name in others)
+
+    @classmethod
+    def tree_unflatten(cls, others, children):
+        # JAX rebuilds pytrees around tracers and None: a check here would raise inside vmap.
+        new = object.__new__(cls)
+        vars(new).update(level=children[0], **dict(others))
+        return new
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mask(_Level):
+    """A share ``level`` of the leaves is hidden, the others are seen exactly.
+
+    A hidden leaf is seen as the symbol ``vocabulary``, one more than the model has.
+
+    Args:
+        level: the share of hidden leaves, in [0, 1], any shape.
+        law: ``"independent"`` or ``"fixed_number"``; see :func:`rhm_theory.likelihood.random_mask`.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``level`` or ``law``.
+    """
+
+    law: str = "independent"
+    random: ClassVar[bool] = True
+
+    def __post_init__(self):
+        super().__post_init__()
+        checks.choice("law", self.law, leaves.MASK_LAWS)
+
+    @property
+    def name(self) -> str:
+        """The process and the law of its masks."""
+        return f"mask, {self.law}"
+
+    def sample(
+        self, key: Array, sequence: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Int[Array, "*batch length"]:
+        """The sequence with ``vocabulary`` in the place of each hidden leaf."""
+        start = leaves.checked_start(sequence, vocabulary)
+        hidden = leaves.random_mask(key, _common(start, self.level), self.level, self.law)
+        return jnp.where(hidden, vocabulary, start)
+
+    def likelihood(
+        self, seen: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Float[Array, "*batch length vocabulary"]:
+        """1 for every symbol of a leaf that is seen as ``vocabulary``, else 1 for its own.
+
+        The level does not enter: a mask shows what it random.
+        """
+        seen = leaves.checked_start(seen, vocabulary + 1, "seen")
+        hidden = seen == vocabulary
+        found = leaves.masked(jnp.where(hidden, 0, seen), hidden, vocabulary=vocabulary)
+        return found.astype(self.level.dtype)
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class Flips(_Level):
+    """Each leaf, with probability ``level`` and independently, is drawn anew from all symbols.
+
+    Args:
+        level: the probability, in [0, 1], any shape.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``level``.
+    """
+
+    random: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The process."""
+        return "flips"
+
+    def sample(
+        self, key: Array, sequence: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Int[Array, "*batch length"]:
+        """The sequence with some leaves drawn anew; see :func:`rhm_theory.likelihood.flipped`."""
+        return leaves.flipped(key, sequence, self.level, vocabulary=vocabulary)
+
+    def likelihood(
+        self, seen: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Float[Array, "*batch length vocabulary"]:
+        r""":math:`\pi_i(x) = (1-\epsilon)\,[x = y_i] + \epsilon/v` of the seen leaves :math:`y`."""
+        return leaves.epsilon_process(seen, self.level, vocabulary=vocabulary)
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class Epsilon(_Level):
+    r"""The epsilon-process of the paper: each leaf keeps a share :math:`1-\epsilon` of certainty.
+
+    No random number enters and no noised sequence exists: what is seen is the sequence itself.
+
+    Args:
+        level: :math:`\epsilon` in [0, 1], any shape.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``level``.
+    """
+
+    random: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The process."""
+        return "epsilon"
+
+    def sample(
+        self, key: Array, sequence: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Int[Array, "*batch length"]:
+        """The sequence itself; the ``key`` is not used."""
+        return leaves.checked_start(sequence, vocabulary)
+
+    def likelihood(
+        self, seen: Int[ArrayLike, "*#batch length"], *, vocabulary: int
+    ) -> Float[Array, "*batch length vocabulary"]:
+        r""":math:`\pi_i(x) = (1-\epsilon)\,[x = x^0_i] + \epsilon/v` of a sequence :math:`x^0`."""
+        return leaves.epsilon_process(seen, self.level, vocabulary=vocabulary)
+
+
+class GaussianLikelihood(NamedTuple):
+    """What Gaussian noise leaves of a field: the ``noised`` field and the ``level``."""
+
+    noised: Float[AnyArray, "*batch length"]
+    level: Float[AnyArray, "*#batch"]
+
+
+@jax.tree_util.register_pytree_node_class
+@dataclasses.dataclass(frozen=True, eq=False)
+class GaussianNoise(_Level):
+    r"""Gaussian diffusion of a real field: :math:`x_t = \sqrt{1-\sigma^2}\, x_0 + \sigma z`.
+
+    Args:
+        level: :math:`\sigma^2 = 1 - \bar\alpha`, the variance of the noise, in [0, 1], any shape.
+
+    Raises: ``TypeError`` or ``ValueError`` that names ``level``.
+    """
+
+    random: ClassVar[bool] = True
+
+    @property
+    def name(self) -> str:
+        """The process."""
+        return "Gaussian noise"
+
+    def sample(
+        self, key: Array, field: Float[ArrayLike, "*#batch length"]
+    ) -> Float[Array, "*batch length"]:
+        """The noised ``field``."""
+        checks.key("key", key)
+        values = checks.reals(level=self.level, field=field)
+        level = values["level"]
+        start = checks.finite("field", values["field"])
+        if not start.ndim:
+            raise ValueError("field must have shape (*batch, length), got ()")
+        shape = _common(start, level, "field")
+        level = level[..., None]
+        white = jax.random.normal(key, shape, start.dtype)
+        return jnp.sqrt(1 - level) * start + jnp.sqrt(level) * white
+
+    def likelihood(self, noised: Float[ArrayLike, "*#batch length"]) -> GaussianLikelihood:
+        """What ``noised`` says of the field, for :class:`rhm_theory.GaussianField`."""
+        return GaussianLikelihood(noised=checks.finite("noised", noised), level=self.level)
+
+
+def require_noise(noise: Noise) -> None:
+    """``TypeError`` unless ``noise`` is an object for symbols, as :class:`Noise` describes it."""
+    if not isinstance(noise, Noise) or isinstance(noise, GaussianNoise):
+        raise TypeError(
+            "noise must be a noise object such as Mask(0.5), Flips(0.5) or Epsilon(0.5), "
+            f"got {noise!r}"
+        )
+
+
+def _common(start: Array, level: Array, name: str = "sequence") -> tuple[int, ...]:
+    batch = checks.common_shape(**{name: start.shape[:-1]}, level=level.shape)
+    return (*batch, start.shape[-1])
