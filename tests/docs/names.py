@@ -47,7 +47,9 @@ def arguments(value: object) -> Iterator[str]:
             signature = inspect.signature(function)
         except (TypeError, ValueError):
             continue
-        yield from (name for name in signature.parameters if name not in ("self", "cls"))
+        # A Protocol has a constructor of *args and **kwargs.
+        unnamed = {"self", "cls", "args", "kwargs"}
+        yield from (name for name in signature.parameters if name not in unnamed)
 
 
 def words_of_python(text: str) -> Iterator[tuple[int, str]]:
