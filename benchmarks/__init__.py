@@ -1,11 +1,15 @@
-"""The benchmarks: ``python -m benchmarks`` measures ours and theirs side by side, in one run, interleaved, and compares medians.
+"""The benchmarks: ``python -m benchmarks`` measures ours and theirs side by side.
 
-One module is one piece of work. It offers ``rows()``, which yields a dict for each row of the table, as soon as it is measured:
+Both are measured in one run, in turn, and medians are compared. One module measures one kind of
+work. It offers ``rows()``, which yields a dict for each row of the table as soon as it is measured:
 
 * ``work``, ``against``: what is done, and what it is compared with;
-* ``ours_seconds``, ``theirs_seconds``, ``ratio`` (theirs over ours), ``target`` (the ratio that is wanted at least; where the target is
-  no ratio a text, with ``met=True`` or ``False`` beside it; absent where there is none);
-* ``compile_seconds``: the first call's extra time; ``limit``: the hardware's limit and how far we are from it; ``growth``: how cost grows.
+* ``ours_seconds``, ``theirs_seconds`` and ``ratio``, theirs over ours;
+* ``target``: the smallest ratio that is wanted, absent if there is none. A target that is no ratio
+  is a text, and ``met`` says whether it was reached;
+* ``compile_seconds``: how much longer the first call takes;
+* ``limit``: what the hardware allows, and how far we are from it;
+* ``growth``: how the cost grows with the size.
 
-Only the first two are asked of every row.
+Every row needs the first two; the others are optional.
 """

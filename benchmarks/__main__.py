@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: run the benchmarks, print a row as soon as it is measured and one table at the end.
+"""``python -m benchmarks``: print each row as soon as it is measured, and a table at the end.
 
 ``--json`` for programs, ``--markdown FILE`` for the page of the documentation (docs/speed.md).
 """
@@ -39,7 +39,10 @@ def names(package=benchmarks) -> list[str]:
 
 
 def completed(row: dict) -> dict:
-    """The row with ``met``: whether its target was reached, ``None`` if it has none. ``ValueError`` for a key that the table lacks."""
+    """The row with ``met``, which says whether its target was reached (``None`` without a target).
+
+    Raises: ``ValueError`` for a key that the table lacks, or a text as target without ``met``.
+    """
     unknown = row.keys() - COLUMNS.keys()
     if unknown or not {"work", "against"} <= row.keys():
         raise ValueError(
@@ -50,22 +53,26 @@ def completed(row: dict) -> dict:
         return {"met": None} | row
     if isinstance(target, str):
         raise ValueError(
-            f"{row['work']}: the target {target!r} is no ratio, so the row must say whether it was met"
+            f"{row['work']}: the target {target!r} is no ratio, "
+            "so the row must say whether it was met"
         )
     return row | {"met": bool(row["ratio"] >= target)}
 
 
 def measure(chosen: list[str], package=benchmarks) -> tuple[list[dict], list[str]]:
-    """All rows, each also printed on standard error as it comes, and the names of the benchmarks that failed."""
+    """All rows, and the names of the benchmarks that failed.
+
+    Each row is also printed on standard error as soon as it is measured.
+    """
     rows, failed = [], []
     for name in chosen:
         try:
             for row in map(completed, importlib.import_module(f"{package.__name__}.{name}").rows()):
                 rows.append(row)
                 print(f"{name}: {sentence(row)}", file=sys.stderr, flush=True)
-        except (
-            Exception
-        ) as error:  # one that fails, for want of an optional package say, must not cost the others
+        # One that fails, because an optional package is missing for example, must not stop the
+        # rest.
+        except Exception as error:
             traceback.print_exc()
             print(f"{name}: failed, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             failed.append(name)
@@ -91,8 +98,16 @@ def page(rows: list[dict], machine: str) -> str:
     lines = [
         "# Speed",
         "",
-        "Written by `python -m benchmarks --markdown docs/speed.md`; do not edit. Both sides are measured in one run, turn by turn,",
-        "medians; a machine that is busy with other work slows both, not always alike.",
+        "Written by `python -m benchmarks --markdown docs/speed.md`; do not edit.",
+        "",
+        "Both sides are measured in one run, in turn, and the table shows medians in seconds.",
+        "The ratio says how many times faster ours is. A machine that is busy with other work",
+        "slows both sides, but not always by the same factor.",
+        "",
+        "*Time to verdict* compares CPU seconds of new processes, one of which only imports",
+        "JAX. Commands and figures keep compiled functions in `~/.cache/gda-theory/compiled`",
+        "(on macOS in `~/Library/Caches`, on Windows in `%LOCALAPPDATA%`), at most 1 GiB.",
+        "`THEORY_CACHE=0` switches this off, and `THEORY_CACHE=FOLDER` chooses another folder.",
         "",
         f"{summary(rows)}, on {machine}.",
         "",
@@ -109,7 +124,7 @@ def page(rows: list[dict], machine: str) -> str:
             ),
         ]
         lines.append("| " + " | ".join(values) + " |")
-    lines += ["", "Seconds. How far from what the hardware allows, and how cost grows:", ""]
+    lines += ["", "How far each is from what the hardware allows, and how its cost grows:", ""]
     lines += [
         f"* {row['work']}: " + "; ".join(row[key] for key in ("limit", "growth") if row.get(key))
         for row in rows
@@ -119,7 +134,11 @@ def page(rows: list[dict], machine: str) -> str:
 
 
 def main(argv: list[str] | None = None, package=benchmarks) -> int:
-    """Exit code: 0; 1 if a benchmark failed to run (a missed target is a finding, not a failure); 2 for unusable arguments."""
+    """Run the benchmarks and return the exit code.
+
+    It is 0, or 1 if a benchmark failed to run, or 2 for wrong arguments. A missed target is no
+    failure.
+    """
     available = names(package)
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",

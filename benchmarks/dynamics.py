@@ -1,6 +1,7 @@
-"""Descent-ascent on many correlated pairs: the sweep against loops that Numba compiles and against NumPy; eight devices against one.
+"""Descent-ascent on many pairs: the sweep against Numba, against NumPy, and on eight devices.
 
-Both run the same plain steps; ours also watches every lane (converged, cycle, left its range), which they do not.
+Both run the same plain steps; ours also watches every lane (converged, cycle, left its range),
+which they do not.
 """
 
 import json
@@ -20,7 +21,8 @@ from theory_common import entry
 from theory_common.batching import chunks as chunks
 
 CORRELATIONS, STEPS, STEP_SIZE, RIDGE, DESCENT = 20_000, 2000, 0.01, 0.1, 0.1
-# Ascent 0.04 is below every fold: no lane ends early or overflows, where NumPy would warn and Numba's fastmath may do anything.
+# Ascent 0.04 is below every fold: no lane ends early or overflows. At an overflow NumPy would warn
+# and Numba's fastmath may do anything.
 ASCENT, ASCENT_OF_RUNAWAYS = 0.04, 0.084  # at the second a tenth of the lanes leaves its range
 TARGETS = {"Numba": 2.5, "NumPy": 5}
 TURNS, BLOCK = 9, 64
@@ -62,7 +64,10 @@ def numpy_steps(correlation: np.ndarray, steps: int = STEPS) -> np.ndarray:
 
 
 def numba_loops() -> dict:
-    """Two loops that Numba compiles, by name: a lane after the other, and blocks of lanes whose inner loop LLVM can vectorise."""
+    """Two loops that Numba compiles, by name.
+
+    One takes a lane after the other, one takes blocks of lanes, whose inner loop LLVM vectorises.
+    """
     try:
         import numba
     except ImportError:
@@ -126,7 +131,10 @@ def median_seconds(call) -> float:
 
 
 def growth() -> str:
-    """With steps, with correlations, and where lanes run away: each such lane costs the blocks of its chunk a second run."""
+    """Growth with epochs and correlations, and where lanes run away.
+
+    A lane that runs away costs the blocks of its chunk a second run.
+    """
     lanes = correlations()
     whole = median_seconds(lambda: ours(lanes))
     cases = {
@@ -144,7 +152,8 @@ def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
     difference = np.abs(found - expected).max()
     if not difference < 1e-10:
         raise RuntimeError(
-            f"{name} ends {difference:.1e} from our sweep: they must do the same work to be compared"
+            f"{name} ends {difference:.1e} from our sweep: "
+            "they must do the same work to be compared"
         )
 
 
@@ -177,7 +186,8 @@ def against_loops():
             "ratio": found.ratio,
             "target": TARGETS[kind],
             "compile_seconds": compiling,
-            "limit": f"two exponentials a step and lane {1e3 * limit.ours_seconds:.0f} ms, we take {limit.ratio:.1f}x",
+            "limit": f"two exponentials a step and lane {1e3 * limit.ours_seconds:.0f} ms, "
+            f"we take {limit.ratio:.1f}x",
             "growth": growth() if kind == "NumPy" else None,
         }
 

@@ -1,4 +1,4 @@
-"""What ``import gda_theory`` costs over ``import jax``: a fresh interpreter each time, the files in the disk's cache for both."""
+"""What ``import gda_theory`` costs over ``import jax``, in a new interpreter each time."""
 
 import subprocess
 import sys

@@ -1,4 +1,7 @@
-"""Many oracles at once against scikit-learn's LogisticRegression, fitted again without each set: in a loop, to the same gradient."""
+"""Many oracles at once against scikit-learn's LogisticRegression, fitted in a loop.
+
+Each fit leaves out one forget set and stops at the same gradient.
+"""
 
 import functools
 import resource
@@ -19,7 +22,8 @@ from theory_common import entry
 
 DIMENSION, RIDGE = 50, 1e-2
 SMALL, LARGE = (10_000, 200, 100), (100_000, 1000, 1000)  # rows, sets, forgotten rows a set
-# scikit-learn stops when no entry of the gradient of the mean loss is larger; one looser step would leave 1e-6.
+# scikit-learn stops when no entry of the gradient of the mean loss is larger; one looser step would
+# leave 1e-6.
 GRADIENT_TOLERANCE = 1e-10
 GIBIBYTES = 4
 
@@ -75,7 +79,10 @@ def threads_that_suit(rows: int, forget_sets) -> int:
 
 
 def one_pass(rows: int, sets: int) -> float:
-    """Seconds of the bare matrix products and exponentials of one pass over all rows for all sets, in tiles like ours."""
+    """Seconds of the matrix products and exponentials of one pass over all rows for all sets.
+
+    They are computed in tiles like ours.
+    """
     types = jnp.asarray(data(rows)[0])[: rows // many.ROWS * many.ROWS].reshape(
         -1, many.ROWS, DIMENSION
     )
@@ -94,7 +101,10 @@ def one_pass(rows: int, sets: int) -> float:
 
 
 def seconds_after_a_pause(call) -> float:
-    """OpenBLAS's second thread spins on for some 25 ms after scikit-learn's last product: that is not ours to pay."""
+    """Wait until OpenBLAS is idle, so that ours is not slowed.
+
+    Its second thread spins for some 25 ms after scikit-learn's last product.
+    """
     time.sleep(0.1)
     return timing.seconds(call)
 
@@ -146,7 +156,10 @@ def peak(rows: int, sets: int, forgotten: int) -> float:
 
 
 def rows():
-    """The small case against the loop and against the loop started at the last oracle; the large one on a sample, and its memory."""
+    """The small case against two loops, the large one on a sample, with its memory.
+
+    One loop starts at 0, the other at the last oracle.
+    """
     for (count, sets, forgotten), sample, warm_start in (
         (SMALL, 50, False),
         (SMALL, 50, True),
@@ -167,7 +180,8 @@ def rows():
             and difference < 1e-8
         ):
             raise RuntimeError(
-                f"the oracles differ by {difference:.1e}, gradients up to {found.gradient_norm.max():.1e}"
+                f"the oracles differ by {difference:.1e}, "
+                f"gradients up to {found.gradient_norm.max():.1e}"
             )
 
         def ours(problem=problem, forget_sets=forget_sets):
@@ -179,14 +193,17 @@ def rows():
         seconds = other * sets / sample
         limit = one_pass(count, sets)
         row = {
-            "work": f"{sets:,} oracles, n={count:,}, d={DIMENSION}, {forgotten:,} rows forgotten each",
-            "against": f"LogisticRegression(newton-cholesky) in a loop{', each from the last' if warm_start else ''}"
+            "work": f"{sets:,} oracles, n={count:,}, d={DIMENSION}, "
+            f"{forgotten:,} rows forgotten each",
+            "against": "LogisticRegression(newton-cholesky) in a loop"
+            f"{', each from the last' if warm_start else ''}"
             f" (sample of {sample}, {threads} thread{'s' if threads > 1 else ''})",
             "ours_seconds": mine,
             "theirs_seconds": seconds,
             "ratio": seconds / mine,
             "compile_seconds": None if warm_start else compiling,
-            "limit": f"bare products and exponentials of one pass {1e3 * limit:.0f} ms, we take {mine / limit:.1f}x",
+            "limit": f"bare products and exponentials of one pass {1e3 * limit:.0f} ms, "
+            f"we take {mine / limit:.1f}x",
         }
         if warm_start:
             yield row

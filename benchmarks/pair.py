@@ -12,7 +12,8 @@ import gda_theory as gt
 from benchmarks import timing
 
 PAIRS, SAMPLE = 100_000, 200
-# Where SciPy starts beside the oracle; chosen among a dozen heights, in the order of what each still adds.
+# Where SciPy starts beside the oracle; chosen among a dozen heights, in the order of what each
+# still adds.
 ALL_BUT_A_PERCENT, SINGLE = (-10.0, -15.0, -4.0, -6.0), (-10.0,)
 
 
@@ -35,8 +36,10 @@ def draw(count: int) -> gt.CorrelatedPair:
 def scipy_points(
     correlation: float, ridge: float, descent: float, ascent: float, heights: tuple[float, ...]
 ) -> list[np.ndarray]:
-    """Stationary points by ``scipy.optimize.root`` with the exact Jacobian: from the oracle, then from below it at ``heights`` of y, until
-    there are two (there are never more)."""
+    """Stationary points by ``scipy.optimize.root`` with the exact Jacobian.
+
+    The first start is the oracle; then come ``heights`` of y below it, until all points are found.
+    """
     diagonal, cross = 1 + correlation**2, 2 * correlation
 
     def equations(point):
@@ -85,9 +88,10 @@ def share_found(ours: gt.pair.StationaryPoints, theirs: list[list[np.ndarray]]) 
 
 
 def rows():
-    """The table's rows for the pair: 100,000 pairs at once against a sample of SciPy's loop, scaled up.
+    """100,000 pairs at once against a sample of SciPy's loop, scaled up.
 
-    SciPy finds what its starts lead to: with the starts below all points but for a percent, with a single one beside the oracle fewer.
+    SciPy finds what its starts lead to. With all starts these are all points but for a percent,
+    with the single one beside the oracle fewer.
     """
     pairs = draw(PAIRS)
     chosen = slice(None, None, PAIRS // SAMPLE)
@@ -98,7 +102,8 @@ def rows():
     q = jnp.linspace(-20.0, 20.0, PAIRS)
     omega = jax.jit(gt.wright_omega)
     floor = min(timing.seconds(lambda: omega(q)) for _ in range(9))
-    # Minimum and saddle: a start, four evaluations and the solution, one Wright omega each; less cannot be done by this method.
+    # For minimum and saddle: a start, four evaluations and the solution, one Wright omega each.
+    # This method cannot do with less.
     limit = 12 * floor
     small = draw(PAIRS // 10)
     gt.pair.stationary_points(small)
@@ -114,12 +119,14 @@ def rows():
         recall = share_found(ours, [one() for one in work])
         yield {
             "work": f"all stationary points of {PAIRS:,} pairs, float64",
-            "against": f"scipy.optimize.root in a loop (sample of {len(sample)}), {1 + len(heights)} starts, which find {recall:.1%}",
+            "against": f"scipy.optimize.root in a loop (sample of {len(sample)}), "
+            f"{1 + len(heights)} starts, which find {recall:.1%}",
             "ratio": theirs / measured.ours_seconds,
             **({"target": target} if target else {}),
             "ours_seconds": measured.ours_seconds,
             "theirs_seconds": theirs,
             "compile_seconds": compiling,
-            "limit": f"12 Wright omegas a pair: {limit:.3f} s; we take {measured.ours_seconds / limit:.1f}x",
+            "limit": f"12 Wright omegas a pair: {limit:.3f} s, "
+            f"we take {measured.ours_seconds / limit:.1f}x",
             "growth": f"10x the pairs take {measured.ours_seconds / tenth:.1f}x",
         }

@@ -1,4 +1,7 @@
-"""A path of 100 strengths against SciPy's trust-region Newton method (nearly exact subproblems), each started at the last solution."""
+"""A path of 100 strengths against SciPy's trust-region Newton method.
+
+SciPy solves its subproblems nearly exactly, and each solve starts at the last solution.
+"""
 
 import time
 
@@ -13,7 +16,8 @@ from gda_theory.problem.problem import Problem
 from gda_theory.solve import continuation, newton, path
 
 SAMPLES, DIMENSION, STRENGTHS, RIDGE, LARGEST = 5000, 30, 100, 1e-2, 0.5
-# SciPy stops at this gradient norm; ours goes on to rounding (about 1e-16), so it is not the easier task.
+# SciPy stops at this gradient norm; ours goes on to rounding (about 1e-16), so it is not the easier
+# task.
 GRADIENT_TOLERANCE = 1e-10
 
 
@@ -30,7 +34,8 @@ def problem(samples: int = SAMPLES) -> Problem:
 def scipy_path(objective, strengths) -> np.ndarray:
     """The last of the minima, one after the other, in NumPy and SciPy.
 
-    On one thread: its small products gain nothing from two, and on a busy machine a second thread costs it a factor of five.
+    On one thread: its small products gain nothing from two, and on a busy machine a second thread
+    costs it a factor of five.
     """
     types, retain, forget = (
         np.asarray(array)
@@ -65,7 +70,10 @@ def median_seconds(call, turns: int = 5) -> float:
 
 
 def bare_products(objective, anchors: int) -> float:
-    """Seconds of the matrix products alone: a Hessian for each anchor and some nine Newton steps, five passes over all strengths.
+    """Seconds of the matrix products alone.
+
+    There is a Hessian for each anchor and some nine Newton steps, and five passes over all
+    strengths.
 
     Four of these are gradients, one is their scale.
     """
@@ -102,7 +110,7 @@ def growth() -> str:
 
 
 def rows():
-    """Two rows: no farther than the strengths asked for, and searching on to the fold (which SciPy is not asked for)."""
+    """Two rows: up to the largest strength, and on to the fold (which SciPy does not look for)."""
     base, grid = problem(), np.linspace(0, LARGEST, STRENGTHS)
     objective = base.objective()
     for name, options in (
@@ -135,6 +143,7 @@ def rows():
             **comparison._asdict(),
             "compile_seconds": max(0.0, first - comparison.ours_seconds),
             "target": 20,
-            "limit": f"bare matrix products {1e3 * bare:.0f} ms, {comparison.ours_seconds / bare:.1f}x",
+            "limit": f"bare matrix products {1e3 * bare:.0f} ms, "
+            f"we take {comparison.ours_seconds / bare:.1f}x",
             "growth": growth() if options else None,
         }

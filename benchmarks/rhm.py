@@ -1,7 +1,8 @@
-"""Exact inference for the Random Hierarchy Model, against the same passes in NumPy (batch first) and in scalar Numba, against a public
-library for graphical models, and against the samples that would tell as much.
+"""Exact inference for the Random Hierarchy Model against other ways to the same numbers.
 
-All of it on one core: in a process that may use no other, so that neither side's threads help it.
+These are the same passes in NumPy (batch first) and in scalar Numba, a public library for graphical
+models, and samples. All of it runs in a process that may use one core only, so that neither side's
+threads help it.
 """
 
 import functools
@@ -41,7 +42,10 @@ def draw(depth: int, starts: int, seed: int = 0) -> tuple[rt.Grammar, jax.Array]
 
 
 def numpy_upward(rules: np.ndarray, likelihood: np.ndarray) -> tuple[list, list]:
-    """Messages ``(batch, nodes, vocabulary)`` of all levels, and the children's entries of every rule; so few levels need no scale."""
+    """Messages ``(batch, nodes, vocabulary)`` of all levels, and the children of each rule.
+
+    So few levels need no scale.
+    """
     messages, entries = [likelihood], []
     for table in rules:
         children = messages[-1].reshape(len(likelihood), -1, BRANCHING, VOCABULARY)
@@ -57,7 +61,11 @@ def numpy_evidence(rules: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
 
 
 def numpy_marginals(rules: np.ndarray, likelihood: np.ndarray) -> list[np.ndarray]:
-    """Down again; the sum over the rules that give a child is a product with their incidence matrix, which is faster than ``np.add.at``."""
+    """Down again.
+
+    The sum over the rules that give a child is a product with their incidence matrix, which is
+    faster than ``np.add.at``.
+    """
     messages, entries = numpy_upward(rules, likelihood)
     above = np.repeat(1 / messages[-1].sum(-1, keepdims=True), VOCABULARY, -1)
     found = [messages[-1] * above]
@@ -81,7 +89,7 @@ def constant(depth: int) -> float:
 
 
 def numba_evidence():
-    """The compiled scalar loops: one sequence after the other, so that its messages stay in the cache."""
+    """The compiled scalar loops, one sequence after the other: its messages stay in the cache."""
     import numba
 
     @numba.njit(fastmath=True)
@@ -141,8 +149,10 @@ def measure() -> Iterator[dict]:
             "target": target,
             **measured._asdict(),
             "compile_seconds": compiling,
-            "limit": f"{passes} streams of all messages: {1e3 * least:.1f} ms, we take {measured.ours_seconds / least:.1f}x; "
-            f"{multiplications / 1e6:.1f} M multiply-adds a pass; another grammar compiles for {recompiling:.2f} s",
+            "limit": f"{passes} streams of all messages: {1e3 * least:.1f} ms, "
+            f"we take {measured.ours_seconds / least:.1f}x; "
+            f"{multiplications / 1e6:.1f} M multiply-adds a pass; "
+            f"another grammar compiles for {recompiling:.2f} s",
         }
 
     def evidence(grammar):
@@ -188,11 +198,15 @@ def measure() -> Iterator[dict]:
 
 
 def against_samples(grammar: rt.Grammar) -> dict:
-    """The exact variance of the number of changes of one start, against posterior samples until theirs is known to one per cent."""
+    """The exact variance of the number of changes of one start, against posterior samples.
+
+    There are as many samples as know the variance to one per cent.
+    """
     start = grammar.sample(jax.random.key(1)).leaves
     likelihood = rt.likelihood.epsilon_process(start, NOISE, vocabulary=VOCABULARY)
     variance, _, fourth = rt.change_cumulants(grammar, likelihood, start, order=4)[1:]
-    # The variance of a sample variance is (fourth cumulant + 2 variance^2)/samples, for many samples.
+    # The variance of a sample variance is (fourth cumulant + 2 variance^2)/samples, for many
+    # samples.
     samples = int(np.ceil((fourth / variance**2 + 2) / PRECISION**2))
 
     @jax.jit
@@ -219,7 +233,8 @@ def against_samples(grammar: rt.Grammar) -> dict:
         raise RuntimeError(f"the samples' variance is {off:.1%} away from the exact one")
     return {
         "work": f"exact variance of the number of changes of one start, depth {DEPTH}",
-        "against": f"{samples:,} posterior samples (standard error {PRECISION:.0%}), our own sampler",
+        "against": f"{samples:,} posterior samples (standard error {PRECISION:.0%}), "
+        "our own sampler",
         "target": 1000,
         **measured._asdict(),
         "compile_seconds": compiling,
@@ -228,7 +243,10 @@ def against_samples(grammar: rt.Grammar) -> dict:
 
 
 def pgmpy_graph(grammar: rt.Grammar, likelihood: np.ndarray):
-    """The tree as a factor graph: a factor a rule application and one a leaf; and the names of the nodes, level by level."""
+    """The tree as a factor graph, and the names of the nodes, level by level.
+
+    There is a factor for each rule application and for each leaf.
+    """
     from pgmpy.factors.discrete import DiscreteFactor
     from pgmpy.models import FactorGraph
 
@@ -298,7 +316,8 @@ def growth(name: str, function) -> dict:
         )
     slope = float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])
     return {
-        "work": f"{name} of {GROWTH_STARTS} starts by length, {lengths[0]} to {lengths[-1]:,} leaves",
+        "work": f"{name} of {GROWTH_STARTS} starts by length, "
+        f"{lengths[0]} to {lengths[-1]:,} leaves",
         "against": "linear growth",
         "target": "slope of log time by log length 0.9 to 1.1",
         "met": 0.9 <= slope <= 1.1,
@@ -316,7 +335,8 @@ def child() -> None:
 
 def rows() -> Iterator[dict]:
     """The table's rows, from a process that is held to one core."""
-    code = "import os\nif hasattr(os, 'sched_setaffinity'): os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
+    code = "import os\nif hasattr(os, 'sched_setaffinity'): "
+    code += "os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
     code += "from benchmarks import rhm\nrhm.child()"
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(

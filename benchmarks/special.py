@@ -1,4 +1,4 @@
-"""The special functions against SciPy's, 1e6 points in float64; and how far they run from what a CPU could do."""
+"""The special functions against SciPy's at 1e6 points in float64, and against a CPU's limit."""
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ SIZES = (10_000, 100_000, 1_000_000)
 
 
 def cases():
-    """``(work, ours, theirs, arguments, target, logarithms and exponentials a point)``, in the library's order."""
+    """``(work, ours, theirs, arguments, target, logarithms and exponentials a point)``."""
     generator = np.random.default_rng(0)
     positive = np.exp(generator.uniform(-20, 20, POINTS))
     negative = -np.exp(generator.uniform(-30, -1.001, POINTS))
@@ -32,7 +32,10 @@ def cases():
 
 
 def newton(log_z: np.ndarray, log_r: np.ndarray) -> np.ndarray:
-    """What one writes in NumPy: Newton steps on the convex ``y + ln(exp(exp(y)) + r) = ln z``, ``t = exp(y)``, until all stand still."""
+    """What one writes in NumPy: Newton steps until all stand still.
+
+    The equation ``y + ln(exp(exp(y)) + r) = ln z`` is convex; ``t = exp(y)``.
+    """
     y = np.minimum(
         log_z - log_r, np.log(scipy.special.wrightomega(log_z))
     )  # an upper bound: the steps fall monotonically
@@ -47,7 +50,10 @@ def newton(log_z: np.ndarray, log_r: np.ndarray) -> np.ndarray:
 
 
 def bare(logarithms: int, exponentials: int):
-    """A kernel of nothing but so many logarithms and exponentials: what ours could reach if all else were free."""
+    """A kernel of so many logarithms and exponentials, and nothing else.
+
+    Ours would be as fast if all the rest were free.
+    """
 
     @jax.jit
     def kernel(x):
@@ -86,7 +92,8 @@ def rows():
             "ratio": found.ratio,
             "target": target,
             "compile_seconds": compile_seconds,
-            "limit": f"its {logarithms} log and {exponentials} exp alone: {limit.ours_seconds * 1e3:.1f} ms, {limit.ratio:.1f} times less",
+            "limit": f"its {logarithms} log and {exponentials} exp alone: "
+            f"{limit.ours_seconds * 1e3:.1f} ms, {limit.ratio:.1f} times less",
             "growth": ", ".join(
                 f"{size:.0e}: {seconds * 1e9 / size:.0f} ns a point" for size, seconds in growth
             ),

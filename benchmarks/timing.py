@@ -1,4 +1,4 @@
-"""Fair clocks: ours and theirs turn by turn, so that a busy machine slows both; medians, so that one hiccup counts for nothing."""
+"""Fair clocks: ours and theirs in turn, so that a busy machine slows both, and medians."""
 
 import statistics
 import time
@@ -28,7 +28,10 @@ def seconds(call: Callable[[], object]) -> float:
 def medians(
     ours: Callable[[], float], theirs: Callable[[], float], *, turns: int = 7
 ) -> tuple[float, float]:
-    """Medians of what the two measure (seconds), called in turn ``turns`` times after one call each to warm up; who is first alternates."""
+    """Medians of the seconds that the two measure.
+
+    Each is called once to warm up, then ``turns`` times. Who is first alternates.
+    """
     ours(), theirs()
     measured: tuple[list[float], list[float]] = ([], [])
     for turn in range(turns):
@@ -40,9 +43,10 @@ def medians(
 def interleaved(
     ours: Callable[[], object], theirs: Callable[[], object], *, turns: int = 7
 ) -> Comparison:
-    """Time two calls against each other, see :func:`medians`; in each turn a call is repeated until ``BURST`` seconds are over.
+    """Time two calls against each other by :func:`medians`.
 
-    A single short call would be timed with the caches and the memory that the other side left behind.
+    In each turn a call is repeated until ``BURST`` seconds are over. A single short call would be
+    timed with the caches and the memory that the other side left behind.
     """
     mine, other = medians(lambda: burst(ours), lambda: burst(theirs), turns=turns)
     return Comparison(mine, other, other / mine)
@@ -58,6 +62,9 @@ def burst(call: Callable[[], object]) -> float:
 
 
 def compile_seconds(call: Callable[[], object]) -> float:
-    """The time that the first call takes more than the second: tracing and compiling. For a call that has not run in this process yet."""
+    """How much longer the first call takes than the second, for tracing and compiling.
+
+    The call must not have run in this process before.
+    """
     first = seconds(call)
     return max(0.0, first - seconds(call))

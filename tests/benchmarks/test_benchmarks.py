@@ -1,4 +1,4 @@
-"""The table of ``python -m benchmarks``, on made-up benchmarks; and that the clocks compare fairly."""
+"""The table of ``python -m benchmarks`` on made-up benchmarks, and whether clocks are fair."""
 
 import json
 import sys
@@ -11,7 +11,8 @@ from benchmarks import imports, timing, verdict
 
 FAST = """
 def rows():
-    yield dict(work="roots", against="SciPy", ours_seconds=0.5, theirs_seconds=600.0, ratio=1200.0, target=1000, growth="linear")
+    yield dict(work="roots", against="SciPy", ours_seconds=0.5, theirs_seconds=600.0, ratio=1200.0,
+        target=1000, growth="linear")
     yield dict(work="roots, twice", against="SciPy", ratio=4.9, target=5)
     yield dict(work="import", against="jax", target="+0.3 s at most", met=True)
     yield dict(work="bare", against="nothing")
