@@ -239,7 +239,7 @@ def lines(axes, data, group, parameter):
     axes.set(xscale="log", yscale="log")
     many = len(drawn) > 5
     if many:
-        axes.set_ylim(top=3e8)  # room for the names
+        axes.set_ylim(top=3e8)  # space for the names
     axes.legend(ncols=1 + many)
 
 

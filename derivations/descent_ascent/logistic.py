@@ -29,7 +29,7 @@ from derivations.ledger.symbols import (
 )
 
 margin = sp.Symbol("m", real=True)
-rate, norm, total_pull, sigma_y, h_u, h_v, x_R, determinant = sp.symbols(
+rate, norm, total_weight, sigma_y, h_u, h_v, x_R, determinant = sp.symbols(
     "c |w| S sigma_y h_u h_v x_R Delta", positive=True
 )
 logistic = sp.log(1 + sp.exp(-margin))
@@ -65,15 +65,15 @@ def _norm(**parameters):
     counterexample="a stationary w with |w| > Σ|c_i||x_i|/λ",
 )
 def norm_bound(
-    slope_slack=sp.exp(margin) / (1 + sp.exp(margin)), least=-(total_pull**2) / (2 * ridge)
+    slope_slack=sp.exp(margin) / (1 + sp.exp(margin)), least=-(total_weight**2) / (2 * ridge)
 ):
     phi = -sp.diff(logistic, margin)
     yield Equal("1 - φ", 1 - phi, slope_slack)
     yield Positive("1 - φ", slope_slack)
     yield Positive("φ", sp.simplify(phi))
     # λ t²/2 - S t is least at t = S/λ, the radius of the bound.
-    radius = total_pull / ridge
-    parabola = ridge * norm**2 / 2 - total_pull * norm
+    radius = total_weight / ridge
+    parabola = ridge * norm**2 / 2 - total_weight * norm
     yield Equal(
         "the lower bound turns at the radius", sp.diff(parabola, norm).subs(norm, radius), 0
     )

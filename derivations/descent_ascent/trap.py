@@ -93,7 +93,7 @@ def trap_conventions(
 
 
 H11, H12, H22 = sp.symbols("H_11 H_12 H_22", real=True)
-pull_a, pull_b = sp.symbols("g_a g_b", real=True)  # of L
+slope_a, slope_b = sp.symbols("g_a g_b", real=True)  # of L
 
 
 @functools.cache
@@ -135,14 +135,14 @@ def _ratios():
     ),
 )
 def ridge_moves_not_radially(
-    through=-(a * pull_a + b * pull_b) / (2 * (a**2 + b**2)),
+    through=-(a * slope_a + b * slope_b) / (2 * (a**2 + b**2)),
     velocity_a=-2 * c * (H22 * a - H12 * b) / (H11 * H22 - H12**2) / c,
     turning=2 * (a * (H12 * a + H22 * b) - b * (H11 * a + H12 * b)) / (H11 * H22 - H12**2),
     ratio_small=sp.Rational("-5.19744432822717"),
     ratio_large=sp.Rational("-5.40804408574175"),
 ):
     theta, hessian = sp.Matrix([a, b]), sp.Matrix([[H11, H12], [H12, H22]])
-    yield Equal("<θ, ∇L + 2cθ>", theta.dot(sp.Matrix([pull_a, pull_b]) + 2 * through * theta), 0)
+    yield Equal("<θ, ∇L + 2cθ>", theta.dot(sp.Matrix([slope_a, slope_b]) + 2 * through * theta), 0)
     of_ridge = [sp.Function(name)(c) for name in ("a", "b")]
     general = sp.Function("L")(a, b)
     gradient = sp.Matrix([general.diff(a) + 2 * c * a, general.diff(b) + 2 * c * b])
