@@ -80,7 +80,7 @@ def r_lambert_in_logs() -> Equation:
     return Equation(value, lambda t, u, v: 1 / t + share(t, v))
 
 
-def share(t, v):
+def share(t: mpmath.mpf, v: mpmath.mpf) -> mpmath.mpf:
     """``exp(t) / (exp(t) + exp(v))``."""
     return 1 / (1 + mpmath.exp(v - t)) if v - t < 1e4 else mpmath.mpf(0)
 
@@ -100,7 +100,9 @@ def next_to_fold(dtype, count: int) -> np.ndarray:
     )
 
 
-def fold_and_beyond(generator, count, dtype=np.float64):
+def fold_and_beyond(
+    generator: np.random.Generator, count: int, dtype: type = np.float64
+) -> tuple[np.ndarray, ...]:
     """A quarter next to the fold, a half at all distances from it, a quarter towards 0."""
     quarter = count // 4
     distance = spread(
@@ -118,7 +120,9 @@ def fold_and_beyond(generator, count, dtype=np.float64):
     )
 
 
-def positive(generator, count, dtype=np.float64):
+def positive(
+    generator: np.random.Generator, count: int, dtype: type = np.float64
+) -> tuple[np.ndarray, ...]:
     """Half of all sizes, half between 1e-3 and 1e3."""
     info = np.finfo(dtype)
     half = count // 2
@@ -132,7 +136,9 @@ def positive(generator, count, dtype=np.float64):
     )
 
 
-def triple(generator, count, dtype=np.float64):
+def triple(
+    generator: np.random.Generator, count: int, dtype: type = np.float64
+) -> tuple[np.ndarray, ...]:
     """``(z, r)`` at all distances from the triple root ``r = exp(-2)``, ``z = -4 exp(-2)``."""
     lowest = np.nextafter(np.asarray(np.exp(-2.0), dtype), np.asarray(1, dtype)).astype(np.float64)
     r = lowest * (1 + spread(generator, count, np.log(np.finfo(dtype).eps), 1))
@@ -148,7 +154,9 @@ def triple(generator, count, dtype=np.float64):
     return z, r
 
 
-def passing(generator, count, dtype=np.float64):
+def passing(
+    generator: np.random.Generator, count: int, dtype: type = np.float64
+) -> tuple[np.ndarray, ...]:
     """``(ln z, ln r)`` where ``t`` passes ``ln r``, from 0.1 to 1e4."""
     v = spread(generator, count, -2.3, 9.2)
     return v + np.log(v) + generator.uniform(-3, 8, count), v

@@ -1,6 +1,6 @@
 """Descent-ascent on many pairs: the sweep against Numba, against NumPy, and on eight devices.
 
-Both run the same plain steps; ours also watches every lane (converged, cycle, left its range),
+Both run the same plain epochs; ours also watches every lane (converged, cycle, left its range),
 which they do not.
 """
 
@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -18,9 +19,9 @@ import numpy as np
 import gda_theory as gt
 from benchmarks import timing
 from theory_common import entry
-from theory_common.batching import chunks as chunks
+from theory_common.batching import chunks
 
-CORRELATIONS, STEPS, STEP_SIZE, RIDGE, DESCENT = 20_000, 2000, 0.01, 0.1, 0.1
+CORRELATIONS, EPOCHS, STEP_SIZE, RIDGE, RETAIN_MASS = 20_000, 2000, 0.01, 0.1, 0.1
 # Ascent 0.04 is below every fold: no lane ends early or overflows. At an overflow NumPy would warn
 # and Numba's fastmath may do anything.
 ASCENT, ASCENT_OF_RUNAWAYS = 0.04, 0.084  # at the second a tenth of the lanes leaves its range
@@ -39,26 +40,26 @@ def pair(ascent: float = ASCENT) -> gt.CorrelatedPair:
         ridge=RIDGE,
         retain_size=80,
         forget_size=20,
-        retain_in_pair=80 * DESCENT,
+        retain_in_pair=80 * RETAIN_MASS,
         forget_in_pair=20 * ascent,
     )
 
 
-def ours(correlation: np.ndarray, steps: int = STEPS, ascent: float = ASCENT) -> gt.Trajectory:
+def ours(correlation: np.ndarray, epochs: int = EPOCHS, ascent: float = ASCENT) -> gt.Trajectory:
     return gt.sweep(
-        pair(ascent), (0.0, 0.0), epochs=steps, step_size=STEP_SIZE, correlation=correlation
+        pair(ascent), (0.0, 0.0), epochs=epochs, step_size=STEP_SIZE, correlation=correlation
     )
 
 
-def numpy_steps(correlation: np.ndarray, steps: int = STEPS) -> np.ndarray:
+def numpy_epochs(correlation: np.ndarray, epochs: int = EPOCHS) -> np.ndarray:
     """All lanes at once, as one writes it."""
     first, second = np.zeros((2, len(correlation)))
-    for _ in range(steps):
-        pull = DESCENT * np.exp(-(first + correlation * second))
-        push = ASCENT * np.exp(-(correlation * first + second))
+    for _ in range(epochs):
+        retain_force = RETAIN_MASS * np.exp(-(first + correlation * second))
+        forget_force = ASCENT * np.exp(-(correlation * first + second))
         first, second = (
-            first - STEP_SIZE * (RIDGE * first - pull + correlation * push),
-            second - STEP_SIZE * (RIDGE * second - correlation * pull + push),
+            first - STEP_SIZE * (RIDGE * first - retain_force + correlation * forget_force),
+            second - STEP_SIZE * (RIDGE * second - correlation * retain_force + forget_force),
         )
     return np.stack([first, second], -1)
 
@@ -74,33 +75,37 @@ def numba_loops() -> dict:
         raise RuntimeError("numba is not installed: pip install 'gda-theory[bench]'") from None
 
     @numba.njit(parallel=True, fastmath=True)
-    def plain(correlation, steps):
+    def plain(correlation, epochs):
         found = np.empty((len(correlation), 2))
         for lane in numba.prange(len(correlation)):
             epsilon, first, second = correlation[lane], 0.0, 0.0
-            for _ in range(steps):
-                pull = DESCENT * np.exp(-(first + epsilon * second))
-                push = ASCENT * np.exp(-(epsilon * first + second))
+            for _ in range(epochs):
+                retain_force = RETAIN_MASS * np.exp(-(first + epsilon * second))
+                forget_force = ASCENT * np.exp(-(epsilon * first + second))
                 first, second = (
-                    first - STEP_SIZE * (RIDGE * first - pull + epsilon * push),
-                    second - STEP_SIZE * (RIDGE * second - epsilon * pull + push),
+                    first - STEP_SIZE * (RIDGE * first - retain_force + epsilon * forget_force),
+                    second - STEP_SIZE * (RIDGE * second - epsilon * retain_force + forget_force),
                 )
             found[lane, 0], found[lane, 1] = first, second
         return found
 
     @numba.njit(parallel=True, fastmath=True)
-    def blocked(correlation, steps):
+    def blocked(correlation, epochs):
         found = np.empty((len(correlation), 2))
         for block in numba.prange((len(correlation) + BLOCK - 1) // BLOCK):
             epsilon = correlation[block * BLOCK : (block + 1) * BLOCK]
             lanes = len(epsilon)
             first, second = np.zeros(BLOCK), np.zeros(BLOCK)
-            for _ in range(steps):
+            for _ in range(epochs):
                 for lane in range(lanes):
-                    pull = DESCENT * np.exp(-(first[lane] + epsilon[lane] * second[lane]))
-                    push = ASCENT * np.exp(-(epsilon[lane] * first[lane] + second[lane]))
-                    gradient = RIDGE * first[lane] - pull + epsilon[lane] * push
-                    second[lane] -= STEP_SIZE * (RIDGE * second[lane] - epsilon[lane] * pull + push)
+                    retain_force = RETAIN_MASS * np.exp(
+                        -(first[lane] + epsilon[lane] * second[lane])
+                    )
+                    forget_force = ASCENT * np.exp(-(epsilon[lane] * first[lane] + second[lane]))
+                    gradient = RIDGE * first[lane] - retain_force + epsilon[lane] * forget_force
+                    second[lane] -= STEP_SIZE * (
+                        RIDGE * second[lane] - epsilon[lane] * retain_force + forget_force
+                    )
                     first[lane] -= STEP_SIZE * gradient
             for lane in range(lanes):
                 found[block * BLOCK + lane, 0], found[block * BLOCK + lane, 1] = (
@@ -113,16 +118,16 @@ def numba_loops() -> dict:
 
 
 @jax.jit
-def bare(steps, lanes):
+def bare(epochs: int, lanes: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Nothing but two exponentials a step."""
     return jax.lax.fori_loop(
-        0, steps, lambda _, both: (jnp.exp(-both[0]), jnp.exp(-both[1])), (lanes, lanes)
+        0, epochs, lambda _, both: (jnp.exp(-both[0]), jnp.exp(-both[1])), (lanes, lanes)
     )
 
 
-def two_exponentials():
-    """The two exponentials of every step and lane, on all cores: without them there is no step."""
-    return chunks.mapped(bare, STEPS, np.linspace(0.1, 1, CORRELATIONS), chunk=CORRELATIONS // 10)
+def two_exponentials() -> tuple[np.ndarray, np.ndarray]:
+    """The two exponentials of every epoch and lane, on all cores."""
+    return chunks.mapped(bare, EPOCHS, np.linspace(0.1, 1, CORRELATIONS), chunk=CORRELATIONS // 10)
 
 
 def median_seconds(call) -> float:
@@ -138,7 +143,7 @@ def growth() -> str:
     lanes = correlations()
     whole = median_seconds(lambda: ours(lanes))
     cases = {
-        "4x the steps": median_seconds(lambda: ours(lanes, 4 * STEPS)),
+        "4x the epochs": median_seconds(lambda: ours(lanes, 4 * EPOCHS)),
         "4x the correlations": median_seconds(lambda: ours(correlations(4 * CORRELATIONS))),
         "a tenth of the lanes runs away": median_seconds(
             lambda: ours(lanes, ascent=ASCENT_OF_RUNAWAYS)
@@ -148,7 +153,7 @@ def growth() -> str:
 
 
 def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
-    """Fast math may round otherwise at every step, and steps contract here."""
+    """Fast math may round otherwise in every epoch, and epochs contract here."""
     difference = np.abs(found - expected).max()
     if not difference < 1e-10:
         raise RuntimeError(
@@ -157,14 +162,14 @@ def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
         )
 
 
-def loops():
+def loops() -> Iterator[tuple[str, str, Callable]]:
     """``(whose target, against what, the loop)``; NumPy's first, for Numba may be missing."""
-    yield "NumPy", "NumPy, all lanes at once", numpy_steps
+    yield "NumPy", "NumPy, all lanes at once", numpy_epochs
     for name, loop in numba_loops().items():
         yield "Numba", f"Numba parallel, fastmath, {name}", loop
 
 
-def against_loops():
+def against_loops() -> Iterator[dict]:
     """One row for NumPy and each of Numba's loops."""
     lanes = correlations()
     compiling = timing.compile_seconds(lambda: ours(lanes))
@@ -175,10 +180,10 @@ def against_loops():
     if not 0.05 < escaped < 0.15:
         raise RuntimeError(f"{escaped:.0%} of the lanes run away, and a tenth was meant")
     limit = timing.interleaved(two_exponentials, lambda: ours(lanes), turns=TURNS)
-    shared = {"work": f"pair dynamics, {CORRELATIONS:,} correlations x {STEPS:,} steps, float64"}
+    shared = {"work": f"pair dynamics, {CORRELATIONS:,} correlations x {EPOCHS:,} epochs, float64"}
     for kind, against, theirs in loops():
-        agree(against, theirs(lanes, STEPS), expected)
-        found = timing.interleaved(lambda: ours(lanes), lambda: theirs(lanes, STEPS), turns=TURNS)  # noqa: B023
+        agree(against, theirs(lanes, EPOCHS), expected)
+        found = timing.interleaved(lambda: ours(lanes), lambda: theirs(lanes, EPOCHS), turns=TURNS)  # noqa: B023
         yield shared | {
             "against": against,
             "ours_seconds": found.ours_seconds,
@@ -186,7 +191,7 @@ def against_loops():
             "ratio": found.ratio,
             "target": TARGETS[kind],
             "compile_seconds": compiling,
-            "limit": f"two exponentials a step and lane {1e3 * limit.ours_seconds:.0f} ms, "
+            "limit": f"two exponentials an epoch and lane {1e3 * limit.ours_seconds:.0f} ms, "
             f"we take {limit.ratio:.1f}x",
             "growth": growth() if kind == "NumPy" else None,
         }
@@ -227,7 +232,7 @@ def report() -> None:
     )
 
 
-def against_one_device():
+def against_one_device() -> Iterator[dict]:
     """Eight host devices and one take turns, a process each time."""
     one, eight = [], []
     for turn in range(3):
@@ -250,7 +255,7 @@ def against_one_device():
     }
 
 
-def rows():
+def rows() -> Iterator[dict]:
     """The devices, NumPy and Numba's two loops."""
     yield from against_one_device()
     yield from against_loops()

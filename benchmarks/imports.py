@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 from benchmarks import timing
 
@@ -17,7 +18,7 @@ def import_seconds(module: str) -> float:
     return float(done.stdout)
 
 
-def rows():
+def rows() -> Iterator[dict]:
     """One row; the target is a difference, not a ratio."""
     ours, theirs = timing.medians(
         lambda: import_seconds("gda_theory"), lambda: import_seconds("jax"), turns=9

@@ -8,6 +8,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -155,7 +156,7 @@ def peak(rows: int, sets: int, forgotten: int) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
-def rows():
+def rows() -> Iterator[dict]:
     """The small case against two loops, the large one on a sample, with its memory.
 
     One loop starts at 0, the other at the last oracle.

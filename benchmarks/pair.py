@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -44,19 +45,25 @@ def scipy_points(
 
     def equations(point):
         x, y = point
-        pull, push = (
+        retain_dual, forget_dual = (
             descent / ridge * math.exp(-min(max(x, -600), 600)),
             ascent / ridge * math.exp(-min(max(y, -600), 600)),
         )
-        return [x - diagonal * pull + cross * push, y - cross * pull + diagonal * push]
+        return [
+            x - diagonal * retain_dual + cross * forget_dual,
+            y - cross * retain_dual + diagonal * forget_dual,
+        ]
 
     def jacobian(point):
         x, y = point
-        pull, push = (
+        retain_dual, forget_dual = (
             descent / ridge * math.exp(-min(max(x, -600), 600)),
             ascent / ridge * math.exp(-min(max(y, -600), 600)),
         )
-        return [[1 + diagonal * pull, -cross * push], [cross * pull, 1 - diagonal * push]]
+        return [
+            [1 + diagonal * retain_dual, -cross * forget_dual],
+            [cross * retain_dual, 1 - diagonal * forget_dual],
+        ]
 
     oracle, found = math.log1p(descent / ridge), []
     for height in (correlation * oracle, *heights):
@@ -87,7 +94,7 @@ def share_found(ours: gt.pair.StationaryPoints, theirs: list[list[np.ndarray]]) 
     return float(np.mean(hits))
 
 
-def rows():
+def rows() -> Iterator[dict]:
     """100,000 pairs at once against a sample of SciPy's loop, scaled up.
 
     SciPy finds what its starts lead to. With all starts these are all points but for a percent,

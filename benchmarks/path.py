@@ -4,6 +4,7 @@ SciPy solves its subproblems nearly exactly, and each solve starts at the last s
 """
 
 import time
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -109,7 +110,7 @@ def growth() -> str:
     return f"strengths {listed(counts, by_count)}; samples {listed(sizes, by_size)}"
 
 
-def rows():
+def rows() -> Iterator[dict]:
     """Two rows: up to the largest strength, and on to the fold (which SciPy does not look for)."""
     base, grid = problem(), np.linspace(0, LARGEST, STRENGTHS)
     objective = base.objective()

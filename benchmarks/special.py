@@ -1,5 +1,7 @@
 """The special functions against SciPy's at 1e6 points in float64, and against a CPU's limit."""
 
+from collections.abc import Callable, Iterator
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +14,7 @@ POINTS = 1_000_000
 SIZES = (10_000, 100_000, 1_000_000)
 
 
-def cases():
+def cases() -> Iterator[tuple]:
     """``(work, ours, theirs, arguments, target, logarithms and exponentials a point)``."""
     generator = np.random.default_rng(0)
     positive = np.exp(generator.uniform(-20, 20, POINTS))
@@ -49,7 +51,7 @@ def newton(log_z: np.ndarray, log_r: np.ndarray) -> np.ndarray:
     return np.exp(y)
 
 
-def bare(logarithms: int, exponentials: int):
+def bare(logarithms: int, exponentials: int) -> Callable[[jax.Array], jax.Array]:
     """A kernel of so many logarithms and exponentials, and nothing else.
 
     Ours would be as fast if all the rest were free.
@@ -67,7 +69,7 @@ def bare(logarithms: int, exponentials: int):
     return kernel
 
 
-def rows():
+def rows() -> Iterator[dict]:
     """One row a function: SciPy's (or NumPy's) time over ours, medians of alternating runs."""
     for work, ours, theirs, arguments, target, (logarithms, exponentials) in cases():
         on_device = [jnp.asarray(argument) for argument in arguments]

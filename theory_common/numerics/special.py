@@ -67,7 +67,7 @@ _SEED_GAP = 750.0  # beyond it the seed is ln|z| itself, 1 per cent off
 
 
 @backed_by("lambert-derivative", "lambert-identities", "lambert-monotone", "lambert-series")
-def lambertw(z, branch: int = 0) -> Array:
+def lambertw(z: ArrayLike, branch: int = 0) -> Array:
     r"""The real root ``w`` of ``w exp(w) = z``: ``w >= -1`` on branch 0, ``w <= -1`` on branch -1.
 
     Domain: ``z >= -1/e`` on branch 0, ``-1/e <= z <= 0`` on branch -1 (``-inf`` at 0); NaN outside.
@@ -83,7 +83,7 @@ def lambertw(z, branch: int = 0) -> Array:
 
 
 @backed_by("lambert-series")
-def lambertw_plus_one(z, branch: int = 0) -> Array:
+def lambertw_plus_one(z: ArrayLike, branch: int = 0) -> Array:
     r"""``1 + lambertw(z, branch)`` without the cancellation near ``z = -1/e``.
 
     It behaves like ``sqrt(2 (e z + 1))`` there.
@@ -95,7 +95,7 @@ def lambertw_plus_one(z, branch: int = 0) -> Array:
 
 
 @backed_by("wright-omega")
-def wright_omega(u) -> Array:
+def wright_omega(u: ArrayLike) -> Array:
     r"""The root ``w > 0`` of ``w + ln w = u``, that is ``W_0(exp(u))``, for any real ``u``.
 
     It is 0 at -inf and inf at inf.
@@ -109,7 +109,7 @@ def wright_omega(u) -> Array:
 
 
 @backed_by("lambert-identities", "wright-omega")
-def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
+def lambertw_exp(log_abs: ArrayLike, sign: ArrayLike, branch: int = 0) -> Array:
     r"""``lambertw(sign * exp(log_abs), branch)``, also where the exponential leaves the range.
 
     It solves ``w + ln|w| = log_abs``.
@@ -129,7 +129,7 @@ def lambertw_exp(log_abs, sign, branch: int = 0) -> Array:
 
 
 @backed_by("lambert-gap")
-def lambertw_from_gap(gap, branch: int = 0) -> Array:
+def lambertw_from_gap(gap: ArrayLike, branch: int = 0) -> Array:
     r"""``lambertw(-exp(-1 - gap), branch)``, for the ``gap`` from ``ln|z|`` up to the fold.
 
     A negative ``gap`` gives NaN.
@@ -140,7 +140,7 @@ def lambertw_from_gap(gap, branch: int = 0) -> Array:
 
 
 @backed_by("lambert-gap")
-def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
+def lambertw_plus_one_from_gap(gap: ArrayLike, branch: int = 0) -> Array:
     r"""``1 + lambertw(-exp(-1 - gap), branch)``, a root ``t`` of ``-t - ln(1 - t) = gap``.
 
     Near the fold it behaves like ``sqrt(2 gap)`` on branch 0 and ``-sqrt(2 gap)`` on branch -1. A
@@ -153,7 +153,7 @@ def lambertw_plus_one_from_gap(gap, branch: int = 0) -> Array:
 
 
 @backed_by("r-lambert-monotone", "r-lambert-form")
-def r_lambertw(z, r=1.0) -> Array:
+def r_lambertw(z: ArrayLike, r: ArrayLike = 1.0) -> Array:
     r"""The real root ``w`` of ``w exp(w) + r w = z``, for any real ``z``. It has the sign of ``z``.
 
     Domain: ``r >= exp(-2)`` (the float nearest to it included), where the map is increasing and so
@@ -176,7 +176,7 @@ def r_lambertw(z, r=1.0) -> Array:
 
 
 @backed_by("r-lambert-monotone")
-def r_lambertw_exp(log_z, log_r) -> Array:
+def r_lambertw_exp(log_z: ArrayLike, log_r: ArrayLike) -> Array:
     r"""The root ``t > 0`` of ``t exp(t) + r t = z``, from ``ln z`` and ``ln r``.
 
     Both may be any real numbers: it solves ``ln t + ln(e^t + r) = ln z``.
@@ -193,7 +193,7 @@ def r_lambertw_exp(log_z, log_r) -> Array:
     return _part(_r_lambertw_exp, 0, (), log_z, log_r)
 
 
-def log_ratio(a, b) -> Array:
+def log_ratio(a: ArrayLike, b: ArrayLike) -> Array:
     r"""``ln(a / b)`` for ``a >= 0``, ``b > 0``.
 
     The ratio has one rounding. Where it would over- or underflow, it is scaled first.
