@@ -36,8 +36,8 @@ REFERENCE = {
 def masses(**parameters) -> Masses:
     """The masses at ``parameters``. Those not given are taken from :data:`REFERENCE`.
 
-    Raises: ``TypeError`` for an unknown name. ``ValueError`` if a value is not > 0, or if
-        ``correlation`` is not below 1.
+    Raises: ``TypeError`` for an unknown name. ``ValueError`` if a value is not > 0 (``alpha`` may
+        be 0: nothing is forgotten), or if ``correlation`` is not below 1.
     """
     unknown = parameters.keys() - REFERENCE.keys()
     if unknown:
@@ -46,8 +46,10 @@ def masses(**parameters) -> Masses:
         )
     given = {name: mpmath.mpf(value) for name, value in (REFERENCE | parameters).items()}
     for name, value in given.items():
-        if not 0 < value < mpmath.inf:
-            raise ValueError(f"{name} must be finite and > 0, got {parameters[name]!r}")
+        zero_is_fine = name == "alpha"
+        if not (0 < value < mpmath.inf or (zero_is_fine and value == 0)):
+            bound = ">= 0" if zero_is_fine else "> 0"
+            raise ValueError(f"{name} must be finite and {bound}, got {parameters[name]!r}")
     correlation = given["correlation"]
     if correlation >= 1:
         raise ValueError(f"correlation must be < 1, got {parameters['correlation']!r}")
