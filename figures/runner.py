@@ -122,9 +122,10 @@ def _made(name: str, run: Run) -> store.Record:
 
 
 def prepare() -> None:
-    """What a process that makes figures switches on."""
+    """Switch on what a process that makes figures needs: float64 and quick or kept compilation."""
     entry.enable_float64()
     entry.compile_quickly()
+    entry.keep_compiled_code()
 
 
 def make_all(names: list[str], run: Run, jobs: int = 1) -> Results:
