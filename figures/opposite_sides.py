@@ -6,7 +6,7 @@ import gda_theory as gt
 from figures.parts import DASHED, DOTTED, boxes, spread
 from figures.style import COLOURS
 from gda_theory.problem import tables as datasets
-from gda_theory.verdict import diagnosis
+from gda_theory.verdict import measure
 
 TITLE = "Pretraining and ascent lie on opposite sides of the retrained model, on real data too"
 CAPTION = """
@@ -52,7 +52,7 @@ def compute(preset, forgotten, ridge):
 
 
 def measured(problem: gt.Problem, forget_sets):
-    found = diagnosis.opposite_sides(problem, forget_sets, STRENGTHS)._asdict()
+    found = measure.opposite_sides(problem, forget_sets, STRENGTHS)._asdict()
     # Rounding can make the part along exceed the whole.
     for name in ("", "fold_"):
         found[f"{name}across"] = np.sqrt(

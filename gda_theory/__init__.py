@@ -24,6 +24,7 @@ from gda_theory.problem.problem import Problem
 from gda_theory.solve.many import Oracles, retrain_many
 from gda_theory.solve.newton import Solution, newton_step, pretrain, retrain
 from gda_theory.solve.path import DescentAscent, Path, ascent_path, descent_ascent
+from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from theory_common.numerics.special import (
     lambertw,
@@ -52,6 +53,7 @@ __all__ = [
     "Scheme",
     "Solution",
     "Trajectory",
+    "Verdict",
     "ascent_path",
     "ascent_then_descent",
     "basins",

@@ -13,7 +13,8 @@ from gda_theory.codes import Kind
 from gda_theory.pair import CorrelatedPair
 from gda_theory.problem import tables as data
 from gda_theory.problem.problem import Problem
-from gda_theory.verdict.diagnosis import Diagnosis, diagnose
+from gda_theory.verdict import report
+from gda_theory.verdict.diagnosis import diagnose
 from theory_common import entry
 from theory_common.claims import claims_of
 from theory_common.printing import tables
@@ -184,13 +185,8 @@ def _diagnose(options) -> Callable[[], None]:
     bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
     notes = [*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}"]
     if options.json:
-        return lambda: print(tables.dumps(report(found, notes), indent=2))
+        return lambda: print(tables.dumps(report.as_json(found, notes), indent=2))
     return lambda: print("\n".join([*notes, "", found.summary()]))
-
-
-def report(found: Diagnosis, notes: Sequence[str]) -> dict:
-    """What ``diagnose --json`` prints, before it is text: the verdict first."""
-    return {"verdict": found.verdict, "data": list(notes), **found._asdict()}
 
 
 # certify and check -------------------------------------------------------------------------------------------------------------

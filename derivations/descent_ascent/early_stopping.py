@@ -83,7 +83,7 @@ def _pair_step(**parameters):
     domain="any margin loss with φ > 0 decreasing, any two types, λ, α > 0; mean losses",
     origin="new",
     evidence="proved",
-    backs="gda_theory.verdict.diagnosis.Convention",
+    backs="gda_theory.verdict.measure.Measurement",
     rules=["monotone bijection"],
     evaluate=_pair_step,
     counterexample=(
@@ -126,7 +126,7 @@ def first_step_pair(
     domain="first order in ρ = f/r; any loss with H_R positive definite; mean losses",
     origin="new",
     evidence="proved",
-    backs="gda_theory.verdict.diagnosis.Convention",
+    backs="gda_theory.verdict.measure.Measurement",
     rules=["implicit function"],
     counterexample="data with <g, H⁻¹(g + λw)> > 0 whose first step, as f/r -> 0, leads away",
 )

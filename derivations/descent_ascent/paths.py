@@ -71,7 +71,7 @@ pretrain_objective = (retain * L_R + forget * L_F) / total + ridge * weights.dot
         "gda_theory.problem.objective.Objective.ridge_at",
         "gda_theory.solve.newton.pretrain",
         "gda_theory.solve.newton.solve",
-        "gda_theory.verdict.diagnosis.other_convention",
+        "gda_theory.verdict.measure.other_reduction",
     ],
     counterexample="w with J_D(w) different from (r/n) J_γ(w) at that γ and ridge",
 )

@@ -1,16 +1,20 @@
-r"""Why a run did what was seen: an observation of :func:`gda_theory.simulate` joined with what theory knows of its objective.
+r"""Why a run did what was seen: an observation of :func:`gda_theory.simulate` joined with theory.
 
-A scheme with half-steps :math:`(\rho_h, \sigma_h)` follows, to first order in the step, the *effective* objective
+A scheme with half-steps :math:`(\rho_h, \sigma_h)` follows, to first order in the step, the
+*effective* objective
 
 .. math:: \nabla J_{\rm eff} = \sum_h \nabla J_{\rho_h, \sigma_h}
-          = H\Lambda w - T^\top\Bigl[\bigl(\textstyle\sum_h\rho_h\, a - \gamma\sum_h\sigma_h\, b\bigr) \odot \varphi(Tw)\Bigr],
+          = H\Lambda w - T^\top\Bigl[\bigl(\textstyle\sum_h\rho_h\, a
+          - \gamma\sum_h\sigma_h\, b\bigr) \odot \varphi(Tw)\Bigr],
 
-with H half-steps: alternating is simultaneous descent-ascent with the ridge doubled. Whether *its* minimum exists (continued from
-its oracle) and how curved it is there decides between the causes. Source: App. D.3 and new. Claims: ``effective-ridge``,
-``two-points-below-fold``, ``oracle-continuation``.
+with H half-steps: alternating is simultaneous descent-ascent with the ridge doubled. The cause
+follows from two facts: whether the minimum of the effective objective exists (continued from its
+oracle), and how curved the objective is there. Source: App. D.3 and new. Claims:
+``effective-ridge``, ``two-points-below-fold``, ``oracle-continuation``.
 """
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -19,33 +23,35 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Float, Int
+from jaxtyping import ArrayLike, Bool, Float, Int
 
 from gda_theory import pair as pairs
 from gda_theory.codes import Cause, Outcome, Reason, sentence
-from gda_theory.dynamics.simulation import Trajectory, epoch
+from gda_theory.dynamics import simulation
+from gda_theory.dynamics.simulation import Factors, Scheme, Trajectory
 from gda_theory.pair import CorrelatedPair
 from gda_theory.problem.objective import Objective
-from gda_theory.solve import path
+from gda_theory.problem.problem import Problem
 from gda_theory.solve.newton import norm, objective_of
+from gda_theory.solve.path import Path, descent_ascent
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
-BOTTLENECK = (
-    0.1  # so near above the fold, relative to its strength, a run slows down where the minimum was
-)
-MORE_EPOCHS = 64  # show whether a run without a minimum is on its way out: its moves then add up
+BOTTLENECK = 0.1  # up to this part above the fold, a run slows down where the minimum was
+MORE_EPOCHS = 64  # show whether a run without a minimum leads away: its moves then add up
 
 
 @readable(cause=Cause, reason=Reason)
 class Explanation(NamedTuple):
-    """A cause (:class:`gda_theory.Cause`) for each lane of a run, and the numbers that it rests on.
+    """A cause (:class:`gda_theory.Cause`) for each lane of a run, and the numbers behind it.
 
-    ``minimum``: of the effective objective, continued from its oracle (NaN if there is none; ``reason`` says why);
-    ``critical_strength``: where it is lost, NaN if that is not met up to the run's strength. ``stable_step``: 2 over the largest
-    curvature at that minimum (at the run's end if there is none): larger steps cannot settle there. ``epochs_to_settle``: to shrink
-    the distance to the minimum by a factor e, at the step of the run's end. ``distance``: from the run's end to the minimum.
+    ``minimum`` is that of the effective objective, continued from its oracle; it is NaN if there is
+    none, and ``reason`` says why. ``critical_strength`` is where it is lost, NaN if that is not met
+    up to the run's strength. ``stable_step`` is 2 over the largest curvature at the minimum (at the
+    run's end if there is none): larger steps cannot settle there. ``epochs_to_settle`` shrink the
+    distance to the minimum by a factor e, at the step size of the run's end. ``distance`` is that
+    from the run's end to the minimum.
     """
 
     cause: Int[AnyArray, "*batch"]
@@ -73,89 +79,123 @@ class Explanation(NamedTuple):
     "large-step-two-cycle",
     "oracle-continuation",
 )
-def explain(run: Trajectory, problem) -> Explanation:
-    """The cause of what was seen in ``run``, a :func:`gda_theory.simulate` (or sweep) of ``problem``.
+def explain(
+    run: Trajectory,
+    problem: Problem | CorrelatedPair | Objective,
+    *,
+    path: Path | None = None,
+) -> Explanation:
+    """The cause of what was seen in a run.
+
+    Where a minimum exists and the curvature there or at the start exceeds 2 over the step size, a
+    run that does not settle is blamed on the step size, even if its start lies outside the basin.
 
     Args:
-        problem: what the run was made with: Problem, CorrelatedPair (exact at any ridge) or Objective; its batch broadcasts to the run's.
-    Returns: :class:`Explanation`; its ``str`` is a sentence a lane.
-    Where a minimum exists and the curvature there or at the start exceeds 2 over the step, a run that does not settle is blamed on
-    the step, also if its start should lie outside the basin as well.
-    Claims: ``effective-ridge``, ``coordinate-runs-away``, ``two-points-below-fold``, ``short-steps-descend``,
-    ``large-step-two-cycle``, ``oracle-continuation``.
+        run: what :func:`gda_theory.simulate` or :func:`gda_theory.sweep` returned.
+        problem: what the run was made with; a CorrelatedPair is exact at any ridge. Its batch
+            broadcasts to the run's.
+        path: the :func:`gda_theory.ascent_path` of the :func:`effective` objective, whose first
+            strength is the effective one, if it is known already. It is solved for otherwise.
+
+    Returns: :class:`Explanation`; its ``str`` has one sentence a lane.
+    Raises: ``TypeError`` if ``run`` is no Trajectory, ``ValueError`` if ``problem`` has other
+    coordinates or ``path`` another strength.
+    Claims: ``effective-ridge``, ``coordinate-runs-away``, ``two-points-below-fold``,
+    ``short-steps-descend``, ``large-step-two-cycle``, ``oracle-continuation``.
     """
     if not isinstance(run, Trajectory):
         raise TypeError(
             f"run must be a Trajectory, which gt.simulate returns, got {type(run).__name__}"
         )
-    steps = run.scheme.half_steps
-    retained, forgotten = (sum(factors) for factors in zip(*steps, strict=True))
-    known = _effective(problem, len(steps), retained)
-    strength = jnp.asarray(run.strength) * (forgotten / retained)
+    known, strength = effective(problem, run.scheme, run.strength)
     objective = known.objective() if isinstance(known, CorrelatedPair) else known
-    batch = jnp.shape(run.outcome)
-    dimensions = objective.types.shape[-1], jnp.shape(run.start)[-1]
-    if len(set(dimensions)) > 1:
+    coordinates, of_run = objective.types.shape[-1], np.shape(run.start)[-1]
+    if coordinates != of_run:
         raise ValueError(
-            "problem must be what the run was made with: it has {} coordinates, the run {}".format(
-                *dimensions
-            )
+            "problem must be what the run was made with: "
+            f"it has {coordinates} coordinates, the run {of_run}"
         )
-    minimum, reason, critical = (
-        jnp.broadcast_to(found, batch + found.shape[found.ndim - rank :])
-        for found, rank in zip(
-            _minimum(known, _distinct(objective, jnp.broadcast_to(strength, batch))),
-            (1, 0, 0),
-            strict=True,
-        )
-    )
-    exists = reason == Reason.FOUND
-    weights, start, step = (jnp.asarray(array) for array in (run.weights, run.start, run.step_size))
-    reference = jnp.where(exists[..., None], minimum, weights)
-    at_rest, at_start = (objective.curvatures(point, strength) for point in (reference, start))
-    lowest, highest = at_rest[..., 0], at_rest[..., -1]
-    met = jnp.maximum(jnp.max(jnp.abs(at_rest), -1), jnp.max(jnp.abs(at_start), -1))
-    # A loss of bounded slope has a minimum somewhere, if it has none where the oracle's was.
-    elsewhere = math.isfinite(objective.loss.slope_at_minus_infinity)
-    kind = _Kind(
-        alternating=len(steps) > 1, elsewhere=elsewhere, noisy=run.scheme.batch_size is not None
-    )
-    back = _to_and_fro(
-        objective, run, (jnp.asarray(run.outcome) == Outcome.MOVING) & (reason == Reason.PAST_FOLD)
-    )
-    cause = _cause(
-        kind,
-        run,
-        exists,
-        reason,
-        critical,
-        strength,
-        reference,
-        too_large=step * met > 2,
-        to_and_fro=back,
-    )
-    return Explanation(
-        cause,
+    if path is None:
+        lanes = jnp.broadcast_to(strength, np.shape(run.outcome))
+        minimum = _minimum(known, _distinct(objective, lanes))
+    else:
+        minimum = _of_path(path, strength)
+    return _explained(
+        objective,
+        _Run(
+            factors=simulation.factors_of([run.scheme], objective.types.dtype),
+            weights=run.weights,
+            start=run.start,
+            outcome=run.outcome,
+            step_size=run.step_size,
+            strength=run.strength,
+        ),
         minimum,
-        reason,
-        critical,
-        2 / highest,
-        jnp.where(exists, 1 / (step * jnp.where(lowest > 0, lowest, jnp.nan)), jnp.nan),
-        jnp.where(exists, norm(weights - reference), jnp.nan),
+        strength,
+        alternating=len(run.scheme.half_steps) > 1,
+        noisy=run.scheme.batch_size is not None,
     )
 
 
-def _effective(problem, half_steps: int, retained: float):
-    """The effective objective, its retained losses at weight 1: a pair stays a pair, whose minimum is known exactly."""
-    scale = half_steps / retained
+def effective(
+    problem: Problem | CorrelatedPair | Objective, scheme: Scheme, strength: ArrayLike
+) -> tuple[CorrelatedPair | Objective, ArrayLike]:
+    """The effective objective of a scheme and its strength, with the retained losses at weight 1.
+
+    Only the ridge changes. A pair stays a pair, whose minimum is known exactly.
+    """
+    retained, forgotten = (sum(factors) for factors in zip(*scheme.half_steps, strict=True))
+    factor = ridge_factor(scheme)
     if isinstance(problem, CorrelatedPair):
-        return problem.replace(ridge=problem.ridge * scale)
-    objective = objective_of(problem)
-    return dataclasses.replace(objective, ridge=objective.ridge * scale)
+        known = problem.replace(ridge=problem.ridge * factor)
+    else:
+        known = objective_of(problem)
+        ridge = known.ridge if checks.is_traced(known.ridge) else np.asarray(known.ridge)
+        known = dataclasses.replace(known, ridge=ridge * factor)
+    strength = strength if checks.is_traced(strength) else np.asarray(strength)
+    return known, strength * (forgotten / retained)
+
+
+def ridge_factor(scheme: Scheme) -> float:
+    """How many times the ridge acts in one epoch, for each time that the retained losses do."""
+    return len(scheme.half_steps) / sum(retained for retained, _ in scheme.half_steps)
+
+
+# The minimum -------------------------------------------------------------------------------------
+
+
+class _Minimum(NamedTuple):
+    """The minimum that continues the oracle; ``critical`` is NaN where it exists."""
+
+    weights: Float[Array, "*batch d"]
+    reason: Int[Array, "*batch"]
+    critical: Float[Array, "*batch"]
+
+
+def _of_path(path: Path, strength: ArrayLike) -> _Minimum:
+    known = path.strengths[..., 0]
+    if not checks.is_traced(known) and np.any(np.asarray(known) != np.asarray(strength)):
+        raise ValueError(
+            "path must begin with the effective strength of the run, "
+            f"{np.ravel(strength)[0]:g}, got {np.ravel(known)[0]:g}"
+        )
+    return _Minimum(path.weights[..., 0, :], path.reason[..., 0], path.critical_strength)
+
+
+def _minimum(known: CorrelatedPair | Objective, strength: Array) -> _Minimum:
+    if isinstance(known, CorrelatedPair):
+        found = pairs.descent_ascent(known, strength)
+        fold = pairs.folds(known).alpha
+        last = jnp.where(jnp.isnan(fold[..., 1]), fold[..., 0], fold[..., 1])
+        critical = jnp.broadcast_to(last / known.alpha, strength.shape)
+        critical = jnp.where(found.exists, jnp.nan, critical)
+        return _Minimum(found.weights, found.reason, critical)
+    continued = descent_ascent(known, strength)
+    return _Minimum(continued.weights, continued.reason, continued.critical_strength)
 
 
 def _distinct(objective: Objective, strength: Array) -> Array:
-    """One strength where all lanes share it and the objective: its minimum is then looked for once."""
+    """One strength where all lanes share it and the objective: its minimum is then sought once."""
     if (
         objective.size_ratio.ndim
         or objective.types.ndim > 2
@@ -167,32 +207,116 @@ def _distinct(objective: Objective, strength: Array) -> Array:
     return jnp.asarray(values[0]) if len(values) == 1 else strength
 
 
-def _minimum(known, strength: Array) -> tuple[Array, Array, Array]:
-    """Weights, reason and critical strength of the minimum that continues the oracle."""
-    if isinstance(known, CorrelatedPair):
-        found = pairs.descent_ascent(known, strength)
-        fold = pairs.folds(known).alpha
-        last = jnp.where(jnp.isnan(fold[..., 1]), fold[..., 0], fold[..., 1])
-        critical = jnp.broadcast_to(last / known.alpha, strength.shape)
-        return found.weights, found.reason, jnp.where(found.exists, jnp.nan, critical)
-    continued = path.descent_ascent(known, strength)
-    return continued.weights, continued.reason, continued.critical_strength
+# The facts ---------------------------------------------------------------------------------------
 
 
-def _to_and_fro(objective: Objective, run: Trajectory, asked: Array) -> Array:
-    """Where ``asked``: whether the moves of some more epochs at the last step nearly cancel, instead of leading somewhere."""
-    weights, step = jnp.asarray(run.weights), jnp.asarray(run.step_size)
+class _Run(NamedTuple):
+    """What the cause depends on of a run."""
+
+    factors: Factors
+    weights: Float[AnyArray, "*batch d"]
+    start: Float[AnyArray, "*batch d"]
+    outcome: Int[AnyArray, "*batch"]
+    step_size: Float[AnyArray, "*batch"]
+    strength: Float[AnyArray, "*batch"]
+
+
+class _Facts(NamedTuple):
+    """What is known of each lane, each True or False.
+
+    ``exists``: the minimum; ``gone``: it was lost, past a fold or because the objective is
+    ``unbounded``. ``there``: the run ended at it. ``ascends``: the effective strength is not 0.
+    ``too_large``: the step size exceeds 2 over the largest curvature met. ``near_fold``: the
+    strength is just above it. ``to_and_fro``: the last moves nearly cancel.
+    ``elsewhere``: another minimum exists in any case. The last three hold for all lanes.
+    """
+
+    exists: Bool[Array, "*batch"]
+    gone: Bool[Array, "*batch"]
+    unbounded: Bool[Array, "*batch"]
+    there: Bool[Array, "*batch"]
+    ascends: Bool[Array, "*batch"]
+    too_large: Bool[Array, "*batch"]
+    near_fold: Bool[Array, "*batch"]
+    to_and_fro: Bool[Array, "*batch"]
+    elsewhere: bool
+    alternating: bool
+    noisy: bool
+
+
+@functools.partial(jax.jit, static_argnames=("alternating", "noisy"))
+def _explained(
+    objective: Objective,
+    run: _Run,
+    minimum: _Minimum,
+    strength: Float[Array, "*batch"],
+    *,
+    alternating: bool,
+    noisy: bool,
+) -> Explanation:
+    """:func:`explain`, once the minimum of the effective ``objective`` is known."""
+    batch, dimension = run.outcome.shape, run.start.shape[-1]
+    run = jax.tree.map(jnp.asarray, run)
+    weights = jnp.broadcast_to(minimum.weights, (*batch, dimension))
+    reason = jnp.broadcast_to(minimum.reason, batch)
+    exists = reason == Reason.FOUND
+    critical = jnp.where(exists, jnp.nan, jnp.broadcast_to(minimum.critical, batch))
+    reference = jnp.where(exists[..., None], weights, run.weights)
+    at_rest = objective.curvatures(reference, strength)
+    at_start = objective.curvatures(run.start, strength)
+    lowest, highest = at_rest[..., 0], at_rest[..., -1]
+    met = jnp.maximum(jnp.max(jnp.abs(at_rest), -1), jnp.max(jnp.abs(at_start), -1))
+    unbounded = reason == Reason.UNBOUNDED
+    gone = (reason == Reason.PAST_FOLD) | unbounded
+    moves = (run.outcome == Outcome.MOVING) & (reason == Reason.PAST_FOLD)
+    facts = _Facts(
+        exists=exists,
+        gone=gone,
+        unbounded=unbounded,
+        there=exists & _close(run.weights, reference),
+        ascends=jnp.broadcast_to(strength != 0, batch),
+        too_large=run.step_size * met > 2,
+        near_fold=gone & ~unbounded & (strength <= (1 + BOTTLENECK) * critical),
+        to_and_fro=_to_and_fro(objective, run, moves),
+        # A loss of bounded slope has a minimum somewhere, even if none where the oracle's was.
+        elsewhere=math.isfinite(objective.loss.slope_at_minus_infinity),
+        alternating=alternating,
+        noisy=noisy,
+    )
+    settling = run.step_size * jnp.where(lowest > 0, lowest, jnp.nan)
+    return Explanation(
+        cause=_cause(run.outcome, facts),
+        minimum=weights,
+        reason=reason,
+        critical_strength=critical,
+        stable_step=2 / highest,
+        epochs_to_settle=jnp.where(exists, 1 / settling, jnp.nan),
+        distance=jnp.where(exists, norm(run.weights - reference), jnp.nan),
+    )
+
+
+def _close(weights: Float[Array, "*batch d"], others: Float[Array, "*batch d"]) -> Array:
+    """Whether two points agree to ten times the square root of the rounding."""
+    width = 10 * jnp.sqrt(jnp.finfo(weights.dtype).eps)
+    return norm(weights - others) <= width * (norm(weights) + norm(others))
+
+
+def _to_and_fro(objective: Objective, run: _Run, asked: Bool[Array, "*batch"]) -> Array:
+    """Where ``asked``: whether the moves of some more epochs nearly cancel, and lead nowhere."""
+    weights, step = run.weights, run.step_size
     # A schedule may end with an epoch that does not move.
-    options = {
-        "step_size": jnp.where(step > 0, step, 1),
-        "scheme": run.scheme,
-        "strength": jnp.asarray(run.strength),
-    }
+    moved = functools.partial(
+        simulation.epoch,
+        objective,
+        step_size=jnp.where(step > 0, step, 1),
+        scheme=run.factors,
+        strength=run.strength,
+    )
 
-    def look():
+    def look() -> Array:
         def one(_, carry):
             here, length = carry
-            there = epoch(objective, here, **options)
+            there = moved(here)
             return there, length + norm(there - here)
 
         end, length = jax.lax.fori_loop(0, MORE_EPOCHS, one, (weights, jnp.zeros_like(step)))
@@ -201,74 +325,74 @@ def _to_and_fro(objective: Objective, run: Trajectory, asked: Array) -> Array:
     return asked & jax.lax.cond(jnp.any(asked), look, lambda: jnp.zeros_like(asked))
 
 
-class _Kind(NamedTuple):
-    """What does not differ from lane to lane."""
-
-    alternating: bool
-    elsewhere: bool
-    noisy: bool
+# The rules ---------------------------------------------------------------------------------------
 
 
-def _cause(
-    kind: _Kind,
-    run: Trajectory,
-    exists,
-    reason,
-    critical,
-    strength,
-    reference,
-    too_large: Array,
-    to_and_fro: Array,
-) -> Array:
-    """The rules, the special before the general."""
-    weights, outcome = jnp.asarray(run.weights), jnp.asarray(run.outcome)
-    size = norm(weights) + norm(reference)
-    there = exists & (
-        norm(weights - reference) <= 10 * jnp.sqrt(jnp.finfo(weights.dtype).eps) * size
-    )
-    unbounded, gone = (
-        reason == Reason.UNBOUNDED,
-        (reason == Reason.PAST_FOLD) | (reason == Reason.UNBOUNDED),
-    )
-    lost = jnp.where(unbounded, Cause.UNBOUNDED, Cause.NO_MINIMUM)
-    pulled = strength != 0
-
-    if kind.alternating:
-        other = Cause.OTHER_MINIMUM if kind.elsewhere else Cause.ALTERNATING_OWN
-        converged = jnp.where(
-            exists, Cause.ALTERNATING_MINIMUM, jnp.where(gone, other, Cause.UNKNOWN)
-        )
-        cycle = jnp.where(exists & too_large, Cause.STEP_TOO_LARGE, Cause.PERIOD_DOUBLING)
-    else:
-        here = jnp.where(pulled, Cause.REACHED_MINIMUM, Cause.REACHED_ORACLE)
-        converged = jnp.where(
-            gone,
-            Cause.OTHER_MINIMUM,
-            jnp.where(there, here, jnp.where(exists, Cause.OUTSIDE_BASIN, Cause.UNKNOWN)),
-        )
-        cycle = jnp.where(
-            exists, Cause.STEP_TOO_LARGE, jnp.where(gone, Cause.CYCLE_PAST_FOLD, Cause.UNKNOWN)
-        )
-    stuck = jnp.where(too_large, Cause.STEP_TOO_LARGE, Cause.OUTSIDE_BASIN)
-    left = jnp.where(exists, stuck, jnp.where(gone, lost, Cause.UNKNOWN))
-    near = gone & ~unbounded & (strength <= (1 + BOTTLENECK) * critical)
-    out = jnp.where(
-        near,
-        Cause.BOTTLENECK,
-        jnp.where(unbounded, Cause.UNBOUNDED, jnp.where(gone, Cause.ESCAPING, Cause.UNKNOWN)),
-    )
-    out = jnp.where(to_and_fro, Cause.DISORDER_PAST_FOLD, out)
-    moving = jnp.where(
-        exists, jnp.where(too_large, Cause.STEP_TOO_LARGE, Cause.TOO_FEW_EPOCHS), out
-    )
-    if kind.noisy:
-        moving = jnp.where(exists & ~too_large, Cause.NOISE, out)
-    cases = [
-        (Outcome.CONVERGED, converged),
-        (Outcome.CYCLE, cycle),
-        (Outcome.LEFT_RANGE, left),
-        (Outcome.MOVING, moving),
+def _cause(outcome: Int[Array, "*batch"], facts: _Facts) -> Int[Array, "*batch"]:
+    """The cause of the first rule whose condition holds, among those of the outcome seen."""
+    converged = _alternating_rest if facts.alternating else _rest
+    cycling = _alternating_cycle if facts.alternating else _cycle
+    tables = {
+        Outcome.CONVERGED: converged(facts),
+        Outcome.CYCLE: cycling(facts),
+        Outcome.LEFT_RANGE: _left(facts),
+        Outcome.MOVING: _moving(facts),
+    }
+    rules = [
+        ((outcome == seen) & condition, cause)
+        for seen, table in tables.items()
+        for condition, cause in table
     ]
-    return jnp.select(
-        [outcome == seen for seen, _ in cases], [cause for _, cause in cases], Cause.UNKNOWN
-    ).astype(jnp.int32)
+    conditions, causes = zip(*rules, strict=True)
+    found = jnp.select(conditions, [jnp.full(outcome.shape, cause) for cause in causes])
+    return jnp.where(jnp.any(jnp.stack(conditions), 0), found, Cause.UNKNOWN).astype(jnp.int32)
+
+
+def _rest(facts: _Facts) -> list[tuple[Array, Cause]]:
+    return [
+        (facts.gone, Cause.OTHER_MINIMUM),
+        (facts.there & facts.ascends, Cause.REACHED_MINIMUM),
+        (facts.there, Cause.REACHED_ORACLE),
+        (facts.exists, Cause.OUTSIDE_BASIN),
+    ]
+
+
+def _alternating_rest(facts: _Facts) -> list[tuple[Array, Cause]]:
+    return [
+        (facts.exists, Cause.ALTERNATING_MINIMUM),
+        (facts.gone, Cause.OTHER_MINIMUM if facts.elsewhere else Cause.ALTERNATING_OWN),
+    ]
+
+
+def _cycle(facts: _Facts) -> list[tuple[Array, Cause]]:
+    return [
+        (facts.exists, Cause.STEP_TOO_LARGE),
+        (facts.gone, Cause.CYCLE_PAST_FOLD),
+    ]
+
+
+def _alternating_cycle(facts: _Facts) -> list[tuple[Array, Cause]]:
+    return [
+        (facts.exists & facts.too_large, Cause.STEP_TOO_LARGE),
+        (jnp.ones_like(facts.exists), Cause.PERIOD_DOUBLING),
+    ]
+
+
+def _left(facts: _Facts) -> list[tuple[Array, Cause]]:
+    return [
+        (facts.exists & facts.too_large, Cause.STEP_TOO_LARGE),
+        (facts.exists, Cause.OUTSIDE_BASIN),
+        (facts.unbounded, Cause.UNBOUNDED),
+        (facts.gone, Cause.NO_MINIMUM),
+    ]
+
+
+def _moving(facts: _Facts) -> list[tuple[Array, Cause]]:
+    return [
+        (facts.exists & facts.too_large, Cause.UNKNOWN if facts.noisy else Cause.STEP_TOO_LARGE),
+        (facts.exists, Cause.NOISE if facts.noisy else Cause.TOO_FEW_EPOCHS),
+        (facts.to_and_fro, Cause.DISORDER_PAST_FOLD),
+        (facts.near_fold, Cause.BOTTLENECK),
+        (facts.unbounded, Cause.UNBOUNDED),
+        (facts.gone, Cause.ESCAPING),
+    ]

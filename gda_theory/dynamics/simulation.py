@@ -17,14 +17,15 @@ Source: *Ascent Fails to Forget*, App. D.3; cycles and convergence tests: new. C
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int
+from jax.typing import DTypeLike
+from jaxtyping import ArrayLike, Float, Int
 
 from gda_theory.codes import Outcome
 from gda_theory.problem.losses import Loss
@@ -70,6 +71,34 @@ class Scheme:
         # A scheme selects code, so it must hash.
         object.__setattr__(self, "half_steps", tuple(map(tuple, factors.tolist())))
 
+    def ascends_alone(self, time: ArrayLike) -> Array | None:
+        """Whether epoch ``time`` is one of ascent alone, ``None`` if no epoch is."""
+        return time < self.ascent_epochs if self.ascent_epochs else None
+
+
+class Factors(NamedTuple):
+    """Schemes with equally many half-steps as arrays, one scheme a lane.
+
+    They are data and not code, so all such schemes share one compiled function.
+    """
+
+    half_steps: Float[Array, "h 2 #lanes"]
+    ascent_epochs: Int[Array, " #lanes"] | None
+
+    def ascends_alone(self, time: ArrayLike) -> Array | None:
+        """As :meth:`Scheme.ascends_alone`."""
+        return None if self.ascent_epochs is None else time < self.ascent_epochs
+
+
+def factors_of(schemes: Sequence[Scheme], dtype: DTypeLike, repeats: int = 1) -> Factors:
+    """The schemes as data, each ``repeats`` times in a row; all have equally many half-steps."""
+    half_steps = np.array([scheme.half_steps for scheme in schemes], dtype)
+    ascent_epochs = np.array([scheme.ascent_epochs for scheme in schemes], np.int32)
+    return Factors(
+        half_steps=np.repeat(np.moveaxis(half_steps, 0, -1), repeats, -1),
+        ascent_epochs=np.repeat(ascent_epochs, repeats),
+    )
+
 
 SCHEMES = {
     scheme.name: scheme
@@ -96,7 +125,7 @@ def epoch_count(name: str, value) -> int:
 
 def resolve(scheme: str | Scheme) -> Scheme:
     """The :class:`Scheme` of that name, or the given one; ``ValueError`` otherwise."""
-    if isinstance(scheme, Scheme):
+    if isinstance(scheme, (Scheme, Factors)):
         return scheme
     if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise ValueError(
@@ -193,46 +222,135 @@ def simulate(
     observe_every = checks.whole("observe_every", observe_every, least=1)
     if observe is not None and observe_every > epochs:
         raise ValueError(f"observe_every must be <= epochs = {epochs}, got {observe_every}")
-    lanes, start, step_size, strength = _lanes(objective, start, step_size, strength)
-    factors = _schedule(schedule, epochs, start.dtype)
+    lanes = _lanes(objective, start, step_size, strength)
     rows = _batch_size(batch_size, key, objective.types.shape[-2])
+    return _simulated(
+        objective.loss,
+        lanes,
+        scheme,
+        dataclasses.replace(scheme, batch_size=rows),
+        epochs=epochs,
+        factors=_schedule(schedule, epochs, lanes.start.dtype),
+        key=key,
+        observe=observe,
+        observe_every=observe_every,
+        tolerance=tolerance,
+    )
+
+
+def simulate_schemes(
+    objective: Objective,
+    start: Float[ArrayLike, "*batch d"],
+    *,
+    schemes: Sequence[str | Scheme],
+    step_size: Float[ArrayLike, "*batch"],
+    epochs: int,
+    strength: ArrayLike,
+    observe: Callable[[Array], Any],
+) -> list[Trajectory]:
+    """:func:`simulate` for each of several schemes, all observed at every epoch.
+
+    Schemes with equally many half-steps run side by side, so they are compiled once. Arrays come
+    back as NumPy's. ``observe`` sees weights ``(schemes, *batch, d)``.
+    """
+    schemes = [resolve(scheme) for scheme in schemes]
+    found: list[Any] = [None] * len(schemes)
+    for length in sorted({len(scheme.half_steps) for scheme in schemes}):
+        places = [i for i, scheme in enumerate(schemes) if len(scheme.half_steps) == length]
+        together = [schemes[i] for i in places]
+        starts = np.broadcast_to(start, (len(places), *np.shape(start)))
+        lanes = _lanes(objective, starts, step_size, strength)
+        factors = factors_of(together, lanes.start.dtype, lanes.step_size.size // len(places))
+        if not any(scheme.ascent_epochs for scheme in together):
+            factors = factors._replace(ascent_epochs=None)
+        runs = _simulated(
+            objective.loss, lanes, factors, together[0], epochs=epochs, observe=observe
+        )
+        runs = jax.tree.map(np.asarray, runs._replace(observed_epochs=None))
+        for row, place in enumerate(places):
+            own = jax.tree.map(lambda leaf, row=row: leaf[row], runs)
+            epochs_seen = np.arange(epochs + 1)
+            found[place] = own._replace(scheme=schemes[place], observed_epochs=epochs_seen)
+    return found
+
+
+def _simulated(
+    loss: Loss,
+    given: "_Given",
+    scheme: Scheme | Factors,
+    named: Scheme,
+    *,
+    epochs: int,
+    observe: Callable[[Array], Any] | None,
+    factors: Array | None = None,
+    key: Array | None = None,
+    observe_every: int = 1,
+    tolerance: float | None = None,
+) -> Trajectory:
+    """The run of checked arguments; the Trajectory says that its scheme is ``named``."""
+    start, batch = given.start, given.step_size.shape
     rounding = 4096 * float(jnp.finfo(start.dtype).eps)
     allowed = checks.positive(
         "tolerance", checks.one("tolerance", rounding if tolerance is None else tolerance)
     ).astype(start.dtype)
-    static = (objective.loss, scheme, rows)
-    batch = start.shape[:-1]
-    flat = _last(start, 1)
+    shared = (given.lanes, given.flat, factors, key, allowed)
     if observe is None:
-        state = _run(*static, lanes, flat, factors, key, allowed, epochs)
+        state = _run(loss, scheme, named.batch_size, *shared, epochs)
         observed = observed_epochs = None
     else:
         whole, rest = divmod(epochs, observe_every)
+        counts = (observe_every, whole, rest)
         watch = _watching(observe, start)
         state, observed = _run_recorded(
-            *static, batch, (observe_every, whole, rest), lanes, flat, factors, key, allowed, watch
+            loss, scheme, named.batch_size, batch, counts, *shared, watch
         )
-        observed = jax.tree.map(lambda leaf: jnp.moveaxis(leaf, 0, len(batch)), observed)
-        observed_epochs = observe_every * jnp.arange(whole + 1)
-    weights = jnp.moveaxis(state.held, 0, -1).reshape(start.shape)
-    outcome, seen_at, taken, period, move = (
-        leaf.reshape(batch)
-        for leaf in (state.outcome, state.seen_at, state.taken, state.period, state.move)
-    )
+        observed_epochs = jnp.asarray(observe_every * np.arange(whole + 1))
+    end = _ended(loss, given, state, factors)
     return Trajectory(
-        weights,
-        outcome,
-        seen_at,
-        taken,
-        period,
-        move,
-        _size(_gradient(objective.loss, lanes, lanes.retain - lanes.forget, state.held), strength),
-        observed,
-        observed_epochs,
-        start,
-        step_size if factors is None else step_size * factors[jnp.minimum(taken, epochs - 1)],
-        strength,
-        dataclasses.replace(scheme, batch_size=rows),
+        weights=end.weights,
+        outcome=end.outcome,
+        seen_at=end.seen_at,
+        epochs=end.epochs,
+        period=end.period,
+        move=end.move,
+        gradient_norm=end.gradient_norm,
+        observed=observed,
+        observed_epochs=observed_epochs,
+        start=start,
+        step_size=end.step_size,
+        strength=given.strength,
+        scheme=named,
+    )
+
+
+class _Ended(NamedTuple):
+    """The end of a run, in the shape of the batch; see :class:`Trajectory`."""
+
+    weights: Float[Array, "*batch d"]
+    outcome: Int[Array, "*batch"]
+    seen_at: Int[Array, "*batch"]
+    epochs: Int[Array, "*batch"]
+    period: Int[Array, "*batch"]
+    move: Float[Array, "*batch"]
+    gradient_norm: Float[Array, "*batch"]
+    step_size: Float[Array, "*batch"]
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _ended(loss: Loss, given: "_Given", state: "_State", factors: Array | None) -> _Ended:
+    lanes, batch = given.lanes, given.step_size.shape
+    taken = state.taken.reshape(batch)
+    last = None if factors is None else factors[jnp.minimum(taken, factors.shape[0] - 1)]
+    gradient = _gradient(loss, lanes, lanes.retain - lanes.forget, state.held)
+    return _Ended(
+        weights=jnp.moveaxis(state.held, 0, -1).reshape(given.start.shape),
+        outcome=state.outcome.reshape(batch),
+        seen_at=state.seen_at.reshape(batch),
+        epochs=taken,
+        period=state.period.reshape(batch),
+        move=state.move.reshape(batch),
+        gradient_norm=_size(gradient, given.strength),
+        step_size=given.step_size if last is None else given.step_size * last,
     )
 
 
@@ -242,9 +360,10 @@ def epoch(
 ) -> Float[Array, "*batch d"]:
     """One epoch of a scheme: the exact map, of which :func:`simulate` takes ``epochs``. Claim: ``alternating-maps``."""
     objective = objective_of(problem)
-    lanes, weights, _, _ = _lanes(objective, weights, step_size, strength)
-    moved = _epoch(objective.loss, resolve(scheme), lanes, _last(weights, 1), lanes.step, 0)
-    return jnp.moveaxis(moved, 0, -1).reshape(weights.shape)
+    given = _lanes(objective, weights, step_size, strength)
+    lanes = given.lanes
+    moved = _epoch(objective.loss, resolve(scheme), lanes, given.flat, lanes.step, 0)
+    return jnp.moveaxis(moved, 0, -1).reshape(given.start.shape)
 
 
 @backed_by("alternating-multiplier")
@@ -265,7 +384,7 @@ def epoch_jacobian(
     return jax.vmap(along, out_axes=-1)(jnp.eye(weights.shape[-1], dtype=weights.dtype))
 
 
-# Doors -----------------------------------------------------------------------------------------------------------------------
+# Validation -------------------------------------------------------------------------------------
 
 
 class Lanes(NamedTuple):
@@ -278,13 +397,29 @@ class Lanes(NamedTuple):
     step: Float[Array, " lanes"]
 
 
-def _lanes(objective: Objective, start, step_size, strength) -> tuple[Lanes, Array, Array, Array]:
-    """The batch, broadcast and flattened; start, step size and strength in the shape of the batch."""
+class _Given(NamedTuple):
+    """Checked arguments of a run: its lanes, and what the Trajectory reports in the batch's shape.
+
+    ``flat`` is ``start`` lane by lane.
+    """
+
+    lanes: Lanes
+    flat: Float[Array, "d lanes"]
+    start: Float[Array, "*batch d"]
+    step_size: Float[Array, "*batch"]
+    strength: Float[Array, "*batch"]
+
+
+def _lanes(
+    objective: Objective, start: ArrayLike, step_size: ArrayLike, strength: ArrayLike
+) -> _Given:
+    """The arguments of a run, checked and broadcast."""
     start = checks.finite("start", start).astype(objective.types.dtype)
     dimension = objective.types.shape[-1]
     if start.ndim < 1 or start.shape[-1] != dimension:
         raise ValueError(
-            f"start must have shape (*batch, {dimension}), one entry per coordinate, got {start.shape}"
+            f"start must have shape (*batch, {dimension}), one entry per coordinate, "
+            f"got {start.shape}"
         )
     step_size = checks.positive("step_size", step_size).astype(start.dtype)
     strength = newton.strength_in_range(objective.pretrain_strength, strength)
@@ -294,24 +429,33 @@ def _lanes(objective: Objective, start, step_size, strength) -> tuple[Lanes, Arr
         )
     except ValueError:
         raise ValueError(
-            "the batch dimensions of problem, start, step_size and strength must broadcast to one shape, got "
-            f"{objective.types.shape[:-2]}, {start.shape[:-1]}, {step_size.shape}, {strength.shape}"
+            "the batch dimensions of problem, start, step_size and strength must broadcast to one "
+            f"shape, got {objective.types.shape[:-2]}, {start.shape[:-1]}, {step_size.shape}, "
+            f"{strength.shape}"
         ) from None
-    start = jnp.broadcast_to(start, (*batch, dimension))
-    step_size, strength = jnp.broadcast_to(step_size, batch), jnp.broadcast_to(strength, batch)
-    shared = objective.types.ndim == 2
+    return _spread(batch, objective, start, step_size, strength)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _spread(batch: tuple[int, ...], objective: Objective, start, step_size, strength) -> _Given:
+    """Broadcast to the batch and flatten it."""
+    start = jnp.broadcast_to(start, (*batch, objective.types.shape[-1]))
+    step_size, strength = (jnp.broadcast_to(leaf, batch) for leaf in (step_size, strength))
 
     def spread(leaf, rank):
         return _last(jnp.broadcast_to(leaf, (*batch, *leaf.shape[leaf.ndim - rank :])), rank)
 
+    shared = objective.types.ndim == 2
     lanes = Lanes(
-        objective.types if shared else spread(objective.types, 2),
-        spread(objective.retain_weight, 1),
-        spread(strength[..., None] * objective.forget_weight, 1),
-        spread(objective.ridge_at(strength), 1),
-        step_size.reshape(-1),
+        types=objective.types if shared else spread(objective.types, 2),
+        retain=spread(objective.retain_weight, 1),
+        forget=spread(strength[..., None] * objective.forget_weight, 1),
+        ridge=spread(objective.ridge_at(strength), 1),
+        step=step_size.reshape(-1),
     )
-    return lanes, start, step_size, strength
+    return _Given(
+        lanes=lanes, flat=_last(start, 1), start=start, step_size=step_size, strength=strength
+    )
 
 
 def _last(leaf: Array, rank: int) -> Array:
@@ -416,12 +560,15 @@ def _size(
     return jnp.where(inside | jnp.isnan(strength), size, jnp.inf)
 
 
-def _epoch(loss: Loss, scheme: Scheme, lanes: Lanes, weights: Array, step: Array, time) -> Array:
+def _epoch(
+    loss: Loss, scheme: Scheme | Factors, lanes: Lanes, weights: Array, step: Array, time
+) -> Array:
     """The map of one epoch, ``time`` being its number."""
     for retain, forget in scheme.half_steps:
         coefficients = retain * lanes.retain - forget * lanes.forget
-        if scheme.ascent_epochs:
-            coefficients = jnp.where(time < scheme.ascent_epochs, -lanes.forget, coefficients)
+        alone = scheme.ascends_alone(time)
+        if alone is not None:
+            coefficients = jnp.where(alone, -lanes.forget, coefficients)
         weights = weights - step * _gradient(loss, lanes, coefficients, weights)
     return weights
 
@@ -575,7 +722,7 @@ def _look(state: _State, move: Array, factor: Array, epochs, tolerance, noisy: b
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+@functools.partial(jax.jit, static_argnums=(0, 2))
 def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, epochs) -> _State:
     """Blocks of epochs until every lane has an outcome or the epochs are used up."""
 
@@ -603,7 +750,7 @@ def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, epoch
     )
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1, 2, 3, 4))
+@functools.partial(jax.jit, static_argnums=(0, 2, 3, 4))
 def _run_recorded(
     loss, scheme, rows, batch, counts, lanes: Lanes, start, factors, key, tolerance, observe
 ):
@@ -624,7 +771,9 @@ def _run_recorded(
     state, observed = jax.lax.scan(block, initial, length=whole)
     state = advance(rest, state) if rest else state
     observed = jax.tree.map(
-        lambda first, later: jnp.concatenate([first[None], later]), seen(start), observed
+        lambda first, later: jnp.moveaxis(jnp.concatenate([first[None], later]), 0, len(batch)),
+        seen(start),
+        observed,
     )
     return _with_period(loss, scheme, lanes, state), observed
 
@@ -636,7 +785,9 @@ def _with_period(loss, scheme, lanes: Lanes, state: _State) -> _State:
     def search():
         def one(index, carry):
             weights, period = carry
-            weights = _epoch(loss, scheme, lanes, weights, lanes.step, scheme.ascent_epochs)
+            # Time enters only through the epochs of ascent alone, which are over by then.
+            time = 0 if scheme.ascent_epochs is None else scheme.ascent_epochs
+            weights = _epoch(loss, scheme, lanes, weights, lanes.step, time)
             back = jnp.max(jnp.abs(weights - state.weights), 0) <= 10 * RETURN * state.move
             return weights, jnp.where(cycling & back & (period == 0), index + 1, period)
 

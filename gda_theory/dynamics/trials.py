@@ -1,19 +1,22 @@
-r"""Ascent in practice: run it from the pretrained model, look at the distance to the oracle after every epoch, stop at the best.
+r"""Ascent in practice: run it from the pretrained model, and stop at the best epoch.
 
 .. math:: \text{best early stop} = \min_{0 \le t \le T} \frac{|w_t - w_R|}{|w_D - w_R|},
 
-where 1 means that doing nothing was best. The user of ascent does not know :math:`w_R` and cannot see this minimum: what counts is
-also for how many epochs the distance is small (*how lucky must one be?*), and what plain descent on the retain set reaches at the
-same cost. Source: Sec. 3 and App. B of the paper (the "illusion"); these measures: new.
+where 1 means that doing nothing was best. The user of ascent does not know :math:`w_R` and cannot
+see this minimum. So two more numbers count: for how many epochs the distance is small, and what
+plain descent on the retain set reaches in as many epochs. Source: Sec. 3 and App. B of the paper
+(the "illusion"); these measures: new.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
@@ -22,22 +25,19 @@ from gda_theory.solve.newton import RANKS, norm
 from theory_common.claims import backed_by
 
 EPOCHS = 1000
-STEP_SIZES = (
-    0.01,
-    0.1,
-    1.0,
-)  # over the largest curvature of the retain objective at the pretrained model
+STEP_SIZES = (0.01, 0.1, 1.0)  # over the retain objective's largest curvature at the start
 SCHEMES: tuple[str | Scheme, ...] = (
     "simultaneous",
     "retain_first",
     "forget_first",
     simulation.ascent_then_descent(5),
 )
+DESCENT = Scheme("descent", ((1, 0),))
 GOOD = 0.5  # of the distance left: an epoch at which stopping would have been worth it
 
 
 class EarlyStop(NamedTuple):
-    """The best epoch of a run, in units of the pretrained model's distance; fields as in :class:`Trial`."""
+    """The best epoch of a run; fields as in :class:`Trial`."""
 
     best_distance: Float[AnyArray, "*batch"]
     best_epoch: Int[AnyArray, "*batch"]
@@ -46,11 +46,13 @@ class EarlyStop(NamedTuple):
 
 
 class Trial(NamedTuple):
-    """What early stopping can do, for each step size of one scheme; distances in units of the pretrained model's.
+    """What early stopping can do, for each step size of one scheme, as NumPy arrays.
 
-    ``best_distance`` at epoch ``best_epoch`` (0: before the first); ``good_epochs`` of the ``epochs`` leave at most half;
-    ``descent_distance`` is left by plain descent after ``best_epoch`` epochs, ``descent_final`` after all; ``final_distance`` by the
-    scheme after all. ``run`` has the trajectories' ends, ``distances`` all of them.
+    Distances are those to the oracle, in units of the pretrained model's. ``best_distance`` is the
+    least of all, at epoch ``best_epoch`` (0: before the first). ``good_epochs`` epochs leave at
+    most half. Plain descent leaves ``descent_distance`` after ``best_epoch`` epochs and
+    ``descent_final`` after all; the scheme leaves ``final_distance`` after all. ``distances`` has
+    all epochs, and ``run`` the ends.
     """
 
     scheme: Scheme
@@ -66,84 +68,114 @@ class Trial(NamedTuple):
 
 
 def early_stop(
-    distances: Float[AnyArray, "*batch t"], descent: Float[AnyArray, "*batch t"]
+    distances: Float[ArrayLike, "*batch t"], descent: Float[ArrayLike, "*batch t"]
 ) -> EarlyStop:
-    """What stopping at the best of all epochs leaves of ``distances``, the start among them; ``descent``: those of plain descent."""
-    best = jnp.argmin(distances, -1)
-    at_best = jnp.take_along_axis(jnp.asarray(descent), best[..., None], -1)[..., 0]
-    return EarlyStop(jnp.min(distances, -1), best, jnp.sum(distances <= GOOD, -1), at_best)
+    """What stopping at the best epoch leaves.
+
+    Args:
+        distances: of a run, the start among them.
+        descent: those of plain descent.
+    """
+    distances, descent = np.asarray(distances), np.asarray(descent)
+    best = np.argmin(distances, -1)
+    at_best = np.take_along_axis(descent, best[..., None], -1)[..., 0]
+    return EarlyStop(
+        best_distance=np.min(distances, -1),
+        best_epoch=best,
+        good_epochs=np.sum(distances <= GOOD, -1),
+        descent_distance=at_best,
+    )
 
 
 @backed_by("early-stop-coordinates", "early-stop-one-step")
 def trials(
     objective: Objective,
-    pretrained,
-    oracle,
+    pretrained: Float[ArrayLike, "*batch d"],
+    oracle: Float[ArrayLike, "*batch d"],
     *,
-    strength=1.0,
-    schemes=SCHEMES,
-    step_sizes=STEP_SIZES,
+    strength: ArrayLike = 1.0,
+    schemes: Sequence[str | Scheme] = SCHEMES,
+    step_sizes: Sequence[float] = STEP_SIZES,
     epochs: int = EPOCHS,
 ) -> list[Trial]:
-    """One :class:`Trial` a scheme, from ``pretrained``, judged by the distance to ``oracle``.
+    """Run every scheme from the pretrained model, and judge it by the distance to the oracle.
+
+    Cost: (1 + schemes) times epochs passes over the data for each step size, as matrix products.
 
     Args:
-        objective: may have a batch (many forget sets) that its types share: ``types`` (k, d), weights ``(*batch, k)``.
-        pretrained, oracle: weights ``(*batch, d)``.
-        step_sizes: step sizes over the largest curvature of the retain objective at the pretrained model, a last batch axis of the answer.
-    Cost: (1 + schemes) times epochs passes over the data for each step size, as matrix products.
+        objective: may have a batch (many forget sets) that its types share: ``types`` (k, d),
+            weights ``(*batch, k)``.
+        pretrained: weights ``(*batch, d)``, where the runs begin.
+        oracle: weights ``(*batch, d)``, the retrained model.
+        strength: of the ascent.
+        schemes: as for :func:`gda_theory.simulate`.
+        step_sizes: in units of one over the largest curvature of the retain objective at the
+            pretrained model; they are the last axis of the answer.
+        epochs: of each run.
+
+    Returns: one :class:`Trial` a scheme.
+    Raises: ``ValueError`` if the batch does not share its types, or as :func:`gda_theory.simulate`.
     Claims: ``early-stop-coordinates``, ``early-stop-one-step``.
     """
     lanes = _with_axis(objective)
-    start, target = jnp.asarray(pretrained)[..., None, :], jnp.asarray(oracle)[..., None, :]
-    step_size = (
-        jnp.asarray(step_sizes, start.dtype) / objective.curvatures(pretrained, 0.0)[..., -1:]
+    dtype = objective.types.dtype
+    start = np.asarray(pretrained, dtype)[..., None, :]
+    target = np.asarray(oracle, dtype)[..., None, :]
+    step_size = np.asarray(step_sizes, dtype) / np.asarray(_steepest(objective, pretrained))
+    descent, *runs = simulation.simulate_schemes(
+        lanes,
+        start,
+        schemes=[DESCENT, *schemes],
+        step_size=step_size,
+        epochs=epochs,
+        strength=strength,
+        observe=jax.tree_util.Partial(_distance, target),
     )
-    observe = jax.tree_util.Partial(_distance, target)
-
-    def run(scheme, strength):
-        return simulation.simulate(
-            lanes,
-            start,
-            step_size=step_size,
-            epochs=epochs,
-            scheme=scheme,
-            strength=strength,
-            observe=observe,
-            observe_every=1,
-        )
-
-    apart = norm(start - target)
-    descent = run("simultaneous", 0.0).observed / apart[..., None]
-    return [_trial(run(scheme, strength), apart, descent) for scheme in schemes]
+    apart = np.asarray(_distance(target, start))[..., None]
+    return [_trial(run, run.observed / apart, descent.observed / apart) for run in runs]
 
 
-def _trial(run: Trajectory, apart: Array, descent: Array) -> Trial:
-    distances = run.observed / apart[..., None]
+def _trial(
+    run: Trajectory,
+    distances: Float[np.ndarray, "*batch s t"],
+    descent: Float[np.ndarray, "*batch s t"],
+) -> Trial:
+    stop = early_stop(distances, descent)
     return Trial(
-        run.scheme,
-        run.step_size,
-        *early_stop(distances, descent),
-        distances[..., -1],
-        descent[..., -1],
-        distances,
-        run._replace(observed=None, observed_epochs=None),
+        scheme=run.scheme,
+        step_size=run.step_size,
+        best_distance=stop.best_distance,
+        best_epoch=stop.best_epoch,
+        good_epochs=stop.good_epochs,
+        descent_distance=stop.descent_distance,
+        final_distance=distances[..., -1],
+        descent_final=descent[..., -1],
+        distances=distances,
+        run=run._replace(observed=None, observed_epochs=None),
     )
 
 
-def _distance(target, weights):
-    return norm(weights - target)
+@jax.jit
+def _steepest(objective: Objective, weights: ArrayLike) -> Float[Array, "*batch 1"]:
+    """The largest curvature of the retain objective."""
+    return objective.curvatures(jnp.asarray(weights), 0.0)[..., -1:]
+
+
+@jax.jit
+def _distance(target: ArrayLike, weights: ArrayLike) -> Float[Array, "*batch"]:
+    return norm(jnp.asarray(weights) - target)
 
 
 def _with_axis(objective: Objective) -> Objective:
     """The objective with an axis for the step sizes after its batch."""
     if objective.types.ndim > 2:
         raise ValueError(
-            f"objective must share its types (k, d) among its batch, got types of shape {objective.types.shape}"
+            "objective must share its types (k, d) among its batch, "
+            f"got types of shape {objective.types.shape}"
         )
     leaves, structure = jax.tree.flatten(objective)
     wide = [
-        leaf if leaf.ndim == rank else jnp.expand_dims(leaf, leaf.ndim - rank)
+        leaf if leaf.ndim == rank else np.expand_dims(leaf, leaf.ndim - rank)
         for leaf, rank in zip(leaves, RANKS, strict=True)
     ]
     return jax.tree.unflatten(structure, wide)

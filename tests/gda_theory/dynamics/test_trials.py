@@ -46,11 +46,11 @@ def test_many_sets_at_once_are_each_set_alone(problem):
             )
         np.testing.assert_array_equal(together.best_epoch[index], alone.best_epoch)
     np.testing.assert_allclose(together.distances[..., 0], 1, rtol=1e-9)
-    # No ascent is plain descent.
+    # No ascent is plain descent, up to the rounding of sums that lanes take in another order.
     still = trials.trials(many, start, oracles, strength=0.0, schemes=["simultaneous"], epochs=50)[
         0
     ]
-    np.testing.assert_array_equal(still.best_distance, still.descent_distance)
+    np.testing.assert_allclose(still.best_distance, still.descent_distance, rtol=0, atol=1e-14)
 
 
 def test_the_best_stop_is_the_smallest_of_all_distances():

@@ -1,0 +1,412 @@
+r"""The numbers behind a verdict: distances, break-even, fold, early stops.
+
+Distances are Euclidean distances of weights to the retrained model (the *oracle*). To first order
+in f/r
+
+.. math:: w_D - w_R \approx -H_R^{-1}\, e, \qquad w(\gamma) - w_R \approx +\gamma\, H_R^{-1}\nabla L_F,
+
+where :math:`e = \tfrac fr(\nabla L_F + \Lambda w_R)` for means and :math:`\nabla L_F` for sums. So
+pretraining and ascent lie on *opposite sides* of the oracle. Ascent is better than doing nothing
+only below the *break-even strength*, about f/r for means and 1 for sums. Source: new.
+
+What is compiled are a few stages of fixed shape; everything between them is NumPy.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import Array as AnyArray
+from jaxtyping import ArrayLike, Bool, Float
+
+from gda_theory.codes import Cause, Outcome
+from gda_theory.dynamics import outcomes, trials
+from gda_theory.problem.losses import Loss
+from gda_theory.problem.objective import Objective
+from gda_theory.problem.problem import Problem
+from gda_theory.solve.path import Path, ascent_path
+from theory_common.claims import backed_by
+
+NEGLIGIBLE = 1e-9  # of the retrained weights' length: closer models count as equal
+
+
+@dataclasses.dataclass(frozen=True)
+class RunawayClass:
+    """The class whose forgotten rows outweigh its kept rows, so that the intercept runs away.
+
+    ``forgotten`` and ``kept`` are its shares of the forgotten and the kept rows for means, and its
+    total weights for sums.
+    """
+
+    label: int
+    forgotten: float
+    kept: float
+
+
+@backed_by("first-step-any-data", "first-step-sign-pair")
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    r"""The numbers of one reduction. NaN stands where a number does not exist.
+
+    * ``reduction``: ``"mean"`` or ``"sum"``, of the losses of each set.
+    * ``ridge``: of the penalised coordinates, NaN if they differ.
+    * ``size_ratio``: f/r, the ratio of the total weights of both sets.
+    * ``retrain_norm``: length of the retrained weights.
+    * ``pretrain_distance``: from the pretrained to the retrained model: what doing nothing leaves.
+    * ``descent_ascent_distance``: from ascent's minimum at the asked strength; if there is none,
+      ``reason`` (:class:`gda_theory.Reason`) says why.
+    * ``bounded_below``: whether ascent's objective is; if not because of an intercept,
+      ``runaway_class`` says which class causes it.
+    * ``break_even_strength``: where ascent's minimum is as far as the pretrained model, if that is
+      met before ``searched_to``.
+    * ``first_order_break_even``: :math:`|H_R^{-1}e| / |H_R^{-1}\nabla L_F|`, see the module.
+    * ``critical_strength``: where the minimum is lost (the fold), if before ``searched_to``.
+    * ``opposite_cosine``: between :math:`w_D - w_R` and :math:`H_R^{-1}\nabla L_F(w_R)`, the
+      direction in which ascent leaves the oracle; -1 is straight opposite.
+    * ``first_step_towards``: whether a first small step of ascent at strength 1 from the pretrained
+      weights comes closer to the oracle. It nearly always does, also where the limit is far worse,
+      so it decides nothing.
+    * ``newton_distance``: after one Newton step from the pretrained weights on the kept rows;
+      ``newton_relative`` is this over ``pretrain_distance``.
+    * ``retrain_iterations``: Newton steps of exact retraining.
+    * ``..._gradient_norm`` and ``..._converged``: how well each minimum was found.
+
+    Claims: ``first-step-any-data``, ``first-step-sign-pair``.
+    """
+
+    reduction: str
+    ridge: float
+    size_ratio: float
+    retrain_norm: float
+    pretrain_distance: float
+    descent_ascent_distance: float
+    reason: int
+    bounded_below: bool
+    runaway_class: RunawayClass | None
+    break_even_strength: float
+    first_order_break_even: float
+    critical_strength: float
+    searched_to: float
+    opposite_cosine: float
+    first_step_towards: bool
+    newton_distance: float
+    newton_relative: float
+    retrain_iterations: int
+    pretrain_gradient_norm: float
+    retrain_gradient_norm: float
+    descent_ascent_gradient_norm: float
+    pretrain_converged: bool
+    retrain_converged: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Stop:
+    """A ``scheme`` run with one ``step_size`` from the pretrained model, whose distance is 1.
+
+    ``best_relative`` is the least distance to the oracle, at ``best_epoch`` of ``epochs`` (0 if
+    doing nothing was best). ``good_epochs`` epochs leave at most half of the distance.
+    ``descent_relative`` is left by plain descent on the kept rows at ``best_epoch``.
+    After all epochs descent leaves ``descent_final`` and the scheme ``final_relative``.
+    ``outcome`` is what was seen of the run, and ``cause`` is why.
+    """
+
+    scheme: str
+    step_size: float
+    epochs: int
+    best_epoch: int
+    best_relative: float
+    good_epochs: int
+    descent_relative: float
+    final_relative: float
+    descent_final: float
+    outcome: Outcome
+    cause: Cause
+
+
+class OppositeSides(NamedTuple):
+    """How pretraining and ascent lie around the oracle, for many forget sets.
+
+    The fields are those of :class:`Measurement`, and four of their own. ``distance`` and ``along``
+    belong to ascent's minima at the strengths asked for: their distance to the oracle, and its
+    signed part in the direction of the pretrained model, in units of ``pretrain_distance``.
+    ``fold_distance`` and ``fold_along`` are the same at the fold.
+    """
+
+    size_ratio: Float[AnyArray, " sets"]
+    pretrain_distance: Float[AnyArray, " sets"]
+    break_even_strength: Float[AnyArray, " sets"]
+    first_order_break_even: Float[AnyArray, " sets"]
+    critical_strength: Float[AnyArray, " sets"]
+    searched_to: Float[AnyArray, " sets"]
+    opposite_cosine: Float[AnyArray, " sets"]
+    first_step_towards: Bool[AnyArray, " sets"]
+    distance: Float[AnyArray, "sets q"]
+    along: Float[AnyArray, "sets q"]
+    fold_distance: Float[AnyArray, " sets"]
+    fold_along: Float[AnyArray, " sets"]
+
+
+def opposite_sides(
+    problem: Problem, forget_sets: Iterable[ArrayLike], strengths: ArrayLike
+) -> OppositeSides:
+    """The law of opposite sides measured on many forget sets of one data set.
+
+    All sets have the same shapes, so everything is compiled once. One set costs about one
+    :func:`gda_theory.ascent_path`: 10 ms for n = 569, d = 30.
+
+    Args:
+        problem: features, labels, ridge, loss and reduction; its own forget set is not used.
+        forget_sets: boolean masks ``(sets, n)``.
+        strengths: ``(q,)``, at which the minima are compared.
+
+    Returns: :class:`OppositeSides`, one row a set.
+    Raises: ``ValueError`` if there is no mask.
+    """
+    problems = (problem.replace(forget=mask) for mask in forget_sets)
+    found = [_sides_of(one, strengths) for one in problems]
+    if not found:
+        raise ValueError("forget_sets must hold at least one mask")
+    return jax.tree.map(lambda *values: np.stack(values), *found)
+
+
+@backed_by("one-path")
+def other_reduction(problem: Problem) -> Problem:
+    """The same data under the other reduction, at the ridge that gives the same pretrained model.
+
+    That ridge is n times as large for sums, and one n-th for means.
+
+    Claim: ``one-path``.
+    """
+    total = np.sum(np.asarray(problem.sample_weight))
+    if problem.reduction == "mean":
+        return problem.replace(reduction="sum", ridge=np.asarray(problem.ridge) * total)
+    return problem.replace(reduction="mean", ridge=np.asarray(problem.ridge) / total)
+
+
+def measure(problem: Problem, objective: Objective, path: Path) -> Measurement:
+    """The numbers of one problem from its path, which holds one strength.
+
+    Args:
+        problem: the data.
+        objective: the problem's objective.
+        path: ``ascent_path(objective, [strength])``.
+    """
+    path = jax.tree.map(np.asarray, path)
+    around = _Around.of(objective, path)
+    sides = _sides(around, path)
+    distance = float(sides.pretrain_distance)
+    stepped = path.pretrained.weights - solved(around.hessian(1), around.gradient(1, 0.0))
+    newton_distance = norm(stepped - path.oracle.weights)
+    ridges = np.unique(around.ridge[around.ridge > 0])
+    bounded = bool(path.bounded_below[0])
+    return Measurement(
+        reduction=problem.reduction,
+        ridge=float(ridges[0]) if len(ridges) == 1 else math.nan,
+        size_ratio=float(sides.size_ratio),
+        retrain_norm=float(norm(path.oracle.weights)),
+        pretrain_distance=distance,
+        descent_ascent_distance=float(norm(path.weights[0] - path.oracle.weights)),
+        reason=int(path.reason[0]),
+        bounded_below=bounded,
+        runaway_class=None if bounded else runaway_class(problem, float(path.strengths[0])),
+        break_even_strength=float(sides.break_even_strength),
+        first_order_break_even=float(sides.first_order_break_even),
+        critical_strength=float(sides.critical_strength),
+        searched_to=float(sides.searched_to),
+        opposite_cosine=float(sides.opposite_cosine),
+        first_step_towards=bool(sides.first_step_towards),
+        newton_distance=float(newton_distance),
+        newton_relative=float(newton_distance) / distance if distance > 0 else math.nan,
+        retrain_iterations=int(path.oracle.iterations),
+        pretrain_gradient_norm=float(path.pretrained.gradient_norm),
+        retrain_gradient_norm=float(path.oracle.gradient_norm),
+        descent_ascent_gradient_norm=float(path.gradient_norm[0]),
+        pretrain_converged=bool(path.pretrained.converged),
+        retrain_converged=bool(path.oracle.converged),
+    )
+
+
+def runaway_class(problem: Problem, strength: float) -> RunawayClass | None:
+    """The class that lets an unpenalised intercept run away at this strength, if one does."""
+    weight, signs, forget = (
+        np.asarray(leaf) for leaf in (problem.sample_weight, problem.signs, problem.forget)
+    )
+    features, ridge = np.asarray(problem.features), np.asarray(problem.ridge)
+    constant = np.all(features == features[:1], 0) & (features[0] != 0)
+    if not np.any(constant & (ridge == 0)):
+        return None
+    totals = [np.sum(weight[members]) for members in (forget, ~forget)]
+    for label in (1, -1):
+        parts = [np.sum(weight[members & (signs == label)]) for members in (forget, ~forget)]
+        if problem.reduction == "mean":
+            parts = [part / total for part, total in zip(parts, totals, strict=True)]
+        forgotten, kept = map(float, parts)
+        if strength * forgotten > kept:
+            return RunawayClass(label=label, forgotten=forgotten, kept=kept)
+    return None
+
+
+def stops(objective: Objective, path: Path, strength: float) -> tuple[Stop, ...]:
+    """Every scheme at every step size; none where there is nothing to forget, or no oracle.
+
+    Args:
+        objective: what the runs descend and ascend.
+        path: its ``ascent_path(objective, [strength])``, which holds where the runs begin, what
+            they are judged by, and the minimum that explains where they end.
+    """
+    pretrained, oracle = np.asarray(path.pretrained.weights), np.asarray(path.oracle.weights)
+    if not path.oracle.converged or norm(pretrained - oracle) <= NEGLIGIBLE * norm(oracle):
+        return ()
+    found = trials.trials(objective, pretrained, oracle, strength=strength)
+    causes = _causes(objective, path, found)
+    return tuple(
+        _stop(trial, cause, index)
+        for trial, cause in zip(found, causes, strict=True)
+        for index in range(len(trial.step_size))
+    )
+
+
+def _stop(trial: trials.Trial, causes: np.ndarray, index: int) -> Stop:
+    return Stop(
+        scheme=trial.scheme.name,
+        step_size=float(trial.step_size[index]),
+        epochs=trial.distances.shape[-1] - 1,
+        best_epoch=int(trial.best_epoch[index]),
+        best_relative=float(trial.best_distance[index]),
+        good_epochs=int(trial.good_epochs[index]),
+        descent_relative=float(trial.descent_distance[index]),
+        final_relative=float(trial.final_distance[index]),
+        descent_final=float(trial.descent_final[index]),
+        outcome=Outcome(int(trial.run.outcome[index])),
+        cause=Cause(int(causes[index])),
+    )
+
+
+def _causes(objective: Objective, path: Path, found: list[trials.Trial]) -> list[np.ndarray]:
+    """Why each run ended as it did. Schemes that follow the same objective share its path."""
+    paths: Mapping[tuple[float, float], Path] = {}
+    causes = []
+    for trial in found:
+        effective, strength = outcomes.effective(objective, trial.scheme, path.strengths[0])
+        key = (outcomes.ridge_factor(trial.scheme), float(strength))
+        if key not in paths:
+            same = key == (1.0, float(path.strengths[0]))
+            paths[key] = path if same else ascent_path(effective, [strength])
+        known = paths[key]
+        causes.append(np.asarray(outcomes.explain(trial.run, objective, path=known).cause))
+    return causes
+
+
+# What an objective is around the oracle and the pretrained model ---------------------------------
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _local(loss: Loss, types, weights, points):
+    """Gradients and Hessians of the retained and of the forgotten losses, at each of the points."""
+
+    def at(point, weight):
+        margins = types @ point
+        gradient = -(types.T @ (weight * loss.phi(margins)))
+        hessian = types.T @ ((weight * loss.curvature(margins))[:, None] * types)
+        return gradient, hessian
+
+    return jax.vmap(lambda point: jax.vmap(lambda weight: at(point, weight))(weights))(points)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Around:
+    """An objective at two points: 0 is the oracle, 1 the pretrained model."""
+
+    points: Float[np.ndarray, "2 d"]
+    gradients: Float[np.ndarray, "2 2 d"]  # of the retained, of the forgotten losses
+    hessians: Float[np.ndarray, "2 2 d d"]
+    ridge: Float[np.ndarray, " d"]
+    reduction: str
+    size_ratio: float
+
+    @classmethod
+    def of(cls, objective: Objective, path: Path) -> "_Around":
+        points = np.stack([path.oracle.weights, path.pretrained.weights])
+        weights = np.stack([objective.retain_weight, objective.forget_weight])
+        found = _local(objective.loss, objective.types, weights, points)
+        gradients, hessians = map(np.asarray, found)
+        return cls(
+            points=points,
+            gradients=gradients,
+            hessians=hessians,
+            ridge=np.asarray(objective.ridge),
+            reduction=objective.reduction,
+            size_ratio=float(objective.size_ratio),
+        )
+
+    def hessian(self, point: int) -> Float[np.ndarray, "d d"]:
+        """That of the oracle's objective."""
+        return self.hessians[point, 0] + np.diag(self.ridge)
+
+    def gradient(self, point: int, strength: float) -> Float[np.ndarray, " d"]:
+        """That of :meth:`Objective.gradient`."""
+        factor = 1 - strength if self.reduction == "mean" and strength < 0 else 1.0
+        retained, forgotten = self.gradients[point]
+        return factor * self.ridge * self.points[point] + retained - strength * forgotten
+
+
+def _sides_of(problem: Problem, strengths: ArrayLike) -> OppositeSides:
+    objective = objective_of(problem)
+    path = jax.tree.map(np.asarray, ascent_path(objective, strengths))
+    return _sides(_Around.of(objective, path), path)
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # rows without effect give 0/0, which is NaN
+def _sides(around: _Around, path: Path) -> OppositeSides:
+    """One forget set's numbers, from its path."""
+    oracle, pretrained = path.oracle.weights, path.pretrained.weights
+    away = pretrained - oracle
+    distance = norm(away)
+    unit = distance if distance > 0 else math.nan
+    direction = away / unit
+    curvature = around.hessian(0)
+    # At the oracle the retained part of pretraining's gradient vanishes. What is left is what the
+    # forget set and its share of the ridge add.
+    lowest = -around.size_ratio if around.reduction == "mean" else -1.0
+    pulled = solved(curvature, around.gradient(0, lowest))
+    pushed = solved(curvature, around.gradients[0, 1])
+    moved = path.weights - oracle
+    folded = path.fold_weights - oracle
+    return OppositeSides(
+        size_ratio=np.asarray(around.size_ratio),
+        pretrain_distance=distance,
+        break_even_strength=path.break_even_strength,
+        first_order_break_even=norm(pulled) / norm(pushed),
+        critical_strength=path.critical_strength,
+        searched_to=path.searched_to,
+        opposite_cosine=direction @ pushed / norm(pushed),
+        first_step_towards=around.gradient(1, 1.0) @ away > 0,
+        distance=norm(moved) / unit,
+        along=moved @ direction / unit,
+        fold_distance=norm(folded) / unit,
+        fold_along=folded @ direction / unit,
+    )
+
+
+objective_of = jax.jit(Problem.objective)
+
+
+def norm(vectors: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
+    """Euclidean length without the overflow and underflow of the squares."""
+    size = np.max(np.abs(vectors), -1)
+    size = np.where(size > 0, size, 1)
+    return size * np.linalg.norm(vectors / size[..., None], axis=-1)
+
+
+def solved(matrix: Float[np.ndarray, "d d"], right: Float[np.ndarray, " d"]):
+    """``matrix^{-1} right`` after scaling to a unit diagonal; NaN if the matrix is singular."""
+    size = np.abs(np.diagonal(matrix))
+    scale = 1 / np.sqrt(np.where(size > 0, size, 1))
+    try:
+        return scale * np.linalg.solve(matrix * scale[:, None] * scale, scale * right)
+    except np.linalg.LinAlgError:
+        return np.full_like(right, math.nan)

@@ -1,0 +1,204 @@
+"""A diagnosis, and how it is shown: as text for a terminal of 80 columns, and as JSON."""
+
+import dataclasses
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from gda_theory.codes import Reason, sentence
+from gda_theory.verdict import words
+from gda_theory.verdict.decide import Verdict, decide
+from gda_theory.verdict.measure import Measurement, Stop
+from theory_common.printing import tables
+
+WIDTH = 80
+OTHER = {
+    "mean": "If your code sums losses instead of averaging them:",
+    "sum": "If your code averages losses instead of summing them:",
+}
+NO_MINIMUM = {
+    Reason.PAST_FOLD: "no minimum",
+    Reason.UNBOUNDED: "runs away",
+    Reason.NOT_CONVERGED: "not found",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Diagnosis:
+    """A verdict on gradient ascent at ``strength``, and the numbers that it rests on.
+
+    ``print`` shows one screen: a table of the numbers, and the verdict last.
+
+    Attributes:
+        strength: of the ascent.
+        given: the numbers (:class:`~gda_theory.verdict.measure.Measurement`) of the problem's own
+            reduction.
+        other: those of the other reduction, at the ridge that gives the same pretrained model.
+        stops: what early stopping can do in the given reduction
+            (:class:`~gda_theory.verdict.measure.Stop`), for each scheme and step size.
+    """
+
+    strength: float
+    given: Measurement
+    other: Measurement
+    stops: tuple[Stop, ...]
+
+    @property
+    def code(self) -> Verdict:
+        """The verdict for the given reduction."""
+        return decide(self.given)
+
+    @property
+    def other_code(self) -> Verdict:
+        """The verdict for the other reduction."""
+        return decide(self.other)
+
+    @property
+    def verdict(self) -> str:
+        """At most three sentences: what will happen, why, what to do."""
+        return words.sentences(self.code, self.given, self.strength, self.stops)
+
+    @property
+    def other_verdict(self) -> str:
+        """The same for the other reduction."""
+        return words.sentences(self.other_code, self.other, self.strength)
+
+    def rows(self) -> list[tuple]:
+        """The table of :meth:`summary`: quantity, given reduction, other reduction."""
+        return rows(self)
+
+    def summary(self) -> str:
+        """Numbers and verdict as text that fits a terminal of 80 columns."""
+        return summary(self)
+
+    def __str__(self) -> str:
+        return self.summary()
+
+
+def summary(found: Diagnosis) -> str:
+    """The numbers, their legends, and the verdict last."""
+    given, other = found.given.reduction, found.other.reduction
+    numbers = [("", f"{given} (given)", other)]
+    numbers += [(name, *map(tables.cell, values)) for name, *values in rows(found)]
+    lines = [
+        *_table(numbers),
+        "cosine: -1 = they lie on opposite sides of retraining, so ascent overshoots it",
+    ]
+    if found.stops:
+        lines += ["", *_stops(found.stops)]
+    hint = f"{OTHER[given]} {found.other_verdict}"
+    for paragraph in (hint, f"VERDICT: {found.verdict}"):
+        lines += ["", *textwrap.wrap(paragraph, WIDTH)]
+    return "\n".join(lines)
+
+
+def rows(found: Diagnosis) -> list[tuple]:
+    """The table of :func:`summary`: name of the quantity, given reduction, other reduction."""
+    return [
+        (name, first, second)
+        for (name, first), (_, second) in zip(
+            _quantities(found.given, found.strength),
+            _quantities(found.other, found.strength),
+            strict=True,
+        )
+    ]
+
+
+def as_json(found: Diagnosis, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """What ``diagnose --json`` prints, before it is text: the verdict first.
+
+    Each reduction has its numbers, the ``code`` of its verdict and the verdict in words.
+    """
+    return {
+        "verdict": found.verdict,
+        "data": list(notes),
+        "strength": found.strength,
+        "given": _judged(found.given, found.code, found.verdict),
+        "other": _judged(found.other, found.other_code, found.other_verdict),
+        "stops": [_stop(stop) for stop in found.stops],
+    }
+
+
+def _judged(numbers: Measurement, code: int, verdict: str) -> dict[str, Any]:
+    return dataclasses.asdict(numbers) | {"code": int(code), "verdict": verdict}
+
+
+def _stop(stop: Stop) -> dict[str, Any]:
+    said = {"outcome": sentence(stop.outcome), "cause": sentence(stop.cause)}
+    return dataclasses.asdict(stop) | said
+
+
+def _quantities(numbers: Measurement, strength: float) -> Iterator[tuple[str, Any]]:
+    """Name and value of each row."""
+    at = tables.number(strength)
+    none = f"none to {tables.number(numbers.searched_to)}"
+    yield "ridge", numbers.ridge
+    yield "forgotten rows per kept row, f/r", numbers.size_ratio
+    yield "distance to the retrained model", ""
+    yield "  doing nothing (the pretrained model)", numbers.pretrain_distance
+    yield f"  gradient ascent at strength {at}", _ascent(numbers)
+    yield "  one Newton step from the pretrained model", numbers.newton_distance
+    yield "strength from which ascent is no better", _or(numbers.break_even_strength, none)
+    yield "  predicted to first order", numbers.first_order_break_even
+    yield "strength where ascent's minimum is lost", _or(numbers.critical_strength, none)
+    yield f"objective bounded below at strength {at}", numbers.bounded_below
+    yield "cosine between ascent and pretraining", numbers.opposite_cosine
+    yield "Newton steps of exact retraining", numbers.retrain_iterations
+
+
+def _or(value: float, otherwise: str) -> float | str:
+    return otherwise if math.isnan(value) else value
+
+
+def _ascent(numbers: Measurement) -> float | str:
+    if numbers.reason == Reason.FOUND:
+        return numbers.descent_ascent_distance
+    return NO_MINIMUM[Reason(numbers.reason)]
+
+
+def _stops(stops: Sequence[Stop]) -> list[str]:
+    """The table of early stops: of each scheme the step size with the best one."""
+    schemes = dict.fromkeys(stop.scheme for stop in stops)
+    of_scheme = [[stop for stop in stops if stop.scheme == name] for name in schemes]
+    bests = [min(some, key=lambda stop: stop.best_relative) for some in of_scheme]
+    cells = [
+        ("run from the pretrained model", "step size", "best epoch", "left", "descent", "good")
+    ]
+    cells += [
+        (
+            stop.scheme,
+            tables.number(stop.step_size, 2),
+            str(stop.best_epoch),
+            _percent(stop.best_relative),
+            _percent(stop.descent_relative),
+            str(stop.good_epochs),
+        )
+        for stop in bests
+    ]
+    epochs = stops[0].epochs
+    final = _percent(min(stop.descent_final for stop in stops))
+    slow = next(stop for stop in stops if stop.scheme == "simultaneous")
+    legend = [
+        f"best epoch: the closest of {epochs} to the retrained model; retraining shows it",
+        "left: part of the distance left there (doing nothing leaves 100 %)",
+        f"descent: the same for descent on the kept rows alone ({final} after {epochs} epochs)",
+        "good: number of epochs that leave at most half of the distance",
+    ]
+    why = textwrap.wrap(f"cause, at the smallest simultaneous steps: {sentence(slow.cause)}", WIDTH)
+    return [*_table(cells), *legend, *why]
+
+
+def _percent(part: float) -> str:
+    return words.percent(part).replace("less than ", "<")
+
+
+def _table(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in columns; the first row is the heading, with a line below it."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in cells
+    ]
+    lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+    return lines

@@ -1,0 +1,171 @@
+"""From a verdict to at most three short sentences: what will happen, why, what to do.
+
+No number is rounded into a claim. A part that is not all is never written as 100 %, and numbers
+that differ are written with as many digits as it takes to tell them apart.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+from gda_theory.verdict.decide import Verdict
+from gda_theory.verdict.measure import Measurement, Stop
+from theory_common.printing import tables
+
+GOOD_STEP = 0.5  # a Newton step that leaves more than this part is not recommended
+LEAST_PERCENT = 0.01
+MOST_DIGITS = 17
+
+
+def sentences(
+    verdict: Verdict, numbers: Measurement, strength: float, stops: Sequence[Stop] = ()
+) -> str:
+    """The verdict on gradient ascent at ``strength``, in at most three sentences.
+
+    Args:
+        verdict: what :func:`gda_theory.verdict.decide.decide` said of the numbers.
+        numbers: what was measured.
+        strength: of the ascent.
+        stops: what early stopping can do; nothing is said of it if there are none.
+    """
+    said = {
+        Verdict.UNCERTAIN: _uncertain,
+        Verdict.NOTHING_TO_FORGET: _nothing_to_forget,
+        Verdict.NEARER: _nearer,
+        Verdict.UNBOUNDED: _refused,
+        Verdict.LOST: _refused,
+        Verdict.FARTHER: _refused,
+    }[verdict]
+    return " ".join(said(verdict, numbers, strength, stops))
+
+
+def _uncertain(verdict, numbers, strength, stops) -> Iterable[str]:
+    yield "No verdict: a solver did not reach its tolerance."
+    yield "Try a larger ridge or standardised features."
+
+
+def _nothing_to_forget(verdict, numbers, strength, stops) -> Iterable[str]:
+    yield "Do nothing."
+    yield "The model already equals the one retrained without these rows, to nine digits."
+
+
+def _nearer(verdict, numbers: Measurement, strength: float, stops) -> Iterable[str]:
+    at = tables.number(strength)
+    left = numbers.descent_ascent_distance / numbers.pretrain_distance
+    if percent(left) in ("100 %", "almost 100 %"):
+        yield (
+            f"Gradient ascent at strength {at} gains nothing: it leaves {percent(left)} of the "
+            "distance to the retrained model."
+        )
+    else:
+        yield (
+            f"Gradient ascent at strength {at} helps: it leaves {percent(left)} of the distance "
+            "to the retrained model."
+        )
+    even = numbers.break_even_strength
+    if even > strength:
+        _, limit = apart(strength, even, digits=2)
+        yield f"Above strength {limit} it would be worse than doing nothing."
+    if numbers.newton_relative < min(GOOD_STEP, left):
+        yield (
+            f"One Newton step on the kept rows removes {percent(1 - numbers.newton_relative)} "
+            "of the distance, and retraining all of it."
+        )
+    else:
+        yield f"Retraining leaves nothing and takes {numbers.retrain_iterations} Newton steps."
+
+
+def _refused(verdict, numbers: Measurement, strength: float, stops) -> Iterable[str]:
+    yield f"Do not use gradient ascent at strength {tables.number(strength)}{_early_stop(stops)}."
+    why = {
+        Verdict.UNBOUNDED: _why_unbounded,
+        Verdict.LOST: _why_lost,
+        Verdict.FARTHER: _why_farther,
+    }[verdict]
+    yield why(numbers, strength)
+    yield _instead(numbers)
+
+
+def _early_stop(stops: Sequence[Stop]) -> str:
+    """What stopping early can do. A scheme that ends in plain descent is no merit of ascent."""
+    ascending = [stop for stop in stops if stop.scheme != "ascent_then_descent"]
+    if not ascending:
+        return ""
+    best = min(stop.best_relative for stop in ascending)
+    if not best < 1:
+        return ": it never comes closer to the retrained model than doing nothing"
+    luck = "even the luckiest" if best >= GOOD_STEP else "only the luckiest"
+    return f": {luck} early stop leaves {percent(best)} of the distance to the retrained model"
+
+
+def _why_unbounded(numbers: Measurement, strength: float) -> str:
+    runaway = numbers.runaway_class
+    if runaway is None:
+        return "Its objective has no lower bound along a coordinate without ridge."
+    name = f"class {runaway.label:+d}"
+    if numbers.reduction == "mean":
+        forgotten, kept = percents_apart(runaway.forgotten, runaway.kept)
+        part = f"{forgotten} of the forgotten but {kept} of the kept rows are of {name}"
+        if strength != 1:
+            part = f"{forgotten} of the forgotten and {kept} of the kept rows are of {name}"
+    else:
+        forgotten, kept = apart(runaway.forgotten, runaway.kept)
+        part = f"{forgotten} forgotten and {kept} kept rows are of {name}"
+    return f"{part[0].upper()}{part[1:]}; the unregularised intercept then runs to infinity."
+
+
+def _why_lost(numbers: Measurement, strength: float) -> str:
+    even, lost = numbers.break_even_strength, numbers.critical_strength
+    if math.isnan(lost):
+        return "It has no resting point at this strength."
+    if not even < lost:
+        return f"Above strength {tables.number(lost, 2)} it has no resting point."
+    first, second = apart(even, lost, digits=2)
+    return (
+        f"Above strength {first} it ends worse than doing nothing, "
+        f"and above {second} it has no resting point."
+    )
+
+
+def _why_farther(numbers: Measurement, strength: float) -> str:
+    times = numbers.descent_ascent_distance / numbers.pretrain_distance
+    nearly = tables.number(times, 3) == "1"
+    far = "slightly farther" if nearly else f"{tables.number(times, 3)} times as far"
+    end = f"It ends {far} from the retrained model {'than' if nearly else 'as'} doing nothing"
+    if not numbers.break_even_strength < strength:
+        return f"{end}."
+    limit, _ = apart(numbers.break_even_strength, strength, digits=2)
+    return f"{end}; only below strength {limit} does it help."
+
+
+def _instead(numbers: Measurement) -> str:
+    if not numbers.newton_relative < GOOD_STEP:
+        return f"Retrain instead, which takes {numbers.retrain_iterations} Newton steps."
+    removed = percent(1 - numbers.newton_relative)
+    return f"Retrain instead, or take one Newton step, which removes {removed} of the distance."
+
+
+def percent(part: float, digits: int = 3) -> str:
+    """A part as a percentage that is 0 % or 100 % only if the part is exactly 0 or 1."""
+    if part == 0:
+        return "0 %"
+    if 0 < 100 * part < LEAST_PERCENT:
+        return f"less than {LEAST_PERCENT:g} %"
+    text = f"{tables.number(100 * part, digits)} %"
+    if text == "100 %" and part != 1:
+        return "almost 100 %" if part < 1 else "just over 100 %"
+    return text
+
+
+def percents_apart(first: float, second: float) -> tuple[str, str]:
+    """Two parts as percentages, with digits enough to tell them apart."""
+    one, other = apart(100 * first, 100 * second)
+    return f"{one} %", f"{other} %"
+
+
+def apart(first: float, second: float, digits: int = 3) -> tuple[str, str]:
+    """Two numbers as text, with digits enough to tell them apart if they differ."""
+    for count in range(digits, MOST_DIGITS):
+        texts = tables.number(first, count), tables.number(second, count)
+        if texts[0] != texts[1] or first == second:
+            return texts
+    return repr(first), repr(second)
