@@ -1,4 +1,7 @@
-"""When can a model unlearn? Closed forms, solvers and verdicts for descent-ascent in logistic regression."""
+"""When can a model unlearn?
+
+Closed forms, solvers and verdicts for descent-ascent in logistic regression.
+"""
 
 from gda_theory import pair
 from gda_theory.codes import Cause, Kind, Outcome, Reason

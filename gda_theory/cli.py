@@ -1,4 +1,8 @@
-"""The commands: ``diagnose`` (a verdict on data), ``certify`` and ``check`` (a proof on data), ``solve`` (all about a correlated pair)."""
+"""The commands ``diagnose``, ``certify``, ``check`` and ``solve``.
+
+``diagnose`` gives a verdict on data, ``certify`` and ``check`` a proof on data, and ``solve`` all
+answers about a correlated pair.
+"""
 
 import argparse
 import json
@@ -96,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
 def _rows_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
-        help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file whose first line names the columns",
+        help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file "
+        "whose first line names the columns",
     )
     parser.add_argument(
         "--forget",
@@ -155,7 +160,7 @@ def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
     )
 
 
-# diagnose ----------------------------------------------------------------------------------------------------------------------
+# diagnose ----------------------------------------------------------------------------------------
 
 
 def _loaded(options) -> data.Dataset:
@@ -189,7 +194,7 @@ def _diagnose(options) -> Callable[[], None]:
     return lambda: print("\n".join([*notes, "", found.summary()]))
 
 
-# certify and check -------------------------------------------------------------------------------------------------------------
+# certify and check -------------------------------------------------------------------------------
 
 
 def _certify(options) -> Callable[[], None]:
@@ -220,7 +225,7 @@ def _check(options) -> Callable[[], None]:
     return lambda: print(f"CHECKED: {certificate['claim']}.")
 
 
-# solve -------------------------------------------------------------------------------------------------------------------------
+# solve -------------------------------------------------------------------------------------------
 
 
 class Answer(NamedTuple):
@@ -244,13 +249,16 @@ def _solve(options) -> Callable[[], None]:
     if options.json:
         return lambda: print(tables.dumps({"answers": found}, indent=2))
     shares = f"alpha = forget_in_pair / retain_in_pair = {tables.number(given.alpha)}"
-    title = f"{options.loss} loss, {options.reduction}s; {shares}; (x, y): margins of the retained and the forgotten type"
+    title = (
+        f"{options.loss} loss, {options.reduction}s; {shares}; "
+        "(x, y): margins of the retained and the forgotten type"
+    )
     rows = [(answer.name, answer.value, " ".join(answer.claims)) for answer in found]
     return lambda: tables.print_table(rows, ["answer", "value", "claims"], title, digits=8)
 
 
 def answers(given: CorrelatedPair) -> list[Answer]:
-    """Every answer about one pair: solutions, stationary points, folds, windows, bounds and the regime."""
+    """Every answer about one pair: solutions, folds, windows, bounds and the regime."""
     return [*_solutions(given), *_folds(given), *_windows(given), *_bounds(given), *_regime(given)]
 
 
