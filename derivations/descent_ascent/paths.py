@@ -7,6 +7,8 @@ for the weights), which is checked in each component.
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 
+import functools
+
 import mpmath
 import sympy as sp
 
@@ -143,6 +145,27 @@ def path_monotone(
     yield Positive("the form", (g1 / c11) ** 2, strict=False)
 
 
+VELOCITY = sp.Matrix(sp.symbols("v_1 v_2", real=True))
+RATE = sp.Symbol("v_3", real=True)
+ACCELERATION = sp.Matrix(sp.symbols("a_1 a_2", real=True))
+
+
+@functools.cache
+def _gradient_along(order: int):
+    """The derivative of ∇J by the parameter of a curve (w, γ), by its velocity and acceleration."""
+    parameter = sp.Symbol("sigma", real=True)
+    curve = [sp.Function(name)(parameter) for name in ("W_1", "W_2", "Gamma")]
+    first_order = dict(zip((f.diff(parameter) for f in curve), (*VELOCITY, RATE), strict=True))
+    second_order = dict(
+        zip((f.diff(parameter, 2) for f in curve), (*ACCELERATION, bend), strict=True)
+    )
+    along = gradient(path_objective(gamma, ridge)).subs(
+        dict(zip((w1, w2, gamma), curve, strict=True))
+    )
+    derivative = along.diff(parameter, order).doit().subs(second_order).subs(first_order)
+    return derivative.subs(dict(zip(curve, (w1, w2, gamma), strict=True))).doit()
+
+
 @claim(
     "oracle-continuation",
     statement=(
@@ -174,39 +197,15 @@ def path_monotone(
     ),
 )
 def oracle_continuation(second=third_order + moved - bend * g, turning=third_order / g):
-    parameter = sp.Symbol("sigma", real=True)
-    functions = [sp.Function(name)(parameter) for name in ("W_1", "W_2", "Gamma")]
-    names = dict(zip((w1, w2, gamma), functions, strict=True))
-    first_order = dict(
-        zip(
-            (f.diff(parameter) for f in functions),
-            sp.symbols("v_1 v_2 v_3", real=True),
-            strict=True,
-        )
-    )
-    second_order = dict(
-        zip(
-            (f.diff(parameter, 2) for f in functions),
-            (*sp.symbols("a_1 a_2", real=True), bend),
-            strict=True,
-        )
-    )
-    back = {function: name for name, function in names.items()}
-    objective = path_objective(gamma, ridge)
-    hessian = sp.hessian(objective, (w1, w2))
-    *velocity, rate = first_order.values()
-    velocity, acceleration = sp.Matrix(velocity), sp.Matrix(list(second_order.values())[:2])
-
-    def along(order):
-        derivative = gradient(objective).subs(names).diff(parameter, order).doit()
-        return derivative.subs(second_order).subs(first_order).subs(back).doit()
-
-    yield Equal("once", along(1), hessian * velocity - rate * gradient(L_F))
+    hessian = sp.hessian(path_objective(gamma, ridge), (w1, w2))
+    once = _gradient_along(1)
+    twice = _gradient_along(2).subs(RATE, 0)
+    yield Equal("once", once, hessian * VELOCITY - RATE * gradient(L_F))
     contracted = sp.Matrix(
-        [(velocity.T * hessian.diff(weight) * velocity)[0] for weight in weights]
+        [(VELOCITY.T * hessian.diff(weight) * VELOCITY)[0] for weight in weights]
     )
-    vectors = {third_order: contracted, moved: hessian * acceleration, g: gradient(L_F)}
-    yield Equal("twice, γ' = 0", along(2).subs(rate, 0), pattern(second, vectors))
+    vectors = {third_order: contracted, moved: hessian * ACCELERATION, g: gradient(L_F)}
+    yield Equal("twice, γ' = 0", twice, pattern(second, vectors))
     # A singular H is c m m' with n across m; symmetric, so <n, Hw> = <Hn, w> = 0 for every w.
     across = sp.Matrix([-g2, g1])
     singular = c11 * sp.Matrix([g1, g2]) * sp.Matrix([g1, g2]).T
