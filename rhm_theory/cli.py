@@ -7,7 +7,9 @@ a grammar with given numbers.
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+import jax
 import numpy as np
 
 from rhm_theory.experiment import probe
@@ -15,6 +17,7 @@ from rhm_theory.theory import mean_field
 from theory_common import entry
 from theory_common.printing import tables
 
+Result = TypeVar("Result")
 DEPTHS = (5, 7, 9, 11)
 # Which claim of the ledger stands behind a number of the theory command.
 CLAIMS = {
@@ -114,9 +117,9 @@ def _theory(options: argparse.Namespace) -> Callable[[], None]:
         "rules_per_symbol": options.rules_per_symbol,
         "branching": options.branching,
     }
-    found = mean_field.criticality(**numbers)
+    found = _on_host(mean_field.criticality(**numbers))
     # All depths at once: they share one compiled function.
-    at_depths = mean_field.susceptibility_peak(**numbers, depth=np.array(DEPTHS))
+    at_depths = _on_host(mean_field.susceptibility_peak(**numbers, depth=np.array(DEPTHS)))
     peaks = {
         depth: mean_field.Peak(noise=noise, height=height)
         for depth, noise, height in zip(DEPTHS, at_depths.noise, at_depths.height, strict=True)
@@ -161,3 +164,8 @@ def _theory(options: argparse.Namespace) -> Callable[[], None]:
         for depth, peak in peaks.items()
     ]
     return lambda: tables.print_table(rows, ["quantity", "mean field", "claim"], "", digits=6)
+
+
+def _on_host(result: Result) -> Result:
+    """The result with NumPy arrays: what is done with them compiles nothing."""
+    return jax.tree.map(np.asarray, result)

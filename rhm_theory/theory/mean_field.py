@@ -455,9 +455,7 @@ def susceptibility_peak(
     shape = jnp.broadcast_shapes(rules.vocabulary.shape, depth.shape)
     rules = jax.tree.map(lambda value: jnp.broadcast_to(value, shape), rules)
     place = _peak_place(branching, capacity, depth, rules)
-    height = _correlations(place, rules, branching, capacity, depth).susceptibility
-    flat = rules.per_symbol >= rules.vocabulary ** (branching - 1)
-    return Peak(noise=jnp.where(flat, jnp.nan, place), height=height)
+    return _peak_at(place, rules, branching, capacity, depth)
 
 
 class _Rules(NamedTuple):
@@ -510,7 +508,7 @@ def _checked_arguments(
 
 @functools.partial(jax.jit, static_argnums=1)
 def _most_rules(vocabulary: Array, branching: int) -> Array:
-    # Four eps of room: a power of the vocabulary need not be correctly rounded.
+    # Four eps more: a power of the vocabulary need not be correctly rounded.
     return vocabulary ** (branching - 1) * (1 + 4 * jnp.finfo(vocabulary.dtype).eps)
 
 
@@ -736,6 +734,13 @@ def _peak_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> A
     slope_at = functools.partial(_susceptibility_slope, branching=branching, capacity=capacity)
     place = _highest_place(branching, capacity, depth, fixed)
     return implicit_root(slope_at, place, rules, depth)
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def _peak_at(place: Array, rules: _Rules, branching: int, capacity: int, depth: Array) -> Peak:
+    height = _correlations(place, rules, branching, capacity, depth).susceptibility
+    flat = rules.per_symbol >= rules.vocabulary ** (branching - 1)
+    return Peak(noise=jnp.where(flat, jnp.nan, place), height=height)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
