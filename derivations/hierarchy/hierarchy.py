@@ -110,8 +110,8 @@ def _evidence(*, grammar=0, leaf=0, symbol=0):
     backs=[
         "rhm_theory.inference.evidence.log_evidence",
         "rhm_theory.inference.evidence.marginals",
-        "rhm_theory.inference.messages.upward",
-        "rhm_theory.inference.messages.downward",
+        "rhm_theory.inference.messages.upward_pass",
+        "rhm_theory.inference.messages.downward_pass",
     ],
     evaluate=_evidence,
     counterexample=(

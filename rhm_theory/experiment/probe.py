@@ -62,7 +62,7 @@ def load(path: str | os.PathLike) -> Sequences:
         groups = np.arange(len(array))
     else:
         starts, samples, groups = _read_lines(path)
-    return _checked(path, starts, samples, groups)
+    return _checked_sequences(path, starts, samples, groups)
 
 
 def _named_arrays(file) -> dict[str, np.ndarray]:
@@ -79,7 +79,7 @@ def _undamaged(path: Path, read: Callable):
             raise ValueError(f"{path}: not a {path.suffix} file of numbers: {error}") from None
 
 
-def _checked(path: Path, starts, samples, groups) -> Sequences:
+def _checked_sequences(path: Path, starts, samples, groups) -> Sequences:
     if (
         starts.ndim != 2
         or samples.ndim != 3

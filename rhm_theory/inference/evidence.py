@@ -162,14 +162,14 @@ def checked(grammar: Grammar, likelihood) -> Float[Array, "*batch length vocabul
     if not checks.is_traced(likelihood):
         # A constant in a function that is being traced is known too.
         with jax.ensure_compile_time_eval():
-            valid = bool(_valid(likelihood))
+            valid = bool(_is_likelihood(likelihood))
         if not valid:
             checks.nonnegative("likelihood", likelihood)
     return likelihood
 
 
 @jax.jit
-def _valid(likelihood):
+def _is_likelihood(likelihood):
     # By rows first, which is twice as fast as all at once. NaN passes through both and fails both
     # comparisons.
     return (likelihood.min(-1).min(initial=0) >= 0) & (likelihood.max(-1).max(initial=0) < jnp.inf)
@@ -270,14 +270,14 @@ def up_and_down(
     """
 
     def passes(likelihood, root, *rows):
-        passed = messages.upward(rules[:low], likelihood)
+        passed = messages.upward_pass(rules[:low], likelihood)
         if root is None:
             total = passed.messages[-1].sum(0)
             root = jnp.where(total == 0, impossible, 1 / jnp.where(total == 0, 1, total))[None]
             root = jnp.broadcast_to(root, passed.messages[-1].shape)
         else:
             root = root.T[:, None]
-        below = messages.downward(rules[:low], passed, root)
+        below = messages.downward_pass(rules[:low], passed, root)
         log_total = _log_total(passed.messages[-1][:, 0].T, passed.log_scale)
         return log_total, finish(passed, below, *rows)
 
@@ -319,7 +319,7 @@ def _subtree_roots(
     """The upward message at the root of each subtree, and the log of its divisors."""
 
     def climb(likelihood):
-        passed = messages.upward(rules, likelihood)
+        passed = messages.upward_pass(rules, likelihood)
         return passed.messages[-1].T, passed.log_scale[:, None]
 
     roots, log_scale = in_blocks(climb, block_of_subtrees(rules), subtrees(rules, likelihood))

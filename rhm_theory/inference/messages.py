@@ -21,6 +21,7 @@ as constants: the result does not depend on them.
 
 import functools
 import operator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -32,7 +33,7 @@ from jaxtyping import Float, Int
 from theory_common.claims import backed_by
 
 # How many nodes, each with largest entry 1, are multiplied between two normalisations. float64 may
-# lose a tree that is less likely than 1e-38 at each of eight nodes; float32 has no such room.
+# lose a tree that is less likely than 1e-38 at each of eight nodes; float32 cannot.
 NODES_BETWEEN_SCALINGS = {"float64": 8, "complex128": 8}
 # Each term is a piece of the compiled loop. More of them compile longer and run no faster.
 UNROLLED_RULES = 16
@@ -59,7 +60,7 @@ class Upward(NamedTuple):
 
 
 @backed_by("rhm-evidence")
-def upward(
+def upward_pass(
     rules: Int[Array, "depth vocabulary rules branching"],
     likelihood: Float[Array, "batch length vocabulary"],
 ) -> Upward:
@@ -86,7 +87,7 @@ def upward(
 
 
 @backed_by("rhm-evidence")
-def downward(
+def downward_pass(
     rules: Int[Array, "depth vocabulary rules branching"],
     passed: Upward,
     root: Float[Array, "vocabulary 1 batch"],
@@ -114,7 +115,7 @@ def combine(
     if not _loops():
 
         def add(total, rule):
-            return total + _product(children[rule[:, i], i] for i in range(branching)), None
+            return total + product(children[rule[:, i], i] for i in range(branching)), None
 
         total, _ = jax.lax.scan(add, jnp.zeros_like(children[:, 0]), table.swapaxes(0, 1))
         return total, jnp.abs(jax.lax.stop_gradient(total)).max(0)
@@ -123,7 +124,7 @@ def combine(
     def some(total, chosen):
         return total + functools.reduce(
             operator.add,
-            (_product(_row(children[:, i], rule[i]) for i in range(branching)) for rule in chosen),
+            (product(row_of(children[:, i], rule[i]) for i in range(branching)) for rule in chosen),
         )
 
     def one(largest, chosen):
@@ -166,7 +167,7 @@ def distribute(
 
         def add(total, rule):
             row, others = rule
-            given = above[:, None] * _product(entries[others[..., j]] for j in range(branching - 1))
+            given = above[:, None] * product(entries[others[..., j]] for j in range(branching - 1))
             return total.at[row].add(given), None
 
         each_rule = (rows.swapaxes(0, 1), siblings.swapaxes(0, 1))
@@ -176,11 +177,11 @@ def distribute(
         # One row is read, changed and written in place. That needs no inverse of the table, nor
         # the padding that it would bring.
         row, parent, others = entry
-        given = _row(above, parent) * _product(
-            _row(entries, others[j]) for j in range(branching - 1)
+        given = row_of(above, parent) * product(
+            row_of(entries, others[j]) for j in range(branching - 1)
         )
         return jax.lax.dynamic_update_index_in_dim(
-            total, _row(total, row) + given, row, 0, allow_negative_indices=False
+            total, row_of(total, row) + given, row, 0, allow_negative_indices=False
         ), None
 
     each = (rows.ravel(), parents.ravel(), siblings.reshape(-1, branching - 1))
@@ -208,7 +209,7 @@ def arranged(
         target, source, scale = node
         # Copied before it is transposed: its rows lie apart by a power of two, so they would fall
         # on the same few lines of the cache.
-        block = jax.lax.optimization_barrier(_row(values, source, axis=1))
+        block = jax.lax.optimization_barrier(row_of(values, source, axis=1))
         return jax.lax.dynamic_update_slice_in_dim(
             moved, (block.T / scale)[:, None], target, 1
         ), None
@@ -235,7 +236,7 @@ def restored(
     def move(moved, node):
         target, source = node
         block = jax.lax.optimization_barrier(
-            _row(first, source, axis=1) * _row(second, source, axis=1)
+            row_of(first, source, axis=1) * row_of(second, source, axis=1)
         )
         return jax.lax.dynamic_update_slice_in_dim(moved, block.T[:, None], target, 1), None
 
@@ -291,11 +292,13 @@ def _loops() -> bool:
     return jax.default_backend() == "cpu"
 
 
-def _product(factors) -> Array:
+def product(factors: Iterable[Array]) -> Array:
+    """The product of one array or more."""
     return functools.reduce(operator.mul, factors)
 
 
-def _row(values: Array, index: Int[Array, ""], axis: int = 0) -> Array:
+def row_of(values: Array, index: Int[Array, ""], axis: int = 0) -> Array:
+    """The entry of ``values`` at a traced ``index`` >= 0 of an axis."""
     # Wrapping negative indices would look at the sign for every entry: half of the whole pass.
     return jax.lax.dynamic_index_in_dim(
         values, index, axis, keepdims=False, allow_negative_indices=False

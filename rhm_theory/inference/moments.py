@@ -315,17 +315,19 @@ def _passed_up(
     grammar: Grammar, likelihood: Array, differs: Array
 ) -> tuple[messages.Upward, Array]:
     """The messages, and ``differs`` in their layout."""
-    return messages.upward(grammar.rules, likelihood), _arranged(differs, grammar.branching)
+    return messages.upward_pass(grammar.rules, likelihood), _arranged(differs, grammar.branching)
 
 
 def _arranged(differs: Array, branching: int) -> Array:
     return messages.arranged(differs, branching, jnp.ones(differs.shape[1::-1], differs.dtype))
 
 
-def _posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
+def _node_posteriors(grammar: Grammar, passed: messages.Upward) -> list[Array]:
     """Posterior of every node, by level."""
     root = passed.messages[-1]
-    below = messages.downward(grammar.rules, passed, jnp.broadcast_to(1 / root.sum(0), root.shape))
+    below = messages.downward_pass(
+        grammar.rules, passed, jnp.broadcast_to(1 / root.sum(0), root.shape)
+    )
     return [up * down for up, down in zip(passed.messages, below, strict=True)]
 
 
@@ -352,10 +354,10 @@ def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callabl
 
     def some(chosen):
         picked = [
-            [jax.tree.map(functools.partial(_row, row), blocks) for row in places]
+            [jax.tree.map(functools.partial(messages.row_of, index=row), blocks) for row in places]
             for places in chosen
         ]
-        weights = [_product(message for message, _ in places) for places in picked]
+        weights = [messages.product(message for message, _ in places) for places in picked]
         return mixed(weights, [join([value for _, value in places]) for places in picked])
 
     def one_symbol(chosen):
@@ -375,19 +377,8 @@ def _climb(table: Array, below: Array, values: Any, join: Callable, mix: Callabl
     return jax.vmap(one_symbol)(rows)
 
 
-def _row(row: Array, values: Array) -> Array:
-    # Wrapping negative indices would look at the sign for every entry.
-    return jax.lax.dynamic_index_in_dim(
-        values, row, 0, keepdims=False, allow_negative_indices=False
-    )
-
-
 def _sum(values) -> Array:
     return functools.reduce(operator.add, values)
-
-
-def _product(values) -> Array:
-    return functools.reduce(operator.mul, values)
 
 
 def _average(weights, values) -> Array:
@@ -477,7 +468,7 @@ def _law(rules: Array, likelihood: Array, law: list[Array]) -> list[Array]:
     low = messages.levels_in_cache(rules)
 
     def climb(likelihood, law):
-        passed = messages.upward(rules[:low], likelihood)
+        passed = messages.upward_pass(rules[:low], likelihood)
         leaves = [_arranged(cumulant, rules.shape[-1]) for cumulant in law]
         return _law_of_block(rules[:low], passed, leaves)
 
@@ -527,7 +518,7 @@ def _leaf_variances(leaves: Array, changed: Array) -> Array:
 
     1 minus either would cancel.
     """
-    return _product(
+    return messages.product(
         _over_symbols(lambda p, change: (p * change, p * (1 - change)), leaves, changed)
     )
 
@@ -583,7 +574,7 @@ def _change_moments(
     grammar: Grammar, likelihood: Array, differs: Array, symbols: tuple[Array, ...]
 ) -> ChangeMoments:
     passed, changed = _passed_up(grammar, likelihood, differs)
-    posteriors = _posteriors(grammar, passed)
+    posteriors = _node_posteriors(grammar, passed)
     law = [changed, jnp.zeros_like(changed)]
     sums = []
     levels = zip(grammar.rules, passed.messages, posteriors, posteriors[1:], strict=False)
@@ -605,13 +596,13 @@ def _change_moments(
         pair_sums=connected,
         raw_pair_sums=raw,
         changed=tuple(
-            _changed(level, nodes, grammar.branching)
+            _node_changed(level, nodes, grammar.branching)
             for level, nodes in zip(posteriors, symbols, strict=True)
         ),
     )
 
 
-def _changed(posterior: Array, symbols: Array, branching: int) -> Array:
+def _node_changed(posterior: Array, symbols: Array, branching: int) -> Array:
     """Probability to differ from ``symbols`` [start, node], NaN where that is -1.
 
     A sum over the other symbols: 1 minus the probability to agree would cancel.
@@ -638,7 +629,7 @@ def _change_distribution(grammar: Grammar, likelihood: Array, differs: Array) ->
 
     def characteristic(angle):
         values = jnp.where(changed > 0, jax.lax.complex(jnp.cos(angle), -jnp.sin(angle)), 1)
-        values = _climb_all(grammar.rules, passed, values, _product, _average)
+        values = _climb_all(grammar.rules, passed, values, messages.product, _average)
         return _at_root(passed.messages[-1][:, 0], values[:, 0], _average)
 
     angles = 2 * jnp.pi / numbers * jnp.arange(numbers // 2 + 1, dtype=likelihood.dtype)
@@ -660,7 +651,9 @@ def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
     children = below.reshape(
         len(below), table.shape[-1], below.shape[1] // table.shape[-1], below.shape[-1]
     )
-    weights = _product(children[table[..., place], place] for place in range(table.shape[-1]))
+    weights = messages.product(
+        children[table[..., place], place] for place in range(table.shape[-1])
+    )
     total = weights.sum(1, keepdims=True)
     return (above[:, None] * weights / jnp.where(total > 0, total, 1)).reshape(
         weights.shape[0] * weights.shape[1], *above.shape[1:]
@@ -672,7 +665,7 @@ def _rule_posteriors(table: Array, below: Array, above: Array) -> Array:
 def _change_correlations(grammar: Grammar, likelihood: Array, differs: Array) -> Array:
     branching = grammar.branching
     passed, changed = _passed_up(grammar, likelihood, differs)
-    posteriors = _posteriors(grammar, passed)
+    posteriors = _node_posteriors(grammar, passed)
     expected = changed[..., None]
     # [node, start, leaf, leaf]: the covariances below each node.
     matrix = _leaf_variances(posteriors[0], changed)[..., None, None]

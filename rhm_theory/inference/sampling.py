@@ -58,7 +58,7 @@ def sample_posterior(
 @functools.partial(jax.jit, static_argnames="shape")
 def _sample_trees(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int, ...]) -> Tree:
     *batch, length, vocabulary = likelihood.shape
-    passed = messages.upward(
+    passed = messages.upward_pass(
         grammar.rules, likelihood.reshape(math.prod(batch), length, vocabulary)
     ).messages
     # Samples are (samples, nodes, columns), and nodes in the order of the messages.

@@ -443,7 +443,7 @@ def test_generating_functions_on_the_circle():
     likelihood = generator.uniform(size=(3, 8, 2)) * np.exp(
         2j * np.pi * generator.uniform(size=(3, 8, 2))
     )
-    passed = messages.upward(grammar.rules, jnp.asarray(likelihood))
+    passed = messages.upward_pass(grammar.rules, jnp.asarray(likelihood))
     total = passed.messages[-1].sum(0)[0] * np.exp(passed.log_scale)
     trees = enumeration.all_trees(np.asarray(grammar.rules))
     expected = [enumeration.weights(trees, one).sum() * len(trees[0]) for one in likelihood]

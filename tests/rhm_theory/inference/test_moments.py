@@ -395,7 +395,7 @@ def test_float32_says_what_it_reaches(reference, record_property):
     assert max(reached.values()) < 2e-5
 
 
-# --- doors
+# --- validation
 
 
 def test_batches_broadcast(reference):

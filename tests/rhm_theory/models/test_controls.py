@@ -254,7 +254,7 @@ def test_persistence_makes_blocks_but_no_peak_that_grows():
     assert chi[0] > 2
 
 
-# --- doors
+# --- validation
 
 
 @pytest.mark.parametrize(

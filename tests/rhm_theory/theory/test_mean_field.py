@@ -343,14 +343,14 @@ def test_the_peak_is_a_maximum_and_its_derivative_is_implicit():
     )
     np.testing.assert_allclose(
         moved.noise, (above.noise - below.noise) / 2e-4, rtol=1e-6
-    )  # eps^(2/3) of the difference, with room
+    )  # eps^(2/3) of the difference, and more
     np.testing.assert_allclose(moved.height, (above.height - below.height) / 2e-4, rtol=1e-6)
     flat = peak(np.array([16.0, 8.0]))
     assert np.isnan(flat.noise[1])
     np.testing.assert_allclose(flat.height[1], 1, rtol=1e-13)
 
 
-# --- doors
+# --- validation
 
 
 def test_derivatives_of_the_transition_are_implicit():
