@@ -241,7 +241,7 @@ def change_correlations(
 def mean_by_distance(
     matrix: Float[ArrayLike, "*batch length length"],
 ) -> Float[AnyArray, "*batch length"]:
-    """C(r): mean of a matrix over pairs at distance r = |i - j| on the line, r = 0 .. length - 1.
+    """C(r): mean of a matrix over pairs at distance ``r = |i - j|``, for r = 0 .. length - 1.
 
     Args: matrix: one or many, of at least one row.
     Raises: ``TypeError`` or ``ValueError`` that names ``matrix``.

@@ -28,7 +28,7 @@ def package(tmp_path, monkeypatch):
         "__init__": "",
         "fast": FAST,
         "timing": "",
-        "late": FAST.replace("    yield dict(work='bare'", "") + "    raise OSError('no room')\n",
+        "late": FAST.replace("    yield dict(work='bare'", "") + "    raise OSError('disk full')\n",
     }
     for name, source in sources.items():
         (folder / f"{name}.py").write_text(source)
@@ -74,7 +74,7 @@ def test_a_benchmark_that_fails_keeps_its_rows_and_the_others(package, capsys):
         "target": 5,
         "met": False,
     }
-    assert "late: failed, OSError: no room" in output.err
+    assert "late: failed, OSError: disk full" in output.err
 
 
 def test_an_unknown_name(package, capsys):

@@ -1,4 +1,4 @@
-"""Checks at the door, and the working precision that they convert to: in float64 (the tests' own) and in float32."""
+"""Validation of input, and the working precision that they convert to: in float64 (the tests' own) and in float32."""
 
 from pathlib import Path
 

@@ -147,7 +147,7 @@ def test_every_number_of_breast_cancer_again(rows, found, reduction):
     distance = np.linalg.norm(away)
     curvature = reference.hessian(oracle, 0)
     ascent = np.linalg.solve(curvature, reference.forget_gradient(oracle))
-    pulled = np.linalg.solve(
+    shifted = np.linalg.solve(
         curvature,
         (f / r if mean else 1)
         * (reference.forget_gradient(oracle) + (ridge * oracle if mean else 0)),
@@ -170,7 +170,7 @@ def test_every_number_of_breast_cancer_again(rows, found, reduction):
         if fold < 1
         else np.linalg.norm(reference.on_path(oracle, 1.0) - oracle),
         "break_even_strength": even,
-        "first_order_break_even": np.linalg.norm(pulled) / np.linalg.norm(ascent),
+        "first_order_break_even": np.linalg.norm(shifted) / np.linalg.norm(ascent),
         "critical_strength": fold,
         "searched_to": fold,
         "opposite_cosine": away @ ascent / distance / np.linalg.norm(ascent),
@@ -353,10 +353,10 @@ def by_hand(reference, start, step, epochs, halves):
     for epoch in range(epochs):
         for retain, forget in halves(epoch):
             phi = 1 / (1 + np.exp(reference.types @ w))
-            pull = reference.types.T @ (
+            gradient = reference.types.T @ (
                 (retain * reference.retain - forget * reference.forget) * phi
             )
-            w = w - step * (reference.ridge * w - pull)
+            w = w - step * (reference.ridge * w - gradient)
         seen.append(w)
     return np.array(seen)
 
@@ -421,7 +421,7 @@ def test_below_break_even_ascent_is_not_refused(found):
 
 
 def test_samples_that_change_nothing_need_no_forgetting(rows):
-    """Rows of zeros pull at nothing, so with sums the pretrained model is the retrained one."""
+    """Rows of zeros change nothing, so with sums the pretrained model is the retrained one."""
     features, labels, mask = rows
     problem = gt.Problem(
         np.where(mask[:, None], 0, features), labels, mask, ridge=569 * RIDGE, reduction="sum"

@@ -59,7 +59,7 @@ def test_a_sweep_is_simulate_on_the_grid_bit_for_bit():
     assert found.weights.shape == (7, 5, 2)
     assert np.all(np.isfinite(found.weights))
     finite = np.isfinite(run.gradient_norm)
-    # Sums of pulls of either sign, up to the pulls' own size times a few roundings.
+    # Sums of terms of either sign, up to the terms' own size times a few roundings.
     np.testing.assert_allclose(
         found.gradient_norm[finite], run.gradient_norm[finite], rtol=1e-12, atol=16 * EPS
     )
