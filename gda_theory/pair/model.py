@@ -261,7 +261,7 @@ def _geometry(*entries: Array) -> tuple[Gram, Array]:
     return _paper_geometry(*entries) if len(entries) == 1 else _any_geometry(*entries)
 
 
-def _below_one(correlation: Array) -> Array:
+def _below_one(correlation: ArrayLike) -> ArrayLike:
     return (correlation >= 0) & (correlation < 1)
 
 
@@ -311,5 +311,5 @@ def _valid_gram(k11: Array, k12: Array, k22: Array) -> Gram:
     return Gram(first=k11, cross=k12, second=k22, determinant=determinant)
 
 
-def _finite_and_positive(number: Array) -> Array:
+def _finite_and_positive(number: ArrayLike) -> ArrayLike:
     return (number > 0) & (number < np.inf)

@@ -594,11 +594,11 @@ def _log_choose(size: int, dtype: np.dtype) -> Array:
     return jnp.asarray(logs[-1] - logs - logs[::-1], dtype)
 
 
-def _above_zero(values: Array) -> Array:
+def _above_zero(values: ArrayLike) -> ArrayLike:
     return values > 0  # False for NaN
 
 
-def _finite_above_zero(values: Array) -> Array:
+def _finite_above_zero(values: ArrayLike) -> ArrayLike:
     return (values > 0) & (values < math.inf)
 
 
@@ -610,7 +610,9 @@ def _share(name: str, value: ArrayLike) -> Array:
     return _required(name, value, lambda values: (values >= 0) & (values <= 1), "in [0, 1]")
 
 
-def _required(name: str, value: ArrayLike, holds: Callable[[Array], Array], rule: str) -> Array:
+def _required(
+    name: str, value: ArrayLike, holds: Callable[[ArrayLike], ArrayLike], rule: str
+) -> Array:
     """The value, validated; a traced one becomes NaN where ``holds`` is False."""
     return checks.known(checks.require(name, value, holds, rule), holds)
 
@@ -641,7 +643,7 @@ def _subset_arguments(
     values = checks.broadcast("a subset probability", gap=gap, correct=correct)
     total = forget_size + test_size
 
-    def holds(counts: Array) -> Array:
+    def holds(counts: ArrayLike) -> ArrayLike:
         return (counts >= 0) & (counts <= total) & (counts == counts.round())
 
     rule = f"a whole number from 0 to forget_size + test_size = {total}"
@@ -654,7 +656,7 @@ def _count(name: str, accuracy: Array, size: int) -> Array:
     tolerance = 4 * float(jnp.finfo(accuracy.dtype).eps) * size
     rule = f"in [0, 1] and a whole multiple of 1/{size}"
 
-    def holds(shares: Array) -> Array:
+    def holds(shares: ArrayLike) -> ArrayLike:
         whole = abs(shares * size - (shares * size).round()) <= tolerance
         return (shares >= 0) & (shares <= 1) & whole
 
