@@ -1,4 +1,4 @@
-"""Sweeps: the simulator on a grid, lane for lane; in chunks on any number of devices; stopped and gone on with; and bad axes."""
+"""Sweeps: the simulator on a grid, in chunks, on many devices, resumed, and with bad axes."""
 
 import functools
 import os
@@ -22,7 +22,8 @@ SEEN = ("weights", "outcome", "seen_at", "epochs", "period", "move")
 PAIR = gt.CorrelatedPair(
     0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0.8
 )
-# 7 x 5 points, of which some run away and none converges: a step takes what is near the minimum a thousandth of the way.
+# 7 x 5 points, of which some run away and none converges: a step takes what is near the minimum a
+# thousandth of the way.
 AXES = {"alpha": np.linspace(0.02, 2.4, 7), "correlation": np.linspace(0, 0.9, 5)}
 SETTINGS = {"epochs": 300, "step_size": 0.7}
 START = (0.3, -0.1)
@@ -48,11 +49,14 @@ def problem() -> gt.Problem:
     return gt.Problem(features, labels, np.arange(40) < 8, ridge=[0.1, 0.1, 0.1, 0])
 
 
-# The same as simulate ----------------------------------------------------------------------------------------------------------
+# The same as simulate -----------------------------------------------------------------------------
 
 
 def test_a_sweep_is_simulate_on_the_grid_bit_for_bit():
-    """The same elementwise arithmetic on the same numbers, in chunks or not; only the gradient's norm is compiled in two ways."""
+    """The same elementwise arithmetic on the same numbers, in chunks or not.
+
+    Only the gradient's norm is compiled in two ways.
+    """
     found, run = swept(), gt.simulate(gt.grid(PAIR, **AXES), START, **SETTINGS)
     same(found, run)
     assert {Outcome.MOVING, Outcome.LEFT_RANGE} == set(np.unique(found.outcome))
@@ -114,7 +118,10 @@ def test_without_axes_a_sweep_is_one_run():
 
 
 def test_an_alternating_scheme():
-    """Compiled for another width of vector, an alternating epoch may fuse other roundings, which runs that leave blow up: few steps."""
+    """Few epochs, because runs that diverge magnify rounding.
+
+    Compiled for another width of vector, an alternating epoch may round otherwise.
+    """
     settings = SETTINGS | {"epochs": 30}
     run = gt.simulate(gt.grid(PAIR, **AXES), START, scheme="retain_first", **settings)
     found = gt.sweep(PAIR, START, scheme="retain_first", **settings, **AXES)
@@ -126,7 +133,8 @@ def test_an_alternating_scheme():
 def test_a_start_that_depends_on_the_problem():
     found = gt.sweep(PAIR, lambda pair: gt.pair.pretrain(pair).weights, **SETTINGS, **AXES)
     start = gt.pair.pretrain(gt.grid(PAIR, **AXES)).weights
-    # A chunk's closed form is compiled for another shape than the grid's, so it may round otherwise.
+    # A chunk's closed form is compiled for another shape than the grid's, so it may round
+    # otherwise.
     np.testing.assert_allclose(found.start, start, rtol=64 * EPS, atol=64 * EPS)
     same(found, gt.simulate(gt.grid(PAIR, **AXES), found.start, **SETTINGS))
 
@@ -141,14 +149,15 @@ def test_a_problem_over_strength_and_ridge_keeps_its_intercept_free():
         run = gt.simulate(
             problem().replace(ridge=jnp.array([ridge, ridge, ridge, 0])), start, **settings
         )
-        # A lane that has converged moves on until its neighbours have, within simulate's tolerance, 4096 eps of the distance to go.
+        # A lane that has converged moves on until its neighbours have, within simulate's tolerance,
+        # 4096 eps of the distance to go.
         np.testing.assert_allclose(found.weights[i], run.weights, rtol=1e-11)
         assert np.array_equal(found.outcome[i], run.outcome)
     assert np.abs(found.weights[0] - found.weights[1]).max() > 0.01
     same(gt.sweep(problem().objective(), start, ridge=ridges, **settings), found)
 
 
-# Chunks ------------------------------------------------------------------------------------------------------------------------
+# Chunks -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("lanes", [8, 35])
@@ -219,7 +228,8 @@ from gda_theory.dynamics import sweeps
 from tests.theory_common.batching import test_chunks
 sweeps.LANES = 4
 found = test_chunks.swept()
-np.savez(sys.argv[1], devices=len(jax.devices()), **{name: getattr(found, name) for name in test_chunks.SEEN})
+seen = {name: getattr(found, name) for name in test_chunks.SEEN}
+np.savez(sys.argv[1], devices=len(jax.devices()), **seen)
 """
 
 
@@ -242,7 +252,7 @@ def test_eight_devices_give_the_same_numbers_bit_for_bit(tmp_path):
             np.testing.assert_array_equal(found[name], getattr(swept(), name), err_msg=name)
 
 
-# Stopped, and gone on with -------------------------------------------------------------------------------------------------------
+# Stopped, and gone on with ------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, RuntimeError])
@@ -350,7 +360,7 @@ def test_chunks_of_the_same_numbers_may_meet_at_one_file(tmp_path):
         path.unlink()
 
 
-# Bad input -------------------------------------------------------------------------------------------------------------------------
+# Bad input ----------------------------------------------------------------------------------------
 
 BATCH = gt.CorrelatedPair([0.5, 0.6], ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8)
 BAD = {

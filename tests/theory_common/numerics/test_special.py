@@ -1,4 +1,4 @@
-"""The special functions against rigorous enclosures (Arb), mpmath and SciPy, in float64 and float32."""
+"""The special functions against enclosures by Arb, mpmath and SciPy, in float64 and float32."""
 
 import flint
 import jax
@@ -24,7 +24,10 @@ def ball(x) -> flint.arb:
 
 
 def r_in_logs(t, u, v):
-    """``ln t + ln(exp(t) + exp(v)) - u`` with the larger exponential drawn out; NaN, which proves nothing, for a negative ``t``."""
+    """``ln t + ln(exp(t) + exp(v)) - u`` with the larger exponential drawn out.
+
+    NaN, which proves nothing, for a negative ``t``.
+    """
     larger, smaller = (t, v) if t > v else (v, t)
     return t.log() + larger + (1 + (smaller - larger).exp()).log() - u
 
@@ -41,7 +44,7 @@ EQUATIONS = {
 
 
 def misses(name: str, roots, *arguments, ulps: int = 4) -> list:
-    """The arguments where the equation does not provably change sign between ``root - ulps`` and ``root + ulps``."""
+    """Arguments where no change of sign is proved between ``root - ulps`` and ``root + ulps``."""
     equation, found = EQUATIONS[name], []
     for root, *point in zip(np.asarray(roots), *map(np.asarray, arguments), strict=True):
         width = ulps * np.spacing(np.abs(root)).astype(np.float64)
@@ -67,7 +70,7 @@ def negative_arguments() -> np.ndarray:
     return accuracy.fold_and_beyond(generator(), POINTS)[0]
 
 
-# --- float64, rigorously ------------------------------------------------------------------------------------------------------
+# --- float64, rigorously --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("branch", [0, -1])
@@ -188,7 +191,7 @@ def test_the_sign_change_can_fail(mutate):
         assert len(misses(name, mutate(np.asarray(root)), *arguments)) == 16, name
 
 
-# --- against other programs ---------------------------------------------------------------------------------------------------
+# --- against other programs -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("branch", [0, -1])
@@ -276,7 +279,7 @@ def test_r_lambertw_anywhere(z, r):
         assert abs(z) <= 2e-300 * (1 + r)
 
 
-# --- special values, domains, errors ------------------------------------------------------------------------------------------
+# --- special values, domains, errors --------------------------------------------------------------
 
 
 def test_limits():
@@ -398,7 +401,7 @@ def test_log_ratio():
     assert np.allclose(slopes[1] * b[[0, 1, 2, 4]], -1, rtol=4e-16)
 
 
-# --- derivatives --------------------------------------------------------------------------------------------------------------
+# --- derivatives ----------------------------------------------------------------------------------
 
 
 def test_derivatives_at_the_ends_are_what_they_should_be():
@@ -440,7 +443,8 @@ SECOND = {
 
 @pytest.mark.parametrize(("ours", "exact", "points"), SECOND.values(), ids=SECOND)
 def test_second_and_third_derivatives(ours, exact, points):
-    # Second derivatives of the formulas lose about 1/(1+w) each; mpmath's differences in 60 digits lose nothing here.
+    # Second derivatives of the formulas lose about 1/(1+w) each; mpmath's differences in 60 digits
+    # lose nothing here.
     second, third = jax.vmap(jax.grad(jax.grad(ours))), jax.vmap(jax.grad(jax.grad(jax.grad(ours))))
     with mpmath.workdps(60):
         for order, computed in ((2, second(jnp.array(points))), (3, third(jnp.array(points)))):
@@ -494,7 +498,7 @@ def test_forward_over_reverse_under_jit_and_vmap():
     assert np.allclose(nested, -jnp.exp(-2 * w) * (2 + w) / (1 + w) ** 3, rtol=1e-14)
 
 
-# --- the benchmark ------------------------------------------------------------------------------------------------------------
+# --- the benchmark --------------------------------------------------------------------------------
 
 
 def test_the_benchmark_compares_equals():

@@ -30,7 +30,8 @@ class Result(NamedTuple):
 def test_small_arrays_are_shown_whole_and_codes_by_name():
     shown = repr(Result(jnp.asarray([1.5, np.nan, 1 / 3]), np.array([-1, 0]), Inner("a word")))
     assert shown == (
-        "Result\n  weights  (1.5, –, 0.3333)\n  colour   no red, blue\n  more     Inner\n      name  a word"
+        "Result\n  weights  (1.5, –, 0.3333)\n  colour   no red, blue\n"
+        "  more     Inner\n      name  a word"
     )
     assert str(Result(np.eye(2, dtype=int))).split("\n")[1:4] == [
         "  weights",

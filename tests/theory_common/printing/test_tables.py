@@ -51,7 +51,8 @@ def test_number(value, text):
 @given(value=st.floats(-1e308, 1e308, allow_subnormal=False), digits=st.integers(1, 12))
 def test_number_is_right_to_its_digits(value, digits):
     shown = float(tables.number(value, digits).replace(",", ""))
-    # Half a unit of the last digit is at most half of 10**(1 - digits), relative to the leading digit 1.
+    # Half a unit of the last digit is at most half of 10**(1 - digits), relative to the leading
+    # digit 1.
     assert abs(shown - value) <= 0.5 * 10.0 ** (1 - digits) * abs(value) * (1 + 1e-12)
 
 
@@ -168,7 +169,8 @@ def assert_same_bits(ours, theirs):
     elif isinstance(ours, np.ndarray):
         assert ours.dtype == theirs.dtype
         assert ours.shape == theirs.shape
-        # A NaN has one meaning here, whatever its payload; everything else agrees to the bit, the sign of zero included.
+        # A NaN has one meaning here, whatever its payload; everything else agrees to the bit, the
+        # sign of zero included.
         both = [np.where(np.isnan(array), 0, array).tobytes() for array in (ours, theirs)]
         assert both[0] == both[1]
         assert np.array_equal(np.isnan(ours), np.isnan(theirs))
