@@ -236,7 +236,11 @@ def fold_rates(pair: CorrelatedPair, distance: ArrayLike) -> FoldRates:
     Source: new. Claim: ``fold-rates``.
     """
     require_pair(pair)
-    distance = checks.nonnegative("distance", distance)
+    return _fold_rates(pair, checks.nonnegative("distance", distance))
+
+
+@jax.jit
+def _fold_rates(pair: CorrelatedPair, distance: Array) -> FoldRates:
     loss, gram = pair.loss, pair.gram
     log_mass = curve.log_retain_mass(gram, pair.ascent_masses[0], pair.ridge)
     q = curve.fold_points(loss, gram, log_mass).upper
@@ -303,12 +307,13 @@ def cusp(
     loss = losses.resolve(loss)
     if loss.slope_at_minus_infinity == jnp.inf:
         raise ValueError(f"loss must have a bounded phi for a cusp to exist, got {loss!r}")
-    return _cusp(loss, gram)
+    found = jnp.stack(_cusp_search(loss, jax.lax.stop_gradient(gram)), -1)
+    return _cusp(loss, found, gram)
 
 
 @functools.partial(jax.jit, static_argnames="loss")
-def _cusp(loss: Loss, gram: Gram) -> Cusp:
-    start = jnp.stack(_cusp_search(loss, jax.lax.stop_gradient(gram)), -1)
+def _cusp(loss: Loss, found: Array, gram: Gram) -> Cusp:
+    """The cusp at ``found`` = ``(q, log_mass)``, with its implicit derivatives."""
 
     def equations(point: Array, gram: Gram) -> Array:
         bend, rise = jax.jvp(
@@ -321,7 +326,7 @@ def _cusp(loss: Loss, gram: Gram) -> Cusp:
     solved = functools.partial(implicit, equations)
     for _ in range(gram.first.ndim):
         solved = jax.vmap(solved)
-    q, log_mass = jnp.moveaxis(solved(jax.lax.stop_gradient(start), gram), -1, 0)
+    q, log_mass = jnp.moveaxis(solved(jax.lax.stop_gradient(found), gram), -1, 0)
     point = curve.point_at(loss, gram, log_mass, q, ASCENT)
     log_retain_ratio = log_mass - jnp.log(gram.first)
     return Cusp(
@@ -333,6 +338,7 @@ def _cusp(loss: Loss, gram: Gram) -> Cusp:
     )
 
 
+@functools.partial(jax.jit, static_argnames="loss")
 def _cusp_search(loss: Loss, gram: Gram) -> tuple[Array, Array]:
     """``q`` and ``log(k11 A/ridge)`` at the cusp, without derivatives; NaN where there is none."""
 

@@ -135,11 +135,24 @@ def descent_ascent(pair: CorrelatedPair, strength: ArrayLike = 1.0) -> PairSolut
 @jax.jit
 def _descent_ascent(pair: CorrelatedPair, strength: Array) -> PairSolution:
     pair = _scaled(pair, strength)
+    return continued(pair, upper_fold(pair))
+
+
+def upper_fold(pair: CorrelatedPair) -> Float[Array, "*batch"]:
+    """``q`` at the fold where the oracle's minimum ends; NaN if it never does.
+
+    It does not depend on how many samples are forgotten.
+    """
+    log_mass = curve.log_retain_mass(pair.gram, pair.ascent_masses[0], pair.ridge)
+    return curve.fold_points(pair.loss, pair.gram, log_mass).upper
+
+
+def continued(pair: CorrelatedPair, fold: Float[Array, "*batch"]) -> PairSolution:
+    """:func:`descent_ascent` at strength 1, given ``fold`` = :func:`upper_fold`."""
     retain_mass, forget_mass = pair.ascent_masses
     log_mass = curve.log_retain_mass(pair.gram, retain_mass, pair.ridge)
     level = special.log_ratio(forget_mass, pair.ridge)
-    folds = curve.fold_points(pair.loss, pair.gram, log_mass)
-    q = curve.oracle_branch(pair.loss, pair.gram, log_mass, level, folds.upper)
+    q = curve.oracle_branch(pair.loss, pair.gram, log_mass, level, fold)
     return _solution(pair, retain_mass, forget_mass, _unless_empty(forget_mass, q), ASCENT)
 
 

@@ -158,8 +158,7 @@ def ordering_windows(pair: CorrelatedPair) -> OrderingWindows:
         x_lower, y_lower = x_upper, y_upper
     else:
         x_upper, y_upper = _upper_edges(pair)
-        x_lower = _lower_edge(pair, end, "x")
-        y_lower = _lower_edge(pair, end, "y")
+        x_lower, y_lower = _lower_edges(pair, end)
     lower = jnp.maximum(x_lower.alpha, y_lower.alpha)
     upper = jnp.minimum(jnp.minimum(x_upper.alpha, y_upper.alpha), jnp.exp(end))
     return OrderingWindows(
@@ -228,23 +227,31 @@ def _shares(pair: CorrelatedPair) -> _Shares:
     )
 
 
-def _lower_edge(pair: CorrelatedPair, end: Array, margin: str) -> Edge:
-    """alpha where the named margin of pretraining meets that of descent-ascent.
+def _lower_edges(pair: CorrelatedPair, end: Array) -> tuple[Edge, Edge]:
+    """alpha where pretraining's x, and its y, meets that of descent-ascent.
 
-    It is searched below the fold, which is at ``log alpha = end``.
+    Both are searched below the fold, which is at ``log alpha = end``, and in one search along a
+    leading axis: that compiles in half the time of two.
     """
+    both = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), pair)
+    fold = points.upper_fold(pair)
+    folds = jnp.stack([fold, fold])
 
     def gap(log_alpha: Array) -> Array:
-        at = with_arrays(pair, forget_in_pair=pair.retain_in_pair * jnp.exp(log_alpha))
-        return getattr(points.pretrain(at), margin) - getattr(points.descent_ascent(at), margin)
+        at = with_arrays(both, forget_in_pair=both.retain_in_pair * jnp.exp(log_alpha))
+        trained = points.pretrain(at)
+        ascended = points.continued(at, folds)
+        return jnp.stack([trained.x[0] - ascended.x[0], trained.y[1] - ascended.y[1]])
 
     # Lemma 9's sufficient edge is close to the root. The search ends a factor of e^40 beside it.
-    guess = jnp.log(getattr(_lemma_9(pair), margin))
+    sufficient = _lemma_9(pair)
+    guess = jnp.log(jnp.stack([sufficient.x, sufficient.y]))
     inside = end - 4 * jnp.sqrt(jnp.finfo(end.dtype).eps)
     high = jnp.minimum(inside, guess + 40)
     start = jnp.minimum(guess, high)
     crossing = roots.bracketed(gap, start - 40, high, start, noise=1.0)
-    return _edge(jnp.where(gap(high) >= 0, crossing, jnp.nan))
+    x, y = jnp.where(gap(high) >= 0, crossing, jnp.nan)
+    return _edge(x), _edge(y)
 
 
 class PerMargin(NamedTuple):
