@@ -294,6 +294,15 @@ class TrapFolds(NamedTuple):
     parameters: Float[np.ndarray, "k 2"]
 
 
+@jax.jit
+def _ridge_and_trace(
+    parameters: Parameters, weights: Clusters, targets: Clusters
+) -> tuple[Scalar, Scalar]:
+    """The ridge at which ``parameters`` are stationary, and the Hessian's trace there."""
+    ridge = ridge_through(parameters, weights, targets)
+    return ridge, jnp.trace(hessian(parameters, weights, targets, ridge))
+
+
 @backed_by("ridge-moves-not-radially", "trap-thresholds")
 def folds(
     convention: str | Convention = "literal", *, problem: str, least_ridge: float = 1e-3
@@ -315,12 +324,10 @@ def folds(
     row = PROBLEMS.index(checks.choice("problem", problem, PROBLEMS))
     data = weights[row], targets
     points = np.array(_distinct_roots(_fold_system, *data, least), least.dtype).reshape(-1, 2)
-    ridges = np.array([ridge_through(jnp.asarray(point), *data) for point in points], least.dtype)
+    found = [_ridge_and_trace(point, *data) for point in points]
+    ridges = np.array([ridge for ridge, _ in found], least.dtype)
     # A negative trace: a saddle merges with a maximum, no minimum is born.
-    traces = [
-        jnp.trace(hessian(point, *data, ridge)) for point, ridge in zip(points, ridges, strict=True)
-    ]
-    order = [row for row in np.argsort(-ridges) if ridges[row] >= least and traces[row] > 0]
+    order = [row for row in np.argsort(-ridges) if ridges[row] >= least and found[row][1] > 0]
     return TrapFolds(ridge=ridges[order], parameters=points[order])
 
 
