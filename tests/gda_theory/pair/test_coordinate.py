@@ -90,7 +90,8 @@ def test_every_point_is_stationary_at_any_ridge(loss, exponents):
             np.max(backward_error(loss, points.maximum[top], mass[top], ridge[top]), initial=0)
             <= 32 * EPS
         )
-        # The measure can fail: one part in 1e10 is seen. (A long flat phi magnifies the weight, not its logarithm: half of them.)
+        # The measure can fail: one part in 1e10 is seen. (A long flat phi magnifies the weight, not
+        # its logarithm: half of them.)
         if np.any(there):
             wrong = backward_error(
                 loss, points.minimum[there] * (1 + 1e-10), mass[there], ridge[there]
@@ -107,7 +108,8 @@ def test_both_branches_are_those_of_mpmath(exponent, share, attracted):
     ratio = mpmath.mpf(mass) / mpmath.mpf(ridge)
     if not 1e-307 < abs(ratio) < 1e307:
         return  # the weight itself would be subnormal
-    # Conditioning 1/(1+W) <= 16 at a share of 0.367 e of the fold, and the rounding of a logarithm of size 700.
+    # Conditioning 1/(1+W) <= 16 at a share of 0.367 e of the fold, and the rounding of a logarithm
+    # of size 700.
     np.testing.assert_allclose(points.minimum, lambert(ratio), rtol=2e-13)
     if attracted:
         assert np.isnan(points.maximum)
@@ -125,7 +127,8 @@ def test_logistic_is_the_r_lambert_function_by_brent():
         exact = scipy.optimize.brentq(
             lambda w, z=z: w - z / (1 + np.exp(w)), *ends, xtol=1e-300, rtol=4 * EPS
         )
-        # 32 epsilons of backward error in logarithms, on either side the size of the logarithm of z; conditioning at most 1.
+        # 32 epsilons of backward error in logarithms, on either side the size of the logarithm of
+        # z; conditioning at most 1.
         np.testing.assert_allclose(found, exact, rtol=32 * EPS * (1 + 2 * abs(np.log(abs(z)))))
 
 
@@ -224,7 +227,8 @@ def test_the_masses_are_those_of_lemma_2(loss, reduction):
                 continue
             assert bool(solution.exists[i])
             assert int(solution.reason[i]) == Reason.FOUND
-            # Newton's distance to the root; the mass r_j/r - alpha r_j/f cancels, so it is measured against its terms.
+            # Newton's distance to the root; the mass r_j/r - alpha r_j/f cancels, so it is measured
+            # against its terms.
             phi = PHI[loss](w)
             decay = 1 if loss == "exponential" else 1 - phi
             distance = (ridge * w - mass * phi) / (ridge + mass * decay * phi)
@@ -356,7 +360,8 @@ def test_sums_overshoot_and_pass_through_the_oracle():
                 oracle = gt.coordinate.retrain(problems).weight
                 assert np.all(ascended.weight < oracle)
                 assert np.all(oracle < gt.coordinate.pretrain(problems).weight)
-    # Nothing forgotten: all three coincide. A loss of which nothing is known: no threshold is promised.
+    # Nothing forgotten: all three coincide. A loss of which nothing is known: no threshold is
+    # promised.
     nothing = make(f_j=0.0, reduction="sum")
     assert float(gt.coordinate.descent_ascent(nothing).weight) == float(
         gt.coordinate.pretrain(nothing).weight
@@ -418,7 +423,8 @@ def test_distance_bounds_hold_and_are_nearly_reached(loss):
             # Both bounds are the limits of a vanishing ridge: w/(1+w) at w = 570.
             assert np.median(found.pretrain_oracle / found.lemma_4_bound) > 0.995
             assert np.median(gap[inside] / np.asarray(found.rate_bound)[inside]) > 0.995
-    # Lemma 5 is reached at the threshold itself, where descent-ascent forgets the coordinate altogether.
+    # Lemma 5 is reached at the threshold itself, where descent-ascent forgets the coordinate
+    # altogether.
     edge = gt.coordinate.distances(make(0.1, f_j=2.0, loss=loss))
     assert float(edge.descent_ascent_oracle) == float(edge.lemma_5_bound)
     assert np.isnan(edge.rate_bound)
@@ -470,7 +476,8 @@ def test_derivatives_are_implicit_and_right(loss):
         by_ridge = (minimum(mass, 0.3 * (1 + step)) - minimum(mass, 0.3 * (1 - step))) / (
             2 * step * 0.3
         )
-        # Central differences: 1e-10 of truncation times a few, 1e-11 of rounding, and -0.09 is near the fold.
+        # Central differences: 1e-10 of truncation times a few, 1e-11 of rounding, and -0.09 is near
+        # the fold.
         np.testing.assert_allclose(slopes(mass, 0.3), [by_mass, by_ridge], rtol=1e-7)
     # At the threshold, through the counts: dw/dK = phi(0)/ridge.
     slope = jax.grad(

@@ -62,7 +62,8 @@ def solve(function, pair, *arguments):
     return jax.tree.map(joined, *parts)
 
 
-# Of the theory: r, f, r_p, ridge, correlation; x_R; alpha at x_D = x_R and at y_D = y_R; folds as (x, y, alpha), lower first.
+# Of the theory: r, f, r_p, ridge, correlation; x_R; alpha at x_D = x_R and at y_D = y_R; folds as
+# (x, y, alpha), lower first.
 TABLE = {
     "exponential-0.1": ("exponential", (80, 20, 8, 0.1, 0.5), 0.651547905441852, 0.290886803352252, 0.147361369022355,
                         [(0.00443659224492311, -0.554464204320641, 0.178062078871913)]),
@@ -107,7 +108,8 @@ def test_cusps():
                  0.8: (27.6422875127565, 17.6714669357577), 0.95: (82.8349046908355, 74.852070027226)}  # fmt: skip
     correlation = np.array([*reference, 0, 1e-6, -0.5])
     cusp = gt.pair.cusp(gram=(1 + correlation**2, 2 * correlation, 1 + correlation**2))
-    # The bend is quadratic in its location, but A/ridge is its logarithm's exponential: a few digits of the 15 are lost.
+    # The bend is quadratic in its location, but A/ridge is its logarithm's exponential: a few
+    # digits of the 15 are lost.
     found = np.stack([cusp.retain_ratio, cusp.forget_ratio], -1)
     np.testing.assert_allclose(found[:4], list(reference.values()), rtol=2e-12)
     assert np.all(
@@ -151,8 +153,10 @@ def long(array):
 def backward_error(pair, x, y, descent, ascent, side):
     """Relative residual of the stationary equations in logarithms, in extended precision: no conditioning enters.
 
-    The masses are those that the margins imply: ``P = (k22 x - k12 y)/det`` cancels, so the equations are taken as
-    ``x = k11 A phi(x)/ridge ± ...`` and compared with the sum of their absolute terms, after the margins' own rounding.
+    The masses are those that the margins imply: ``P = (k22 x - k12 y)/det`` cancels, so the
+    equations are taken as
+    ``x = k11 A phi(x)/ridge ± ...`` and compared with the sum of their absolute terms, after the
+    margins' own rounding.
     """
     k11, k12, k22, _ = (long(entry) for entry in pair.gram)
     x, y, ridge = long(x), long(y), long(pair.ridge)
@@ -165,7 +169,8 @@ def backward_error(pair, x, y, descent, ascent, side):
     log_q = np.log(long(ascent)) - np.log(ridge) + log_phi(y)
     p, q = np.exp(log_p), np.exp(log_q)
     size_x, size_y = k11 * p + k12 * q + abs(x), k12 * p + k22 * q + abs(y)
-    # phi turns a rounding of its argument into a relative error of the mass: its condition number is part of the measure.
+    # phi turns a rounding of its argument into a relative error of the mass: its condition number
+    # is part of the measure.
     amplification = (
         1
         + np.maximum(abs(x), abs(np.log(long(descent)) - np.log(ridge)))
@@ -222,7 +227,8 @@ def test_number_and_kind_of_points(loss):
     for i in range(300):
         k11, k12, k22, det = (float(entry[i]) for entry in pair.gram)
         a, b = (float(m[i] / pair.ridge[i]) for m in pair.ascent_masses)
-        # Parametrised by y: P solves log P = log a + log phi((det P + k12 y)/k22), then Q = (k12 P - y)/k22 against b phi(y).
+        # Parametrised by y: P solves log P = log a + log phi((det P + k12 y)/k22), then Q = (k12 P
+        # - y)/k22 against b phi(y).
         y_oracle = k12 * scipy.optimize.brentq(
             lambda p, a=a, k11=k11: p - a * phi(k11 * p),
             0,
@@ -629,7 +635,8 @@ def test_regimes():
 def test_regimes_where_the_distances_squared_underflow():
     counts = np.array([0.0, 1.0, 20.0])
     found = solve(gt.pair.regime, make(0.5, 1e300, f_p=counts))
-    # So far below the ridge phi is 1 everywhere: the weights are the masses times u = (1, 1/2) and v = (1/2, 1), over the ridge.
+    # So far below the ridge phi is 1 everywhere: the weights are the masses times u = (1, 1/2) and
+    # v = (1/2, 1), over the ridge.
     u, v = np.array([[1, 0.5], [0.5, 1]])
     oracle, forgotten = 8 / 80 * u, counts[:, None] * v
     for distance, weights in [
@@ -687,13 +694,15 @@ def test_derivatives_are_implicit_and_right(loss):
         difference = (value(*moved[0]) - value(*moved[1])) / (2 * step)
         # Central differences: 1e-10 of truncation and 1e-11 of rounding, relative to the values.
         np.testing.assert_allclose(slopes[index], difference, rtol=1e-6, atol=1e-7)
-    # Where nothing is forgotten the derivative exists too: a one-sided difference, good to the step.
+    # Where nothing is forgotten the derivative exists too: a one-sided difference, good to the
+    # step.
     start = forward(0.5, 0.002, 0.0)[2]
     np.testing.assert_allclose(
         start[2], (value(0.5, 0.002, 1e-7) - value(0.5, 0.002, 0.0))[2] / 1e-7, rtol=1e-4
     )
     if loss == "exponential":
-        # Past the fold there is none; reverse mode agrees; so does the derivative of the derivative.
+        # Past the fold there is none; reverse mode agrees; so does the derivative of the
+        # derivative.
         assert np.isnan(forward(0.5, 0.002, 19.0)[1][2])
         np.testing.assert_allclose(jax.jit(jax.jacrev(answers, 1))(*at), slopes[1], rtol=1e-11)
         second = jax.jit(jax.jacfwd(jax.jacfwd(answers, 1), 1))(*at)
@@ -806,7 +815,8 @@ def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
     blocks, whole = gt.pair.stationary_points(many), jax.jit(gt.pair.stationary_points)(many)
     assert blocks.weights.shape == (17, 241, 2, 2)
     for ours, expected in zip(blocks, whole, strict=True):
-        # No pair depends on its neighbours; only the compiled code may differ, by a few roundings of the terms that cancel.
+        # No pair depends on its neighbours; only the compiled code may differ, by a few roundings
+        # of the terms that cancel.
         np.testing.assert_allclose(
             ours, expected, rtol=1e-11, atol=1e-13 * np.nanmax(np.abs(expected))
         )

@@ -14,7 +14,8 @@ from scipy import stats
 
 from gda_theory.paper import random_sets
 
-# Logarithms of binomial coefficients up to 400 are differences of numbers up to 2000, each known to epsilon.
+# Logarithms of binomial coefficients up to 400 are differences of numbers up to 2000, each known to
+# epsilon.
 EXACT = 4000 * np.finfo(np.float64).eps
 GAPS = [0.0, 0.01, 0.2, 0.5, 1.0]
 ACCURACIES = [[0.0], [0.02], [0.5], [0.9], [1.0]]
@@ -26,7 +27,8 @@ def function(name, side):
     return getattr(random_sets, name.format(f"{side}_sided"))
 
 
-# Hoeffding's inequality ----------------------------------------------------------------------------------------------------------
+# Hoeffding's inequality
+# ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("side", "factor"), [("one", 1), ("two", 2)])
@@ -97,7 +99,8 @@ def test_the_form_for_the_population_is_no_bound_for_a_finite_test_set():
     assert abs(seen - float(true)) < 4 * math.sqrt(seen * (1 - seen) / draws)
 
 
-# Two independent binomials -------------------------------------------------------------------------------------------------------
+# Two independent binomials
+# -------------------------------------------------------------------------------------------------------
 
 
 def reached(gap, forget_size, test_size, side):
@@ -152,7 +155,8 @@ def test_the_population_is_an_infinite_test_set(side):
 
 
 def test_every_gap_that_can_occur_reaches_itself():
-    # The step lies exactly at the gap; a comparison of floats without allowance would miss a part of them.
+    # The step lies exactly at the gap; a comparison of floats without allowance would miss a part
+    # of them.
     sizes = {"forget_size": 7, "test_size": 5}
     steps = sorted({Fraction(b, 5) - Fraction(a, 7) for a in range(8) for b in range(6)})
     gaps = np.array([float(step.numerator) / step.denominator for step in steps])
@@ -215,7 +219,8 @@ def test_the_worst_accuracy(side):
 
 
 def test_the_worst_accuracy_need_not_be_a_half():
-    # With one forgotten and one tested sample 2p(1-p) is greatest at 1/2; with few samples that must all agree, at the ends.
+    # With one forgotten and one tested sample 2p(1-p) is greatest at 1/2; with few samples that
+    # must all agree, at the ends.
     assert float(
         random_sets.worst_two_sided_binomial(1.0, forget_size=1, test_size=1).accuracy
     ) == pytest.approx(0.5, abs=1e-8)
@@ -224,7 +229,8 @@ def test_the_worst_accuracy_need_not_be_a_half():
     np.testing.assert_allclose(odd.probability, (5 / 12) ** 5 * (7 / 12) ** 7, rtol=EXACT)
 
 
-# A random subset of a finite set -------------------------------------------------------------------------------------------------
+# A random subset of a finite set
+# -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -444,7 +450,8 @@ def test_traced_nonsense_is_not_a_number():
     )
     got = subset(jnp.array([0.4, 0.4, 0.4, 0.4, jnp.nan]), jnp.array([3.0, -1.0, 13.0, 2.5, 3.0]))
     np.testing.assert_array_equal(np.isnan(got), [False, True, True, True, True])
-    # A size below 0 turned the exponent round, an accuracy that no count has was rounded to one that a count has.
+    # A size below 0 turned the exponent round, an accuracy that no count has was rounded to one
+    # that a count has.
     bound = jax.jit(lambda size: random_sets.one_sided_bound(0.1, forget_size=size))
     np.testing.assert_array_equal(
         np.isnan(bound(jnp.array([7.0, -1.0, 0.0, jnp.inf, jnp.nan]))),

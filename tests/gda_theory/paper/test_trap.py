@@ -70,7 +70,8 @@ def test_reference_table(landscapes, name, ridge, problem, expected):
     found = getattr(landscapes[name, ridge], problem)
     assert len(found.minima) == len(expected)
     for point, value, row in zip(found.minima, found.value, expected, strict=False):
-        # One unit of the last digit printed, which a table may cut or round: parameters to 0.01, values to 0.001 (16.94: 0.01).
+        # One unit of the last digit printed, which a table may cut or round: parameters to 0.01,
+        # values to 0.001 (16.94: 0.01).
         np.testing.assert_allclose(point, row[:2], rtol=0, atol=0.01)
         np.testing.assert_allclose(value, row[2], rtol=0, atol=0.01 if row[2] == 16.94 else 0.001)
 
@@ -140,7 +141,8 @@ def test_no_stationary_point_is_missed_on_a_fine_grid(landscapes, name, ridge):
             root = scipy.optimize.root(
                 lambda t, again=again: scipy.optimize.approx_fprime(t, again, 1e-6), centre
             )
-            # Where it fails there was no root, only two nearly parallel zero lines; differences place a root to 1e-4 at worst.
+            # Where it fails there was no root, only two nearly parallel zero lines; differences
+            # place a root to 1e-4 at worst.
             if root.success:
                 assert nearest(known, root.x) < 1e-3
                 reached.add(int(np.argmin(np.linalg.norm(known - root.x, axis=1))))

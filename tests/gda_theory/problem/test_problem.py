@@ -205,7 +205,8 @@ def test_traced_input_gives_nan_instead_of_raising():
         assert bool(jnp.all(jnp.isfinite(found.weights))) == good
 
 
-# scikit-learn ------------------------------------------------------------------------------------------------------------
+# scikit-learn
+# ------------------------------------------------------------------------------------------------------------
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3)) * [1.0, 2.0, 0.5] + [0, 1.0, 0]

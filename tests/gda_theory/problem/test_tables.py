@@ -41,7 +41,8 @@ def test_a_value_selects_rows_and_its_text_column_is_no_feature(table):
 
 
 def test_features_are_standardised_by_default_and_constant_ones_become_zero(table):
-    # 0.1 three times has a rounded mean: dividing by the rounding noise would make a feature of nothing.
+    # 0.1 three times has a rounded mean: dividing by the rounding noise would make a feature of
+    # nothing.
     found = data.load(table("a,b,y\n1,0.1,0\n2,0.1,1\n6,0.1,0\n"), label="y", forget="0")
     np.testing.assert_allclose(
         found.features[:, 0], (np.array([1, 2, 6]) - 3) / np.std([1, 2, 6]), rtol=4e-16
