@@ -13,8 +13,8 @@ numerators and denominators are summed apart.
 
 Errors are clustered: trajectories of one start are not independent, nor are starts of one group (a
 grammar). The standard error of a ratio :math:`\sum_g a_g/\sum_g b_g` over G groups is
-:math:`\sqrt{\tfrac{G}{G-1}\sum_g (a_g - \chi b_g)^2}/\sum_g b_g`. Intervals use Student's t with G
-- 1 degrees of freedom.
+:math:`\sqrt{\tfrac{G}{G-1}\sum_g (a_g - \chi b_g)^2}/\sum_g b_g`. Intervals use
+Student's t with G - 1 degrees of freedom.
 
 Source: Sec. 2 of the paper (C, chi); errors: Cochran, *Sampling Techniques*, 6.
 """
