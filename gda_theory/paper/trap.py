@@ -345,8 +345,8 @@ def fine_tune(
 
     .. math:: \theta \leftarrow \theta - \nabla J(\theta)/\Lambda
 
-    with :math:`|\nabla^2 J| \le \Lambda`, from ``|h'| <= 1/8`` and ``|h''| <= 1/(24√3)``. J falls at every
-    epoch, whatever the start.
+    with :math:`|\nabla^2 J| \le \Lambda`, from ``|h'| <= 1/8`` and ``|h''| <= 1/(24√3)``. J falls
+    at every epoch, whatever the start.
 
     Args:
         start: parameters (a, b).
