@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from benchmarks import timing
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import continuation, newton, path
+from gda_theory.solve import continuation, minimise, path
 
 SAMPLES, DIMENSION, STRENGTHS, RIDGE, LARGEST = 5000, 30, 100, 1e-2, 0.5
 # SciPy stops at this gradient norm; ours goes on to rounding (about 1e-16), so it is not the easier
@@ -135,7 +135,7 @@ def rows() -> Iterator[dict]:
         comparison = timing.interleaved(ours, lambda: scipy_path(objective, grid), turns=5)
         line = continuation.upward(objective)
         trace, *_ = continuation.trace_of(
-            objective.loss, line, newton.retrain(objective).weights, found.searched_to
+            objective.loss, line, minimise.retrain(objective).weights, found.searched_to
         )
         bare = bare_products(objective, int(trace.anchors))
         yield {

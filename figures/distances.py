@@ -5,7 +5,7 @@ import numpy as np
 import gda_theory as gt
 from figures.parts import key
 from figures.style import COLOURS
-from gda_theory.solve import newton
+from gda_theory.solve import minimise
 
 TITLE = "Forgetting a few samples moves the oracle little; descent-ascent moves the model much"
 CAPTION = """
@@ -97,12 +97,14 @@ def named(*values):
 
 def solved(problem):
     """Distances by Newton's method from the origin, NaN where it did not converge."""
-    oracle = newton.retrain(problem)
-    ends = (newton.pretrain(problem), newton.solve(problem.objective(), 1.0))
+    oracle = minimise.retrain(problem)
+    ends = (minimise.pretrain(problem), minimise.solve(problem.objective(), 1.0))
     return named(
         *(
             np.where(
-                end.converged & oracle.converged, newton.norm(end.weights - oracle.weights), np.nan
+                end.converged & oracle.converged,
+                minimise.norm(end.weights - oracle.weights),
+                np.nan,
             )
             for end in ends
         )

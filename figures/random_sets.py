@@ -8,7 +8,7 @@ from figures.parts import DASHED, boxes
 from figures.style import COLOURS
 from gda_theory.paper import random_sets
 from gda_theory.problem import tables as datasets
-from gda_theory.solve import newton
+from gda_theory.solve import minimise
 
 TITLE = "Lemma 1 on real data: descent-ascent wrecks the model before the accuracy gap shows it"
 CAPTION = """
@@ -87,7 +87,7 @@ def split(problem, order):
     weight[held_out] = 0
     shown = problem.replace(forget=forget, sample_weight=weight)
     path = gt.ascent_path(shown, STRENGTHS)
-    end = newton.solve(shown.objective(), PAPER_STRENGTH, path.pretrained.weights)
+    end = minimise.solve(shown.objective(), PAPER_STRENGTH, path.pretrained.weights)
     weights = np.vstack([path.weights, end.weights])
     types = np.asarray(shown.signs[:, None] * shown.features)
     right = [np.mean(types[rows] @ weights.T > 0, 0) for rows in (forgotten, held_out)]

@@ -85,7 +85,7 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
     ),
     origin="new",
     evidence="proved",
-    backs="gda_theory.solve.newton.into_span",
+    backs="gda_theory.solve.span.into_span",
     counterexample=(
         "w = Λ^{-1/2} Q z with other margins than R'z, or another ridge term than |z|²/2"
     ),

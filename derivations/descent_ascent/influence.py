@@ -174,7 +174,7 @@ def _newton_error(**parameters):
     domain="convex losses with the constants above; mean losses",
     origin="reconstructed",
     evidence="proved",
-    backs="gda_theory.solve.newton.newton_step",
+    backs="gda_theory.solve.minimise.newton_step",
     rules=["triangle inequality", "Taylor"],
     relation="<=",
     evaluate=_newton_error,

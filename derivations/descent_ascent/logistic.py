@@ -58,7 +58,7 @@ def _norm(**parameters):
     domain="logistic loss, any data, signed weights c_i, λ > 0",
     origin="new",
     evidence="proved",
-    backs=["gda_theory.solve.newton.solve", "gda_theory.problem.objective.Objective"],
+    backs=["gda_theory.solve.minimise.solve", "gda_theory.problem.objective.Objective"],
     rules=["triangle inequality"],
     relation="<=",
     evaluate=_norm,

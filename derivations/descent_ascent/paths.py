@@ -71,8 +71,8 @@ pretrain_objective = (retain * L_R + forget * L_F) / total + ridge * weights.dot
     backs=[
         "gda_theory.problem.objective.Objective",
         "gda_theory.problem.objective.Objective.ridge_at",
-        "gda_theory.solve.newton.pretrain",
-        "gda_theory.solve.newton.solve",
+        "gda_theory.solve.minimise.pretrain",
+        "gda_theory.solve.minimise.solve",
         "gda_theory.verdict.measure.other_reduction",
     ],
     counterexample="w with J_D(w) different from (r/n) J_γ(w) at that γ and ridge",
@@ -336,7 +336,7 @@ def break_even(
     domain="any loss, any data; mean losses",
     origin="new",
     evidence="proved",
-    backs="gda_theory.solve.newton.newton_step",
+    backs="gda_theory.solve.minimise.newton_step",
     rules=["quadratic convergence"],
     counterexample="w_D at which ∇J_R differs from -(f/r)(∇L_F + λw)",
 )

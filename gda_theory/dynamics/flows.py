@@ -15,9 +15,8 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import Float, Int
 
 from gda_theory.codes import Outcome
-from gda_theory.problem.objective import Objective
-from gda_theory.solve import newton
-from gda_theory.solve.newton import objective_of
+from gda_theory.problem.objective import RANKS, Objective, objective_of
+from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
@@ -71,7 +70,7 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
         raise ValueError(
             f"times must increase, got {times[place]:g} after {times[place - 1]:g} at index ({place},)"
         )
-    strength = newton.strength_in_range(objective.pretrain_strength, strength)
+    strength = minimise.strength_in_range(objective.pretrain_strength, strength)
     default = 1e-10 if dtype == jnp.float64 else 1e-5
     relative = checks.positive(
         "tolerance", checks.one("tolerance", default if tolerance is None else tolerance)
@@ -88,7 +87,7 @@ def flow(problem, start, times, *, strength=1.0, tolerance: float | None = None)
             leaf, (*batch, *leaf.shape[leaf.ndim - rank :])
         ).reshape(-1, *leaf.shape[leaf.ndim - rank :]),
         (*jax.tree.leaves(objective), start, strength),
-        (*newton.RANKS, 1, 0),
+        (*RANKS, 1, 0),
     )
     weights, outcome, reached = _flows(jax.tree.structure(objective), lanes, times, relative)
     return Flow(

@@ -29,9 +29,8 @@ from jaxtyping import ArrayLike, Float, Int
 
 from gda_theory.codes import Outcome
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.objective import Objective
-from gda_theory.solve import newton
-from gda_theory.solve.newton import objective_of
+from gda_theory.problem.objective import Objective, objective_of
+from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
@@ -172,7 +171,7 @@ def distances_to(points: Float[Array, "p d"]) -> Callable[[Array], Array]:
 
 
 def _distances(points, weights):
-    return newton.norm(weights[..., None, :] - points)
+    return minimise.norm(weights[..., None, :] - points)
 
 
 @backed_by(
@@ -422,7 +421,7 @@ def _lanes(
             f"got {start.shape}"
         )
     step_size = checks.positive("step_size", step_size).astype(start.dtype)
-    strength = newton.strength_in_range(objective.pretrain_strength, strength)
+    strength = minimise.strength_in_range(objective.pretrain_strength, strength)
     try:
         batch = jnp.broadcast_shapes(
             objective.types.shape[:-2], start.shape[:-1], step_size.shape, strength.shape
@@ -555,7 +554,7 @@ def _size(
     gradient: Float[Array, "d lanes"], strength: Float[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
     """The Euclidean length; infinite where pulls beyond the range of the dtype enter it."""
-    size = newton.norm(gradient.T).reshape(strength.shape)
+    size = minimise.norm(gradient.T).reshape(strength.shape)
     inside = _in_range(gradient).reshape(strength.shape)
     return jnp.where(inside | jnp.isnan(strength), size, jnp.inf)
 

@@ -13,9 +13,8 @@ from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
 from gda_theory.pair import CorrelatedPair
 from gda_theory.pair.model import geometry, with_arrays
-from gda_theory.problem.objective import Objective
-from gda_theory.solve import newton
-from gda_theory.solve.newton import objective_of
+from gda_theory.problem.objective import Objective, objective_of
+from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.batching import chunks as chunks
 
@@ -157,7 +156,7 @@ def _starts(start, points, lanes: int):
 def _check(base, objective: Objective, values: dict, allow_unrealisable: bool) -> None:
     """The doors' errors before anything runs: inside a chunk all is traced."""
     checks.positive("step_size", values["step_size"])
-    newton.strength_in_range(objective.pretrain_strength, values["strength"])
+    minimise.strength_in_range(objective.pretrain_strength, values["strength"])
     for name in values.keys() - COMMON_AXES:
         _at(base, {name: values[name]}, allow_unrealisable)
 

@@ -20,8 +20,8 @@ from jaxtyping import ArrayLike, Float, Int
 
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
-from gda_theory.problem.objective import Objective
-from gda_theory.solve.newton import RANKS, norm
+from gda_theory.problem.objective import RANKS, Objective
+from gda_theory.solve.minimise import norm
 from theory_common.claims import backed_by
 
 EPOCHS = 1000

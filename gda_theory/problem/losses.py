@@ -1,10 +1,12 @@
-r"""Margin losses :math:`\ell(m)`: every closed form, solver and fold condition of this package is written for any of them.
+r"""Margin losses :math:`\ell(m)`, with the margin ``m = y <w, x>``.
 
-With the margin ``m = y <w, x>``, only four functions of one real variable enter:
+Closed forms, solvers and fold conditions of this package hold for any of them. Only four functions
+of one real variable enter:
 
 .. math:: \ell(m), \qquad \varphi = -\ell' > 0, \qquad \ell'' > 0, \qquad \log\varphi .
 
-The *decay* :math:`\ell''/\varphi = -(\log\varphi)'` is what the closed forms need where ``phi`` itself would underflow.
+Where ``phi`` itself would underflow, closed forms use the *decay*
+:math:`\ell''/\varphi = -(\log\varphi)'`.
 """
 
 import dataclasses
@@ -21,11 +23,14 @@ Elementwise = Callable[[Array], Array]
 
 @dataclasses.dataclass(frozen=True)
 class Loss:
-    """A convex, decreasing margin loss. Immutable and hashable: it selects code, so it is static under jit.
+    """A convex, decreasing margin loss.
 
-    ``shifted_dual(log_ratio, shift)``, if given, is the closed form of :func:`gda_theory.pair.curve.shifted_dual`;
-    ``slope_at_minus_infinity`` is the limit of ``phi`` at m = -infinity: finite (1) for the logistic loss, which makes
-    descent-ascent coercive in every penalised direction, infinite for the exponential one.
+    It is immutable and hashable. It selects code, so it is static under jit.
+
+    ``slope_at_minus_infinity`` is the limit of ``phi`` at m = -infinity. It is 1 for the logistic
+    loss, which makes descent-ascent coercive in every penalised direction. It is infinite for the
+    exponential loss. ``shifted_dual(log_ratio, shift)``, if given, is the closed form of
+    :func:`gda_theory.pair.curve.shifted_dual`.
     """
 
     name: str
@@ -54,10 +59,19 @@ class Loss:
 
 
 def margin_loss(name: str, value: Elementwise, *, slope_at_minus_infinity: float = jnp.inf) -> Loss:
-    """A loss of your own from its value alone; the derivatives come from automatic differentiation.
+    """A loss of your own from its value; derivatives come from automatic differentiation.
 
-    ``value`` must be elementwise, written in JAX, decreasing and strictly convex. Example, the squared-exponential tail
-    of a smoothed hinge: ``margin_loss("softhinge", lambda m: jnp.logaddexp(0, 4 * (1 - m)) / 4, slope_at_minus_infinity=1)``.
+    Args:
+        name: how the loss prints.
+        value: elementwise, written in JAX, decreasing and strictly convex.
+        slope_at_minus_infinity: the limit of ``-value'`` at -infinity.
+
+    Example, a smoothed hinge::
+
+        def softhinge(margin):
+            return jnp.logaddexp(0, 4 * (1 - margin)) / 4
+
+        loss = margin_loss("softhinge", softhinge, slope_at_minus_infinity=1)
     """
 
     def derivative(function: Elementwise) -> Elementwise:
@@ -102,7 +116,10 @@ _NAMED = {loss.name: loss for loss in (exponential, logistic)}
 
 
 def resolve(loss: str | Loss) -> Loss:
-    """The :class:`Loss` of that name (``"exponential"``, ``"logistic"``), or the given one; ``ValueError`` otherwise."""
+    """The :class:`Loss` of that name, ``"exponential"`` or ``"logistic"``, or the given loss.
+
+    Raises: ``ValueError`` for anything else.
+    """
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str) or loss not in _NAMED:

@@ -1,23 +1,36 @@
-r"""One objective with signed weights: pretraining, the oracle and descent-ascent are the same problem.
+r"""One objective with signed weights: pretraining, the oracle and descent-ascent are one problem.
 
-.. math:: J_\gamma(w) = \sum_i c_i\, \ell(m_i) + \tfrac12 w^\top \Lambda_\gamma w, \qquad m = T w, \qquad c = a - \gamma b,
+.. math::
 
-with *types* :math:`T` (rows :math:`y_i x_i`), retain weights ``a``, forget weights ``b`` and ascent strength :math:`\gamma`:
-0 is the oracle, 1 the paper's descent-ascent. Pretraining lies on the same path: with losses averaged per set (``mean``),
-:math:`J_D = \tfrac rn J_{-f/r}` at ridge :math:`\lambda\max(1, 1-\gamma)`; with sums, at strength -1 and the same ridge.
+    J_\gamma(w) = \sum_i c_i\, \ell(m_i) + \tfrac12 w^\top \Lambda_\gamma w,
+    \qquad m = T w, \qquad c = a - \gamma b .
+
+The rows of :math:`T`, the *types*, are :math:`y_i x_i`. The retain weights are ``a``, the forget
+weights ``b``, and :math:`\gamma` is the ascent strength: 0 is the oracle, 1 the paper's
+descent-ascent.
+
+Pretraining lies on the same path. With losses averaged per set (``mean``),
+:math:`J_D = \tfrac rn J_{-f/r}` at ridge :math:`\lambda\max(1, 1-\gamma)`. With sums it is at
+strength -1 and the same ridge.
 """
 
 import dataclasses
 import math
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from gda_theory.problem.losses import Loss
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
+
+RANKS = (2, 1, 1, 1, 0)  # of one objective's arrays, in the order of its leaves
 
 
 @readable()
@@ -25,9 +38,11 @@ from theory_common.printing.display import readable
 @dataclasses.dataclass(frozen=True, eq=False)
 @backed_by("type-reduction", "logistic-norm-bound", "one-path", "near-the-origin")
 class Objective:
-    """``sum_i c_i loss(m_i) + w' ridge w / 2``; a pytree whose arrays may carry leading batch dimensions.
+    """``sum_i c_i loss(m_i) + w' ridge w / 2``, a pytree.
 
-    Weights are real, so counts may be fractional and a correlated pair needs no rows. ``size_ratio`` is f/r.
+    Its arrays may carry leading batch dimensions. Weights are real, so that counts may be
+    fractional and a correlated pair needs no rows. ``size_ratio`` is f/r.
+
     Claims: ``type-reduction``, ``logistic-norm-bound``, ``one-path``, ``near-the-origin``.
     """
 
@@ -41,47 +56,67 @@ class Objective:
 
     @property
     def pretrain_strength(self) -> Float[Array, "*batch"]:
-        """The strength at which this path is pretraining: -f/r for means, -1 for sums. Lower ones mean nothing."""
-        return -self.size_ratio if self.reduction == "mean" else -jnp.ones_like(self.size_ratio)
+        """The strength at which this path is pretraining: -f/r for means, -1 for sums.
 
-    def coefficients(self, strength) -> Float[Array, "*batch k"]:
-        """The signed weights ``c = retain_weight - strength * forget_weight``."""
-        return (
-            self.retain_weight
-            - jnp.asarray(strength, self.types.dtype)[..., None] * self.forget_weight
-        )
-
-    @backed_by("one-path")
-    def ridge_at(self, strength) -> Float[Array, "*batch d"]:
-        """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means (pretraining's is ridge n/r there), ``ridge`` for sums.
-
-        Claim: ``one-path``.
+        Lower strengths have no meaning.
         """
-        strength = jnp.asarray(strength, self.types.dtype)
-        # Not a maximum: its derivative at the kink would be the mean of both sides; this one is that of ascent.
-        factor = (
-            jnp.where(strength < 0, 1 - strength, 1)
-            if self.reduction == "mean"
-            else jnp.ones_like(strength)
-        )
+        if self.reduction == "mean":
+            return -self.size_ratio
+        return -np.ones(self.size_ratio.shape, self.size_ratio.dtype)
+
+    def coefficients(self, strength: ArrayLike) -> Float[Array, "*batch k"]:
+        """The signed weights ``c = retain_weight - strength * forget_weight``."""
+        return self.retain_weight - self._number(strength)[..., None] * self.forget_weight
+
+    def ridge_at(self, strength: ArrayLike) -> Float[Array, "*batch d"]:
+        """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means, ``ridge`` for sums.
+
+        For means, pretraining's ridge on this path is ``ridge * n/r``. Claim: ``one-path``.
+        """
+        strength = self._number(strength)
+        xp = strength.__array_namespace__()
+        # Not a maximum: its derivative at the kink would be the mean of both sides. This one is
+        # that of ascent.
+        mean = self.reduction == "mean"
+        factor = xp.where(strength < 0, 1 - strength, 1) if mean else xp.ones_like(strength)
         return factor[..., None] * self.ridge
+
+    def at(self, strength: ArrayLike) -> "MarginObjective":
+        """The objective at one strength: what Newton's method works on."""
+        return MarginObjective(
+            types=self.types,
+            coefficients=self.coefficients(strength),
+            ridge=self.ridge_at(strength),
+        )
+
+    def _number(self, strength: ArrayLike) -> Array | np.ndarray:
+        """The strength in the dtype of the types; of known numbers a NumPy array."""
+        if isinstance(strength, Array):
+            return strength.astype(self.types.dtype)
+        return np.asarray(strength, self.types.dtype)
 
     def margins(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch k"]:
         """``m_i = y_i <w, x_i>``."""
         return jnp.einsum("...kd,...d->...k", self.types, weights)
 
-    def value(self, weights: Float[Array, "*batch d"], strength=1.0) -> Float[Array, "*batch"]:
+    def value(
+        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
+    ) -> Float[Array, "*batch"]:
         """``J(w)``."""
         losses = jnp.sum(self.coefficients(strength) * self.loss.value(self.margins(weights)), -1)
         return losses + jnp.sum(self.ridge_at(strength) * weights**2, -1) / 2
 
-    def gradient(self, weights: Float[Array, "*batch d"], strength=1.0) -> Float[Array, "*batch d"]:
+    def gradient(
+        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
+    ) -> Float[Array, "*batch d"]:
         r""":math:`\nabla J = \Lambda w - T^\top (c \odot \varphi(m))`."""
-        pull = self.coefficients(strength) * self.loss.phi(self.margins(weights))
-        return self.ridge_at(strength) * weights - jnp.einsum("...kd,...k->...d", self.types, pull)
+        forces = self.coefficients(strength) * self.loss.phi(self.margins(weights))
+        return self.ridge_at(strength) * weights - jnp.einsum(
+            "...kd,...k->...d", self.types, forces
+        )
 
     def hessian(
-        self, weights: Float[Array, "*batch d"], strength=1.0
+        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
     ) -> Float[Array, "*batch d d"]:
         r""":math:`\nabla^2 J = \Lambda + T^\top \mathrm{diag}(c \odot \ell''(m))\, T`."""
         bend = self.coefficients(strength) * self.loss.curvature(self.margins(weights))
@@ -92,9 +127,12 @@ class Objective:
         )
 
     def curvatures(
-        self, weights: Float[Array, "*batch d"], strength=1.0
+        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
     ) -> Float[Array, "*batch d"]:
-        """Eigenvalues of the Hessian, increasing; infinite where it is not representable. Steps above 2 over the last leave a minimum."""
+        """Eigenvalues of the Hessian, increasing; infinite where it is not representable.
+
+        Descent with a step size above 2 over the largest leaves a minimum.
+        """
         hessian = self.hessian(weights, strength)
         fine = jnp.all(jnp.isfinite(hessian), (-2, -1))
         eigenvalues = jnp.linalg.eigvalsh(
@@ -106,7 +144,9 @@ class Objective:
 
     @backed_by("path-monotone")
     def forget_gradient(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-        r""":math:`\nabla L_F`, the gradient of the forget loss: the path obeys ``dw/dstrength = H^{-1} grad L_F``.
+        r""":math:`\nabla L_F`, the gradient of the forget loss.
+
+        The path obeys ``dw/dstrength = H^{-1} grad L_F``.
 
         Claim: ``path-monotone``.
         """
@@ -117,20 +157,247 @@ class Objective:
         )
 
     @backed_by("class-share-bound")
-    def recession_slopes(self, strength=1.0) -> Float[Array, "*batch d 2"]:
+    def recession_slopes(self, strength: ArrayLike = 1.0) -> Float[Array, "*batch d 2"]:
         r"""Slopes of J along each coordinate to +infinity and -infinity; +inf where a ridge acts.
 
-        Along an unpenalised coordinate (an intercept) :math:`J \sim |b| \ell'_\infty \sum_i c_i \max(0, \mp t_{ij})`. For an
-        intercept and mean losses this is the share of a class in R minus strength times its share in F, so the logistic
-        objective is unbounded below iff ``strength > min_c share_R(c) / share_F(c)``. Source: new. Claim: ``class-share-bound``.
+        Along an unpenalised coordinate, such as an intercept,
+        :math:`J \sim |b| \ell'_\infty \sum_i c_i \max(0, \mp t_{ij})`. For an intercept and mean
+        losses this is the share of a class in R minus strength times its share in F. So the
+        logistic objective is unbounded below iff ``strength > min_c share_R(c) / share_F(c)``.
+
+        Source: new. Claim: ``class-share-bound``.
         """
-        sides = jnp.stack([jnp.maximum(-self.types, 0), jnp.maximum(self.types, 0)], -1)
-        # Summed before the strength enters, so that many strengths cost no more than one.
-        retain, forget = (
-            jnp.einsum("...k,...kds->...ds", weight, sides)
-            for weight in (self.retain_weight, self.forget_weight)
+        strength = jnp.asarray(strength, self.types.dtype)
+        return recession_slopes(
+            self.loss, self.types, self.retain_weight, self.forget_weight, self.ridge, strength
         )
-        total = retain - jnp.asarray(strength, self.types.dtype)[..., None, None] * forget
-        slope = self.loss.slope_at_minus_infinity
-        steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
-        return jnp.where((self.ridge > 0)[..., None], jnp.inf, steep)
+
+
+def recession_slopes(
+    loss: Loss,
+    types: Float[Array, "*batch k d"],
+    retain_weight: Float[Array, "*batch k"],
+    forget_weight: Float[Array, "*batch k"],
+    ridge: Float[Array, "*batch d"],
+    strength: Float[Array, "*batch"],
+) -> Float[Array, "*batch d 2"]:
+    """:meth:`Objective.recession_slopes`, of the arrays alone."""
+    sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
+    # Summed before the strength enters, so that many strengths cost no more than one.
+    retain = jnp.einsum("...k,...kds->...ds", retain_weight, sides)
+    forget = jnp.einsum("...k,...kds->...ds", forget_weight, sides)
+    total = retain - strength[..., None, None] * forget
+    slope = loss.slope_at_minus_infinity
+    steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
+    return jnp.where((ridge > 0)[..., None], jnp.inf, steep)
+
+
+def objective_of(problem: "Objective | HasObjective") -> Objective:
+    """The objective of a problem: itself, or what its method ``objective()`` returns.
+
+    Raises: ``TypeError`` for anything else.
+    """
+    if isinstance(problem, Objective):
+        return problem
+    if not hasattr(problem, "objective"):
+        raise TypeError(
+            "problem must be a Problem, a CorrelatedPair or an Objective, "
+            f"got {type(problem).__name__}"
+        )
+    return problem.objective()
+
+
+class HasObjective(Protocol):
+    """A Problem, a CorrelatedPair or a Coordinate."""
+
+    def objective(self) -> Objective: ...
+
+
+def pretraining(objective: Objective) -> Objective:
+    """Pretraining as an objective of its own, at strength 0.
+
+    It is the mean over all data, or the sum, at the same ridge.
+    """
+    forget_part = objective.pretrain_strength[..., None] * objective.forget_weight
+    weight = objective.retain_weight - forget_part
+    if objective.reduction == "mean":
+        weight = weight / (1 + objective.size_ratio[..., None])
+    return dataclasses.replace(objective, retain_weight=weight)
+
+
+# One objective at one strength ---------------------------------------------------------------
+
+
+class Local(NamedTuple):
+    """An objective at one point.
+
+    The scales are the sums of the absolute values of the terms, where rounding starts.
+    """
+
+    value: Float[Array, ""]
+    value_scale: Float[Array, ""]
+    gradient: Float[Array, " d"]
+    gradient_scale: Float[Array, " d"]
+
+    def backward_error(self) -> Float[Array, ""]:
+        """``max_j |gradient_j| / gradient_scale_j``; an entry without terms is exact."""
+        return jnp.max(
+            jnp.where(self.gradient_scale == 0, 0, jnp.abs(self.gradient) / self.gradient_scale)
+        )
+
+
+class Rough(NamedTuple):
+    """Types in float32, for Hessians that only steer: a product takes a quarter of the time.
+
+    ``squares`` holds ``|t_i|^2``.
+    """
+
+    single: Float[Array, "k m"]
+    squares: Float[Array, " k"]
+
+    @classmethod
+    def of(cls, types: Float[Array, "k m"]) -> "Rough | None":
+        """The types in float32; None where the product is small, or is in float32 already."""
+        count, dimension = types.shape
+        if types.dtype == jnp.float32 or count * dimension**2 <= 2**20:
+            return None
+        return cls(single=types.astype(jnp.float32), squares=jnp.sum(types**2, -1))
+
+
+def steering_hessian(
+    types: Float[Array, "k m"],
+    rough: Rough | None,
+    bend: Float[Array, " k"],
+    ridge: Float[Array, " m"],
+) -> Float[Array, "m m"]:
+    """``T' diag(bend) T + diag(ridge)``, in float32 where its rounding is far below the ridge."""
+
+    def double():
+        return (types.T * bend) @ types
+
+    def single():
+        top = jnp.max(jnp.abs(bend))
+        top = jnp.where(top > 0, top, 1)
+        weight = (bend / top).astype(jnp.float32)
+        product = rough.single.T @ (rough.single * weight[:, None])
+        return top * product.astype(types.dtype)
+
+    if rough is None:
+        return double() + jnp.diag(ridge)
+    # Rounding perturbs by 6e-8 of the sum of the terms' sizes. Here that is at most a hundredth of
+    # the smallest eigenvalue of a convex objective. The comparison is False for NaN and for what
+    # overflows float32.
+    size = jnp.abs(bend) @ rough.squares
+    accurate = (1e-5 * size < jnp.min(ridge)) & (jnp.max(rough.squares) < 1e30)
+    return jax.lax.cond(accurate, single, double) + jnp.diag(ridge)
+
+
+class MarginObjective(NamedTuple):
+    """A margin objective at a fixed strength: ``sum_i coefficients_i loss(m_i) + w' ridge w / 2``.
+
+    The loss selects code, so it is an argument of the methods.
+    """
+
+    types: Float[Array, "k d"]
+    coefficients: Float[Array, " k"]
+    ridge: Float[Array, " d"]
+
+    def value(self, loss: Loss, weights: Float[Array, " d"]) -> Float[Array, ""]:
+        """The objective."""
+        losses = self.coefficients * loss.value(self.types @ weights)
+        return jnp.sum(losses) + jnp.sum(self.ridge * weights**2) / 2
+
+    def gradient(self, loss: Loss, weights: Float[Array, " d"]) -> Float[Array, " d"]:
+        """The gradient."""
+        forces = self.coefficients * loss.phi(self.types @ weights)
+        return self.ridge * weights - forces @ self.types
+
+    def hessian(
+        self, loss: Loss, weights: Float[Array, " d"], rough: Rough | None = None
+    ) -> Float[Array, "d d"]:
+        """The Hessian; with ``rough`` one that only steers, see :func:`steering_hessian`."""
+        bend = self.coefficients * loss.curvature(self.types @ weights)
+        return steering_hessian(self.types, rough, bend, self.ridge)
+
+    def local(self, loss: Loss, sizes: Float[Array, "k d"], weights: Float[Array, " d"]) -> Local:
+        """Value and gradient; ``sizes`` is ``|types|``, made once for many calls."""
+        margins = self.types @ weights
+        values = self.coefficients * loss.value(margins)
+        forces = self.coefficients * loss.phi(margins)
+        decay = self.ridge * weights
+        penalty = jnp.sum(decay * weights) / 2
+        return Local(
+            value=jnp.sum(values) + penalty,
+            value_scale=jnp.sum(jnp.abs(values)) + penalty,
+            gradient=decay - forces @ self.types,
+            gradient_scale=jnp.abs(decay) + self.loss_scale(loss, sizes, margins, weights),
+        )
+
+    def loss_scale(
+        self,
+        loss: Loss,
+        sizes: Float[Array, "k d"],
+        margins: Float[Array, " k"],
+        weights: Float[Array, " d"],
+    ) -> Float[Array, " d"]:
+        """The sizes of the terms in the gradient of the losses.
+
+        A margin is known to ``eps sum |t||w|``, and its term inherits that error.
+        """
+        unsure = loss.curvature(margins) * (jnp.abs(weights) @ sizes.T)
+        return (jnp.abs(self.coefficients) * (loss.phi(margins) + unsure)) @ sizes
+
+    def scaled(self) -> "tuple[MarginObjective, Array]":
+        """The objective in a unit in which neither the ridge nor the losses underflow; the unit.
+
+        The unit is a power of 2. At the minimum both parts of the gradient are about
+        ``ridge * w``, with w between ``|c t|/ridge`` and a few hundred. So the unit is about the
+        smaller of the largest ridge and the largest gradient of the losses at the origin.
+        """
+        force = jnp.max(jnp.abs(self.coefficients) @ jnp.abs(self.types))
+        ridge = jnp.max(self.ridge)
+        small = jnp.minimum(
+            jnp.where(ridge > 0, ridge, jnp.inf), jnp.where(force > 0, force, jnp.inf)
+        )
+        finite = jnp.isfinite(small)
+        exponent = jnp.where(finite, jnp.frexp(jnp.where(finite, small, 1))[1], 0)
+        unit = jnp.ldexp(jnp.ones_like(small), exponent)
+        # A negative ridge can only be a traced one: NaN is the answer.
+        ridge = jnp.where(self.ridge >= 0, self.ridge, jnp.nan)
+        return MarginObjective(self.types, self.coefficients / unit, ridge / unit), unit
+
+
+# Batches -------------------------------------------------------------------------------------
+
+
+def over_batch(
+    function: Callable, objective: Objective, *arguments: tuple[Array | None, int]
+) -> object:
+    """``function(objective, *arguments)`` over the leading dimensions.
+
+    Each argument is a pair: an array or None, and its rank within one problem.
+    """
+    ranks = [*RANKS, *(rank for _, rank in arguments)]
+    leaves, structure = jax.tree.flatten(objective)
+    given = [*leaves, *(argument for argument, _ in arguments)]
+    pairs = list(zip(given, ranks, strict=True))
+    batch = jnp.broadcast_shapes(
+        *(leaf.shape[: leaf.ndim - rank] for leaf, rank in pairs if leaf is not None)
+    )
+    wide = [
+        None if leaf is None else jnp.broadcast_to(leaf, batch + leaf.shape[leaf.ndim - rank :])
+        for leaf, rank in pairs
+    ]
+    for _ in batch:
+        function = jax.vmap(function)
+    return function(jax.tree.unflatten(structure, wide[: len(leaves)]), *wide[len(leaves) :])
+
+
+def broadcast(objective: Objective, batch: tuple[int, ...]) -> Objective:
+    """The objective with all its arrays over the same leading dimensions."""
+    leaves, structure = jax.tree.flatten(objective)
+    wide = [
+        jnp.broadcast_to(leaf, batch + leaf.shape[leaf.ndim - rank :])
+        for leaf, rank in zip(leaves, RANKS, strict=True)
+    ]
+    return jax.tree.unflatten(structure, wide)

@@ -1,110 +1,176 @@
-r"""Predictor and corrector along a line of objectives: anchors from the oracle to the fold, the fold itself, and what lies between.
+r"""Predictor and corrector along a line of objectives: from the oracle to the fold.
 
-The curve of minima lives in the plane of weights and time (a strength in units of its own), with lengths measured in margins, on
-which the loss acts; there a fold is an ordinary point (Keller's pseudo-arclength). Points *and* tangents of the last anchors give the
-predictor (Hermite, order 6); Hessians are extrapolated too, so that an anchor costs one Hessian and a few gradients; the step follows
-from how fast the corrector contracts (Deuflhard, *Newton Methods for Nonlinear Problems*, 2004). Times between the anchors are
-interpolated, weights and Hessians, and corrected together by matrix products. :mod:`gda_theory.solve.path` is the door to this room.
+The curve of minima lives in the plane of weights and time, where time is a strength in units of
+its own. Lengths are measured in margins, on which the loss acts. There a fold is an ordinary point
+(Keller's pseudo-arclength).
+
+* Prediction: points *and* tangents of the last anchors, by Hermite interpolation of order 6.
+  Hessians are extrapolated too, so that an anchor costs one Hessian and a few gradients.
+* The step follows from how fast the corrector contracts (Deuflhard, *Newton Methods for Nonlinear
+  Problems*, 2004).
+* Between the anchors weights and Hessians are interpolated, and corrected together by matrix
+  products.
+
+:mod:`gda_theory.solve.path` holds the public functions.
 """
 
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.objective import Objective
-from gda_theory.solve import newton
+from gda_theory.problem.objective import (
+    MarginObjective,
+    Objective,
+    Rough,
+    recession_slopes,
+    steering_hessian,
+)
+from gda_theory.solve.minimise import factor
+from gda_theory.solve.stages import INSIDE, Runner
 from theory_common.batching.blocks import in_blocks
 from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
 
-ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one along which margins grow to hundreds over 100
-TURNS = 12
-PREDICTION = 0.0005  # error of a predictor to aim at, in margins: larger means fewer anchors and more corrections between them
+ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one with margins of hundreds over 100
+TURNS = 12  # of a correction between anchors, at most
+CORRECTIONS = 8  # of an anchor, at most
+# The error of a predictor to aim at, in margins. A larger one means fewer anchors, and more
+# corrections between them.
+PREDICTION = 0.0005
+FIRST_STEP = 0.1
+LONGEST_CROSSING = 0.6
+SHORTEST_CROSSING = 1e-3
 RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
 
 
-# Lines of objectives ---------------------------------------------------------------------------------------------------------
+# Lines of objectives -------------------------------------------------------------------------
 
 
 class Line(NamedTuple):
-    """``ridge w^2/2 + sum_i (retain_i - time * pull_i) loss(m_i)``: a line of objectives, measured in ``unit``.
+    """A line of objectives, ``ridge w^2/2 + sum_i (retain_i - time * forget_i) loss(m_i)``.
 
-    ``step`` is the strength of one unit of time.
+    It is measured in ``unit``. ``step`` is the strength of one unit of time.
     """
 
     types: Float[Array, "k m"]
-    retain: Float[Array, " k"]
-    pull: Float[Array, " k"]
+    retain_weight: Float[Array, " k"]
+    forget_weight: Float[Array, " k"]
     ridge: Float[Array, " m"]
     step: Float[Array, ""]
     unit: Float[Array, ""]
 
-    def gradient(self, loss: Loss, weights: Array, time: Array) -> tuple[Array, Array]:
+    def coefficients(self, time: ArrayLike) -> Float[Array, " k"]:
+        """The signed weights of the losses."""
+        return self.retain_weight - time * self.forget_weight
+
+    def at(self, time: ArrayLike) -> MarginObjective:
+        """The objective at one time."""
+        return MarginObjective(
+            types=self.types, coefficients=self.coefficients(time), ridge=self.ridge
+        )
+
+    def gradient(self, loss: Loss, weights: Array, time: ArrayLike) -> tuple[Array, Array]:
         """The gradient, and its derivative in time."""
         phi = loss.phi(self.types @ weights)
-        return self.ridge * weights - ((self.retain - time * self.pull) * phi) @ self.types, (
-            self.pull * phi
-        ) @ self.types
+        slope = self.ridge * weights - (self.coefficients(time) * phi) @ self.types
+        return slope, (self.forget_weight * phi) @ self.types
 
-    def hessian(self, loss: Loss, weights: Array, time: Array | float) -> Array:
+    def bend(self, loss: Loss, weights: Array, time: ArrayLike) -> Float[Array, " k"]:
+        """The weights of the types in the Hessian."""
+        return self.coefficients(time) * loss.curvature(self.types @ weights)
+
+    def hessian(self, loss: Loss, weights: Array, time: ArrayLike) -> Float[Array, "m m"]:
+        """The Hessian."""
         return self.weighted(self.bend(loss, weights, time)) + jnp.diag(self.ridge)
 
     def steering_hessian(
-        self, loss: Loss, rough: newton.Rough | None, weights: Array, time: Array
-    ) -> Array:
-        """The Hessian for steps and tangents, where corrections follow: see :func:`newton.steering_hessian`."""
-        return newton.steering_hessian(
-            self.types, rough, self.bend(loss, weights, time), self.ridge
-        )
+        self, loss: Loss, rough: Rough | None, weights: Array, time: ArrayLike
+    ) -> Float[Array, "m m"]:
+        """The Hessian for steps and tangents, which corrections follow."""
+        return steering_hessian(self.types, rough, self.bend(loss, weights, time), self.ridge)
 
-    def bend(self, loss: Loss, weights: Array, time: Array | float) -> Array:
-        return (self.retain - time * self.pull) * loss.curvature(self.types @ weights)
-
-    def weighted(self, weight: Array) -> Array:
+    def weighted(self, weight: Float[Array, " k"]) -> Float[Array, "m m"]:
         """``T' diag(weight) T``."""
         return (self.types.T * weight) @ self.types
 
-    def at(self, time: Array) -> newton.Margins:
-        return newton.Margins(self.types, self.retain - time * self.pull, self.ridge)
+    def bounded_below(self, loss: Loss, time: ArrayLike) -> Bool[Array, ""]:
+        """Whether the objective is bounded below along each unpenalised coordinate."""
+        slopes = recession_slopes(
+            loss, self.types, self.retain_weight, self.forget_weight, self.ridge, time
+        )
+        return jnp.all(slopes >= 0)
 
 
 def upward(objective: Objective) -> Line:
     """From the oracle to ascent."""
-    one = jnp.ones_like(objective.size_ratio)
+    one = np.ones(objective.size_ratio.shape, objective.size_ratio.dtype)
     return Line(
-        objective.types, objective.retain_weight, objective.forget_weight, objective.ridge, one, one
+        types=objective.types,
+        retain_weight=objective.retain_weight,
+        forget_weight=objective.forget_weight,
+        ridge=objective.ridge,
+        step=one,
+        unit=one,
     )
 
 
-def downward(objective: Objective):
-    """From the oracle to pretraining, and the factor by which a strength ``-g`` was divided to give the time ``g / factor(g)``."""
+def downward(objective: Objective) -> tuple[Line, np.ndarray]:
+    """From the oracle to pretraining: the line, and the growth of the ridge.
+
+    The growth is 1 for means and 0 for sums. The strength ``-g`` is the time
+    ``g / (1 + growth * g)``, after division of the objective by ``1 + growth * g``.
+    """
     mean = objective.reduction == "mean"
-    pull = objective.retain_weight - objective.forget_weight if mean else -objective.forget_weight
-    return upward(objective)._replace(pull=pull), (lambda g: 1 + g) if mean else jnp.ones_like
+    forget = objective.forget_weight
+    weight = objective.retain_weight - forget if mean else -forget
+    growth = np.asarray(float(mean), objective.types.dtype)
+    return upward(objective)._replace(forget_weight=weight), growth
 
 
 class Metric(NamedTuple):
-    """Length in the plane of weights and time: the root mean square change of the margins, retained and forgotten alike."""
+    """Length in the plane of weights and time.
+
+    It is the root mean square change of the margins, retained and forgotten alike.
+    """
 
     gram: Float[Array, "m m"]
 
-    def dual(self, weights: Array, time: Array) -> tuple[Array, Array]:
-        return self.gram @ weights, time
+    def dual(self, weights: Array, time: Array) -> "Dual":
+        """The linear function that this vector defines."""
+        return Dual(weights=self.gram @ weights, time=time)
 
-    def length(self, weights: Array, time: Array | float) -> Array:
+    def length(self, weights: Array, time: ArrayLike) -> Float[Array, ""]:
+        """The length of a vector."""
         return jnp.sqrt(jnp.maximum(weights @ self.gram @ weights, 0) + time**2)
 
-    def slack(self, weights: Array) -> Array:
-        """How many times larger errors may be where margins are large: the loss is nearly straight there, or gone."""
+    def slack(self, weights: Array) -> Float[Array, ""]:
+        """How many times larger errors may be where margins are large.
+
+        There the loss is nearly straight, or gone.
+        """
         return 1 + self.length(weights, 0.0) / 10
 
 
-# Anchors ---------------------------------------------------------------------------------------------------------------------
+class Dual(NamedTuple):
+    """A linear function on the plane of weights and time."""
+
+    weights: Float[Array, " m"]
+    time: Float[Array, ""]
+
+    def of(self, weights: Array, time: Array) -> Float[Array, ""]:
+        """Its value at a vector."""
+        return weights @ self.weights + time * self.time
+
+
+# Anchors -------------------------------------------------------------------------------------
 
 
 class Trace(NamedTuple):
@@ -124,93 +190,163 @@ class Trace(NamedTuple):
     status: Int[Array, ""]
     gram: Float[Array, "m m"]
 
+    def reach(self) -> Float[Array, ""]:
+        """The time of the last anchor."""
+        return self.times[self.anchors - 1]
 
-def trace_of(loss: Loss, line: Line, start: Array, limit: Array) -> "tuple[Trace, Line, Fold]":
-    """Anchors from time 0 to the fold, or until the strength ``limit`` is passed; the line in the units used; and the fold."""
-    margins, unit = newton.scaled(line.at(jnp.zeros_like(limit)))
-    line = line._replace(
-        retain=margins.coefficients, pull=line.pull / unit, ridge=margins.ridge, unit=unit
-    )
-    share = [
-        jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1)
-        for weight in (line.retain, line.pull)
-    ]
-    gram = line.weighted(share[0] + share[1])
-    hessian = line.hessian(loss, start, 0.0)
-    velocity = -solve_linear(hessian, line.gradient(loss, start, jnp.zeros_like(limit))[1])
-    size = jnp.max(jnp.abs(velocity))
-    size = jnp.where(size > 0, size, 1)  # before squaring: it may be 1e240
-    speed = size * Metric(gram).length(velocity / size, 0.0)
-    # One unit of time moves the margins by about 1, whatever the ridge; with nothing to forget, it is all the way.
-    unit_step = jnp.where(
-        speed > 0, 1 / jnp.where(speed > 0, speed, 1), jnp.where(limit > 0, limit, 1)
-    )
-    line = line._replace(pull=line.pull * unit_step, step=unit_step)
-    velocity = velocity * unit_step
-    length = Metric(gram).length(velocity, 1.0)
-    # With more than 128 weights their Hessians would fill the memory.
-    capacity = ANCHORS if len(start) <= 128 else ANCHORS // 2
-    shape = (capacity, *start.shape)
-    empty = Trace(
-        jnp.int32(1),
-        jnp.zeros(shape, start.dtype).at[0].set(start),
-        jnp.zeros(capacity, start.dtype),
-        jnp.zeros(shape, start.dtype).at[0].set(velocity / length),
-        jnp.zeros(capacity, start.dtype).at[0].set(1 / length),
-        jnp.zeros((capacity, *gram.shape), start.dtype).at[0].set(hessian),
-        jnp.asarray(0.1, start.dtype),
-        jnp.asarray(0.6, start.dtype),
-        jnp.where(
-            limit > 0, RUNNING, jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)
-        ).astype(jnp.int32),
-        gram,
-    )
-    step = functools.partial(_advance, loss, line, newton.Rough.of(line.types), limit / unit_step)
+
+class Course(NamedTuple):
+    """What a trace follows: the line in the units used, and the time at which to stop."""
+
+    line: Line
+    rough: Rough | None
+    limit: Float[Array, ""]
+
+
+class Fold(NamedTuple):
+    """A fold: the point, and the null vector of its Hessian.
+
+    ``closed``: whether Newton's method converged to it.
+    """
+
+    weights: Float[Array, " m"]
+    time: Float[Array, ""]
+    null: Float[Array, " m"]
+    hessian: Float[Array, "m m"]
+    closed: Bool[Array, ""]
+
+
+def trace_of(
+    loss: Loss, line: Line, start: Array, limit: Array, run: Runner = INSIDE
+) -> tuple[Trace, Line, Fold]:
+    """Anchors from time 0 to the fold, or until the strength ``limit`` is passed.
+
+    Returns: the anchors, the line in the units used, and the fold.
+    """
+    trace, course, fold = run.stage(begin)(loss, line, start, limit)
+    advance_once = run.stage(advance, donate=2)
+    end_attempt = run.stage(end, donate=2)
+
+    def one_more(trace):
+        return advance_once(loss, course, trace)
 
     def attempt(state):
-        trace, _ = state
-        # A fold that Newton's method did not close on from that far is crossed again by a shorter step.
-        again = trace._replace(
-            anchors=trace.anchors - 1, status=jnp.int32(RUNNING), crossing=trace.crossing / 4
-        )
-        again = again._replace(next_step=jnp.minimum(trace.next_step, again.crossing))
-        trace = jax.tree.map(
-            lambda retried, first: jnp.where(trace.status == FOLD, retried, first), again, trace
-        )
-        trace = jax.lax.while_loop(lambda trace: trace.status == RUNNING, step, trace)
-        return trace, fold_of(loss, line, trace)
+        return end_attempt(loss, course, run.loop(running, one_more, state[0]))
 
-    def unfinished(state):
-        trace, fold = state
-        return (trace.status == RUNNING) | (
-            (trace.status == FOLD) & ~fold.closed & (trace.crossing > 1e-3)
-        )
-
-    nowhere = Fold(start, jnp.zeros_like(limit), start, jnp.zeros_like(gram), jnp.bool_(False))
-    trace, fold = jax.lax.while_loop(unfinished, attempt, (empty, nowhere))
-    return with_end(trace, fold), line, fold
+    trace, fold = run.loop(lambda state: running(state[0]), attempt, (trace, fold))
+    return trace, course.line, fold
 
 
-def nodes_at(trace: Trace, reference: Array, indices: Array, least: Array | float = 0.2):
-    """Positions of anchors along the tangent at ``reference``, a parameter of the curve; which are usable; derivatives in it.
+def running(trace: Trace) -> Bool[Array, ""]:
+    """Whether the end is still to be found."""
+    return trace.status == RUNNING
 
-    Usable are those whose own tangent has a cosine above ``least`` with it.
+
+def begin(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Course, Fold]:
+    """The first anchor, at time 0, what to follow from there, and the place of a fold."""
+    margins, unit = line.at(jnp.zeros_like(limit)).scaled()
+    line = line._replace(
+        retain_weight=margins.coefficients,
+        forget_weight=line.forget_weight / unit,
+        ridge=margins.ridge,
+        unit=unit,
+    )
+    gram = line.weighted(_share_of(line.retain_weight) + _share_of(line.forget_weight))
+    metric = Metric(gram)
+    hessian = line.hessian(loss, start, 0.0)
+    _, force = line.gradient(loss, start, jnp.zeros_like(limit))
+    velocity = -solve_linear(hessian, force)
+    size = jnp.max(jnp.abs(velocity))
+    size = jnp.where(size > 0, size, 1)  # before squaring: it may be 1e240
+    speed = size * metric.length(velocity / size, 0.0)
+    # One unit of time moves the margins by about 1, whatever the ridge. With nothing to forget, it
+    # is the whole way.
+    whole_way = jnp.where(limit > 0, limit, 1)
+    step = jnp.where(speed > 0, 1 / jnp.where(speed > 0, speed, 1), whole_way)
+    line = line._replace(forget_weight=line.forget_weight * step, step=step)
+    velocity = velocity * step
+    length = metric.length(velocity, 1.0)
+    ended = jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)
+    # With more than 128 weights their Hessians would fill the memory.
+    capacity = ANCHORS if len(start) <= 128 else ANCHORS // 2
+
+    def first_of(value):
+        return jnp.zeros((capacity, *value.shape), start.dtype).at[0].set(value)
+
+    trace = Trace(
+        anchors=jnp.int32(1),
+        weights=first_of(start),
+        times=first_of(jnp.zeros_like(limit)),
+        directions=first_of(velocity / length),
+        rates=first_of(1 / length),
+        hessians=first_of(hessian),
+        next_step=jnp.asarray(FIRST_STEP, start.dtype),
+        crossing=jnp.asarray(LONGEST_CROSSING, start.dtype),
+        status=jnp.where(limit > 0, RUNNING, ended).astype(jnp.int32),
+        gram=gram,
+    )
+    nowhere = Fold(
+        weights=start,
+        time=jnp.zeros_like(limit),
+        null=start,
+        hessian=jnp.zeros_like(gram),
+        closed=jnp.bool_(False),
+    )
+    return trace, Course(line=line, rough=Rough.of(line.types), limit=limit / step), nowhere
+
+
+def _share_of(weight: Array) -> Array:
+    """The sizes of weights over their sum; zeros where all are 0."""
+    return jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1)
+
+
+class Nodes(NamedTuple):
+    """Anchors around a reference, as nodes of an interpolation along the tangent there."""
+
+    weights: Float[Array, "n m"]
+    times: Float[Array, " n"]
+    hessians: Float[Array, "n m m"] | None
+    positions: Float[Array, " n"]
+    valid: Bool[Array, " n"]
+    slopes: Float[Array, "n m"]  # of the weights, in the position
+    time_slopes: Float[Array, " n"]
+
+    def weights_at(self, position: Array) -> Float[Array, " m"]:
+        """Weights, by Hermite interpolation."""
+        values, derivatives = hermite(self.positions, self.valid, position)
+        return values @ self.weights + derivatives @ self.slopes
+
+    def time_at(self, position: Array) -> Float[Array, ""]:
+        """Time, by Hermite interpolation."""
+        values, derivatives = hermite(self.positions, self.valid, position)
+        return values @ self.times + derivatives @ self.time_slopes
+
+    def hessian_at(self, position: Array) -> Float[Array, "m m"]:
+        """The Hessian, by Lagrange interpolation."""
+        return jnp.tensordot(_lagrange(self.positions, self.valid, position), self.hessians, 1)
+
+
+def nodes_at(trace: Trace, reference: Array, indices: Array, least: ArrayLike = 0.2) -> Nodes:
+    """The anchors of these indices, placed along the tangent at ``reference``.
+
+    A node is valid if its own tangent has a cosine above ``least`` with that tangent.
     """
     metric = Metric(trace.gram)
-    along, rate = metric.dual(trace.directions[reference], trace.rates[reference])
+    along = metric.dual(trace.directions[reference], trace.rates[reference])
     safe = jnp.clip(indices, 0, trace.anchors - 1)
-    positions = (trace.weights[safe] - trace.weights[reference]) @ along + (
-        trace.times[safe] - trace.times[reference]
-    ) * rate
-    cosines = trace.directions[safe] @ along + trace.rates[safe] * rate
+    weights = trace.weights[safe]
+    times = trace.times[safe]
+    cosines = along.of(trace.directions[safe], trace.rates[safe])
     valid = (indices >= 0) & (indices < trace.anchors) & (cosines > least)
     cosines = jnp.where(valid, cosines, 1)
-    return (
-        safe,
-        positions,
-        valid,
-        trace.directions[safe] / cosines[:, None],
-        trace.rates[safe] / cosines,
+    return Nodes(
+        weights=weights,
+        times=times,
+        hessians=trace.hessians[safe],
+        positions=along.of(weights - trace.weights[reference], times - trace.times[reference]),
+        valid=valid,
+        slopes=trace.directions[safe] / cosines[:, None],
+        time_slopes=trace.rates[safe] / cosines,
     )
 
 
@@ -223,7 +359,10 @@ def _lagrange(nodes: Array, valid: Array, at: Array) -> Array:
 
 
 def hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
-    """What values and derivatives at the valid nodes contribute at one point: polynomial interpolation of both."""
+    """Polynomial interpolation of values and derivatives at the valid nodes.
+
+    Returns: what each value and each derivative contributes at one point.
+    """
     gaps = nodes[:, None] - nodes
     used = valid[:, None] & valid & ~jnp.eye(len(nodes), dtype=bool)
     slopes = jnp.sum(jnp.where(used, 1 / jnp.where(used, gaps, 1), 0), 1)
@@ -231,266 +370,428 @@ def hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
     return (1 - 2 * (at - nodes) * slopes) * squares, (at - nodes) * squares
 
 
-def _advance(
-    loss: Loss, line: Line, rough: newton.Rough | None, limit: Array, trace: Trace
-) -> Trace:
+# One more anchor -----------------------------------------------------------------------------
+
+
+class Prediction(NamedTuple):
+    """Where the next anchor should be, ``step`` along the tangent of the last one."""
+
+    weights: Float[Array, " m"]
+    time: Float[Array, ""]
+    hessian: Float[Array, "m m"]  # extrapolated
+    step: Float[Array, ""]
+    along: Dual
+    order: Int[Array, ""]
+
+
+class Correction(NamedTuple):
+    """A point on its way to the curve, and how the last correction compares with that before."""
+
+    weights: Float[Array, " m"]
+    time: Float[Array, ""]
+    size: Float[Array, ""]
+    contraction: Float[Array, ""]
+    first: Float[Array, ""]  # the size of the first correction: the error of the prediction
+    turns: Int[Array, ""]
+
+
+class Anchor(NamedTuple):
+    """A point on the curve, with its unit tangent and Hessian; ``cosine`` to the last tangent."""
+
+    weights: Float[Array, " m"]
+    time: Float[Array, ""]
+    direction: Float[Array, " m"]
+    rate: Float[Array, ""]
+    hessian: Float[Array, "m m"]
+    cosine: Float[Array, ""]
+
+
+def advance(loss: Loss, course: Course, trace: Trace) -> Trace:
     """One more anchor, or the same trace with a shorter step."""
+    prediction = predict(trace)
+    tolerance = _tolerance(trace, prediction)
+    correction = correct(loss, course, trace, prediction, tolerance)
+    anchor = refine(loss, course, trace, prediction, correction)
+    good = judge(trace, prediction, correction, anchor, tolerance)
+    return extended(course, trace, prediction, correction, anchor, good)
+
+
+def predict(trace: Trace) -> Prediction:
+    """Extrapolate from the last three anchors."""
+    last = trace.anchors - 1
+    step = trace.next_step
+    nodes = nodes_at(trace, last, last - jnp.arange(3))
+    return Prediction(
+        weights=nodes.weights_at(step),
+        time=nodes.time_at(step),
+        hessian=nodes.hessian_at(step),
+        step=step,
+        along=Metric(trace.gram).dual(trace.directions[last], trace.rates[last]),
+        order=2 * jnp.sum(nodes.valid),
+    )
+
+
+def _tolerance(trace: Trace, prediction: Prediction) -> Float[Array, ""]:
+    """Of an anchor. Anchors only guide: what is reported is corrected to rounding later."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
-    metric, last, step = Metric(trace.gram), trace.anchors - 1, trace.next_step
-    direction, rate = trace.directions[last], trace.rates[last]
-    indices = last - jnp.arange(3)
-    safe, nodes, valid, slopes, time_slopes = nodes_at(trace, last, indices)
-    values, derivatives = hermite(nodes, valid, step)
-    guess = values @ trace.weights[safe] + derivatives @ slopes
-    time = values @ trace.times[safe] + derivatives @ time_slopes
-    stale = jnp.tensordot(_lagrange(nodes, valid, step), trace.hessians[safe], 1)
-    along = metric.dual(direction, rate)
+    length = Metric(trace.gram).length(prediction.weights, prediction.time)
+    return jnp.maximum(1e-6, 100 * eps * (1 + length))
 
-    def bordered(hessian, force):
-        top = jnp.concatenate([hessian, force[:, None]], 1)
-        return jnp.concatenate([top, jnp.append(along[0], along[1])[None]], 0)
 
-    # Anchors only guide: what is reported is corrected to rounding later.
-    tolerance = jnp.maximum(1e-6, 100 * eps * (1 + metric.length(guess, time)))
-    inverse = jax.scipy.linalg.lu_factor(bordered(stale, line.gradient(loss, guess, time)[1]))
+def _bordered(hessian: Array, force: Array, along: Dual) -> Float[Array, "m+1 m+1"]:
+    """The matrix of a Newton step on the curve, at a fixed position along the tangent."""
+    top = jnp.concatenate([hessian, force[:, None]], 1)
+    return jnp.concatenate([top, jnp.append(along.weights, along.time)[None]], 0)
 
-    def correct(state):
-        weights, time, size, _, first, turns = state
-        slope, _ = line.gradient(loss, weights, time)
-        off = (
-            (weights - trace.weights[last]) @ along[0]
-            + (time - trace.times[last]) * along[1]
-            - step
-        )
+
+def correct(
+    loss: Loss, course: Course, trace: Trace, prediction: Prediction, tolerance: Array
+) -> Correction:
+    """Chord steps from the prediction, with its extrapolated Hessian."""
+    line = course.line
+    last = trace.anchors - 1
+    metric = Metric(trace.gram)
+    along = prediction.along
+    _, force = line.gradient(loss, prediction.weights, prediction.time)
+    inverse = jax.scipy.linalg.lu_factor(_bordered(prediction.hessian, force, along))
+
+    def turn(state):
+        slope, _ = line.gradient(loss, state.weights, state.time)
+        position = along.of(state.weights - trace.weights[last], state.time - trace.times[last])
+        off = position - prediction.step
         change = jax.scipy.linalg.lu_solve(inverse, jnp.append(slope, off))
-        new = metric.length(change[:-1], change[-1])
-        return (
-            weights - change[:-1],
-            time - change[-1],
-            new,
-            new / size,
-            jnp.where(turns == 0, new, first),
-            turns + 1,
+        size = metric.length(change[:-1], change[-1])
+        return Correction(
+            weights=state.weights - change[:-1],
+            time=state.time - change[-1],
+            size=size,
+            contraction=size / state.size,
+            first=jnp.where(state.turns == 0, size, state.first),
+            turns=state.turns + 1,
         )
 
     def unfinished(state):
-        *_, size, contraction, _, turns = state
-        return (size > tolerance) & (turns < 8) & ((contraction < 0.5) | (turns < 2))
+        hopeful = (state.contraction < 0.5) | (state.turns < 2)
+        return (state.size > tolerance) & (state.turns < CORRECTIONS) & hopeful
 
-    infinite = jnp.asarray(jnp.inf, time.dtype)
-    point, time, size, contraction, first, _ = jax.lax.while_loop(
-        unfinished, correct, (guess, time, infinite, jnp.zeros_like(time), infinite, jnp.int32(0))
+    infinite = jnp.asarray(jnp.inf, trace.times.dtype)
+    start = Correction(
+        weights=prediction.weights,
+        time=prediction.time,
+        size=infinite,
+        contraction=jnp.zeros_like(infinite),
+        first=infinite,
+        turns=jnp.int32(0),
     )
-    # One full Newton step with the Hessian that is needed anyway takes the anchor to rounding.
-    hessian = line.steering_hessian(loss, rough, point, time)
-    slope, force = line.gradient(loss, point, time)
-    ahead = jnp.zeros(len(point) + 1, time.dtype).at[-1].set(1)
-    rest, tangent = jnp.linalg.solve(
-        bordered(hessian, force), jnp.stack([jnp.append(slope, 0), ahead], 1)
-    ).T
-    point, time = point - rest[:-1], time - rest[-1]
-    tangent = tangent / metric.length(tangent[:-1], tangent[-1])
-    cosine = tangent[:-1] @ along[0] + tangent[-1] * along[1]
-    definite = jnp.all(jnp.isfinite(newton.factor(hessian)[0]))
-    forward = tangent[-1] > 0
-    # Between two anchors that both move forward the strength must not turn back: a pair of folds could hide there.
-    turning = _turns_back(time - trace.times[last], step, rate, tangent[-1] / cosine)
-    good = (
-        (size <= tolerance)
-        & (cosine > 0.8)
-        & (first < 0.5 * step)
+    return jax.lax.while_loop(unfinished, turn, start)
+
+
+def refine(
+    loss: Loss, course: Course, trace: Trace, prediction: Prediction, correction: Correction
+) -> Anchor:
+    """One full Newton step and the tangent, with the Hessian that an anchor keeps anyway."""
+    line = course.line
+    along = prediction.along
+    weights, time = correction.weights, correction.time
+    hessian = line.steering_hessian(loss, course.rough, weights, time)
+    slope, force = line.gradient(loss, weights, time)
+    ahead = jnp.zeros(len(weights) + 1, time.dtype).at[-1].set(1)
+    right = jnp.stack([jnp.append(slope, 0), ahead], 1)
+    rest, tangent = jnp.linalg.solve(_bordered(hessian, force, along), right).T
+    tangent = tangent / Metric(trace.gram).length(tangent[:-1], tangent[-1])
+    return Anchor(
+        weights=weights - rest[:-1],
+        time=time - rest[-1],
+        direction=tangent[:-1],
+        rate=tangent[-1],
+        hessian=hessian,
+        cosine=along.of(tangent[:-1], tangent[-1]),
+    )
+
+
+def judge(
+    trace: Trace,
+    prediction: Prediction,
+    correction: Correction,
+    anchor: Anchor,
+    tolerance: Array,
+) -> Bool[Array, ""]:
+    """Whether the anchor lies on the same curve, near enough for the next prediction."""
+    last = trace.anchors - 1
+    step = prediction.step
+    definite = jnp.all(jnp.isfinite(factor(anchor.hessian)[0]))
+    # Between two anchors that both move forward the strength must not turn back: a pair of folds
+    # could hide there.
+    rise = anchor.time - trace.times[last]
+    turning = _turns_back(rise, step, trace.rates[last], anchor.rate / anchor.cosine)
+    forward = anchor.rate > 0
+    return (
+        (correction.size <= tolerance)
+        & (anchor.cosine > 0.8)
+        & (correction.first < 0.5 * step)
         & jnp.where(forward, definite & ~turning, step < trace.crossing)
     )
-    stuck = jnp.abs(time - trace.times[last]) <= 4 * eps * jnp.abs(time)
-    # A good corrector contracts fivefold or more a turn.
-    order = 2 * jnp.sum(valid)
-    aim = PREDICTION * metric.slack(point)
-    growth = jnp.minimum(
-        (aim / (first + 1e-30)) ** (1 / order), (0.2 / (contraction + 1e-30)) ** (1 / 3)
-    )
-    growth = jnp.nan_to_num(growth, nan=0.3)
-    status = jnp.where(
-        ~forward, FOLD, jnp.where(time >= limit, REACHED, jnp.where(stuck, ESCAPED, RUNNING))
-    )
-    status = jnp.where(
-        (status == RUNNING) & (trace.anchors == len(trace.times) - 1), FAILED, status
-    )
-    # Written in any case: what lies beyond the anchors is never read, and a choice between two traces would copy all Hessians.
+
+
+def extended(
+    course: Course,
+    trace: Trace,
+    prediction: Prediction,
+    correction: Correction,
+    anchor: Anchor,
+    good: Array,
+) -> Trace:
+    """The trace with the anchor, if it is good, and with the next step."""
+    last = trace.anchors - 1
+    step = prediction.step
+    status = jnp.where(step > 1e-7, RUNNING, FAILED)
+    growth = _growth(trace, prediction, correction, anchor)
+    shortest = jnp.where(good, 0.3, 0.2)
+    longest = jnp.where(good, 2.5, 0.6)
+    # Written in any case: what lies beyond the anchors is never read, and a choice between two
+    # traces would copy all Hessians.
     return trace._replace(
         anchors=trace.anchors + good,
-        weights=trace.weights.at[last + 1].set(point),
-        times=trace.times.at[last + 1].set(time),
-        directions=trace.directions.at[last + 1].set(tangent[:-1]),
-        rates=trace.rates.at[last + 1].set(tangent[-1]),
-        hessians=trace.hessians.at[last + 1].set(hessian),
-        next_step=step * jnp.clip(growth, jnp.where(good, 0.3, 0.2), jnp.where(good, 2.5, 0.6)),
-        status=jnp.where(good, status, jnp.where(step > 1e-7, RUNNING, FAILED)).astype(jnp.int32),
+        weights=trace.weights.at[last + 1].set(anchor.weights),
+        times=trace.times.at[last + 1].set(anchor.time),
+        directions=trace.directions.at[last + 1].set(anchor.direction),
+        rates=trace.rates.at[last + 1].set(anchor.rate),
+        hessians=trace.hessians.at[last + 1].set(anchor.hessian),
+        next_step=step * jnp.clip(growth, shortest, longest),
+        status=jnp.where(good, _status(course, trace, anchor), status).astype(jnp.int32),
     )
+
+
+def _growth(
+    trace: Trace, prediction: Prediction, correction: Correction, anchor: Anchor
+) -> Float[Array, ""]:
+    """The factor of the next step; a good corrector contracts fivefold or more a turn."""
+    aim = PREDICTION * Metric(trace.gram).slack(anchor.weights)
+    by_prediction = (aim / (correction.first + 1e-30)) ** (1 / prediction.order)
+    by_contraction = (0.2 / (correction.contraction + 1e-30)) ** (1 / 3)
+    return jnp.nan_to_num(jnp.minimum(by_prediction, by_contraction), nan=0.3)
+
+
+def _status(course: Course, trace: Trace, anchor: Anchor) -> Int[Array, ""]:
+    """Where a trace stands that ends with this anchor."""
+    eps = float(jnp.finfo(trace.times.dtype).eps)
+    rise = anchor.time - trace.times[trace.anchors - 1]
+    stuck = jnp.abs(rise) <= 4 * eps * jnp.abs(anchor.time)
+    full = trace.anchors == len(trace.times) - 1
+    onward = jnp.where(stuck, ESCAPED, jnp.where(full, FAILED, RUNNING))
+    forward = jnp.where(anchor.time >= course.limit, REACHED, onward)
+    return jnp.where(anchor.rate > 0, forward, FOLD)
 
 
 def _turns_back(rise: Array, step: Array, first: Array, last: Array) -> Array:
-    """Whether the cubic with this rise over ``step`` and these end slopes (both positive) nearly stops or turns in between."""
+    """Whether a cubic nearly stops or turns between two points.
+
+    It has this rise over ``step`` and these end slopes, both positive.
+    """
     mean = rise / step
     # Its slope is first + b x + c x^2, x in [0, 1].
-    b, c = 6 * mean - 4 * first - 2 * last, 3 * (first + last) - 6 * mean
+    b = 6 * mean - 4 * first - 2 * last
+    c = 3 * (first + last) - 6 * mean
     place = jnp.clip(-b / jnp.where(c > 0, 2 * c, 1), 0, 1)
     lowest = first + place * (b + c * place)
     return (c > 0) & (lowest < 0.1 * jnp.minimum(first, last))
 
 
-# The fold --------------------------------------------------------------------------------------------------------------------
+# The end -------------------------------------------------------------------------------------
 
 
-class Fold(NamedTuple):
-    """A fold: the point, the null vector of its Hessian, and whether Newton's method closed on it."""
+def end(loss: Loss, course: Course, trace: Trace) -> tuple[Trace, Fold]:
+    """Close on the fold that was met, or go back and cross it by a shorter step.
 
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
-    null: Float[Array, " m"]
-    hessian: Float[Array, "m m"]
-    closed: Bool[Array, ""]
+    A closed fold takes the place of the anchor behind it. Where Newton's method does not close on
+    it, that anchor goes: the fold is crossed again by a shorter step, down to a shortest one.
+    """
+    fold = fold_of(loss, course.line, trace)
+    last = trace.anchors - 1
+    missed = (trace.status == FOLD) & ~fold.closed
+    again = missed & (trace.crossing > SHORTEST_CROSSING)
+    crossing = jnp.where(again, trace.crossing / 4, trace.crossing)
+    length = Metric(trace.gram).length(fold.null, 0.0)
+    direction = fold.null / jnp.where(length > 0, length, 1)
+
+    def with_fold(values, value):
+        return values.at[last].set(jnp.where(fold.closed, value, values[last]))
+
+    status = jnp.where(again, RUNNING, jnp.where(missed, FAILED, trace.status))
+    trace = trace._replace(
+        anchors=jnp.where(missed, last, trace.anchors),
+        weights=with_fold(trace.weights, fold.weights),
+        times=with_fold(trace.times, fold.time),
+        directions=with_fold(trace.directions, direction),
+        rates=with_fold(trace.rates, 0.0),
+        hessians=with_fold(trace.hessians, fold.hessian),
+        next_step=jnp.where(again, jnp.minimum(trace.next_step, crossing), trace.next_step),
+        crossing=crossing,
+    )
+    escaped = (status == FAILED) & _ends_boundedness(loss, course.line, trace.reach())
+    status = jnp.where(escaped, ESCAPED, status)
+    return trace._replace(status=status.astype(jnp.int32)), fold
+
+
+def _ends_boundedness(loss: Loss, line: Line, time: Array) -> Bool[Array, ""]:
+    """Whether the objective ceases to be bounded below at this time.
+
+    A path that gets no further has run to infinity.
+    """
+    width = float(jnp.finfo(time.dtype).eps) ** 0.5
+    within = line.bounded_below(loss, time * (1 - width))
+    return within & ~line.bounded_below(loss, time * (1 + width))
+
+
+class _Approach(NamedTuple):
+    """Newton's method on its way to a fold; ``size`` of the last step, and of the one before."""
+
+    weights: Array
+    time: Array
+    null: Array
+    size: Array
+    before: Array
+    turns: Array
 
 
 def fold_of(loss: Loss, line: Line, trace: Trace) -> Fold:
-    """The fold between the last two anchors, to full precision, by Newton's method on the system of Moore and Spence."""
-    eps = float(jnp.finfo(trace.times.dtype).eps)
-    before, metric = jnp.maximum(trace.anchors - 2, 0), Metric(trace.gram)
-    share = trace.rates[before] / jnp.where(
-        trace.status == FOLD, trace.rates[before] - trace.rates[before + 1], 1
-    )
-    mix = lambda values: values[before] + share * (values[before + 1] - values[before])  # noqa: E731
-    safe, nodes, valid, slopes, time_slopes = nodes_at(
-        trace, before, before + jnp.array([1, 0, -1])
-    )
-    values, derivatives = hermite(nodes, valid, share * nodes[0])
-    guess, time = (
-        values @ trace.weights[safe] + derivatives @ slopes,
-        values @ trace.times[safe] + derivatives @ time_slopes,
-    )
-    null = mix(trace.directions)
-    dimension = len(guess)
-    scale = trace.gram @ null
-    scale = scale / jnp.where(scale @ null > 0, scale @ null, 1)
+    """The fold between the last two anchors, to full precision.
 
-    def newton_step(state):
-        weights, time, null, size, _, turns = state
-        slope, force = line.gradient(loss, weights, time)
-        margins, tilt = line.types @ weights, line.types @ null
-        coefficients = line.retain - time * line.pull
-        curvature, third = jax.jvp(loss.curvature, (margins,), (tilt,))
-        hessian = line.weighted(coefficients * curvature) + jnp.diag(line.ridge)
-        bent = line.weighted(coefficients * third)
-        flatter = -(line.pull * curvature * tilt) @ line.types
-        zero, column = jnp.zeros_like(hessian), jnp.zeros_like(null)
-        matrix = jnp.block(
-            [
-                [hessian, zero, force[:, None]],
-                [bent, hessian, flatter[:, None]],
-                [column[None], scale[None], jnp.zeros((1, 1), time.dtype)],
-            ]
-        )
-        residual = jnp.concatenate([slope, hessian @ null, (scale @ null - 1)[None]])
-        change = jnp.linalg.solve(matrix, residual)
-        new = metric.length(change[:dimension], change[-1]) + metric.length(
-            change[dimension:-1], 0.0
-        )
-        return (
-            weights - change[:dimension],
-            time - change[-1],
-            null - change[dimension:-1],
-            new,
-            size,
-            turns + 1,
-        )
+    It is found by Newton's method on the system of Moore and Spence.
+    """
+    eps = float(jnp.finfo(trace.times.dtype).eps)
+    met = trace.status == FOLD
+    before = jnp.maximum(trace.anchors - 2, 0)
+    metric = Metric(trace.gram)
+    fall = jnp.where(met, trace.rates[before] - trace.rates[before + 1], 1)
+    share = trace.rates[before] / fall
+
+    def mix(values):
+        return values[before] + share * (values[before + 1] - values[before])
+
+    nodes = nodes_at(trace, before, before + jnp.array([1, 0, -1]))
+    position = share * nodes.positions[0]
+    infinite = jnp.asarray(jnp.inf, trace.times.dtype)
+    guess = _Approach(
+        weights=nodes.weights_at(position),
+        time=nodes.time_at(position),
+        null=mix(trace.directions),
+        size=infinite,
+        before=infinite,
+        turns=jnp.int32(0),
+    )
+    scale = trace.gram @ guess.null
+    scale = scale / jnp.where(scale @ guess.null > 0, scale @ guess.null, 1)
 
     def unfinished(state):
-        *_, size, before, turns = state
-        return (
-            (trace.status == FOLD)
-            & (turns < 20)
-            & (size > 4 * eps)
-            & ((size < 0.5 * before) | (turns < 6))
-        )
+        hopeful = (state.size < 0.5 * state.before) | (state.turns < 6)
+        return met & (state.turns < 20) & (state.size > 4 * eps) & hopeful
 
-    infinite = jnp.asarray(jnp.inf, time.dtype)
-    weights, time, null, size, _, _ = jax.lax.while_loop(
-        unfinished, newton_step, (guess, time, null, infinite, infinite, jnp.int32(0))
-    )
+    def turn(state):
+        return _towards_fold(loss, line, metric, scale, state)
+
+    found = jax.lax.while_loop(unfinished, turn, guess)
     width = metric.length(
         trace.weights[before + 1] - trace.weights[before],
         trace.times[before + 1] - trace.times[before],
     )
-    near = metric.length(weights - guess, time - mix(trace.times)) <= width
-    ahead = time >= trace.times[before] * (1 - 4 * eps)
-    accurate = size <= jnp.sqrt(eps) * (1 + metric.length(weights, time))
+    moved = metric.length(found.weights - guess.weights, found.time - mix(trace.times))
+    ahead = found.time >= trace.times[before] * (1 - 4 * eps)
+    accurate = found.size <= jnp.sqrt(eps) * (1 + metric.length(found.weights, found.time))
     hessian = jax.lax.cond(
-        trace.status == FOLD,
-        lambda: line.hessian(loss, weights, time),
+        met,
+        lambda: line.hessian(loss, found.weights, found.time),
         lambda: jnp.zeros_like(trace.gram),
     )
-    return Fold(weights, time, null, hessian, (trace.status == FOLD) & near & ahead & accurate)
-
-
-def with_end(trace: Trace, fold: Fold) -> Trace:
-    """The trace with the fold in the place of the anchor behind it; without that anchor and FAILED, if it did not close."""
-    last = trace.anchors - 1
-    length = Metric(trace.gram).length(fold.null, 0.0)
-    ended = trace._replace(
-        weights=trace.weights.at[last].set(fold.weights),
-        times=trace.times.at[last].set(fold.time),
-        directions=trace.directions.at[last].set(fold.null / jnp.where(length > 0, length, 1)),
-        rates=trace.rates.at[last].set(0),
-        hessians=trace.hessians.at[last].set(fold.hessian),
-    )
-    cut = trace._replace(anchors=last, status=jnp.int32(FAILED))
-    done = trace.status == FOLD
-    return jax.tree.map(
-        lambda new, short, old: jnp.where(done, jnp.where(fold.closed, new, short), old),
-        ended,
-        cut,
-        trace,
+    return Fold(
+        weights=found.weights,
+        time=found.time,
+        null=found.null,
+        hessian=hessian,
+        closed=met & (moved <= width) & ahead & accurate,
     )
 
 
-# Between the anchors ---------------------------------------------------------------------------------------------------------
+def _towards_fold(
+    loss: Loss, line: Line, metric: Metric, scale: Array, state: _Approach
+) -> _Approach:
+    """One step of Newton's method for ``gradient = 0``, ``H null = 0``, ``scale . null = 1``."""
+    weights, time, null = state.weights, state.time, state.null
+    dimension = len(weights)
+    slope, force = line.gradient(loss, weights, time)
+    tilt = line.types @ null
+    curvature, third = jax.jvp(loss.curvature, (line.types @ weights,), (tilt,))
+    coefficients = line.coefficients(time)
+    hessian = line.weighted(coefficients * curvature) + jnp.diag(line.ridge)
+    bent = line.weighted(coefficients * third)
+    flatter = -(line.forget_weight * curvature * tilt) @ line.types
+    zero = jnp.zeros_like(hessian)
+    column = jnp.zeros_like(null)
+    matrix = jnp.block(
+        [
+            [hessian, zero, force[:, None]],
+            [bent, hessian, flatter[:, None]],
+            [column[None], scale[None], jnp.zeros((1, 1), time.dtype)],
+        ]
+    )
+    residual = jnp.concatenate([slope, hessian @ null, (scale @ null - 1)[None]])
+    change = jnp.linalg.solve(matrix, residual)
+    shift = change[:dimension]
+    turn = change[dimension:-1]
+    later = change[-1]
+    return _Approach(
+        weights=weights - shift,
+        time=time - later,
+        null=null - turn,
+        size=metric.length(shift, later) + metric.length(turn, 0.0),
+        before=state.size,
+        turns=state.turns + 1,
+    )
 
 
-def _between(trace: Trace, times: Float[Array, " q"]):
-    """Weights and Hessians at times between anchors, by interpolation; and whether the times are covered."""
+# Between the anchors -------------------------------------------------------------------------
+
+
+class Guesses(NamedTuple):
+    """Interpolated weights and Hessians, and whether the anchors cover their times."""
+
+    weights: Float[Array, "q m"]
+    hessians: Float[Array, "q m m"]
+    covered: Bool[Array, " q"]
+
+
+def _between(trace: Trace, times: Float[Array, " q"]) -> Guesses:
+    """Interpolate between the anchors."""
     count = trace.anchors
     usable = jnp.arange(len(trace.times)) < count
     # The anchors' times increase up to the last one.
-    place = jnp.clip(
-        jnp.searchsorted(jnp.where(usable, trace.times, jnp.inf), times, side="right") - 1,
-        0,
-        jnp.maximum(count - 2, 0),
-    )
-
-    # Six anchors, the outer two only where the curve is nearly straight: next to a fold they would do harm.
+    known = jnp.where(usable, trace.times, jnp.inf)
+    place = jnp.searchsorted(known, times, side="right") - 1
+    place = jnp.clip(place, 0, jnp.maximum(count - 2, 0))
+    # Six anchors, the outer two only where the curve is nearly straight: next to a fold they would
+    # do harm.
     straight = jnp.array([0.9, 0.2, 0.2, 0.2, 0.2, 0.9])
 
     def one(index, time):
-        safe, nodes, valid, slopes, time_slopes = nodes_at(
-            trace, index, index + jnp.arange(-2, 4), straight
-        )
+        nodes = nodes_at(trace, index, index + jnp.arange(-2, 4), straight)
 
         def late(position):
-            values, derivatives = hermite(nodes, valid, position)
-            return values @ trace.times[safe] + derivatives @ time_slopes - time
+            return nodes.time_at(position) - time
 
-        position = crossing(late, jnp.where(valid[3], nodes[3], 0))
-        values, derivatives = hermite(nodes, valid, position)
-        return values @ trace.weights[safe] + derivatives @ slopes, jnp.tensordot(
-            _lagrange(nodes, valid, position), trace.hessians[safe], 1
-        )
+        position = crossing(late, jnp.where(nodes.valid[3], nodes.positions[3], 0))
+        return nodes.weights_at(position), nodes.hessian_at(position)
 
-    last = trace.times[count - 1]
+    last = trace.reach()
     covered = (times <= last) & (trace.status != FAILED) | (times < last)
-    return *jax.vmap(one)(place, times), covered
+    weights, hessians = jax.vmap(one)(place, times)
+    return Guesses(weights=weights, hessians=hessians, covered=covered)
 
 
-def crossing(function, end: Array) -> Array:
-    """Where an increasing function, smooth and nearly straight, crosses zero in ``[0, end]``, to the last digits however near 0."""
+def crossing(function: Callable[[Array], Array], end: Array) -> Float[Array, ""]:
+    """Where an increasing function, nearly straight, crosses zero in ``[0, end]``.
+
+    The crossing is found to the last digits, however near 0 it is.
+    """
 
     def beyond(point):
         return function(point) > 0
@@ -499,48 +800,82 @@ def crossing(function, end: Array) -> Array:
 
     def polish(_, point):
         value, slope = jax.jvp(function, (point,), (jnp.ones_like(point),))
-        return jnp.clip(
-            point - jnp.where(slope > 0, value / jnp.where(slope > 0, slope, 1), 0), low, high
-        )
+        step = jnp.where(slope > 0, value / jnp.where(slope > 0, slope, 1), 0)
+        return jnp.clip(point - step, low, high)
 
     # From 1e-6 of the end by squares, so that it is found next to 0 even at 1e-300.
     return jax.lax.fori_loop(0, 7, polish, (low + high) / 2)
 
 
-def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]):
-    """The minima at the given times: weights, whether they exist, gradients (in the line's unit).
+class Minima(NamedTuple):
+    """The minima at some strengths, whether they exist, and their gradients."""
 
-    Each time starts between the anchors, with the inverse of its interpolated Hessian, which is nearly the true one, and many of them
-    are corrected at once: their gradients are two matrix products.
+    weights: Float[Array, "q m"]
+    exist: Bool[Array, " q"]
+    gradients: Float[Array, "q m"]
+
+
+class _Point(NamedTuple):
+    """A guess at one time; ``force`` is the scale of the gradient of the losses.
+
+    ``whiten`` is the inverse of the Cholesky factor of the Hessian, scaled by ``scale``.
     """
-    eps, count = float(jnp.finfo(times.dtype).eps), len(times)
-    guesses, hessians, covered = _between(trace, times)
-    factors, scales = jax.vmap(newton.factor)(hessians)
-    # Inverted once: a triangular solve for each of many small matrices costs as much as their inverse.
-    identity, sizes = jnp.eye(line.types.shape[-1], dtype=times.dtype), jnp.abs(line.types)
-    whiten = jax.vmap(
-        lambda factor: jax.scipy.linalg.solve_triangular(factor, identity, lower=True)
-    )(factors)
+
+    weights: Array
+    time: Array
+    gradient: Array
+    force: Array
+    whiten: Array
+    scale: Array
+    covered: Array
+
+
+def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]) -> Minima:
+    """The minima at the given times; gradients in the line's unit.
+
+    Each time starts between the anchors, with the inverse of its interpolated Hessian, which is
+    nearly the true one. Many of them are corrected at once: their gradients are two matrix
+    products.
+    """
+    eps = float(jnp.finfo(times.dtype).eps)
+    count = len(times)
+    guesses = _between(trace, times)
+    factors, scales = jax.vmap(factor)(guesses.hessians)
+    # Inverted once: a triangular solve for each of many small matrices costs as much as their
+    # inverse.
+    identity = jnp.eye(line.types.shape[-1], dtype=times.dtype)
+    sizes = jnp.abs(line.types)
+
+    def inverse(lower):
+        return jax.scipy.linalg.solve_triangular(lower, identity, lower=True)
 
     def first(weights, time):
-        return _slope(loss, line, weights, time), line.at(time).pull_scale(
-            loss, sizes, weights @ line.types.T, weights
-        )
+        margins = weights @ line.types.T
+        force = line.at(time).loss_scale(loss, sizes, margins, weights)
+        return _slope(loss, line, weights, time), force
 
     blocks = -(-count // max(8, 2**19 // len(line.types)))  # their margins fit the caches
-    size = -(-count // blocks)
-    slopes, forces = in_blocks(jax.vmap(first), size, guesses, times)
-    # Those that need the same number of turns together: a block turns until the last of it is done.
-    order = jnp.argsort(_error(line, slopes, guesses, forces))
-    rows = (guesses, times, slopes, forces, whiten, scales, covered)
+    block = -(-count // blocks)
+    slopes, forces = in_blocks(jax.vmap(first), block, guesses.weights, times)
+    points = _Point(
+        weights=guesses.weights,
+        time=times,
+        gradient=slopes,
+        force=forces,
+        whiten=jax.vmap(inverse)(factors),
+        scale=scales,
+        covered=guesses.covered,
+    )
+    # Those that need the same number of turns together: a block turns until its last one is done.
+    order = jnp.argsort(_error(line, slopes, guesses.weights, forces))
     settled = in_blocks(
         jax.vmap(functools.partial(_settled, loss, line)),
-        size,
-        *jax.tree.map(lambda leaf: leaf[order], rows),
+        block,
+        jax.tree.map(lambda leaf: leaf[order], points),
     )
     weights, slopes = jax.tree.map(lambda leaf: jnp.zeros_like(leaf).at[order].set(leaf), settled)
     # Next to a fold the interpolated Hessian may not be good enough.
-    needed = covered & ~(_error(line, slopes, weights, forces) <= 16 * eps)
+    needed = guesses.covered & ~(_error(line, slopes, weights, forces) <= 16 * eps)
     weights, slopes = jax.lax.cond(
         jnp.any(needed),
         lambda: jax.lax.map(
@@ -549,59 +884,89 @@ def at_strengths(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]
         lambda: (weights, slopes),
     )
     metric = Metric(trace.gram)
-    near = jax.vmap(metric.length)(weights - guesses, jnp.zeros_like(times)) < 0.1 * jax.vmap(
-        metric.slack
-    )(weights)
-    return weights, covered & near & (_error(line, slopes, weights, forces) <= 64 * eps), slopes
+    moved = jax.vmap(metric.length)(weights - guesses.weights, jnp.zeros_like(times))
+    near = moved < 0.1 * jax.vmap(metric.slack)(weights)
+    exact = _error(line, slopes, weights, forces) <= 64 * eps
+    return Minima(weights=weights, exist=guesses.covered & near & exact, gradients=slopes)
 
 
 def _slope(loss: Loss, line: Line, weights: Array, time: Array) -> Array:
-    """``line.gradient``'s first part, written so that of many weights it is two products of whole matrices."""
-    return (
-        line.ridge * weights
-        - ((line.retain - time * line.pull) * loss.phi(weights @ line.types.T)) @ line.types
-    )
+    """The gradient, written so that of many weights it is two products of whole matrices."""
+    forces = line.coefficients(time) * loss.phi(weights @ line.types.T)
+    return line.ridge * weights - forces @ line.types
 
 
 def _error(line: Line, slope: Array, weights: Array, force: Array) -> Array:
-    """The backward error of a gradient. ``force`` is the scale of its pulls, which hardly changes along a correction; that of the ridge
-    may: a guess that is rounding itself, near a minimum nearer still to 0, would pass by its own size."""
+    """Largest ``abs(gradient) / (abs(ridge * w) + force)``.
+
+    ``force`` is held fixed during a correction. The ridge term is recomputed: held fixed, it would
+    accept a start that is pure rounding when the minimum is closer to 0.
+    """
     size = jnp.abs(line.ridge * weights) + force
     return jnp.max(jnp.abs(slope) / jnp.where(size > 0, size, 1), -1)
 
 
-def _settled(
-    loss: Loss, line: Line, weights, time, slope, force, whiten, scale, covered
-) -> tuple[Array, Array]:
-    """Broyden's method from ``weights``, until the gradient is rounding or no longer halved: the weights and their gradient."""
-    eps = float(jnp.finfo(weights.dtype).eps)
+class _Broyden(NamedTuple):
+    weights: Array
+    slope: Array
+    going: Array
+    turns: Array
+    history: Array
+
+
+def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Array, Array]:
+    """Broyden's method, until the gradient is rounding or no longer halved.
+
+    Returns: the weights and their gradient.
+    """
+    eps = float(jnp.finfo(point.weights.dtype).eps)
 
     def correct(state):
-        weights, slope, _, turns, history = state
-        step = -whiten.T @ (whiten @ (scale * slope))
-        step = jax.lax.fori_loop(
-            0, turns - 1, lambda j, z: z + history[j + 1] * _share(history[j], z), step
-        )
+        turns, history = state.turns, state.history
+        step = -point.whiten.T @ (point.whiten @ (point.scale * state.slope))
+
+        def updated(j, step):
+            return step + history[j + 1] * _share(history[j], step)
+
+        step = jax.lax.fori_loop(0, turns - 1, updated, step)
         step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
-        proposal = weights + scale * step
-        after = _slope(loss, line, proposal, time)
-        now, before = _error(line, after, proposal, force), _error(line, slope, weights, force)
-        still = (now < before / 2) & (now > 8 * eps)
-        weights, slope = (
-            jnp.where(now < before, new, old) for new, old in ((proposal, weights), (after, slope))
+        proposal = state.weights + point.scale * step
+        after = _slope(loss, line, proposal, point.time)
+        now = _error(line, after, proposal, point.force)
+        before = _error(line, state.slope, state.weights, point.force)
+        return _Broyden(
+            weights=jnp.where(now < before, proposal, state.weights),
+            slope=jnp.where(now < before, after, state.slope),
+            going=(now < before / 2) & (now > 8 * eps),
+            turns=turns + 1,
+            history=history.at[turns].set(step),
         )
-        return weights, slope, still, turns + 1, history.at[turns].set(step)
 
     def unfinished(state):
-        return state[2] & (state[3] < TURNS)
+        return state.going & (state.turns < TURNS)
 
-    open_ = covered & (_error(line, slope, weights, force) > 8 * eps)
-    start = (weights, slope, open_, jnp.int32(0), jnp.zeros((TURNS, *weights.shape), weights.dtype))
-    return jax.lax.while_loop(unfinished, correct, start)[:2]
+    error = _error(line, point.gradient, point.weights, point.force)
+    start = _Broyden(
+        weights=point.weights,
+        slope=point.gradient,
+        going=point.covered & (error > 8 * eps),
+        turns=jnp.int32(0),
+        history=jnp.zeros((TURNS, *point.weights.shape), point.weights.dtype),
+    )
+    last = jax.lax.while_loop(unfinished, correct, start)
+    return last.weights, last.slope
 
 
-def _newton(loss: Loss, line: Line, weights, slope, time, force, needed) -> tuple[Array, Array]:
-    """Newton's steps with the true Hessian, where ``needed``, else what is given."""
+def _newton(
+    loss: Loss,
+    line: Line,
+    weights: Array,
+    slope: Array,
+    time: Array,
+    force: Array,
+    needed: Array,
+) -> tuple[Array, Array]:
+    """Newton's steps with the true Hessian where ``needed``, else what is given."""
 
     def step(_, state):
         weights, slope = state

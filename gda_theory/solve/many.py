@@ -1,54 +1,61 @@
-r"""Many oracles at once: retraining without each of B forget sets, which share the passes over the data.
+r"""Many oracles at once: retraining without each of B forget sets.
 
-With the weights :math:`c_i` (:math:`s_i` over their total over *all* rows) and :math:`\rho` the share of them that a set leaves, its
-oracle solves, up to a factor,
+The sets share the passes over the data. Let :math:`c_i` be the sample weights over their total
+over *all* rows, and :math:`\rho` the share of the total that a set leaves. The set's oracle
+solves, up to a factor,
 
 .. math:: G(w) = \Lambda_\rho w - \sum_{i \in R} c_i\, \varphi(m_i)\, t_i = 0, \qquad
-          \Lambda_\rho = \rho\Lambda \ (\texttt{mean}),\ \Lambda / \textstyle\sum_i s_i \ (\texttt{sum}).
+          \Lambda_\rho = \rho\Lambda \ (\texttt{mean}),\
+          \Lambda / \textstyle\sum_i s_i \ (\texttt{sum}).
 
-All share one *centre* :math:`w_0`: pretraining, which for means has the same ridge as every oracle whatever the sets' sizes; for sums
-at the ridge of an average set. There the sums over all rows are known, and a set's gradient and Hessian H only need its own forgotten
-rows. The rest of the gradient's Taylor series, :math:`\sum_{k \ge 2}` of :math:`\varphi^{(k)}(m_i) \Delta_i^k / k!`, is small, so float32
-products give it to the accuracy that float64 asks for, without an exponential; the fixed point
+All sets share one *centre* :math:`w_0`, which is pretraining. For means it has the same ridge as
+every oracle, whatever the sets' sizes. For sums it is taken at the ridge of an average set. At the
+centre the sums over all rows are known, so that a set's gradient and Hessian H only need its own
+forgotten rows. The rest of the gradient's Taylor series,
+:math:`\sum_{k \ge 2}` of :math:`\varphi^{(k)}(m_i) \Delta_i^k / k!`, is small. Products in float32
+give it to the accuracy that float64 asks for, without an exponential. The fixed point
 
 .. math:: w = w_0 - H^{-1}(G(w_0) + \text{rest}(w))
 
-contracts by about the share forgotten. What it finds is then measured, and where need be corrected by chord steps
-(:math:`-H^{-1}G`), on the exact gradient of all rows: matrix products of all rows and many sets. Sets that chords do not bring home
-fall back to Newton's method, one by one. Source: new.
+contracts by about the share forgotten. What it finds is then measured on the exact gradient of all
+rows, by matrix products of all rows and many sets. Where needed it is corrected by chord steps,
+:math:`-H^{-1}G`. Sets that chords do not solve fall back to Newton's method, one by one.
+
+Source: new.
 """
 
 import dataclasses
 import functools
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import newton
+from gda_theory.solve import minimise
+from gda_theory.solve.span import Span, into_span, span_pattern
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 TOLERANCE = 1e-10  # of the gradient's norm
 ERROR = 1e-9  # of the weights, relative: a small gradient is not enough where the ridge is small
-ORDERS = range(
-    2, 7
-)  # of the Taylor series; with margins moving by 0.1, what is left out is 1e-7 of the first term
-EXPANSIONS, CHORDS = 10, 30  # at most; one Newton step costs as much as d/2 chords
-ROWS, SETS, GATHERED = (
-    4096,
-    256,
-    128,
-)  # of one matrix product: what fits the caches; forgotten rows are gathered so many at a time
+# Of the Taylor series. With margins that move by 0.1, what is left out is 1e-7 of the first term.
+ORDERS = range(2, 7)
+EXPANSIONS = 10  # turns of the fixed point, at most
+CHORDS = 30  # at most; one Newton step costs as much as d/2 chords
+ROWS = 4096  # of one matrix product: what fits the caches
+SETS = 256  # of one matrix product
+GATHERED = 128  # forgotten rows that are gathered at a time
 NO_ROW = np.iinfo(np.int32).max
 
 
@@ -56,9 +63,10 @@ NO_ROW = np.iinfo(np.int32).max
 class Oracles(NamedTuple):
     """The oracles of B forget sets, in the order given.
 
-    ``gradient_norm`` and ``value`` are those of :func:`gda_theory.retrain`, measured at the ``weights`` on all retained rows.
-    ``converged``: the gradient's norm is at most 1e-10 and the next step at most 1e-9 of the weights; or the gradient is rounding noise
-    (always so in float32). ``fell_back``: found by Newton's method instead of shared work.
+    ``gradient_norm`` and ``value`` are those of :func:`gda_theory.retrain`, measured at the
+    ``weights`` on all retained rows. ``converged`` means one of two things. Either the gradient's
+    norm is at most 1e-10 and the next step at most 1e-9 of the weights. Or the gradient is rounding
+    noise, which is always the case in float32. ``fell_back``: found by Newton's method.
     """
 
     weights: Float[Array, "sets d"]
@@ -69,7 +77,10 @@ class Oracles(NamedTuple):
 
 
 class Centre(NamedTuple):
-    """All rows (in tiles, padded by rows of weight 0), and the objective's expansion about ``weights``. Sums are over all rows."""
+    """All rows, and the objective's expansion about ``weights``; sums are over all rows.
+
+    The rows are in tiles, padded by rows of weight 0.
+    """
 
     types: Float[Array, "tiles rows d"]
     single: Float[Array, "tiles rows d"]  # the types in float32
@@ -77,11 +88,11 @@ class Centre(NamedTuple):
     series: Float[Array, "tiles orders rows"]  # c_i phi^(k)(m_i) / k!, float32
     ridge: Float[Array, " d"]
     weights: Float[Array, " d"]
-    pulls: Float[Array, " n"]  # c_i phi(m_i)
-    doubts: Float[Array, " n"]  # the pulls, and what the rounding of the margins makes of them
+    forces: Float[Array, " n"]  # c_i phi(m_i)
+    doubts: Float[Array, " n"]  # the forces, and what the rounding of the margins makes of them
     bends: Float[Array, " n"]  # c_i loss''(m_i)
-    pull: Float[Array, " d"]
-    noise: Float[Array, " d"]  # of the sum's terms the absolute values: its rounding starts there
+    force: Float[Array, " d"]
+    noise: Float[Array, " d"]  # the sum of the sizes of the force's terms
     curvature: Float[Array, "d d"]
 
 
@@ -105,25 +116,37 @@ class _Best(NamedTuple):
 
 
 @backed_by("shared-centre")
-def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Oracles:
-    r"""The oracle of each of many forget sets: what ``gt.retrain(problem.replace(forget=forget_set))`` finds one by one.
+def retrain_many(
+    problem: Problem, forget_sets: ArrayLike | Iterable[ArrayLike], *, progress: bool = False
+) -> Oracles:
+    r"""The oracle of each of many forget sets.
+
+    It finds what ``gt.retrain(problem.replace(forget=forget_set))`` finds one by one.
 
     Args:
-        problem: the data; its own ``forget`` is ignored. Both reductions, any ridge, sample weights, any loss.
-        forget_sets: boolean ``(B, n)``, True where a row is to be forgotten; or a list of B arrays of row numbers (or masks), of any
-            sizes. Sets may overlap each other.
+        problem: the data; its own ``forget`` is ignored. Both reductions, any ridge, sample
+            weights and any loss are fine.
+        forget_sets: boolean ``(B, n)``, True where a row is to be forgotten; or a list of B arrays
+            of row numbers (or masks), of any sizes. Sets may overlap each other.
         progress: show a bar on standard error.
 
-    Returns: :class:`Oracles`; ``jnp.sum(oracles.fell_back)`` says how many needed Newton's method.
-    Raises: ``TypeError`` or ``ValueError`` naming the set: no sets, a set without rows or without a row to keep, repeated or missing rows,
-    a class that leaves the retain set, an unpenalised coordinate that would run away there.
-    Accuracy: gradient at most 1e-10 in float64 or its rounding, which is larger for features in the thousands; rounding in float32.
-    Cost: per set about four products with all rows in float32, one or two in float64, and ``f d^2 + d^3/3`` for f forgotten rows: good
-    while the sets are small; a set of half the data takes some 10 to 20 products, or falls back. Memory: some hundred MB beside the
-    data, whatever B; an interrupt is obeyed after every 256 sets.
+    Returns: :class:`Oracles`. ``jnp.sum(oracles.fell_back)`` says how many sets needed Newton's
+        method.
+    Raises: ``TypeError`` or ``ValueError`` that names the set. Wrong are: no sets, a set without
+        rows or without a row to keep, repeated or missing rows, a class that leaves the retain
+        set, an unpenalised coordinate along which the oracle has no minimum.
+    Accuracy: a gradient of at most 1e-10 in float64, or its rounding, which is larger for features
+        in the thousands; rounding in float32.
+    Cost: per set about four products with all rows in float32, one or two in float64, and
+        ``f d^2 + d^3/3`` for f forgotten rows. That is fast while the sets are small. A set of
+        half the data takes some 10 to 20 products, or falls back. Memory is some hundred MB beside
+        the data, whatever B. An interrupt is obeyed after every 256 sets.
 
-    Blocks follow from the sets, so they and the data must be concrete: no jit, vmap or grad. There, ``jax.vmap`` over a traced mask in
-    ``gt.retrain(problem.replace(forget=mask))`` does it, with derivatives, and slower. Claim: ``shared-centre``.
+    The blocks follow from the sets, so the sets and the data must be concrete: no jit, vmap or
+    grad. There, use ``jax.vmap`` over a traced mask in
+    ``gt.retrain(problem.replace(forget=mask))``. It has derivatives, and is slower.
+
+    Claim: ``shared-centre``.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
@@ -138,18 +161,18 @@ def retrain_many(problem: Problem, forget_sets, *, progress: bool = False) -> Or
 
 
 def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Oracles:
-    """:func:`retrain_many` behind its door."""
+    """:func:`retrain_many` of validated sets."""
     weight = np.asarray(problem.sample_weight, np.float64)
     total = float(weight.sum())
     share = np.array([_left(weight, total, rows) for rows in forget]) / total
     mean = problem.reduction == "mean"
-    shrink, unit = (
-        (share, 1 / share) if mean else (np.full_like(share, 1 / total), np.full_like(share, total))
-    )
+    shrink = share if mean else np.full_like(share, 1 / total)
+    unit = 1 / share if mean else np.full_like(share, total)
     span, centre = _centre(problem, total, 1.0 if mean else float(1 / (total * share.mean())))
     dtype = centre.weights.dtype
 
-    count, dimension = len(problem.signs), len(centre.weights)
+    count = len(problem.signs)
+    dimension = len(centre.weights)
     at_once = max(1, min(SETS, 2**24 // dimension**2, 2**27 // count))
     blocks = np.array_split(
         np.argsort([len(rows) for rows in forget], kind="stable"), -(-len(forget) // at_once)
@@ -164,35 +187,44 @@ def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Or
         padded = np.resize(block, width)  # a block that is one short solves its first set twice
         rows[len(block) :] = rows[0]
         sets = Sets(
-            jnp.asarray(rows), jnp.asarray(shrink[padded], dtype), jnp.asarray(unit[padded], dtype)
+            rows=jnp.asarray(rows),
+            shrink=jnp.asarray(shrink[padded], dtype),
+            unit=jnp.asarray(unit[padded], dtype),
         )
-        solved = _solve_block(
-            problem.loss, centre, sets, span.drop if span.basis is not None else None
-        )
-        # NumPy waits for the result: here an interrupt is obeyed, and no two blocks are in memory at once.
-        found.append([np.asarray(array)[: len(block)] for array in solved])
+        solved = _solve_block(problem.loss, centre, sets, None if span.basis is None else span.drop)
+        # NumPy waits for the result. Here an interrupt is obeyed, and no two blocks are in memory
+        # at once.
+        found.append(jax.tree.map(functools.partial(_first, len(block)), solved))
     order = np.argsort(np.concatenate(blocks))
-    weights, value, length, converged = (
-        np.concatenate(arrays)[order] for arrays in zip(*found, strict=True)
+    all_found = jax.tree.map(lambda *arrays: np.concatenate(arrays)[order], *found)
+    fell_back = ~all_found.converged
+    oracles = Oracles(
+        weights=np.array(span.lift(jnp.asarray(all_found.weights))),
+        value=all_found.value,
+        gradient_norm=all_found.length,
+        converged=all_found.converged.copy(),
+        fell_back=fell_back,
     )
-    weights = np.array(span.lift(jnp.asarray(weights)))
-    for number in np.flatnonzero(~converged):
+    for number in np.flatnonzero(fell_back):
         mask = np.zeros(count, bool)
         mask[forget[number]] = True
         # One by one: in a batch, each would wait for the slowest.
-        one = newton.solve(problem.replace(forget=mask).objective(), 0.0, weights[number])
-        weights[number], value[number], length[number], converged[number] = (
-            one.weights,
-            one.value,
-            one.gradient_norm,
-            one.converged,
-        )
-    fell_back = ~np.concatenate([block[3] for block in found])[order]
-    return Oracles(*map(jnp.asarray, (weights, value, length, converged, fell_back)))
+        objective = problem.replace(forget=mask).objective()
+        one = minimise.solve(objective, 0.0, oracles.weights[number])
+        for name in ("weights", "value", "gradient_norm", "converged"):
+            getattr(oracles, name)[number] = getattr(one, name)
+    return jax.tree.map(jnp.asarray, oracles)
+
+
+def _first(count: int, array: Array) -> np.ndarray:
+    return np.asarray(array)[:count]
 
 
 def _left(weight: np.ndarray, total: float, rows: np.ndarray) -> float:
-    """The retained weight; summed anew where little is left of the total and the difference would be rounding."""
+    """The retained weight.
+
+    It is summed anew where little is left of the total, so that the difference would be rounding.
+    """
     left = total - weight[rows].sum()
     return left if left > total / 2 else np.delete(weight, rows).sum()
 
@@ -207,39 +239,41 @@ def _tracked(blocks, progress: bool):
     return track(blocks, "oracles", console=Console(stderr=True))
 
 
-# The centre ------------------------------------------------------------------------------------------------------------------
+# The centre ------------------------------------------------------------------------------------
 
 
-def _centre(problem: Problem, total: float, ridge_factor: float) -> tuple[newton.Span, Centre]:
-    """The coordinates to work in, and the expansion about the minimum over all rows at ``ridge_factor`` times the problem's ridge."""
+def _centre(problem: Problem, total: float, ridge_factor: float) -> tuple[Span, Centre]:
+    """The coordinates to work in, and the expansion about the minimum over all rows.
+
+    The minimum is taken at ``ridge_factor`` times the problem's ridge.
+    """
     # Only the shape and the ridge are looked at.
-    pattern = newton.span_pattern(_everything(problem.features, problem, 1.0))
+    pattern = span_pattern(_everything(problem.features, problem, 1.0))
     span, centred = _centred(problem, total, ridge_factor, pattern)
-    # Any centre near all oracles will do, since nothing is assumed to vanish there: single precision, if that is enough.
-    rough = newton.solve(jax.tree.map(lambda array: array.astype(jnp.float32), centred))
+    # Any centre near all oracles will do, since nothing is assumed to vanish there. So single
+    # precision is tried first.
+    rough = minimise.solve(jax.tree.map(lambda array: array.astype(jnp.float32), centred))
     start = (
         rough.weights.astype(centred.types.dtype)
         if rough.converged
-        else newton.solve(centred).weights
+        else minimise.solve(centred).weights
     )
-    inside = span.objective
-    return span, _expand(
-        problem.loss,
-        inside.types,
-        inside.retain_weight,
-        inside.ridge,
-        start,
-        -(-len(problem.signs) // ROWS),
-    )
+    tiles = -(-len(problem.signs) // ROWS)
+    return span, _expand(problem.loss, span.types, centred.retain_weight, span.ridge, start, tiles)
 
 
 @functools.partial(jax.jit, static_argnames="pattern")
-def _centred(problem: Problem, total, ridge_factor, pattern) -> tuple[newton.Span, Objective]:
-    """All rows in the coordinates to work in, at the problem's ridge and at ``ridge_factor`` times it."""
-    span = newton.into_span(
-        _everything(problem.signs[:, None] * problem.features, problem, total), pattern
-    )
-    return span, dataclasses.replace(span.objective, ridge=ridge_factor * span.objective.ridge)
+def _centred(
+    problem: Problem, total: float, ridge_factor: float, pattern: tuple[int, ...] | None
+) -> tuple[Span, Objective]:
+    """All rows in the coordinates to work in: their span, and the objective.
+
+    The objective's ridge is ``ridge_factor`` times the problem's.
+    """
+    types = problem.signs[:, None] * problem.features
+    span = into_span(types, problem.ridge, pattern)
+    everything = _everything(span.types, problem, total)
+    return span, dataclasses.replace(everything, ridge=ridge_factor * span.ridge)
 
 
 def _everything(types, problem: Problem, total) -> Objective:
@@ -253,9 +287,10 @@ def _everything(types, problem: Problem, total) -> Objective:
 def _expand(loss: Loss, types, weight, ridge, weights, tiles: int) -> Centre:
     """All sums at the centre, and the rows in ``tiles`` equal tiles."""
     margins = types @ weights
-    pulls, bends = weight * loss.phi(margins), weight * loss.curvature(margins)
+    forces = weight * loss.phi(margins)
+    bends = weight * loss.curvature(margins)
     sizes = jnp.abs(types)
-    doubts = pulls + bends * (sizes @ jnp.abs(weights))
+    doubts = forces + bends * (sizes @ jnp.abs(weights))
 
     def tiled(array):
         rows = -(-len(array) // tiles)
@@ -270,18 +305,18 @@ def _expand(loss: Loss, types, weight, ridge, weights, tiles: int) -> Centre:
         ]
     )
     return Centre(
-        tiled(types),
-        tiled(types).astype(jnp.float32),
-        tiled(weight),
-        tiled(series.T).swapaxes(1, 2).astype(jnp.float32),
-        ridge,
-        weights,
-        pulls,
-        doubts,
-        bends,
-        pulls @ types,
-        doubts @ sizes,
-        (types.T * bends) @ types,
+        types=tiled(types),
+        single=tiled(types).astype(jnp.float32),
+        weight=tiled(weight),
+        series=tiled(series.T).swapaxes(1, 2).astype(jnp.float32),
+        ridge=ridge,
+        weights=weights,
+        forces=forces,
+        doubts=doubts,
+        bends=bends,
+        force=forces @ types,
+        noise=doubts @ sizes,
+        curvature=(types.T * bends) @ types,
     )
 
 
@@ -297,21 +332,21 @@ def _derivatives(loss: Loss, margins: Array) -> list[Array]:
     return [function(margins) for function in functions[1:]]
 
 
-# A block of sets -------------------------------------------------------------------------------------------------------------
+# A block of sets -------------------------------------------------------------------------------
 
 
 @functools.partial(jax.jit, static_argnames="loss")
-def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, Array, Array, Array]:
-    """Weights, value, gradient norm and convergence of each set's oracle, in the centre's coordinates; ``drop`` leads out of them."""
+def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Array | None) -> _Best:
+    """Each set's oracle, in the centre's coordinates; ``drop`` leads out of them."""
     ridge = sets.shrink[:, None] * centre.ridge
-    forgotten_pull, forgotten_curvature = _forgotten(centre, sets)
-    pull, curvature = centre.pull - forgotten_pull, centre.curvature - forgotten_curvature
-    lower, scale = jax.vmap(newton.factor)(
+    forgotten_force, forgotten_curvature = _forgotten(centre, sets)
+    force, curvature = centre.force - forgotten_force, centre.curvature - forgotten_curvature
+    lower, scale = jax.vmap(minimise.factor)(
         curvature + ridge[:, :, None] * jnp.eye(ridge.shape[1], dtype=ridge.dtype)
     )
     forgotten = _forgotten_tiles(centre, sets)
     start = jnp.broadcast_to(centre.weights, ridge.shape)
-    gradient = ridge * start - pull
+    gradient = ridge * start - force
 
     def step(gradient):
         """``-H^{-1} gradient``, for each set."""
@@ -321,14 +356,14 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, A
         )
 
     def length(gradient):
-        return sets.unit * newton.norm(gradient if drop is None else gradient @ drop)
+        return sets.unit * minimise.norm(gradient if drop is None else gradient @ drop)
 
     def measured(weights, best: _Best) -> _Best:
         """The better of ``weights``, measured on the exact gradient, and the best so far."""
-        pull, value = _pass(loss, centre, forgotten, weights)
-        gradient = ridge * weights - pull
+        force, value = _pass(loss, centre, forgotten, weights)
+        gradient = ridge * weights - force
         proposal, size = step(gradient), length(gradient)
-        small = (size <= TOLERANCE) & (newton.norm(proposal) <= ERROR * newton.norm(weights))
+        small = (size <= TOLERANCE) & (minimise.norm(proposal) <= ERROR * minimise.norm(weights))
 
         def rounding():
             terms = _noise(centre, sets) + ridge * jnp.abs(weights)
@@ -362,11 +397,14 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop) -> tuple[Array, A
     expanded = start + _expanded(centre, forgotten, gradient, step, length)
     first = measured(expanded, at_centre)._replace(hopeful=~no)
     best, _ = jax.lax.while_loop(unfinished, chord, (first, jnp.int32(0)))
-    return best.weights, best.value, best.length, best.converged
+    return best
 
 
 def _over_forgotten(centre: Centre, sets: Sets, term, total):
-    """``total`` and the sum of ``term(types, *pulls, doubts and bends)`` over the forgotten rows, which are gathered some at a time."""
+    """``total`` plus the sum of ``term(types, forces, doubts, bends)`` over the forgotten rows.
+
+    The rows are gathered some at a time.
+    """
     types = centre.types.reshape(-1, centre.types.shape[-1])
 
     def body(turn, total):
@@ -374,7 +412,7 @@ def _over_forgotten(centre: Centre, sets: Sets, term, total):
         gathered = jnp.take(types, rows, axis=0, mode="clip")
         factors = (
             jnp.take(array, rows, mode="fill", fill_value=0)
-            for array in (centre.pulls, centre.doubts, centre.bends)
+            for array in (centre.forces, centre.doubts, centre.bends)
         )
         return jax.tree.map(jnp.add, total, term(gathered, *factors))
 
@@ -387,10 +425,10 @@ def _over_forgotten(centre: Centre, sets: Sets, term, total):
 def _forgotten(
     centre: Centre, sets: Sets
 ) -> tuple[Float[Array, "sets d"], Float[Array, "sets d d"]]:
-    """Each set's own part of the centre's pull and curvature."""
+    """Each set's own part of the centre's force and curvature."""
 
-    def term(types, pulls, _, bends):
-        return jnp.einsum("bf,bfd->bd", pulls, types), jnp.einsum(
+    def term(types, forces, _, bends):
+        return jnp.einsum("bf,bfd->bd", forces, types), jnp.einsum(
             "bfd,bfe->bde", bends[..., None] * types, types
         )
 
@@ -401,7 +439,7 @@ def _forgotten(
 
 
 def _noise(centre: Centre, sets: Sets) -> Float[Array, "sets d"]:
-    """The absolute values of the terms of each set's pull, summed: where its rounding starts (at the centre)."""
+    """The sizes of the terms of each set's force at the centre, summed: its rounding scale."""
     zero = jnp.zeros((len(sets.rows), len(centre.ridge)), centre.ridge.dtype)
     forgotten = _over_forgotten(
         centre,
@@ -424,7 +462,10 @@ def _forgotten_tiles(centre: Centre, sets: Sets) -> Bool[Array, "tiles rows sets
 
 
 def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array, "sets d"]:
-    """How far from the centre the gradient's Taylor series vanishes: ``s = -H^{-1} (gradient + rest(s))``, iterated."""
+    """How far from the centre the gradient's Taylor series vanishes.
+
+    It iterates ``s = -H^{-1} (gradient + rest(s))``.
+    """
 
     def rest(shift):
         def body(total, tile):
@@ -438,8 +479,8 @@ def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array,
                 series[::-1],
                 jnp.zeros_like(moved),
             )
-            pulls = jnp.where(forgotten, 0, terms * moved**2)
-            return total - jnp.matmul(pulls.T, single, precision="highest").astype(
+            forces = jnp.where(forgotten, 0, terms * moved**2)
+            return total - jnp.matmul(forces.T, single, precision="highest").astype(
                 total.dtype
             ), None
 
@@ -471,19 +512,19 @@ def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array,
 def _pass(
     loss: Loss, centre: Centre, forgotten, weights
 ) -> tuple[Float[Array, "sets d"], Float[Array, " sets"]]:
-    """The exact pull and the sum of the losses of each set's retained rows, at its own weights."""
+    """The exact force and loss of each set's retained rows, at the set's own weights."""
     value_of = softplus if loss is losses.logistic else loss.value
 
     def body(sums, tile):
         types, weight, forgotten = tile
         margins = jnp.matmul(types, weights.T, precision="highest")
-        pulls, values = (
+        forces, values = (
             jnp.where(forgotten, 0, weight[:, None] * function(margins))
             for function in (loss.phi, value_of)
         )
         # A product with ones: XLA's own sum would evaluate the losses one by one.
         return (
-            sums[0] + jnp.matmul(pulls.T, types, precision="highest"),
+            sums[0] + jnp.matmul(forces.T, types, precision="highest"),
             sums[1] + jnp.ones_like(weight) @ values,
         ), None
 
@@ -492,9 +533,10 @@ def _pass(
 
 
 def softplus(margin: Array) -> Array:
-    r"""The logistic loss :math:`\log(1 + e^{-m})` to 2 ulp: ``log1p(x) = 2 artanh(x / (2 + x))`` by its series.
+    r"""The logistic loss :math:`\log(1 + e^{-m})` to 2 ulp.
 
-    XLA's ``log1p`` calls the C library, 24 ns each; this is a dozen multiplications, in vectors, 2 ns.
+    It sums the series of ``log1p(x) = 2 artanh(x / (2 + x))``. XLA's ``log1p`` calls the C library,
+    24 ns each. This is a dozen multiplications, in vectors, 2 ns.
     """
     small = jnp.exp(-jnp.abs(margin))
     ratio = small / (2 + small)  # at most 1/3
@@ -505,7 +547,7 @@ def softplus(margin: Array) -> Array:
     return jnp.maximum(-margin, 0) + 2 * ratio * series
 
 
-# The door --------------------------------------------------------------------------------------------------------------------
+# Validation ------------------------------------------------------------------------------------
 
 
 def _each(forget_sets, count: int) -> list:
@@ -516,14 +558,16 @@ def _each(forget_sets, count: int) -> list:
         and forget_sets.ndim != 2
     ):
         raise ValueError(
-            f"forget_sets must have shape (B, {count}), a mask a set, if it is an array, got {forget_sets.shape}"
+            f"forget_sets must have shape (B, {count}), a mask a set, if it is an array, "
+            f"got {forget_sets.shape}"
         )
     try:
         known = isinstance(forget_sets, jax.Array) and not checks.is_traced(forget_sets)
         given = list(np.asarray(forget_sets) if known else forget_sets)
     except TypeError:
         raise TypeError(
-            f"forget_sets must be a boolean array (B, n) or a list of index arrays, got {type(forget_sets).__name__}"
+            "forget_sets must be a boolean array (B, n) or a list of index arrays, "
+            f"got {type(forget_sets).__name__}"
         ) from None
     if not given:
         raise ValueError("forget_sets must hold at least one set")
@@ -538,17 +582,20 @@ def _rows_of(name: str, one, count: int) -> np.ndarray:
         raise TypeError(f"{name} must be a list of row numbers: {error}") from None
     if array.ndim != 1:
         raise ValueError(
-            f"{name} must be one list of row numbers, got shape {array.shape}: forget_sets is a list of such lists"
+            f"{name} must be one list of row numbers, got shape {array.shape}: "
+            "forget_sets is a list of such lists"
         )
     if array.dtype == bool:
         if len(array) != count:
             raise ValueError(
-                f"{name} must have shape ({count},) as a mask, one per row of features, got {array.shape}"
+                f"{name} must have shape ({count},) as a mask, one per row of features, "
+                f"got {array.shape}"
             )
         array = np.flatnonzero(array)
     if len(array) == 0:
         raise ValueError(
-            f"{name} must forget at least one row; the model that forgets nothing is gt.pretrain(problem)"
+            f"{name} must forget at least one row; "
+            "the model that forgets nothing is gt.pretrain(problem)"
         )
     if array.dtype.kind not in "iu":
         raise TypeError(
@@ -557,7 +604,8 @@ def _rows_of(name: str, one, count: int) -> np.ndarray:
     outside = np.flatnonzero((array < 0) | (array >= count))
     if len(outside):
         raise ValueError(
-            f"{name} must hold row numbers from 0 to {count - 1}, got {array[outside[0]]} at index ({outside[0]},)"
+            f"{name} must hold row numbers from 0 to {count - 1}, "
+            f"got {array[outside[0]]} at index ({outside[0]},)"
         )
     array = np.sort(array)
     repeated = array[1:][array[1:] == array[:-1]]
@@ -572,7 +620,10 @@ def _rows_of(name: str, one, count: int) -> np.ndarray:
 
 
 def _check_retained(problem: Problem, forget: list[np.ndarray]) -> None:
-    """What :class:`Problem` asks of its sets, for each of many: counted in all rows and in the forgotten ones."""
+    """What :class:`Problem` asks of its sets, for each of many.
+
+    Rows of each kind are counted in all rows and in the forgotten ones.
+    """
     present, signs = np.asarray(problem.sample_weight) > 0, np.asarray(problem.signs)
     kinds = [("no row of positive sample_weight is left to retrain on", present)]
     for sign in (-1, 1):
@@ -580,7 +631,10 @@ def _check_retained(problem: Problem, forget: list[np.ndarray]) -> None:
         kinds.append((why, present & (signs == sign)))
     for column in np.flatnonzero(np.asarray(problem.ridge) == 0):
         sides = signs * np.asarray(problem.features[:, column])
-        why = f"y_i x_i{column} has one sign only on its retain set, so that without a ridge at ({column},) no finite weight is best"
+        why = (
+            f"y_i x_i{column} has one sign only on its retain set, "
+            f"so that without a ridge at ({column},) no finite weight is best"
+        )
         kinds += [(why, present & (sides > 0)), (why, present & (sides < 0))]
     owner = np.repeat(np.arange(len(forget)), [len(rows) for rows in forget])
     together = np.concatenate(forget)

@@ -1,16 +1,20 @@
-r"""The path of minima along the ascent strength, from the oracle to the fold where the minimum is lost.
+r"""The path of minima along the ascent strength, from the oracle to the fold.
 
-From the oracle on, :math:`w(\gamma)` obeys :math:`dw/d\gamma = H_\gamma^{-1}\nabla L_F` while :math:`H_\gamma \succ 0`. The
-*critical strength* is where the Hessian turns singular, :math:`\nabla J = 0,\ Hv = 0` (Moore and Spence, 1980): there the
-minimum meets a saddle and is gone.
+From the oracle on, :math:`w(\gamma)` obeys :math:`dw/d\gamma = H_\gamma^{-1}\nabla L_F` while
+:math:`H_\gamma \succ 0`. The *critical strength* is where the Hessian turns singular,
+:math:`\nabla J = 0,\ Hv = 0` (Moore and Spence, 1980). There the minimum meets a saddle and is
+gone.
 
-How: anchors along the curve by predictor and corrector, through the fold as through any point (:mod:`gda_theory.solve.continuation`);
-all requested strengths are then interpolated between the anchors and corrected together by matrix products.
+Anchors along the curve are found by predictor and corrector, through the fold as through any point
+(:mod:`gda_theory.solve.continuation`). All requested strengths are then interpolated between the
+anchors and corrected together by matrix products.
 
-Negative strengths lead to pretraining. For means the ridge grows there as ``1 - strength``; dividing by that factor leaves
-:math:`c = a - \theta (a - b)`, :math:`\theta = \gamma/(\gamma - 1)`, at the given ridge: an ascent path again, of a convex objective.
+Negative strengths lead to pretraining. For means the ridge grows there as ``1 - strength``.
+Division by that factor leaves :math:`c = a - \theta (a - b)`, :math:`\theta = \gamma/(\gamma - 1)`,
+at the given ridge. This is an ascent path again, of a convex objective.
 """
 
+import dataclasses
 import functools
 from typing import NamedTuple
 
@@ -18,26 +22,52 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.codes import Reason
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.objective import Objective
-from gda_theory.solve import continuation, newton
-from gda_theory.solve.continuation import Fold, Line, Trace
-from gda_theory.solve.newton import Solution, objective_of
+from gda_theory.problem.objective import (
+    HasObjective,
+    MarginObjective,
+    Objective,
+    Rough,
+    broadcast,
+    objective_of,
+    over_batch,
+    pretraining,
+)
+from gda_theory.solve import continuation
+from gda_theory.solve.continuation import Fold, Line, Minima, Trace
+from gda_theory.solve.minimise import (
+    Solution,
+    gradient_norm,
+    is_single,
+    norm,
+    objective_gradient,
+    retrain,
+    solve_from,
+    solved_by_stage,
+    strength_in_range,
+)
+from gda_theory.solve.span import Span, into_span, span_pattern
+from gda_theory.solve.stages import BY_STAGE, INSIDE, Runner, Staged, padded, runs_by_stage, size
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
 
+Pattern = tuple[int, ...] | None  # of gda_theory.solve.span.span_pattern
+
 
 @readable(reason=Reason)
 class DescentAscent(NamedTuple):
-    """The minimum continued from the oracle to one strength; NaN where ``exists`` is False, for the ``reason`` (:class:`Reason`).
+    """The minimum continued from the oracle to one strength.
 
-    ``critical_strength``: the fold, if one was met on the way, else NaN. ``bounded_below``: whether the objective is, along
-    each unpenalised coordinate; a *local* minimum may exist where it is not.
+    Where ``exists`` is False the numbers are NaN, for the ``reason`` (:class:`Reason`).
+    ``critical_strength`` is the fold, if one was met on the way, else NaN. ``bounded_below`` says
+    whether the objective is, along each unpenalised coordinate. A *local* minimum may exist where
+    it is not.
     """
 
     weights: Float[Array, "*batch d"]
@@ -51,11 +81,13 @@ class DescentAscent(NamedTuple):
 
 @readable(reason=Reason)
 class Path(NamedTuple):
-    """The minima at ``strengths`` (q of them, in the order given), and where the path breaks even and ends.
+    """The minima at q ``strengths``, in the order given, and where the path breaks even and ends.
 
-    Beyond the fold ``weights`` is NaN, ``exists`` False and ``reason`` says why. ``critical_strength`` is NaN if no fold was
-    found up to ``searched_to``. ``break_even_strength`` is the smallest positive one at which the minimum is as far from the
-    oracle as pretraining is; NaN if none was met before ``searched_to``, which is the fold if there is one.
+    Beyond the fold ``weights`` is NaN, ``exists`` is False and ``reason`` says why.
+    ``critical_strength`` is NaN if no fold was found up to ``searched_to``.
+    ``break_even_strength`` is the smallest positive strength at which the minimum is as far from
+    the oracle as pretraining is. It is NaN if none was met before ``searched_to``, which is the
+    fold if there is one.
     """
 
     strengths: Float[Array, "*batch q"]
@@ -73,35 +105,36 @@ class Path(NamedTuple):
 
 
 @backed_by("oracle-continuation")
-def descent_ascent(problem, strength=1.0) -> DescentAscent:
-    """The minimum of descent-ascent at one strength *continued from the oracle*, or the reason why there is none.
+def descent_ascent(problem: Objective | HasObjective, strength: ArrayLike = 1.0) -> DescentAscent:
+    """The minimum of descent-ascent at one strength *continued from the oracle*.
+
+    Where there is none, the result says why. Weights and the critical strength have implicit
+    derivatives in every array and the strength. The derivatives are NaN where the numbers are.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions of its arrays are a batch).
+        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions are a batch).
         strength: at least the path's pretraining strength; 1 is the paper's.
-    Weights and the critical strength have implicit derivatives in every array and the strength; NaN where they are NaN.
     Claim: ``oracle-continuation``.
     """
     objective = objective_of(problem)
-    strength = newton.strength_in_range(objective.pretrain_strength, strength)
-    oracle = newton.retrain(objective)
-    path = _path(
-        objective,
-        strength[..., None],
-        strength,
-        oracle.weights,
-        newton.span_pattern(objective),
-        _below(strength),
-    )[0]
-    weights = path.weights[..., 0, :]
+    given = strength
+    strength = strength_in_range(objective.pretrain_strength, given)
+    pattern = span_pattern(objective)
+    if is_single(objective, strength) and runs_by_stage(objective, strength):
+        return _point_by_stage(objective, strength, pattern)
+    oracle = retrain(objective)
+    branch, _ = _path(
+        objective, strength[..., None], strength, oracle.weights, pattern, _below(given)
+    )
+    weights = branch.weights[..., 0, :]
     return DescentAscent(
-        weights,
-        objective.value(weights, strength),
-        path.gradient_norm[..., 0],
-        path.exists[..., 0],
-        path.reason[..., 0],
-        path.critical_strength,
-        path.bounded_below[..., 0],
+        weights=weights,
+        value=objective.value(weights, strength),
+        gradient_norm=branch.gradient_norm[..., 0],
+        exists=branch.exists[..., 0],
+        reason=branch.reason[..., 0],
+        critical_strength=branch.critical_strength,
+        bounded_below=branch.bounded_below[..., 0],
     )
 
 
@@ -112,43 +145,239 @@ def descent_ascent(problem, strength=1.0) -> DescentAscent:
     "break-even-first-order",
     "opposite-sides-error",
 )
-def ascent_path(problem, strengths, *, search_to=None) -> Path:
-    """The minima continued from the oracle at many strengths, the critical and the break-even strength.
+def ascent_path(
+    problem: Objective | HasObjective,
+    strengths: ArrayLike,
+    *,
+    search_to: ArrayLike | None = None,
+) -> Path:
+    """The minima continued from the oracle at many strengths, the critical and the break-even one.
+
+    Weights, critical and break-even strength have implicit derivatives in every array. The
+    derivatives are NaN where the numbers are. The cost is about 15 Hessians and 80 gradients for
+    the anchors, then some 4 gradients a strength, as matrix products in blocks.
+
+    A single problem is solved stage by stage, which compiles in a fraction of the time. A batch,
+    or a problem inside jit, is one program. Wrap the call in ``jax.jit`` where one shape is solved
+    many times.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions of its arrays are a batch).
+        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions are a batch).
         strengths: ``(q,)`` in any order, each at least the path's pretraining strength.
-        search_to: how far to look for the fold; ten times the largest of the strengths and 1 by default.
-    Cost: about 15 Hessians and 80 gradients for the anchors, then some 4 gradients a strength, as matrix products in blocks.
-    Weights, critical and break-even strength have implicit derivatives in every array; NaN where they are NaN.
-    Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``, ``break-even-first-order``, ``opposite-sides-error``.
+        search_to: how far to look for the fold; ten times the largest of the strengths and 1 by
+            default.
+    Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``,
+        ``break-even-first-order``, ``opposite-sides-error``.
     """
     objective = objective_of(problem)
-    strengths = newton.strength_in_range(
-        objective.pretrain_strength[..., None], strengths, "strengths"
-    )
+    given = strengths
+    strengths = strength_in_range(objective.pretrain_strength[..., None], given, "strengths")
     if strengths.ndim < 1 or strengths.shape[-1] == 0:
         raise ValueError(f"strengths must have shape (q,) with q >= 1, got {strengths.shape}")
-    largest = jnp.max(strengths, -1)
-    search_to = (
-        10 * jnp.maximum(largest, 1)
-        if search_to is None
-        else checks.positive("search_to", search_to).astype(strengths.dtype)
+    xp = strengths.__array_namespace__()
+    largest = xp.max(strengths, axis=-1)
+    if search_to is None:
+        search_to = 10 * xp.maximum(largest, xp.ones_like(largest))
+    else:
+        search_to = checks.positive("search_to", search_to).astype(strengths.dtype)
+        if runs_by_stage(search_to):
+            search_to = np.asarray(search_to)
+        xp = search_to.__array_namespace__() if xp is np else xp
+    search_to = xp.maximum(search_to, largest)
+    pattern = span_pattern(objective)
+    single = is_single(objective, search_to) and strengths.ndim == 1
+    if single and runs_by_stage(objective, strengths, search_to):
+        return _path_by_stage(objective, strengths, search_to, pattern)
+    return _whole(objective, strengths, search_to, pattern, _below(given))
+
+
+def _below(strengths: ArrayLike) -> bool:
+    """Whether the side of pretraining is needed; traced strengths may need it."""
+    if any(map(checks.is_traced, jax.tree.leaves(strengths))):
+        return True
+    return bool(np.any(np.asarray(strengths) < 0))
+
+
+# The algorithm -------------------------------------------------------------------------------
+
+
+class Located(NamedTuple):
+    """The minima of one problem and the end of its path, in coordinates of the span."""
+
+    weights: Float[Array, "q m"]
+    gradient_norm: Float[Array, " q"]
+    exists: Bool[Array, " q"]
+    reason: Int[Array, " q"]
+    bounded_below: Bool[Array, " q"]
+    closed: Bool[Array, ""]  # the path ends at a fold
+    fold_weights: Float[Array, " m"]
+    fold_strength: Float[Array, ""]
+    escaped: Bool[Array, ""]  # it ends where the weights run to infinity
+    reach: Float[Array, ""]
+    searched_to: Float[Array, ""]
+
+
+class Traced(NamedTuple):
+    """What was met on the way: the anchors, the line in their units, and the fold."""
+
+    trace: Trace
+    line: Line
+    fold: Fold
+
+
+def _locate(
+    run: Runner,
+    inside: Objective,
+    start: Array,
+    strengths: Array,
+    limit: Array,
+    below: bool,
+) -> tuple[Located, Traced]:
+    """Follow the path from the oracle ``start``, up and, if ``below``, down."""
+    loss = inside.loss
+    xp = strengths.__array_namespace__()
+    zero = xp.zeros_like(limit)
+    up = continuation.upward(inside)
+    found = Traced(*continuation.trace_of(loss, up, start, limit, run))
+    minima = run.stage(_minima)
+    above = minima(loss, found.line, found.trace, xp.maximum(strengths, zero), zero)
+    under = None
+    if below:
+        down, growth = continuation.downward(inside)
+        distances = xp.maximum(-strengths, zero)
+        farthest = xp.max(distances)
+        other = Traced(
+            *continuation.trace_of(loss, down, start, farthest / (1 + growth * farthest), run)
+        )
+        under = minima(loss, other.line, other.trace, distances, growth)
+    located = run.stage(_located)(loss, up, found, strengths, limit, above, under)
+    return located, found
+
+
+def _minima(loss: Loss, line: Line, trace: Trace, distances: Array, growth: Array) -> Minima:
+    """The minima at these distances from the oracle; ``growth`` as in ``downward``."""
+    factors = 1 + growth * distances
+    found = continuation.at_times(loss, line, trace, distances / factors / line.step)
+    return found._replace(gradients=found.gradients * factors[:, None] * line.unit)
+
+
+def _located(
+    loss: Loss,
+    up: Line,
+    found: Traced,
+    strengths: Array,
+    limit: Array,
+    above: Minima,
+    under: Minima | None,
+) -> Located:
+    """Both sides of the oracle in one, and the reasons where a minimum does not exist."""
+    status = found.trace.status
+    reach = found.trace.reach() * found.line.step
+    minima = above
+    if under is not None:
+        side = strengths < 0
+        minima = Minima(
+            weights=jnp.where(side[:, None], under.weights, above.weights),
+            exist=jnp.where(side, under.exist, above.exist),
+            gradients=jnp.where(side[:, None], under.gradients, above.gradients),
+        )
+    closed = status == continuation.FOLD
+    escaped = status == continuation.ESCAPED
+    bounded = jax.vmap(functools.partial(up.bounded_below, loss))(strengths)
+    lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
+    beyond = (closed | escaped) & (strengths >= reach)
+    missing = jnp.where(beyond, lost, jnp.int32(Reason.NOT_CONVERGED))
+    return Located(
+        weights=jnp.where(minima.exist[:, None], minima.weights, jnp.nan),
+        gradient_norm=jnp.where(minima.exist, norm(minima.gradients), jnp.nan),
+        exists=minima.exist,
+        reason=jnp.where(minima.exist, jnp.int32(Reason.FOUND), missing),
+        bounded_below=bounded,
+        closed=closed,
+        fold_weights=found.fold.weights,
+        fold_strength=found.fold.time * found.line.step,
+        escaped=escaped,
+        reach=reach,
+        searched_to=jnp.where(closed | escaped, reach, jnp.minimum(reach, limit)),
     )
-    search_to, pattern = jnp.maximum(search_to, largest), newton.span_pattern(objective)
-    return _whole(objective, strengths, search_to, pattern, _below(strengths))
 
 
-@functools.partial(jax.jit, static_argnums=(3, 4))
-def _whole(objective, strengths, search_to, pattern, below):
-    """:func:`ascent_path` in one piece, so that what its parts make of the data they share is made once."""
-    none = jnp.zeros_like(objective.size_ratio)
-    oracle = newton.solve_from(jnp.zeros_like(objective.types[..., 0, :]), objective, none, pattern)
-    pretrained = newton.solve_from(oracle.weights, newton.pretraining(objective), none, pattern)
-    branch, trace = _path(objective, strengths, search_to, oracle.weights, pattern, below)
-    even = _break_even(objective, trace, oracle.weights, pretrained.weights, pattern)
+def _even(
+    loss: Loss,
+    found: Traced,
+    basis: Float[Array, "d m"] | None,
+    oracle: Float[Array, " m"],
+    pretrained: Float[Array, " m"],
+) -> tuple[Array, Array]:
+    """Where the path is first as far from the oracle as pretraining is.
+
+    Returns: weights and strength there, NaN if there is no such point.
+    """
+    trace, line, _ = found
+
+    def away(weights):
+        shift = weights - oracle
+        return shift if basis is None else shift @ basis.T
+
+    target = norm(away(pretrained))
+
+    def excess(weights):
+        return norm(away(weights)) - target
+
+    usable = jnp.arange(len(trace.times)) < trace.anchors
+    beyond = usable & (excess(trace.weights) >= 0)
+    index = jnp.maximum(jnp.argmax(beyond) - 1, 0)
+    nodes = continuation.nodes_at(trace, index, index + jnp.array([-1, 0, 1, 2]))
+
+    def excess_at(position):
+        return excess(nodes.weights_at(position))
+
+    position = continuation.crossing(excess_at, nodes.positions[2])
+    rough = Rough.of(line.types)
+
+    def polish(_, state):
+        weights, time = state
+        slope, force = line.gradient(loss, weights, time)
+        shift = away(weights)
+        outward = shift if basis is None else shift @ basis
+        hessian = line.steering_hessian(loss, rough, weights, time)
+        top = jnp.concatenate([hessian, force[:, None]], 1)
+        matrix = jnp.concatenate([top, jnp.append(outward / norm(shift), 0)[None]], 0)
+        change = jnp.linalg.solve(matrix, jnp.append(slope, excess(weights)))
+        return weights - change[:-1], time - change[-1]
+
+    first = (nodes.weights_at(position), nodes.time_at(position))
+    weights, time = jax.lax.fori_loop(0, 3, polish, first)
+    met = jnp.any(beyond)
+    return jnp.where(met, weights, jnp.nan), jnp.where(met, time * line.step, jnp.nan)
+
+
+# Stage by stage ------------------------------------------------------------------------------
+
+
+def _path_by_stage(
+    objective: Objective, strengths: np.ndarray, search_to: np.ndarray, pattern: Pattern
+) -> Path:
+    """:func:`ascent_path` of one problem."""
+    inside = Staged.of(objective, pattern)
+    trained = inside.pretraining()
+    oracle = solved_by_stage(inside, 0.0, np.zeros_like(inside.given.ridge))
+    pretrained = solved_by_stage(trained, 0.0, oracle.weights)
+    start = inside.enter(oracle.weights)
+    located, found = _locate(
+        BY_STAGE,
+        inside.objective,
+        start,
+        padded(strengths, (size(len(strengths)),)),
+        search_to,
+        _below(strengths),
+    )
+    _, even = BY_STAGE.stage(_even)(
+        objective.loss, found, inside.basis, start, inside.enter(pretrained.weights)
+    )
+    branch = _branch_by_stage(inside, located, strengths)
     return Path(
-        strengths,
+        strengths=jnp.asarray(strengths),
         **branch._asdict(),
         break_even_strength=even,
         oracle=oracle,
@@ -156,9 +385,58 @@ def _whole(objective, strengths, search_to, pattern, below):
     )
 
 
-def _below(strengths) -> bool:
-    """Whether the side of pretraining is needed; traced strengths may need it."""
-    return checks.is_traced(strengths) or bool(np.any(np.asarray(strengths) < 0))
+def _point_by_stage(objective: Objective, strength: np.ndarray, pattern: Pattern) -> DescentAscent:
+    """:func:`descent_ascent` of one problem."""
+    inside = Staged.of(objective, pattern)
+    oracle = solved_by_stage(inside, 0.0, np.zeros_like(inside.given.ridge))
+    strengths = strength[None]
+    start = inside.enter(oracle.weights)
+    limit = np.asarray(strength)
+    located, _ = _locate(BY_STAGE, inside.objective, start, strengths, limit, _below(strengths))
+    branch = _branch_by_stage(inside, located, strengths)
+    value = BY_STAGE.stage(_value)(
+        objective.loss, inside.objective.at(strength), located.weights[0]
+    )
+    return DescentAscent(
+        weights=branch.weights[0],
+        value=value,
+        gradient_norm=branch.gradient_norm[0],
+        exists=branch.exists[0],
+        reason=branch.reason[0],
+        critical_strength=branch.critical_strength,
+        bounded_below=branch.bounded_below[0],
+    )
+
+
+def _branch_by_stage(inside: Staged, located: Located, strengths: np.ndarray) -> "Branch":
+    """What was located, in the original coordinates and without padding."""
+    count = len(strengths)
+    known = jax.tree.map(np.asarray, located)
+    weights = inside.leave(known.weights[:count])
+    lengths = known.gradient_norm[:count]
+    if inside.span.basis is not None:
+        measure = BY_STAGE.stage(gradient_norm)
+        loss = inside.given.loss
+        lengths = [
+            measure(loss, inside.given.at(strength), row)
+            for strength, row in zip(strengths, weights, strict=True)
+        ]
+    critical = np.where(known.closed, known.fold_strength, np.nan)
+    fold_weights = np.where(known.closed, inside.leave(known.fold_weights), np.nan)
+    branch = Branch(
+        weights=weights,
+        gradient_norm=np.asarray(lengths, weights.dtype),
+        exists=known.exists[:count],
+        reason=known.reason[:count],
+        bounded_below=known.bounded_below[:count],
+        critical_strength=np.where(known.escaped, known.reach, critical),
+        fold_weights=fold_weights,
+        searched_to=known.searched_to,
+    )
+    return jax.tree.map(jnp.asarray, branch)
+
+
+# In one program ------------------------------------------------------------------------------
 
 
 class Branch(NamedTuple):
@@ -174,173 +452,125 @@ class Branch(NamedTuple):
     searched_to: Array
 
 
+@functools.partial(jax.jit, static_argnums=(3, 4))
+def _whole(
+    objective: Objective, strengths: Array, search_to: Array, pattern: Pattern, below: bool
+) -> Path:
+    """:func:`ascent_path` in one program: what its parts make of the data is made once."""
+    none = jnp.zeros_like(objective.size_ratio)
+    origin = jnp.zeros_like(objective.types[..., 0, :])
+    oracle = solve_from(origin, objective, none, pattern)
+    pretrained = solve_from(oracle.weights, pretraining(objective), none, pattern)
+    branch, found = _path(objective, strengths, search_to, oracle.weights, pattern, below)
+    even = _break_even(objective, found, oracle.weights, pretrained.weights, pattern)
+    return Path(
+        strengths=strengths,
+        **branch._asdict(),
+        break_even_strength=even,
+        oracle=oracle,
+        pretrained=pretrained,
+    )
+
+
 @functools.partial(jax.jit, static_argnums=(4, 5))
-def _path(objective, strengths, search_to, oracle, pattern, below):
+def _path(
+    objective: Objective,
+    strengths: Array,
+    search_to: Array,
+    oracle: Array,
+    pattern: Pattern,
+    below: bool,
+) -> tuple[Branch, Traced]:
     one = functools.partial(_path_one, pattern=pattern, below=below)
-    return newton.over_batch(one, objective, (strengths, 1), (search_to, 0), (oracle, 1))
+    return over_batch(one, objective, (strengths, 1), (search_to, 0), (oracle, 1))
 
 
-def _path_one(objective, strengths, search_to, oracle, *, pattern, below):
+def _path_one(
+    objective: Objective,
+    strengths: Array,
+    search_to: Array,
+    oracle: Array,
+    *,
+    pattern: Pattern,
+    below: bool,
+) -> tuple[Branch, Traced]:
     fixed, at, limit, start = jax.lax.stop_gradient((objective, strengths, search_to, oracle))
-    span = newton.into_span(fixed, pattern)
-    up = continuation.upward(span.objective)
-    trace, line, fold = continuation.trace_of(objective.loss, up, span.drop @ start, limit)
-    reach = trace.times[trace.anchors - 1] * line.step
-    lost_hold = (trace.status == continuation.FAILED) & _ends_boundedness(fixed, reach)
-    trace = trace._replace(status=jnp.where(lost_hold, continuation.ESCAPED, trace.status))
-    points, found, slopes = continuation.at_strengths(
-        objective.loss, line, trace, jnp.maximum(at, 0) / line.step
-    )
-    if below:
-        down, factor = continuation.downward(span.objective)
-        distance = -at / factor(-at)
-        other, other_line, _ = continuation.trace_of(
-            objective.loss, down, span.drop @ start, jnp.max(jnp.where(at < 0, distance, 0))
-        )
-        less = continuation.at_strengths(
-            objective.loss, other_line, other, jnp.where(at < 0, distance, 0) / other_line.step
-        )
-        factors = jnp.where(at < 0, factor(-at), 1)
-        below_oracle = (at < 0)[:, None]
-        points, slopes = (
-            jnp.where(below_oracle, less[0], points),
-            jnp.where(
-                below_oracle, less[2] * factors[:, None] * other_line.unit, slopes * line.unit
-            ),
-        )
-        found = jnp.where(at < 0, less[1], found)
-    else:
-        slopes = slopes * line.unit
-    weights = jnp.where(found[:, None], span.lift(points), jnp.nan)
-    ended = (trace.status == continuation.FOLD) | (trace.status == continuation.ESCAPED)
-    bounded = jax.vmap(lambda strength: jnp.all(fixed.recession_slopes(strength) >= 0))(at)
-    lost = jnp.where(bounded, jnp.int32(Reason.PAST_FOLD), jnp.int32(Reason.UNBOUNDED))
-    reason = jnp.where(
-        found,
-        jnp.int32(Reason.FOUND),
-        jnp.where(ended & (at >= reach), lost, jnp.int32(Reason.NOT_CONVERGED)),
-    )
-    differentiable = jax.vmap(
-        lambda point, strength: implicit(newton.objective_gradient, point, objective, strength)
-    )(weights, strengths)
-    critical, fold_weights = _critical(
-        objective, span, fold, line, trace.status == continuation.FOLD
-    )
+    span = into_span(fixed.types, fixed.ridge, pattern)
+    inside = dataclasses.replace(fixed, types=span.types, ridge=span.ridge)
+    located, found = _locate(INSIDE, inside, span.drop @ start, at, limit, below)
+    weights = span.lift(located.weights)
+    lengths = located.gradient_norm
+    if pattern is not None:
+        # Inside the span the gradient is measured in other units.
+        lengths = norm(jax.vmap(fixed.gradient)(weights, at))
+
+    def with_derivatives(point, strength):
+        return implicit(objective_gradient, point, objective, strength)
+
+    critical, fold_weights = _critical(objective, span, found, located)
     branch = Branch(
-        weights=differentiable,
-        gradient_norm=jnp.where(
-            found,
-            newton.norm(slopes if pattern is None else jax.vmap(fixed.gradient)(weights, at)),
-            jnp.nan,
-        ),
-        exists=found,
-        reason=reason,
-        bounded_below=bounded,
-        critical_strength=jnp.where(trace.status == continuation.ESCAPED, reach, critical),
+        weights=jax.vmap(with_derivatives)(weights, strengths),
+        gradient_norm=jnp.where(located.exists, lengths, jnp.nan),
+        exists=located.exists,
+        reason=located.reason,
+        bounded_below=located.bounded_below,
+        critical_strength=jnp.where(located.escaped, located.reach, critical),
         fold_weights=fold_weights,
-        searched_to=jnp.where(ended, reach, jnp.minimum(reach, limit)),
+        searched_to=located.searched_to,
     )
-    return branch, (trace, line)
+    return branch, found
 
 
-def _ends_boundedness(objective: Objective, strength: Array) -> Array:
-    """Whether the objective ceases to be bounded below at this strength: a path that gets no further has run to infinity."""
-    width = float(jnp.finfo(strength.dtype).eps) ** 0.5
-    within, beyond = (
-        jnp.all(objective.recession_slopes(strength * factor) >= 0)
-        for factor in (1 - width, 1 + width)
-    )
-    return within & ~beyond
-
-
-def _fold_residual(point, objective):
+def _fold_residual(point: Array, objective: Objective) -> Array:
     """What vanishes at a fold ``(weights, null vector, strength)``."""
     dimension = objective.types.shape[-1]
     weights, null, strength = point[:dimension], point[dimension:-1], point[-1]
-    slope, bent = jax.jvp(lambda w: objective.gradient(w, strength), (weights,), (null,))
+
+    def gradient(weights):
+        return objective.gradient(weights, strength)
+
+    slope, bent = jax.jvp(gradient, (weights,), (null,))
     return jnp.concatenate([slope, bent, (null @ null - 1)[None] / 2])
 
 
 def _critical(
-    objective: Objective, span: newton.Span, fold: Fold, line: Line, closed: Array
+    objective: Objective, span: Span, found: Traced, located: Located
 ) -> tuple[Array, Array]:
-    """The critical strength and the weights there, with their implicit derivatives; NaN if there is no fold."""
-    null = span.lift(fold.null)
-    null = null / newton.norm(null)
-    point = jnp.concatenate([span.lift(fold.weights), null, (fold.time * line.step)[None]])
-    point = implicit(_fold_residual, jnp.where(closed, point, jnp.nan), objective)
+    """The critical strength and the weights there, with derivatives; NaN if there is no fold."""
+    null = span.lift(found.fold.null)
+    null = null / norm(null)
+    weights = span.lift(located.fold_weights)
+    point = jnp.concatenate([weights, null, located.fold_strength[None]])
+    point = implicit(_fold_residual, jnp.where(located.closed, point, jnp.nan), objective)
     return point[-1], point[: objective.types.shape[-1]]
 
 
-# Break-even ------------------------------------------------------------------------------------------------------------------
-
-
 @functools.partial(jax.jit, static_argnums=4)
-def _break_even(objective, traced, oracle, pretrained, pattern):
-    """The break-even strength, from the anchors of :func:`_path`, with its implicit derivatives."""
+def _break_even(
+    objective: Objective, found: Traced, oracle: Array, pretrained: Array, pattern: Pattern
+) -> Array:
+    """The break-even strength, with its implicit derivatives."""
 
-    def one(objective, oracle, pretrained, traced):
-        fixed, trace_line, start, target = jax.lax.stop_gradient(
-            (objective, traced, oracle, pretrained)
+    def one(objective, oracle, pretrained, found):
+        fixed, start, trained, met = jax.lax.stop_gradient((objective, oracle, pretrained, found))
+        span = into_span(fixed.types, fixed.ridge, pattern)
+        weights, strength = _even(
+            objective.loss, met, span.basis, span.drop @ start, span.drop @ trained
         )
-        trace, line = trace_line
-        span = newton.into_span(fixed, pattern)
-        weights, time = _even(objective.loss, line, trace, span, start, newton.norm(target - start))
-        return implicit(
-            _even_residual,
-            jnp.append(span.lift(weights), time * line.step),
-            objective,
-            oracle,
-            pretrained,
-        )[-1]
+        point = jnp.append(span.lift(weights), strength)
+        return implicit(_even_residual, point, objective, oracle, pretrained)[-1]
 
     for _ in range(oracle.ndim - 1):
         one = jax.vmap(one)
-    return one(newton.broadcast(objective, oracle.shape[:-1]), oracle, pretrained, traced)
+    return one(broadcast(objective, oracle.shape[:-1]), oracle, pretrained, found)
 
 
-def _even_residual(point, objective, oracle, pretrained):
+def _even_residual(point: Array, objective: Objective, oracle: Array, pretrained: Array) -> Array:
     """What vanishes at break-even ``(weights, strength)``."""
     weights, strength = point[:-1], point[-1]
     gap = jnp.sum((weights - oracle) ** 2) - jnp.sum((pretrained - oracle) ** 2)
     return jnp.append(objective.gradient(weights, strength), gap / 2)
 
 
-def _even(
-    loss: Loss, line: Line, trace: Trace, span: newton.Span, oracle: Array, target: Array
-) -> tuple[Array, Array]:
-    """Where the path is first ``target`` away from the oracle: weights and time, NaN if nowhere."""
-
-    def excess(weights):
-        return newton.norm(span.lift(weights) - oracle) - target
-
-    usable = jnp.arange(len(trace.times)) < trace.anchors
-    beyond = usable & (excess(trace.weights) >= 0)
-    index = jnp.maximum(jnp.argmax(beyond) - 1, 0)
-    safe, nodes, valid, slopes, time_slopes = continuation.nodes_at(
-        trace, index, index + jnp.array([-1, 0, 1, 2])
-    )
-
-    def point(position):
-        values, derivatives = continuation.hermite(nodes, valid, position)
-        return values @ trace.weights[safe] + derivatives @ slopes, values @ trace.times[
-            safe
-        ] + derivatives @ time_slopes
-
-    position = continuation.crossing(lambda at: excess(point(at)[0]), nodes[2])
-    rough = newton.Rough.of(line.types)
-
-    def polish(_, state):
-        weights, time = state
-        slope, force = line.gradient(loss, weights, time)
-        away = span.lift(weights) - oracle
-        pull = away if span.basis is None else away @ span.basis
-        top = jnp.concatenate(
-            [line.steering_hessian(loss, rough, weights, time), force[:, None]], 1
-        )
-        matrix = jnp.concatenate([top, jnp.append(pull / newton.norm(away), 0)[None]], 0)
-        change = jnp.linalg.solve(matrix, jnp.append(slope, excess(weights)))
-        return weights - change[:-1], time - change[-1]
-
-    weights, time = jax.lax.fori_loop(0, 3, polish, point(position))
-    return jnp.where(jnp.any(beyond), weights, jnp.nan), jnp.where(jnp.any(beyond), time, jnp.nan)
+def _value(loss: Loss, margins: MarginObjective, weights: Array) -> Array:
+    return margins.value(loss, weights)

@@ -15,7 +15,7 @@ import numpy as np
 
 from gda_theory.codes import Reason, sentence
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import newton, path
+from gda_theory.solve import minimise, path
 from theory_common import checks
 
 ROWS, DIMENSION = 10_000, 30
@@ -64,8 +64,8 @@ def certify(problem: Problem, strength: float = 1.0) -> dict:
     )
     return certificate_of(
         {
-            "pretrained": newton.pretrain(problem).weights,
-            "retrained": newton.retrain(problem).weights,
+            "pretrained": minimise.pretrain(problem).weights,
+            "retrained": minimise.retrain(problem).weights,
             "ascent": found.weights,
         },
         problem,

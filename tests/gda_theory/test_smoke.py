@@ -9,7 +9,7 @@ from scipy.special import wrightomega
 from gda_theory import CorrelatedPair, pair
 from gda_theory.paper import trap
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import newton, path
+from gda_theory.solve import minimise, path
 from theory_common.numerics import special
 
 pytestmark = pytest.mark.smoke
@@ -59,7 +59,7 @@ def test_a_problem_is_solved_and_followed():
         features[:, 0] + jax.random.normal(jax.random.fold_in(key, 1), (40,)) > 0, 1, -1
     )
     problem = Problem(features, labels, np.arange(40) < 4, ridge=1e-1)
-    oracle = newton.retrain(problem)
+    oracle = minimise.retrain(problem)
     assert bool(oracle.converged)
     margins = labels[4:] * (features[4:] @ oracle.weights)
     gradient = -(features[4:].T @ (labels[4:] / (1 + jnp.exp(margins)))) / 36 + 0.1 * oracle.weights

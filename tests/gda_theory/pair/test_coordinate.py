@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import gda_theory as gt
 from gda_theory.codes import Reason
-from gda_theory.solve import newton, path
+from gda_theory.solve import minimise, path
 
 EPS = np.finfo(np.float64).eps
 LOSSES = ["exponential", "logistic"]
@@ -250,8 +250,8 @@ def test_newton_and_continuation_agree(loss, reduction):
     )
     objective = problems.objective()
     for solve, closed in (
-        (newton.pretrain, gt.coordinate.pretrain),
-        (newton.retrain, gt.coordinate.retrain),
+        (minimise.pretrain, gt.coordinate.pretrain),
+        (minimise.retrain, gt.coordinate.retrain),
     ):
         solution = solve(objective)
         assert bool(np.all(solution.converged))
@@ -262,7 +262,7 @@ def test_newton_and_continuation_agree(loss, reduction):
         followed = path.descent_ascent(objective)
         np.testing.assert_array_equal(followed.exists, there)
     else:
-        followed = newton.solve(objective, 1.0)  # its only minimum, from anywhere
+        followed = minimise.solve(objective, 1.0)  # its only minimum, from anywhere
     assert np.sum(there) > 10
     assert reduction == "sum" or loss == "logistic" or np.sum(~there) > 3
     stiffness = (

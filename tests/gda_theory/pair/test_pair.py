@@ -13,7 +13,7 @@ import scipy.special
 import gda_theory as gt
 from gda_theory.codes import Kind, Reason
 from gda_theory.pair import curve
-from gda_theory.solve import newton, path
+from gda_theory.solve import minimise, path
 from theory_common.numerics import roots
 
 EPS = np.finfo(np.float64).eps
@@ -309,7 +309,10 @@ def test_closed_form_newton_and_continuation_agree(loss):
     disagree = np.asarray(closed.exists) != np.asarray(followed.exists)
     fold = np.asarray(gt.pair.folds(pair).critical_alpha)
     assert np.all(np.abs(np.asarray(pair.alpha) / fold - 1)[disagree] < 1e-9)
-    for solve, exact in ((newton.pretrain, gt.pair.pretrain), (newton.retrain, gt.pair.retrain)):
+    for solve, exact in (
+        (minimise.pretrain, gt.pair.pretrain),
+        (minimise.retrain, gt.pair.retrain),
+    ):
         solution, point = solve(pair.objective()), exact(pair)
         assert bool(np.all(solution.converged))
         np.testing.assert_array_less(
@@ -849,8 +852,8 @@ def test_any_gram_matrix(loss):
             "mean",
         )
         for solve, exact in (
-            (newton.retrain, gt.pair.retrain),
-            (newton.pretrain, gt.pair.pretrain),
+            (minimise.retrain, gt.pair.retrain),
+            (minimise.pretrain, gt.pair.pretrain),
             (path.descent_ascent, gt.pair.descent_ascent),
         ):
             point = exact(pair)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
 from gda_theory.problem.losses import logistic
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import newton
+from gda_theory.solve import minimise
 
 FEATURES = np.array([[1.0, 2.0], [0.5, -1.0], [-1.0, 0.0], [2.0, 1.0], [-0.5, 0.3], [0.1, -2.0]])
 LABELS = np.array([1, -1, 1, -1, 1, -1])
@@ -186,7 +186,7 @@ def test_float32_features_keep_their_precision():
 
 def test_traced_input_gives_nan_instead_of_raising():
     solve = jax.jit(
-        lambda ridge, labels, weight: newton.retrain(
+        lambda ridge, labels, weight: minimise.retrain(
             Problem(FEATURES, labels, FORGET, ridge=ridge, sample_weight=weight)
         )
     )
@@ -245,7 +245,7 @@ def test_estimator_solved_this_problem(name, weighted):
         if settings.get("fit_intercept", True)
         else fitted.coef_[0]
     )
-    found = newton.pretrain(problem)
+    found = minimise.pretrain(problem)
     assert found.converged
     # liblinear's coordinate descent stops earlier than its tolerance asks.
     np.testing.assert_allclose(

@@ -10,9 +10,9 @@ from sklearn.preprocessing import StandardScaler
 
 from gda_theory.codes import Reason
 from gda_theory.problem import losses
-from gda_theory.problem.objective import Objective
+from gda_theory.problem.objective import Objective, Rough
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import newton
+from gda_theory.solve import minimise
 from gda_theory.solve.path import ascent_path, descent_ascent
 
 EPS = np.finfo(float).eps
@@ -180,7 +180,7 @@ def test_points_are_scipys_minima(reduction):
         ).x
         np.testing.assert_allclose(weights, expected, rtol=0, atol=1e-8)
     np.testing.assert_allclose(path.weights[1], path.pretrained.weights, rtol=1e-12)
-    np.testing.assert_allclose(path.weights[1], newton.pretrain(problem).weights, rtol=1e-12)
+    np.testing.assert_allclose(path.weights[1], minimise.pretrain(problem).weights, rtol=1e-12)
     np.testing.assert_array_equal(path.strengths, strengths)
     assert float(jnp.max(path.gradient_norm)) < 1e-14
     with pytest.raises(ValueError, match=r"strengths must be >= .*got -5"):
@@ -283,7 +283,7 @@ def test_derivatives_of_points_fold_and_break_even():
 def test_velocity_from_each_side_of_the_oracle():
     """dw/dstrength = H^{-1} grad L_F on the side of ascent; towards pretraining the ridge grows too."""
     problem = random_problem(5)
-    objective, oracle = problem.objective(), newton.retrain(problem).weights
+    objective, oracle = problem.objective(), minimise.retrain(problem).weights
     curvature = np.asarray(objective.hessian(oracle, 0.0))
     ascent = np.linalg.solve(curvature, objective.forget_gradient(oracle))
     slope = jax.jacfwd(lambda strength: descent_ascent(problem, strength).weights)
@@ -358,7 +358,7 @@ def test_many_samples_steer_in_float32_and_end_in_float64():
     features = rng.normal(size=(1200, 30))
     labels = np.where(features @ rng.normal(size=30) / 2 + rng.logistic(size=1200) > 0, 1, -1)
     objective = Problem(features, labels, np.arange(1200) % 15 == 0, ridge=0.01).objective()
-    assert newton.Rough.of(objective.types) is not None
+    assert Rough.of(objective.types) is not None
     path, reference = ascent_path(objective, jnp.linspace(0, 0.15, 4)), Reference(objective)
     assert np.all(path.exists)
     for strength, weights in zip(np.asarray(path.strengths), np.asarray(path.weights), strict=True):

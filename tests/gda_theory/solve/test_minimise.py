@@ -12,7 +12,8 @@ from sklearn.linear_model import LogisticRegression
 from gda_theory.problem import losses
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import newton
+from gda_theory.solve import minimise
+from gda_theory.solve.span import span_pattern
 
 EPS = np.finfo(float).eps
 
@@ -42,7 +43,7 @@ def test_breast_cancer_agrees_with_scikit_learn(cancer, intercept, reduction):
     columns = np.column_stack([features, np.ones(len(labels))]) if intercept else features
     ridges = np.append(np.full(30, ridge), 0.0)[: columns.shape[1]]
     problem = Problem(columns, labels, forget, ridge=ridges, reduction=reduction)
-    for solve, rows in ((newton.pretrain, forget | True), (newton.retrain, ~forget)):
+    for solve, rows in ((minimise.pretrain, forget | True), (minimise.retrain, ~forget)):
         strength = 1 / (ridge * (rows.sum() if reduction == "mean" else 1))
         fitted = LogisticRegression(
             C=strength, fit_intercept=intercept, tol=1e-10, solver="newton-cholesky"
@@ -68,7 +69,7 @@ def test_any_ridge(loss):
         losses.resolve(loss),
         "mean",
     )
-    found = newton.retrain(objective)
+    found = minimise.retrain(objective)
     assert np.all(found.converged)
     assert np.all(found.backward_error <= 16 * EPS)
     with mpmath.workdps(40):
@@ -90,13 +91,13 @@ def test_scalar_and_batched_agree():
     problem = small()
     objective = problem.objective()
     ridges = jnp.array([0.01, 0.05, 0.3])
-    batched = jax.vmap(lambda ridge: newton.retrain(problem.replace(ridge=ridge)).weights)(ridges)
-    one = newton.retrain(problem).weights
+    batched = jax.vmap(lambda ridge: minimise.retrain(problem.replace(ridge=ridge)).weights)(ridges)
+    one = minimise.retrain(problem).weights
     np.testing.assert_allclose(batched[1], one, rtol=1e-13)
     pile = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), objective)
-    both = newton.solve(pile, jnp.array([0.0, objective.pretrain_strength]))
+    both = minimise.solve(pile, jnp.array([0.0, objective.pretrain_strength]))
     np.testing.assert_allclose(
-        both.weights, jnp.stack([one, newton.pretrain(problem).weights]), rtol=1e-12
+        both.weights, jnp.stack([one, minimise.pretrain(problem).weights]), rtol=1e-12
     )
 
 
@@ -104,15 +105,15 @@ def test_scalar_and_batched_agree():
 def test_pretraining_is_on_the_path(reduction):
     problem = small(reduction=reduction, sample_weight=np.linspace(0.5, 2, 40))
     objective = problem.objective()
-    on_path = newton.solve(objective, objective.pretrain_strength)
-    direct = newton.pretrain(problem)
+    on_path = minimise.solve(objective, objective.pretrain_strength)
+    direct = minimise.pretrain(problem)
     np.testing.assert_allclose(on_path.weights, direct.weights, rtol=1e-13)
     factor = 1 + float(objective.size_ratio) if reduction == "mean" else 1
     np.testing.assert_allclose(on_path.value, direct.value * factor, rtol=1e-13)
     with pytest.raises(
         ValueError, match=r"strength must be >= .*, where the path is pretraining, got -3"
     ):
-        newton.solve(objective, -3.0)
+        minimise.solve(objective, -3.0)
 
 
 @pytest.mark.parametrize("ridge", [0.05, 1e-8])
@@ -124,9 +125,9 @@ def test_fewer_types_than_weights(ridge, unpenalised):
     if unpenalised:
         features[:, 4], ridges[4] = 1, 0
     problem = Problem(features, labels, np.arange(8) == 3, ridge=ridges, loss="exponential")
-    found = newton.retrain(problem)
-    dense = jax.jit(newton.retrain)(problem)  # a traced ridge leaves no pattern, so no reduction
-    assert newton.span_pattern(problem.objective()) == ((4,) if unpenalised else ())
+    found = minimise.retrain(problem)
+    dense = jax.jit(minimise.retrain)(problem)  # a traced ridge leaves no pattern, so no reduction
+    assert span_pattern(problem.objective()) == ((4,) if unpenalised else ())
     assert found.converged
     # The dense Hessian's condition number is about 1/ridge.
     np.testing.assert_allclose(
@@ -143,7 +144,7 @@ def test_implicit_derivatives_against_differences():
     problem = small(ridge=[0.05, 0.1, 0.2])
 
     def readout(ridge, features):
-        weights = newton.retrain(problem.replace(ridge=ridge, features=features)).weights
+        weights = minimise.retrain(problem.replace(ridge=ridge, features=features)).weights
         return jnp.sum(jnp.array([1.0, -2.0, 0.5]) * weights) + jnp.sum(weights**2)
 
     ridge, features = problem.ridge, problem.features
@@ -181,21 +182,21 @@ def test_newton_step_is_preconditioned_ascent():
         np.asarray(problem.signs),
         np.asarray(problem.forget),
     )
-    start = np.asarray(newton.pretrain(problem).weights)
+    start = np.asarray(minimise.pretrain(problem).weights)
     odds = 1 / (1 + np.exp(y * (x @ start)))
     forget_gradient = -(y * odds)[forget] @ x[forget] / forget.sum()
     curvature = (x.T * (odds * (1 - odds) * ~forget)) @ x / (~forget).sum() + 0.05 * np.eye(3)
     expected = start + forget.sum() / (~forget).sum() * np.linalg.solve(
         curvature, forget_gradient + 0.05 * start
     )
-    np.testing.assert_allclose(newton.newton_step(problem, start), expected, rtol=1e-12)
+    np.testing.assert_allclose(minimise.newton_step(problem, start), expected, rtol=1e-12)
 
 
 def test_any_smooth_function():
     def valley(point, scale):
         return scale * (point[1] - point[0] ** 2) ** 2 + (1 - point[0]) ** 2
 
-    found = newton.minimise(valley, [-1.2, 1.0], 100.0)
+    found = minimise.minimise(valley, [-1.2, 1.0], 100.0)
     assert found.converged
     np.testing.assert_allclose(found.weights, [1, 1], rtol=1e-14)
 
@@ -203,32 +204,32 @@ def test_any_smooth_function():
         return jnp.sum(point**4 / 4 - point**2 / 2) + tilt * point[0]
 
     for start in (-0.2, 0.4):
-        found = newton.minimise(wells, [start], 0.1)
+        found = minimise.minimise(wells, [start], 0.1)
         expected = optimize.brentq(
             lambda x: x**3 - x + 0.1, *((-2, -0.7) if start < 0 else (0.7, 2)), xtol=1e-15
         )
         assert found.converged
         np.testing.assert_allclose(found.weights[0], expected, rtol=1e-14)
-    slope = jax.grad(lambda tilt: newton.minimise(wells, [0.4], tilt).weights[0])(0.1)
+    slope = jax.grad(lambda tilt: minimise.minimise(wells, [0.4], tilt).weights[0])(0.1)
     np.testing.assert_allclose(slope, -1 / (3 * expected**2 - 1), rtol=1e-12)
 
 
 def test_no_minimum_is_not_converged():
     objective = small(loss="exponential").objective()
-    found = newton.solve(objective, 50.0, max_iterations=60)
+    found = minimise.solve(objective, 50.0, max_iterations=60)
     assert not found.converged
     flat = Problem(
         [[1.0, 0.0], [-1.0, 0.0], [1.0, 0.0]], [1, -1, 1], [False, False, True], ridge=1.0
     )
-    assert newton.retrain(flat).converged  # a column of zeros is no obstacle
+    assert minimise.retrain(flat).converged  # a column of zeros is no obstacle
 
 
 def test_float32():
     problem = small()
-    exact = newton.retrain(problem).weights
+    exact = minimise.retrain(problem).weights
     with jax.enable_x64(False):
         single = small()
-        found = newton.retrain(single)
+        found = minimise.retrain(single)
         assert found.weights.dtype == np.float32
         assert found.converged
     np.testing.assert_allclose(found.weights, exact, rtol=0, atol=1e-5)  # condition number about 10

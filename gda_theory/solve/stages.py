@@ -1,0 +1,151 @@
+"""One algorithm, run in two ways: inside one compiled program, or stage by stage.
+
+A program of nested loops compiles slowly. For a single problem the outer loops therefore run in
+Python, over a few compiled functions (the *stages*). A batch, or a problem inside jit, needs one
+program. The algorithm takes a :class:`Runner`, which says how loops run and what a stage is.
+
+Stages see arrays of a few sizes only, so that other data sets reuse them: rows are padded by rows
+of weight 0, columns by columns of zeros under a ridge. Neither changes a minimum.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax import Array
+from jaxtyping import Float
+
+from gda_theory.problem.objective import Objective, pretraining
+from gda_theory.solve.span import Span, into_span
+from theory_common import checks
+
+ROWS = 1024  # the least number of rows in a stage
+COLUMNS = 32  # the least number of columns
+LARGEST = 2**17  # the largest number of entries that is padded
+
+
+class Runner(NamedTuple):
+    """How an algorithm runs.
+
+    ``loop(condition, body, state)`` repeats ``body`` while ``condition(state)`` holds.
+    ``stage(function, donate=...)`` gives the function to call. The first argument of a stage
+    selects code. ``donate`` numbers an argument whose memory the stage may take.
+    """
+
+    loop: Callable
+    stage: Callable
+
+
+def _as_it_is(function: Callable, donate: int | None = None) -> Callable:
+    return function
+
+
+def _python_loop(condition: Callable, body: Callable, state):
+    while condition(state):
+        state = body(state)
+    return state
+
+
+@functools.cache
+def _compiled(function: Callable, donate: int | None = None) -> Callable:
+    return jax.jit(function, static_argnums=0, donate_argnums=donate)
+
+
+INSIDE = Runner(loop=jax.lax.while_loop, stage=_as_it_is)
+BY_STAGE = Runner(loop=_python_loop, stage=_compiled)
+
+
+def runs_by_stage(*trees) -> bool:
+    """Whether all numbers are known and nothing is being traced around them."""
+    if any(checks.is_traced(leaf) for leaf in jax.tree.leaves(trees)):
+        return False
+    # Inside jit even an operation on known numbers gives a traced one.
+    return not checks.is_traced(jax.device_put(np.float32(0)))
+
+
+def size(count: int, least: int = 1) -> int:
+    """The size to which ``count`` entries are padded: ``least``, or at most an eighth more.
+
+    Above ``LARGEST`` entries nothing is padded, to save memory.
+    """
+    if count <= least:
+        return least
+    if count > LARGEST:
+        return count
+    grain = 2 ** max(0, (count - 1).bit_length() - 4)
+    return -(-count // grain) * grain
+
+
+def padded(
+    array: Array | np.ndarray, shape: tuple[int, ...], fill: float = 0.0
+) -> Float[np.ndarray, "..."]:
+    """The array at the beginning of one of that ``shape``; the other entries are ``fill``."""
+    array = np.asarray(array)
+    if array.shape == shape:
+        return array
+    wide = np.full(shape, fill, array.dtype)
+    wide[tuple(slice(length) for length in array.shape)] = array
+    return wide
+
+
+class Staged(NamedTuple):
+    """An objective as stages see it: in the span of its types, and padded.
+
+    All its arrays but the types are NumPy's, since what is made of them is made at once.
+
+    ``given`` is the same objective without the padding, in the original coordinates.
+    """
+
+    objective: Objective
+    given: Objective
+    span: Span
+
+    @classmethod
+    def of(cls, objective: Objective, pattern: tuple[int, ...] | None) -> "Staged":
+        """The objective of known numbers, without batch dimensions."""
+        given = jax.tree.map(np.asarray, objective)
+        if pattern is None:
+            span = Span(types=given.types, ridge=given.ridge, basis=None, drop=np.empty((0, 0)))
+        else:
+            span = jax.tree.map(np.asarray, _into_span(given.types, given.ridge, pattern))
+        rows = size(span.types.shape[0], ROWS)
+        columns = size(span.types.shape[1], COLUMNS)
+        highest = float(np.max(span.ridge))
+        inside = dataclasses.replace(
+            given,
+            # Sent to the device once, not by each stage.
+            types=jax.device_put(padded(span.types, (rows, columns))),
+            retain_weight=padded(given.retain_weight, (rows,)),
+            forget_weight=padded(given.forget_weight, (rows,)),
+            ridge=padded(span.ridge, (columns,), highest if highest > 0 else 1.0),
+        )
+        return cls(objective=inside, given=given, span=span)
+
+    def pretraining(self) -> "Staged":
+        """Pretraining, in the same coordinates."""
+        return self._replace(objective=pretraining(self.objective), given=pretraining(self.given))
+
+    @property
+    def basis(self) -> Float[np.ndarray, "d m"] | None:
+        """The span's basis, padded; None without a reduction."""
+        if self.span.basis is None:
+            return None
+        columns = len(self.objective.ridge)
+        return padded(self.span.basis, (size(len(self.span.basis), COLUMNS), columns))
+
+    def enter(self, weights: Array | np.ndarray) -> Float[np.ndarray, " m"]:
+        """Weights in the coordinates of the stages."""
+        weights = np.asarray(weights)
+        if self.span.basis is not None:
+            weights = self.span.drop @ weights
+        return padded(weights, (len(self.objective.ridge),))
+
+    def leave(self, weights: Array | np.ndarray) -> Float[np.ndarray, "*batch d"]:
+        """Weights in the original coordinates."""
+        return self.span.lift(np.asarray(weights)[..., : self.span.types.shape[1]])
+
+
+_into_span = jax.jit(into_span, static_argnums=2)
