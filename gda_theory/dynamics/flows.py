@@ -164,7 +164,7 @@ def _velocity(_, weights: Array, known: tuple[Objective, Array]) -> Array:
         objective.margins(weights),
         objective.loss.phi,
     )
-    # 0 times infinity is no pull, and has no derivative: a set that takes no part may have losses as large as it likes.
+    # A row of weight 0 adds nothing, even if its loss is infinite; 0 times infinity would be NaN.
     idle = (coefficients == 0) & ~jnp.isfinite(phi(margins))
     return (
         objective.types.T @ (coefficients * phi(jnp.where(idle, 0, margins)))
@@ -186,8 +186,10 @@ def _runs_away(
 
 def _at_rest(objective: Objective, weights: Array, strength: Array, tolerance) -> Array:
     """Whether the gradient is small against the terms that cancel in it."""
-    pulls = jnp.abs(objective.coefficients(strength)) * objective.loss.phi(
+    terms_of_rows = jnp.abs(objective.coefficients(strength)) * objective.loss.phi(
         objective.margins(weights)
     )
-    terms = jnp.abs(objective.ridge_at(strength) * weights) + jnp.abs(objective.types).T @ pulls
+    terms = (
+        jnp.abs(objective.ridge_at(strength) * weights) + jnp.abs(objective.types).T @ terms_of_rows
+    )
     return jnp.all(jnp.abs(_velocity(0.0, weights, (objective, strength))) <= tolerance * terms)

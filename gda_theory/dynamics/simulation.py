@@ -545,7 +545,7 @@ def _products(types: Array, columns: Float[Array, "d lanes"]) -> Array:
 
 
 def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
-    # Clipped, since 0 times infinity is no pull: a set that takes no part may have losses as large as it likes.
+    # Clipped: a row of weight 0 adds nothing, even if its loss is infinite.
     slopes = jnp.minimum(loss.phi(_products(lanes.types, weights)), jnp.finfo(weights.dtype).max)
     return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), coefficients * slopes)
 
@@ -553,7 +553,7 @@ def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> 
 def _size(
     gradient: Float[Array, "d lanes"], strength: Float[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """The Euclidean length; infinite where pulls beyond the range of the dtype enter it."""
+    """The Euclidean length; infinite where a term is beyond the range of the dtype."""
     size = minimise.norm(gradient.T).reshape(strength.shape)
     inside = _in_range(gradient).reshape(strength.shape)
     return jnp.where(inside | jnp.isnan(strength), size, jnp.inf)
@@ -623,7 +623,7 @@ def _initial(start: Array, rows: int | None, count: int) -> _State:
 
 
 def _in_range(weights: Array) -> Array:
-    """Whether a lane is representable with room for its squares; False for NaN."""
+    """Whether a lane and its squares are representable; False for NaN."""
     # Entry by entry: XLA's maximum over many lanes on a CPU can lose a NaN.
     return jnp.all(jnp.abs(weights) <= np.sqrt(float(jnp.finfo(weights.dtype).max)), 0)
 

@@ -154,7 +154,7 @@ def _starts(start, points, lanes: int):
 
 
 def _check(base, objective: Objective, values: dict, allow_unrealisable: bool) -> None:
-    """The doors' errors before anything runs: inside a chunk all is traced."""
+    """Raise the errors of bad input before anything runs: inside a chunk all is traced."""
     checks.positive("step_size", values["step_size"])
     minimise.strength_in_range(objective.pretrain_strength, values["strength"])
     for name in values.keys() - COMMON_AXES:

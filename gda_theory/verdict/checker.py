@@ -63,7 +63,7 @@ def local(
     size = len(ridge)
     margins = types * point
     both = [slopes(loss, margins[i, 0]) for i in range(len(weights))]
-    pull = arb_mat([[c * phi] for c, (phi, _) in zip(weights, both, strict=True)])
+    first = arb_mat([[c * phi] for c, (phi, _) in zip(weights, both, strict=True)])
     bent = arb_mat(
         [
             [c * bend * types[i, j] for j in range(size)]
@@ -73,7 +73,7 @@ def local(
     decay = arb_mat(
         size, size, [ridge[i] if i == j else arb(0) for i in range(size) for j in range(size)]
     )
-    return decay * point - types.transpose() * pull, types.transpose() * bent + decay
+    return decay * point - types.transpose() * first, types.transpose() * bent + decay
 
 
 def has_one_minimum(

@@ -372,7 +372,7 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
     # At the oracle the retained part of pretraining's gradient vanishes. What is left is what the
     # forget set and its share of the ridge add.
     lowest = -around.size_ratio if around.reduction == "mean" else -1.0
-    pulled = solved(curvature, around.gradient(0, lowest))
+    pretrain_step = solved(curvature, around.gradient(0, lowest))
     pushed = solved(curvature, around.gradients[0, 1])
     moved = path.weights - oracle
     folded = path.fold_weights - oracle
@@ -380,7 +380,7 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
         size_ratio=np.asarray(around.size_ratio),
         pretrain_distance=distance,
         break_even_strength=path.break_even_strength,
-        first_order_break_even=norm(pulled) / norm(pushed),
+        first_order_break_even=norm(pretrain_step) / norm(pushed),
         critical_strength=path.critical_strength,
         searched_to=path.searched_to,
         opposite_cosine=direction @ pushed / norm(pushed),

@@ -25,11 +25,11 @@ def by_hand(objective, weights, step, scheme, strength=1.0, loss="exponential"):
     types, retain, forget, ridge = (np.asarray(leaf) for leaf in jax.tree.leaves(objective)[:4])
     for kept, dropped in HALVES[scheme]:
         margins = np.einsum("...kd,...d->...k", types, weights)
-        pull = (kept * retain - dropped * np.asarray(strength)[..., None] * forget) * PHI[loss](
+        slopes = (kept * retain - dropped * np.asarray(strength)[..., None] * forget) * PHI[loss](
             margins
         )
         weights = weights - np.asarray(step)[..., None] * (
-            ridge * weights - np.einsum("...kd,...k->...d", types, pull)
+            ridge * weights - np.einsum("...kd,...k->...d", types, slopes)
         )
     return weights
 
@@ -493,7 +493,7 @@ def test_no_nan_leaves_and_the_step_is_right(dtype):
         assert run.weights.dtype == dtype
         assert np.all(np.isfinite(run.weights))
         assert np.all(np.isfinite(run.move))
-        assert not np.any(np.isnan(run.gradient_norm))  # infinite where pulls overflow
+        assert not np.any(np.isnan(run.gradient_norm))  # infinite where terms overflow
         assert np.all(run.outcome == Outcome.LEFT_RANGE)
         assert np.all(run.epochs == run.seen_at)
         objective, limit = pair.objective(), np.sqrt(np.finfo(dtype).max)
