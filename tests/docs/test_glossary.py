@@ -47,7 +47,6 @@ def test_a_missing_term_is_seen():
     assert uncovered(GLOSSARY.replace("`ridge`", "ridge"), terms) == [f"ridge ({terms['ridge']})"]
 
 
-@pytest.mark.xfail(strict=False, reason="names are being renamed")
 def test_no_text_uses_a_banned_word():
     assert {"door", "room", "house", "pull", "drawer", "pulls"} <= BANNED
     found = [
@@ -76,7 +75,6 @@ def test_a_banned_word_is_seen(tmp_path, name, text, uses):
 
 
 @pytest.mark.parametrize("package", ["theory_common", "gda_theory", "rhm_theory", "derivations"])
-@pytest.mark.xfail(strict=False, reason="names are being renamed")
 def test_no_class_name_is_defined_twice(package):
     assert names.classes_defined_twice(sorted((ROOT / package).rglob("*.py"))) == []
 

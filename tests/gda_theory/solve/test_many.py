@@ -60,10 +60,10 @@ def check(problem, sets, found, atol):
         np.testing.assert_allclose(found.value[number], one.value, rtol=1e-12)
         kept = signs[~mask, None] * features[~mask]
         share = weight[~mask] / (weight[~mask].sum() if problem.reduction == "mean" else 1)
-        pulls = share * np.asarray(problem.loss.phi(jnp.asarray(kept @ weights)))
-        gradient = ridge * weights - pulls @ kept
+        slopes = share * np.asarray(problem.loss.phi(jnp.asarray(kept @ weights)))
+        gradient = ridge * weights - slopes @ kept
         # Two ways to round the same gradient.
-        noise = 16 * EPS * np.linalg.norm(np.abs(ridge * weights) + np.abs(pulls) @ np.abs(kept))
+        noise = 16 * EPS * np.linalg.norm(np.abs(ridge * weights) + np.abs(slopes) @ np.abs(kept))
         np.testing.assert_allclose(
             found.gradient_norm[number], np.linalg.norm(gradient), rtol=0, atol=noise
         )
@@ -246,7 +246,7 @@ def test_softplus(dtype):
     assert many.softplus(jnp.asarray(dtype(-1e6))) == 1e6
 
 
-# The door --------------------------------------------------------------------------------------------------------------------
+# Validation --------------------------------------------------------------------------------------------------------------------
 
 
 @functools.cache

@@ -172,8 +172,8 @@ def test_points_are_scipys_minima(reduction):
         ridge = float(problem.ridge[0]) * (max(1, 1 - strength) if reduction == "mean" else 1)
 
         def value(w, c=c, ridge=ridge):
-            pulls = c * np.exp(-y * (x @ w))
-            return pulls.sum() + ridge / 2 * w @ w, ridge * w - (y * pulls) @ x
+            slopes = c * np.exp(-y * (x @ w))
+            return slopes.sum() + ridge / 2 * w @ w, ridge * w - (y * slopes) @ x
 
         expected = optimize.minimize(
             value, path.oracle.weights, jac=True, method="BFGS", options={"gtol": 1e-11}
@@ -223,15 +223,15 @@ def test_one_strength_is_a_point_of_the_path():
 
 @pytest.mark.parametrize("ridge", [1e20, 1e150, 1e300])
 def test_a_ridge_that_leaves_only_the_first_step(ridge):
-    """Margins of 1e-20 and below: phi is phi(0) to the last digit, and w is the pull at the origin over the ridge."""
+    """Margins of 1e-20 and below: phi is phi(0) to the last digit, and w is the slope at the origin over the ridge."""
     problem = random_problem(5, loss="logistic", ridge=ridge)
     strengths = np.array([0.0, 0.3, 1.0, 2.0])
     path = ascent_path(problem, strengths)
     objective = problem.objective()
-    pulls = (objective.retain_weight - strengths[:, None] * objective.forget_weight) / 2
+    slopes = (objective.retain_weight - strengths[:, None] * objective.forget_weight) / 2
     assert np.all(path.exists)
     np.testing.assert_allclose(
-        path.weights, np.asarray(pulls / ridge) @ np.asarray(objective.types), rtol=1e-13
+        path.weights, np.asarray(slopes / ridge) @ np.asarray(objective.types), rtol=1e-13
     )
 
 
@@ -386,10 +386,10 @@ def test_float32():
 
 @pytest.mark.parametrize("ridge", [1e20, 1e50, 1e100, 1e200])
 def test_a_huge_ridge_gives_the_right_weights_or_none(ridge):
-    """The weights are the pull at 0 over the ridge; a guess of size 1e-44 passed for them by its own rounding."""
+    """The weights are the slope at 0 over the ridge. A guess of size 1e-44 once passed for them."""
     problem = Problem([[0.5], [-1.0], [2.0]], [1, -1, 1], [True, False, False], ridge=ridge)
     found = descent_ascent(problem)
-    pull = (1.0 + 2.0) / 2 / 2 - 0.5 / 2
+    slope = (1.0 + 2.0) / 2 / 2 - 0.5 / 2
     if found.exists:
-        np.testing.assert_allclose(found.weights * ridge, [pull], rtol=1e-12)
+        np.testing.assert_allclose(found.weights * ridge, [slope], rtol=1e-12)
     assert bool(found.exists) or (ridge > 1e150 and found.reason == Reason.NOT_CONVERGED)
