@@ -11,10 +11,7 @@ from sphinx.application import Sphinx
 
 from derivations import LEDGER
 
-LABEL = re.compile(
-    r"(Args|Returns|Raises|Accuracy|Claims?|Domain|Shapes?|Sources?|Example|Note): +(\S.*)"
-)
-
+LABEL = re.compile(r"([A-Z][a-z]+): +(\S.*)")  # such as Returns, Raises, Source, Claim, Cost
 CLAIMS = {claim.id for claim in LEDGER}
 
 
