@@ -311,9 +311,8 @@ def growth(name: str, function) -> dict:
         starts = grammar.sample(jax.random.key(0), (GROWTH_STARTS,)).leaves
         compiled(grammar, likelihood, starts)
         lengths.append(grammar.length)
-        seconds.append(
-            min(timing.seconds(lambda: compiled(grammar, likelihood, starts)) for _ in range(TURNS))
-        )
+        call = functools.partial(compiled, grammar, likelihood, starts)
+        seconds.append(min(timing.seconds(call) for _ in range(TURNS)))
     slope = float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])
     return {
         "work": f"{name} of {GROWTH_STARTS} starts by length, "

@@ -69,6 +69,12 @@ def bare(logarithms: int, exponentials: int) -> Callable[[jax.Array], jax.Array]
     return kernel
 
 
+def _seconds(function: Callable, arguments: list[jax.Array], size: int) -> float:
+    """Seconds of one call on the first ``size`` points."""
+    cut = [argument[:size] for argument in arguments]
+    return timing.interleaved(lambda: function(*cut), lambda: None, turns=5).ours_seconds
+
+
 def rows() -> Iterator[dict]:
     """One row a function: SciPy's (or NumPy's) time over ours, medians of alternating runs."""
     for work, ours, theirs, arguments, target, (logarithms, exponentials) in cases():
@@ -77,15 +83,7 @@ def rows() -> Iterator[dict]:
         found = timing.interleaved(lambda: ours(*on_device), lambda: theirs(*arguments), turns=9)  # noqa: B023
         kernel = bare(logarithms, exponentials)
         limit = timing.interleaved(lambda: kernel(on_device[0]), lambda: ours(*on_device), turns=9)  # noqa: B023
-        growth = [
-            (
-                size,
-                timing.interleaved(
-                    lambda: ours(*[a[:size] for a in on_device]), lambda: None, turns=5
-                ).ours_seconds,
-            )
-            for size in SIZES
-        ]
+        growth = [(size, _seconds(ours, on_device, size)) for size in SIZES]
         yield {
             "work": f"{work}, {POINTS:.0e} points, float64",
             "against": "NumPy's Newton" if theirs is newton else "SciPy, real arguments",

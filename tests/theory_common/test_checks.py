@@ -1,4 +1,6 @@
-"""Validation of input, and the working precision that they convert to: in float64 (the tests' own) and in float32."""
+"""Validation of input, and the working precision that they convert to: in float64 (the tests' own)
+and in float32.
+"""
 
 from pathlib import Path
 
@@ -142,10 +144,8 @@ def test_rules(check, good, bad, rule):
 
 def test_a_value_that_single_precision_loses_is_named_with_the_remedy(single):
     for value in (1e-300, np.float64(1e-300), [1, 1e-300]):
-        with pytest.raises(
-            ValueError,
-            match=r"got 0.* in float32 \(float32 rounds it there: enable float64 with jax.config.update",
-        ):
+        remedy = r"\(float32 rounds it there: enable float64 with jax.config.update"
+        with pytest.raises(ValueError, match=rf"got 0.* in float32 {remedy}"):
             checks.positive("ridge", value)
     with pytest.raises(ValueError, match=r"got inf in float32 \(float32 rounds it there"):
         checks.finite("ridge", 1e300)
@@ -210,10 +210,8 @@ def test_one_number_and_known_ones():
         checks.known(jnp.array(-1.0), above) == -1
     )  # a number has been checked, with an error of its own
     checks.concrete("sweep", 1.0, [np.ones(2), None], {"a": jnp.ones(2)})
-    with pytest.raises(
-        TypeError,
-        match="the arguments of sweep must be concrete: it does not run under jit, vmap or grad; map",
-    ):
+    rule = "the arguments of sweep must be concrete: it does not run under jit, vmap or grad; map"
+    with pytest.raises(TypeError, match=rule):
         jax.jit(lambda x: checks.concrete("sweep", 1.0, {"a": [x]}, hint="; map"))(1.0)
 
 

@@ -1,4 +1,6 @@
-"""The basin of descent-ascent: its boundary against SciPy's flow and bisection, its order, and what it says of every start."""
+"""The basin of descent-ascent: its boundary against SciPy's flow and bisection, its order, and what
+it says of every start.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +37,9 @@ TOLERANCE = 1e-9  # ten times what separatrix promises, and SciPy's own error
 
 @pytest.fixture(scope="module")
 def pairs():
-    """Pairs below their fold, half of them hard: hardly anything kept, high correlation, a tiny ridge."""
+    """Pairs below their fold, half of them hard: hardly anything kept, high correlation, a tiny
+    ridge.
+    """
     rng = np.random.default_rng(3)
     kept = 10 ** rng.uniform(-3, -0.05, 200)
     sizes = {
@@ -62,7 +66,9 @@ def four_points(pair):
 
 
 def flow(pair, weights, time):
-    """The flow in the weights, in units of the ridge, by SciPy: it knows nothing of margins, masses or orders."""
+    """The flow in the weights, in units of the ridge, by SciPy: it knows nothing of margins, masses
+    or orders.
+    """
     types = np.asarray(pair.types)
     retain_mass, forget_mass = (float(mass) for mass in pair.ascent_masses)
     ratios = np.array([retain_mass, -forget_mass]) / float(pair.ridge)

@@ -1,4 +1,6 @@
-"""One coordinate: closed forms against mpmath, SciPy's Brent, Newton's method on the objective and continuation."""
+"""One coordinate: closed forms against mpmath, SciPy's Brent, Newton's method on the objective and
+continuation.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +48,9 @@ def log_phi(loss, margin):
 
 
 def backward_error(loss, weight, mass, ridge):
-    """Residual of ``log|w| = log|K/ridge| + log phi(w)`` over the size of its terms, in extended precision."""
+    """Residual of ``log|w| = log|K/ridge| + log phi(w)`` over the size of its terms, in extended
+    precision.
+    """
     weight, mass, ridge = (
         np.asarray(value).astype(np.longdouble) for value in (weight, mass, ridge)
     )
@@ -134,7 +138,10 @@ def test_logistic_is_the_r_lambert_function_by_brent():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_minimum_is_where_the_second_derivative_is_positive(loss):
-    """App. F exchanges the branches: W_0 is the minimum. By automatic differentiation of J itself."""
+    """App.
+
+    F exchanges the branches: W_0 is the minimum. By automatic differentiation of J itself.
+    """
     curve = {"exponential": lambda w: jnp.exp(-w), "logistic": lambda w: jnp.log1p(jnp.exp(-w))}[
         loss
     ]
@@ -558,7 +565,7 @@ def test_float32():
 
 
 def test_a_loss_of_your_own():
-    """Newton's method in place of a special function; folds found by bracketing in place of -1/e."""
+    """Newton's method replaces a special function; bracketing finds the folds, not -1/e."""
     mine = gt.margin_loss("mine", lambda m: jnp.logaddexp(-m, 0.0), slope_at_minus_infinity=1.0)
     mass = np.array([-3.0, -0.05, 0.0, 0.02, 5.0])
     ours, theirs = (
@@ -612,7 +619,8 @@ def test_bad_input(changes, message):
 def test_bad_types_masses_and_strengths():
     with pytest.raises(
         ValueError,
-        match=r"forget_in_coordinate must be <= forget_size = 20, got 21 .*retain_in_coordinate.*allow_unrealisable",
+        match=r"forget_in_coordinate must be <= forget_size = 20, got 21 .*retain_in_coordinate"
+        r".*allow_unrealisable",
     ):
         gt.Coordinate(
             ridge=0.1,

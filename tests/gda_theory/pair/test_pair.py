@@ -1,4 +1,6 @@
-"""The correlated pair: closed forms against tables, mpmath, SciPy, Newton's method on the objective and continuation."""
+"""The correlated pair: closed forms against tables, mpmath, SciPy, Newton's method on the objective
+and continuation.
+"""
 
 import functools
 
@@ -65,15 +67,42 @@ def solve(function, pair, *arguments):
 # Of the theory: r, f, r_p, ridge, correlation; x_R; alpha at x_D = x_R and at y_D = y_R; folds as
 # (x, y, alpha), lower first.
 TABLE = {
-    "exponential-0.1": ("exponential", (80, 20, 8, 0.1, 0.5), 0.651547905441852, 0.290886803352252, 0.147361369022355,
-                        [(0.00443659224492311, -0.554464204320641, 0.178062078871913)]),
-    "exponential-1": ("exponential", (95, 5, 9.5, 1, 0.2), 0.0946115316339233, 0.130462432325526, 0.0177370400424339,
-                      [(-0.257002903906004, -0.96612601248692, 0.196025593559444)]),
-    "logistic-0.1": ("logistic", (80, 20, 8, 0.1, 0.5), 0.4783131590057965, 0.3026119392056256, 0.1738935510708352, []),
-    "logistic-0.001": ("logistic", (80, 20, 8, 0.001, 0.5), 3.536481617827306, 0.2146385056080588, 0.04949807624687188,
-                       [(2.543163883642575, -0.9209437473335705, 0.02295653791988297),
-                        (3.136538987310373, 1.579269265228267, 0.0302310442662184)]),
-}  # fmt: skip
+    "exponential-0.1": (
+        "exponential",
+        (80, 20, 8, 0.1, 0.5),
+        0.651547905441852,
+        0.290886803352252,
+        0.147361369022355,
+        [(0.00443659224492311, -0.554464204320641, 0.178062078871913)],
+    ),
+    "exponential-1": (
+        "exponential",
+        (95, 5, 9.5, 1, 0.2),
+        0.0946115316339233,
+        0.130462432325526,
+        0.0177370400424339,
+        [(-0.257002903906004, -0.96612601248692, 0.196025593559444)],
+    ),
+    "logistic-0.1": (
+        "logistic",
+        (80, 20, 8, 0.1, 0.5),
+        0.4783131590057965,
+        0.3026119392056256,
+        0.1738935510708352,
+        [],
+    ),
+    "logistic-0.001": (
+        "logistic",
+        (80, 20, 8, 0.001, 0.5),
+        3.536481617827306,
+        0.2146385056080588,
+        0.04949807624687188,
+        [
+            (2.543163883642575, -0.9209437473335705, 0.02295653791988297),
+            (3.136538987310373, 1.579269265228267, 0.0302310442662184),
+        ],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -104,8 +133,12 @@ def test_the_exact_window_where_the_sufficient_one_is_empty():
 
 
 def test_cusps():
-    reference = {0.2: (919.319286177807, 4.40334870102258), 0.5: (32.0374142170412, 6.72265715820468),
-                 0.8: (27.6422875127565, 17.6714669357577), 0.95: (82.8349046908355, 74.852070027226)}  # fmt: skip
+    reference = {
+        0.2: (919.319286177807, 4.40334870102258),
+        0.5: (32.0374142170412, 6.72265715820468),
+        0.8: (27.6422875127565, 17.6714669357577),
+        0.95: (82.8349046908355, 74.852070027226),
+    }
     correlation = np.array([*reference, 0, 1e-6, -0.5])
     cusp = gt.pair.cusp(gram=(1 + correlation**2, 2 * correlation, 1 + correlation**2))
     # The bend is quadratic in its location, but A/ridge is its logarithm's exponential: a few
@@ -151,7 +184,9 @@ def long(array):
 
 
 def backward_error(pair, x, y, descent, ascent, side):
-    """Relative residual of the stationary equations in logarithms, in extended precision: no conditioning enters.
+    """Relative residual of the stationary equations in logarithms, in extended precision.
+
+    No conditioning enters.
 
     The masses are those that the margins imply: ``P = (k22 x - k12 y)/det`` cancels, so the
     equations are taken as
@@ -215,7 +250,9 @@ def test_every_point_is_stationary(loss, ridge):
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 def test_number_and_kind_of_points(loss):
-    """Against sign changes along the paper-like explicit curve on a fine grid, an independent count."""
+    """Against sign changes along the paper-like explicit curve on a fine grid, an independent
+    count.
+    """
     pair = random_pairs(loss, 300, 2, ridge=(-4, 1))
     points = solve(gt.pair.stationary_points, pair)
     phi = (
@@ -566,7 +603,9 @@ def test_lemmas_9_and_10_are_sufficient_and_10_fails_beyond_alpha_1():
 
 
 def test_bounds_and_edges_are_the_lemmas_own_numbers():
-    """Lemmas 7 to 10 as the paper writes them, with SciPy's Lambert W: a bound that is merely valid could still be the wrong one."""
+    """Lemmas 7 to 10 as the paper writes them, with SciPy's Lambert W: a bound that is merely valid
+    could still be the wrong one.
+    """
     e, ridge, r, f, r_p, alpha = 0.3, 0.05, 80.0, 20.0, 8.0, 0.15
     s, n, a, retained, forgotten = 1 + e**2, r + f, r_p / (r + f), r_p / r, alpha * r_p / f
     pair = make(e, ridge, r, f, r_p, alpha * r_p)
@@ -609,7 +648,9 @@ def test_fold_locus_is_the_fold():
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 def test_slowing_down_below_the_fold(loss):
-    """The smallest eigenvalue of the Hessian is 2 ridge kappa sqrt(delta), up to a relative error of order sqrt(delta)."""
+    """The smallest eigenvalue of the Hessian is 2 ridge kappa sqrt(delta), up to a relative error
+    of order sqrt(delta).
+    """
     base = make(0.5, 1e-3, loss=loss)
     alpha = solve(gt.pair.folds, base).critical_alpha
     ratios = []
@@ -764,7 +805,9 @@ def test_traced_pairs_that_no_data_have_give_nan_instead_of_raising():
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 @pytest.mark.parametrize("side", [curve.PRETRAIN, curve.ASCENT])
 def test_the_curves_slope_and_steepening_are_its_derivatives(loss, side):
-    """By automatic differentiation, for unequal types too: Halley's steps would hide a wrong one, and only be slower."""
+    """By automatic differentiation, for unequal types too: Halley's steps would hide a wrong one,
+    and only be slower.
+    """
     first, second, cosine = (
         np.random.default_rng(9).uniform((0.3, 0.3, -0.9), (2, 2, 0.9), (50, 3)).T
     )
@@ -793,7 +836,9 @@ def test_the_curves_slope_and_steepening_are_its_derivatives(loss, side):
 
 
 def test_roots_are_bracketed_and_nan_stays():
-    """Halley's steps overshoot where the function is flat, and must not leave the bracket; a start of NaN is no search at all."""
+    """Halley's steps overshoot where the function is flat, and must not leave the bracket; a start
+    of NaN is no search at all.
+    """
 
     def jet(x):
         slope = 1 / (1 + (x - 1) ** 2)
@@ -805,7 +850,9 @@ def test_roots_are_bracketed_and_nan_stays():
 
 
 def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
-    """In blocks and threads, where a jit of one's own takes the batch whole: the same points, of the same shape and dtype."""
+    """In blocks and threads, where a jit of one's own takes the batch whole: the same points, of
+    the same shape and dtype.
+    """
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     many = jax.tree.map(
         lambda leaf: leaf.reshape(17, 241, *leaf.shape[1:]), random_pairs("exponential", 4097, 8)
@@ -827,7 +874,9 @@ def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 def test_any_gram_matrix(loss):
-    """Closed form for two arbitrary types, one anticorrelated pair among them, against the solver on the rows themselves."""
+    """Closed form for two arbitrary types, one anticorrelated pair among them, against the solver
+    on the rows themselves.
+    """
     for rows in ([[1.0, 0.3], [-0.8, 2.0]], [[0.7, 0.1], [0.3, 1.5]]):
         types = np.array(rows)
         gram = types @ types.T
@@ -864,7 +913,9 @@ def test_any_gram_matrix(loss):
 
 
 def test_a_loss_of_your_own():
-    """A user's copy of the logistic loss goes the general way (Newton's method, automatic derivatives) to the same answers."""
+    """A user's copy of the logistic loss goes the general way (Newton's method, automatic
+    derivatives) to the same answers.
+    """
     mine = gt.margin_loss("mine", lambda m: jnp.logaddexp(-m, 0.0), slope_at_minus_infinity=1.0)
     ours, theirs = make(0.5, 0.001, f_p=0.2, loss="logistic"), make(0.5, 0.001, f_p=0.2, loss=mine)
     a, b = solve(gt.pair.stationary_points, ours), gt.pair.stationary_points(theirs)

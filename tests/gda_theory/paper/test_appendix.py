@@ -1,4 +1,7 @@
-"""App. J's limits against all d samples written out, solved by SciPy, and against mpmath's Lambert W."""
+"""App.
+
+J's limits against all d samples written out, solved by SciPy, and against mpmath's Lambert W.
+"""
 
 import mpmath
 import numpy as np
@@ -18,7 +21,9 @@ def samples(correlation, dimension):
 
 
 def solved(correlation, weights, ridge):
-    """The stationary point that SciPy reaches from 0, all samples in place; ``weights`` are the samples' signed ones."""
+    """The stationary point that SciPy reaches from 0, all samples in place; ``weights`` are the
+    samples' signed ones.
+    """
     rows = samples(correlation, len(weights))
     found = scipy.optimize.root(
         lambda w: ridge * w + rows.T @ (weights * -np.exp(-rows @ w)),

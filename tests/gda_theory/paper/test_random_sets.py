@@ -1,4 +1,6 @@
-"""The laws of random forget sets against mpmath, SciPy's binomial and hypergeometric laws, all subsets in turn, and samples from a key."""
+"""The laws of random forget sets against mpmath, SciPy's binomial and hypergeometric laws, all
+subsets in turn, and samples from a key.
+"""
 
 import functools
 import itertools
@@ -28,7 +30,7 @@ def function(name, side):
 
 
 # Hoeffding's inequality
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("side", "factor"), [("one", 1), ("two", 2)])
@@ -100,7 +102,7 @@ def test_the_form_for_the_population_is_no_bound_for_a_finite_test_set():
 
 
 # Two independent binomials
-# -------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def reached(gap, forget_size, test_size, side):
@@ -334,7 +336,9 @@ def test_departure_is_fishers_exact_test():
 
 
 def test_oracles_obey_their_law_and_models_that_saw_the_forget_set_do_not():
-    """A random subset of a finite set: a test at 5 % is wrong at most so often, and finds what it should."""
+    """A random subset of a finite set: a test at 5 % is wrong at most so often, and finds what it
+    should.
+    """
     right = np.tile(np.arange(228) < 200, (4000, 1))
     shuffled = np.random.default_rng(1).permuted(right, axis=1)
     forget, test = shuffled[:, :57].mean(1), shuffled[:, 57:].mean(1)

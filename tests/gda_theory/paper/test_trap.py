@@ -1,4 +1,6 @@
-"""The trap against SciPy's optimisers on a formula written again in NumPy, and against 40-digit folds by mpmath."""
+"""The trap against SciPy's optimisers on a formula written again in NumPy, and against 40-digit
+folds by mpmath.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,10 @@ MEANS = {
 
 
 def written_again(name, problem, ridge, exp=np.exp):
-    """J of the paper's text, residual by residual; no 4 (h - t)² shortcut for targets ±1 against 2h - 1."""
+    """J of the paper's text, residual by residual.
+
+    The shortcut 4 (h - t)² for targets ±1 against 2h - 1 is not taken.
+    """
     weights = (MEANS if name.endswith("means") else COUNTS)[problem]
 
     def objective(theta):
@@ -93,7 +98,9 @@ def nearest(points, point):
 
 @pytest.mark.parametrize(("name", "ridge"), CASES)
 def test_minima_are_those_of_scipy(landscapes, name, ridge):
-    """From 20 random starts SciPy finds nothing new and nothing lower; from beside each minimum it comes back to it."""
+    """From 20 random starts SciPy finds nothing new and nothing lower; from beside each minimum it
+    comes back to it.
+    """
     starts = np.random.default_rng(0).normal(scale=4, size=(20, 2))
     for problem in trap.PROBLEMS:
         found, again = (
@@ -122,7 +129,9 @@ def test_minima_are_those_of_scipy(landscapes, name, ridge):
 
 @pytest.mark.parametrize(("name", "ridge"), [("literal", 0.1), ("signed", 0.05), ("signed", 0.02)])
 def test_no_stationary_point_is_missed_on_a_fine_grid(landscapes, name, ridge):
-    """Wherever both components of the gradient change sign in a cell of side 0.05, SciPy's root finder ends at a known point."""
+    """Wherever both components of the gradient change sign in a cell of side 0.05, SciPy's root
+    finder ends at a known point.
+    """
     step, (weights, targets, c) = 0.05, trap.arguments(name, ridge)
     a, b = np.meshgrid(np.arange(-2, 8, step), np.arange(-5, 2, step))
     slopes = jax.jit(jax.vmap(trap.gradient, (0, None, None, None)))
@@ -169,7 +178,9 @@ def test_claims_are_counts_of_the_classifier(landscapes, name, ridge):
 
 @pytest.mark.parametrize(("name", "ridge"), CASES)
 def test_fine_tuning_is_the_flow(landscapes, name, ridge):
-    """Descent from the ascent minimum ends where SciPy's stiff solver takes the gradient flow on R, and J falls all the way."""
+    """Descent from the ascent minimum ends where SciPy's stiff solver takes the gradient flow on R,
+    and J falls all the way.
+    """
     found = landscapes[name, ridge]
     weights, targets, c = trap.arguments(name, ridge)
     slope = jax.jit(trap.gradient)
@@ -213,7 +224,9 @@ def test_all_three_claims_hold_only_below_a_fold(landscapes):
 
 
 def fold_by_mpmath(name, problem, start):
-    """grad J = 0 and det hess J = 0 in (a, b, c), all derivatives by mpmath from the formula written again."""
+    """grad J = 0 and det hess J = 0 in (a, b, c), all derivatives by mpmath from the formula
+    written again.
+    """
     with mpmath.workdps(40):
 
         def derivative(a, b, c, order):
@@ -237,7 +250,9 @@ def fold_by_mpmath(name, problem, start):
     ids=["second minimum of D", "second minimum of R"],
 )
 def test_folds(problem, near):
-    """The facts print 0.02660 and 0.07714; both folds lie slightly higher, by three independent routes (here: two)."""
+    """The facts print 0.02660 and 0.07714; both folds lie slightly higher, by three independent
+    routes (here: two).
+    """
     found = trap.folds("signed", problem=problem)
     np.testing.assert_allclose(found.ridge, [near], rtol=1e-11)
     start = (*np.round(found.parameters[0], 2), round(near, 4))
@@ -272,7 +287,11 @@ def test_trap_holds_up_to_the_fold():
 
 
 def test_ridge_does_not_shift_minimisers_radially(landscapes):
-    """App. B says so; a/b of D's minimum moves from -5.20 to -5.41. All lie on the one curve where grad L is parallel to them."""
+    """App.
+
+    B says so; a/b of D's minimum moves from -5.20 to -5.41. All lie on the one curve where grad L
+    is parallel to them.
+    """
     ratio = {
         ridge: np.divide(*landscapes["signed", ridge].pretrain.parameters[0])
         for ridge in (0.02, 0.1)
@@ -287,7 +306,9 @@ def test_ridge_does_not_shift_minimisers_radially(landscapes):
 
 
 def test_a_changed_convention_changes_the_answer(landscapes):
-    """Mutants: one target, the factor, the reduction; each moves D's minimum, so the tests above would notice."""
+    """Mutants: one target, the factor, the reduction; each moves D's minimum, so the tests above
+    would notice.
+    """
     signed, at = trap.CONVENTIONS["signed"], landscapes["signed", 0.05].pretrain.parameters[0]
     same = trap.landscape(signed, 0.05)
     np.testing.assert_array_equal(same.pretrain.parameters[0], at)
@@ -329,7 +350,10 @@ def test_conventions_cannot_be_changed():
 
 
 def test_float32(landscapes):
-    """A float32 ridge keeps all in float32. Errors are eps times the condition number |H|/c, here up to 1e-7 * 1e3."""
+    """A float32 ridge keeps all in float32.
+
+    Errors are eps times the condition number |H|/c, here up to 1e-7 * 1e3.
+    """
     for case in (("signed", 0.05), ("literal", 0.1)):
         found, reference = trap.landscape(case[0], jnp.float32(case[1])), landscapes[case]
         assert found.retrain.parameters.dtype == np.float32

@@ -1,4 +1,6 @@
-"""One objective with signed weights: derivatives against autodiff of an independent formula, and pretraining on the same path."""
+"""One objective with signed weights: derivatives against autodiff of an independent formula, and
+pretraining on the same path.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -37,7 +39,9 @@ def objective(loss, reduction, seed=0):
 
 
 def independent(weights, loss, reduction, strength):
-    """Retain loss minus strength times forget loss plus ridge, from the samples; pretraining's own formula for ``strength=None``."""
+    """Retain loss minus strength times forget loss plus ridge, from the samples; pretraining's own
+    formula for ``strength=None``.
+    """
     features, labels, _ = data()
     losses = LOSS[loss](labels * (features @ weights))
     penalty = jnp.sum(RIDGE * weights**2) / 2
@@ -72,7 +76,8 @@ def test_value_gradient_and_hessian(loss, reduction):
             rtol=1e-11,
             atol=1e-12,
         )
-    # The forget gradient is the slope of the objective's own gradient along the strength, with its sign.
+    # The forget gradient is the slope of the objective's own gradient along the strength, with its
+    # sign.
     slope = problem.gradient(weights, 0.0) - problem.gradient(weights, 1.0)
     np.testing.assert_allclose(problem.forget_gradient(weights), slope, rtol=1e-12, atol=1e-13)
     far = problem.curvatures(np.full(D, -1e4), 0.0)
@@ -81,7 +86,9 @@ def test_value_gradient_and_hessian(loss, reduction):
 
 @pytest.mark.parametrize("loss", LOSS)
 def test_pretraining_lies_on_the_path(loss):
-    """At ``pretrain_strength`` the path's objective is J_D itself for sums, and n/r times it for means."""
+    """At ``pretrain_strength`` the path's objective is J_D itself for sums, and n/r times it for
+    means.
+    """
     weights = data()[2]
     for reduction, strength, factor in (("mean", -F / R, (R + F) / R), ("sum", -1.0, 1.0)):
         problem = objective(loss, reduction)
@@ -114,7 +121,9 @@ def test_the_ridge_follows_the_strength_on_one_side_only():
 
 
 def test_an_intercept_is_bounded_by_class_shares():
-    """The slope along the intercept changes sign exactly at min_c share_R(c)/share_F(c); it is that of J itself, far out."""
+    """The slope along the intercept changes sign exactly at min_c share_R(c)/share_F(c); it is that
+    of J itself, far out.
+    """
     for seed in range(20):
         labels = data(seed)[1]
         shares = [[np.mean(part == c) for part in (labels[:R], labels[R:])] for c in (1, -1)]
@@ -143,9 +152,14 @@ def test_an_exponential_loss_falls_without_bound_along_an_intercept():
     features = np.array([[1.0], [1.0], [1.0], [1.0]])
     labels = np.array([1.0, -1.0, 1.0, -1.0])
     problem = gt.Objective(
-        jnp.asarray(labels[:, None] * features), jnp.array([1.0, 1, 0, 0]), jnp.array([0, 0, 1.0, 0]),
-        jnp.zeros(1), jnp.asarray(0.5), gt.exponential, "sum",
-    )  # fmt: skip
+        jnp.asarray(labels[:, None] * features),
+        jnp.array([1.0, 1, 0, 0]),
+        jnp.array([0, 0, 1.0, 0]),
+        jnp.zeros(1),
+        jnp.asarray(0.5),
+        gt.exponential,
+        "sum",
+    )
     np.testing.assert_array_equal(problem.recession_slopes(2.0), [[np.inf, -np.inf]])
     # At equality the two exponentials cancel: a slope of 0, not of 0 times infinity.
     np.testing.assert_array_equal(problem.recession_slopes(1.0), [[np.inf, 0.0]])
@@ -190,7 +204,8 @@ def test_losses_against_mpmath(loss):
     ]
     found, rows = np.stack(found, -1), np.array(rows)
     if loss.name == "mine":
-        # Automatic derivatives of log(1 + e^-m) subtract numbers near 1 where the answer is e^-30: only the middle is good.
+        # Automatic derivatives of log(1 + e^-m) subtract numbers near 1 where the answer is e^-30:
+        # only the middle is good.
         np.testing.assert_allclose(found[1:-1], rows[1:-1], rtol=1e-12, atol=1e-13)
     else:
         np.testing.assert_allclose(found, rows, rtol=1e-14, atol=1e-15)

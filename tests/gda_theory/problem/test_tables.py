@@ -1,4 +1,6 @@
-"""Files and forget specifications: what is read, and that what is wrong is named with its line and column."""
+"""Files and forget specifications: what is read, and that what is wrong is named with its line and
+column.
+"""
 
 import numpy as np
 import pytest
@@ -6,7 +8,14 @@ import sklearn.datasets
 
 from gda_theory.problem import tables as data
 
-ROWS = "age,city,score,label\n31,Rome,0.5,no\n45,Oslo,1.5,yes\n27,Rome,-2,yes\n60,Bonn,4,no\n33,Oslo,1e-3,yes\n"
+ROWS = (
+    "age,city,score,label\n"
+    "31,Rome,0.5,no\n"
+    "45,Oslo,1.5,yes\n"
+    "27,Rome,-2,yes\n"
+    "60,Bonn,4,no\n"
+    "33,Oslo,1e-3,yes\n"
+)
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Many oracles against scikit-learn's and against ``retrain`` one by one: easy sets by shared work, hard ones by Newton's method."""
+"""Many oracles against scikit-learn's and against ``retrain`` one by one: easy sets by shared work,
+hard ones by Newton's method.
+"""
 
 import functools
 
@@ -19,7 +21,9 @@ COUNT = 569
 
 @functools.cache
 def cancer(intercept: bool):
-    """Standardised features with a last column of ones, or of zeros: one shape, so that one program serves most tests."""
+    """Standardised features with a last column of ones, or of zeros: one shape, so that one program
+    serves most tests.
+    """
     features, labels = load_breast_cancer(return_X_y=True)
     scaled = (features - features.mean(0)) / features.std(0)
     return np.column_stack([scaled, np.full(COUNT, float(intercept))]), labels
@@ -44,7 +48,9 @@ def one_by_one(problem, sets) -> list[gt.Solution]:
 
 
 def check(problem, sets, found, atol):
-    """Equal to ``retrain`` one by one, and honest: the gradient and the value are those at the weights, by NumPy."""
+    """Equal to ``retrain`` one by one, and honest: the gradient and the value are those at the
+    weights, by NumPy.
+    """
     features, signs, weight, ridge = (
         np.asarray(a)
         for a in (problem.features, problem.signs, problem.sample_weight, problem.ridge)
@@ -127,7 +133,9 @@ def test_the_problems_own_set_is_ignored():
 
 
 def hard_sets(features, labels) -> list[np.ndarray]:
-    """Half of the data, at random and by a feature; nearly all of one class; the rows with the largest values."""
+    """Half of the data, at random and by a feature; nearly all of one class; the rows with the
+    largest values.
+    """
     halves = [
         np.random.default_rng(2).choice(COUNT, 284, replace=False),
         np.argsort(features[:, 0])[:284],
@@ -148,7 +156,9 @@ def test_hard_sets_fall_back_and_are_right():
 
 
 def test_an_oracle_that_does_not_exist_is_not_claimed():
-    """Separable by two coordinates without a ridge: the weights run away, though both signs meet along either coordinate."""
+    """Separable by two coordinates without a ridge: the weights run away, though both signs meet
+    along either coordinate.
+    """
     features, _ = cancer(True)
     labels = features[:, 0] > 0.3
     ridge = np.append(np.r_[0.0, np.full(29, 1e-2)], 0.0)
@@ -161,7 +171,9 @@ def test_an_oracle_that_does_not_exist_is_not_claimed():
 
 
 def test_features_in_the_thousands():
-    """Raw data, in a sum: there rounding alone leaves gradients above 1e-10, which must not count as a failure."""
+    """Raw data, in a sum: there rounding alone leaves gradients above 1e-10, which must not count
+    as a failure.
+    """
     features, labels = cancer(False)
     raw = np.column_stack([load_breast_cancer(return_X_y=True)[0] * 100, features[:, 30]])
     problem = gt.Problem(raw, labels, masks_of(easy_sets())[0], ridge=1.0, reduction="sum")
@@ -173,7 +185,9 @@ def test_features_in_the_thousands():
 
 
 def test_the_exponential_loss_in_blocks_and_tiles(monkeypatch, capsys):
-    """Two blocks of four and three sets, three tiles of 190 rows (one of them padding), the order of the sets restored."""
+    """Two blocks of four and three sets, three tiles of 190 rows (one of them padding), the order
+    of the sets restored.
+    """
     monkeypatch.setattr(many, "SETS", 4)
     monkeypatch.setattr(many, "ROWS", 200)
     features, labels = cancer(False)
@@ -203,7 +217,9 @@ def test_more_weights_than_rows_and_a_loss_of_ones_own():
 
 
 def test_single_precision():
-    """float32 reaches its own rounding, by shared work: weights to 1e-4 (curvature 1e-2, rounding 1e-7 of gradients about 1)."""
+    """float32 reaches its own rounding, by shared work: weights to 1e-4 (curvature 1e-2, rounding
+    1e-7 of gradients about 1).
+    """
     features, labels = cancer(True)
     ridge = np.append(np.full(30, 1e-2), 0.0)
     exact = gt.retrain_many(
@@ -221,7 +237,10 @@ def test_single_precision():
 
 
 def test_a_wrong_retain_set_is_seen():
-    """The mutant: one forgotten row stays in. Its oracle differs by far more than the tolerance of these tests."""
+    """The mutant: one forgotten row stays in.
+
+    Its oracle differs by far more than the tolerance of these tests.
+    """
     features, labels = cancer(True)
     problem = gt.Problem(
         features, labels, masks_of(easy_sets())[0], ridge=np.append(np.full(30, 1e-2), 0.0)
@@ -235,7 +254,9 @@ def test_a_wrong_retain_set_is_seen():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_softplus(dtype):
-    """The loss's value by its series, to 2 ulp plus the rounding of the exponential's argument, against mpmath."""
+    """The loss's value by its series, to 2 ulp plus the rounding of the exponential's argument,
+    against mpmath.
+    """
     margins = np.concatenate([np.linspace(-50, 80, 300), [-1e-3, 0, 1e-3]]).astype(dtype)
     got = np.asarray(many.softplus(jnp.asarray(margins)))
     assert got.dtype == dtype
@@ -246,7 +267,7 @@ def test_softplus(dtype):
     assert many.softplus(jnp.asarray(dtype(-1e6))) == 1e6
 
 
-# Validation --------------------------------------------------------------------------------------------------------------------
+# Validation ---------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -335,7 +356,9 @@ def test_bad_sets(sets, error, message):
 
 @pytest.mark.parametrize("rows", [[0, 1], [2, 3, 4]])
 def test_a_coordinate_that_would_run_away(rows):
-    """Without rows 0 and 1, or without 2, 3 and 4, the unpenalised coordinate has y_i x_i of one sign; both classes stay."""
+    """Without rows 0 and 1, or without 2, 3 and 4, the unpenalised coordinate has y_i x_i of one
+    sign; both classes stay.
+    """
     signs = np.array([1, -1, 1, -1, 1, 1, -1])
     features = np.column_stack([signs * np.array([1.0, 1, -1, -1, -1, 0, 0]), np.ones(7)])
     problem = gt.Problem(features, signs, np.arange(7) == 5, ridge=[0.0, 1.0])

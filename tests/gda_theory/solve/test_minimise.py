@@ -1,4 +1,6 @@
-"""Newton's method against scikit-learn, mpmath, SciPy and the Lambert function; implicit derivatives against finite differences."""
+"""Newton's method against scikit-learn, mpmath, SciPy and the Lambert function; implicit
+derivatives against finite differences.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -57,7 +59,9 @@ def test_breast_cancer_agrees_with_scikit_learn(cancer, intercept, reduction):
 
 @pytest.mark.parametrize("loss", ["logistic", "exponential"])
 def test_any_ridge(loss):
-    """Two types, one coordinate's worth: the oracle's margin solves s A phi(x) = ridge x, by mpmath at any magnitude."""
+    """Two types, one coordinate's worth: the oracle's margin solves s A phi(x) = ridge x, by mpmath
+    at any magnitude.
+    """
     ridges = 10.0 ** np.arange(-300, 301, 50)
     batch = len(ridges)
     objective = Objective(
@@ -175,7 +179,9 @@ def test_implicit_derivatives_against_differences():
 
 
 def test_newton_step_is_preconditioned_ascent():
-    """With means, grad J_R(w_D) = -(f/r)(grad L_F + ridge w_D): section 8 of the facts, by NumPy alone."""
+    """With means, grad J_R(w_D) = -(f/r)(grad L_F + ridge w_D): section 8 of the facts, by NumPy
+    alone.
+    """
     problem = small()
     x, y, forget = (
         np.asarray(problem.features),

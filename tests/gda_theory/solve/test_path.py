@@ -1,4 +1,6 @@
-"""The path against its differential equation's other routes: bisection for folds, the pair's reference values, SciPy, differences."""
+"""The path against its differential equation's other routes: bisection for folds, the pair's
+reference values, SciPy, differences.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -66,7 +68,9 @@ class Reference:
         ) + np.diag(self.ridge)
 
     def solve(self, w, strength):
-        """Newton's method from next to the solution; None if it leaves, or ends where the Hessian is not positive definite."""
+        """Newton's method from next to the solution; None if it leaves, or ends where the Hessian
+        is not positive definite.
+        """
         for _ in range(40):
             gradient, hessian = self.parts(w, strength)
             step = np.linalg.solve(hessian, gradient)
@@ -84,7 +88,9 @@ class Reference:
         )
 
     def last_minimum(self, oracle, limit):
-        """The largest strength up to which small steps find a positive definite Hessian, halving the step each time it is lost."""
+        """The largest strength up to which small steps find a positive definite Hessian, halving
+        the step each time it is lost.
+        """
         w, strength, step = np.asarray(oracle), 0.0, 2e-2
         while step > 1e-13 * limit and strength < limit:
             new = self.solve(w, strength + step)
@@ -127,7 +133,9 @@ def test_logistic_pair_without_fold():
 
 @pytest.mark.parametrize("loss", ["exponential", "logistic"])
 def test_critical_strength_against_bisection(loss):
-    """50 random problems; the reference's bisection ends with steps of 1e-12, next to a fold of at least 0.01."""
+    """50 random problems; the reference's bisection ends with steps of 1e-12, next to a fold of at
+    least 0.01.
+    """
     found = 0
     for seed in range(25):
         objective = random_problem(
@@ -223,7 +231,9 @@ def test_one_strength_is_a_point_of_the_path():
 
 @pytest.mark.parametrize("ridge", [1e20, 1e150, 1e300])
 def test_a_ridge_that_leaves_only_the_first_step(ridge):
-    """Margins of 1e-20 and below: phi is phi(0) to the last digit, and w is the slope at the origin over the ridge."""
+    """Margins of 1e-20 and below: phi is phi(0) to the last digit, and w is the slope at the origin
+    over the ridge.
+    """
     problem = random_problem(5, loss="logistic", ridge=ridge)
     strengths = np.array([0.0, 0.3, 1.0, 2.0])
     path = ascent_path(problem, strengths)
@@ -236,8 +246,11 @@ def test_a_ridge_that_leaves_only_the_first_step(ridge):
 
 
 def test_paths_of_real_data_that_are_hard_to_follow():
-    """Splits, found among 1,000, on which coarser steps lose the path: two folds close together (46, 386, 611), margins of several
-    hundred (2, 186), and a strength just below the fold (91, 563)."""
+    """Splits, found among 1,000, on which coarser steps lose the path.
+
+    Two folds lie close together (46, 386, 611), margins reach several hundred (2, 186), or the
+    strength is just below the fold (91, 563).
+    """
     features, classes = load_breast_cancer(return_X_y=True)
     features = np.c_[StandardScaler().fit_transform(features), np.ones(len(features))]
     for seed in (2, 46, 91, 186, 386, 563, 611):
@@ -281,7 +294,9 @@ def test_derivatives_of_points_fold_and_break_even():
 
 
 def test_velocity_from_each_side_of_the_oracle():
-    """dw/dstrength = H^{-1} grad L_F on the side of ascent; towards pretraining the ridge grows too."""
+    """dw/dstrength = H^{-1} grad L_F on the side of ascent; towards pretraining the ridge grows
+    too.
+    """
     problem = random_problem(5)
     objective, oracle = problem.objective(), minimise.retrain(problem).weights
     curvature = np.asarray(objective.hessian(oracle, 0.0))
@@ -314,7 +329,9 @@ def test_fewer_types_than_weights():
 
 
 def test_intercept_makes_ascent_unbounded():
-    """Class shares differ, so beyond min_c share_R/share_F the objective is unbounded below, and the path says so."""
+    """Class shares differ, so beyond min_c share_R/share_F the objective is unbounded below, and
+    the path says so.
+    """
     rng = np.random.default_rng(7)
     features = np.column_stack([rng.normal(size=(40, 2)), np.ones(40)])
     labels = np.where(rng.random(40) < 0.4, 1, -1)
@@ -333,7 +350,8 @@ def test_intercept_makes_ascent_unbounded():
 
 def test_tiny_ridge_and_tiny_strengths():
     """At a ridge of 1e-300 the fold may lie at 1e-290 or so: the units of the path are margins."""
-    # Section 4: Q = (1+sP)/(s+qP), A/ridge = P exp(sP - 2eQ), B/ridge = Q exp(2eP - sQ) at the fold.
+    # Section 4: Q = (1+sP)/(s+qP), A/ridge = P exp(sP - 2eQ), B/ridge = Q exp(2eP - sQ) at the
+    # fold.
     s, q, e = 1.01, (1 - 0.01) ** 2, 0.1
     for ridge in (1e-300, 1e-100, 1e100):
         path = ascent_path(
@@ -353,7 +371,9 @@ def test_tiny_ridge_and_tiny_strengths():
 
 
 def test_many_samples_steer_in_float32_and_end_in_float64():
-    """Above a million multiplications Hessians that only steer are single; what is reported is checked here in NumPy."""
+    """Above a million multiplications Hessians that only steer are single; what is reported is
+    checked here in NumPy.
+    """
     rng = np.random.default_rng(11)
     features = rng.normal(size=(1200, 30))
     labels = np.where(features @ rng.normal(size=30) / 2 + rng.logistic(size=1200) > 0, 1, -1)
