@@ -23,15 +23,16 @@ from theory_common import entry
 from theory_common.claims import claims_of
 from theory_common.printing import tables
 
+LARGE = 8_000_000  # bytes of a file, about a million numbers: then optimised programs pay
 COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (see :func:`theory_common.entry.run_command`)."""
-    entry.enable_float64()
-    entry.compile_quickly()
-    entry.keep_compiled_code()
     options = _parser().parse_args(arguments)
+    entry.enable_float64()
+    entry.compile_quickly(optimise=_is_large(options))
+    entry.keep_compiled_code()
 
     def command() -> int:
         print_answer = options.command(options)
@@ -158,6 +159,12 @@ def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
         default="mean",
         help="of the losses of each set (default mean, the paper's)",
     )
+
+
+def _is_large(options) -> bool:
+    """Whether the command reads a large file."""
+    path = Path(getattr(options, "data", ""))
+    return path.is_file() and path.stat().st_size > LARGE
 
 
 # diagnose ----------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def command() -> int:
         entry.enable_float64()
-        entry.compile_quickly()
+        entry.compile_quickly(optimise=options.name != "theory")
         entry.keep_compiled_code()
         options.command(options)()
         return 0

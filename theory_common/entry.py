@@ -18,7 +18,11 @@ import jax
 DISTRIBUTION = "gda-theory"
 WRONG_INPUT = (ValueError, TypeError, OSError, ModuleNotFoundError)
 INTERRUPTED = 130  # what shells report for a program that Ctrl-C ended
-QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false"
+QUICK_TO_COMPILE = ("--xla_cpu_use_fusion_emitters=false",)
+HARDLY_OPTIMISED = (
+    "--xla_backend_optimization_level=0",
+    "--xla_llvm_disable_expensive_passes=true",
+)
 CACHE_SWITCH = "THEORY_CACHE"
 CACHE_BYTES = 2**30
 FREE_BYTES = 2**28  # a disk with less space left is only read
@@ -30,17 +34,22 @@ def enable_float64() -> None:
     jax.config.update("jax_enable_x64", True)
 
 
-def compile_quickly() -> None:
-    """Let XLA's older code generator compile for the CPU.
+def compile_quickly(*, optimise: bool = True) -> None:
+    """Let XLA compile for the CPU in less time, to programs that run longer.
 
-    It compiles in about half the time, and its programs run up to 1.7 times longer. A command
-    compiles each function once and calls it a few times, so compiling is most of its time. XLA
-    reads the environment when it first computes. A user who sets the same flag in ``XLA_FLAGS``
-    keeps that choice.
+    A command compiles each function once and calls it a few times, so compiling is most of its
+    time. XLA's older code generator takes about half the time, and its programs run up to 1.7 times
+    longer. XLA reads the environment when it first computes. A user who sets one of the flags in
+    ``XLA_FLAGS`` keeps that choice.
+
+    Args:
+        optimise: False for small problems. It leaves out most optimisation, which halves the time
+            again. Last digits differ, since the order of sums does.
     """
     chosen = os.environ.get("XLA_FLAGS", "")
-    if QUICK_TO_COMPILE.partition("=")[0] not in chosen:
-        os.environ["XLA_FLAGS"] = f"{chosen} {QUICK_TO_COMPILE}".strip()
+    wanted = QUICK_TO_COMPILE if optimise else QUICK_TO_COMPILE + HARDLY_OPTIMISED
+    added = [flag for flag in wanted if flag.partition("=")[0] not in chosen]
+    os.environ["XLA_FLAGS"] = " ".join([chosen, *added]).strip()
 
 
 def keep_compiled_code() -> Path | None:

@@ -43,11 +43,21 @@ def test_float64():
 
 def test_quick_compilation_is_added_to_what_the_user_has_chosen():
     """And XLA, which ends the process at a flag that it does not know, accepts it."""
-    assert shown("entry.compile_quickly()", None)[1] == entry.QUICK_TO_COMPILE
+    (quick,) = entry.QUICK_TO_COMPILE
+    assert shown("entry.compile_quickly()", None)[1] == quick
     devices = "--xla_force_host_platform_device_count=2"
-    assert shown("entry.compile_quickly()", devices)[1] == f"{devices} {entry.QUICK_TO_COMPILE}"
+    assert shown("entry.compile_quickly()", devices)[1] == f"{devices} {quick}"
     chosen = "--xla_cpu_use_fusion_emitters=true"
     assert shown("entry.compile_quickly()", chosen)[1] == chosen
+
+
+def test_small_problems_are_hardly_optimised():
+    quick = " ".join(entry.QUICK_TO_COMPILE + entry.HARDLY_OPTIMISED)
+    code = "entry.compile_quickly(optimise=False)"
+    assert shown(code, None)[1] == quick
+    chosen = "--xla_backend_optimization_level=2"
+    left = quick.replace(entry.HARDLY_OPTIMISED[0], "").replace("  ", " ")
+    assert shown(code, chosen)[1] == f"{chosen} {left}"
 
 
 CACHED = """
