@@ -1,17 +1,26 @@
-r"""What the iteration really does: descent-ascent in finite steps, as it is run.
+r"""Descent-ascent in finite steps, as it is run in practice.
 
-Every scheme is a list of *half-steps* with factors :math:`(\rho, \sigma)` on the retain and the forget weights,
+A scheme is a list of *half-steps*. Each has a factor :math:`\rho` on the retain weights and a
+factor :math:`\sigma` on the forget weights, and moves the weights by
 
 .. math:: w \leftarrow w - \eta\,\nabla J_{\rho,\sigma}(w), \qquad
-          \nabla J_{\rho,\sigma}(w) = \Lambda w - T^\top\bigl[(\rho\,a - \sigma\gamma\,b) \odot \varphi(Tw)\bigr],
+          \nabla J_{\rho,\sigma}(w)
+          = \Lambda w - T^\top\bigl[(\rho\,a - \sigma\gamma\,b) \odot \varphi(Tw)\bigr].
 
-each with its own full ridge: ``simultaneous`` is (1, 1); ``retain_first`` is (1, 0) then (0, 1); ``forget_first`` the other way
-round. One pass through the list is an *epoch*, which is what ``epochs`` counts. One coordinate, ``a = r_j/r``, ``b = alpha r_j/f``,
-:math:`d = \lambda w - a e^{-w}`: descent first is exactly :math:`w'' = (1 - \eta\lambda)(w - \eta d) - \eta b e^{-(w - \eta d)}`.
+Each half-step applies the full ridge. ``simultaneous`` has the one half-step (1, 1).
+``retain_first`` has (1, 0), then (0, 1). ``forget_first`` has the same two in the other order.
+One pass through the list is an *epoch*; ``epochs`` counts these. For one coordinate with
+``a = r_j/r``, ``b = alpha r_j/f`` and :math:`d = \lambda w - a e^{-w}`, an epoch of
+``retain_first`` is exactly
 
-Here are *observations* only (converged, moving, cycle, left range, and when); :mod:`gda_theory.dynamics.outcomes` knows causes. Lanes of
-a batch run side by side, the batch in the last axis, so that a step is a few passes of elementwise arithmetic.
-Source: *Ascent Fails to Forget*, App. D.3; cycles and convergence tests: new. Claims: ``alternating-maps``, ``effective-ridge``.
+.. math:: w'' = (1 - \eta\lambda)(w - \eta d) - \eta b e^{-(w - \eta d)}.
+
+This module reports *observations* only: converged, moving, cycle or left the range, and when.
+:mod:`gda_theory.dynamics.outcomes` finds the causes. The lanes of a batch run side by side, with
+the batch in the last axis. A step is then a few passes of elementwise arithmetic.
+
+Source: *Ascent Fails to Forget*, App. D.3. The tests for cycles and convergence are new.
+Claims: ``alternating-maps``, ``effective-ridge``.
 """
 
 import contextlib
@@ -25,30 +34,35 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import ArrayLike, Float, Int
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from gda_theory.codes import Outcome
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.objective import Objective, objective_of
+from gda_theory.problem.objective import HasObjective, Objective, objective_of
 from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
-MOST_STEPS = 2**31 - 1  # epochs are counted in 32 bits
-WATCH = (
-    96  # epochs between observations (a twentieth of the time): a multiple of the commonest periods
-)
+MOST_EPOCHS = 2**31 - 1  # epochs are counted in 32 bits
+# Epochs between two looks at a run, which take a twentieth of the time. 96 is a multiple of the
+# commonest periods.
+WATCH = 96
 LONGEST_PERIOD = 64
-RETURN = 1e-6  # a cycle is closed when it misses its starting point by less than this part of one epoch's move
+# A cycle is closed when it comes back to its start up to this part of one epoch's move.
+RETURN = 1e-6
 
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Scheme:
-    """The half-steps ``(retain factor, forget factor)`` of one epoch; the first ``ascent_epochs`` epochs are ascent alone, (0, 1).
+    """The half-steps ``(retain factor, forget factor)`` of one epoch.
 
-    ``batch_size`` is what :func:`simulate` was told, None without minibatches.
+    In the first ``ascent_epochs`` epochs every half-step is one of ascent alone, (0, 1).
+    ``batch_size`` is the one that :func:`simulate` was given, or None without minibatches.
+
+    Raises: ``ValueError`` if ``half_steps`` are no pairs of numbers, or if none descends.
     """
 
     name: str
@@ -56,7 +70,7 @@ class Scheme:
     ascent_epochs: int = 0
     batch_size: int | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         factors = np.asarray(self.half_steps)
         if (
             factors.shape[1:] != (2,)
@@ -64,14 +78,14 @@ class Scheme:
             or not 0 < np.sum(factors[:, 0]) < np.inf
         ):
             raise ValueError(
-                "half_steps must be pairs (retain factor, forget factor), the retain factors with a sum > 0 (one epoch descends), "
-                f"got {self.half_steps!r}"
+                "half_steps must be pairs (retain factor, forget factor) whose retain factors "
+                f"have a finite sum > 0, so that an epoch descends, got {self.half_steps!r}"
             )
-        # A scheme selects code, so it must hash.
+        # A scheme selects compiled code, so it must be hashable.
         object.__setattr__(self, "half_steps", tuple(map(tuple, factors.tolist())))
 
-    def ascends_alone(self, time: ArrayLike) -> Array | None:
-        """Whether epoch ``time`` is one of ascent alone, ``None`` if no epoch is."""
+    def ascends_alone(self, time: int | Array) -> bool | Array | None:
+        """Whether epoch ``time`` is one of ascent alone; ``None`` if no epoch of the scheme is."""
         return time < self.ascent_epochs if self.ascent_epochs else None
 
 
@@ -81,11 +95,11 @@ class Factors(NamedTuple):
     They are data and not code, so all such schemes share one compiled function.
     """
 
-    half_steps: Float[Array, "h 2 #lanes"]
-    ascent_epochs: Int[Array, " #lanes"] | None
+    half_steps: Float[Array | np.ndarray, "h 2 #lanes"]
+    ascent_epochs: Int[Array | np.ndarray, " #lanes"] | None
 
-    def ascends_alone(self, time: ArrayLike) -> Array | None:
-        """As :meth:`Scheme.ascends_alone`."""
+    def ascends_alone(self, time: int | Array) -> Array | np.ndarray | None:
+        """As :meth:`Scheme.ascends_alone`, for each lane."""
         return None if self.ascent_epochs is None else time < self.ascent_epochs
 
 
@@ -110,25 +124,35 @@ SCHEMES = {
 
 
 def ascent_then_descent(epochs: int) -> Scheme:
-    """``epochs`` of ascent on the forget set alone, then descent on the retain set alone: a common recipe."""
+    """The scheme of ``epochs`` epochs of ascent on the forget set, then descent on the retain set.
+
+    Raises: ``ValueError`` or ``TypeError`` unless ``epochs`` is a whole number >= 1.
+    """
     return Scheme("ascent_then_descent", ((1, 0),), epoch_count("epochs", epochs))
 
 
-def epoch_count(name: str, value) -> int:
-    """``value`` as a number of epochs."""
+def epoch_count(name: str, value: Any) -> int:
+    """``value`` as a number of epochs, from 1 to 2^31 - 1.
+
+    Raises: ``ValueError`` or ``TypeError`` that names the argument ``name``.
+    """
     value = checks.whole(name, value, least=1)
-    if value > MOST_STEPS:
-        raise ValueError(f"{name} must be <= {MOST_STEPS}, got {value}")
+    if value > MOST_EPOCHS:
+        raise ValueError(f"{name} must be <= {MOST_EPOCHS}, got {value}")
     return value
 
 
 def resolve(scheme: str | Scheme) -> Scheme:
-    """The :class:`Scheme` of that name, or the given one; ``ValueError`` otherwise."""
-    if isinstance(scheme, (Scheme, Factors)):
+    """The :class:`Scheme` of that name, or the given one.
+
+    Raises: ``ValueError`` if ``scheme`` is neither a known name nor a scheme.
+    """
+    if isinstance(scheme, Scheme):
         return scheme
     if not isinstance(scheme, str) or scheme not in SCHEMES:
         raise ValueError(
-            f"scheme must be one of {', '.join(map(repr, SCHEMES))} or gt.ascent_then_descent(epochs), got {scheme!r}"
+            f"scheme must be one of {', '.join(map(repr, SCHEMES))} or "
+            f"gt.ascent_then_descent(epochs), got {scheme!r}"
         )
     return SCHEMES[scheme]
 
@@ -137,12 +161,17 @@ def resolve(scheme: str | Scheme) -> Scheme:
 class Trajectory(NamedTuple):
     """Where a run went, and what was seen.
 
-    ``outcome`` (:class:`gda_theory.Outcome`) was first seen at epoch ``seen_at``, and ``epochs`` epochs were made: a run that converged
-    or cycles ends early, one that ``LEFT_RANGE`` keeps the last iterate that its dtype could hold (never NaN). ``period`` is a
-    cycle's, 0 for none (or one longer than 64). ``move`` is the largest entry of the last epoch's change; ``gradient_norm`` is that of
-    J at ``strength``, which is *not* 0 where an alternating scheme rests. ``observed`` has what ``observe`` returned at the epochs
-    ``observed_epochs`` (the start included), in the first axis after the batch. The rest is how the run was made; ``step_size`` is, under
-    a schedule, that of the epoch at which the run ended.
+    * ``weights``: where the run ended. A run that left the range keeps the last iterate that its
+      dtype could hold, and never has NaN.
+    * ``outcome`` (:class:`gda_theory.Outcome`): what was seen, first at epoch ``seen_at``.
+    * ``epochs``: how many epochs were made. A run that converged or cycles ends early.
+    * ``period``: that of a cycle; 0 if there is none, or if it is longer than 64.
+    * ``move``: the largest entry of the last epoch's change.
+    * ``gradient_norm``: that of J at ``strength``. It is *not* 0 where an alternating scheme rests.
+    * ``observed``: what ``observe`` returned at the epochs ``observed_epochs``, which begin with
+      the start. These epochs are the first axis after the batch.
+    * ``start``, ``step_size``, ``strength``, ``scheme``: how the run was made. Under a schedule,
+      ``step_size`` is that of the epoch at which the run ended.
     """
 
     weights: Float[Array, "*batch d"]
@@ -161,12 +190,19 @@ class Trajectory(NamedTuple):
 
 
 def recorded_weights(weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
-    """For ``observe``: the iterates themselves."""
+    """The iterates themselves, to be recorded by ``observe``."""
     return weights
 
 
-def distances_to(points: Float[Array, "p d"]) -> Callable[[Array], Array]:
-    """For ``observe``: the Euclidean distances ``(*batch, p)`` to given points, in place of the iterates."""
+def distances_to(points: ArrayLike) -> Callable[[Array], Array]:
+    """A function for ``observe`` that records Euclidean distances in place of the iterates.
+
+    Args:
+        points: ``(d,)`` or ``(p, d)``, the same for all lanes; or ``(*batch, p, d)``.
+
+    Returns: a function from weights ``(*batch, d)`` to distances ``(*batch, p)``.
+    Raises: ``ValueError`` or ``TypeError`` if ``points`` are not finite numbers.
+    """
     return jax.tree_util.Partial(_distances, jnp.atleast_2d(checks.finite("points", points)))
 
 
@@ -182,42 +218,61 @@ def _distances(points, weights):
     "alternating-second-order-sign",
 )
 def simulate(
-    problem,
-    start,
+    problem: Objective | HasObjective,
+    start: ArrayLike,
     *,
-    step_size,
+    step_size: ArrayLike,
     epochs: int,
-    scheme="simultaneous",
-    strength=1.0,
-    schedule=None,
+    scheme: str | Scheme = "simultaneous",
+    strength: ArrayLike = 1.0,
+    schedule: ArrayLike | Callable[[Array], Any] | None = None,
     batch_size: int | None = None,
-    key=None,
-    observe=None,
+    key: Any = None,
+    observe: Callable[[Array], Any] | None = None,
     observe_every: int = 1,
-    tolerance: float | None = None,
+    tolerance: ArrayLike | None = None,
 ) -> Trajectory:
-    """Descent-ascent as it is run: ``epochs`` epochs from ``start``.
+    """Run descent-ascent for ``epochs`` epochs from ``start``.
+
+    The batch dimensions of ``problem``, ``start``, ``step_size`` and ``strength`` broadcast
+    against each other.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective; leading dimensions of its arrays are a batch.
-        start: ``(*batch, d)``. Batch dimensions of start, step_size, strength and problem broadcast against each other.
+        problem: a Problem, a CorrelatedPair or an Objective. Leading dimensions of its arrays are
+            a batch.
+        start: ``(*batch, d)``.
         step_size: > 0.
-        scheme: ``"simultaneous"``, ``"retain_first"``, ``"forget_first"`` or :func:`ascent_then_descent`.
-        strength: of the ascent; 0 is plain descent on the retain set, -f/r (means) or -1 (sums) is pretraining.
-        schedule: factors on the step size, ``(epochs,)`` and >= 0, or a function of the epoch (optax's schedules are).
-        batch_size, key: minibatches of that many rows, shuffled anew when all are used (what is left of a shuffle is dropped); an
-            epoch is then one minibatch, its sums scaled to all rows, so that it is right on average.
-        observe: a function of the weights ``(*batch, d)`` to record at every ``observe_every``-th epoch, see :func:`recorded_weights`
-            and :func:`distances_to`; by default nothing is recorded, and memory does not grow with ``epochs``.
-        tolerance: *converged* means that the distance to the limit, extrapolated from how fast the moves shrink, is below this part
-            of the largest weight; 4096 machine epsilons by default.
-    Raises: ``ValueError`` or ``TypeError`` naming the argument. Inside jit, what cannot be checked is not. Derivatives: forward mode
-    (``jax.jvp``, ``jax.jacfwd``), as the loop ends when all is seen.
-    Source: App. D.3. Claims: ``effective-ridge``, ``alternating-fixed-point``, ``alternating-multiplier``, ``short-steps-descend``,
-    ``alternating-second-order-sign``.
+        epochs: >= 1.
+        scheme: ``"simultaneous"``, ``"retain_first"``, ``"forget_first"``, a :class:`Scheme`, or
+            what :func:`ascent_then_descent` returns.
+        strength: of the ascent. 0 is plain descent on the retain set. Pretraining is -f/r with the
+            reduction ``mean``, and -1 with ``sum``.
+        schedule: factors >= 0 on the step size, an array ``(epochs,)``; or a function of the
+            epoch, such as optax's schedules.
+        batch_size: rows of a minibatch. An epoch is then one minibatch. Its sums are scaled to all
+            rows, so that it is right on average. Rows are shuffled again when fewer than
+            ``batch_size`` are left; those are dropped.
+        key: JAX's random key for the minibatches.
+        observe: a function of the weights ``(*batch, d)``, such as :func:`recorded_weights` or what
+            :func:`distances_to` returns. Its value is recorded at every ``observe_every``-th epoch.
+            By default nothing is recorded, and memory does not grow with ``epochs``.
+        observe_every: from 1 to ``epochs``.
+        tolerance: a run has *converged* when its distance to the limit is below this part of the
+            largest weight. The distance is extrapolated from how fast the moves shrink. The
+            default is 4096 machine epsilons.
+
+    Returns: :class:`Trajectory`.
+    Raises: ``ValueError`` or ``TypeError`` that names the argument. Traced values inside jit are
+    not checked.
+    Derivatives: forward mode only (``jax.jvp``, ``jax.jacfwd``), since the loop ends when every
+    lane has an outcome.
+    Source: App. D.3.
+    Claims: ``effective-ridge``, ``alternating-fixed-point``, ``alternating-multiplier``,
+    ``short-steps-descend``, ``alternating-second-order-sign``.
     """
     objective = objective_of(problem)
-    scheme, epochs = resolve(scheme), epoch_count("epochs", epochs)
+    scheme = resolve(scheme)
+    epochs = epoch_count("epochs", epochs)
     observe_every = checks.whole("observe_every", observe_every, least=1)
     if observe is not None and observe_every > epochs:
         raise ValueError(f"observe_every must be <= epochs = {epochs}, got {observe_every}")
@@ -239,24 +294,31 @@ def simulate(
 
 def simulate_schemes(
     objective: Objective,
-    start: Float[ArrayLike, "*batch d"],
+    start: ArrayLike,
     *,
     schemes: Sequence[str | Scheme],
-    step_size: Float[ArrayLike, "*batch"],
+    step_size: ArrayLike,
     epochs: int,
     strength: ArrayLike,
     observe: Callable[[Array], Any],
 ) -> list[Trajectory]:
-    """:func:`simulate` for each of several schemes, all observed at every epoch.
+    """Do what :func:`simulate` does for each of several schemes, observed at every epoch.
 
-    Schemes with equally many half-steps run side by side, so they are compiled once. Arrays come
-    back as NumPy's. ``observe`` sees weights ``(schemes, *batch, d)``.
+    Schemes with equally many half-steps run side by side, so they are compiled once.
+
+    Args:
+        objective: as for :func:`simulate`, as are ``start``, ``step_size`` and ``strength``.
+        schemes: names or schemes.
+        epochs: of each run.
+        observe: a function of weights ``(schemes, *batch, d)``.
+
+    Returns: one :class:`Trajectory` for each scheme, in the order given, with arrays of NumPy.
     """
-    schemes = [resolve(scheme) for scheme in schemes]
-    found: list[Any] = [None] * len(schemes)
-    for length in sorted({len(scheme.half_steps) for scheme in schemes}):
-        places = [i for i, scheme in enumerate(schemes) if len(scheme.half_steps) == length]
-        together = [schemes[i] for i in places]
+    known = [resolve(scheme) for scheme in schemes]
+    found: list[Any] = [None] * len(known)
+    for length in sorted({len(scheme.half_steps) for scheme in known}):
+        places = [i for i, scheme in enumerate(known) if len(scheme.half_steps) == length]
+        together = [known[i] for i in places]
         starts = np.broadcast_to(start, (len(places), *np.shape(start)))
         lanes = _lanes(objective, starts, step_size, strength)
         factors = factors_of(together, lanes.start.dtype, lanes.step_size.size // len(places))
@@ -269,7 +331,7 @@ def simulate_schemes(
         for row, place in enumerate(places):
             own = jax.tree.map(lambda leaf, row=row: leaf[row], runs)
             epochs_seen = np.arange(epochs + 1)
-            found[place] = own._replace(scheme=schemes[place], observed_epochs=epochs_seen)
+            found[place] = own._replace(scheme=known[place], observed_epochs=epochs_seen)
     return found
 
 
@@ -284,10 +346,11 @@ def _simulated(
     factors: Array | None = None,
     key: Array | None = None,
     observe_every: int = 1,
-    tolerance: float | None = None,
+    tolerance: ArrayLike | None = None,
 ) -> Trajectory:
-    """The run of checked arguments; the Trajectory says that its scheme is ``named``."""
-    start, batch = given.start, given.step_size.shape
+    """The run of checked arguments. The Trajectory reports ``named`` as its scheme."""
+    start = given.start
+    batch = given.step_size.shape
     rounding = 4096 * float(jnp.finfo(start.dtype).eps)
     allowed = checks.positive(
         "tolerance", checks.one("tolerance", rounding if tolerance is None else tolerance)
@@ -337,7 +400,9 @@ class _Ended(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=0)
 def _ended(loss: Loss, given: "_Given", state: "_State", factors: Array | None) -> _Ended:
-    lanes, batch = given.lanes, given.step_size.shape
+    """The last state in the shape of the batch, with the gradient and step size there."""
+    lanes = given.lanes
+    batch = given.step_size.shape
     taken = state.taken.reshape(batch)
     last = None if factors is None else factors[jnp.minimum(taken, factors.shape[0] - 1)]
     gradient = _gradient(loss, lanes, lanes.retain - lanes.forget, state.held)
@@ -355,29 +420,57 @@ def _ended(loss: Loss, given: "_Given", state: "_State", factors: Array | None) 
 
 @backed_by("alternating-maps")
 def epoch(
-    problem, weights, *, step_size, scheme="simultaneous", strength=1.0
+    problem: Objective | HasObjective,
+    weights: ArrayLike,
+    *,
+    step_size: ArrayLike,
+    scheme: str | Scheme | Factors = "simultaneous",
+    strength: ArrayLike = 1.0,
 ) -> Float[Array, "*batch d"]:
-    """One epoch of a scheme: the exact map, of which :func:`simulate` takes ``epochs``. Claim: ``alternating-maps``."""
+    """One epoch of a scheme: the exact map that :func:`simulate` applies again and again.
+
+    Args:
+        problem: a Problem, a CorrelatedPair or an Objective.
+        weights: ``(*batch, d)``, before the epoch.
+        step_size: > 0.
+        scheme: as for :func:`simulate`.
+        strength: of the ascent.
+
+    Returns: the weights after the epoch.
+    Raises: ``ValueError`` or ``TypeError`` that names the argument.
+    Claim: ``alternating-maps``.
+    """
     objective = objective_of(problem)
     given = _lanes(objective, weights, step_size, strength)
     lanes = given.lanes
-    moved = _epoch(objective.loss, resolve(scheme), lanes, given.flat, lanes.step, 0)
+    known = scheme if isinstance(scheme, Factors) else resolve(scheme)
+    moved = _epoch(objective.loss, known, lanes, given.flat, lanes.step, 0)
     return jnp.moveaxis(moved, 0, -1).reshape(given.start.shape)
 
 
 @backed_by("alternating-multiplier")
 def epoch_jacobian(
-    problem, weights, *, step_size, scheme="simultaneous", strength=1.0
+    problem: Objective | HasObjective,
+    weights: ArrayLike,
+    *,
+    step_size: ArrayLike,
+    scheme: str | Scheme | Factors = "simultaneous",
+    strength: ArrayLike = 1.0,
 ) -> Float[Array, "*batch d d"]:
     """The derivative of :func:`epoch` in the weights: what one epoch makes of a small deviation.
 
-    A resting point attracts if all its eigenvalues lie inside the unit circle, a cycle if those of the product around it do; the mean
-    logarithm of how a deviation grows along an orbit is its Lyapunov exponent. Claim: ``alternating-multiplier``.
+    A resting point attracts if all eigenvalues of this matrix lie inside the unit circle. A cycle
+    attracts if those of the product around it do. The mean logarithm of how a deviation grows along
+    an orbit is its Lyapunov exponent.
+
+    Args: as for :func:`epoch`.
+    Raises: as :func:`epoch`.
+    Claim: ``alternating-multiplier``.
     """
     weights = checks.finite("weights", weights).astype(objective_of(problem).types.dtype)
     moved = functools.partial(epoch, problem, step_size=step_size, scheme=scheme, strength=strength)
 
-    def along(direction):
+    def along(direction: Array) -> Array:
         return jax.jvp(moved, (weights,), (jnp.broadcast_to(direction, weights.shape),))[1]
 
     return jax.vmap(along, out_axes=-1)(jnp.eye(weights.shape[-1], dtype=weights.dtype))
@@ -387,7 +480,10 @@ def epoch_jacobian(
 
 
 class Lanes(NamedTuple):
-    """Objectives side by side, the batch last; ``forget`` holds the strength. Types that all share have no batch axis."""
+    """Objectives side by side, with the batch in the last axis.
+
+    ``forget`` contains the strength. Types that all lanes share have no batch axis.
+    """
 
     types: Float[Array, "k d *lanes"]
     retain: Float[Array, "k #lanes"]
@@ -399,7 +495,7 @@ class Lanes(NamedTuple):
 class _Given(NamedTuple):
     """Checked arguments of a run: its lanes, and what the Trajectory reports in the batch's shape.
 
-    ``flat`` is ``start`` lane by lane.
+    ``flat`` is ``start`` with the batch flattened into lanes.
     """
 
     lanes: Lanes
@@ -462,7 +558,10 @@ def _last(leaf: Array, rank: int) -> Array:
     return jnp.moveaxis(leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]), 0, -1)
 
 
-def _schedule(schedule, epochs: int, dtype) -> Array | None:
+def _schedule(
+    schedule: ArrayLike | Callable[[Array], Any] | None, epochs: int, dtype: DTypeLike
+) -> Array | None:
+    """The factors on the step size, one an epoch."""
     if schedule is None:
         return None
     factors = schedule
@@ -479,7 +578,8 @@ def _schedule(schedule, epochs: int, dtype) -> Array | None:
     return factors
 
 
-def _batch_size(batch_size, key, rows: int) -> int | None:
+def _batch_size(batch_size: int | None, key: Any, rows: int) -> int | None:
+    """The checked ``batch_size``, if there is one."""
     if batch_size is None:
         if key is not None:
             raise ValueError(
@@ -491,40 +591,48 @@ def _batch_size(batch_size, key, rows: int) -> int | None:
         raise ValueError(f"batch_size must be <= the number of rows = {rows}, got {batch_size}")
     if key is None:
         raise ValueError(
-            "key must be given for minibatches: every random choice comes from a key, e.g. jax.random.key(0)"
+            "key must be given for minibatches, since every random choice comes from a key, "
+            "e.g. jax.random.key(0)"
         )
     checks.key("key", key)
     return batch_size
 
 
-def _watching(observe, start: Array) -> jax.tree_util.Partial:
-    """``observe`` as a pytree, once it is known to return arrays with the batch of ``start`` first; nothing runs."""
+def _watching(observe: Callable[[Array], Any], start: Array) -> jax.tree_util.Partial:
+    """``observe`` as a pytree.
+
+    It must return arrays that begin with the batch of ``start``. This is checked by tracing:
+    nothing is computed.
+    """
     if not callable(observe):
         raise TypeError(
-            f"observe must be a function of the weights, such as gt.recorded_weights, got {observe!r}"
+            "observe must be a function of the weights, such as gt.recorded_weights, "
+            f"got {observe!r}"
         )
     with _named(
-        f"observe must be a function of the weights {start.shape} that JAX can trace and that returns arrays"
+        f"observe must be a function of the weights {start.shape} that JAX can trace "
+        "and that returns arrays"
     ):
         watch = observe if isinstance(observe, jax.tree_util.Partial) else _static(observe)
         seen = jax.eval_shape(watch, jax.ShapeDtypeStruct(start.shape, start.dtype))
     for leaf in jax.tree.leaves(seen):
         if leaf.shape[: start.ndim - 1] != start.shape[:-1]:
             raise ValueError(
-                f"observe must return arrays that begin with the batch {start.shape[:-1]} of the weights, got {leaf.shape}"
+                "observe must return arrays that begin with the batch "
+                f"{start.shape[:-1]} of the weights, got {leaf.shape}"
             )
     return watch
 
 
 @functools.cache
-def _static(observe):
-    """A function as a pytree without leaves, so that it selects code."""
+def _static(observe: Callable[[Array], Any]) -> jax.tree_util.Partial:
+    """A function as a pytree without leaves, so that it selects compiled code."""
     return jax.tree_util.Partial(observe)
 
 
 @contextlib.contextmanager
 def _named(rule: str):
-    """JAX's error about a user's function, said of the argument."""
+    """Raise JAX's error about a user's function again, with ``rule`` before it."""
     try:
         yield
     except (TypeError, ValueError) as error:
@@ -532,19 +640,21 @@ def _named(rule: str):
         raise kind(f"{rule}: {str(error).splitlines()[0]}") from error
 
 
-# One epoch -------------------------------------------------------------------------------------------------------------------
+# One epoch ---------------------------------------------------------------------------------------
 
 
 def _products(types: Array, columns: Float[Array, "d lanes"]) -> Array:
-    """``types @ column`` lane by lane; unrolled over the columns where lanes have their own types, which fuses."""
+    """``types @ column`` lane by lane."""
     if types.ndim == 2:
         return types @ columns
     if types.shape[1] > 8:
         return jnp.sum(types * columns, 1)
+    # A few columns are unrolled, which XLA fuses into one loop.
     return functools.reduce(jnp.add, [types[:, j] * columns[j] for j in range(types.shape[1])])
 
 
 def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
+    """The gradient of the losses, weighted by ``coefficients``, and of the ridge."""
     # Clipped: a row of weight 0 adds nothing, even if its loss is infinite.
     slopes = jnp.minimum(loss.phi(_products(lanes.types, weights)), jnp.finfo(weights.dtype).max)
     return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), coefficients * slopes)
@@ -553,16 +663,21 @@ def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> 
 def _size(
     gradient: Float[Array, "d lanes"], strength: Float[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
-    """The Euclidean length; infinite where a term is beyond the range of the dtype."""
+    """The Euclidean length; infinite where an entry is beyond the range of the dtype."""
     size = minimise.norm(gradient.T).reshape(strength.shape)
     inside = _in_range(gradient).reshape(strength.shape)
     return jnp.where(inside | jnp.isnan(strength), size, jnp.inf)
 
 
 def _epoch(
-    loss: Loss, scheme: Scheme | Factors, lanes: Lanes, weights: Array, step: Array, time
+    loss: Loss,
+    scheme: Scheme | Factors,
+    lanes: Lanes,
+    weights: Array,
+    step: Array,
+    time: int | Array,
 ) -> Array:
-    """The map of one epoch, ``time`` being its number."""
+    """The map of one epoch, whose number is ``time``."""
     for retain, forget in scheme.half_steps:
         coefficients = retain * lanes.retain - forget * lanes.forget
         alone = scheme.ascends_alone(time)
@@ -572,7 +687,7 @@ def _epoch(
     return weights
 
 
-def _drawn(lanes: Lanes, order: Int[Array, " k"], rows: int, time) -> Lanes:
+def _drawn(lanes: Lanes, order: Int[Array, " k"], rows: int, time: int | Array) -> Lanes:
     """The lanes of one minibatch of the shuffled rows, scaled to all rows."""
     count = order.shape[0]
     chosen = jax.lax.dynamic_slice(order, (time % (count // rows) * rows,), (rows,))
@@ -582,14 +697,18 @@ def _drawn(lanes: Lanes, order: Int[Array, " k"], rows: int, time) -> Lanes:
     )
 
 
-# Runs ------------------------------------------------------------------------------------------------------------------------
+# Runs --------------------------------------------------------------------------------------------
 
 
 class _State(NamedTuple):
+    """The state of a run between two blocks of epochs.
+
+    ``held`` is what is reported. A lane that left the range has ``weights`` 0 and keeps its last
+    iterate in ``held``. ``order`` is that of the rows, for minibatches.
+    """
+
     weights: Float[Array, "d lanes"]
-    held: Float[
-        Array, "d lanes"
-    ]  # what is reported: a lane that left its range waits at 0 and holds its last iterate here
+    held: Float[Array, "d lanes"]
     live: Array
     outcome: Array
     seen_at: Array
@@ -599,7 +718,7 @@ class _State(NamedTuple):
     period: Array
     time: Int[Array, ""]
     blocks: Int[Array, ""]
-    order: Array | None  # of the rows, for minibatches
+    order: Array | None
 
 
 def _initial(start: Array, rows: int | None, count: int) -> _State:
@@ -623,15 +742,15 @@ def _initial(start: Array, rows: int | None, count: int) -> _State:
 
 
 def _in_range(weights: Array) -> Array:
-    """Whether a lane and its squares are representable; False for NaN."""
-    # Entry by entry: XLA's maximum over many lanes on a CPU can lose a NaN.
+    """Whether all squares of a lane's entries are in the range of the dtype; False for NaN."""
+    # Entry by entry, since XLA's maximum over many lanes on a CPU can lose a NaN.
     return jnp.all(jnp.abs(weights) <= np.sqrt(float(jnp.finfo(weights.dtype).max)), 0)
 
 
 def _advance(
     loss, scheme, rows, lanes: Lanes, factors, key, tolerance, epochs, state: _State
 ) -> _State:
-    """``epochs`` more epochs, and a look at what happened."""
+    """Make ``epochs`` more epochs, and look at what happened."""
     count = lanes.types.shape[0]
     size = jnp.where(state.live, lanes.step, 0)
 
@@ -653,7 +772,7 @@ def _advance(
     inside = _in_range(after) & _in_range(before)
 
     def watched():
-        """Again from the start of the block, a look after every epoch: some lane left its range."""
+        """The block again with a look after every epoch, since some lane left the range."""
 
         def guarded(index, carry):
             weights, previous, live, taken, order = carry
@@ -692,30 +811,35 @@ def _advance(
 
 
 def _look(state: _State, move: Array, factor: Array, epochs, tolerance, noisy: bool) -> _State:
-    """Update what is known after a block; ``move`` is the size of the last epoch's change, at ``factor`` times the step size."""
-    asleep = factor == 0  # such an epoch shows nothing
+    """Update what is known after a block.
+
+    ``move`` is the size of the last epoch's change, made at ``factor`` times the step size.
+    """
+    asleep = factor == 0  # an epoch without a step shows nothing
     move = jnp.where(asleep, state.move, move / jnp.where(asleep, 1, factor))
     eps = float(jnp.finfo(move.dtype).eps)
     scale = jnp.max(jnp.abs(state.weights), 0)
     rate = jnp.where(move < state.move, (move / state.move) ** (1 / epochs), 1)
     # Moves that shrink by the same factor add up to a geometric series.
     near = move <= tolerance * scale * (1 - rate)
-    # Brent's search for cycles: compare with a point that is renewed at the powers of two. A cycle within the tolerance is rounding.
+    # Brent's search for cycles: compare with a point that is renewed at the powers of two.
+    # A cycle within the tolerance is rounding.
     back = jnp.max(jnp.abs(state.weights - state.reference), 0) <= RETURN * move
     returned = back & (move > tolerance * scale)
     resting = (move <= 4 * eps * scale) | (back & ~returned)
     renew = (state.blocks & (state.blocks - 1)) == 0
-    open_, none = state.outcome == Outcome.MOVING, jnp.zeros_like(returned)
+    undecided = state.outcome == Outcome.MOVING
+    none = jnp.zeros_like(returned)
     converged = none if noisy else (resting | near) & (state.blocks > 1)
     now = jnp.where(returned & ~converged & (not noisy), Outcome.CYCLE, Outcome.MOVING)
     now = jnp.where(converged, Outcome.CONVERGED, now)
     now = jnp.where(asleep, Outcome.MOVING, now)
     now = jnp.where(state.live, now, Outcome.LEFT_RANGE)
-    outcome = jnp.where(open_, now, state.outcome).astype(jnp.int32)
+    outcome = jnp.where(undecided, now, state.outcome).astype(jnp.int32)
     return state._replace(
         outcome=outcome,
-        seen_at=jnp.where(open_, state.taken, state.seen_at),
-        # A lane that left at once, or left earlier, keeps what it had.
+        seen_at=jnp.where(undecided, state.taken, state.seen_at),
+        # A lane that left at once, or left earlier, keeps its last move.
         move=jnp.where(state.live | (move > 0), move, state.move),
         reference=jnp.where(renew, state.weights, state.reference),
     )
@@ -723,7 +847,7 @@ def _look(state: _State, move: Array, factor: Array, epochs, tolerance, noisy: b
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
 def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, epochs) -> _State:
-    """Blocks of epochs until every lane has an outcome or the epochs are used up."""
+    """Run blocks of epochs until every lane has an outcome or the epochs are used up."""
 
     def more(state):
         return (state.time < epochs) & jnp.any(state.outcome == Outcome.MOVING)
@@ -753,7 +877,7 @@ def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, epoch
 def _run_recorded(
     loss, scheme, rows, batch, counts, lanes: Lanes, start, factors, key, tolerance, observe
 ):
-    """All the epochs, ``observe`` recorded at the start and after every block."""
+    """Run all the epochs, and record ``observe`` at the start and after every block."""
     every, whole, rest = counts
     advance = functools.partial(_advance, loss, scheme, rows, lanes, factors, key, tolerance)
 
@@ -778,7 +902,10 @@ def _run_recorded(
 
 
 def _with_period(loss, scheme, lanes: Lanes, state: _State) -> _State:
-    """The state, with the least period of each cycle: the first return within one more lap of ``LONGEST_PERIOD``."""
+    """The state with the least period of each cycle.
+
+    It is the first return within ``LONGEST_PERIOD`` more epochs.
+    """
     cycling = state.outcome == Outcome.CYCLE
 
     def search():

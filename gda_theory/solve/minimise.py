@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
+from numpy.typing import ArrayLike
 
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import (
