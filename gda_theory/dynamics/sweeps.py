@@ -1,35 +1,58 @@
-"""The simulator over grids of parameters: phase diagrams, on every device and core, in bounded memory, resumable."""
+"""Runs at every point of a grid of parameters, as phase diagrams need them.
+
+Points run in chunks of bounded size, on every device and core. A sweep that was stopped can go on
+from the chunks that it finished.
+"""
 
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
 from gda_theory.pair import CorrelatedPair
 from gda_theory.pair.model import geometry, with_arrays
-from gda_theory.problem.objective import Objective, objective_of
+from gda_theory.problem.objective import HasObjective, Objective, objective_of
 from gda_theory.solve import minimise
 from theory_common import checks
-from theory_common.batching import chunks as chunks
+from theory_common.batching import chunks
 
-LANES = 512  # what a step touches stays in the cache, and there are chunks enough to keep every core busy to the end
-ELEMENTS = 2**21  # at most so many margins at once, whatever the number of rows
-# By default XLA leaves half of a wide register empty; a step, bound by its loads, takes a quarter less time with all of it.
+# Lanes of a chunk. What a step touches then stays in the cache, and there are enough chunks to keep
+# every core busy to the end.
+LANES = 512
+ELEMENTS = 2**21  # the largest number of margins at once, whatever the number of rows
+# By default XLA leaves half of a wide register empty. A step is bound by its loads, and takes a
+# quarter less time with the whole register.
 WIDE = {"xla_cpu_prefer_vector_width": 512}
-PAIR_AXES, COMMON_AXES = ("correlation", "alpha", "ridge"), ("step_size", "strength")
+PAIR_AXES = ("correlation", "alpha", "ridge")
+COMMON_AXES = ("step_size", "strength")
 
 
-def grid(pair: CorrelatedPair, *, allow_unrealisable: bool = False, **axes) -> CorrelatedPair:
-    """The pair at every point of a grid: a batch whose dimensions are those of ``axes``, in the order given.
+def grid(
+    pair: CorrelatedPair, *, allow_unrealisable: bool = False, **axes: ArrayLike
+) -> CorrelatedPair:
+    """The pair at every point of a grid, as a batch.
 
-    ``axes``: any of ``correlation``, ``alpha`` and ``ridge``, each one number (no axis) or an array ``(m,)``. ``pair`` is
-    unbatched and supplies the rest; ``alpha`` moves ``forget_in_pair`` and nothing else.
+    Args:
+        pair: without a batch. It supplies the parameters that are not among ``axes``.
+        allow_unrealisable: permit an ``alpha`` above forget_size/retain_in_pair.
+        axes: any of ``correlation``, ``alpha`` and ``ridge``. An array ``(m,)`` becomes a dimension
+            of the batch, in the order given; one number becomes none. ``alpha`` changes
+            ``forget_in_pair`` alone.
+
+    Returns: the pair with a batch.
+    Raises: ``TypeError`` if ``pair`` is no CorrelatedPair; ``ValueError`` if it has a batch, or
+    that names the axis.
     """
     if not isinstance(pair, CorrelatedPair):
         raise TypeError(f"pair must be a CorrelatedPair, got {type(pair).__name__}")
@@ -38,44 +61,55 @@ def grid(pair: CorrelatedPair, *, allow_unrealisable: bool = False, **axes) -> C
 
 
 def sweep(
-    problem,
-    start,
+    problem: Objective | HasObjective,
+    start: ArrayLike | Callable[[Any], ArrayLike],
     *,
     epochs: int,
-    step_size,
-    scheme="simultaneous",
-    strength=1.0,
-    tolerance: float | None = None,
+    step_size: ArrayLike,
+    scheme: str | Scheme = "simultaneous",
+    strength: ArrayLike = 1.0,
+    tolerance: ArrayLike | None = None,
     allow_unrealisable: bool = False,
-    folder=None,
+    folder: str | Path | None = None,
     progress: bool = False,
-    **axes,
+    **axes: ArrayLike,
 ) -> Trajectory:
-    """:func:`simulate` at every point of a grid; the Trajectory's batch dimensions are the grid's axes, in the order given.
+    """Do what :func:`simulate` does at every point of a grid.
+
+    Chunks of points run on every device that JAX sees. One CPU runs a thread on each core.
 
     Args:
-        problem: a CorrelatedPair, which has the axes ``correlation``, ``alpha``, ``ridge``; or a Problem or Objective, which has ``ridge``
-            (of the penalised coordinates).
-        start: weights ``(d,)``, or a function from the problem at many points (a batch) to their weights ``(*batch, d)``, such as
-            ``lambda pair: gt.pair.pretrain(pair).weights``.
-        step_size, strength: one number, or an array ``(m,)``, which is an axis after those of ``axes``.
-        axes: one number or an array ``(m,)`` each; two or more make the product of all.
-        folder: keeps finished chunks, so that a sweep that was stopped goes on; a loss of your own is known by its name there.
-    Chunks of points run on every device that JAX sees, on one CPU a thread a core. Arrays come back as NumPy's.
+        problem: a CorrelatedPair, with the axes ``correlation``, ``alpha`` and ``ridge``; or a
+            Problem or an Objective, with the axis ``ridge`` (that of the penalised coordinates).
+        start: weights ``(d,)``; or a function from the problem at many points (a batch) to their
+            weights ``(*batch, d)``, such as ``lambda pair: gt.pair.pretrain(pair).weights``.
+        epochs: of each run.
+        step_size: one number, or an array ``(m,)``. An array is an axis after those of ``axes``.
+        scheme: as for :func:`simulate`.
+        strength: as ``step_size``, and its axis comes last.
+        tolerance: as for :func:`simulate`.
+        allow_unrealisable: permit an ``alpha`` above forget_size/retain_in_pair.
+        folder: where finished chunks are kept, so that a sweep that was stopped goes on. A loss of
+            your own is known by its name there.
+        progress: show how many chunks are finished.
+        axes: one number or an array ``(m,)`` each. The grid is the product of all arrays.
+
+    Returns: :class:`Trajectory` with arrays of NumPy. Its batch dimensions are the axes of the
+    grid, in the order given.
     Raises: as :func:`simulate`; ``ValueError`` for an axis that is no parameter of the problem.
     """
     checks.concrete("sweep", problem, axes, step_size, strength, None if callable(start) else start)
-    epochs, scheme = simulation.epoch_count("epochs", epochs), simulation.resolve(scheme)
-    paired = isinstance(problem, CorrelatedPair)
-    objective = problem.objective() if paired else objective_of(problem)
+    epochs = simulation.epoch_count("epochs", epochs)
+    scheme = simulation.resolve(scheme)
+    base = problem if isinstance(problem, CorrelatedPair) else objective_of(problem)
+    objective = objective_of(base)
     _unbatched("problem", problem, objective.types.shape[:-2])
-    known = PAIR_AXES if paired else ("ridge",)
+    known = PAIR_AXES if isinstance(base, CorrelatedPair) else ("ridge",)
     values, shape = _spread(
         {**axes, "step_size": step_size, "strength": strength},
         (*known, *COMMON_AXES),
         objective.types.dtype,
     )
-    base = problem if paired else objective
     _check(
         base,
         objective,
@@ -85,7 +119,8 @@ def sweep(
     if tolerance is not None:
         tolerance = float(checks.positive("tolerance", checks.one("tolerance", tolerance)))
     settings = Settings(epochs, scheme, tolerance)
-    count, width = int(np.prod(shape)), objective.types.shape[-2]
+    count = int(np.prod(shape))
+    width = objective.types.shape[-2]
     lanes = max(1, min(LANES, ELEMENTS // width, count))
     rows = {name: np.broadcast_to(value, shape).reshape(count) for name, value in values.items()}
     if callable(start):
@@ -96,7 +131,8 @@ def sweep(
         starts = np.broadcast_to(checks.finite("start", start), (count, *np.shape(start)))
     if starts.shape != (count, objective.types.shape[-1]):
         raise ValueError(
-            f"start must have shape ({objective.types.shape[-1]},) at each point of a sweep, got {starts.shape[1:]}"
+            f"start must have shape ({objective.types.shape[-1]},) at each point of a sweep, "
+            f"got {starts.shape[1:]}"
         )
     checks.finite("start", starts)
     name = (
@@ -119,7 +155,7 @@ def sweep(
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What all points of a sweep share and no array holds."""
+    """What all points of a sweep share, apart from arrays."""
 
     epochs: int
     scheme: Scheme
@@ -127,15 +163,23 @@ class Settings:
 
 
 @functools.partial(jax.jit, compiler_options=WIDE)
-def _run(shared: tuple[Any, Settings], rows) -> Trajectory:
-    """One chunk."""
-    (base, settings), (values, start) = shared, rows
-    common = {name: values[name] for name in COMMON_AXES}
-    return simulation.simulate(_at(base, values), start, **common, **vars(settings))
+def _run(shared: tuple[Any, Settings], rows: tuple[dict[str, Array], Array]) -> Trajectory:
+    """The runs of one chunk."""
+    base, settings = shared
+    values, start = rows
+    return simulation.simulate(
+        _at(base, values),
+        start,
+        step_size=values["step_size"],
+        strength=values["strength"],
+        **vars(settings),
+    )
 
 
-def _at(base, values: dict, allow_unrealisable: bool = True):
-    """The pair or objective with the parameters that ``values`` has for it."""
+def _at(
+    base: CorrelatedPair | Objective, values: dict[str, Array], allow_unrealisable: bool = True
+) -> CorrelatedPair | Objective:
+    """The pair or objective with its parameters replaced by those among ``values``."""
     return (
         _pair_with(base, values, allow_unrealisable)
         if isinstance(base, CorrelatedPair)
@@ -143,25 +187,34 @@ def _at(base, values: dict, allow_unrealisable: bool = True):
     )
 
 
-def _starts(start, points, lanes: int):
+def _starts(
+    start: Callable[[Any], ArrayLike], points: CorrelatedPair | Objective, lanes: int
+) -> Float[Array, "lanes d"]:
     """What the function ``start`` returns for a chunk of points."""
     weights = checks.finite("start", start(points))
     if weights.shape[:1] != (lanes,):
         raise ValueError(
-            f"start must return weights (*batch, d), here for the batch {(lanes,)}, got shape {weights.shape}"
+            f"start must return weights (*batch, d), here for the batch {(lanes,)}, "
+            f"got shape {weights.shape}"
         )
     return weights
 
 
-def _check(base, objective: Objective, values: dict, allow_unrealisable: bool) -> None:
-    """Raise the errors of bad input before anything runs: inside a chunk all is traced."""
+def _check(
+    base: CorrelatedPair | Objective,
+    objective: Objective,
+    values: dict[str, Array],
+    allow_unrealisable: bool,
+) -> None:
+    """Raise the errors of bad input before anything runs, since all is traced inside a chunk."""
     checks.positive("step_size", values["step_size"])
     minimise.strength_in_range(objective.pretrain_strength, values["strength"])
     for name in values.keys() - COMMON_AXES:
         _at(base, {name: values[name]}, allow_unrealisable)
 
 
-def _unbatched(name: str, problem, batch: tuple[int, ...]):
+def _unbatched(name: str, problem: Any, batch: tuple[int, ...]) -> Any:
+    """The problem, if its ``batch`` is empty."""
     if batch:
         raise ValueError(
             f"{name} must be unbatched to be put on a grid, got a batch of shape {batch}"
@@ -169,8 +222,13 @@ def _unbatched(name: str, problem, batch: tuple[int, ...]):
     return problem
 
 
-def _spread(axes: dict, known, dtype) -> tuple[dict, tuple[int, ...]]:
-    """Each array on an axis of its own, in the order given, so that they broadcast to the grid; and the grid's shape."""
+def _spread(
+    axes: dict[str, ArrayLike], known: Iterable[str], dtype: np.dtype
+) -> tuple[dict[str, Array], tuple[int, ...]]:
+    """Each array on an axis of its own, in the order given, and the shape of the grid.
+
+    The arrays broadcast to that shape.
+    """
     for name in axes:
         if name not in known:
             raise ValueError(f"{name} is no parameter to sweep over: use {', '.join(known)}")
@@ -189,30 +247,32 @@ def _spread(axes: dict, known, dtype) -> tuple[dict, tuple[int, ...]]:
     return arrays, shape
 
 
-def _pair_with(pair: CorrelatedPair, values: dict, allow_unrealisable: bool) -> CorrelatedPair:
-    """The pair with some parameters exchanged."""
-    exchanged: dict[str, Any] = {}
+def _pair_with(
+    pair: CorrelatedPair, values: dict[str, Array], allow_unrealisable: bool
+) -> CorrelatedPair:
+    """The pair with some parameters replaced."""
+    replaced: dict[str, Any] = {}
     if "correlation" in values:
-        exchanged["gram"], exchanged["types"] = geometry(values["correlation"])
+        replaced["gram"], replaced["types"] = geometry(values["correlation"])
     if "ridge" in values:
-        exchanged["ridge"] = checks.positive("ridge", values["ridge"])
+        replaced["ridge"] = checks.positive("ridge", values["ridge"])
     if "alpha" in values:
-        exchanged["forget_in_pair"] = (
+        replaced["forget_in_pair"] = (
             checks.nonnegative("alpha", values["alpha"]) * pair.retain_in_pair
         )
         if not allow_unrealisable:
-            hint = " (allow_unrealisable=True sweeps beyond)"
+            hint = " (allow_unrealisable=True permits more)"
             most = jnp.broadcast_to(pair.forget_size / pair.retain_in_pair, values["alpha"].shape)
             checks.at_most("alpha", values["alpha"], "forget_size/retain_in_pair", most, hint)
     shape = jnp.broadcast_shapes(*(np.shape(value) for value in values.values()))
     return jax.tree.map(
         lambda new, old: jnp.broadcast_to(new, shape + old.shape),
-        with_arrays(pair, **exchanged),
+        with_arrays(pair, **replaced),
         pair,
     )
 
 
-def _objective_with(objective: Objective, values: dict) -> Objective:
+def _objective_with(objective: Objective, values: dict[str, Array]) -> Objective:
     """The objective with another ridge on its penalised coordinates."""
     if "ridge" not in values:
         return objective
@@ -221,7 +281,7 @@ def _objective_with(objective: Objective, values: dict) -> Objective:
 
 
 def _digest(objective: Objective) -> str:
-    """What tells the data of one problem from another's."""
+    """A digest of the data of a problem."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(objective):
         digest.update(f"{leaf.shape} {leaf.dtype}".encode() + np.asarray(leaf).tobytes())
