@@ -1,41 +1,55 @@
-r"""Checks a certificate of :mod:`gda_theory.verdict.certificates` against the data, trusting nothing but ball arithmetic (python-flint).
+r"""Check a certificate of :mod:`gda_theory.verdict.certificates` against the data.
 
-A certificate claims boxes :math:`|w - c|_\infty \le r`, each with exactly one stationary point of
-:math:`J(w) = \sum_i c_i \ell(m_i) + \tfrac12 w^\top\Lambda w`, and a lower bound on a ratio of distances. What is checked here, from
-the data and the centres alone:
+A certificate claims boxes :math:`|w - c|_\infty \le r`, and bounds on a ratio of distances. Each
+box is claimed to hold exactly one stationary point of
+:math:`J(w) = \sum_i c_i \ell(m_i) + \tfrac12 w^\top\Lambda w`. From the data and the centres alone,
+it is checked here that
 
 * the data are those of the certificate (SHA-256 of the arrays);
-* *Krawczyk's test*: with :math:`Y \approx H(c)^{-1}` any matrix and H(box) an enclosure of the Hessian on the box,
-  :math:`-Y\nabla J(c) + (I - Y H(\text{box}))(\text{box} - c)` lies in the interior of :math:`\text{box} - c`: then the box has one
-  stationary point and no more (Krawczyk 1969; Rump 2010, theorem 13.2);
-* H(box) is positive definite (pivots of its elimination are positive balls), so that it is a minimum;
+* *Krawczyk's test* holds: the box has exactly one stationary point if
+  :math:`-Y\nabla J(c) + (I - Y H(\text{box}))(\text{box} - c)` lies in the interior of
+  :math:`\text{box} - c`. Here :math:`Y \approx H(c)^{-1}` is any matrix, and H(box) is an enclosure
+  of the Hessian on the box (Krawczyk 1969; Rump 2010, theorem 13.2);
+* H(box) is positive definite, so that the point is a minimum: the pivots of its elimination are
+  positive balls;
 * the ratio follows from the boxes.
 
-This file imports no JAX and none of the solvers. Every number is an enclosure: an error can make it refuse, never accept.
+This file trusts nothing but ball arithmetic (python-flint): it imports no JAX and none of the
+solvers. Every number is an enclosure, so rounding can make it refuse a certificate, never accept.
 """
 
 import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, ctx
+from numpy.typing import ArrayLike
 
 DIGITS = 40
 NAMES = ("pretrained", "retrained", "ascent")
 
 
-def fingerprint(features, signs, forget) -> str:
-    """SHA-256 of the data as the certificate means them: float64 features, signs, and the mask."""
+def fingerprint(features: ArrayLike, signs: ArrayLike, forget: ArrayLike) -> str:
+    """SHA-256 of the data: the features and signs in float64, and the mask of the forget set."""
     digest = hashlib.sha256()
     for array, kind in ((features, "<f8"), (signs, "<f8"), (forget, "u1")):
-        array = np.ascontiguousarray(array, kind)
-        digest.update(f"{array.shape}".encode() + array.tobytes())
+        data = np.ascontiguousarray(array, kind)
+        digest.update(f"{data.shape}".encode() + data.tobytes())
     return digest.hexdigest()
 
 
-def coefficients(name: str, forget, reduction: str, strength: float) -> list[arb]:
-    """The signed weights of the losses, as exact fractions: all rows, the retained ones, or retained minus strength times forgotten."""
-    forget = np.asarray(forget, bool)
-    n, f = len(forget), int(forget.sum())
+def coefficients(name: str, forget: ArrayLike, reduction: str, strength: float) -> list[arb]:
+    """The signed weight of each row's loss in the objective of the model ``name``, as a ball.
+
+    ``pretrained`` weighs all rows, ``retrained`` the retained ones, and ``ascent`` the retained
+    rows minus ``strength`` times the forgotten ones.
+
+    Raises: ``KeyError`` if ``name`` or ``reduction`` is unknown.
+    """
+    mask = np.asarray(forget, bool)
+    n = len(mask)
+    f = int(mask.sum())
     one = {
         "mean": (arb(1) / n, arb(1) / (n - f), -arb(strength) / f),
         "sum": (arb(1), arb(1), -arb(strength)),
@@ -45,11 +59,11 @@ def coefficients(name: str, forget, reduction: str, strength: float) -> list[arb
         "retrained": (one[1], arb(0)),
         "ascent": (one[1], one[2]),
     }[name]
-    return [dropped if out else kept for out in forget]
+    return [dropped if out else kept for out in mask]
 
 
 def slopes(loss: str, margin: arb) -> tuple[arb, arb]:
-    """``phi = -loss'`` and ``loss''``."""
+    """``phi = -loss'`` and ``loss''`` at a margin, for the logistic or the exponential loss."""
     if loss == "exponential":
         return (-margin).exp(), (-margin).exp()
     odds = 1 / (1 + margin.exp())
@@ -84,7 +98,18 @@ def has_one_minimum(
     centre: list[float],
     radius: float,
 ) -> bool:
-    """Krawczyk's test on the box, and a positive definite Hessian there."""
+    """Whether the box is proved to hold exactly one stationary point, which is a minimum.
+
+    This is Krawczyk's test, with a positive definite Hessian on the box.
+
+    Args:
+        types: the features times their signs, a row for each row of the data.
+        weights: of the rows' losses, as :func:`coefficients` returns them.
+        ridge: one for each coordinate.
+        loss: ``"logistic"`` or ``"exponential"``.
+        centre: of the box.
+        radius: of the box, in every coordinate.
+    """
     size = len(ridge)
     middle = arb_mat([[arb(value)] for value in centre])
     offset = arb_mat([[arb(0, radius)]] * size)
@@ -101,7 +126,10 @@ def has_one_minimum(
 
 
 def positive_definite(matrix: arb_mat) -> bool:
-    """Whether every symmetric matrix in the enclosure is: all pivots of Gaussian elimination are positive balls."""
+    """Whether every symmetric matrix in the enclosure is proved to be positive definite.
+
+    It is if all pivots of Gaussian elimination are positive balls.
+    """
     size = matrix.nrows()
     rows = [[matrix[i, j] for j in range(size)] for i in range(size)]
     for k in range(size):
@@ -115,7 +143,7 @@ def positive_definite(matrix: arb_mat) -> bool:
     return True
 
 
-def distance(first: dict, second: dict) -> arb:
+def distance(first: Mapping[str, Any], second: Mapping[str, Any]) -> arb:
     """An enclosure of the Euclidean distance between points of two boxes."""
     parts = [
         arb(a, first["radius"]) - arb(b, second["radius"])
@@ -124,8 +152,20 @@ def distance(first: dict, second: dict) -> arb:
     return sum((part * part for part in parts), arb(0)).sqrt()
 
 
-def failures(certificate: dict, features, signs, forget) -> list[str]:
-    """What is wrong with a certificate for these data; an empty list means: everything that it claims is proved."""
+def failures(
+    certificate: Mapping[str, Any], features: ArrayLike, signs: ArrayLike, forget: ArrayLike
+) -> list[str]:
+    """What is wrong with a certificate for these data.
+
+    Args:
+        certificate: what ``certify`` returned, as JSON gives it back.
+        features: ``(n, d)``.
+        signs: ``(n,)``, the labels as -1 and 1.
+        forget: ``(n,)``, the mask of the forget set.
+
+    Returns: one sentence for each failure. If the list is empty, all that the certificate claims
+    is proved.
+    """
     before = ctx.dps
     ctx.dps = DIGITS
     try:
@@ -144,36 +184,42 @@ def failures(certificate: dict, features, signs, forget) -> list[str]:
 
 
 def statement(strength: float, low: float) -> str:
-    """What a certificate says in words."""
-    return f"descent-ascent at strength {strength:g} has a minimum at least {low:.6g} times as far from the retrained model as doing nothing"
+    """The claim of a certificate in words."""
+    return (
+        f"descent-ascent at strength {strength:g} has a minimum at least {low:.6g} times as far "
+        "from the retrained model as doing nothing"
+    )
 
 
-def _failures(certificate, features, signs, forget):
+def _failures(
+    certificate: Mapping[str, Any], features: np.ndarray, signs: np.ndarray, forget: np.ndarray
+) -> Iterator[str]:
+    """The failures, up to the first that leaves nothing more to check."""
     if certificate["data"] != fingerprint(features, signs, forget):
         yield "the data are not those of the certificate"
         return
     if certificate["rows"] != [int(np.sum(~forget)), int(np.sum(forget))]:
         yield f"rows must be how many are retained and forgotten, got {certificate['rows']}"
-    # Numbers only: a text could pass for a ball.
-    loss, reduction, strength = (
-        certificate["loss"],
-        certificate["reduction"],
-        float(certificate["strength"]),
-    )
-    boxes = {
+    loss = certificate["loss"]
+    reduction = certificate["reduction"]
+    # Only numbers become balls: flint would read a string as a ball of any radius.
+    strength = float(certificate["strength"])
+    boxes: dict[str, dict[str, Any]] = {
         name: {"centre": [float(value) for value in box["centre"]], "radius": float(box["radius"])}
         for name, box in certificate["boxes"].items()
     }
     low, high = map(float, certificate["times_as_far"])
     if loss not in ("logistic", "exponential") or not strength > 0:
-        yield f"loss must be logistic or exponential and strength > 0, got {loss!r} and {strength!r}"
+        yield (
+            f"loss must be logistic or exponential and strength > 0, got {loss!r} and {strength!r}"
+        )
         return
     types = arb_mat(
         [[arb(float(s * value)) for value in row] for s, row in zip(signs, features, strict=True)]
     )
     ridge = [arb(float(value)) for value in certificate["ridge"]]
     if len(ridge) != features.shape[1] or not all(value >= 0 for value in ridge):
-        yield "ridge must have one number >= 0 a coordinate"
+        yield "ridge must have one number >= 0 for each coordinate"
         return
     for name in NAMES:
         box = boxes[name]
