@@ -3,7 +3,8 @@ r"""The numbers behind a verdict: distances, break-even, fold, early stops.
 Distances are Euclidean distances of weights to the retrained model (the *oracle*). To first order
 in f/r
 
-.. math:: w_D - w_R \approx -H_R^{-1}\, e, \qquad w(\gamma) - w_R \approx +\gamma\, H_R^{-1}\nabla L_F,
+.. math:: w_D - w_R \approx -H_R^{-1}\, e, \qquad
+          w(\gamma) - w_R \approx +\gamma\, H_R^{-1}\nabla L_F,
 
 where :math:`e = \tfrac fr(\nabla L_F + \Lambda w_R)` for means and :math:`\nabla L_F` for sums. So
 pretraining and ascent lie on *opposite sides* of the oracle. Ascent is better than doing nothing
