@@ -46,10 +46,15 @@ def process(app, what, name, thing, options, lines: list[str]) -> None:
     lines[:] = [linked(line) for line in paragraphs(lines)]
 
 
+ARRAY = re.compile(r"~?(?:jax\.)?jaxlib\._jax\.Array")
+# JAX's ArrayLike, as autodoc writes it out after that.
+ARRAY_LIKE = re.compile(r"Array \| ~?numpy\.ndarray \| .*?\bcomplex\b")
+
+
 def short_arrays(app, what, name, thing, options, signature, returns):
-    """Write ``Array`` for the class behind it, which users never name."""
+    """Write ``Array`` and ``ArrayLike`` for the classes behind them, which users never name."""
     return tuple(
-        text and text.replace("jaxlib._jax.Array", "Array").replace("numpy.ndarray", "ndarray")
+        text and ARRAY_LIKE.sub("ArrayLike", ARRAY.sub("Array", text))
         for text in (signature, returns)
     )
 

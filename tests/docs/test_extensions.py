@@ -21,6 +21,13 @@ def test_sections_on_one_line_become_paragraphs():
     assert docstrings.linked("``not-a-claim``") == "``not-a-claim``"
 
 
+def test_array_types_are_short():
+    docstrings = pytest.importorskip("docs.docstrings", reason="the site needs the extra [docs]")
+    long = "(x: ~jax.jaxlib._jax.Array | ~numpy.ndarray | ~numpy.bool | int | complex = 1.0)"
+    found = docstrings.short_arrays(None, "function", "f", None, None, long, None)
+    assert found == ("(x: ArrayLike = 1.0)", None)
+
+
 def test_formulas_become_mathml():
     mathml = pytest.importorskip("docs.mathml", reason="the site needs the extra [docs]")
     shown = mathml.render(r"\frac{1}{2} \|w\|^2", display=True)
