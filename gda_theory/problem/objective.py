@@ -17,7 +17,7 @@ strength -1 and the same ridge.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -207,6 +207,7 @@ def objective_of(problem: "Objective | HasObjective") -> Objective:
     return problem.objective()
 
 
+@runtime_checkable
 class HasObjective(Protocol):
     """A Problem, a CorrelatedPair or a Coordinate."""
 
