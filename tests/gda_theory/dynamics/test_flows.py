@@ -1,4 +1,7 @@
-"""The gradient flow against quadrature, a Taylor solver of mpmath, closed-form equilibria and small steps."""
+"""The gradient flow, tested against independent computations.
+
+These are quadrature, a Taylor solver of mpmath, closed-form equilibria and small steps.
+"""
 
 import sys
 
@@ -18,8 +21,9 @@ PAIR = gt.CorrelatedPair(
 
 
 def coordinate(mass, ridge):
-    """``mass exp(-w) + ridge w^2/2``: all mass retained, or (negative) all forgotten."""
-    retain, forget = (max(mass, 0.0), max(-mass, 0.0))
+    """``mass exp(-w) + ridge w^2/2``: all mass is retained, or all forgotten if it is negative."""
+    retain = max(mass, 0.0)
+    forget = max(-mass, 0.0)
     return gt.Objective(
         jnp.ones((1, 1)),
         jnp.array([retain]),
@@ -65,10 +69,12 @@ def test_small_steps_approach_it_at_first_order():
 
 
 def test_it_blows_up_when_the_integral_says():
-    """Past the branch point w' = -(K e^{-w} + ridge w) < 0 reaches -infinity after the integral of -dw/w'."""
-    found = gt.flow(
-        coordinate(-2.0, 0.5), [1.0], [0.1, 1.0, 2.0, 1e9]
-    )  # the horizon has no say in when it is over
+    """Past the branch point, w reaches -infinity after the integral of -dw/w'.
+
+    There w' = -(K e^{-w} + ridge w) < 0.
+    """
+    # The last time must not change when the flow leaves.
+    found = gt.flow(coordinate(-2.0, 0.5), [1.0], [0.1, 1.0, 2.0, 1e9])
     time = mpmath.quad(lambda w: 1 / (2 * mpmath.exp(-w) + w / 2), [-mpmath.inf, -5, 0, 1])
     assert found.outcome == Outcome.LEFT_RANGE
     np.testing.assert_allclose(found.reached, float(time), rtol=1e-9)  # ten times the tolerance
@@ -82,7 +88,7 @@ def test_it_blows_up_when_the_integral_says():
 
 
 def test_a_steep_start_is_not_a_run_away():
-    """Margins (-12, 5): the first steps are 1e-7 and shorter, the last ones as long as the horizon."""
+    """At margins (-12, 5) the first steps are at most 1e-7, the last as long as the whole time."""
     start = np.linalg.solve(PAIR.types, [-12.0, 5.0])
     found = gt.flow(PAIR, [start, start], [1e-6, 1e12])
     assert np.all(found.outcome == Outcome.CONVERGED)
@@ -90,11 +96,9 @@ def test_a_steep_start_is_not_a_run_away():
         found.weights[0, -1], gt.pair.descent_ascent(PAIR).weights, rtol=1e-9
     )
     objective = PAIR.objective()
-    types, masses, ridge = (
-        np.asarray(PAIR.types),
-        np.asarray(objective.coefficients(1.0)),
-        np.asarray(objective.ridge),
-    )
+    types = np.asarray(PAIR.types)
+    masses = np.asarray(objective.coefficients(1.0))
+    ridge = np.asarray(objective.ridge)
     exact = solve_ivp(
         lambda _, w: types.T @ (masses * np.exp(-types @ w)) - ridge * w,
         (0, 1e-6),
@@ -106,7 +110,10 @@ def test_a_steep_start_is_not_a_run_away():
 
 
 def test_losses_beyond_the_range():
-    """A forget margin of -800, exp(800) being infinite: nothing to a flow without ascent, too much for one with it."""
+    """A forget margin of -800, where exp(800) is infinite.
+
+    A flow without ascent is not affected. One with ascent leaves the range at the start.
+    """
     start = np.linalg.solve(PAIR.types, [1.0, -800.0])
     found = gt.flow(PAIR, start, [1.0, 1000.0], strength=[0.0, 1.0])
     np.testing.assert_array_equal(found.outcome, [Outcome.CONVERGED, Outcome.LEFT_RANGE])
@@ -116,7 +123,10 @@ def test_losses_beyond_the_range():
 
 
 def test_columns_of_different_scale():
-    """Curvatures over eight powers of ten, where an explicit solver needs tens of thousands of steps: the end is the minimum."""
+    """The flow ends at the minimum although curvatures span eight powers of ten.
+
+    An explicit solver needs tens of thousands of steps here.
+    """
     rng = np.random.default_rng(0)
     features = rng.normal(size=(60, 3)) * [1e-2, 1.0, 1e2]
     labels = np.where(features[:, 1] + rng.logistic(size=60) > 0, 1, -1)
@@ -129,11 +139,9 @@ def test_columns_of_different_scale():
 
 
 def test_batches_and_jit():
-    starts, strengths, times = (
-        np.array([[0.0, 0.0], [1.0, -0.5]]),
-        np.array([0.5, 1.2]),
-        np.array([0.5, 2.0]),
-    )
+    starts = np.array([[0.0, 0.0], [1.0, -0.5]])
+    strengths = np.array([0.5, 1.2])
+    times = np.array([0.5, 2.0])
     found = jax.jit(lambda starts: gt.flow(PAIR, starts[:, None], times, strength=strengths))(
         starts
     )
@@ -193,7 +201,7 @@ def test_bad_input_names_the_argument(changes, message):
 
 
 def test_traced_nonsense_is_not_a_number():
-    """The solver would stop the program at times that do not increase."""
+    """Traced times that are invalid give NaN, although the solver would stop the program there."""
     at = jax.jit(lambda times: gt.flow(PAIR, [0.0, 0.0], times))
     for times in ([1.0, 0.5], [-1.0, 0.5], [0.5, 0.5], [0.5, np.nan]):
         found = at(jnp.array(times))

@@ -49,7 +49,7 @@ def coordinate(ratio: float):
 
 
 def with_intercept():
-    """Classes that are shared out unevenly between the sets, and a column of ones without a ridge."""
+    """Classes in different shares in the two sets, and a column of ones without a ridge."""
     rng = np.random.default_rng(0)
     features = np.column_stack([rng.normal(size=40), np.ones(40)])
     labels = np.where(np.arange(40) % 2, 1, -1)

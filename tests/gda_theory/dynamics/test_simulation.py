@@ -1,4 +1,7 @@
-"""The simulator against closed forms, maps composed by hand, plain loops, and the facts about finite steps."""
+"""The simulator, tested against closed forms, maps composed by hand and plain loops.
+
+Further tests check what theory says about finite steps.
+"""
 
 import functools
 
@@ -35,7 +38,10 @@ def by_hand(objective, weights, step, scheme, strength=1.0, loss="exponential"):
 
 
 def random_pairs(loss, count=200):
-    """Pairs with a minimum, at least a quarter below the fold, and ridges at which a few thousand steps settle."""
+    """Pairs with a minimum, at least a quarter below the fold.
+
+    Their ridges are so large that a few thousand epochs settle.
+    """
     keys = jax.random.split(jax.random.key(7), 3)
     correlation = jax.random.uniform(keys[0], count, minval=0.01, maxval=0.95)
     ridge = 10 ** jax.random.uniform(keys[1], count, minval=-2, maxval=0.5)
@@ -81,17 +87,18 @@ def test_the_simulator_ends_where_closed_form_and_continuation_are(pairs):
 
 @pytest.mark.parametrize("scheme", ["retain_first", "forget_first"])
 def test_alternating_ends_at_the_fixed_point_of_its_own_map(pairs, scheme):
-    """Newton's method on the map composed by hand, its Jacobian by differences, from the minimum with the ridge doubled."""
+    """The fixed point is found by Newton's method on the map composed by hand.
+
+    The Jacobian is taken by differences. The start is the minimum with the ridge doubled.
+    """
     loss, pair, step = pairs
     objective = pair.objective()
     run = gt.simulate(
         pair, gt.pair.retrain(pair).weights, step_size=step, epochs=200_000, scheme=scheme
     )
     assert np.all(run.outcome == Outcome.CONVERGED)
-    root, step = (
-        np.array(gt.pair.descent_ascent(pair.replace(ridge=2 * pair.ridge)).weights),
-        np.asarray(step),
-    )
+    root = np.array(gt.pair.descent_ascent(pair.replace(ridge=2 * pair.ridge)).weights)
+    step = np.asarray(step)
     for _ in range(20):
         miss = by_hand(objective, root, step, scheme, 1.0, loss) - root
         width = 1e-6
@@ -106,7 +113,7 @@ def test_alternating_ends_at_the_fixed_point_of_its_own_map(pairs, scheme):
         root = root - np.linalg.solve(np.stack(columns, -1) - np.eye(2), miss[..., None])[..., 0]
     scale = np.max(np.abs(root), -1, keepdims=True)
     assert np.all(np.abs(run.weights - root) <= 1e-10 * scale)
-    # It is no stationary point of descent-ascent: the step leaves its mark.
+    # It is no stationary point of descent-ascent, since it depends on the step size.
     assert np.mean(run.gradient_norm > 1e-6) > 0.9
 
 
@@ -114,7 +121,10 @@ def coordinate(a, b, ridge, loss=gt.exponential):
     """One coordinate: ``a exp(-w)`` retained, ``b exp(-w)`` forgotten; a batch if ``b`` is one."""
     b = jnp.asarray(b, float)
     shape = b.shape
-    full = lambda value: jnp.broadcast_to(jnp.asarray(value, float), shape)[..., None]  # noqa: E731
+
+    def full(value):
+        return jnp.broadcast_to(jnp.asarray(value, float), shape)[..., None]
+
     return gt.Objective(
         jnp.ones((*shape, 1, 1)), full(a), full(b), full(ridge), jnp.full(shape, 0.25), loss, "mean"
     )
@@ -122,7 +132,10 @@ def coordinate(a, b, ridge, loss=gt.exponential):
 
 @pytest.mark.parametrize("scheme", ["retain_first", "forget_first"])
 def test_the_exact_alternating_maps_to_four_ulp(scheme):
-    """Against App. D.3's composed map at 50 digits; an ulp is that of the largest term that is added, since terms may cancel."""
+    """The maps against the composed map of App. D.3 at 50 digits.
+
+    An ulp is that of the largest term that is added, since terms may cancel.
+    """
     rng = np.random.default_rng(0)
     a, b, ridge, step = (10 ** rng.uniform(-2, 0.5, 100) for _ in range(4))
     w = rng.uniform(-2, 3, 100)
@@ -163,7 +176,8 @@ def test_the_exact_alternating_maps_to_four_ulp(scheme):
                     + ei * ai * mpmath.exp(-wi) * mpmath.exp(ei * g)
                 )
                 push = ei * ai * mpmath.exp(-middle)
-            # An error of the half-way point is passed on by the exponential, whose condition number is its size.
+            # The exponential passes on an error of the middle point, with its own size as the
+            # condition number.
             terms = max(
                 abs(wi),
                 abs(ei * li * wi),
@@ -177,7 +191,7 @@ def test_the_exact_alternating_maps_to_four_ulp(scheme):
 
 @pytest.mark.parametrize(("scheme", "sign"), [("retain_first", -1), ("forget_first", 1)])
 def test_the_expansion_in_the_step_and_its_remainder(scheme, sign):
-    """App. D.3: eta, eta^2 and eta^3 terms; what is left falls like eta^4."""
+    """App. D.3 has the terms in eta, eta^2 and eta^3. The remainder falls like eta^4."""
     a, b, ridge, w = 0.7, 0.9, 0.3, 0.4
     objective = coordinate(a, b, ridge)
     force, back = (a, b) if sign < 0 else (-b, -a)
@@ -196,7 +210,10 @@ def test_the_expansion_in_the_step_and_its_remainder(scheme, sign):
 
 @pytest.mark.parametrize("step", [1e-3, 0.1])
 def test_alternating_rests_where_simultaneous_has_no_limit(step):
-    """Ridge to 0: w* = ln(eta a/ln(b/a)) or ln(eta b/ln(b/a)); stable below b/a = exp(sqrt 2) = 4.1133, a 2-cycle above."""
+    """With the ridge to 0, w* = ln(eta a/ln(b/a)) or ln(eta b/ln(b/a)).
+
+    It is stable below b/a = exp(sqrt 2) = 4.1133. Above, there is a 2-cycle.
+    """
     ratio = np.array([1.5, 3.0, 4.0, 4.2])
     objective = coordinate(1.0, ratio, 1e-12)
     counts = {
@@ -238,11 +255,12 @@ def test_the_two_cycle_above_the_fold():
     assert (run.outcome, run.period) == (Outcome.CYCLE, 2)
     both = [run.weights, gt.simulation.epoch(pair, run.weights, step_size=50.0)]
     margins = np.array(sorted(pair.objective().margins(w).tolist() for w in both))
-    # Moves shrink by a fixed factor an epoch; the cycle is seen when it closes to 1e-6 and followed to the end of its block.
+    # Moves shrink by a fixed factor each epoch. The cycle is seen when it closes to 1e-6, and is
+    # followed to the end of its block.
     np.testing.assert_allclose(
         margins, [[2.67902179985, 1.71055360311], [4.67015294613, 3.08835342462]], rtol=1e-6
     )
-    # What two epochs make of a deviation, from Hessians by hand: it shrinks, so the cycle attracts.
+    # Two epochs shrink a deviation, by Hessians written out by hand, so the cycle attracts.
     types, masses = np.asarray(pair.types), np.array([1, -float(pair.forget_in_pair) / 20])
     hand = [
         np.eye(2) - 50 * (0.01 * np.eye(2) + types.T @ np.diag(masses * np.exp(-types @ w)) @ types)
@@ -268,7 +286,10 @@ def test_the_two_cycle_above_the_fold():
 
 
 def test_the_escape_time_just_above_the_fold():
-    """pi/(ridge kappa sqrt(delta)) in the limit of small steps, up to a constant; kappa from the rates near the fold."""
+    """For small steps, the escape time is pi/(ridge kappa sqrt(delta)) up to a constant.
+
+    kappa follows from the rates near the fold.
+    """
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0
     )
@@ -279,7 +300,8 @@ def test_the_escape_time_just_above_the_fold():
     run = gt.simulate(above, gt.pair.retrain(above).weights, step_size=step, epochs=1_000_000)
     assert np.all(run.outcome == Outcome.LEFT_RANGE)
     k11, k12, k22, det = (float(entry) for entry in pair.gram)
-    x, y = float(gt.pair.folds(pair).x[0]), float(gt.pair.folds(pair).y[0])
+    x = float(gt.pair.folds(pair).x[0])
+    y = float(gt.pair.folds(pair).y[0])
     p = 0.1 / 0.1 * np.exp(-x)
     q = fold * 8 / 20 / 0.1 * np.exp(-y)
     np.testing.assert_allclose([k11 * p - k12 * q, k12 * p - k22 * q], [x, y], rtol=1e-12)
@@ -293,8 +315,10 @@ def test_the_escape_time_just_above_the_fold():
 
 def test_observations_on_the_way_equal_a_plain_loop():
     pair = random_pairs("exponential", 5)
-    start, step = np.asarray(gt.pair.pretrain(pair).weights), np.full(5, 0.3)
-    objective, target = pair.objective(), np.asarray(gt.pair.retrain(pair).weights)
+    start = np.asarray(gt.pair.pretrain(pair).weights)
+    step = np.full(5, 0.3)
+    objective = pair.objective()
+    target = np.asarray(gt.pair.retrain(pair).weights)
     for scheme in HALVES:
         run = gt.simulate(
             pair,
@@ -327,11 +351,9 @@ def test_observations_on_the_way_equal_a_plain_loop():
 
 def test_starts_steps_and_strengths_broadcast():
     pair = random_pairs("exponential", 5)
-    starts, steps, strengths = (
-        np.array([[0.0, 0.0], [1.0, -0.5]]),
-        np.array([0.1, 0.4]),
-        np.linspace(0, 1, 3),
-    )
+    starts = np.array([[0.0, 0.0], [1.0, -0.5]])
+    steps = np.array([0.1, 0.4])
+    strengths = np.linspace(0, 1, 3)
     run = gt.simulate(
         pair,
         starts[:, None, None, None],
@@ -410,7 +432,10 @@ def test_data_run_as_they_do_in_a_plain_loop(problem):
 
 
 def test_the_minibatches_of_a_shuffle_average_to_the_full_gradient(problem):
-    """All but one minibatch silenced by the schedule: each acts on the same weights, and every row is in exactly one of them."""
+    """A schedule lets one minibatch act at a time, so each acts on the same weights.
+
+    Every row is in exactly one of the minibatches of a shuffle.
+    """
     objective, start = problem.objective(), np.linspace(-1, 1, 4)
     moves = [
         start
@@ -426,7 +451,7 @@ def test_the_minibatches_of_a_shuffle_average_to_the_full_gradient(problem):
         for only in np.eye(6)
     ]
     np.testing.assert_allclose(np.mean(moves, 0), objective.gradient(start), rtol=1e-13, atol=1e-14)
-    # One coordinate a row: who has moved after a lap, and how often, is seen in the weights.
+    # One coordinate for each row: the weights show which rows have acted, and how often.
     rows = gt.Objective(
         jnp.eye(12),
         jnp.ones(12),
@@ -445,12 +470,9 @@ def test_the_minibatches_of_a_shuffle_average_to_the_full_gradient(problem):
         key=jax.random.key(0),
         observe=gt.recorded_weights,
     )
-    counts = (
-        np.sum(np.diff(lap.observed, axis=0) > 0, 1),
-        np.sum(np.diff(lap.observed, axis=0) > 0, 0),
-    )
-    np.testing.assert_array_equal(counts[0], [3] * 4)
-    np.testing.assert_array_equal(counts[1], [1] * 12)
+    acted = np.diff(lap.observed, axis=0) > 0
+    np.testing.assert_array_equal(np.sum(acted, 1), [3] * 4)
+    np.testing.assert_array_equal(np.sum(acted, 0), [1] * 12)
     np.testing.assert_allclose(lap.weights, 4 * 0.5)  # 12/3 times phi(0)
 
 
@@ -463,7 +485,7 @@ def test_minibatches_are_right_on_average_and_use_every_row_once(problem):
     moves = start - jax.vmap(first)(jax.random.split(jax.random.key(0), 2000))
     error = np.std(moves, 0) / np.sqrt(2000)
     assert np.all(np.abs(np.mean(moves, 0) - objective.gradient(start)) < 4 * error)
-    # Tiny steps: an epoch of all minibatches adds up to one of full batches.
+    # With tiny steps, the minibatches of one shuffle add up to one epoch on all rows.
     many = gt.simulate(
         problem, start, step_size=1e-7, epochs=6, batch_size=5, key=jax.random.key(3)
     )
@@ -483,7 +505,10 @@ def test_minibatches_are_right_on_average_and_use_every_row_once(problem):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_no_nan_leaves_and_the_step_is_right(dtype):
-    """The exponential past its fold, and absurd steps: the last finite iterate, after as many steps as a plain loop makes."""
+    """The exponential loss past its fold, also at very large steps.
+
+    The run ends at the last finite iterate, after as many epochs as a plain loop makes.
+    """
     with jax.enable_x64(dtype == np.float64):
         pair = gt.CorrelatedPair(
             0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=4
@@ -506,7 +531,8 @@ def test_no_nan_leaves_and_the_step_is_right(dtype):
                 ):
                     weights, before, taken = moved, weights, taken + 1
             assert run.seen_at[i] == taken
-            # Errors of the last steps are blown up by the exponential of the margin; its logarithm is steady.
+            # The exponential of the margin magnifies errors of the last epochs, so logarithms are
+            # compared.
             tolerance = 1e-9 if dtype == np.float64 else 1e-3
             np.testing.assert_allclose(
                 np.log1p(np.abs(run.weights[i])), np.log1p(np.abs(weights)), rtol=tolerance
@@ -517,7 +543,10 @@ def test_no_nan_leaves_and_the_step_is_right(dtype):
 
 
 def test_a_set_that_takes_no_part_may_be_hopelessly_wrong():
-    """Forget margin -800, whose loss is infinite: without ascent the run is that of a plain loop on the retain set."""
+    """A forget margin of -800, whose loss is infinite.
+
+    Without ascent the run ends at the minimum of the retain set.
+    """
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
@@ -527,7 +556,8 @@ def test_a_set_that_takes_no_part_may_be_hopelessly_wrong():
     np.testing.assert_allclose(run.weights[0], gt.pair.retrain(pair).weights, rtol=1e-10)
     np.testing.assert_array_equal(run.weights[1], start)
     assert np.isfinite(run.gradient_norm[0])
-    # Nor is the derivative in the strength lost where the strength is 0: it is the step times the gradient of the forget loss.
+    # At strength 0 the derivative in the strength is still the step size times the gradient of the
+    # forget loss.
     _, slope = jax.jvp(
         lambda strength: simulation.epoch(pair, np.zeros(2), step_size=0.3, strength=strength),
         (0.0,),
@@ -539,7 +569,10 @@ def test_a_set_that_takes_no_part_may_be_hopelessly_wrong():
 
 
 def test_epochs_without_a_step_show_nothing():
-    """A schedule may stop and start again: what stands still has neither converged nor gone round, and its move is the last real one."""
+    """A run that stands still because of its schedule has neither converged nor cycled.
+
+    Its ``move`` is that of the last epoch with a step.
+    """
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
@@ -561,8 +594,11 @@ def test_epochs_without_a_step_show_nothing():
 
 
 def test_longer_cycles_have_their_period():
-    """Alternating beyond e^sqrt(2) doubles its period again and again (b/a = 4.2, 5.0, 5.15, ...), then wanders, but for windows:
-    near b/a = 5.72 of period three, which implies all others."""
+    """Beyond e^sqrt(2) the period of alternating steps doubles again and again.
+
+    This happens at b/a = 4.2, 5.0, 5.15 and so on. Beyond, runs have no period, except in windows.
+    Near b/a = 5.72 the period is three, which implies all others.
+    """
     ratio = np.array([3.8, 4.5, 5.0, 5.72, 5.1, 5.15, 8.0])
     rest = np.log(0.1 / np.log(ratio))
     run = gt.simulate(
@@ -686,7 +722,10 @@ def test_a_constant_is_seen_and_an_empty_batch_gives_nothing():
 
 
 def test_thousands_of_lanes_that_leave_are_seen_to_leave():
-    """XLA's maximum of many lanes on a CPU can lose a NaN: what left must not be called converged."""
+    """A lane that left the range must not be called converged.
+
+    XLA's maximum of many lanes on a CPU can lose a NaN.
+    """
     pair = gt.CorrelatedPair(
         0.5, ridge=0.01, retain_size=80, forget_size=20, retain_in_pair=80, forget_in_pair=4
     )

@@ -1,4 +1,7 @@
-"""The trials behind the diagnosis and the figure ``illusion``: many forget sets at once, against one set at a time."""
+"""The trials behind the diagnosis and the figure ``illusion``.
+
+Many forget sets at once are compared with one set at a time.
+"""
 
 import dataclasses
 
@@ -46,7 +49,7 @@ def test_many_sets_at_once_are_each_set_alone(problem):
             )
         np.testing.assert_array_equal(together.best_epoch[index], alone.best_epoch)
     np.testing.assert_allclose(together.distances[..., 0], 1, rtol=1e-9)
-    # No ascent is plain descent, up to the rounding of sums that lanes take in another order.
+    # Strength 0 is plain descent, up to the rounding of sums that lanes take in another order.
     still = trials.trials(many, start, oracles, strength=0.0, schemes=["simultaneous"], epochs=50)[
         0
     ]
@@ -54,10 +57,8 @@ def test_many_sets_at_once_are_each_set_alone(problem):
 
 
 def test_the_best_stop_is_the_smallest_of_all_distances():
-    distances, descent = (
-        [[1, 0.6, 0.4, 0.7], [1, 1.2, 1.3, 2]],
-        [[1, 0.9, 0.8, 0.7], [1, 0.5, 0.3, 0.2]],
-    )
+    distances = [[1, 0.6, 0.4, 0.7], [1, 1.2, 1.3, 2]]
+    descent = [[1, 0.9, 0.8, 0.7], [1, 0.5, 0.3, 0.2]]
     found = trials.early_stop(jnp.array(distances), jnp.array(descent))
     np.testing.assert_array_equal(np.stack(found, -1), [[0.4, 2, 1, 0.8], [1, 0, 0, 1]])
 
