@@ -1,4 +1,8 @@
-"""The commands, called in this process: what they print, that JSON is JSON, and that bad input is one line and exit code 2."""
+"""The commands, called in this process.
+
+They print what they should, and strict JSON with ``--json``. Bad input gives one line and exit
+code 2.
+"""
 
 import json
 
@@ -66,7 +70,10 @@ def test_diagnose_prints_one_screen_and_says_what_was_done(run):
 def test_diagnose_takes_every_option(run, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(FILE)
-    options = "--label y --forget 0 --reduction sum --loss exponential --strength 0.5 --no-standardize --drop b --ridge 0.3 --json"
+    options = (
+        "--label y --forget 0 --reduction sum --loss exponential --strength 0.5 "
+        "--no-standardize --drop b --ridge 0.3 --json"
+    )
     code, text, _ = run(["diagnose", str(path), *options.split()])
     answer = reads(text)
     assert code == 0

@@ -1,4 +1,7 @@
-"""One call of each kind of computation, under jit, vmap and grad: what another version of JAX would break, in seconds."""
+"""One call of each kind of computation, under jit, vmap and grad.
+
+These tests find in seconds what another version of JAX breaks.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +38,8 @@ def test_the_pair_and_its_objective_agree():
     ridges = jnp.array([0.1, 0.3])
     slopes = jax.jit(jax.vmap(jax.jacfwd(weights)))(ridges)
     step = 1e-5
-    # A central difference: step^2 times a third derivative of order 1e3 and rounding of order 1e-11.
+    # The error of a central difference is step^2 times a third derivative of order 1e3, and
+    # rounding of order 1e-11.
     np.testing.assert_allclose(
         slopes,
         (jax.vmap(weights)(ridges + step) - jax.vmap(weights)(ridges - step)) / (2 * step),
@@ -46,7 +50,7 @@ def test_the_pair_and_its_objective_agree():
 
 
 def test_fold():
-    # Given to 15 digits with the theory's reference values; 1e-12 is what the project promises for those.
+    # The theory's reference values have 15 digits. The project promises 1e-12 for them.
     np.testing.assert_allclose(
         pair.folds(CorrelatedPair(**SETTING)).alpha[0], 0.178062078871913, rtol=1e-12
     )

@@ -1,4 +1,7 @@
-"""A certificate holds for its data, against roots to fifty digits; and whatever is changed in it or in the data, it is rejected."""
+"""A certificate holds for its data, and is rejected if anything in it or in the data is changed.
+
+Its boxes are compared with roots to fifty digits.
+"""
 
 import copy
 import json
@@ -136,13 +139,17 @@ def test_other_data_are_rejected(problem, certificate):
 
 
 def test_a_saddle_is_not_a_minimum():
-    """The saddle of a pair beyond its minimum: one stationary point in the box, but the Hessian has a negative pivot there."""
+    """A box around the saddle of a pair holds one stationary point, but is rejected.
+
+    The Hessian has a negative pivot there.
+    """
     from flint import arb, arb_mat
 
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
     )
-    points, objective = gt.pair.stationary_points(pair), pair.objective()
+    points = gt.pair.stationary_points(pair)
+    objective = pair.objective()
     types = arb_mat([[arb(float(value)) for value in row] for row in objective.types])
     weights = [arb(float(value)) for value in objective.coefficients(1.0)]
     for kind, point in zip(points.kind, points.weights, strict=True):

@@ -1,4 +1,7 @@
-"""``diagnose breast_cancer``, every number again by NumPy, SciPy and scikit-learn alone; the verdict's rules; the law on many sets."""
+"""Every number of ``diagnose breast_cancer``, again by NumPy, SciPy and scikit-learn alone.
+
+Further tests check the verdict's rules, and the law of opposite sides on many forget sets.
+"""
 
 import dataclasses
 import json
@@ -19,12 +22,16 @@ from gda_theory.verdict.decide import Verdict
 from theory_common.printing import tables
 
 RIDGE = 1e-2
-# Distances are differences of weights of size 1, known to about 1e-15 / (ridge times the smallest curvature): some 1e-12.
+# Distances are differences of weights of size 1. These are known to about 1e-15 / (ridge times the
+# smallest curvature), which is some 1e-12.
 CLOSE = 1e-9
 
 
 class Reference(NamedTuple):
-    """Signed-weight logistic regression in NumPy: ``sum (a - strength b) log(1 + exp(-m)) + ridge |w|^2 / 2``."""
+    """Logistic regression with signed weights in NumPy.
+
+    The objective is ``sum (a - strength b) log(1 + exp(-m)) + ridge |w|^2 / 2``.
+    """
 
     types: np.ndarray
     retain: np.ndarray
@@ -58,7 +65,10 @@ class Reference(NamedTuple):
         return self.newton(w, strength)
 
     def held(self, w, strength, direction, height):
-        """The stationary point with ``direction @ w = height``, the strength being free: regular at a fold too."""
+        """The stationary point with ``direction @ w = height``, at whatever strength it lies.
+
+        This equation is regular at a fold too.
+        """
         for _ in range(12):
             matrix = np.block(
                 [[self.hessian(w, strength), -self.forget_gradient(w)[:, None]], [direction, 0]]
@@ -70,16 +80,18 @@ class Reference(NamedTuple):
         return w, strength
 
     def fold(self, oracle, near):
-        """The strength where the smallest eigenvalue of the Hessian crosses zero, by bisection along the curve.
+        """The strength where the smallest eigenvalue of the Hessian crosses zero.
 
-        ``near`` is just below it, where the lowest eigenvector nearly is the null vector: then Newton's method at a height converges.
+        It is found by bisection along the curve. ``near`` is just below it. The lowest eigenvector
+        is nearly the null vector there, so Newton's method at a height converges.
         """
-        w, strength = self.on_path(oracle, near), near
+        w = self.on_path(oracle, near)
+        strength = near
         direction = np.linalg.eigh(self.hessian(w, strength))[1][:, 0]
-        direction *= np.sign(
-            direction @ self.forget_gradient(w)
-        )  # the path moves by H^-1 grad L_F, above all this way
-        low, step = direction @ w, 0.002 * np.linalg.norm(w)
+        # The path moves by H^-1 grad L_F, which lies mainly along this direction.
+        direction *= np.sign(direction @ self.forget_gradient(w))
+        low = direction @ w
+        step = 0.002 * np.linalg.norm(w)
 
         def smallest(height):
             return np.linalg.eigvalsh(self.hessian(*self.held(w, strength, direction, height)))[0]
@@ -185,7 +197,8 @@ def test_every_number_of_breast_cancer_again(rows, found, reduction):
     assert numbers.first_step_towards == (reference.gradient(pretrained, 1.0) @ away > 0)
     assert numbers.pretrain_converged
     assert numbers.retrain_converged
-    # From the origin plain Newton steps reach rounding noise in as many steps, give or take one for the library's longer first ones.
+    # From the origin, plain Newton steps reach rounding noise in as many steps as the library. It
+    # may take one more or less, since its first steps are longer.
     scale = np.abs(types).T @ np.abs(reference.retain)
     starts = [
         reference.newton(np.zeros(30), 0, numbers.retrain_iterations + more) for more in (1, -2)
@@ -203,7 +216,7 @@ def test_every_number_of_breast_cancer_again(rows, found, reduction):
 
 
 def test_the_law_of_opposite_sides_on_thirty_random_sets(rows):
-    """Section 1's facts, measured: 30 draws of 28 rows."""
+    """The facts about opposite sides, measured on 30 draws of 28 rows."""
     features, labels, _ = rows
     masks = [data.random_forget_set(569, 28, seed) for seed in range(30)]
     problem = gt.Problem(features, labels, masks[0], ridge=RIDGE)
@@ -216,14 +229,14 @@ def test_the_law_of_opposite_sides_on_thirty_random_sets(rows):
     assert -0.97 < np.median(sides.opposite_cosine) < -0.92
     assert np.sum(fold < 1) == 28
     assert 0.3 < np.median(fold) < 0.45
-    assert np.all(
-        sides.first_step_towards
-    )  # while no set does better at strength 1 than doing nothing
+    # Every first step leads towards the oracle. Still, no set is nearer at strength 1 than before.
+    assert np.all(sides.first_step_towards)
     assert not np.any(sides.distance[:, 0] < 1)
-    # Where there is a minimum its part along never exceeds the whole; and one set alone gives the same numbers.
+    # Where there is a minimum, the part of its distance along the direction is at most the whole.
     found = np.isfinite(sides.distance)
     np.testing.assert_array_equal(found[:, 0], ~(fold < 1))
     assert np.all(np.abs(sides.along[found]) <= sides.distance[found])
+    # One set alone gives the same numbers.
     alone = gt.diagnose(problem.replace(forget=masks[7])).given
     for name in (
         "pretrain_distance",
@@ -251,7 +264,8 @@ def test_both_conventions_have_the_same_pretrained_model_and_lead_back(rows):
 
 def test_an_unpenalised_intercept_has_no_lower_bound_at_strength_one(rows):
     _, labels, mask = rows
-    # One feature less and the intercept: the shape of the other tests, so nothing is compiled again.
+    # One feature fewer and the intercept give the shape of the other tests, so nothing is compiled
+    # again.
     problem = data.load("breast_cancer", forget="random:28", seed=0, drop=["mean radius"]).problem(
         ridge=RIDGE, intercept=True
     )
@@ -348,8 +362,12 @@ def test_numbers_that_differ_look_different():
 
 
 def by_hand(reference, start, step, epochs, halves):
-    """Distances' weights of a plain loop: ``halves(epoch)`` lists the (retain factor, forget factor) of the epoch's half-steps."""
-    w, seen = start, [start]
+    """The weights at every epoch of a plain loop.
+
+    ``halves(epoch)`` lists the (retain factor, forget factor) of the epoch's half-steps.
+    """
+    w = start
+    seen = [start]
     for epoch in range(epochs):
         for retain, forget in halves(epoch):
             phi = 1 / (1 + np.exp(reference.types @ w))
@@ -363,7 +381,8 @@ def by_hand(reference, start, step, epochs, halves):
 
 def test_every_early_stop_again_by_a_plain_loop(rows, found):
     features, labels, mask = rows
-    types, f = labels[:, None] * features, mask.sum()
+    types = labels[:, None] * features
+    f = mask.sum()
     reference = Reference(types, ~mask / (569 - f), mask / f, np.full(30, RIDGE))
     everything = Reference(types, np.full(569, 1 / 569), np.zeros(569), np.full(30, RIDGE))
     pretrained, oracle = (
@@ -379,9 +398,8 @@ def test_every_early_stop_again_by_a_plain_loop(rows, found):
     }
     apart = np.linalg.norm(pretrained - oracle)
     assert [stop.scheme for stop in found.stops[::3]] == list(halves)
-    for stop in (
-        found.stops[:2] + found.stops[3:5] + found.stops[6:8] + found.stops[9:]
-    ):  # the largest steps of ascent are chaotic
+    # Without the largest steps of the first three schemes, which are chaotic.
+    for stop in found.stops[:2] + found.stops[3:5] + found.stops[6:8] + found.stops[9:]:
         path = by_hand(reference, pretrained, stop.step_size, stop.epochs, halves[stop.scheme])
         descent = by_hand(
             reference, pretrained, stop.step_size, stop.epochs, lambda epoch: [(1, 0)]
@@ -391,7 +409,7 @@ def test_every_early_stop_again_by_a_plain_loop(rows, found):
             np.isclose(stop.step_size, part / largest, rtol=1e-9) for part in (0.01, 0.1, 1.0)
         )
         np.testing.assert_allclose(stop.best_relative, distances.min(), rtol=1e-7, atol=1e-11)
-        # Where distances are level to rounding, any of these epochs may be named the best.
+        # Where distances are equal up to rounding, any of these epochs may be called the best.
         np.testing.assert_allclose(
             distances[stop.best_epoch], distances.min(), rtol=1e-7, atol=1e-11
         )
