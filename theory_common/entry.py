@@ -66,7 +66,7 @@ def keep_compiled_code() -> Path | None:
     Returns: the folder, or ``None`` where no cache was switched on.
     """
     choice = os.environ.get(CACHE_SWITCH, "")
-    if choice == "0" or jax.config.jax_compilation_cache_dir:
+    if choice == "0" or jax.config.values["jax_compilation_cache_dir"]:
         return None
     # A broken or half-written file is compiled again. A user can do nothing about it, so a warning
     # would not help.
