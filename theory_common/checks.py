@@ -6,21 +6,30 @@ and the computation answers with NaN.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeGuard, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from theory_common import precision
 
 Option = TypeVar("Option")
+Numbers: TypeAlias = Array | np.ndarray
+# NumPy compares a single number to np.bool_ and not to an array.
+Truth: TypeAlias = Array | np.ndarray | np.bool_
 
 
-def is_traced(value: object) -> bool:
+def is_traced(value: object) -> TypeGuard[Array]:
     """Whether ``value`` is abstract, inside jit, vmap or grad, so that its number is not known."""
     return isinstance(value, jax.core.Tracer)
+
+
+def unless_traced(value: ArrayLike) -> Numbers:
+    """``value`` as a NumPy array; a traced one as it is."""
+    return value if is_traced(value) else np.asarray(value)
 
 
 def real(name: str, value: Any, dtype: np.dtype | None = None) -> Array:
@@ -98,7 +107,7 @@ def one(name: str, value: Any) -> Array:
     return array
 
 
-def known(array: Array, holds: Callable[[Array], Array]) -> Array:
+def known(array: Array, holds: Callable[[Array], Truth]) -> Array:
     """A concrete ``array`` as it is, a traced one with NaN where ``holds`` is False.
 
     No check has seen the traced one.

@@ -248,10 +248,10 @@ def _entries(
     correlation: ArrayLike | None, gram: Sequence[ArrayLike] | None
 ) -> dict[str, ArrayLike]:
     """The numbers that give the geometry, by the names that errors call them."""
-    if (correlation is None) == (gram is None):
-        raise ValueError("give either correlation or gram, not both and not neither")
-    if gram is None:
+    if correlation is not None and gram is None:
         return {"correlation": correlation}
+    if correlation is not None or gram is None:
+        raise ValueError("give either correlation or gram, not both and not neither")
     if len(gram) != 3:
         raise ValueError(f"gram must be (k11, k12, k22), got {len(gram)} entries")
     return dict(zip(("gram k11", "gram k12", "gram k22"), gram, strict=True))
@@ -261,7 +261,7 @@ def _geometry(*entries: Array) -> tuple[Gram, Array]:
     return _paper_geometry(*entries) if len(entries) == 1 else _any_geometry(*entries)
 
 
-def _below_one(correlation: ArrayLike) -> ArrayLike:
+def _below_one(correlation: checks.Numbers) -> checks.Truth:
     return (correlation >= 0) & (correlation < 1)
 
 
@@ -311,5 +311,5 @@ def _valid_gram(k11: Array, k12: Array, k22: Array) -> Gram:
     return Gram(first=k11, cross=k12, second=k22, determinant=determinant)
 
 
-def _finite_and_positive(number: ArrayLike) -> ArrayLike:
+def _finite_and_positive(number: checks.Numbers) -> checks.Truth:
     return (number > 0) & (number < np.inf)

@@ -345,7 +345,7 @@ def _outcomes(accuracy: Array, size: Size) -> tuple[Array, Array]:
 
     The mean of infinitely many is the accuracy.
     """
-    if size == math.inf:
+    if isinstance(size, float):  # infinite: every other size is an integer
         return accuracy[None], jnp.ones_like(accuracy)[None]
     count = jnp.arange(size + 1, dtype=accuracy.dtype)
     log_odds = jax.scipy.special.xlogy(count, accuracy) + jax.scipy.special.xlog1py(
@@ -594,11 +594,11 @@ def _log_choose(size: int, dtype: np.dtype) -> Array:
     return jnp.asarray(logs[-1] - logs - logs[::-1], dtype)
 
 
-def _above_zero(values: ArrayLike) -> ArrayLike:
+def _above_zero(values: checks.Numbers) -> checks.Truth:
     return values > 0  # False for NaN
 
 
-def _finite_above_zero(values: ArrayLike) -> ArrayLike:
+def _finite_above_zero(values: checks.Numbers) -> checks.Truth:
     return (values > 0) & (values < math.inf)
 
 
@@ -611,13 +611,13 @@ def _share(name: str, value: ArrayLike) -> Array:
 
 
 def _required(
-    name: str, value: ArrayLike, holds: Callable[[ArrayLike], ArrayLike], rule: str
+    name: str, value: ArrayLike, holds: Callable[[checks.Numbers], checks.Truth], rule: str
 ) -> Array:
     """The value, validated; a traced one becomes NaN where ``holds`` is False."""
     return checks.known(checks.require(name, value, holds, rule), holds)
 
 
-def _whole_size(name: str, value: int) -> int:
+def _whole_size(name: str, value: Size) -> int:
     return checks.whole(name, value, least=1)
 
 
@@ -643,7 +643,7 @@ def _subset_arguments(
     values = checks.broadcast("a subset probability", gap=gap, correct=correct)
     total = forget_size + test_size
 
-    def holds(counts: ArrayLike) -> ArrayLike:
+    def holds(counts: checks.Numbers) -> checks.Truth:
         return (counts >= 0) & (counts <= total) & (counts == counts.round())
 
     rule = f"a whole number from 0 to forget_size + test_size = {total}"
@@ -656,7 +656,7 @@ def _count(name: str, accuracy: Array, size: int) -> Array:
     tolerance = 4 * float(jnp.finfo(accuracy.dtype).eps) * size
     rule = f"in [0, 1] and a whole multiple of 1/{size}"
 
-    def holds(shares: ArrayLike) -> ArrayLike:
+    def holds(shares: checks.Numbers) -> checks.Truth:
         whole = abs(shares * size - (shares * size).round()) <= tolerance
         return (shares >= 0) & (shares <= 1) & whole
 

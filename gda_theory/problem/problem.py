@@ -240,7 +240,7 @@ def _mask(forget: ArrayLike, count: int) -> Bool[Array, " n"]:
 
     Indices and 0/1 are refused, since each could mean the other.
     """
-    array = forget if checks.is_traced(forget) else np.asarray(forget)
+    array = checks.unless_traced(forget)
     if array.dtype != bool:
         raise TypeError(_no_mask(array, count))
     if array.shape != (count,):
@@ -250,7 +250,7 @@ def _mask(forget: ArrayLike, count: int) -> Bool[Array, " n"]:
     return jnp.asarray(array)
 
 
-def _no_mask(array: np.ndarray | Array, count: int) -> str:
+def _no_mask(array: checks.Numbers, count: int) -> str:
     """What to say of a forget set that is no boolean mask."""
     indices = array.dtype.kind in "iu" and array.shape != (count,)
     found = "indices" if indices else "0/1 or other values"
@@ -266,18 +266,18 @@ def _no_mask(array: np.ndarray | Array, count: int) -> str:
     )
 
 
-def _signs(labels: ArrayLike, count: int) -> Array | np.ndarray:
+def _signs(labels: ArrayLike, count: int) -> checks.Numbers:
     """Labels as ±1: from -1/+1, or from 0/1 and booleans.
 
     Traced ones are taken by their sign, with NaN for what is neither.
     """
-    array = labels if checks.is_traced(labels) else np.asarray(labels)
+    array = checks.unless_traced(labels)
     if array.shape != (count,):
         raise ValueError(
             f"labels must have shape ({count},), one per row of features, got {array.shape}"
         )
-    if checks.is_traced(labels):
-        values = labels.astype(jnp.zeros(()).dtype)
+    if checks.is_traced(array):
+        values = array.astype(jnp.zeros(()).dtype)
         valid = (jnp.abs(values) == 1) | ((values == 0) & jnp.all(values >= 0))
         return jnp.where(valid, jnp.where(values > 0, 1.0, -1.0), jnp.nan)
     if array.dtype.kind not in "biuf":

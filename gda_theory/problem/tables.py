@@ -50,12 +50,13 @@ class Dataset(NamedTuple):
         Raises: ``TypeError`` or ``ValueError`` as :class:`Problem`.
         """
         features = self.features
+        ridges = ridge
         if intercept:
-            checks.positive("ridge", ridge)
-            ridge = np.append(np.full(features.shape[1], float(ridge)), 0.0)
+            penalty = float(checks.positive("ridge", ridge))
+            ridges = np.append(np.full(features.shape[1], penalty), 0.0)
             features = np.column_stack([features, np.ones(len(features))])
         return Problem(
-            features, self.labels, self.forget, ridge=ridge, loss=loss, reduction=reduction
+            features, self.labels, self.forget, ridge=ridges, loss=loss, reduction=reduction
         )
 
 
