@@ -40,7 +40,7 @@ new.
 import functools
 import io
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -140,7 +140,7 @@ def compare(
     starts: int | Int[ArrayLike, "starts length"] | Tree,
     draws: int = 8,
     samples: int = 64,
-    groups: Sequence | None = None,
+    groups: measure.Groups | None = None,
 ) -> Comparison:
     """Any denoiser beside the exact posterior, at each noise level and each level of the tree.
 

@@ -21,7 +21,7 @@ Source: Sec. 2 of the paper (C, chi); errors: Cochran, *Sampling Techniques*, 6.
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,8 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
+
+Groups: TypeAlias = Sequence | np.ndarray  # a label for each start
 
 
 @readable()
@@ -86,14 +88,14 @@ class Measurement(NamedTuple):
 
 
 @backed_by("rhm-sample-covariance")
-def change_sums(changed: Bool[AnyArray, "*starts trajectories length"]) -> Sums:
+def change_sums(changed: Bool[ArrayLike, "*starts trajectories length"]) -> Sums:
     """S(r) and the mean of N for each start.
 
     Args: changed: True where a leaf differs from the start's, in at least two trajectories.
     Raises: ``TypeError`` or ``ValueError`` that names ``changed``.
     Claim: ``rhm-sample-covariance``.
     """
-    differs = changed if checks.is_traced(changed) else np.asarray(changed)
+    differs = checks.unless_traced(changed)
     if differs.dtype != bool:
         raise TypeError(
             "changed must be boolean, True where a leaf differs from the start's, "
@@ -158,7 +160,7 @@ def blocks(changed: Sequence[Bool[AnyArray, "*batch nodes"]]) -> Blocks:
 def ratio(
     numerators: Float[ArrayLike, "starts *batch"],
     denominators: Float[ArrayLike, "starts ..."],
-    groups: Sequence | None = None,
+    groups: Groups | None = None,
 ) -> Estimate:
     """``sum a / sum b`` over starts (the first axis), with clustered errors.
 
@@ -180,8 +182,8 @@ def ratio(
     if not len(a):
         raise ValueError(f"numerators must have at least one start, got shape {a.shape}")
     if groups is not None:
-        groups = labels(groups, len(a))
-        a, b = (_by_group(array, groups)[0] for array in (a, b))
+        group_of = labels(groups, len(a))
+        a, b = (_by_group(array, group_of)[0] for array in (a, b))
     count = len(a)
     b = np.broadcast_to(b.reshape(b.shape + (1,) * (a.ndim - b.ndim)), a.shape)
     total = b.sum(0)
@@ -193,7 +195,7 @@ def ratio(
     return _with_interval(value, error, count)
 
 
-def labels(groups: Sequence | None, count: int) -> np.ndarray:
+def labels(groups: Groups | None, count: int) -> np.ndarray:
     """``groups`` as labels of ``count`` starts; each start alone by default.
 
     ``numpy.unique`` tells the labels apart.
@@ -210,9 +212,9 @@ def labels(groups: Sequence | None, count: int) -> np.ndarray:
     return found
 
 
-def _by_group(rows: np.ndarray, groups) -> tuple[np.ndarray, np.ndarray]:
+def _by_group(rows: np.ndarray, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The sum of the rows of each group, and how many they are."""
-    names, index, counts = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+    names, index, counts = np.unique(groups, return_inverse=True, return_counts=True)
     return np.stack([rows[index == group].sum(0) for group in range(len(names))]), counts
 
 
@@ -273,7 +275,7 @@ def measure(
     changed: Bool[ArrayLike, "starts trajectories length"],
     *,
     r_max: int | None = None,
-    groups: Sequence | None = None,
+    groups: Groups | None = None,
 ) -> Measurement:
     """Everything at once, from which leaves changed. Lengths have jackknife errors over the groups.
 
@@ -285,16 +287,17 @@ def measure(
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     """
-    if np.ndim(changed) != 3 or not len(changed):
+    shape = np.shape(changed)
+    if len(shape) != 3 or not shape[0]:
         raise ValueError(
             "changed must have shape (starts, trajectories, length) with at least one start, "
-            f"got {np.shape(changed)}"
+            f"got {shape}"
         )
     return measurement(change_sums(changed), r_max=r_max, groups=groups)
 
 
 def measurement(
-    sums: Sums, *, r_max: int | None = None, groups: Sequence | None = None
+    sums: Sums, *, r_max: int | None = None, groups: Groups | None = None
 ) -> Measurement:
     """:func:`measure` from the sums of each start ``(starts, length)``, which are all it needs."""
     pair_sums = np.asarray(sums.pair_sums, float)
@@ -302,19 +305,19 @@ def measurement(
     r_max = length - 1 if r_max is None else checks.whole("r_max", r_max)
     if r_max >= length:
         raise ValueError(f"r_max must be below the length = {length}, got {r_max}")
-    groups = labels(groups, starts)
+    group_of = labels(groups, starts)
     kept = pair_sums[:, : r_max + 1]
     weight = np.where(np.arange(r_max + 1) > 0, 2, 1)
     pairs = 4 / (length - np.arange(r_max + 1))
-    correlation = ratio(kept * pairs, np.ones(starts), groups)
-    chi = ratio((kept * weight).sum(-1), kept[:, 0], groups)
+    correlation = ratio(kept * pairs, np.ones(starts), group_of)
+    chi = ratio((kept * weight).sum(-1), kept[:, 0], group_of)
     second_moment = functools.partial(correlation_length, definition="second_moment")
     return Measurement(
         correlation=correlation,
         susceptibility=chi,
-        half_length=jackknife(correlation_length, kept * pairs, groups),
-        second_moment_length=jackknife(second_moment, kept * pairs, groups),
-        mean_changed=ratio(np.asarray(sums.mean), np.full(starts, float(length)), groups),
+        half_length=jackknife(correlation_length, kept * pairs, group_of),
+        second_moment_length=jackknife(second_moment, kept * pairs, group_of),
+        mean_changed=ratio(np.asarray(sums.mean), np.full(starts, float(length)), group_of),
     )
 
 
@@ -322,7 +325,7 @@ def measurement(
 def jackknife(
     statistic: Callable[[np.ndarray], np.ndarray],
     rows: Float[ArrayLike, "starts *shape"],
-    groups: Sequence,
+    groups: Groups,
 ) -> Estimate:
     """``statistic`` of the mean of ``rows``, with the errors of leaving one group out at a time.
 

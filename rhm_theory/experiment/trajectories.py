@@ -162,7 +162,7 @@ def forward_backward(
     *,
     starts: int | Int[ArrayLike, "starts length"] | Tree,
     trajectories: int,
-    groups: Sequence | None = None,
+    groups: measure.Groups | None = None,
     folder: Any = None,
     progress: bool = False,
 ) -> Experiment:
@@ -459,7 +459,7 @@ def average_root_slope(
     slopes = [root_slope(grammar, tree, level) for grammar, tree in map(drawn, keys)]
     if not slopes:
         raise ValueError("keys must be at least one")
-    return measure.ratio(slopes, np.ones(len(slopes)))
+    return measure.ratio(np.stack(slopes), np.ones(len(slopes)))
 
 
 @jax.jit

@@ -218,7 +218,8 @@ class MarkovChain:
         start = self.sequences("start", start)
         checks.common_shape(likelihood=likelihood.shape[:-2], start=start.shape[:-1])
         differs = start[..., None] != jnp.arange(self.vocabulary)
-        return tuple(jnp.broadcast_arrays(likelihood, differs))
+        likelihood, differs = jnp.broadcast_arrays(likelihood, differs)
+        return likelihood, differs
 
 
 @backed_by("markov-chain-passes")

@@ -335,7 +335,7 @@ class Grammar:
         return jnp.where(self.contains(leaves), precision.working(value), -jnp.inf)
 
     def sequences(
-        self, name: str, leaves: Int[ArrayLike, "*batch length"]
+        self, name: str, leaves: Int[ArrayLike, "*batch length"] | Tree
     ) -> Int[Array, "*batch length"]:
         """``leaves``, or those of a :class:`Tree`, as symbols of this grammar, one for each leaf.
 

@@ -10,13 +10,14 @@ a method serves all functions but that one.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import ArrayLike, Float, Int
 
 
+@runtime_checkable
 class Moments(Protocol):
     """What an experiment reads from the result of ``change_moments``.
 
@@ -24,8 +25,11 @@ class Moments(Protocol):
     variances of the single sites, which is ``leaf_variance``.
     """
 
-    mean: Float[AnyArray, "*batch"]
-    variance: Float[AnyArray, "*batch"]
+    @property
+    def mean(self) -> Float[AnyArray, "*batch"]: ...
+
+    @property
+    def variance(self) -> Float[AnyArray, "*batch"]: ...
 
     @property
     def leaf_changed(self) -> Float[AnyArray, "*batch length"]: ...
@@ -37,6 +41,7 @@ class Moments(Protocol):
     def susceptibility(self) -> Float[AnyArray, "*batch"]: ...
 
 
+@runtime_checkable
 class SequenceModel(Protocol):
     """A law of sequences of ``length`` symbols below ``vocabulary``, whose posterior is exact.
 
@@ -44,7 +49,8 @@ class SequenceModel(Protocol):
     fields have other likelihoods and no vocabulary, and offer the same verbs.
     """
 
-    length: int
+    @property
+    def length(self) -> int: ...
 
     @property
     def vocabulary(self) -> int: ...

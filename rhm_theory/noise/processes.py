@@ -13,7 +13,7 @@ level as their one leaf: ``jit`` and ``vmap`` take them as arguments.
 """
 
 import dataclasses
-from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +23,8 @@ from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.noise import likelihood as leaves
 from theory_common import checks
+
+Process = TypeVar("Process", bound="_Level")
 
 
 @runtime_checkable
@@ -36,13 +38,15 @@ class Noise(Protocol):
             likelihood for each sequence and no noised sequence that a denoiser could be given.
     """
 
-    level: Float[AnyArray, "*levels"]
     random: ClassVar[bool]
+
+    @property
+    def level(self) -> Float[AnyArray, "*levels"]: ...
 
     @property
     def name(self) -> str: ...
 
-    def at(self, level: Float[ArrayLike, "*levels"]) -> Self: ...
+    def at(self, level: Float[ArrayLike, "*levels"]) -> "Noise": ...
 
     def sample(
         self, key: Array, sequence: Int[ArrayLike, "*#batch length"], *, vocabulary: int
@@ -62,9 +66,9 @@ class _Level:
     def __post_init__(self):
         object.__setattr__(self, "level", leaves.checked_level(self.level))
 
-    def at(self, level: Float[ArrayLike, "*levels"]) -> Self:
+    def at(self: Process, level: Float[ArrayLike, "*levels"]) -> Process:
         """The same process at another ``level`` in [0, 1]."""
-        return dataclasses.replace(self, level=level)
+        return dataclasses.replace(self, level=leaves.checked_level(level))
 
     def tree_flatten(self):
         others = [field.name for field in dataclasses.fields(self) if field.name != "level"]

@@ -143,11 +143,11 @@ def upward(
         NaN.
     Source: arXiv:2410.13770. Claims: ``rhm-upward-map``, ``rhm-random-rules``.
     """
-    level, rules, branching = _checked_arguments(
+    epsilon, rules, branching = _checked_arguments(
         "upward", vocabulary, rules_per_symbol, branching, level=level
     )
     depth = checks.whole("depth", depth)
-    return 1 - _changed(level, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
+    return 1 - _changed(epsilon, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
 
 
 @backed_by("rhm-upward-map")
@@ -167,10 +167,10 @@ def step(
     Raises: as :func:`upward`.
     Claim: ``rhm-upward-map``.
     """
-    belief, rules, branching = _checked_arguments(
+    p, rules, branching = _checked_arguments(
         "step", vocabulary, rules_per_symbol, branching, belief=belief
     )
-    return 1 - _step(1 - belief, rules, branching)
+    return 1 - _step(1 - p, rules, branching)
 
 
 @backed_by("rhm-upward-slope")
@@ -187,10 +187,10 @@ def slope(
     Raises: as :func:`upward`.
     Claim: ``rhm-upward-slope``.
     """
-    belief, rules, branching = _checked_arguments(
+    p, rules, branching = _checked_arguments(
         "slope", vocabulary, rules_per_symbol, branching, belief=belief
     )
-    return _slope(belief, rules, branching)
+    return _slope(p, rules, branching)
 
 
 @backed_by("rhm-fixed-points", "rhm-transition")
@@ -212,9 +212,7 @@ def fixed_points(
     Accuracy: a few eps; derivatives are implicit.
     Source: new. Claims: ``rhm-fixed-points``, ``rhm-transition``.
     """
-    _, rules, branching = _checked_arguments(
-        "fixed_points", vocabulary, rules_per_symbol, branching
-    )
+    rules, branching = _checked_rules("fixed_points", vocabulary, rules_per_symbol, branching)
     return _fixed_points(rules, branching)
 
 
@@ -241,7 +239,7 @@ def criticality(
     ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``, ``rhm-stationary-covariance``,
     ``rhm-susceptibility-exponents``.
     """
-    _, rules, branching = _checked_arguments("criticality", vocabulary, rules_per_symbol, branching)
+    rules, branching = _checked_rules("criticality", vocabulary, rules_per_symbol, branching)
     return _criticality(rules, branching)
 
 
@@ -308,22 +306,23 @@ def correlated_size(
     Accuracy: the rounding of :math:`p^*` over ``distance``.
     Source: new, to see what :func:`exponent` claims. Claim: ``rhm-exponent``.
     """
-    rules = {"vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol, "branching": branching}
-    distance = checks.require(
+    numbers = {"vocabulary": vocabulary, "rules_per_symbol": rules_per_symbol}
+    apart = checks.require(
         "distance", distance, lambda value: (value > 0) & (value <= 1), "in (0, 1]"
     )
-    critical = criticality(**rules)
+    critical = criticality(**numbers, branching=branching)
     if jnp.ndim(critical.noise):
         raise ValueError(
             "vocabulary and rules_per_symbol must be one number each, got arrays of shape "
             f"{critical.noise.shape}"
         )
     if not np.isfinite(critical.noise):
-        return np.full(distance.shape, np.nan)
-    belief = np.asarray(upward(critical.noise * (1 - distance), **rules, depth=levels))
+        return np.full(apart.shape, np.nan)
+    level = critical.noise * (1 - apart)
+    belief = np.asarray(upward(level, **numbers, branching=branching, depth=levels))
     half = (1 + float(critical.belief)) / 2
-    level = [np.interp(half, row, np.arange(levels + 1)) for row in belief.reshape(-1, levels + 1)]
-    return branching ** np.reshape(level, distance.shape)
+    rise = [np.interp(half, row, np.arange(levels + 1)) for row in belief.reshape(-1, levels + 1)]
+    return branching ** np.reshape(rise, apart.shape)
 
 
 @backed_by("rhm-duality")
@@ -341,7 +340,7 @@ def dual(
     Raises: as :func:`upward`.
     Source: new. Claim: ``rhm-duality``.
     """
-    _, rules, branching = _checked_arguments("dual", vocabulary, rules_per_symbol, branching)
+    rules, branching = _checked_rules("dual", vocabulary, rules_per_symbol, branching)
     return rules.vocabulary ** (branching - 1) / rules.per_symbol
 
 
@@ -371,11 +370,11 @@ def correlations(
     Accuracy: relative, a few eps times the depth, at any noise.
     Source: new. Claims: ``rhm-descent``, ``rhm-sibling-covariance``, ``rhm-correlations``.
     """
-    level, rules, branching = _checked_arguments(
+    epsilon, rules, branching = _checked_arguments(
         "correlations", vocabulary, rules_per_symbol, branching, level=level
     )
     depth = checks.whole("depth", depth, least=1)
-    found = _correlations(level, rules, branching, *_leaves(level, branching, depth))
+    found = _correlations(epsilon, rules, branching, *_leaves(epsilon, branching, depth))
     return found._replace(covariance=found.covariance[..., :depth])
 
 
@@ -394,10 +393,11 @@ def mean_changed(
     Raises: as :func:`upward`.
     Claim: ``rhm-correlations``.
     """
-    level, rules, branching = _checked_arguments(
+    epsilon, rules, branching = _checked_arguments(
         "mean_changed", vocabulary, rules_per_symbol, branching, level=level
     )
-    return _correlations(level, rules, branching, *_leaves(level, branching, depth)).mean_changed
+    leaves = _leaves(epsilon, branching, depth)
+    return _correlations(epsilon, rules, branching, *leaves).mean_changed
 
 
 @backed_by("rhm-correlations", "rhm-small-noise")
@@ -415,10 +415,11 @@ def susceptibility(
     Raises: as :func:`upward`.
     Claims: ``rhm-correlations``, ``rhm-small-noise``.
     """
-    level, rules, branching = _checked_arguments(
+    epsilon, rules, branching = _checked_arguments(
         "susceptibility", vocabulary, rules_per_symbol, branching, level=level
     )
-    return _correlations(level, rules, branching, *_leaves(level, branching, depth)).susceptibility
+    leaves = _leaves(epsilon, branching, depth)
+    return _correlations(epsilon, rules, branching, *leaves).susceptibility
 
 
 @backed_by("rhm-free-strings", "rhm-finite-size")
@@ -448,14 +449,14 @@ def susceptibility_peak(
         implicit.
     Source: new. Claims: ``rhm-free-strings``, ``rhm-finite-size``.
     """
-    _, rules, branching = _checked_arguments(
+    rules, branching = _checked_rules(
         "susceptibility_peak", vocabulary, rules_per_symbol, branching
     )
-    capacity, depth = _leaves(rules.vocabulary, branching, depth)
-    shape = jnp.broadcast_shapes(rules.vocabulary.shape, depth.shape)
+    capacity, depths = _leaves(rules.vocabulary, branching, depth)
+    shape = jnp.broadcast_shapes(rules.vocabulary.shape, depths.shape)
     rules = jax.tree.map(lambda value: jnp.broadcast_to(value, shape), rules)
-    place = _peak_place(branching, capacity, depth, rules)
-    return _peak_at(place, rules, branching, capacity, depth)
+    place = _peak_place(branching, capacity, depths, rules)
+    return _peak_at(place, rules, branching, capacity, depths)
 
 
 class _Rules(NamedTuple):
@@ -463,47 +464,56 @@ class _Rules(NamedTuple):
     per_symbol: Array
 
 
-def _checked_arguments(
-    owner: str, vocabulary, rules_per_symbol, branching, **state
-) -> tuple[Array | None, _Rules, int]:
-    """Checked arguments of one dtype and shape; traced values out of range become NaN.
+def _checked_rules(
+    owner: str, vocabulary: ArrayLike, rules_per_symbol: ArrayLike, branching: int
+) -> tuple[_Rules, int]:
+    """The checked numbers of a grammar; traced values out of range become NaN."""
+    branching = checks.whole("branching", branching, least=2)
+    values = checks.broadcast(owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol)
+    rules = _Rules(values["vocabulary"], values["rules_per_symbol"])
+    _require_rules(rules, branching)
+    return _valid(rules, branching, None), branching
 
-    ``state`` is at most one probability.
-    """
+
+def _checked_arguments(
+    owner: str,
+    vocabulary: ArrayLike,
+    rules_per_symbol: ArrayLike,
+    branching: int,
+    **probability: ArrayLike,
+) -> tuple[Array, _Rules, int]:
+    """As :func:`_checked_rules`, with one ``probability`` of the same dtype and shape before."""
     branching = checks.whole("branching", branching, least=2)
     values = checks.broadcast(
-        owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **state
+        owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **probability
     )
+    rules = _Rules(values["vocabulary"], values["rules_per_symbol"])
+    _require_rules(rules, branching)
+    (name,) = probability
+    checks.require(name, values[name], lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
+    return values[name], _valid(rules, branching, values[name]), branching
+
+
+def _require_rules(rules: _Rules, branching: int) -> None:
+    """``ValueError`` that names the number of the grammar which is out of range."""
+    vocabulary, per_symbol = rules
     checks.require(
-        "vocabulary",
-        values["vocabulary"],
-        lambda v: (v >= 2) & (v < float("inf")),
-        "finite and >= 2",
+        "vocabulary", vocabulary, lambda v: (v >= 2) & (v < float("inf")), "finite and >= 2"
     )
-    checks.require("rules_per_symbol", values["rules_per_symbol"], lambda m: m >= 1, ">= 1")
+    checks.require("rules_per_symbol", per_symbol, lambda m: m >= 1, ">= 1")
     # The map has v^s in it.
     power = (
         "such that vocabulary^branching is below the largest "
-        f"{values['vocabulary'].dtype} (branching = {branching})"
+        f"{vocabulary.dtype} (branching = {branching})"
     )
     checks.require(
         "vocabulary",
-        values["vocabulary"],
+        vocabulary,
         lambda v: branching * np.log(v) < np.log(np.finfo(v.dtype).max),
         power,
     )
-    most = _most_rules(values["vocabulary"], branching)
-    checks.at_most(
-        "rules_per_symbol", values["rules_per_symbol"], "vocabulary^(branching - 1)", most
-    )
-    for name in state:
-        checks.require(name, values[name], lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
-    probability = next((values[name] for name in state), None)
-    return (
-        probability,
-        _valid(_Rules(values["vocabulary"], values["rules_per_symbol"]), branching, probability),
-        branching,
-    )
+    most = _most_rules(vocabulary, branching)
+    checks.at_most("rules_per_symbol", per_symbol, "vocabulary^(branching - 1)", most)
 
 
 @functools.partial(jax.jit, static_argnums=1)
@@ -525,7 +535,7 @@ def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
     return jax.tree.map(lambda value: jnp.where(valid, value, jnp.nan), rules)
 
 
-def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
+def _capacity(depth: ArrayLike, *, least: int = 1) -> tuple[int, np.ndarray]:
     """Levels to compile for, and the depths.
 
     A few capacities serve all depths, so that finite-size scaling compiles once.
@@ -540,7 +550,7 @@ def _capacity(depth, *, least: int = 1) -> tuple[int, np.ndarray]:
     return 8 * max(1, -(-int(depths.max()) // 8)), depths.astype(np.int32)
 
 
-def _leaves(others: Array, branching: int, depth) -> tuple[int, np.ndarray]:
+def _leaves(others: Array, branching: int, depth: ArrayLike) -> tuple[int, np.ndarray]:
     """:func:`_capacity` of depths that broadcast against ``others``.
 
     The number of leaves must be in the range of the dtype of ``others``.
@@ -728,7 +738,7 @@ def _susceptibility_slope(
     return jax.jvp(chi, (noise,), (jnp.ones_like(noise),))[1]
 
 
-def _peak_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
+def _peak_place(branching: int, capacity: int, depth: np.ndarray, rules: _Rules) -> Array:
     """The place of the peak, with its implicit derivatives in ``rules``."""
     depth, fixed = jax.lax.stop_gradient((depth, rules))
     slope_at = functools.partial(_susceptibility_slope, branching=branching, capacity=capacity)
