@@ -139,21 +139,19 @@ def explain(
 
 def effective(
     problem: Problem | CorrelatedPair | Objective, scheme: Scheme, strength: ArrayLike
-) -> tuple[CorrelatedPair | Objective, ArrayLike]:
+) -> tuple[CorrelatedPair | Objective, checks.Numbers]:
     """The effective objective of a scheme and its strength, with the retained losses at weight 1.
 
     Only the ridge changes. A pair stays a pair, whose minimum is known exactly.
     """
     retained, forgotten = (sum(factors) for factors in zip(*scheme.half_steps, strict=True))
     factor = ridge_factor(scheme)
+    scaled = checks.unless_traced(strength) * (forgotten / retained)
     if isinstance(problem, CorrelatedPair):
-        known = problem.replace(ridge=problem.ridge * factor)
-    else:
-        known = objective_of(problem)
-        ridge = known.ridge if checks.is_traced(known.ridge) else np.asarray(known.ridge)
-        known = dataclasses.replace(known, ridge=ridge * factor)
-    strength = strength if checks.is_traced(strength) else np.asarray(strength)
-    return known, strength * (forgotten / retained)
+        return problem.replace(ridge=problem.ridge * factor), scaled
+    known = objective_of(problem)
+    ridge = jnp.asarray(checks.unless_traced(known.ridge) * factor)
+    return dataclasses.replace(known, ridge=ridge), scaled
 
 
 def ridge_factor(scheme: Scheme) -> float:

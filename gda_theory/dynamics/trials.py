@@ -39,10 +39,10 @@ GOOD = 0.5  # of the distance left: an epoch at which stopping would have been w
 class EarlyStop(NamedTuple):
     """The best epoch of a run; fields as in :class:`Trial`."""
 
-    best_distance: Float[AnyArray, "*batch"]
-    best_epoch: Int[AnyArray, "*batch"]
-    good_epochs: Int[AnyArray, "*batch"]
-    descent_distance: Float[AnyArray, "*batch"]
+    best_distance: Float[np.ndarray, "*batch"]
+    best_epoch: Int[np.ndarray, "*batch"]
+    good_epochs: Int[np.ndarray, "*batch"]
+    descent_distance: Float[np.ndarray, "*batch"]
 
 
 class Trial(NamedTuple):
@@ -57,13 +57,13 @@ class Trial(NamedTuple):
 
     scheme: Scheme
     step_size: Float[AnyArray, "*batch s"]
-    best_distance: Float[AnyArray, "*batch s"]
-    best_epoch: Int[AnyArray, "*batch s"]
-    good_epochs: Int[AnyArray, "*batch s"]
-    descent_distance: Float[AnyArray, "*batch s"]
-    final_distance: Float[AnyArray, "*batch s"]
-    descent_final: Float[AnyArray, "*batch s"]
-    distances: Float[AnyArray, "*batch s t"]
+    best_distance: Float[np.ndarray, "*batch s"]
+    best_epoch: Int[np.ndarray, "*batch s"]
+    good_epochs: Int[np.ndarray, "*batch s"]
+    descent_distance: Float[np.ndarray, "*batch s"]
+    final_distance: Float[np.ndarray, "*batch s"]
+    descent_final: Float[np.ndarray, "*batch s"]
+    distances: Float[np.ndarray, "*batch s t"]
     run: Trajectory
 
 

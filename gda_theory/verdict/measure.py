@@ -16,12 +16,11 @@ What is compiled are a few stages of fixed shape; everything between them is Num
 import dataclasses
 import functools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Array as AnyArray
 from jaxtyping import ArrayLike, Bool, Float
 
 from gda_theory.codes import Cause, Outcome
@@ -137,18 +136,18 @@ class OppositeSides(NamedTuple):
     ``fold_distance`` and ``fold_along`` are the same at the fold.
     """
 
-    size_ratio: Float[AnyArray, " sets"]
-    pretrain_distance: Float[AnyArray, " sets"]
-    break_even_strength: Float[AnyArray, " sets"]
-    first_order_break_even: Float[AnyArray, " sets"]
-    critical_strength: Float[AnyArray, " sets"]
-    searched_to: Float[AnyArray, " sets"]
-    opposite_cosine: Float[AnyArray, " sets"]
-    first_step_towards: Bool[AnyArray, " sets"]
-    distance: Float[AnyArray, "sets q"]
-    along: Float[AnyArray, "sets q"]
-    fold_distance: Float[AnyArray, " sets"]
-    fold_along: Float[AnyArray, " sets"]
+    size_ratio: Float[np.ndarray, " sets"]
+    pretrain_distance: Float[np.ndarray, " sets"]
+    break_even_strength: Float[np.ndarray, " sets"]
+    first_order_break_even: Float[np.ndarray, " sets"]
+    critical_strength: Float[np.ndarray, " sets"]
+    searched_to: Float[np.ndarray, " sets"]
+    opposite_cosine: Float[np.ndarray, " sets"]
+    first_step_towards: Bool[np.ndarray, " sets"]
+    distance: Float[np.ndarray, "sets q"]
+    along: Float[np.ndarray, "sets q"]
+    fold_distance: Float[np.ndarray, " sets"]
+    fold_along: Float[np.ndarray, " sets"]
 
 
 def opposite_sides(
@@ -289,14 +288,14 @@ def _stop(trial: trials.Trial, causes: np.ndarray, index: int) -> Stop:
 
 def _causes(objective: Objective, path: Path, found: list[trials.Trial]) -> list[np.ndarray]:
     """Why each run ended as it did. Schemes that follow the same objective share its path."""
-    paths: Mapping[tuple[float, float], Path] = {}
+    paths: dict[tuple[float, float], Path] = {}
     causes = []
     for trial in found:
         effective, strength = outcomes.effective(objective, trial.scheme, path.strengths[0])
         key = (outcomes.ridge_factor(trial.scheme), float(strength))
         if key not in paths:
             same = key == (1.0, float(path.strengths[0]))
-            paths[key] = path if same else ascent_path(effective, [strength])
+            paths[key] = path if same else ascent_path(effective, np.atleast_1d(strength))
         known = paths[key]
         causes.append(np.asarray(outcomes.explain(trial.run, objective, path=known).cause))
     return causes
@@ -364,7 +363,7 @@ def _sides_of(problem: Problem, strengths: ArrayLike) -> OppositeSides:
 @np.errstate(divide="ignore", invalid="ignore")  # rows without effect give 0/0, which is NaN
 def _sides(around: _Around, path: Path) -> OppositeSides:
     """One forget set's numbers, from its path."""
-    oracle, pretrained = path.oracle.weights, path.pretrained.weights
+    oracle, pretrained = np.asarray(path.oracle.weights), np.asarray(path.pretrained.weights)
     away = pretrained - oracle
     distance = norm(away)
     unit = distance if distance > 0 else math.nan
@@ -375,15 +374,15 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
     lowest = -around.size_ratio if around.reduction == "mean" else -1.0
     pretrain_step = solved(curvature, around.gradient(0, lowest))
     pushed = solved(curvature, around.gradients[0, 1])
-    moved = path.weights - oracle
-    folded = path.fold_weights - oracle
+    moved = np.asarray(path.weights) - oracle
+    folded = np.asarray(path.fold_weights) - oracle
     return OppositeSides(
         size_ratio=np.asarray(around.size_ratio),
         pretrain_distance=distance,
-        break_even_strength=path.break_even_strength,
+        break_even_strength=np.asarray(path.break_even_strength),
         first_order_break_even=norm(pretrain_step) / norm(pushed),
-        critical_strength=path.critical_strength,
-        searched_to=path.searched_to,
+        critical_strength=np.asarray(path.critical_strength),
+        searched_to=np.asarray(path.searched_to),
         opposite_cosine=direction @ pushed / norm(pushed),
         first_step_towards=around.gradient(1, 1.0) @ away > 0,
         distance=norm(moved) / unit,
@@ -396,11 +395,12 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
 objective_of = jax.jit(Problem.objective)
 
 
-def norm(vectors: Float[np.ndarray, "*batch d"]) -> Float[np.ndarray, "*batch"]:
+def norm(vectors: Float[ArrayLike, "*batch d"]) -> Float[np.ndarray, "*batch"]:
     """Euclidean length without the overflow and underflow of the squares."""
-    size = np.max(np.abs(vectors), -1)
+    entries = np.asarray(vectors)
+    size = np.max(np.abs(entries), -1)
     size = np.where(size > 0, size, 1)
-    return size * np.linalg.norm(vectors / size[..., None], axis=-1)
+    return size * np.linalg.norm(entries / size[..., None], axis=-1)
 
 
 def solved(matrix: Float[np.ndarray, "d d"], right: Float[np.ndarray, " d"]):
