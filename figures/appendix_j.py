@@ -9,18 +9,21 @@ from gda_theory.paper import appendix
 
 TITLE = "App. J: two samples that become the same, one retained and one forgotten"
 CAPTION = """
-As two samples become equal (to the right in a and b), the weights of descent-ascent (orange) turn
-negative, although all samples ask for a positive weight. At the smaller ridge (b) its minimum even
-disappears before the samples coincide (dot).
+Follow the curves to the right in (a) and (b), where two samples become equal. The weights of
+descent-ascent (orange) become negative, although all samples ask for a positive weight. At the
+smaller ridge (b), its minimum even disappears before the samples are equal (dot).
 
-There are d = {dimension} samples. x₁ = (1, ε, 0, …) is retained, x₂ = (ε, 1, 0, …) is forgotten,
-and the others are orthogonal unit vectors and retained. Exponential loss, averaged over each set.
-(a), (b) The two shared weights, w₁ solid and w₂ dashed, against the correlation ε. For pretraining
-they are equal. Open circles at ε = 1 are the limits of App. J. Below the ridge λ = 2e(d−2)/(d−1)
-descent-ascent has no limit. (c) The limits against the ridge (lines), and the mean of w₁ and w₂ at
-ε = 0.9 and 0.999 (markers). The limit of descent-ascent ends at w = −1/2 (dotted line). It is
-negative because the mean loss of the one forgotten sample outweighs that of the retained one, 1
-against 1/(d−1).
+There are d = {dimension} samples. The sample x₁ = (1, ε, 0, …) is retained, and x₂ = (ε, 1, 0, …)
+is forgotten. The others are orthogonal unit vectors, and are retained. The exponential loss is
+averaged over each set.
+
+(a), (b) The two shared weights, w₁ (solid) and w₂ (dashed), are drawn against the correlation ε.
+For pretraining they are equal. Open circles at ε = 1 are the limits of App. J. Below the ridge λ =
+2e(d−2)/(d−1) descent-ascent has no limit.
+
+(c) Lines are the limits against the ridge. Markers are the mean of w₁ and w₂ at ε = 0.9 and 0.999.
+The limit of descent-ascent ends at w = −1/2 (dotted line). It is negative because the forgotten
+sample has the larger weight in the mean losses: 1, against 1/(d−1) for the retained one.
 """
 LEMMAS = ["App. J"]
 SIZE = (11.0, 4.6)

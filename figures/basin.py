@@ -10,24 +10,32 @@ from figures.style import COLOURS
 from gda_theory.pair import basins
 
 TITLE = (
-    "Below the fold a start may still run away, and with large steps even the pretrained model may"
+    "Even if a minimum exists, some starts run away, and with large steps the pretrained model may"
 )
 CAPTION = """
-In (a), each dot is a start. From the light blue ones descent-ascent reached its minimum, from the
-orange ones it ran away. The black curve divides them. It was computed without the dots: it is the
-separatrix, the curve of starts that end at the saddle.
+In (a), each dot is a start of descent-ascent. From the light blue starts the run reached the
+minimum. From the orange ones it ran away. The black curve divides them. It was computed without the
+dots. It is the separatrix: the curve of starts that end at the saddle.
 
-A correlated pair, exponential loss, correlation ε = {correlation}, ridge λ = {ridge}, r = 80, f =
-20, r_p = 8, α = 0.125. (a) Margins of the retained and of the forgotten type; small steps. Grey:
-the flow. Further curves: the flow from the pretrained model, from the oracle, and from either side
-of the separatrix. (b) The same in coordinates in which the flow preserves an order: y and p, where
-the weights are w = p u − q v. A start above and to the left of the saddle (shaded) never crosses
-the separatrix. (c) Larger steps move the boundary: how many starts of (a) end on the other side.
-The step is in units of 2/|H|, with |H| the largest curvature at the minimum. (d) Random pairs below
-their folds: how high pretraining lies above the separatrix, against how high it lies above the
-saddle. Left of the dashed line nothing is proved. Hard pairs (hardly anything retained, high
-correlation, tiny ridge) were drawn to get there. The flow always reached the minimum. Steps of 0.95
-· 2/|H| ran away in a few hard pairs (circles).
+The example is a correlated pair with the exponential loss, correlation ε = {correlation}, ridge λ =
+{ridge}, r = 80, f = 20, r_p = 8 and α = 0.125.
+
+(a) The axes are the margins of the retained and of the forgotten type. The steps are small. Grey
+lines show the flow, which is the limit of small steps. The other curves are the flow from the
+pretrained model, from the oracle (the retrained model), and from both sides of the separatrix.
+
+(b) The same runs are drawn in the coordinates p and y, in which the flow preserves an order. The
+weights are w = p u − q v, where u and v are the two types, and y is the margin of the forgotten
+type. A start above and to the left of the saddle (shaded) never crosses the separatrix.
+
+(c) Larger steps move the boundary. The curve counts the starts of (a) that end on the other side of
+the separatrix. The step is in units of 2/|H|, where |H| is the largest curvature at the minimum.
+
+(d) Each mark is a random pair below its fold, so that its minimum exists. The axes say how high the
+pretrained model lies above the separatrix and above the saddle. Left of the dashed line nothing is
+proved. To get there, hard pairs were drawn: hardly anything is retained, the correlation is high
+and the ridge is tiny. The flow from the pretrained model always reached the minimum. With steps of
+0.95 · 2/|H| it ran away in a few hard pairs (circles).
 """
 LEMMAS = ["Sec. 5.1.2", "Eq. 1"]
 SIZE = (10.5, 9.0)
@@ -332,21 +340,25 @@ def claims(data):
     here = "; ".join(
         f"{wrong[index]} of {count} at η = {STEPS[index]:.3g} · 2/|H|" for index in (0, 4, 7, 8)
     )
-    yield "starts on the other side than the separatrix says", none, here
+    yield "starts that end on the other side than the separatrix predicts", none, here
     ordered = np.sum(np.all(np.diff(found["p"], axis=0) > 0, 0))
     yield "p_D < p_R < p_DA < p_saddle below the fold", none, f"{ordered} of {pairs} random pairs"
     claim = (
-        "flow from pretraining misses the minimum of descent-ascent below the fold "
-        "(conjecture: never)"
+        "pairs below the fold where the flow from the pretrained model misses the minimum "
+        "(conjecture: none)"
     )
     here = (
-        f"{np.sum(~(height > 0))} of {pairs}, {np.sum(unproved)} with y_D < y_saddle; "
-        f"least height {np.min(height):.4g}"
+        f"{np.sum(~(height > 0))} of {pairs}. For {np.sum(unproved)} pairs y_D < y_saddle. "
+        f"The least height above the separatrix is {np.min(height):.4g}"
     )
     yield claim, none, here
     for share, arrived, lost in zip(SHARES, found["arrived"], found["lost"], strict=True):
         here = (
-            f"{np.sum(lost)} of {pairs} run away; {np.sum(~arrived & ~lost)} still on their way "
+            f"{np.sum(lost)} of {pairs} run away. {np.sum(~arrived & ~lost)} have not arrived "
             "after 20,000 steps"
         )
-        yield f"the same in steps η = {share:g} · 2/|H|, |H| the larger of both ends", none, here
+        yield (
+            f"the same with steps η = {share:g} · 2/|H|, with |H| the larger of those at both ends",
+            none,
+            here,
+        )

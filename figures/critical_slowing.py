@@ -6,21 +6,29 @@ import gda_theory as gt
 from figures.parts import listed, log_slope
 from figures.style import COLOURS
 
-TITLE = "Why ascent past its fold seems to work: it crawls where its minimum was"
+TITLE = "Why ascent without a minimum seems to work: it moves very slowly where the minimum was"
 CAPTION = """
-In (b), every solid curve is a run that has no minimum to go to. Still it rests for a long time
-where the minimum was, and then falls without end. In (c), the gradient nearly vanishes meanwhile. A
-rule that stops at a gradient of 10⁻⁴ (dashed) ends the run nearest to the fold, and reports success
-where no minimum exists.
+In (b), every solid curve is a run that has no minimum to go to. Still it stays for a long time near
+the place where the minimum was, and then falls without end. In (c), the gradient nearly vanishes
+during that time. A rule that stops at a gradient of 10⁻⁴ (dashed) ends the run nearest to the fold.
+It reports success where no minimum exists.
 
-A correlated pair (r = 80, f = 20, r_p = 8, ridge λ = {ridge}, correlation ε = {correlation};
-exponential loss). Simultaneous descent-ascent from the pretrained model, at a relative distance δ =
-|α/α_fold − 1| from the fold. (a) Past the fold every run leaves the range of numbers. Its time
-(epochs times step) against δ for three step sizes, and the law π/(λκ√δ) of the flow (solid).
-Dashed: the law with the constant that the smallest step leaves. (b) The margin y of the forgotten
-samples on the way. One run below the fold rests for good. (c) The length of the gradient in the
-same runs. (d) Below the fold the minimum is reached ever more slowly: the smallest curvature at the
-minimum, the decay that the simulation shows, and the law 2λκ√δ.
+The example is a correlated pair with the exponential loss (r = 80, f = 20, r_p = 8, ridge λ =
+{ridge}, correlation ε = {correlation}). At the fold, α = α_fold, the minimum disappears. Runs of
+simultaneous descent-ascent start at the pretrained model, at a relative distance δ = |α/α_fold − 1|
+from the fold.
+
+(a) Past the fold every run leaves the range of numbers. The time until then (epochs times step) is
+drawn against δ, for three step sizes. The solid line is the law of the flow, π/(λκ√δ), where κ
+depends on the pair. The dashed line adds the constant that was fitted at the smallest step.
+
+(b) The curves are the margin y of the forgotten samples along the run. One run is below the fold,
+and comes to rest.
+
+(c) The curves are the length of the gradient in the same runs.
+
+(d) Below the fold, the nearer it is, the longer a run takes to reach the minimum. Three rates are
+compared: the smallest curvature at the minimum, the decay in the simulation, and the law 2λκ√δ.
 """
 LEMMAS = ["Sec. 5.1.2", "Lemma 8", "App. H"]
 SIZE = (10.5, 8.2)
@@ -233,16 +241,20 @@ def claims(data):
     yield claim, f"{none}; −1/2 in theory", f"{fitted['slope'][0]:.4f}"
     claim = f"escape time × √δ at steps {listed(data['step_size'])}"
     yield claim, f"{none}; π/(λκ) = {expected:.5g} in theory", listed(fitted["coefficient"], 5)
-    yield "constant beside it", none, ", ".join(f"{value:.2f}" for value in fitted["constant"])
+    yield (
+        "constant to add to this law, at the same steps",
+        none,
+        ", ".join(f"{value:.2f}" for value in fitted["constant"]),
+    )
     fooled = [
         f"δ = {d:g}: {np.nanmin(g):.2g}"
         for d, g in zip(crawl["distance"], crawl["gradient"], strict=True)
         if d > 0
     ]
-    yield "smallest gradient on the way, where no minimum exists", none, "; ".join(fooled)
+    yield "smallest gradient during a run, where no minimum exists", none, "; ".join(fooled)
     claim = (
-        f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}; "
-        f"over the law at δ = {below['distance'][0]:g}"
+        f"log-log slope of the decay rate below the fold for δ ≤ {LAW:g}, and "
+        f"the rate over the law at δ = {below['distance'][0]:g}"
     )
     near = below["distance"] <= LAW
     slope = log_slope(below["distance"][near], below["simulated"][near])

@@ -7,22 +7,28 @@ from figures.parts import key
 from figures.style import COLOURS
 from gda_theory.solve import minimise
 
-TITLE = "Forgetting a few samples moves the oracle little; descent-ascent moves the model much"
+TITLE = "Forgetting a few samples hardly moves the oracle, but descent-ascent moves the model far"
 CAPTION = """
 Blue is the distance of the pretrained model to the oracle (the model retrained without the
-forgotten samples). Orange is the distance of descent-ascent. Wherever orange is above blue, doing
-nothing is better than descent-ascent. As the ridge falls (left panels), the blue distance shrinks
-and the orange one grows.
+forgotten samples). Orange is the distance of descent-ascent to the oracle. Wherever orange is above
+blue, doing nothing is better than descent-ascent. As the ridge falls (left panels), the blue
+distance shrinks and the orange one grows.
 
-Top: exponential loss. Bottom: logistic loss. Losses are averaged over each set. Lines are closed
-forms; markers are Newton's method on the objective itself. Left: one coordinate against the ridge
-λ, for three shares α forgotten per retained sample. Pretraining stays below the bound of Lemma 4.
-Descent-ascent approaches ln(1/κ), where κ = 1 − αr/f, and grows without limit at α = f/r (Corollary
-1). Middle: one coordinate against α at λ = {ridge}. The bound of Lemma 4 vanishes at α = f/r. From
-there on, Lemma 5 keeps descent-ascent at least as far away as the oracle's own weight. The
-exponential loss soon loses its minimum (dotted line); the logistic loss never does. Right: a pair
-of correlated samples, at α = {pair_share}. Left of the dotted line descent-ascent has no minimum
-near the oracle.
+The top row has the exponential loss, and the bottom row has the logistic loss. Losses are averaged
+over each set. Lines are closed forms. Markers are solutions by Newton's method on the objective
+itself. α is the number of samples forgotten per retained sample.
+
+Left: one coordinate, against the ridge λ, for three values of α. Pretraining stays below the bound
+of Lemma 4. Descent-ascent approaches ln(1/κ), where κ = 1 − αr/f. At α = f/r it grows without limit
+(Corollary 1).
+
+Middle: one coordinate, against α, at λ = {ridge}. The bound of Lemma 4 vanishes at α = f/r. From
+there on, Lemma 5 says that the distance of descent-ascent is at least the oracle's own weight. With
+the exponential loss the minimum soon disappears (dotted line). With the logistic loss it never
+does.
+
+Right: a pair of correlated samples, at α = {pair_share}. Left of the dotted line descent-ascent has
+no minimum near the oracle.
 """
 LEMMAS = ["Lemma 4", "Lemma 5", "Corollary 1", "Sec. 5.1.2"]
 SIZE = (11.0, 7.6)

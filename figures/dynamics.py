@@ -7,26 +7,33 @@ from figures.parts import nearest
 from figures.style import COLOURS
 from gda_theory.dynamics import trials
 
-TITLE = (
-    "Early-stopped ascent helps only where the two sets hardly overlap; plain descent needs no luck"
-)
+TITLE = "Stopping ascent early helps only at low correlation, and plain descent needs no lucky stop"
 CAPTION = """
-In (a), each curve is one run of descent-ascent. It first falls, towards the retrained model, and
-then rises above 1, where doing nothing would have been better. The dot is the best moment to stop.
-With more correlation between both sets the dip is shallower. Plain descent on the retained samples
-(dashed) only falls.
+In (a), each curve is one run of descent-ascent. It first comes nearer to the retrained model. Then
+it rises above 1, where doing nothing would have been better. The dot is the best moment to stop.
+With more correlation between the two types, the best distance is larger. Plain descent on the
+retained samples (dashed) only comes nearer.
 
 All runs start at the pretrained model, on a correlated pair (r = 80, f = 20, r_p = 8, f_p = 2,
 ridge λ = {ridge}, step η = {step_size}, logistic loss). Distances to the retrained model are
-divided by that of the pretrained model. (a) Simultaneous descent-ascent for five correlations ε. An
-epoch of plain descent costs r/n = 0.8 of an epoch of ascent. (b) Alternating steps at the same
-ridge. Each half-step carries the whole ridge, so they follow the objective with the ridge doubled,
-and turn away earlier. (c) Alternating steps at half the ridge follow the objective of (a). (d) The
-distance of (a) at every correlation, as lines of equal distance. Thick lines: 0.5 and 1. Dots: best
-stops. (e) What the best stop leaves of the distance. One needs the retrained model to find this
-stop. Black: what plain descent leaves at that epoch, at the same step and at its own best step,
-with which ascent would jump over its dip. (f) For how many of 2,000 epochs at most half of the
-distance is left.
+divided by that of the pretrained model.
+
+(a) Runs of simultaneous descent-ascent are shown for five correlations ε. An epoch of plain descent
+costs r/n = 0.8 of an epoch of ascent.
+
+(b) Alternating steps are shown at the same ridge. Each half-step carries the whole ridge. So these
+runs follow the objective with the ridge doubled, and move away earlier.
+
+(c) Alternating steps at half the ridge follow the objective of (a).
+
+(d) The distance of (a) is drawn for every correlation, as lines of equal distance. Thick lines are
+0.5 and 1. Dots are the best stops.
+
+(e) The curves are the part of the distance that the best stop leaves. One needs the retrained model
+to find this stop. Black curves are plain descent at the same epoch, once with the same step and
+once with its own best step. Ascent with that larger step would jump over the good epochs.
+
+(f) The curves count for how many of 2,000 epochs at most half of the distance is left.
 """
 LEMMAS = ["Sec. 3", "App. D.3", "Fig. 2"]
 SIZE = (10.5, 8.2)
@@ -226,7 +233,7 @@ def claims(data):
         good = runs[name]["good_epochs"]
         here = f"{correlation[good > 0].max():.3g}; at most {good.max():,} of {EPOCHS:,} epochs"
         yield (
-            f"{label}: largest correlation with a good window (half the distance left)",
+            f"{label}: largest correlation at which a stop leaves at most half the distance",
             "not treated",
             here,
         )
@@ -235,15 +242,15 @@ def claims(data):
         np.abs(runs[name]["best_distance"] - best).max() for name in ("alternating", "half_ridge")
     )
     claim = (
-        "best stop, alternating against simultaneous: largest difference at equal ridge; "
-        "at equal effective ridge"
+        "distance left at the best stop: largest difference between alternating and simultaneous, "
+        "at equal ridge and with the ridge of alternating halved"
     )
-    yield claim, "identical to first order", f"{doubled:.3g}; {apart:.3g}"
+    yield claim, "the same to first order", f"{doubled:.3g}; {apart:.3g}"
     beats = np.sum(best < found["descent_distance"])
     swift = np.sum(best < found["swift"])
     claim = "correlations at which even the best stop beats plain descent at the same epoch"
     yield (
         claim,
         "not treated",
-        f"{beats} of {len(correlation)}; if descent takes its own step: {swift}",
+        f"{beats} of {len(correlation)}. If descent takes its own best step: {swift}",
     )

@@ -12,21 +12,27 @@ TITLE = (
     "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum"
 )
 CAPTION = """
-The coloured bands in the middle row show where descent-ascent ends on the wrong side: the
-pretrained model lies between it and the oracle (the model retrained without the forgotten samples).
-The top row shows how much of this the paper guarantees: only where a dashed line is below the solid
-line of its colour. That is hardly anywhere, and nowhere at small ridge.
+Descent-ascent lowers the loss on the retained samples and raises it on the forgotten ones. The
+oracle is the model retrained without the forgotten samples. The coloured bands in the middle row
+show where descent-ascent ends on the wrong side: there the pretrained model lies between
+descent-ascent and the oracle. The top row shows how much of this the paper guarantees. It does so
+only where a dashed line is below the solid line of its colour. That is hardly anywhere, and nowhere
+at small ridge.
 
-Samples of two types: a retained type (1, ε) and a forgotten type (ε, 1). For each retained sample
-of the first type, α samples of the second type are forgotten. There are n = {samples} samples. The
-exponential loss is averaged over each set. Each column is one ridge λ. Top: lower edge by Lemma 9
-(dashed) and upper edge by Lemma 10 (solid). Middle: the exact edges, and the fold (dotted); beyond
-the fold descent-ascent has no stationary point. Bottom, for the largest forget set: what
-descent-ascent does. Benign: it ends at least as near to the oracle as the pretrained model.
-Detrimental: it ends farther away. Divergent: it has no end. No data have an α in the hatched
-region.
+There are two types of samples: a retained type (1, ε) and a forgotten type (ε, 1). For each
+retained sample of the first type, α samples of the second type are forgotten. There are n =
+{samples} samples. The exponential loss is averaged over each set. Each column is one ridge λ.
 
-The counts and ridges of the paper's own figure are not known here. These are examples; change them
+Top: the lower edge by Lemma 9 (dashed) and the upper edge by Lemma 10 (solid).
+
+Middle: the exact edges, and the fold (dotted). Beyond the fold descent-ascent has no stationary
+point.
+
+Bottom: what descent-ascent does, for the largest forget set. Benign means that it ends at least as
+near to the oracle as the pretrained model. Detrimental means that it ends farther away. Divergent
+means that it has no end. No data have an α in the hatched region.
+
+The counts and ridges of the paper's own figure are not known here. These are examples. Change them
 with --set, for instance --set ridges=1,0.1,0.001.
 """
 LEMMAS = ["Fig. 4", "Lemma 9", "Lemma 10", "Sec. 5.1.2"]
@@ -159,7 +165,7 @@ def claims(data):
     for column, ridge in enumerate(data["ridge"]):
         at = column, SHOWN, nearest(data["correlation"], 0.5)
         fraction = data["forget_fraction"][SHOWN]
-        claim = f"order R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {fraction:g}: α from, to"
+        claim = f"range of α with R ≥ D ≥ DA at ε = 0.5, λ = {ridge:g}, f/n = {fraction:g}"
         yield (
             claim,
             span(sufficient, at, "Lemmas 9, 10"),
@@ -170,8 +176,8 @@ def claims(data):
         np.minimum(sufficient["upper"], fold) <= exact["upper"] * (1 + 1e-12)
     )
     here = (
-        f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one; "
-        f"{np.sum(exact['exists'])} exact ones exist"
+        f"{np.sum(held & inside)} of {np.sum(held)} sufficient windows lie in the exact one. "
+        f"{np.sum(exact['exists'])} exact windows exist"
     )
     yield "the sufficient windows imply the order", "at every correlation", here
 

@@ -6,20 +6,25 @@ import numpy as np
 from figures.style import COLOURS
 from gda_theory.paper import trap
 
-TITLE = "The low-dimensional trap: which reading of the text makes it hold"
+TITLE = "The low-dimensional trap: under which reading of the paper's text its claims hold"
 CAPTION = """
-Look at the last panel. The paper makes three claims about its example with two parameters, and
-needs all of them at once: rows with all three colours at one ridge. The literal reading of the text
-has no such ridge. Other readings have them at small ridge.
+Look at the last panel. The paper makes three claims about its example with two parameters. It needs
+all three at one ridge: a row where all three colours stand above each other. The literal reading of
+the text has no such ridge. Other readings have one, at small ridge.
 
-Each of the rows above is one reading of Sec. 5.2: its targets (literal, zero and one, or signed),
-sums or means of losses, and the ridge c. (The paper's 0.1 is c = 0.05 if it means (λ/2)|θ|².) Three
-panels show the objective over the parameters (a, b), darker where it is higher: for all data D, for
-the retained data R, and for descent-ascent. On R, the line is fine-tuning from the minimum of
-descent-ascent (square) to where it ends (diamond). The fourth panel shows the output h(x) at the
-global minima. Black discs are clusters of points with label +1, white discs with label −1; a larger
-disc has more points. A model is right on a cluster if h is above 0.5 for label +1 and below for
-label −1. A triangle in the last panel is the fold: the ridge below which a second minimum exists.
+Each row of the upper part is one reading of Sec. 5.2. A reading fixes the targets (literal, zero
+and one, or signed), sums or means of the losses, and the ridge c. The paper's 0.1 is c = 0.05 if it
+means (λ/2)|θ|².
+
+The first three panels of a row show the objective over the parameters (a, b), darker where it is
+higher. They are for all data D, for the retained data R, and for descent-ascent. The line on R is
+fine-tuning. It starts at the minimum of descent-ascent (square) and ends at the diamond.
+
+The fourth panel shows the output h(x) at the global minima. Black discs are clusters of points with
+label +1, and white discs are clusters with label −1. A larger disc has more points. A model is
+right on a cluster if h is above 0.5 for label +1, and below for label −1.
+
+A triangle in the last panel is a fold: the ridge below which a second minimum exists.
 """
 LEMMAS = ["Sec. 5.2", "Fig. 5", "App. B"]
 SIZE = (10.5, 20.0)
@@ -234,4 +239,4 @@ def claims(data):
         f"a/b of D's minimum goes from {slopes[0]:.4g} at c = 0.02 "
         f"to {slopes[1]:.4g} at c = 0.1 (signed)"
     )
-    yield "App. B: the ridge shifts minimisers only radially", "a/b stays", here
+    yield "App. B: the ridge shifts minimisers only radially", "a/b does not change", here

@@ -11,22 +11,29 @@ from figures.style import COLOURS
 from gda_theory.dynamics import trials
 from gda_theory.problem import tables as datasets
 
-TITLE = "Early stopping makes ascent look as if it worked, and plain descent gets there anyway"
+TITLE = "Early stopping makes ascent look successful, and plain descent comes near anyway"
 CAPTION = """
-In (a), every blue curve is a run of ascent on another forget set. It dips below 1 for a moment and
-then leaves. The black curve, plain descent on the retained rows, only falls. In (b), a curve that
-rises at the left is good: ascent at strength 1 (blue) almost never leaves a small part of the
-distance, plain descent (black) most often does.
+In (a), every blue curve is a run of ascent on another forget set. It falls below 1 for a moment and
+then rises. The black curve, plain descent on the retained rows, only falls. In (b), a curve that
+rises at the left is good. Ascent at strength 1 (blue) almost never leaves a small part of the
+distance. Plain descent (black) most often does.
 
-The data set breast_cancer: 569 rows, 30 standardised features, logistic loss averaged over each
-set, ridge λ = {ridge}; random forget sets of {forgotten} rows. Runs start at the pretrained model.
-Distances to the retrained model are divided by that of the pretrained model, so 1 is doing nothing.
-(a) Simultaneous descent-ascent at γ = 1 and the smallest step. Grey: range of plain descent. (b)
-The chance that at most the part on the x axis is left if forget set, scheme, step and stop are
-drawn at random, stops evenly in log epochs. Green: half of the break-even strength f/r. (c) The
-best of all 1,000 stops for every scheme and step size, in units of one over the largest curvature.
-One needs the retrained model to find this stop. Diamonds: plain descent at that epoch. Boxes hold
-the middle half.
+The data set is breast_cancer: 569 rows and 30 standardised features. The logistic loss is averaged
+over each set, and the ridge is λ = {ridge}. The forget sets are {forgotten} random rows. Runs start
+at the pretrained model. Distances to the retrained model are divided by that of the pretrained
+model, so 1 means doing nothing.
+
+(a) Runs of simultaneous descent-ascent are shown at strength γ = 1 and the smallest step. Grey is
+the range of plain descent.
+
+(b) Draw the forget set, the order of the steps (scheme), the step size and the stop at random, with
+the stop uniform in log epochs. The curve is the chance that at most the part on the x axis is left.
+Green is ascent at strength f/(2r), half of the break-even strength f/r. At the break-even strength
+ascent ends as far away as doing nothing.
+
+(c) The boxes show the best of all 1,000 stops, for every scheme and step size. Step sizes are in
+units of one over the largest curvature. One needs the retrained model to find this stop. Diamonds
+are plain descent at the same epoch. Boxes hold the middle half of the forget sets.
 """
 LEMMAS = ["Sec. 3", "App. B", "Fig. 2"]
 SIZE = (10.5, 7.6)
@@ -197,16 +204,16 @@ def claims(data):
     )
     return [
         (
-            "part left at the best of all schemes, steps and stops, γ = 1",
+            "part of the distance that the best scheme, step and stop leave, γ = 1",
             "may seem to work",
             spread(best, 3),
         ),
         (
-            "sets where even that leaves more than half",
+            "forget sets where even this leaves more than half",
             "not treated",
             f"{np.sum(best > 0.5)} of {len(best)}",
         ),
-        ("runs and stops at random that leave at most half: γ = 1", "luck", ascent),
+        ("chance that a random run and stop leave at most half: γ = 1", "a matter of luck", ascent),
         ("the same: γ = f/(2r)", "not treated", gentle),
         ("the same: plain descent", "not treated", descent),
         ("oracles converged", "-", f"{np.sum(data['converged'])} of {len(best)}"),

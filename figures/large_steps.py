@@ -11,17 +11,26 @@ from figures.style import COLOURS
 TITLE = "Large steps can keep ascent bounded where no minimum exists: staying finite proves nothing"
 CAPTION = """
 In (a), a run of descent-ascent jumps between two points for ever (orange), although the objective
-has no stationary point any more. In (b), larger steps give longer cycles, and then orbits without
-order. A run that stays finite is no sign of a minimum.
+no longer has a stationary point. In (b), larger steps give longer cycles, and then orbits without
+order. So a run that stays finite is no sign of a minimum.
 
-A correlated pair (r = 80, f = 20, r_p = 80, λ = 0.01, ε = 0.5; exponential loss), simultaneous
-descent-ascent from the pretrained model. (a) One per cent past the fold, step η = 50. Crosses:
-reference values. With small steps the run would leave. (b) The last 64 of 5,000 iterates against
-the step, at the same α. Marks at the bottom: the run left the range of numbers. (c) The largest
-curvature between successive iterates of (b), times the step. A bounded orbit without a minimum
-needs at least 2 (line). (d) What theory says of every run after 5,000 epochs. Below the fold a
-minimum exists, and steps below 2 over its largest curvature (black line) reach it. Larger ones
-cycle, wander or leave. Past the fold small steps leave, and only steps that are too large stay.
+The example is a correlated pair with the exponential loss (r = 80, f = 20, r_p = 80, λ = 0.01, ε =
+0.5). Simultaneous descent-ascent starts at the pretrained model. The fold is the value of α at
+which the minimum disappears.
+
+(a) α lies one per cent past the fold, and the step is η = 50. Crosses are reference values. With
+small steps the run would leave.
+
+(b) The last 64 of 5,000 iterates are drawn against the step, at the same α. A mark at the bottom
+says that the run left the range of numbers.
+
+(c) For the runs of (b), the largest curvature between successive iterates is multiplied by the
+step. A bounded orbit without a minimum needs at least 2 (line).
+
+(d) The colours say what theory finds for every run after 5,000 epochs. Below the fold a minimum
+exists. It is reached by steps below 2 over its largest curvature (black line). Runs with larger
+steps cycle, wander or leave. Past the fold, runs with small steps leave. Only runs with too large
+steps stay.
 """
 LEMMAS = ["Sec. 5.1.2", "App. D.3", "App. H"]
 SIZE = (10.5, 8.8)
@@ -223,7 +232,7 @@ def claims(data):
     apart = min(np.abs(cycle - REFERENCE).max(), np.abs(cycle[::-1] - REFERENCE).max())
     here = (
         "; ".join(f"({x:.11f}, {y:.11f})" for x, y in sorted(cycle.tolist()))
-        + f"; from the reference {apart:.1e}"
+        + f"; they differ from the reference by {apart:.1e}"
     )
     yield (
         f"2-cycle at step {STEP:g}, α = {PAST:g} α_fold: points (x, y)",
@@ -242,4 +251,4 @@ def claims(data):
     group = grouped(found["cause"], found["left"])[found["relative_alpha"] > 1]
     counts = {name: np.sum(group == index) for index, name in enumerate(GROUPS)}
     here = "; ".join(f"{name} {count:,}" for name, count in counts.items() if count)
-    yield f"the {group.size:,} runs past the fold", "all leave", here
+    yield f"what the {group.size:,} runs past the fold do", "all leave", here

@@ -5,23 +5,30 @@ import numpy as np
 import gda_theory as gt
 from figures.style import COLOURS
 
-TITLE = (
-    "Where the exponential loss runs away, the logistic loss jumps to a far minimum and stays there"
-)
+TITLE = "Past the fold the exponential loss runs away, but the logistic loss jumps to a far minimum"
 CAPTION = """
-In (a), follow the minima (solid lines) from the left. Both losses reach a point where the minimum
-disappears (dots). The exponential loss (orange) then has no minimum at all, and the model runs away
-(arrow down). The logistic loss (blue) has another minimum far below, and the model drops to it.
-When α is lowered again, it returns at a lower value than that at which it left.
+In (a), follow the minima (solid lines) from the left. With both losses the minimum disappears at a
+fold (dots), where it meets a saddle. The exponential loss (orange) then has no minimum at all, and
+the model runs away (arrow down). The logistic loss (blue) has another minimum far below, and the
+model falls to it. When α is lowered again, the model returns at a smaller α than that at which it
+left.
 
-A retained and a forgotten type of samples with correlation ε; α is the number forgotten per
-retained sample. (a) The margin of the forgotten type at every stationary point: minima solid,
-saddles dashed, folds as dots, for ε = {correlation} and ridge λ = {ridge}. (b) The two folds, in
-weights of both types over the ridge, A/λ and B/λ. Between them (shaded) there are three stationary
-points. They appear together at a cusp (dot). The exponential loss has one fold at every ridge
-(dotted). (c) The weight A/λ at the cusp. Below the line the logistic loss has no fold, so the model
-cannot jump. (d) One coordinate. The exponential minimum ends at K/λ = −1/e, where it meets the
-maximum. The logistic minimum exists for every K and falls like K/λ.
+There is a retained and a forgotten type of samples, with correlation ε. α is the number forgotten
+per retained sample.
+
+(a) The margin of the forgotten type is drawn at every stationary point, for ε = {correlation} and
+ridge λ = {ridge}. Minima are solid, and saddles are dashed.
+
+(b) The two folds of the logistic loss are drawn in A/λ and B/λ, the weights of both types over the
+ridge. Between them (shaded) there are three stationary points. The folds begin together at a cusp
+(dot). The exponential loss has one fold at every ridge (dotted).
+
+(c) The curve is the weight A/λ at the cusp. Below it the logistic loss has no fold, so the model
+cannot jump.
+
+(d) One coordinate is drawn, with the signed weight K. The minimum of the exponential loss ends at
+K/λ = −1/e, where it meets the maximum. The minimum of the logistic loss exists for every K, and
+falls like K/λ.
 """
 LEMMAS = ["Lemma 2", "App. F", "Sec. 5.1.2"]
 SIZE = (10.5, 8.5)
@@ -194,4 +201,4 @@ def claims(data):
     first = exponential["mass"][exponential["exists"]][0]
     without = f"{np.sum(~logistic['exists'])} of {len(logistic['mass'])}"
     here = f"exponential: K/λ < {first:.6f}; logistic: {without}"
-    yield "one coordinate: masses without a minimum", "w_DA → −∞ for α > f/r", here
+    yield "one coordinate: weights K without a minimum", "w_DA → −∞ for α > f/r", here

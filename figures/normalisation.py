@@ -7,19 +7,26 @@ import gda_theory as gt
 from figures.parts import key
 from figures.style import COLOURS
 
-TITLE = "Means or sums: whether descent-ascent moves away from the oracle or passes through it"
+TITLE = (
+    "Means or sums decide whether descent-ascent moves away from the oracle or passes through it"
+)
 CAPTION = """
 Compare the black line (the oracle: the model retrained without the forgotten samples) with the
 arrow. The arrow goes from the pretrained model (blue) to where descent-ascent ends (orange). Left,
-with losses averaged over each set, the arrow points away from the oracle. Right, with losses
-summed, it crosses the oracle: stopped at the right moment, ascent would be perfect.
+the losses are averaged over each set, and the arrow points away from the oracle. Right, the losses
+are summed, and the arrow crosses the oracle. There, ascent would be perfect if it stopped at the
+right moment.
 
-Exponential loss; α is the number of samples forgotten per retained one. Top: the weight of one
-coordinate. Bottom: the margins of the retained type (thick) and of the forgotten type (thin) of a
-correlated pair. The ridges are chosen so that the oracle is the same left and right. Shaded: where
-the pretrained model lies between the oracle and descent-ascent (Lemma 3 for one coordinate, the
-exact ordering window for the pair). With sums the order is DA < R < D for every α > 0. Curves of
-descent-ascent end where it loses its minimum.
+The loss is exponential, and α is the number of samples forgotten per retained one. The ridges are
+chosen so that the oracle is the same left and right. Curves of descent-ascent end where it loses
+its minimum.
+
+Top: the weight of one coordinate. Bottom: the margins of a correlated pair, of the retained type
+(thick) and of the forgotten type (thin).
+
+Shaded: where the pretrained model lies between the oracle and descent-ascent. For one coordinate
+this is Lemma 3, and for the pair it is the exact ordering window. With sums the order is DA < R < D
+for every α > 0, where DA is descent-ascent, R the oracle and D pretraining.
 """
 LEMMAS = ["Lemma 2", "Lemma 3", "Sec. 5.1.2"]
 SIZE = (10.0, 8.2)
@@ -117,7 +124,7 @@ def claims(data):
                 for holds in (between, through, np.isfinite(ascended))
             )
             paper = lemma.get((reduction, place), "not in the paper")
-            yield f"{reduction}, {name}: DA ≤ D ≤ R; DA < R < D; DA exists", paper, here
+            yield f"{reduction}, {name}: where DA ≤ D ≤ R; DA < R < D; DA exists", paper, here
     edges = data["mean"]["order_range"]
     yield (
         "mean, w: range of the order",

@@ -10,20 +10,27 @@ from gda_theory.verdict import measure
 
 TITLE = "Pretraining and ascent lie on opposite sides of the retrained model, on real data too"
 CAPTION = """
-In (a), all curves start at the retrained model (plus) and leave it on the side away from the
-pretrained model (star). So ascent goes past the retrained model and then farther and farther away.
-In (b), the curves cross the dashed line at a strength near 0.04: from there on, ascent is worse
-than doing nothing. The paper uses strength 1.
+In (a), all curves start at the retrained model (plus) and move away from the pretrained model
+(star). So ascent goes past the retrained model, and then farther and farther away. In (b), the
+curves cross the dashed line at a strength near 0.04. From there on, ascent is worse than doing
+nothing. The paper uses strength 1.
 
-The data set breast_cancer: 569 rows, 30 standardised features, logistic loss averaged over each
-set, ridge λ = {ridge}, no intercept; many random forget sets. Descent-ascent is followed from
-strength γ = 0 (the retrained model) upwards. (a) Its minima for {forgotten} forgotten rows, in
-units of the distance from the pretrained to the retrained model. The circle is as far as doing
-nothing. (b) The distance to the retrained model. Dots: the minimum disappears. (c) The break-even
-strength, at which ascent is as far away as the pretrained model, for five sizes of the forget set.
-It is somewhat below the first-order law γ = f/r (line). Also shown: the strength at which the
-minimum disappears. (d) The cosine between the move that pretraining makes and the first move of
-ascent. At −1 they are exactly opposite. Boxes hold the middle half of the sets.
+The data set is breast_cancer: 569 rows and 30 standardised features. The logistic loss is averaged
+over each set, the ridge is λ = {ridge}, and there is no intercept. Many random forget sets are
+drawn. Descent-ascent is followed from strength γ = 0, the retrained model, upwards.
+
+(a) The minima are drawn for {forgotten} forgotten rows, in units of the distance from the
+pretrained to the retrained model. The circle is as far from the retrained model as doing nothing.
+
+(b) The curves are the distance to the retrained model. At a dot the minimum disappears (a fold).
+
+(c) At the break-even strength, ascent is as far away as the pretrained model. It is drawn for five
+sizes of the forget set. It is somewhat below the first-order law γ = f/r (line). The strength at
+which the minimum disappears is also shown.
+
+(d) The cosine compares two directions, both seen from the retrained model: that of the pretrained
+model, and the first move of ascent. At −1 they are exactly opposite. Boxes hold the middle half of
+the sets.
 """
 LEMMAS = ["Lemma 3", "Eq. 1", "Sec. 5.1"]
 SIZE = (10.5, 8.5)

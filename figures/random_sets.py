@@ -10,24 +10,33 @@ from gda_theory.paper import random_sets
 from gda_theory.problem import tables as datasets
 from gda_theory.solve import minimise
 
-TITLE = "Lemma 1 on real data: descent-ascent wrecks the model before the accuracy gap shows it"
+TITLE = "Lemma 1 on real data: descent-ascent ruins the model before the gap of accuracies shows it"
 CAPTION = """
-In (a), each mark is a model. Retrained models (blue) are in the upper right corner: they are right
-on nearly all forgotten and test rows. Descent-ascent slides down the diagonal: it becomes wrong on
-both alike. Most marks stay between the lines, so the gap between both accuracies does not show that
-the model is ruined. A large gap proves that a model is not a retrained one; a small gap proves
-nothing.
+In (a), each mark is a model. Retrained models (blue), called oracles, are in the upper right
+corner. They classify nearly all forgotten and test rows correctly. Models of descent-ascent lie
+farther down along the diagonal. They are wrong on forgotten and on test rows alike. Most marks stay
+between the lines, so the gap between the two accuracies does not show that the model is ruined. A
+large gap proves that a model is not a retrained one. A small gap proves nothing.
 
-The data set breast_cancer: 569 rows, 30 standardised features, logistic loss averaged over each
-set, ridge λ = 0.01, no intercept. It is split at random, many times, into 57 rows to forget, 171 to
-test and 341 to retain. (a) Minima of descent-ascent at strength γ = 0.3, and where descent ends at
-the paper's γ = 1, where the minimum is lost. Dashed: Hoeffding's 95 % band for a finite test set.
-Solid: the band of the exact law of a random subset of the rows that the retrained model never saw.
-(b) The gap for each strength, with how many minima were found and how many lie outside the exact
-band (bars: its median). Boxes hold the middle half, whiskers 90 %. (c) How often the gap of a
-retrained model is at least t: as measured (steps, with one standard error), by the exact law, and
-by the bounds. (d) Why the size of the test set belongs in the bound: for f = 400, m = 20 and p = ½
-the form for the accuracy on the whole population is far below the true probability.
+The data set is breast_cancer: 569 rows and 30 standardised features. The logistic loss is averaged
+over each set, the ridge is λ = 0.01, and there is no intercept. The rows are split at random, many
+times, into 57 rows to forget, 171 to test and 341 to retain.
+
+(a) The models are minima of descent-ascent at strength γ = 0.3, and the points where descent ends
+at the paper's γ = 1, where the minimum is lost. Dashed: Hoeffding's 95 % band for a finite test
+set. Solid: the band from the exact law of a random subset of the rows that the retrained model
+never saw.
+
+(b) The boxes are the gap for each strength. The numbers above say how many minima were found, and
+how many lie outside the exact band (bars: its median). Boxes hold the middle half, and whiskers
+hold 90 %.
+
+(c) How often is the gap of a retrained model at least t? The steps are measured, with one standard
+error. The other curves are the exact law and the bounds.
+
+(d) This panel shows why the size m of the test set belongs in the bound. Here f = 400 rows are
+forgotten, m = 20 are tested, and each is right with probability p = ½. The bound for the accuracy
+on the whole population is then far below the true probability.
 """
 LEMMAS = ["Lemma 1", "Lemma 11", "Sec. 4"]
 SIZE = (10.5, 9.0)
@@ -280,17 +289,17 @@ def claims(data):
     for name in MODELS[1:-1]:
         yield (
             f"descent-ascent's minima at γ = {name} outside the oracles' band",
-            "outside: not an oracle",
+            "outside, so not an oracle",
             outside(models[name]),
         )
     yield (
         "ends of descent at γ = 1 outside the oracles' band",
-        "outside: not an oracle",
+        "outside, so not an oracle",
         outside(models["end"]),
     )
     yield (
         "median accuracies where descent ends at γ = 1",
-        "as the oracle's",
+        "the same as the oracle's",
         f"{medians(models['end'])} (oracle: {medians(models['0'])})",
     )
     lost, unknown = (

@@ -13,12 +13,19 @@ In the right column, each curve has a peak inside the noise range, and the peak 
 to 128 sites. In the left column the curves only rise: their largest value is at noise 1. In the
 middle column there is a small maximum near noise 1, which no longer grows once the system is large.
 
-Three systems are noised and drawn again from their posterior. Upper row: susceptibility, which says
-how many sites change together. Lower row: the second-moment length of the correlation C(r), as far
-as C is positive. Everything is computed from exact covariances. Bands are 95 % intervals over
-starts (chain) and random grammars. Left: Gaussian field on a ring, spectrum k^(−1/2), closed form.
-Middle: Markov chain of 4 symbols that stays with probability 0.8, ε-process. Right: Random
-Hierarchy Model (64 symbols, 8 rules, branching 2), ε-process; dotted: critical noise.
+Three systems are noised and drawn again from their posterior. The upper row is the susceptibility,
+which says how many sites change together. The lower row is a length: over what distance changes are
+correlated. It is the second-moment length of the correlation C(r), up to the distance where C is no
+longer positive. Everything is computed from exact covariances. Bands are 95 % intervals, over
+starts (chain) or random grammars (hierarchy).
+
+Left: a Gaussian field on a ring with spectrum k^(−1/2), in closed form.
+
+Middle: a Markov chain of 4 symbols that keeps its symbol with probability 0.8, under the ε-process.
+
+Right: the Random Hierarchy Model (64 symbols, 8 rules, branching 2), under the ε-process. The
+critical noise is dotted. The ε-process with level ε gives each leaf the likelihood 1 − ε for its
+own symbol, plus ε/v for each of the v symbols.
 """
 LEMMAS = ["Sec. 3.3", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 6.4)

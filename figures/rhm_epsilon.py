@@ -13,15 +13,22 @@ TITLE = (
 CAPTION = """
 In (b), the curve has a peak inside the noise range. Its height says how many leaves change
 together. At the peak, near the critical noise ε* (dotted), the root of the tree begins to change,
-as (c) shows. In (a), correlations between changes then fall most slowly with distance.
+as (c) shows. At this noise, correlations between changes fall most slowly with distance, as (a)
+shows.
 
-Random Hierarchy Model with {vocabulary} symbols, {rules_per_symbol} rules a symbol, branching 2,
-depth 7; random grammars and starts. The leaves are noised at level ε and drawn again from their
-posterior. (a) Correlation of the changes of two leaves against their distance r = 2^ℓ − 1, where ℓ
-is the level of their common ancestor. Dots: exact averages. Dashed: mean field at the same depth.
-(b) Susceptibility: exact (solid, 95 % band over grammars), from posterior samples as in the paper
-(dots with 95 % intervals), and in mean field (dashed). (c) The probability that the root, which is
-the class, is kept.
+The Random Hierarchy Model has {vocabulary} symbols, {rules_per_symbol} rules for each symbol,
+branching 2 and depth 7. Grammars and starts are random. The leaves of a start are noised at level ε
+and drawn again from their posterior. Mean field replaces every probability by its average over
+random grammars.
+
+(a) The correlation of the changes of two leaves is drawn against their distance r = 2^ℓ − 1, where
+ℓ is the level of their common ancestor. Dots are exact averages. Dashed lines are mean field at the
+same depth.
+
+(b) The susceptibility is drawn three times: exact (solid, with a 95 % band over grammars), from
+posterior samples as in the paper (dots with 95 % intervals), and in mean field (dashed).
+
+(c) The curve is the probability that the root, which is the class, is kept.
 """
 LEMMAS = ["Fig. 3", "Sec. 3.1", "arXiv:2410.13770"]
 SIZE = (10.5, 3.9)

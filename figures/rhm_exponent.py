@@ -11,19 +11,29 @@ TITLE = (
     "The exponent ν of the correlation length: a closed form, and measurements on random grammars"
 )
 CAPTION = """
-In (d), dots are measurements on random grammars and lines are the closed form: they agree. The
-exponent ν says how fast the size of blocks that change together grows as the noise approaches its
-critical value. In (b), only the dark region also has a diverging susceptibility: it is a narrow
-range of rules.
+In (d), dots are measurements on random grammars, and lines are the closed form. They agree. The
+exponent ν says how fast the blocks that change together grow as the noise approaches its critical
+value. In (b), only the dark region also has a diverging susceptibility. It is a narrow range of
+rules.
 
-A grammar has v symbols, m rules a symbol and branching s. (a) ν = ln s/ln F′(p*) in mean field
-against the number of rules, on the scale ln m/ln v^(s−1). Exchanging m and v^(s−1)/m mirrors it.
-Below the dotted line ν = 2 (Kesten–Stigum) the susceptibility diverges. (b) Light: there is a
-transition, for branching 2. Dark: the susceptibility diverges too. Dashed lines enclose the
-transition for branching 3. Stars: the grammars (v, m, s) of (c) and (d). (c) Mean field at a
-distance δ from the critical noise: the size s^ℓ at which the belief has gone half of its way from
-the fixed point. It grows like δ^(−ν) (dashed). (d) The exact slope of the probability to keep the
-root at the critical noise, against the number of leaves, with 95 % intervals. Its power is 1/ν.
+A grammar has v symbols, m rules for each symbol, and branching s. Mean field replaces every
+probability by its average over random grammars. There F gives the probability that a symbol is kept
+at one level from that of the level below, and p* is its fixed point.
+
+(a) The curves are ν = ln s/ln F′(p*) in mean field, against the number of rules on the scale ln
+m/ln v^(s−1). Exchanging m and v^(s−1)/m mirrors a curve. Below the dotted line ν = 2 (the
+Kesten–Stigum bound) the susceptibility diverges.
+
+(b) In the light region there is a transition, for branching 2. In the dark region the
+susceptibility diverges too. Dashed lines enclose the transition for branching 3. Stars are the
+grammars (v, m, s) of (c) and (d).
+
+(c) In mean field, start at a distance δ from the critical noise and go up the tree, away from the
+fixed point. The curve is the size s^ℓ of the tree at the level ℓ where the probability has gone
+half of its way. It grows like δ^(−ν) (dashed).
+
+(d) The dots are the exact slope, at the critical noise, of the probability to keep the root, with
+95 % intervals. Against the number of leaves the slope grows with the power 1/ν.
 """
 LEMMAS = ["App. (exponent ν)", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 7.6)
@@ -198,7 +208,7 @@ def inverse(fit):
 def claims(data):
     for name, case in data["cases"].items():
         theory = float(case["exponent"])
-        claim = f"{name}: ν of the mean field, from sizes at distances 1e-9 to 1e-5"
+        claim = f"{name}: ν in mean field, from sizes at distances 1e-9 to 1e-5 from ε*"
         yield (
             claim,
             "ν = ln s/ln F′(p*)",
@@ -206,7 +216,7 @@ def claims(data):
         )
         claim = (
             f"{name}: ν of random grammars, from exact slopes of P(root kept) at ε*, "
-            f"{case['leaves'][-1]:.0f} leaves and less"
+            f"up to {case['leaves'][-1]:.0f} leaves"
         )
         yield claim, "confirmed numerically", f"{inverse(case['fit'])}; theory {theory:.4g}"
     edge = data["edges"]["2"]["diverges"]

@@ -7,18 +7,25 @@ from figures.parts import nearest
 from figures.style import COLOURS
 
 TITLE = (
-    "Through the transition the number of changed leaves spreads widely, in one hump and not in two"
+    "At the transition the number of changed leaves varies widely, but in one hump and not in two"
 )
 CAPTION = """
-In (a), follow the curves from low to high noise: the most likely number of changed leaves moves
+In (a), follow the curves from low to high noise. The most likely number of changed leaves moves
 from few to nearly all. In between, the curve is wide but has one hump. A sharp transition would
-show two: one for each phase.
+show two humps, one for each phase.
 
-One grammar (16 symbols, 4 rules a symbol, branching 2, depth 7: 128 leaves) and its reference
-start, ε-process. Every number is exact, from one generating function. (a) P(N = k) for several
-noise levels. At low noise even and odd numbers alternate, because rules change leaves in pairs. (b)
-The law as a map over the noise; white line: its mean. (c) Its standard deviation. It is largest at
-the transition, about a tenth of the system.
+One grammar is used (16 symbols, 4 rules for each symbol, branching 2, depth 7: 128 leaves), with
+its reference start. Its leaves are noised at level ε and drawn again from their posterior (the
+ε-process). N is the number of leaves that change. Every number is exact, and comes from one
+generating function.
+
+(a) The curves are P(N = k) at several noise levels. At low noise even and odd numbers alternate,
+because rules change leaves in pairs.
+
+(b) The same law is shown as a map over the noise. The white line is its mean.
+
+(c) The curve is the standard deviation of N. It is largest at the transition, where it is about a
+tenth of the system.
 """
 LEMMAS = ["Fig. 3", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 3.9)
@@ -88,9 +95,13 @@ def claims(data):
     return [
         ("humps of P(N) at ε = 0.8", "not treated", str(humps(data["law"][nearest(noise, 0.8)]))),
         (
-            "widest law",
+            "largest standard deviation of N",
             "at the transition",
             f"{spread[widest]:.3g} leaves at ε = {noise[widest]:.3g}",
         ),
-        ("largest χ of this start", "-", f"{float(np.nanmax(data['susceptibility'])):.4g}"),
+        (
+            "largest susceptibility χ of this start",
+            "-",
+            f"{float(np.nanmax(data['susceptibility'])):.4g}",
+        ),
     ]

@@ -7,19 +7,30 @@ import rhm_theory as rt
 from figures.parts import DOTTED, dots, power
 from figures.style import COLOURS
 
-TITLE = "The correlation length always diverges at the critical noise; the susceptibility need not"
+TITLE = (
+    "The correlation length always diverges at the critical noise, but the susceptibility may not"
+)
 CAPTION = """
-Compare (a) and (b): darker curves are deeper trees. In (a) the peak of the susceptibility grows
-with every level; in (b) it settles. In (c) the orange line keeps rising and the blue one flattens.
-Theory tells the two grammars apart beforehand, by whether F′(p*)² exceeds the branching.
+Compare (a) and (b), where darker curves are deeper trees. In (a) the peak of the susceptibility
+grows with every level. In (b) it approaches a limit. In (c) the orange line keeps rising, and the
+blue one flattens. Theory distinguishes the two grammars beforehand: the peak diverges if F′(p*)²
+exceeds the branching.
 
-ε-process on the Random Hierarchy Model, branching 2. (a), (b) Mean-field susceptibility against the
-noise at depths 5, 7, 9 and 11. Dotted: critical noise ε*. (c) Height of the peak against the number
-of leaves: mean field (lines), and exact averages over random grammars at the noise of that peak
-(dots, 95 % intervals over grammars). Dotted: the fit of B + A (d^a − 1)/a to the dots. Dashed: the
-predicted power d^(2/ν − 1) of the grammar whose peak diverges. (d) Distance of the peak from ε*
-against the number of leaves. It closes with the power −1/ν (dashed); this shows the exponent ν of
-the correlation length.
+The Random Hierarchy Model has branching 2. The leaves are noised at level ε and drawn again (the
+ε-process). The susceptibility says how many leaves change together. Mean field replaces every
+probability by its average over random grammars. There F gives the probability that a symbol is kept
+at one level from that of the level below, and p* is its fixed point.
+
+(a), (b) The mean-field susceptibility is drawn against the noise at depths 5, 7, 9 and 11. The
+critical noise ε* is dotted.
+
+(c) The height of the peak is drawn against the number of leaves d. Solid lines are mean field. Dots
+are exact averages over random grammars, at the noise of the mean-field peak, with 95 % intervals
+over grammars. Dotted lines are the fit of B + A (d^a − 1)/a to the dots. The dashed line is the
+predicted power d^(2/ν − 1), for the grammar whose peak diverges.
+
+(d) The distance of the peak from ε* is drawn against the number of leaves. It falls with the power
+−1/ν (dashed), where ν is the exponent of the correlation length.
 """
 LEMMAS = ["App. (exponent ν)", "Fig. 3", "arXiv:2410.13770"]
 SIZE = (10.5, 7)
@@ -157,14 +168,14 @@ def claims(data):
             "ν = ln s/ln F′(p*)",
             f"{-1 / closing:.4g}; theory {theory:.4g}",
         )
-        claim = f"{name}: growth of the peak, power of d at depth {int(data['depths'][-1])}"
+        claim = f"{name}: power of d with which the peak grows at depth {int(data['depths'][-1])}"
         yield (
             claim,
             "χ diverges",
             f"{growth:.4g}; theory {float(case['susceptibility_growth']):.4g}",
         )
         depths = list(map(int, data["exact_depths"]))
-        claim = f"{name}: exponent a of the exact peaks, B + A (d^a − 1)/a, depths {depths}"
+        claim = f"{name}: exponent a of B + A (d^a − 1)/a, fitted to exact peaks, depths {depths}"
         here = (
             f"{interval(case['fit'])}; theory 2/ν − 1 = {2 / theory - 1:.4g}; "
             f"mean field at these depths {float(case['mean_field_fit']['exponent']):.3g}; "

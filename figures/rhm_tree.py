@@ -8,20 +8,23 @@ import rhm_theory as rt
 from figures.parts import listed
 from figures.style import COLOURS
 
-TITLE = (
-    "Leaves change in blocks, because a node above them changed; more noise changes higher nodes"
-)
+TITLE = "Leaves change in blocks below a changed node, and with more noise this node sits higher"
 CAPTION = """
 In the lower row, changed nodes are large and orange. Neighbouring leaves change together, and above
-each such block is one changed ancestor. With more noise (to the right) this ancestor sits higher,
-until the root itself changes and most leaves with it.
+each such block is one changed ancestor. With more noise (to the right) this ancestor sits higher.
+Finally the root itself changes, and most leaves with it.
 
-One derivation of a grammar (16 symbols, 4 rules a symbol, branching 2, depth 5) with its root on
-top and 32 leaves below. The leaves are noised at level ε and then drawn again from their posterior
-(the ε-process). Upper row: the exact probability that a node differs from the start, on a
-logarithmic scale. Lower row: one sample each, the first with as many changed leaves as the sample
-of a changed leaf has on average. At low noise only leaves and their parents change. Past the
-critical noise 0.8 the root, which is the class, changes.
+The tree is one derivation of a grammar (16 symbols, 4 rules for each symbol, branching 2, depth 5),
+with its root on top and 32 leaves below. The leaves are noised at level ε and then drawn again from
+their posterior (the ε-process).
+
+The upper row shows the exact probability that a node differs from the start, on a logarithmic
+scale. The lower row shows one sample for each noise level. To choose it, take each changed leaf of
+all samples and count the changed leaves in its sample. The sample shown is the first whose count is
+nearest to the mean of these counts.
+
+At low noise only leaves and their parents change. Past the critical noise 0.8 the root, which is
+the class, changes.
 """
 LEMMAS = ["Fig. 3", "Sec. 3.1", "arXiv:2410.13770"]
 SIZE = (10.5, 5.2)

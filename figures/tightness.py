@@ -11,20 +11,30 @@ from matplotlib.lines import Line2D
 import derivations
 from figures.style import COLOURS
 
-TITLE = "Every bound against the truth: which are tight, and which are loose by orders of magnitude"
+TITLE = (
+    "Every bound compared with the exact value: some are tight, some are off by orders of magnitude"
+)
 CAPTION = """
-Each line in (a) is one bound. Its distance from the vertical line at 1 says how loose the bound is:
-at 1 it is exact, at 10 it is ten times too large (or, for a lower bound, ten times too small).
+Each line in (a) is one bound. Its distance from the vertical line at 1 says how loose the bound is.
+At 1 the bound is exact. At 10 an upper bound is ten times too large, and a lower bound is ten times
+too small.
 
-(a) Every bound over a range of the parameter at the right, with the others fixed. Dots are the
-values that were evaluated. (b)–(d) Some of the bounds against that parameter. On one coordinate,
-Lemma 4 and both bounds of Corollary 1 become exact as the ridge λ → 0. At a large ridge Lemma 4
-says nothing, as it does not use λ. For a pair, most bounds are nearly exact at a large ridge. Lemma
-9's threshold for y stays n/f = 20 times too large; that for x becomes exact. The error bounds of
-the first-order forms have the right order in f/r, and are 3 to 5 times too large. Hoeffding's
-bounds use nothing except the range of one answer: they lose up to three orders of magnitude as the
-gap t grows. The series and first-order forms of fold and break-even are no bounds: for them the
-factor is that between the form and the truth.
+(a) Every bound is evaluated over a range of the parameter named at the right, with the other
+parameters fixed. Dots are the values that were evaluated.
+
+(b)–(d) Some of the bounds are drawn against that parameter. On one coordinate, Lemma 4 and both
+bounds of Corollary 1 become exact as the ridge λ → 0. At a large ridge Lemma 4 says nothing, as it
+does not use λ.
+
+For a pair, most bounds are nearly exact at a large ridge. Lemma 9's threshold for y stays n/f = 20
+times too large, and that for x becomes exact. The error bounds of the first-order forms have the
+right order in f/r, and are 3 to 5 times too large.
+
+Hoeffding's bounds use only the fact that one answer is right or wrong. They are too large by up to
+three orders of magnitude as the gap t grows.
+
+The series and first-order forms of fold and break-even are not bounds. For them the factor is that
+between the form and the exact value.
 """
 LEMMAS = [f"Lemma {number}" for number in (1, 4, 5, 7, 8, 9, 10, 11)] + [
     "Corollary 1",
@@ -252,7 +262,7 @@ def span(sweep):
 def claims(data):
     for sweep, label, factors in rows(data):
         exact = sweep.logarithms or sweep.claim == "break-even-first-order"
-        word = "within a factor of" if exact else "holds; off by a factor of"
+        word = "within a factor of" if exact else "holds, and is loose by a factor of"
         new = derivations.claim(sweep.claim).origin == "new"
         yield (
             label,
