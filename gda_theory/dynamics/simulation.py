@@ -66,7 +66,7 @@ class Scheme:
     """
 
     name: str
-    half_steps: tuple[tuple[float, float], ...]
+    half_steps: Sequence[Sequence[float]]
     ascent_epochs: int = 0
     batch_size: int | None = None
 
