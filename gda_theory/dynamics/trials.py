@@ -16,7 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import ArrayLike, Float, Int
+from jaxtyping import Float, Int
+from numpy.typing import ArrayLike
 
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
@@ -33,7 +34,7 @@ SCHEMES: tuple[str | Scheme, ...] = (
     simulation.ascent_then_descent(5),
 )
 DESCENT = Scheme("descent", ((1, 0),))
-GOOD = 0.5  # of the distance left: an epoch at which stopping would have been worth it
+GOOD = 0.5  # An epoch is good if at most this part of the distance is left.
 
 
 class EarlyStop(NamedTuple):
@@ -67,22 +68,22 @@ class Trial(NamedTuple):
     run: Trajectory
 
 
-def early_stop(
-    distances: Float[ArrayLike, "*batch t"], descent: Float[ArrayLike, "*batch t"]
-) -> EarlyStop:
+def early_stop(distances: ArrayLike, descent: ArrayLike) -> EarlyStop:
     """What stopping at the best epoch leaves.
 
     Args:
-        distances: of a run, the start among them.
-        descent: those of plain descent.
+        distances: ``(*batch, t)``, those of a run at the start and after every epoch.
+        descent: ``(*batch, t)``, those of plain descent.
+
+    Returns: :class:`EarlyStop`.
     """
-    distances, descent = np.asarray(distances), np.asarray(descent)
-    best = np.argmin(distances, -1)
-    at_best = np.take_along_axis(descent, best[..., None], -1)[..., 0]
+    of_run = np.asarray(distances)
+    best = np.argmin(of_run, -1)
+    at_best = np.take_along_axis(np.asarray(descent), best[..., None], -1)[..., 0]
     return EarlyStop(
-        best_distance=np.min(distances, -1),
+        best_distance=np.min(of_run, -1),
         best_epoch=best,
-        good_epochs=np.sum(distances <= GOOD, -1),
+        good_epochs=np.sum(of_run <= GOOD, -1),
         descent_distance=at_best,
     )
 
@@ -90,8 +91,8 @@ def early_stop(
 @backed_by("early-stop-coordinates", "early-stop-one-step")
 def trials(
     objective: Objective,
-    pretrained: Float[ArrayLike, "*batch d"],
-    oracle: Float[ArrayLike, "*batch d"],
+    pretrained: ArrayLike,
+    oracle: ArrayLike,
     *,
     strength: ArrayLike = 1.0,
     schemes: Sequence[str | Scheme] = SCHEMES,
@@ -162,7 +163,7 @@ def _steepest(objective: Objective, weights: ArrayLike) -> Float[Array, "*batch 
 
 
 @jax.jit
-def _distance(target: ArrayLike, weights: ArrayLike) -> Float[Array, "*batch"]:
+def _distance(target: Array | np.ndarray, weights: Array | np.ndarray) -> Float[Array, "*batch"]:
     return norm(jnp.asarray(weights) - target)
 
 
