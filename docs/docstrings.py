@@ -47,8 +47,11 @@ def process(app, what, name, thing, options, lines: list[str]) -> None:
 
 
 ARRAY = re.compile(r"~?(?:jax\.)?jaxlib\._jax\.Array")
-# JAX's ArrayLike, as autodoc writes it out after that.
-ARRAY_LIKE = re.compile(r"Array \| ~?numpy\.ndarray \| .*?\bcomplex\b")
+# The ArrayLike of JAX and that of NumPy, as autodoc writes them out after that.
+ARRAY_LIKE = re.compile(
+    r"Array \| ~?numpy\.ndarray \| .*?\bcomplex\b"
+    r"|~?numpy\._typing\._array_like\..*?_NestedSequence\[[^][]*\bcomplex\b[^][]*\]"
+)
 
 
 def short_arrays(app, what, name, thing, options, signature, returns):

@@ -1,6 +1,7 @@
 """The site's own Sphinx extensions: docstrings and formulas."""
 
 import pytest
+from numpy.typing import ArrayLike
 
 
 def test_sections_on_one_line_become_paragraphs():
@@ -26,6 +27,10 @@ def test_array_types_are_short():
     long = "(x: ~jax.jaxlib._jax.Array | ~numpy.ndarray | ~numpy.bool | int | complex = 1.0)"
     found = docstrings.short_arrays(None, "function", "f", None, None, long, None)
     assert found == ("(x: ArrayLike = 1.0)", None)
+    typing = pytest.importorskip("sphinx.util.typing")
+    for long in map(typing.stringify_annotation, (ArrayLike, ArrayLike | None)):
+        text = docstrings.short_arrays(None, "function", "f", None, None, f"(x: {long})", None)[0]
+        assert text in ("(x: ArrayLike)", "(x: ArrayLike | None)")
 
 
 def test_formulas_become_mathml():
