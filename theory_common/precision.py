@@ -32,6 +32,10 @@ def working(value: ArrayLike, to: np.dtype | None = None) -> Array:
 
     Without ``to`` the dtype is that of :func:`dtype`.
     """
+    to = dtype(value) if to is None else to
     # A float64 beyond float32's range becomes inf. The checks report it, with the remedy.
     with np.errstate(over="ignore"):
-        return jnp.asarray(value, dtype=dtype(value) if to is None else to)
+        if isinstance(value, Array):
+            return jnp.asarray(value, to)
+        # jnp.asarray would compile a program for each shape.
+        return jax.device_put(np.asarray(value, to))

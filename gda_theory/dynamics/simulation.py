@@ -366,7 +366,7 @@ def _simulated(
         state, observed = _run_recorded(
             loss, scheme, named.batch_size, batch, counts, *shared, watch
         )
-        observed_epochs = jnp.asarray(observe_every * np.arange(whole + 1))
+        observed_epochs = jax.device_put(observe_every * np.arange(whole + 1))
     end = _ended(loss, given, state, factors)
     return Trajectory(
         weights=end.weights,

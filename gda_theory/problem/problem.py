@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float
 
 from gda_theory.problem.losses import Loss, resolve
 from gda_theory.problem.objective import Objective
-from theory_common import checks
+from theory_common import checks, precision
 from theory_common.printing.display import readable
 
 REDUCTIONS = ("mean", "sum")
@@ -117,10 +117,11 @@ class Problem:
 
         Its ``size_ratio`` is the ratio of the total weights, forget over retain.
         """
-        retain = jnp.where(self.forget, 0, self.sample_weight)
-        forget = jnp.where(self.forget, self.sample_weight, 0)
-        retain_total = jnp.sum(retain)
-        forget_total = jnp.sum(forget)
+        xp = self.features.__array_namespace__()
+        retain = xp.where(self.forget, 0, self.sample_weight)
+        forget = xp.where(self.forget, self.sample_weight, 0)
+        retain_total = xp.sum(retain)
+        forget_total = xp.sum(forget)
         if self.reduction == "mean":
             retain, forget = retain / retain_total, forget / forget_total
         return Objective(
@@ -205,9 +206,11 @@ def _arrays(
         raise ValueError(f"features must have shape (n, d) with n, d >= 1, got {features.shape}")
     count, dimension = features.shape
     mask = _mask(forget, count)
-    signs = jnp.asarray(_signs(labels, count), features.dtype)
+    signs = precision.working(_signs(labels, count), features.dtype)
     ridges = _ridges(ridge, common["ridge"], dimension)
-    weight = common.get("sample_weight", jnp.ones(count, features.dtype))
+    weight = common.get("sample_weight")
+    if weight is None:
+        weight = jax.device_put(np.ones(count, features.dtype))
     if weight.shape != (count,):
         raise ValueError(
             f"sample_weight must have shape ({count},), one per row of features, got {weight.shape}"
@@ -226,7 +229,10 @@ def _ridges(given: ArrayLike, ridge: Array, dimension: int) -> Float[Array, " d"
     if ridge.ndim == 0:
         # The value as given: its message knows that float32 rounded it to 0.
         checks.positive("ridge", given)
-        return jnp.broadcast_to(checks.positive("ridge", ridge), (dimension,))
+        ridge = checks.positive("ridge", ridge)
+        if checks.is_traced(ridge):
+            return jnp.broadcast_to(ridge, (dimension,))
+        return jax.device_put(np.full(dimension, ridge))
     if ridge.shape == (dimension,):
         return checks.nonnegative("ridge", ridge)
     raise ValueError(
@@ -247,7 +253,7 @@ def _mask(forget: ArrayLike, count: int) -> Bool[Array, " n"]:
         raise ValueError(
             f"forget must have shape ({count},), one per row of features, got {array.shape}"
         )
-    return jnp.asarray(array)
+    return array if isinstance(array, Array) else jax.device_put(array)
 
 
 def _no_mask(array: checks.Numbers, count: int) -> str:

@@ -1,6 +1,7 @@
 """Reading a data set of scikit-learn or a CSV file, and what to forget of it, as arrays."""
 
 import csv
+import functools
 import io
 import math
 import re
@@ -10,8 +11,9 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 from jax.typing import ArrayLike
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.problem import Problem
@@ -388,8 +390,14 @@ def random_forget_set(count: int, size: int, seed: int) -> np.ndarray:
     if not -(2**63) <= seed < 2**63:
         raise ValueError(f"seed must fit 64 bits, got {seed}")
     mask = np.zeros(count, bool)
-    mask[np.asarray(jax.random.choice(jax.random.key(seed), count, (size,), replace=False))] = True
+    mask[np.asarray(_shuffled(jax.random.key(seed), count))[:size]] = True
     return mask
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _shuffled(key: Array, count: int) -> Int[Array, " n"]:
+    """The numbers below ``count`` in random order."""
+    return jax.random.permutation(key, count)
 
 
 def _random_size(forget: str, count: int) -> int:

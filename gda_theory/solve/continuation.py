@@ -35,6 +35,7 @@ from gda_theory.problem.objective import (
 )
 from gda_theory.solve.minimise import factor
 from gda_theory.solve.stages import INSIDE, Runner
+from theory_common import checks
 from theory_common.batching.blocks import in_blocks
 from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
@@ -239,7 +240,8 @@ def trace_of(
 
 def running(trace: Trace) -> Bool[Array, ""]:
     """Whether the end is still to be found."""
-    return trace.status == RUNNING
+    status = trace.status if checks.is_traced(trace.status) else np.asarray(trace.status)
+    return status == RUNNING
 
 
 def begin(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Course, Fold]:

@@ -299,7 +299,7 @@ def solved_by_stage(
     length = found.gradient_norm
     if inside.span.basis is not None:
         length = BY_STAGE.stage(gradient_norm)(loss, inside.given.at(strength), weights)
-    return found._replace(weights=jnp.asarray(weights), gradient_norm=length)
+    return found._replace(weights=jax.device_put(weights), gradient_norm=length)
 
 
 def lowest_point(

@@ -377,7 +377,7 @@ def _path_by_stage(
     )
     branch = _branch_by_stage(inside, located, strengths)
     return Path(
-        strengths=jnp.asarray(strengths),
+        strengths=jax.device_put(strengths),
         **branch._asdict(),
         break_even_strength=even,
         oracle=oracle,
@@ -433,7 +433,7 @@ def _branch_by_stage(inside: Staged, located: Located, strengths: np.ndarray) ->
         fold_weights=fold_weights,
         searched_to=known.searched_to,
     )
-    return jax.tree.map(jnp.asarray, branch)
+    return jax.device_put(branch)
 
 
 # In one program ------------------------------------------------------------------------------

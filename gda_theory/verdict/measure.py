@@ -262,7 +262,7 @@ def stops(objective: Objective, path: Path, strength: float) -> tuple[Stop, ...]
     if not path.oracle.converged or norm(pretrained - oracle) <= NEGLIGIBLE * norm(oracle):
         return ()
     found = trials.trials(objective, pretrained, oracle, strength=strength)
-    causes = _causes(objective, path, found)
+    causes = _causes(objective, jax.tree.map(np.asarray, path), found)
     return tuple(
         _stop(trial, cause, index)
         for trial, cause in zip(found, causes, strict=True)
@@ -295,7 +295,8 @@ def _causes(objective: Objective, path: Path, found: list[trials.Trial]) -> list
         key = (outcomes.ridge_factor(trial.scheme), float(strength))
         if key not in paths:
             same = key == (1.0, float(path.strengths[0]))
-            paths[key] = path if same else ascent_path(effective, np.atleast_1d(strength))
+            solved = path if same else ascent_path(effective, np.atleast_1d(strength))
+            paths[key] = jax.tree.map(np.asarray, solved)
         known = paths[key]
         causes.append(np.asarray(outcomes.explain(trial.run, objective, path=known).cause))
     return causes
@@ -392,7 +393,9 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
     )
 
 
-objective_of = jax.jit(Problem.objective)
+def objective_of(problem: Problem) -> Objective:
+    """The objective of a problem of known numbers, as NumPy arrays."""
+    return jax.tree.map(np.asarray, problem).objective()
 
 
 def norm(vectors: Float[ArrayLike, "*batch d"]) -> Float[np.ndarray, "*batch"]:
