@@ -16,9 +16,9 @@ in the step size, alternating steps are the same as descent-ascent. Yet they sti
 to the right of that end, at a point that depends on the step size. In (b), farther to the right,
 this point splits into a cycle of two points, then of four, and then the run becomes chaotic.
 
-One coordinate is drawn in (a) to (c), with the exponential loss, the weight a = 1 of the retained
-samples and the weight b of the forgotten ones. Each half-step of an alternating run carries the
-whole ridge λ, so the run follows the objective with the ridge doubled.
+Panels (a) to (c) show one coordinate with the exponential loss. The retained samples have the
+weight a = 1, and the forgotten ones have the weight b. Each half-step of an alternating run carries
+the whole ridge λ, so the run follows the objective with the ridge doubled.
 
 (a) The ridge is λ = 0.01. The minimum is drawn for the ridge doubled. In the limit of small ridge,
 the resting points are w* = ln(ηa/ln(b/a)) if descent comes first, and ln(ηb/ln(b/a)) if ascent
@@ -31,10 +31,10 @@ resting point becomes a cycle of two. No iterate lies below ln(ηa) + 1 − b/(e
 (c) The curve is the mean growth of a small deviation in an epoch. Up to the doubling it follows
 from the multiplier 1 − ln²(b/a): one epoch multiplies the deviation by this number.
 
-(d) A correlated pair is run with descent first for 20,000 epochs, from the oracle (r = 80, f = 20,
-r_p = 2, λ = 0.01, η = 1). The oracle is the model retrained without the forgotten samples. Near ε =
-1 the pair behaves like one coordinate. With little correlation nearly every run above the fold (the
-black line, where the minimum ends) leaves the range of numbers.
+(d) A correlated pair is run with descent first for 20,000 epochs, from the oracle. Its numbers are
+r = 80, f = 20, r_p = 2, λ = 0.01 and η = 1. The oracle is the model retrained without the forgotten
+samples. Near ε = 1 the pair behaves like one coordinate. With little correlation nearly every run
+above the fold (the black line, where the minimum ends) leaves the range of numbers.
 """
 LEMMAS = ["App. D.3", "Lemma 2"]
 SIZE = (10.5, 9.0)

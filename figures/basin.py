@@ -17,16 +17,16 @@ In (a), each dot is a start of descent-ascent. From the light blue starts the ru
 minimum. From the orange ones it ran away. The black curve divides them. It was computed without the
 dots. It is the separatrix: the curve of starts that end at the saddle.
 
-The example is a correlated pair with the exponential loss, correlation ε = {correlation}, ridge λ =
-{ridge}, r = 80, f = 20, r_p = 8 and α = 0.125.
+The example is a correlated pair with the exponential loss. Its numbers are correlation ε =
+{correlation}, ridge λ = {ridge}, r = 80, f = 20, r_p = 8 and α = 0.125.
 
 (a) The axes are the margins of the retained and of the forgotten type. The steps are small. Grey
 lines show the flow, which is the limit of small steps. The other curves are the flow from the
 pretrained model, from the oracle (the retrained model), and from both sides of the separatrix.
 
 (b) The same runs are drawn in the coordinates p and y, in which the flow preserves an order. The
-weights are w = p u − q v, where u and v are the two types, and y is the margin of the forgotten
-type. A start above and to the left of the saddle (shaded) never crosses the separatrix.
+weights are w = p u − q v, where u and v are the two types. The margin of the forgotten type is y. A
+start above and to the left of the saddle (shaded) never crosses the separatrix.
 
 (c) Larger steps move the boundary. The curve counts the starts of (a) that end on the other side of
 the separatrix. The step is in units of 2/|H|, where |H| is the largest curvature at the minimum.

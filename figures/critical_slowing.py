@@ -13,10 +13,10 @@ the place where the minimum was, and then falls without end. In (c), the gradien
 during that time. A rule that stops at a gradient of 10⁻⁴ (dashed) ends the run nearest to the fold.
 It reports success where no minimum exists.
 
-The example is a correlated pair with the exponential loss (r = 80, f = 20, r_p = 8, ridge λ =
-{ridge}, correlation ε = {correlation}). At the fold, α = α_fold, the minimum disappears. Runs of
-simultaneous descent-ascent start at the pretrained model, at a relative distance δ = |α/α_fold − 1|
-from the fold.
+The example is a correlated pair with the exponential loss. Its numbers are r = 80, f = 20, r_p = 8,
+ridge λ = {ridge} and correlation ε = {correlation}. At the fold, α = α_fold, the minimum
+disappears. Runs of simultaneous descent-ascent start at the pretrained model, at a relative
+distance δ = |α/α_fold − 1| from the fold.
 
 (a) Past the fold every run leaves the range of numbers. The time until then (epochs times step) is
 drawn against δ, for three step sizes. The solid line is the law of the flow, π/(λκ√δ), where κ

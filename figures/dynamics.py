@@ -14,9 +14,9 @@ it rises above 1, where doing nothing would have been better. The dot is the bes
 With more correlation between the two types, the best distance is larger. Plain descent on the
 retained samples (dashed) only comes nearer.
 
-All runs start at the pretrained model, on a correlated pair (r = 80, f = 20, r_p = 8, f_p = 2,
-ridge λ = {ridge}, step η = {step_size}, logistic loss). Distances to the retrained model are
-divided by that of the pretrained model.
+The example is a correlated pair with the logistic loss. Its numbers are r = 80, f = 20, r_p = 8,
+f_p = 2, ridge λ = {ridge} and step η = {step_size}. All runs start at the pretrained model.
+Distances to the retrained model are divided by that of the pretrained model.
 
 (a) Runs of simultaneous descent-ascent are shown for five correlations ε. An epoch of plain descent
 costs r/n = 0.8 of an epoch of ascent.

@@ -21,12 +21,12 @@ branching 2 and depth 7. Grammars and starts are random. The leaves of a start a
 and drawn again from their posterior. Mean field replaces every probability by its average over
 random grammars.
 
-(a) The correlation of the changes of two leaves is drawn against their distance r = 2^ℓ − 1, where
-ℓ is the level of their common ancestor. Dots are exact averages. Dashed lines are mean field at the
-same depth.
+(a) The correlation of the changes of two leaves is drawn against their distance. The distance is r
+= 2^ℓ − 1 if their common ancestor has level ℓ. Dots are exact averages. Dashed lines are mean field
+at the same depth.
 
-(b) The susceptibility is drawn three times: exact (solid, with a 95 % band over grammars), from
-posterior samples as in the paper (dots with 95 % intervals), and in mean field (dashed).
+(b) The exact susceptibility is solid, with a 95 % band over grammars. Dots with 95 % intervals come
+from posterior samples, as in the paper. Mean field is dashed.
 
 (c) The curve is the probability that the root, which is the class, is kept.
 """

@@ -17,8 +17,8 @@ value. In (b), only the dark region also has a diverging susceptibility. It is a
 rules.
 
 A grammar has v symbols, m rules for each symbol, and branching s. Mean field replaces every
-probability by its average over random grammars. There F gives the probability that a symbol is kept
-at one level from that of the level below, and p* is its fixed point.
+probability by its average over random grammars. Its function F maps the probability that a symbol
+is kept at one level to that of the level above. The fixed point of F is p*.
 
 (a) The curves are ν = ln s/ln F′(p*) in mean field, against the number of rules on the scale ln
 m/ln v^(s−1). Exchanging m and v^(s−1)/m mirrors a curve. Below the dotted line ν = 2 (the

@@ -18,8 +18,8 @@ exceeds the branching.
 
 The Random Hierarchy Model has branching 2. The leaves are noised at level ε and drawn again (the
 ε-process). The susceptibility says how many leaves change together. Mean field replaces every
-probability by its average over random grammars. There F gives the probability that a symbol is kept
-at one level from that of the level below, and p* is its fixed point.
+probability by its average over random grammars. Its function F maps the probability that a symbol
+is kept at one level to that of the level above. The fixed point of F is p*.
 
 (a), (b) The mean-field susceptibility is drawn against the noise at depths 5, 7, 9 and 11. The
 critical noise ε* is dotted.

@@ -14,9 +14,9 @@ In the lower row, changed nodes are large and orange. Neighbouring leaves change
 each such block is one changed ancestor. With more noise (to the right) this ancestor sits higher.
 Finally the root itself changes, and most leaves with it.
 
-The tree is one derivation of a grammar (16 symbols, 4 rules for each symbol, branching 2, depth 5),
-with its root on top and 32 leaves below. The leaves are noised at level ε and then drawn again from
-their posterior (the ε-process).
+The tree is one derivation of a grammar with 16 symbols, 4 rules for each symbol, branching 2 and
+depth 5. Its root is on top, and its 32 leaves are below. The leaves are noised at level ε and then
+drawn again from their posterior (the ε-process).
 
 The upper row shows the exact probability that a node differs from the start, on a logarithmic
 scale. The lower row shows one sample for each noise level. To choose it, take each changed leaf of
