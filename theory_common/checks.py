@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 
 from theory_common import precision
 
@@ -27,7 +26,7 @@ def is_traced(value: object) -> TypeGuard[Array]:
     return isinstance(value, jax.core.Tracer)
 
 
-def unless_traced(value: ArrayLike) -> Numbers:
+def unless_traced(value: precision.ArrayLike) -> Numbers:
     """``value`` as a NumPy array; a traced one as it is."""
     return value if is_traced(value) else np.asarray(value)
 

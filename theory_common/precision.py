@@ -1,10 +1,15 @@
 """The working float dtype, decided in one place."""
 
+from collections.abc import Sequence
+from typing import TypeAlias
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+
+# What public functions take as numbers. JAX's type of this name leaves out lists.
+ArrayLike: TypeAlias = jax.typing.ArrayLike | Sequence
 
 ENABLE_FLOAT64 = "jax.config.update('jax_enable_x64', True)"
 

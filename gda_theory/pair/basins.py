@@ -34,7 +34,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
@@ -45,6 +44,7 @@ from gda_theory.problem.losses import Loss
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import special
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 # Steps to the boundary. Each goes as far as a tenth of an e-fold of the distance from the saddle.

@@ -18,7 +18,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
@@ -31,6 +30,7 @@ from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
 from theory_common.numerics.implicit import implicit, implicit_root
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 

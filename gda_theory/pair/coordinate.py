@@ -19,7 +19,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
@@ -32,6 +31,7 @@ from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import special
 from theory_common.numerics.implicit import with_change
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 _ARRAYS = ("ridge", "retain_size", "forget_size", "retain_in_coordinate", "forget_in_coordinate")

@@ -24,7 +24,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Float
 
@@ -35,6 +34,7 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from theory_common import checks
 from theory_common.claims import backed_by
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 _ARRAYS = (

@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
@@ -18,6 +17,7 @@ from theory_common import checks
 from theory_common.batching.blocks import over_cores
 from theory_common.claims import backed_by
 from theory_common.numerics import special
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 BLOCK = 2048  # pairs whose arrays fit the cache of a core

@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float, Int
 
@@ -23,6 +22,7 @@ from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 
@@ -87,8 +87,8 @@ def _explicit(
 ) -> ExplicitCurve:
     """The curve of this side; ``unit_mass`` is the forget mass at alpha = 1."""
     gram, loss = pair.gram, pair.loss
-    shape = jnp.broadcast_shapes(jnp.shape(x), pair.ridge.shape)
-    x = jnp.broadcast_to(checks.real("x", x, pair.ridge.dtype), shape)
+    margin = checks.real("x", x, pair.ridge.dtype)
+    x = jnp.broadcast_to(margin, jnp.broadcast_shapes(margin.shape, pair.ridge.shape))
     retain_dual = retain_mass / pair.ridge * loss.phi(x)
     y = (gram.second * x - gram.determinant * retain_dual) / gram.cross
     forget_dual = side * (x - gram.first * retain_dual) / gram.cross

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Array as AnyArray
 from jaxtyping import Bool, Float
 
@@ -22,6 +21,7 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from theory_common import checks
 from theory_common.claims import backed_by
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 

@@ -31,12 +31,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import roots
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 OVERSAMPLING = 8  # accuracies tried per degree of the polynomial in p whose maximum is sought

@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Bool, Float
 
 from gda_theory.problem.losses import Loss, resolve
 from gda_theory.problem.objective import Objective
 from theory_common import checks, precision
+from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 REDUCTIONS = ("mean", "sum")

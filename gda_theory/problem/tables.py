@@ -12,12 +12,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.problem import Problem
 from theory_common import checks
+from theory_common.precision import ArrayLike
 
 BUILT_IN = ("breast_cancer", "digits", "iris", "wine")
 

@@ -19,7 +19,7 @@ from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
 from rhm_theory.models.grammar import as_array, leaves_of, symbols_in
-from theory_common import checks
+from theory_common import checks, precision
 from theory_common.claims import backed_by
 
 MASK_LAWS = ("independent", "fixed_number")
@@ -210,7 +210,7 @@ def flipped(
     return jnp.where(random_mask(which, shape, level, "independent"), anew, start)
 
 
-def checked_level(level: Float[ArrayLike, "*batch"]) -> Float[Array, "*batch"]:
+def checked_level(level: precision.ArrayLike) -> Float[Array, "*batch"]:
     """``level`` in the working dtype; ``ValueError`` unless it is in [0, 1]."""
     return checks.require("level", level, lambda value: (value >= 0) & (value <= 1), "in [0, 1]")
 

@@ -22,7 +22,7 @@ from jaxtyping import Array as AnyArray
 from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.noise import likelihood as leaves
-from theory_common import checks
+from theory_common import checks, precision
 
 Process = TypeVar("Process", bound="_Level")
 
@@ -46,7 +46,7 @@ class Noise(Protocol):
     @property
     def name(self) -> str: ...
 
-    def at(self, level: Float[ArrayLike, "*levels"]) -> "Noise": ...
+    def at(self, level: precision.ArrayLike) -> "Noise": ...
 
     def sample(
         self, key: Array, sequence: Int[ArrayLike, "*#batch length"], *, vocabulary: int
@@ -57,16 +57,16 @@ class Noise(Protocol):
     ) -> Float[Array, "*batch length vocabulary"]: ...
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class _Level:
     """What all noise objects share: a checked level, and the pytree around it."""
 
     level: Float[AnyArray, "*levels"]
 
-    def __post_init__(self):
-        object.__setattr__(self, "level", leaves.checked_level(self.level))
+    def __init__(self, level: precision.ArrayLike) -> None:
+        object.__setattr__(self, "level", leaves.checked_level(level))
 
-    def at(self: Process, level: Float[ArrayLike, "*levels"]) -> Process:
+    def at(self: Process, level: precision.ArrayLike) -> Process:
         """The same process at another ``level`` in [0, 1]."""
         return dataclasses.replace(self, level=leaves.checked_level(level))
 
@@ -83,7 +83,7 @@ class _Level:
 
 
 @jax.tree_util.register_pytree_node_class
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Mask(_Level):
     """A share ``level`` of the leaves is hidden, the others are seen exactly.
 
@@ -96,12 +96,12 @@ class Mask(_Level):
     Raises: ``TypeError`` or ``ValueError`` that names ``level`` or ``law``.
     """
 
-    law: str = "independent"
+    law: str
     random: ClassVar[bool] = True
 
-    def __post_init__(self):
-        super().__post_init__()
-        checks.choice("law", self.law, leaves.MASK_LAWS)
+    def __init__(self, level: precision.ArrayLike, law: str = "independent") -> None:
+        super().__init__(level)
+        object.__setattr__(self, "law", checks.choice("law", law, leaves.MASK_LAWS))
 
     @property
     def name(self) -> str:
@@ -130,7 +130,7 @@ class Mask(_Level):
 
 
 @jax.tree_util.register_pytree_node_class
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Flips(_Level):
     """Each leaf, with probability ``level`` and independently, is drawn anew from all symbols.
 
@@ -161,7 +161,7 @@ class Flips(_Level):
 
 
 @jax.tree_util.register_pytree_node_class
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Epsilon(_Level):
     r"""The epsilon-process of the paper: each leaf keeps a share :math:`1-\epsilon` of certainty.
 
@@ -201,7 +201,7 @@ class GaussianLikelihood(NamedTuple):
 
 
 @jax.tree_util.register_pytree_node_class
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclasses.dataclass(frozen=True, eq=False, init=False)
 class GaussianNoise(_Level):
     r"""Gaussian diffusion of a real field: :math:`x_t = \sqrt{1-\sigma^2}\, x_0 + \sigma z`.
 
