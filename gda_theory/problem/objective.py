@@ -27,6 +27,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from gda_theory.problem.losses import Loss
+from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
@@ -55,7 +56,7 @@ class Objective:
     reduction: str = dataclasses.field(metadata={"static": True})
 
     @property
-    def pretrain_strength(self) -> Float[Array, "*batch"]:
+    def pretrain_strength(self) -> Float[checks.Numbers, "*batch"]:
         """The strength at which this path is pretraining: -f/r for means, -1 for sums.
 
         Lower strengths have no meaning.
