@@ -120,7 +120,7 @@ def _change_sums(changed: Array) -> Sums:
     return Sums(pair_sums=circular[..., :length] / (trajectories - 1), mean=n.sum(-1).mean(-1))
 
 
-def blocks(changed: Sequence[Bool[AnyArray, "*batch nodes"]]) -> Blocks:
+def blocks(changed: Sequence[Bool[AnyArray, "*batch _nodes"]]) -> Blocks:
     """Blocks of leaves that changed together, by their topmost changed ancestor.
 
     Each changed leaf lies in one block, its own if no ancestor changed.

@@ -82,7 +82,7 @@ def log_evidence(
 def marginals(
     model: Grammar | interface.SequenceModel,
     likelihood: Float[ArrayLike, "*batch length vocabulary"],
-) -> tuple[Float[Array, "*batch nodes vocabulary"], ...]:
+) -> tuple[Float[Array, "*batch _nodes vocabulary"], ...]:
     """Posterior probability of every symbol at every node.
 
     Args:
@@ -238,7 +238,7 @@ def _marginals(grammar, likelihood):
     return _posteriors(grammar.rules, likelihood)
 
 
-def _posteriors(rules, likelihood) -> tuple[Float[Array, "batch nodes vocabulary"], ...]:
+def _posteriors(rules, likelihood) -> tuple[Float[Array, "batch _nodes vocabulary"], ...]:
     def levels(passed, below):
         return [
             messages.restored(up, down, rules.shape[-1])

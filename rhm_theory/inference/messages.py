@@ -54,7 +54,7 @@ class Upward(NamedTuple):
         log_scale: the log of all divisors together.
     """
 
-    messages: tuple[Float[Array, "vocabulary nodes batch"], ...]
+    messages: tuple[Float[Array, "vocabulary _nodes batch"], ...]
     divisors: dict[int, Float[Array, "nodes batch"]]
     log_scale: Float[Array, " batch"]
 
@@ -91,7 +91,7 @@ def downward_pass(
     rules: Int[Array, "depth vocabulary rules branching"],
     passed: Upward,
     root: Float[Array, "vocabulary 1 batch"],
-) -> tuple[Float[Array, "vocabulary nodes batch"], ...]:
+) -> tuple[Float[Array, "vocabulary _nodes batch"], ...]:
     """The derivative of the log evidence by each (scaled) upward message, leaves first.
 
     ``root`` is the derivative by the root's message. Claim: ``rhm-evidence``.

@@ -79,7 +79,7 @@ class ChangeMoments(NamedTuple):
     leaf_variance: Float[AnyArray, "*batch"]
     pair_sums: Float[AnyArray, "*batch depth"]
     raw_pair_sums: Float[AnyArray, "*batch depth"]
-    changed: tuple[Float[AnyArray, "*batch nodes"], ...]
+    changed: tuple[Float[AnyArray, "*batch _nodes"], ...]
 
     @property
     def leaf_changed(self) -> Float[AnyArray, "*batch length"]:

@@ -36,8 +36,8 @@ class Tree(NamedTuple):
             rule among the rules of that symbol.
     """
 
-    symbols: tuple[Int[Array, "*batch nodes"], ...]
-    rules: tuple[Int[Array, "*batch parents"], ...]
+    symbols: tuple[Int[Array, "*batch _nodes"], ...]
+    rules: tuple[Int[Array, "*batch _parents"], ...]
 
     @property
     def leaves(self) -> Int[Array, "*batch length"]:
@@ -250,7 +250,7 @@ class Grammar:
         return _sample_derivations(self, key, root, shape=shape)
 
     def derive(
-        self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch parents"], ...]
+        self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch _parents"], ...]
     ) -> Tree:
         """The tree that grows from ``root`` by the rules given for each node.
 
@@ -268,7 +268,7 @@ class Grammar:
         broadcast = [jnp.broadcast_to(rule, (*batch, rule.shape[-1])) for rule in chosen]
         return _derive(self, jnp.broadcast_to(root, batch), tuple(broadcast))
 
-    def _rules_by_level(self, rules) -> list[Int[Array, "*batch parents"]]:
+    def _rules_by_level(self, rules) -> list[Int[Array, "*batch _parents"]]:
         if not isinstance(rules, (tuple, list)) or len(rules) != self.depth:
             got = len(rules) if isinstance(rules, (tuple, list)) else type(rules).__name__
             raise ValueError(
@@ -514,7 +514,7 @@ def _ranks(
 
 @jax.jit
 def _derive(
-    grammar: Grammar, root: Int[Array, "*batch"], rules: tuple[Int[Array, "*batch parents"], ...]
+    grammar: Grammar, root: Int[Array, "*batch"], rules: tuple[Int[Array, "*batch _parents"], ...]
 ) -> Tree:
     symbols = [root[..., None]]
     for table, rule in zip(grammar.rules[::-1], rules[::-1], strict=True):

@@ -7,19 +7,22 @@ are written with the shortest digits that read back to the same float64. So
 """
 
 import dataclasses
+import io
 import json
 import math
 import numbers
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 if TYPE_CHECKING:
     import rich.console
 
+# A file in memory has no name and no mode, which the runtime checker asks of IO.
+Output: TypeAlias = IO[str] | io.StringIO
 NO_VALUE = "–"
 PIPE_WIDTH = 120  # columns of a table that goes to a file or a pipe
 
@@ -70,7 +73,7 @@ def print_table(
     title: str = "",
     *,
     digits: int = 4,
-    file: IO[str] | None = None,
+    file: Output | None = None,
 ) -> None:
     """Print a table. Long cells wrap, nothing is cut off, and numbers are set flush right.
 
@@ -106,7 +109,7 @@ def print_table(
     console(file).print(table)
 
 
-def console(file: IO[str] | None = None) -> "rich.console.Console":
+def console(file: Output | None = None) -> "rich.console.Console":
     """A rich console on ``file``, by default standard output.
 
     On a terminal it has the terminal's width and colours. In a pipe it writes plain text, with
