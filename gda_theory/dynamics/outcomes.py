@@ -34,7 +34,7 @@ from gda_theory.problem.objective import Objective, objective_of
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.minimise import norm
 from gda_theory.solve.path import Path, descent_ascent
-from theory_common import checks
+from theory_common import checks, precision
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
@@ -150,7 +150,7 @@ def effective(
     if isinstance(problem, CorrelatedPair):
         return problem.replace(ridge=problem.ridge * factor), scaled
     known = objective_of(problem)
-    ridge = jnp.asarray(checks.unless_traced(known.ridge) * factor)
+    ridge = precision.working(checks.unless_traced(known.ridge) * factor, known.ridge.dtype)
     return dataclasses.replace(known, ridge=ridge), scaled
 
 
