@@ -63,7 +63,7 @@ class Objective:
         """
         if self.reduction == "mean":
             return -self.size_ratio
-        return -np.ones(self.size_ratio.shape, self.size_ratio.dtype)
+        return np.full(self.size_ratio.shape, -1, self.size_ratio.dtype)
 
     def coefficients(self, strength: ArrayLike) -> Float[Array, "*batch k"]:
         """The signed weights ``c = retain_weight - strength * forget_weight``."""
@@ -96,19 +96,19 @@ class Objective:
             return strength.astype(self.types.dtype)
         return np.asarray(strength, self.types.dtype)
 
-    def margins(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch k"]:
+    def margins(self, weights: Float[checks.Numbers, "*batch d"]) -> Float[Array, "*batch k"]:
         """``m_i = y_i <w, x_i>``."""
         return jnp.einsum("...kd,...d->...k", self.types, weights)
 
     def value(
-        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
+        self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
     ) -> Float[Array, "*batch"]:
         """``J(w)``."""
         losses = jnp.sum(self.coefficients(strength) * self.loss.value(self.margins(weights)), -1)
         return losses + jnp.sum(self.ridge_at(strength) * weights**2, -1) / 2
 
     def gradient(
-        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
+        self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
     ) -> Float[Array, "*batch d"]:
         r""":math:`\nabla J = \Lambda w - T^\top (c \odot \varphi(m))`."""
         forces = self.coefficients(strength) * self.loss.phi(self.margins(weights))
@@ -117,7 +117,7 @@ class Objective:
         )
 
     def hessian(
-        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
+        self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
     ) -> Float[Array, "*batch d d"]:
         r""":math:`\nabla^2 J = \Lambda + T^\top \mathrm{diag}(c \odot \ell''(m))\, T`."""
         bend = self.coefficients(strength) * self.loss.curvature(self.margins(weights))
@@ -128,7 +128,7 @@ class Objective:
         )
 
     def curvatures(
-        self, weights: Float[Array, "*batch d"], strength: ArrayLike = 1.0
+        self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
     ) -> Float[Array, "*batch d"]:
         """Eigenvalues of the Hessian, increasing; infinite where it is not representable.
 
@@ -144,7 +144,9 @@ class Objective:
         return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
     @backed_by("path-monotone")
-    def forget_gradient(self, weights: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
+    def forget_gradient(
+        self, weights: Float[checks.Numbers, "*batch d"]
+    ) -> Float[Array, "*batch d"]:
         r""":math:`\nabla L_F`, the gradient of the forget loss.
 
         The path obeys ``dw/dstrength = H^{-1} grad L_F``.

@@ -70,8 +70,8 @@ class MarkovChain:
         length: the number of sites.
     """
 
-    transition: Float[AnyArray, "vocabulary vocabulary"]
-    initial: Float[AnyArray, " vocabulary"]
+    transition: Float[AnyArray, "*chains vocabulary vocabulary"]
+    initial: Float[AnyArray, "*chains vocabulary"]
     length: int
 
     def tree_flatten(self):
@@ -142,7 +142,7 @@ class MarkovChain:
         key: Array,
         likelihood: Float[ArrayLike, "*batch length vocabulary"],
         shape: tuple[int, ...] = (),
-    ) -> Int[AnyArray, "*batch length"]:
+    ) -> Int[AnyArray, "*samples length"]:
         """Independent exact samples of whole sequences, by backward sampling.
 
         Args:
