@@ -39,7 +39,7 @@ def names(package=benchmarks) -> list[str]:
 
 
 def completed(row: dict) -> dict:
-    """The row with ``met``, which says whether its target was reached (``None`` without a target).
+    """The row with the entry ``met``: whether its target was reached (``None`` without a target).
 
     Raises: ``ValueError`` for a key that the table lacks, or a text as target without ``met``.
     """
@@ -142,7 +142,7 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
     available = names(package)
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure ours and theirs side by side and compare medians.",
+        description="Time this project and other libraries side by side, and compare the medians.",
     )
     parser.add_argument(
         "names",
@@ -150,10 +150,10 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
         metavar="NAME",
         help="benchmarks to run, all if none is named: " + ", ".join(available),
     )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
-        "--json", action="store_true", help="print strict JSON instead of the table"
+        "--markdown", type=Path, metavar="FILE", help="also write the results to FILE, as a page"
     )
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write a page about it too")
     chosen = parser.parse_args(argv)
     unknown = [name for name in chosen.names if name not in available]
     if unknown:

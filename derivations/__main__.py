@@ -14,7 +14,7 @@ from derivations.ledger.ledger import Claim, Report, UnknownClaim
 from theory_common import entry
 
 DESCRIPTION = (
-    "Check every claim that the libraries rest on, and print the ledger. "
+    "Check every claim that the libraries use, and print the table of claims (the ledger). "
     "The exit status is 1 if a check fails, 2 if an id is unknown, 130 after Ctrl-C."
 )
 # What each option prints instead of checking.
@@ -63,7 +63,7 @@ def _check(claims: list[Claim], left_out: list[Claim], options: argparse.Namespa
 
 
 def _checked(claims: list[Claim]) -> Iterator[Report]:
-    """The report of each claim. A terminal shows which claim is being checked, and what is left."""
+    """The report of each claim, with a progress bar where a terminal is attached."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -90,20 +90,20 @@ def _parser() -> argparse.ArgumentParser:
         "--claim",
         action="append",
         metavar="ID",
-        help="only this claim, step by step; may be repeated",
+        help="check only this claim, and print its steps (may be repeated)",
     )
     parser.add_argument(
         "--slow",
         action="store_true",
-        help="also check the slow certificates, under a minute; --claim does so anyway",
+        help="also check the slow claims, which takes under a minute (--claim needs no --slow)",
     )
     form = parser.add_mutually_exclusive_group()
     for option, text in (
         ("--json", "print the checked ledger as JSON, with BibTeX entries"),
-        ("--markdown", "print the ledger as a page of the documentation; check nothing"),
-        ("--corrections", "print docs/where_claims_fail.md: what the paper says, and what is true"),
-        ("--publish", "print the claims as JSON, to be cited; see docs/claims.schema.json"),
-        ("--bibtex", "print a BibTeX entry for each claim"),
+        ("--markdown", "print the ledger as a page of the documentation, unchecked"),
+        ("--corrections", "print docs/where_claims_fail.md: where the papers' claims fail"),
+        ("--publish", "print the claims as JSON for citation, unchecked (docs/claims.schema.json)"),
+        ("--bibtex", "print a BibTeX entry for each claim, unchecked"),
     ):
         form.add_argument(option, action="store_true", help=text)
     entry.add_version(parser)

@@ -51,7 +51,7 @@ def arguments(argv: list[str] | None, package: str) -> argparse.Namespace:
 def _parser(available: list[str]) -> Parser:
     parser = Parser(
         prog="python -m figures",
-        description="Compute and draw the figures, and write a page about them, index.html.",
+        description="Compute and draw the figures, and write index.html, a page that shows them.",
     )
     parser.add_argument(
         "names",
@@ -60,7 +60,9 @@ def _parser(available: list[str]) -> Parser:
         help="figures to draw, all if none is named: " + ", ".join(available),
     )
     parser.add_argument(
-        "--list", action="store_true", help="say which figures and parameters there are, and stop"
+        "--list",
+        action="store_true",
+        help="list the figures and their parameters, and draw nothing",
     )
     parser.add_argument(
         "--out",
@@ -73,7 +75,7 @@ def _parser(available: list[str]) -> Parser:
         "--preset",
         choices=catalogue.PRESETS,
         default=DEFAULT_PRESET,
-        help=f"how fine (default: {DEFAULT_PRESET})",
+        help=f"coarse and quick, or as fine as the paper (default: {DEFAULT_PRESET})",
     )
     parser.add_argument(
         "--set",
@@ -81,7 +83,7 @@ def _parser(available: list[str]) -> Parser:
         default=[],
         dest="settings",
         metavar="PARAMETER=VALUE",
-        help="change a parameter of the figures named; may be given several times",
+        help="change a parameter of the named figures (may be repeated)",
     )
     parser.add_argument(
         "--jobs",
@@ -90,7 +92,7 @@ def _parser(available: list[str]) -> Parser:
         if hasattr(os, "sched_getaffinity")
         else os.cpu_count(),
         metavar="N",
-        help="processes that compute at the same time (default: the number of cores)",
+        help="number of processes that compute in parallel (default: the number of cores)",
     )
     return parser
 

@@ -24,7 +24,20 @@ from theory_common.claims import claims_of
 from theory_common.printing import tables
 
 LARGE = 8_000_000  # bytes of a file, about a million numbers: then optimised programs pay
-COUNTS = ("ridge", "retain_size", "forget_size", "retain_in_pair", "forget_in_pair")
+RIDGE_MEANING = "weight of the penalty: ridge/2 times the squared length of the weights"
+COUNTS = {
+    "ridge": RIDGE_MEANING,
+    "retain_size": "number of samples to keep, in the pair or not",
+    "forget_size": "number of samples to forget, in the pair or not",
+    "retain_in_pair": "how many of the samples to keep are (1, e)",
+    "forget_in_pair": "how many of the samples to forget are (e, 1) (default 0)",
+}
+# Of solve's table: the symbols in the names of its rows.
+SYMBOLS = (
+    "x is the margin of the kept type and y that of the forgotten type. D stands for the "
+    "pretrained model, R for the retrained one, DA for descent-ascent. At a fold the minimum of "
+    "descent-ascent meets a saddle and disappears."
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,7 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m gda_theory", description="When can a logistic-regression model unlearn?"
+        prog="python -m gda_theory",
+        description="When can a logistic-regression model unlearn, that is, forget some rows?",
     )
     entry.add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="diagnose|certify|check|solve")
@@ -52,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "diagnose",
         _diagnose,
-        "would gradient ascent on some rows of these data help or harm?",
+        "say whether gradient ascent would help to forget some rows of your data",
     )
     _data(verdict)
     verdict.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -60,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "certify",
         _certify,
-        "prove how far ascent ends from the retrained model; the certificate is JSON",
+        "prove how far ascent ends from the retrained model, and write a certificate (JSON)",
     )
     _data(proof)
     proof.add_argument(
@@ -70,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "check",
         _check,
-        "check a certificate against the data that it is about, by ball arithmetic alone",
+        "check a certificate against its data, with rigorous bounds on every rounding error",
     )
     check.add_argument("certificate", help="the JSON file that certify wrote")
     _rows_of(check)
@@ -78,20 +92,26 @@ def _parser() -> argparse.ArgumentParser:
         commands,
         "solve",
         _solve,
-        "every answer for a correlated pair of sample types, each with the claims behind it",
+        "print all results for one kept and one forgotten type of sample, with their claims",
     )
-    solve.add_argument("--correlation", type=float, required=True, help="in [0, 1)")
-    for name in COUNTS:
+    solve.add_argument(
+        "--correlation",
+        type=float,
+        required=True,
+        help="e in [0, 1): kept samples of the pair are (1, e), forgotten ones (e, 1)",
+    )
+    for name, meaning in COUNTS.items():
         solve.add_argument(
             f"--{name.replace('_', '-')}",
             type=float,
             required=name != "forget_in_pair",
             default=0.0,
+            help=meaning,
         )
     solve.add_argument(
         "--allow-unrealisable",
         action="store_true",
-        help="compute shares that no data have, as the paper draws them",
+        help="accept a --forget-in-pair above --forget-size, as the paper's figures do",
     )
     _conventions(solve, "exponential")
     solve.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -101,31 +121,31 @@ def _parser() -> argparse.ArgumentParser:
 def _rows_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
-        help="breast_cancer, digits:3-8, iris:0-1, wine:0-1, or a CSV file "
-        "whose first line names the columns",
+        help="breast_cancer, or two classes of another set (digits:3-8, iris:0-1, wine:0-1), "
+        "or a CSV file whose first line names the columns",
     )
     parser.add_argument(
         "--forget",
         required=True,
         metavar="SPEC",
-        help="rows (3,17,20-25, counted from 0), random:N, or COLUMN==VALUE",
+        help="the rows to forget: numbers from 0 (3,17,20-25), random:N, or COLUMN==VALUE",
     )
     parser.add_argument(
-        "--label", metavar="COLUMN", help="of a file: the column with the two classes"
+        "--label", metavar="COLUMN", help="the column of a CSV file that holds the two classes"
     )
     parser.add_argument(
         "--drop",
         action="append",
         default=[],
         metavar="COLUMN",
-        help="not a feature (may be repeated)",
+        help="a column that is not a feature (may be repeated)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of random:N (default 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of random:N (default 0)")
     parser.add_argument(
         "--standardize",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="features to mean 0, variance 1",
+        help="scale each feature to mean 0 and variance 1 (the default), or do not",
     )
     parser.add_argument(
         "--intercept",
@@ -136,9 +156,12 @@ def _rows_of(parser: argparse.ArgumentParser) -> None:
 
 def _data(parser: argparse.ArgumentParser) -> None:
     _rows_of(parser)
-    parser.add_argument("--ridge", type=float, default=1e-2, help="default 0.01")
+    parser.add_argument("--ridge", type=float, default=1e-2, help=f"{RIDGE_MEANING} (default 0.01)")
     parser.add_argument(
-        "--strength", type=float, default=1.0, help="of the ascent (default 1, the paper's)"
+        "--strength",
+        type=float,
+        default=1.0,
+        help="weight of the ascent on the rows to forget (default 1, as in the paper)",
     )
     _conventions(parser, "logistic")
 
@@ -151,13 +174,16 @@ def _command(commands, name: str, command: Callable, purpose: str) -> argparse.A
 
 def _conventions(parser: argparse.ArgumentParser, loss: str) -> None:
     parser.add_argument(
-        "--loss", choices=["logistic", "exponential"], default=loss, help=f"default {loss}"
+        "--loss",
+        choices=["logistic", "exponential"],
+        default=loss,
+        help=f"loss of one sample (default {loss})",
     )
     parser.add_argument(
         "--reduction",
         choices=["mean", "sum"],
         default="mean",
-        help="of the losses of each set (default mean, the paper's)",
+        help="average or add up the losses of each set (default mean, as in the paper)",
     )
 
 
@@ -256,10 +282,7 @@ def _solve(options) -> Callable[[], None]:
     if options.json:
         return lambda: print(tables.dumps({"answers": found}, indent=2))
     shares = f"alpha = forget_in_pair / retain_in_pair = {tables.number(given.alpha)}"
-    title = (
-        f"{options.loss} loss, {options.reduction}s; {shares}; "
-        "(x, y): margins of the retained and the forgotten type"
-    )
+    title = f"{options.loss} loss, {options.reduction}s. {shares}. {SYMBOLS}"
     rows = [(answer.name, answer.value, " ".join(answer.claims)) for answer in found]
     return lambda: tables.print_table(rows, ["answer", "value", "claims"], title, digits=8)
 
@@ -311,7 +334,7 @@ def _folds(given: CorrelatedPair) -> list[Answer]:
     folds = pair.folds(given)
     there = [index for index in range(2) if not np.isnan(folds.alpha[index])]
     if not there:
-        return [_answer("folds", "none: the minimum is never lost", pair.folds)]
+        return [_answer("folds", "none: the minimum never disappears", pair.folds)]
     return [
         answer
         for number, index in enumerate(there, 1)
@@ -327,25 +350,29 @@ def _windows(given: CorrelatedPair) -> list[Answer]:
     edges = {
         "x_DA <= x_D from": exact.x_lower,
         "y_DA <= y_D from": exact.y_lower,
-        "x_D <= x_R to": exact.x_upper,
-        "y_D <= y_R to": exact.y_upper,
+        "x_D <= x_R up to": exact.x_upper,
+        "y_D <= y_R up to": exact.y_upper,
     }
     found = [
         _answer(f"{name} alpha", float(edge.alpha), pair.ordering_windows)
         for name, edge in edges.items()
     ]
     window = _point(exact.lower, exact.upper) if exact.exists else "empty"
-    found.append(_answer("exact window of alpha", window, pair.ordering_windows))
-    found.append(_answer("realisable to alpha", float(exact.realisable), pair.ordering_windows))
+    found.append(_answer("all four for alpha in", window, pair.ordering_windows))
+    found.append(
+        _answer("largest alpha of any data", float(exact.realisable), pair.ordering_windows)
+    )
     enough = pair.sufficient_window(given)
     window = _point(enough.lower, enough.upper) if enough.exists else "empty"
     found.append(
-        _answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
+        _answer("Lemma 9: x, y from alpha", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
     )
     found.append(
-        _answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges)
+        _answer(
+            "Lemma 10: x, y up to alpha", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges
+        )
     )
-    found.append(_answer("their window of alpha", window, pair.sufficient_window))
+    found.append(_answer("both lemmas for alpha in", window, pair.sufficient_window))
     return found
 
 
@@ -363,7 +390,7 @@ def _bounds(given: CorrelatedPair) -> list[Answer]:
 def _regime(given: CorrelatedPair) -> list[Answer]:
     found = pair.regime(given)
     return [
-        _answer("pretrained to retrained", float(found.pretrain_distance), pair.regime),
-        _answer("descent-ascent to retrained", float(found.descent_ascent_distance), pair.regime),
+        _answer("distance of D from R", float(found.pretrain_distance), pair.regime),
+        _answer("distance of DA from R", float(found.descent_ascent_distance), pair.regime),
         _answer("regime", pair.REGIME_SENTENCES[pair.RegimeCode(int(found.code))], pair.regime),
     ]

@@ -1,13 +1,16 @@
-"""Integers that survive jit, each with its sentence.
+"""Result codes: integers that compiled code (``jax.jit``) can return, each with its sentence.
 
-They say what a stationary point is, what a run did and why, and why an answer does not exist.
+A code says what a stationary point is, what a run did and why, or why an answer does not exist.
 """
 
 from enum import IntEnum
 
 
 class Kind(IntEnum):
-    """What a stationary point is; 0 to 2 count the negative eigenvalues of a 2 x 2 Hessian."""
+    """What a stationary point is.
+
+    The codes 0 to 2 are the number of negative eigenvalues of a 2 x 2 Hessian.
+    """
 
     NONE = -1
     MINIMUM = 0
@@ -17,7 +20,10 @@ class Kind(IntEnum):
 
 
 class Reason(IntEnum):
-    """Why the minimum continued from the oracle is or is not there."""
+    """Whether the minimum of descent-ascent was found, and if not, why.
+
+    It is the minimum that continues the retrained model (the *oracle*) as the strength grows.
+    """
 
     FOUND = 0
     PAST_FOLD = 1
@@ -26,7 +32,7 @@ class Reason(IntEnum):
 
 
 class Outcome(IntEnum):
-    """What was seen of a run, without a theory."""
+    """What a run did, as observed. :class:`Cause` says why."""
 
     MOVING = 0
     CONVERGED = 1
@@ -35,7 +41,7 @@ class Outcome(IntEnum):
 
 
 class Cause(IntEnum):
-    """Why a run did what was seen, by theory (:mod:`gda_theory.dynamics.outcomes`)."""
+    """Why a run did what it did, according to the theory (:mod:`gda_theory.dynamics.outcomes`)."""
 
     UNKNOWN = 0
     REACHED_MINIMUM = 1
@@ -60,13 +66,13 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
     Reason: {
         Reason.FOUND: "found",
         Reason.PAST_FOLD: (
-            "the minimum that starts at the oracle has merged with a saddle at a smaller "
-            "strength and is gone"
+            "the minimum that continues the retrained model met a saddle at a smaller strength "
+            "(the fold) and disappeared"
         ),
         Reason.NOT_CONVERGED: "the iteration did not reach its tolerance",
         Reason.UNBOUNDED: (
-            "the minimum is gone, and the objective is unbounded below along an unpenalised "
-            "coordinate"
+            "the minimum has disappeared, and the objective has no lower bound along a "
+            "coordinate without ridge"
         ),
     },
     Outcome: {
@@ -76,62 +82,64 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
         Outcome.LEFT_RANGE: "left the range of finite numbers",
     },
     Cause: {
-        Cause.UNKNOWN: "theory does not say: the minimum itself was not found",
+        Cause.UNKNOWN: "unknown: the minimum was not found, or no rule of the theory applies",
         Cause.REACHED_MINIMUM: (
             "the run reached the minimum of descent-ascent that continues the retrained model"
         ),
         Cause.REACHED_ORACLE: (
-            "no ascent acts at the end of this scheme: descent came back to the retrained model"
+            "this scheme ends with descent alone, which came back to the retrained model"
         ),
         Cause.OTHER_MINIMUM: (
-            "the minimum that continues the retrained model is gone (past a fold); the run "
-            "settled in another, far away"
+            "the minimum that continues the retrained model has disappeared (past a fold), and "
+            "the run settled in another one far away"
         ),
         Cause.OUTSIDE_BASIN: (
             "a minimum exists, but this start lies outside its basin of attraction"
         ),
         Cause.NO_MINIMUM: (
-            "the minimum is gone at this strength (past the fold) and nothing stops the ascent"
+            "the minimum has disappeared at this strength (past the fold), and nothing stops "
+            "the ascent"
         ),
         Cause.UNBOUNDED: (
-            "the objective is unbounded below along an unpenalised coordinate: the ascent "
-            "runs away along it"
+            "the objective has no lower bound along a coordinate without ridge, and the ascent "
+            "diverges along it"
         ),
         Cause.STEP_TOO_LARGE: (
-            "a minimum exists, but the step is larger than 2 over the largest curvature met: "
-            "smaller steps would settle"
+            "a minimum exists, but the step size exceeds 2 over the largest curvature met; with "
+            "smaller steps the run would settle"
         ),
         Cause.CYCLE_PAST_FOLD: (
-            "the minimum is gone (past the fold); only the large step keeps the run bounded, "
-            "in a cycle"
+            "the minimum has disappeared (past the fold), and only the large step size keeps "
+            "the run bounded, in a cycle"
         ),
         Cause.DISORDER_PAST_FOLD: (
-            "the minimum is gone (past the fold); only the large step keeps the run bounded, "
-            "which goes to and fro"
+            "the minimum has disappeared (past the fold), and only the large step size keeps "
+            "the run bounded, in an irregular motion"
         ),
         Cause.ALTERNATING_MINIMUM: (
-            "alternating steps rest at a point of their own, near the minimum with the ridge "
-            "doubled"
+            "alternating steps end at a point of their own, near the minimum of descent-ascent "
+            "with twice the ridge"
         ),
         Cause.ALTERNATING_OWN: (
-            "alternating steps rest where only their size lets them: the objective that they "
-            "imitate has no minimum"
+            "alternating steps end at a point that depends on the step size; the objective that "
+            "they follow for small steps has no minimum"
         ),
         Cause.PERIOD_DOUBLING: (
-            "the resting point of the alternating steps is unstable: they jump between points"
-            " around it"
+            "the point at which alternating steps could end is unstable, and they jump between "
+            "points around it"
         ),
         Cause.BOTTLENECK: (
-            "just past the fold the run crawls where the minimum was and seems to work; it "
-            "will leave"
+            "the minimum has disappeared (just past the fold), but the run is very slow where it "
+            "was; it looks converged and will still leave"
         ),
         Cause.ESCAPING: (
-            "the minimum is gone at this strength (past the fold); the run is on its way out"
+            "the minimum has disappeared at this strength (past the fold), and the run is moving "
+            "away"
         ),
         Cause.TOO_FEW_EPOCHS: (
-            "a minimum exists and the step is small enough: more epochs would reach it"
+            "a minimum exists and the step size is small enough, so more epochs would reach it"
         ),
-        Cause.NOISE: "minibatches keep the run moving; only their average can settle",
+        Cause.NOISE: "random minibatches keep the run moving; only its average can settle",
     },
 }
 

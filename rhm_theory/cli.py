@@ -1,7 +1,7 @@
 """The commands ``probe`` and ``theory``.
 
-``probe`` measures how far changes reach in given samples. ``theory`` says what mean field knows of
-a grammar with given numbers.
+``probe`` measures how far changes reach in given samples. ``theory`` prints the mean-field results
+for a random grammar with given numbers.
 """
 
 import argparse
@@ -19,7 +19,13 @@ from theory_common.printing import tables
 
 Result = TypeVar("Result")
 DEPTHS = (5, 7, 9, 11)
-# Which claim of the ledger stands behind a number of the theory command.
+# Title of the table: the symbols in the names of its rows.
+SYMBOLS = (
+    "p is the probability of a node's true symbol given the leaves below it. One level up it is "
+    "F(p). C(r) is the correlation of changes at distance r. The susceptibility is about the "
+    "number of leaves that change together."
+)
+# The claim of the ledger that proves a number of the theory command.
 CLAIMS = {
     "noise": "rhm-critical-noise",
     "belief": "rhm-fixed-points",
@@ -59,23 +65,40 @@ def _parser() -> argparse.ArgumentParser:
     entry.add_version(parser)
     commands = parser.add_subparsers(required=True, metavar="probe|theory")
     measured = commands.add_parser(
-        "probe", help="measure starts and their forward-backward samples, from any model"
+        "probe",
+        help="measure in samples of any model how far changes reach",
+        description="Measure how far changes reach. Each start is a sequence. Its samples are what "
+        "a model returned after noise was added to the start.",
     )
     measured.add_argument(
         "sequences",
         help=".npz (starts, samples), .npy (starts x (1 + samples) x length) "
         "or CSV (label, symbols)",
     )
-    measured.add_argument("--r-max", type=int, help="largest distance that counts (default: all)")
-    measured.add_argument("--out", metavar="FILE", help="draw C(r) into this PNG or PDF")
+    measured.add_argument(
+        "--r-max", type=int, help="largest distance r between positions (default: all)"
+    )
+    measured.add_argument(
+        "--out",
+        metavar="FILE",
+        help="draw C(r), the correlation of changes at distance r, into this PNG or PDF",
+    )
     measured.add_argument("--json", action="store_true", help="print JSON instead of a table")
     measured.set_defaults(command=_probe, name="probe")
-    theory = commands.add_parser(
-        "theory", help="critical noise, exponents and finite-depth peaks in mean field"
+    purpose = "print the critical noise, exponents and peaks of random grammars in mean field"
+    theory = commands.add_parser("theory", help=purpose, description=purpose)
+    theory.add_argument(
+        "--vocabulary", type=float, required=True, help="number of symbols of each level, >= 2"
     )
-    theory.add_argument("--vocabulary", type=float, required=True)
-    theory.add_argument("--rules-per-symbol", type=float, required=True)
-    theory.add_argument("--branching", type=int, required=True)
+    theory.add_argument(
+        "--rules-per-symbol",
+        type=float,
+        required=True,
+        help="number of tuples that a symbol may become, at most vocabulary^(branching - 1)",
+    )
+    theory.add_argument(
+        "--branching", type=int, required=True, help="number of symbols in a tuple, >= 2"
+    )
     theory.add_argument("--json", action="store_true", help="print JSON instead of a table")
     theory.set_defaults(command=_theory, name="theory")
     return parser
@@ -136,15 +159,17 @@ def _theory(options: argparse.Namespace) -> Callable[[], None]:
     rows: list[tuple] = [
         (
             "transition",
-            "yes" if exists else "none: the root is lost or recovered at every noise",
+            "yes"
+            if exists
+            else "none: the root is lost at every noise level, or kept at every one",
             "rhm-transition",
         ),
         ("critical noise", float(found.noise), CLAIMS["noise"]),
-        ("belief at the transition p*", float(found.belief), CLAIMS["belief"]),
+        ("fixed point p* of F", float(found.belief), CLAIMS["belief"]),
         ("slope F'(p*)", float(found.slope), CLAIMS["slope"]),
         ("exponent of the correlation length nu", float(found.exponent), CLAIMS["exponent"]),
         (
-            "C(r) falls at the transition with the power",
+            "power a in C(r) ~ r^-a at the transition",
             float(found.correlation_decay),
             CLAIMS["correlation_decay"],
         ),
@@ -157,13 +182,13 @@ def _theory(options: argparse.Namespace) -> Callable[[], None]:
     ]
     rows += [
         (
-            f"susceptibility's peak at depth {depth}: height, noise",
+            f"peak of the susceptibility at depth {depth}: (height, noise)",
             (float(peak.height), float(peak.noise)),
             CLAIMS["peaks"],
         )
         for depth, peak in peaks.items()
     ]
-    return lambda: tables.print_table(rows, ["quantity", "mean field", "claim"], "", digits=6)
+    return lambda: tables.print_table(rows, ["quantity", "mean field", "claim"], SYMBOLS, digits=6)
 
 
 def _on_host(result: Result) -> Result:

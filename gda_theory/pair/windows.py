@@ -474,17 +474,17 @@ class RegimeCode(IntEnum):
 
 
 REGIME_SENTENCES = {
-    RegimeCode.UNKNOWN: "the pair belongs to no data, or its numbers over- or underflow",
+    RegimeCode.UNKNOWN: "unknown: no data have these counts, or a number is out of the float range",
     RegimeCode.BENIGN: (
         "descent-ascent ends at least as near to the retrained model as doing nothing"
     ),
     RegimeCode.DETRIMENTAL: (
         "descent-ascent ends farther from the retrained model than doing nothing"
     ),
-    RegimeCode.DIVERGENT: "descent-ascent has no stationary point: it runs away",
+    RegimeCode.DIVERGENT: "descent-ascent has no stationary point, so it diverges",
     RegimeCode.FAR_MINIMUM: (
-        "descent-ascent has lost the minimum near the retrained model"
-        " and jumps to another one far away"
+        "the minimum near the retrained model has disappeared, "
+        "and descent-ascent ends in another one far away"
     ),
 }
 

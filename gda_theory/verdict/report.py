@@ -1,4 +1,4 @@
-"""A diagnosis, and how it is shown: as text for a terminal of 80 columns, and as JSON."""
+"""A diagnosis, as text for a terminal of 80 columns and as JSON."""
 
 import dataclasses
 import math
@@ -19,14 +19,14 @@ OTHER = {
 }
 NO_MINIMUM = {
     Reason.PAST_FOLD: "no minimum",
-    Reason.UNBOUNDED: "runs away",
+    Reason.UNBOUNDED: "unbounded",
     Reason.NOT_CONVERGED: "not found",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Diagnosis:
-    """A verdict on gradient ascent at ``strength``, and the numbers that it rests on.
+    """A verdict on gradient ascent at ``strength``, and the numbers that support it.
 
     ``print`` shows one screen: a table of the numbers, and the verdict last.
 
@@ -34,7 +34,8 @@ class Diagnosis:
         strength: of the ascent.
         given: the numbers (:class:`~gda_theory.verdict.measure.Measurement`) of the problem's own
             reduction.
-        other: those of the other reduction, at the ridge that gives the same pretrained model.
+        other: the numbers of the other reduction, at the ridge that gives the same pretrained
+            model.
         stops: what early stopping can do in the given reduction
             (:class:`~gda_theory.verdict.measure.Stop`), for each scheme and step size.
     """
@@ -56,12 +57,12 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """At most three sentences: what will happen, why, what to do."""
+        """At most three sentences: what will happen, why, and what to do."""
         return words.sentences(self.code, self.given, self.strength, self.stops)
 
     @property
     def other_verdict(self) -> str:
-        """The same for the other reduction."""
+        """The verdict in sentences for the other reduction."""
         return words.sentences(self.other_code, self.other, self.strength)
 
     def rows(self) -> list[tuple]:
@@ -83,7 +84,7 @@ def summary(found: Diagnosis) -> str:
     numbers += [(name, *map(tables.cell, values)) for name, *values in rows(found)]
     lines = [
         *_table(numbers),
-        "cosine: -1 = they lie on opposite sides of retraining, so ascent overshoots it",
+        "cosine -1: the retrained model lies between them, and ascent ends beyond it",
     ]
     if found.stops:
         lines += ["", *_stops(found.stops)]
@@ -106,7 +107,7 @@ def rows(found: Diagnosis) -> list[tuple]:
 
 
 def as_json(found: Diagnosis, notes: Sequence[str] = ()) -> dict[str, Any]:
-    """What ``diagnose --json`` prints, before it is text: the verdict first.
+    """The dictionary that ``diagnose --json`` prints, with the verdict first.
 
     Each reduction has its numbers, the ``code`` of its verdict and the verdict in words.
     """
@@ -139,9 +140,9 @@ def _quantities(numbers: Measurement, strength: float) -> Iterator[tuple[str, An
     yield "  doing nothing (the pretrained model)", numbers.pretrain_distance
     yield f"  gradient ascent at strength {at}", _ascent(numbers)
     yield "  one Newton step from the pretrained model", numbers.newton_distance
-    yield "strength from which ascent is no better", _or(numbers.break_even_strength, none)
-    yield "  predicted to first order", numbers.first_order_break_even
-    yield "strength where ascent's minimum is lost", _or(numbers.critical_strength, none)
+    yield "strength where ascent stops helping", _or(numbers.break_even_strength, none)
+    yield "  predicted to first order in f/r", numbers.first_order_break_even
+    yield "strength where ascent's minimum disappears", _or(numbers.critical_strength, none)
     yield f"objective bounded below at strength {at}", numbers.bounded_below
     yield "cosine between ascent and pretraining", numbers.opposite_cosine
     yield "Newton steps of exact retraining", numbers.retrain_iterations
@@ -158,7 +159,7 @@ def _ascent(numbers: Measurement) -> float | str:
 
 
 def _stops(stops: Sequence[Stop]) -> list[str]:
-    """The table of early stops: of each scheme the step size with the best one."""
+    """The table of early stops, one row a scheme, at the step size with the best stop."""
     schemes = dict.fromkeys(stop.scheme for stop in stops)
     of_scheme = [[stop for stop in stops if stop.scheme == name] for name in schemes]
     bests = [min(some, key=lambda stop: stop.best_relative) for some in of_scheme]
@@ -180,12 +181,12 @@ def _stops(stops: Sequence[Stop]) -> list[str]:
     final = _percent(min(stop.descent_final for stop in stops))
     slow = next(stop for stop in stops if stop.scheme == "simultaneous")
     legend = [
-        f"best epoch: the closest of {epochs} to the retrained model; retraining shows it",
-        "left: part of the distance left there (doing nothing leaves 100 %)",
+        f"best epoch: the closest of {epochs} to the retrained model, which ascent cannot see",
+        "left: part of the distance that remains then (doing nothing leaves 100 %)",
         f"descent: the same for descent on the kept rows alone ({final} after {epochs} epochs)",
         "good: number of epochs that leave at most half of the distance",
     ]
-    why = textwrap.wrap(f"cause, at the smallest simultaneous steps: {sentence(slow.cause)}", WIDTH)
+    why = textwrap.wrap(f"Simultaneous run with the smallest steps: {sentence(slow.cause)}", WIDTH)
     return [*_table(cells), *legend, *why]
 
 

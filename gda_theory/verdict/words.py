@@ -1,7 +1,7 @@
-"""From a verdict to at most three short sentences: what will happen, why, what to do.
+"""A verdict in at most three short sentences: what will happen, why, and what to do.
 
-No number is rounded into a claim. A part that is not all is never written as 100 %, and numbers
-that differ are written with as many digits as it takes to tell them apart.
+Rounding never changes what a sentence says. Only the whole is written as 100 %. Numbers that differ
+are written with enough digits to tell them apart.
 """
 
 import math
@@ -22,10 +22,10 @@ def sentences(
     """The verdict on gradient ascent at ``strength``, in at most three sentences.
 
     Args:
-        verdict: what :func:`gda_theory.verdict.decide.decide` said of the numbers.
+        verdict: the result of :func:`gda_theory.verdict.decide.decide` for these numbers.
         numbers: what was measured.
         strength: of the ascent.
-        stops: what early stopping can do; nothing is said of it if there are none.
+        stops: what early stopping can do. If there are none, the sentences leave it out.
     """
     said = {
         Verdict.UNCERTAIN: _uncertain,
@@ -86,7 +86,10 @@ def _refused(verdict, numbers: Measurement, strength: float, stops) -> Iterable[
 
 
 def _early_stop(stops: Sequence[Stop]) -> str:
-    """What stopping early can do. A scheme that ends in plain descent is no merit of ascent."""
+    """What stopping early can do.
+
+    The scheme that ascends first and then only descends is left out: descent does its work.
+    """
     ascending = [stop for stop in stops if stop.scheme != "ascent_then_descent"]
     if not ascending:
         return ""
@@ -110,7 +113,7 @@ def _why_unbounded(numbers: Measurement, strength: float) -> str:
     else:
         forgotten, kept = apart(runaway.forgotten, runaway.kept)
         part = f"{forgotten} forgotten and {kept} kept rows are of {name}"
-    return f"{part[0].upper()}{part[1:]}; the unregularised intercept then runs to infinity."
+    return f"{part[0].upper()}{part[1:]}, so the intercept, which has no ridge, diverges."
 
 
 def _why_lost(numbers: Measurement, strength: float) -> str:
@@ -134,7 +137,7 @@ def _why_farther(numbers: Measurement, strength: float) -> str:
     if not numbers.break_even_strength < strength:
         return f"{end}."
     limit, _ = apart(numbers.break_even_strength, strength, digits=2)
-    return f"{end}; only below strength {limit} does it help."
+    return f"{end}, and helps only below strength {limit}."
 
 
 def _instead(numbers: Measurement) -> str:

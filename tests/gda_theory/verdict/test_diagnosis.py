@@ -453,7 +453,7 @@ def test_the_summary_fits_a_terminal_and_ends_with_the_verdict(found):
     assert len(text.splitlines()) <= 38  # one screen
     assert " ".join(text.split("VERDICT: ")[1].split()) == found.verdict
     values = dict((name.strip(), rest) for name, *rest in found.rows())
-    assert values["strength from which ascent is no better"] == [
+    assert values["strength where ascent stops helping"] == [
         found.given.break_even_strength,
         found.other.break_even_strength,
     ]
