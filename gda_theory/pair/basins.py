@@ -1,4 +1,4 @@
-r"""Which starts reach the minimum of descent-ascent: the basin of a correlated pair.
+r"""The basin of a correlated pair: the starts from which descent-ascent reaches its minimum.
 
 The basin is bounded by the saddle's stable manifold.
 Write the weights in the basis of the types, :math:`w = p\,u - q\,v`. In units of ``1/ridge`` the
@@ -10,19 +10,22 @@ limit of small steps is
 
 Both :math:`\partial\dot p/\partial y` and :math:`\partial\dot y/\partial p` are :math:`\le 0`. So
 the flow preserves an order: a start is higher when its ``y`` is larger and its ``p`` smaller. Hence
-the saddle's stable manifold is the graph of an increasing function ``y = S(p)``. What starts above
-it reaches the minimum that continues the oracle. What starts below leaves: for good with the
-exponential loss, to the far minimum with the logistic loss. For :math:`k_{12} < 0` both derivatives
-are :math:`\ge 0`. All of this then holds with the order of p reversed, and S decreases. The
-logistic loss has no saddle there.
+the saddle's stable manifold is the graph of an increasing function ``y = S(p)``. A start above the
+graph reaches the minimum that continues the oracle. A start below it does not: with the exponential
+loss it diverges, and with the logistic loss it reaches the far minimum.
 
-``p`` is a coordinate of the weights. At rest it equals the retain dual ``P``. Elsewhere it does
-not, and in ``(y, P)`` the flow preserves no order. Pretraining, the oracle, the minimum and the
-saddle are always in the order :math:`p_D < p_R < p_{DA} < p_{saddle}`. For the exponential loss
-:math:`\ln p + k_{11} p` minus :math:`\ln(A/\lambda)` is there :math:`\ln\tfrac rn - k_{12}Q_D`, 0,
-:math:`k_{12}Q_{DA}` and :math:`k_{12}Q_{saddle}` (for sums without the r/n).
+For :math:`k_{12} < 0` both derivatives are :math:`\ge 0`. The same results then hold with the order
+of p reversed, and S decreases. The logistic loss has no saddle in that case.
 
-Only the flow is treated: finite steps move the boundary by an amount of the order of the step.
+``p`` is a coordinate of the weights. It equals the retain dual ``P`` at a stationary point, and
+differs from it elsewhere. In the coordinates ``(y, P)`` the flow preserves no order. The four
+stationary points are always in the order :math:`p_D < p_R < p_{DA} < p_{saddle}`. For the
+exponential loss :math:`\ln p + k_{11} p - \ln(A/\lambda)` has at these points the values
+:math:`\ln\tfrac rn - k_{12}Q_D`, 0, :math:`k_{12}Q_{DA}` and :math:`k_{12}Q_{saddle}`. For sums the
+term :math:`\ln\tfrac rn` is absent.
+
+The results are for the flow, the limit of small steps. A finite step size moves the boundary by an
+amount of the order of the step size.
 Source: new.
 """
 
@@ -65,9 +68,10 @@ _RADAU = np.array(
 
 @readable()
 class OrderCoordinates(NamedTuple):
-    """The weights ``p u - q v``, by ``y = <w, v>`` and ``p``.
+    """The coordinates ``y = <w, v>`` and ``p`` of the weights ``w = p u - q v``.
 
-    In these coordinates the flow preserves an order: up in y and down in p.
+    The flow preserves an order in them: one point is higher if its ``y`` is larger and its ``p``
+    smaller.
     """
 
     y: Float[AnyArray, "*batch"]
@@ -121,7 +125,7 @@ def weights_at(pair: CorrelatedPair, y: ArrayLike, p: ArrayLike) -> Float[Array,
 def velocity(
     pair: CorrelatedPair, y: ArrayLike, p: ArrayLike, strength: ArrayLike = 1.0
 ) -> OrderCoordinates:
-    r"""How fast the flow moves the order coordinates, in units of the ridge.
+    r"""The velocity of the flow in the order coordinates, in units of the ridge.
 
     .. math:: \dot p = -p + P, \qquad \dot y = -y + k_{12} P - k_{22} Q
 
@@ -146,21 +150,21 @@ def separatrix(
 ) -> Float[Array, "*batch"]:
     r"""The basin's boundary ``y = S(p)``: the stable manifold of the saddle.
 
-    It is followed from the saddle along its stable eigenvector, backwards in time. This direction
-    damps the errors across the manifold. With :math:`y = y_s + (p - p_s)\,g` and
-    :math:`\sigma = \ln|p - p_s|`
+    The computation starts at the saddle along its stable eigenvector, and integrates backwards in
+    time. In this direction errors across the manifold shrink. With
+    :math:`y = y_s + (p - p_s)\,g` and :math:`\sigma = \ln|p - p_s|` the equation is
 
     .. math:: \frac{dg}{d\sigma} = \frac{\dot y}{\dot p} - g,
 
-    without a singularity, and without a time that runs to infinity. The method is implicit, of
-    order 5, with a fixed number of steps.
+    It has no singularity, and it does not contain the time, which would run to infinity. The method
+    is implicit, of order 5, with a fixed number of steps.
 
     Args:
         pair: any :class:`CorrelatedPair`.
         p: the coordinate; it broadcasts against the pair and the strength.
         strength: ascent strength >= 0.
-    Returns: NaN where there is no saddle: past the fold, nothing forgotten, or a loss without
-    folds.
+    Returns: ``S(p)``. It is NaN where there is no saddle: past the fold, with nothing forgotten, or
+    for a loss without folds.
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Accuracy: 1e-10 of the way from the saddle in float64, 1e-4 in float32 (measured). Beyond 1e20
         there are fewer digits, and NaN from 1e200 on.
@@ -178,14 +182,14 @@ def in_basin(
 ) -> Bool[Array, "*batch"]:
     """Whether the flow from ``weights`` reaches the minimum that continues the oracle.
 
-    It does iff ``y > S(p)`` (:func:`separatrix`), where there is a saddle.
+    Where there is a saddle, it does iff ``y > S(p)`` (:func:`separatrix`).
 
     Args:
         pair: any :class:`CorrelatedPair`.
         weights: finite, ``(*batch, 2)``; batch dimensions broadcast against the pair's.
         strength: ascent strength >= 0.
-    Returns: False past the fold, where that minimum is gone. True everywhere where it exists and
-        there is no saddle.
+    Returns: booleans. They are False past the fold, where that minimum no longer exists. They are
+        True everywhere if the minimum exists and there is no saddle.
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Source: new.
     Claims: ``mass-order``, ``basin-theorem``, ``basin-from-pretraining``, ``flow-blow-up``.

@@ -7,7 +7,7 @@ On the curve of :mod:`gda_theory.pair.curve` a fold is :math:`h = 1`, that is
 .. math:: Q = \frac{1 + k_{11} P}{k_{22} + \det k\, P}, \qquad
           \log P + k_{11} P - k_{12} Q = \log(A/\lambda)
 
-has one solution. The logistic loss has no fold or two, which are born together at a cusp.
+has one solution. The logistic loss has no fold or two. Its two folds begin together at a *cusp*.
 Claims: ``fold-hessian``, ``fold-locus``.
 """
 
@@ -36,10 +36,10 @@ from theory_common.printing.display import readable
 
 @readable()
 class FoldSet(NamedTuple):
-    """Folds along a last axis of 2, in order of alpha; NaN where there is none.
+    """The folds of a pair, in increasing order of alpha along a last axis of 2.
 
-    The exponential loss has one fold, which comes first. The logistic loss has none, or ``lower``
-    then ``upper``. :attr:`critical_alpha` is the last fold there is.
+    The exponential loss has one fold, so the second entry is NaN. The logistic loss has two folds,
+    or none, and then both entries are NaN. :attr:`critical_alpha` is the last fold that exists.
     """
 
     alpha: Float[AnyArray, "*batch 2"]
@@ -88,8 +88,8 @@ def folds(pair: CorrelatedPair) -> FoldSet:
 
     .. math:: h = Q\,\sigma\,\frac{k_{22} + \det k\;\rho P}{1 + k_{11}\rho P} = 1
 
-    with the symbols of :mod:`gda_theory.pair.curve`. Implicitly differentiable
-    (d alpha_fold / d ridge, ...).
+    with the symbols of :mod:`gda_theory.pair.curve`. The folds are differentiable in the pair's
+    numbers, for example in the ridge, by the implicit function theorem.
 
     Args:
         pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
@@ -175,7 +175,7 @@ def fold_locus(
     correlation: ArrayLike | None = None,
     gram: Sequence[ArrayLike] | None = None,
 ) -> FoldLocus:
-    r"""The fold of the exponential loss for all data at once, by one parameter P > 0.
+    r"""All folds of the exponential loss, as a curve with the parameter P > 0.
 
     .. math:: Q = \frac{1 + k_{11}P}{k_{22} + \det k\,P}, \quad
               \frac A\lambda = P e^{k_{11}P - k_{12}Q}, \quad
@@ -204,10 +204,9 @@ def fold_locus(
 class FoldRates(NamedTuple):
     r"""Critical slowing down at distance :math:`\delta = |\alpha/\alpha_{fold} - 1|` from a fold.
 
-    ``coefficient`` is :math:`\kappa_f`. ``slowest_rate``, :math:`2\lambda\kappa_f\sqrt\delta`, is
-    that of the decay to the minimum below the fold. ``escape_time``,
-    :math:`\pi/(\lambda\kappa_f\sqrt\delta)`, is how long the flow above the fold takes to pass the
-    place where the minimum was.
+    ``coefficient`` is :math:`\kappa_f`. Below the fold the flow decays to the minimum at the rate
+    ``slowest_rate`` = :math:`2\lambda\kappa_f\sqrt\delta`. Above the fold it passes the place where
+    the minimum was in the time ``escape_time`` = :math:`\pi/(\lambda\kappa_f\sqrt\delta)`.
     """
 
     coefficient: Float[AnyArray, "*batch"]
@@ -265,10 +264,10 @@ def _third(loss: Loss, margin: Array) -> Array:
 
 @readable()
 class Cusp(NamedTuple):
-    """Where the two folds of a loss with bounded ``phi`` are born.
+    """The point where the two folds of a loss with bounded ``phi`` begin to exist.
 
     ``retain_ratio`` is ``A/ridge`` and ``forget_ratio`` is ``B/ridge``. ``log_retain_ratio`` is
-    there for where the ratio overflows. ``x`` and ``y`` are the margins.
+    finite also where ``retain_ratio`` overflows. ``x`` and ``y`` are the margins.
     """
 
     retain_ratio: Float[AnyArray, "*batch"]
@@ -291,7 +290,8 @@ def cusp(
 
     .. math:: h(q) = 1, \qquad \frac{dh}{dq} = 0
 
-    It is searched for :math:`\log(k_{11} A/\lambda)` in (-5, 1e5). Derivatives are implicit.
+    The search covers :math:`\log(k_{11} A/\lambda)` in (-5, 1e5). Derivatives are those of the
+    implicit function theorem.
 
     Args:
         correlation, gram: as in :class:`CorrelatedPair`; exactly one is given.

@@ -43,8 +43,8 @@ def check_counts(
     """The ``values``, validated by the rules that a coordinate and a pair share.
 
     Args:
-        values: ``ridge``, ``retain_size``, ``forget_size``, and ``retain_in_`` and ``forget_in_``
-            the ``place``, of one shape.
+        values: ``ridge``, ``retain_size``, ``forget_size``, ``retain_in_<place>`` and
+            ``forget_in_<place>``, of one shape.
         place: ``"coordinate"`` or ``"pair"``.
         allow_unrealisable: accept more forgotten samples than ``forget_size``.
     Returns: the values. Traced ones cannot raise: where one breaks a rule the ridge is NaN, and so
@@ -301,7 +301,7 @@ def descent_ascent(coordinate: Coordinate, strength: ArrayLike = 1.0) -> Coordin
 class Distances(NamedTuple):
     """``|w_D - w_R|`` and ``|w_DA - w_R|``, and the bounds on them.
 
-    NaN where a bound does not apply or a point does not exist.
+    An entry is NaN where a bound does not apply or a point does not exist.
     """
 
     pretrain_oracle: Float[AnyArray, "*batch"]
@@ -324,8 +324,9 @@ def distances(coordinate: Coordinate) -> Distances:
 
     Args:
         coordinate: any :class:`Coordinate`.
-    Returns: :class:`Distances`. The bounds with logarithms need a tail no heavier than the
-        exponential's: they are NaN but for the exponential and the logistic loss.
+    Returns: :class:`Distances`. The bounds with logarithms hold for losses whose tail is no
+        heavier than the exponential's. They are NaN except for the exponential and the logistic
+        loss.
     Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`.
     Source: Lemmas 4 and 5, Corollary 1; ``rate_bound``: new.
     Claims: ``lemma-4-bound``, ``lemma-4-any-loss``, ``lemma-5-bound``, ``corollary-1-rate``,
@@ -373,13 +374,14 @@ class OrderRange(NamedTuple):
 def order_range(coordinate: Coordinate) -> OrderRange:
     r"""The exact range of alpha in which Lemma 3's order holds, any margin loss.
 
-    There descent-ascent and the oracle lie on opposite sides of pretraining. Means:
+    In this range descent-ascent and the oracle lie on opposite sides of pretraining. For means
 
     .. math:: w_{DA} \le w_D \le w_R \iff f^2/(r(f+n)) \le \alpha \le f/r .
 
-    Sums: never. The order is :math:`w_{DA} < w_R < w_D` for every alpha > 0 (NaN).
-    Exponential loss: the minimum exists up to :math:`f/r + \lambda f/(e r_j)` (mean),
-    :math:`1 + \lambda/(e r_j)` (sum). Logistic loss: always.
+    For sums it never holds, and the range is NaN: the order is :math:`w_{DA} < w_R < w_D` for every
+    alpha > 0. With the exponential loss the minimum exists up to alpha =
+    :math:`f/r + \lambda f/(e r_j)` (mean) or :math:`1 + \lambda/(e r_j)` (sum). With the logistic
+    loss it always exists.
 
     Args:
         coordinate: any :class:`Coordinate`; its ``forget_in_coordinate`` is not used.
@@ -409,7 +411,7 @@ def order_range(coordinate: Coordinate) -> OrderRange:
 
 @readable()
 class AlternatingRest(NamedTuple):
-    """Where alternating steps rest, and what an epoch multiplies a deviation there by.
+    """The fixed point of alternating steps, and the factor of a deviation from it in one epoch.
 
     NaN where the forget mass is not larger than the retain mass.
     """
@@ -422,17 +424,17 @@ class AlternatingRest(NamedTuple):
 def alternating_rest(
     coordinate: Coordinate, *, step_size: ArrayLike, scheme: str = "retain_first"
 ) -> AlternatingRest:
-    r"""Where alternating descent and ascent rest although descent-ascent has no minimum.
+    r"""The fixed point of alternating descent and ascent where descent-ascent has no minimum.
 
-    Exponential loss, in the limit of a vanishing ridge:
+    For the exponential loss, in the limit of a vanishing ridge, it is
 
     .. math:: w^* = \ln\frac{\eta a}{\ln(b/a)} \text{ (descent first)}, \quad
               \ln\frac{\eta b}{\ln(b/a)} \text{ (ascent first)}, \qquad
               \frac{dw''}{dw} = 1 - \ln^2\frac ba
 
-    with the retain mass a and the forget mass :math:`b > a`. The step size makes this point.
-    It attracts up to :math:`b/a = e^{\sqrt2}`, where a cycle of two epochs takes over.
-    A ridge moves it by O(ridge); the coordinate's own ridge is not used.
+    with the retain mass a and the forget mass :math:`b > a`. The point depends on the step size.
+    It attracts up to :math:`b/a = e^{\sqrt2}`. Beyond that a cycle of two epochs attracts.
+    A ridge moves the point by O(ridge). The coordinate's own ridge is not used.
 
     Args:
         coordinate: a :class:`Coordinate` with the exponential loss.

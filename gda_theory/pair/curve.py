@@ -1,4 +1,4 @@
-r"""The curve of a pair: a stationary point is known by the dual coefficients of its two types.
+r"""The curve of stationary points of a pair, with the dual coefficients as coordinates.
 
 Two types ``u`` (retained) and ``v`` (forgotten) with Gram matrix ``k`` have the margins
 ``x = <w, u>`` and ``y = <w, v>``.
@@ -18,15 +18,14 @@ Eliminating ``P`` leaves one explicit curve over ``q = log Q``. No step divides 
 
 where :math:`\rho, \sigma` are the loss's decay :math:`\ell''/\varphi` at x and y.
 
-* A *level point* is a point where the curve has the level :math:`\log(B/\lambda)` of the data: a
-  stationary point.
-* A *fold* is a point of the ascent curve with :math:`h = 1`: two stationary points merge there.
+* A *level point* is a point where the curve has the level :math:`\log(B/\lambda)` of the data. It
+  is a stationary point of the problem.
+* A *fold* is a point of the ascent curve with :math:`h = 1`. Two stationary points merge there.
 * The *kind* of a stationary point (minimum or saddle) is the sign of
   :math:`\det H = \lambda^2 (1 + k_{11}\rho P)(1 + \varsigma h)`.
 
-Functions here are strictly typed: one dtype, one shape, no validation. They are written once for
-any margin loss.
-All of them know the retain mass by ``log_mass`` = :func:`log_retain_mass`.
+Functions here take arrays of one dtype and one shape, and validate nothing. They hold for any
+margin loss. They take the retain mass as ``log_mass`` = :func:`log_retain_mass`.
 Source: new. Claims: ``dual-masses``, ``fold-hessian``.
 """
 
@@ -54,7 +53,7 @@ ASCENT = -1
 class Gram(NamedTuple):
     """Gram matrix of the two types.
 
-    The determinant is a field of its own: computed from the entries it would cancel near
+    The determinant is a field of its own. Computed from the entries it would lose its digits near
     correlation 1.
     """
 
@@ -257,8 +256,8 @@ def largest_bend(loss: Loss, gram: Gram, log_mass: Array) -> tuple[Array, Array,
 
     All folds lie between ``low`` and ``high``, for a loss whose decay at ``y`` is at most
     ``min(1, exp(y))``.
-    The logistic loss has this decay. That ``h`` has one peak only is claim
-    ``logistic-zero-or-two-folds``.
+    The logistic loss has this decay. Claim ``logistic-zero-or-two-folds`` says that ``h`` has only
+    one peak.
     """
     alone = oracle_dual(loss, gram, log_mass)
     # Both ends: h lies between Q sigma det/k11 and Q sigma k22, where sigma is the decay at y.
@@ -331,8 +330,8 @@ def exponential_fold(gram: Gram, log_mass: Array) -> Array:
 def fold_points(loss: Loss, gram: Gram, log_mass: Array) -> CurveFolds:
     """Where minima and saddles of descent-ascent merge.
 
-    A loss whose ``phi`` grows without bound (exponential) has exactly one fold. One with bounded
-    ``phi`` (logistic) has none, or one on either side of the largest bend.
+    A loss with unbounded ``phi`` (exponential) has exactly one fold. A loss with bounded ``phi``
+    (logistic) has no fold, or one on each side of the largest bend.
     Claims: ``exponential-one-fold``, ``logistic-zero-or-two-folds``.
     """
     if np.isinf(loss.slope_at_minus_infinity):

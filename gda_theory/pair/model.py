@@ -73,13 +73,13 @@ class CorrelatedPair:
         retain_size, forget_size: r and f, the sizes of the two sets; > 0, fractions allowed.
         retain_in_pair: r_p, how many of R are ``u``; 0 < r_p <= r.
         forget_in_pair: f_p = alpha r_p, how many of F are ``v``; 0 <= f_p <= f.
-            Windows and folds, whose unknown is alpha, ignore it.
+            Functions whose unknown is alpha (windows and folds) ignore it.
         loss: ``"exponential"`` (the paper's proxy), ``"logistic"`` or a :class:`gda_theory.Loss`.
         reduction: ``"mean"`` (the paper: each set's losses are averaged) or ``"sum"``.
         allow_unrealisable: accept also f_p > f, which no data have.
         gram: ``(k11, k12, k22)`` of any two types, instead of ``correlation``. It must be positive
-            definite, with ``k12 <= k22``. Beyond that the exponential loss can have three folds
-            (claim ``exponential-one-fold``), which are not told apart here.
+            definite, with ``k12 <= k22``. For ``k12 > k22`` the exponential loss can have three
+            folds (claim ``exponential-one-fold``), which this package does not compute.
 
     Raises: ``ValueError`` or ``TypeError`` that names the argument, for concrete values. A traced
         value cannot raise: where one breaks a rule, all that is computed with the pair is NaN.
@@ -167,7 +167,7 @@ class CorrelatedPair:
         return self.retain_in_pair, self.forget_in_pair
 
     def objective(self) -> Objective:
-        """The same problem as signed weights on two types: what every iterative solver takes."""
+        """The same problem as signed weights on two types, the form that iterative solvers take."""
         retain, forget = self.ascent_masses
         return Objective(
             types=self.types,
@@ -208,7 +208,7 @@ def require_pair(pair: CorrelatedPair) -> None:
 
 
 def with_arrays(pair: CorrelatedPair, **arrays: Array | Gram) -> CorrelatedPair:
-    """The pair with some array fields exchanged, broadcast to a common batch. Validates nothing.
+    """The pair with some array fields replaced, broadcast to a common batch, without validation.
 
     ``gram`` and ``types``, if given, must have the common batch shape already.
     """
@@ -232,7 +232,7 @@ def _widened(pair: CorrelatedPair, shape: tuple[int, ...]) -> CorrelatedPair:
 def geometry(
     correlation: ArrayLike | None = None, gram: Sequence[ArrayLike] | None = None
 ) -> tuple[Gram, Float[Array, "*batch 2 2"]]:
-    """The Gram matrix of two types, and the types themselves. Exactly one argument is given.
+    """The Gram matrix of two types, and the types themselves, from exactly one of the arguments.
 
     Args:
         correlation: ``e`` of the paper's types ``u = (1, e)`` and ``v = (e, 1)``, in [0, 1).

@@ -43,9 +43,9 @@ class PairSolution(NamedTuple):
 class StationaryPoints(NamedTuple):
     """All stationary points along a last axis: 2 for a loss with unbounded ``phi``, else 3.
 
-    Existing points come first, in order of their distance from the oracle. NaN and ``kind`` -1
-    follow them. ``kind`` is a :class:`gda_theory.codes.Kind`; ``determinant`` is that of the
-    Hessian.
+    Existing points come first, in order of their distance from the oracle. Entries for missing
+    points are NaN, with ``kind`` -1. ``kind`` is a :class:`gda_theory.codes.Kind`, and
+    ``determinant`` is the determinant of the Hessian.
     """
 
     x: Float[AnyArray, "*batch k"]
@@ -70,7 +70,7 @@ def pretrain(pair: CorrelatedPair) -> PairSolution:
     Returns: :class:`PairSolution`; it exists for every valid pair.
     Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`.
     Accuracy: backward stable in the logarithms of the duals.
-    Source: Sec. 5.1.2. The paper knows no explicit solution.
+    Source: Sec. 5.1.2, which has no explicit solution.
     Claims: ``dual-masses``, ``pretrain-unique``, ``pair-gradient``.
     """
     require_pair(pair)

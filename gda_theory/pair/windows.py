@@ -1,7 +1,8 @@
-r"""For which shares :math:`\alpha` of forgotten samples descent-ascent moves away from the oracle.
+r"""Windows: the ratios :math:`\alpha` at which descent-ascent moves away from the oracle.
 
-The paper's windows and the exact ones. The unknown is alpha, so a pair's own ``forget_in_pair`` is
-ignored, except by the bounds of Lemmas 7 and 8 and by :func:`regime`, which classifies it.
+Here alpha is ``forget_in_pair / retain_in_pair``. The module has the paper's windows and the exact
+ones. Their unknown is alpha, so they ignore the pair's own ``forget_in_pair``. The bounds of Lemmas
+7 and 8, and :func:`regime`, use it.
 """
 
 from enum import IntEnum
@@ -102,7 +103,7 @@ def _explicit(
 
 @readable()
 class Edge(NamedTuple):
-    """A share alpha where an order changes, with its logarithm; NaN where it never does."""
+    """The ``alpha`` at which an order changes, and its logarithm; NaN if it never changes."""
 
     alpha: Float[AnyArray, "*batch"]
     log_alpha: Float[AnyArray, "*batch"]
@@ -135,11 +136,13 @@ def ordering_windows(pair: CorrelatedPair) -> OrderingWindows:
 
     .. math:: x_{DA} \le x_D \le x_R, \qquad y_{DA} \le y_D \le y_R
 
-    Any margin loss. The upper edges are closed forms: pretraining's margins increase with alpha, so
-    ``x_D <= x_R`` up to the one alpha at equality. A lower edge is the only crossing of an
-    increasing and a decreasing curve below the fold. It is NaN if the fold comes first.
-    For sums all edges are 0 and there is no window. There y falls all the way from pretraining
-    through the oracle to descent-ascent, and so does x for ``k12 >= 0`` (else its edges are NaN).
+    They hold for any margin loss. The upper edges are closed forms: pretraining's margins increase
+    with alpha, so ``x_D <= x_R`` holds up to the alpha at equality. A lower edge is the only
+    crossing of an increasing and a decreasing curve below the fold. It is NaN if the curves do not
+    cross below the fold.
+
+    For sums all edges are 0 and there is no window. The order is then ``y_D >= y_R >= y_DA`` for
+    every alpha. The same holds for x if ``k12 >= 0``. Otherwise the edges of x are NaN.
 
     Args:
         pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
@@ -267,7 +270,7 @@ def order_limit(pair: CorrelatedPair) -> Float[Array, "*batch"]:
 
     .. math:: \alpha = \frac{k_{11} - k_{12}}{k_{22} - k_{12}}
 
-    Lemmas 7 (x from below, y from above) and 10 (y) rest on this order.
+    This order is a condition of Lemma 7 (lower bound on x, upper bound on y) and Lemma 10 (y).
 
     Args:
         pair: any :class:`CorrelatedPair`; only its Gram matrix is used.
@@ -294,7 +297,8 @@ def lemma_9_edges(pair: CorrelatedPair) -> PerMargin:
 
     Args:
         pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
-    Returns: :class:`PerMargin`; NaN unless ``0 <= k12 <= k11``: else it need not hold.
+    Returns: :class:`PerMargin`. It is NaN unless ``0 <= k12 <= k11``, because the lemma need not
+        hold otherwise.
     Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`.
     Source: Lemma 9; sums: new. Claim: ``lemma-9-window``.
     """
@@ -325,9 +329,9 @@ def lemma_10_edges(pair: CorrelatedPair) -> PerMargin:
               \alpha_y = \frac{k_{12}}{k_{22}}\Bigl[\frac nr \frac{\varphi(x_R)}{\varphi(y_R)} -
               1\Bigr]
 
-    The y part needs alpha <= 1, which the paper leaves out; for other types than the paper's
-    :func:`order_limit` stands for 1. ``alpha_y`` may be negative: then there is no window.
-    For sums 1 stands for n/r, and there is no window.
+    The y part needs alpha <= 1, which the paper leaves out. For types other than the paper's it
+    needs alpha <= :func:`order_limit`. If ``alpha_y`` is negative, there is no window. For sums n/r
+    is replaced by 1, and there is no window.
 
     Args:
         pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
@@ -356,7 +360,7 @@ def lemma_10_edges(pair: CorrelatedPair) -> PerMargin:
 class SufficientWindow(NamedTuple):
     """The paper's window: ``lower <= alpha <= upper`` implies the order in both margins.
 
-    It is empty unless ``exists``.
+    If ``exists`` is False, the window is empty.
     """
 
     lower: Float[AnyArray, "*batch"]
@@ -406,9 +410,9 @@ def lemma_7_bounds(pair: CorrelatedPair) -> tuple[Bounds, Bounds]:
 
     Args:
         pair: any :class:`CorrelatedPair`.
-    Returns: the :class:`Bounds` on x and on y. The lower one on x and the upper one on y are NaN
-        for alpha beyond :func:`order_limit` (1 in the paper). All are NaN for ``k12 < 0``, where
-        none need hold.
+    Returns: the :class:`Bounds` on x and on y. The lower bound on x and the upper bound on y are
+        NaN for alpha beyond :func:`order_limit` (1 in the paper). All are NaN for ``k12 < 0``,
+        because none need hold there.
     Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`.
     Source: Lemma 7. Claims: ``lemma-7-bounds``, ``lemma-12-order``.
     """
@@ -442,9 +446,9 @@ def lemma_8_bounds(pair: CorrelatedPair) -> PerMargin:
 
     Args:
         pair: any :class:`CorrelatedPair`.
-    Returns: :class:`PerMargin`. NaN where the exponential loss has no such value: there
-        descent-ascent has no stationary point. NaN also unless ``0 <= k12 <= k11``: else neither
-        need be a bound.
+    Returns: :class:`PerMargin`. It is NaN where W has no value for the exponential loss: there
+        descent-ascent has no stationary point. It is also NaN unless ``0 <= k12 <= k11``, because
+        neither need be a bound otherwise.
     Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`.
     Source: Lemma 8. Claim: ``lemma-8-bounds``.
     """
@@ -509,12 +513,12 @@ class Regime(NamedTuple):
 @jax.jit
 @backed_by("exact-windows", "two-points-below-fold")
 def regime(pair: CorrelatedPair) -> Regime:
-    r"""What descent-ascent does to this pair: helps, harms, runs away or jumps.
+    r"""What descent-ascent does to this pair: helps, harms, diverges or goes to a far minimum.
 
     .. math:: |w_{DA} - w_R| \le |w_D - w_R| \text{: benign, else detrimental}
 
-    Where descent-ascent has lost its minimum, it runs away (exponential loss) or jumps to the far
-    minimum (logistic loss).
+    Past the fold the minimum no longer exists. Descent-ascent then diverges (exponential loss) or
+    goes to the far minimum (logistic loss).
 
     Args:
         pair: any :class:`CorrelatedPair`.
