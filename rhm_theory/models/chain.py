@@ -8,6 +8,7 @@ the number of sites.
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -100,7 +101,7 @@ class MarkovChain:
         return self.sample_posterior(key, everything)
 
     def sequences(
-        self, name: str, leaves: Int[ArrayLike, "*batch length"]
+        self, name: str, leaves: Int[ArrayLike, "*batch length"] | Sequence
     ) -> Int[Array, "*batch length"]:
         """``leaves`` as symbols of this chain, one for each site; errors call them ``name``."""
         leaves = symbols_in(name, leaves, self.vocabulary)
@@ -165,7 +166,7 @@ class MarkovChain:
     def change_moments(
         self,
         likelihood: Float[ArrayLike, "*#batch length vocabulary"],
-        start: Int[ArrayLike, "*#batch length"],
+        start: Int[ArrayLike, "*#batch length"] | Sequence,
     ) -> ChainMoments:
         r"""Exact moments of the number N of changed sites, by one filtering and one smoothing pass.
 
@@ -187,7 +188,7 @@ class MarkovChain:
     def change_correlations(
         self,
         likelihood: Float[ArrayLike, "*#batch length vocabulary"],
-        start: Int[ArrayLike, "*#batch length"],
+        start: Int[ArrayLike, "*#batch length"] | Sequence,
     ) -> Float[AnyArray, "*batch length length"]:
         """Covariance matrix of "site i changed".
 
@@ -224,10 +225,10 @@ class MarkovChain:
 
 @backed_by("markov-chain-passes")
 def markov_chain(
-    transition: Float[ArrayLike, "vocabulary vocabulary"],
+    transition: Float[ArrayLike, "vocabulary vocabulary"] | Sequence,
     *,
     length: int,
-    initial: Float[ArrayLike, " vocabulary"] | None = None,
+    initial: Float[ArrayLike, " vocabulary"] | Sequence | None = None,
 ) -> MarkovChain:
     """A chain with ``transition[a, b]`` = P(next is b | a).
 

@@ -9,6 +9,7 @@ import functools
 import math
 import os
 import zipfile
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -77,7 +78,9 @@ class Grammar:
 
     rules: Int[Array, "depth vocabulary rules_per_symbol branching"]
 
-    def __init__(self, rules: Int[ArrayLike, "depth vocabulary rules_per_symbol branching"]):
+    def __init__(
+        self, rules: Int[ArrayLike, "depth vocabulary rules_per_symbol branching"] | Sequence
+    ) -> None:
         vars(self).update(rules=_checked_rules(rules))
 
     def tree_flatten(self):
@@ -229,7 +232,10 @@ class Grammar:
 
     @backed_by("rhm-joint-sampling")
     def sample(
-        self, key: Array, shape: tuple[int, ...] = (), root: Int[ArrayLike, "*#shape"] | None = None
+        self,
+        key: Array,
+        shape: tuple[int, ...] = (),
+        root: Int[ArrayLike, "*#shape"] | Sequence | None = None,
     ) -> Tree:
         """Independent trees: first the root, then a rule for each node from the root to the leaves.
 
@@ -250,7 +256,9 @@ class Grammar:
         return _sample_derivations(self, key, root, shape=shape)
 
     def derive(
-        self, root: Int[ArrayLike, "*batch"], rules: tuple[Int[ArrayLike, "*batch _parents"], ...]
+        self,
+        root: Int[ArrayLike, "*batch"] | Sequence,
+        rules: tuple[Int[ArrayLike, "*batch _parents"], ...],
     ) -> Tree:
         """The tree that grows from ``root`` by the rules given for each node.
 
@@ -287,7 +295,7 @@ class Grammar:
             chosen.append(rule)
         return chosen
 
-    def reference_start(self, root: Int[ArrayLike, "*batch"] = 0) -> Tree:
+    def reference_start(self, root: Int[ArrayLike, "*batch"] | Sequence = 0) -> Tree:
         """A tree without random numbers, for reference values.
 
         Node ``j`` (from 0, left to right) of a level uses rule
@@ -377,7 +385,9 @@ def leaves_of(start: Int[ArrayLike, "*batch length"] | Tree) -> Int[ArrayLike, "
     return start.leaves if isinstance(start, Tree) else start
 
 
-def symbols_in(name: str, value: Int[ArrayLike, "*shape"], count: int) -> Int[Array, "*shape"]:
+def symbols_in(
+    name: str, value: Int[ArrayLike, "*shape"] | Sequence, count: int
+) -> Int[Array, "*shape"]:
     """``value`` as int32.
 
     Raises: ``TypeError`` unless it is integers; ``ValueError`` that names the first one that is not
