@@ -24,6 +24,7 @@ from theory_common import checks
 
 ROWS = 1024  # the least number of rows in a stage
 COLUMNS = 32  # the least number of columns
+NARROW = 128  # with more columns than this, few rows are not made ROWS of them
 LARGEST = 2**17  # the largest number of entries that is padded
 
 
@@ -89,6 +90,24 @@ def padded(
     wide = np.full(shape, fill, array.dtype)
     wide[tuple(slice(length) for length in array.shape)] = array
     return wide
+
+
+def widened(objective: Objective) -> Objective:
+    """The objective with rows of weight 0, and columns of zeros without ridge, as NumPy arrays.
+
+    Where the weights of these columns are 0 they stay 0, and they add a curvature of 0.
+    """
+    given = jax.tree.map(np.asarray, objective)
+    count, dimension = given.types.shape
+    rows = size(count, ROWS if dimension <= NARROW else 1)
+    columns = size(dimension, COLUMNS)
+    return dataclasses.replace(
+        given,
+        types=padded(given.types, (rows, columns)),
+        retain_weight=padded(given.retain_weight, (rows,)),
+        forget_weight=padded(given.forget_weight, (rows,)),
+        ridge=padded(given.ridge, (columns,)),
+    )
 
 
 class Staged(NamedTuple):

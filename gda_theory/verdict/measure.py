@@ -29,6 +29,7 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path, ascent_path
+from gda_theory.solve.stages import padded, widened
 from theory_common.claims import backed_by
 
 NEGLIGIBLE = 1e-9  # of the retrained weights' length: closer models count as equal
@@ -196,7 +197,7 @@ def measure(problem: Problem, objective: Objective, path: Path) -> Measurement:
         path: ``ascent_path(objective, [strength])``.
     """
     path = jax.tree.map(np.asarray, path)
-    around = _Around.of(objective, path)
+    around = _Around.of(widened(objective), path)
     sides = _sides(around, path)
     distance = float(sides.pretrain_distance)
     stepped = path.pretrained.weights - solved(around.hessian(1), around.gradient(1, 0.0))
@@ -261,8 +262,10 @@ def stops(objective: Objective, path: Path, strength: float) -> tuple[Stop, ...]
     pretrained, oracle = np.asarray(path.pretrained.weights), np.asarray(path.oracle.weights)
     if not path.oracle.converged or norm(pretrained - oracle) <= NEGLIGIBLE * norm(oracle):
         return ()
-    found = trials.trials(objective, pretrained, oracle, strength=strength)
-    causes = _causes(objective, jax.tree.map(np.asarray, path), found)
+    wide = widened(objective)
+    start, target = (padded(point, wide.ridge.shape) for point in (pretrained, oracle))
+    found = trials.trials(wide, start, target, strength=strength)
+    causes = _causes(objective, wide, jax.tree.map(np.asarray, path), found)
     return tuple(
         _stop(trial, cause, index)
         for trial, cause in zip(found, causes, strict=True)
@@ -286,8 +289,13 @@ def _stop(trial: trials.Trial, causes: np.ndarray, index: int) -> Stop:
     )
 
 
-def _causes(objective: Objective, path: Path, found: list[trials.Trial]) -> list[np.ndarray]:
-    """Why each run ended as it did. Schemes that follow the same objective share its path."""
+def _causes(
+    objective: Objective, wide: Objective, path: Path, found: list[trials.Trial]
+) -> list[np.ndarray]:
+    """Why each run of the ``wide`` objective ended as it did.
+
+    Schemes that follow the same objective share its path.
+    """
     paths: dict[tuple[float, float], Path] = {}
     causes = []
     for trial in found:
@@ -296,9 +304,10 @@ def _causes(objective: Objective, path: Path, found: list[trials.Trial]) -> list
         if key not in paths:
             same = key == (1.0, float(path.strengths[0]))
             solved = path if same else ascent_path(effective, np.atleast_1d(strength))
-            paths[key] = jax.tree.map(np.asarray, solved)
+            weights = padded(solved.weights, (1, *wide.ridge.shape))
+            paths[key] = jax.tree.map(np.asarray, solved._replace(weights=weights))
         known = paths[key]
-        causes.append(np.asarray(outcomes.explain(trial.run, objective, path=known).cause))
+        causes.append(np.asarray(outcomes.explain(trial.run, wide, path=known).cause))
     return causes
 
 
@@ -331,15 +340,17 @@ class _Around:
 
     @classmethod
     def of(cls, objective: Objective, path: Path) -> "_Around":
+        """The objective may be :func:`widened`, so that data of other sizes reuse ``_local``."""
         points = np.stack([path.oracle.weights, path.pretrained.weights])
         weights = np.stack([objective.retain_weight, objective.forget_weight])
-        found = _local(objective.loss, objective.types, weights, points)
-        gradients, hessians = map(np.asarray, found)
+        wide = padded(points, (len(points), len(objective.ridge)))
+        gradients, hessians = _local(objective.loss, objective.types, weights, wide)
+        dimension = points.shape[-1]
         return cls(
             points=points,
-            gradients=gradients,
-            hessians=hessians,
-            ridge=np.asarray(objective.ridge),
+            gradients=np.asarray(gradients)[..., :dimension],
+            hessians=np.asarray(hessians)[..., :dimension, :dimension],
+            ridge=np.asarray(objective.ridge)[:dimension],
             reduction=objective.reduction,
             size_ratio=float(objective.size_ratio),
         )
