@@ -35,7 +35,8 @@ the separatrix. The step is in units of 2/|H|, where |H| is the largest curvatur
 pretrained model lies above the separatrix and above the saddle. Left of the dashed line nothing is
 proved. To get there, hard pairs were drawn: hardly anything is retained, the correlation is high
 and the ridge is tiny. The flow from the pretrained model always reached the minimum. With steps of
-0.95 · 2/|H| it ran away in a few hard pairs (circles).
+0.95 · 2/|H| the run left the range in a few hard pairs (circles). Here |H| is the larger of the
+curvatures at the pretrained model and at the minimum.
 """
 LEMMAS = ["Sec. 5.1.2", "Eq. 1"]
 SIZE = (10.5, 9.0)
@@ -358,7 +359,7 @@ def claims(data):
             "after 20,000 steps"
         )
         yield (
-            f"the same with steps η = {share:g} · 2/|H|, with |H| the larger of those at both ends",
+            f"the same with steps η = {share:g} · 2/|H|, |H| the larger of start's and minimum's",
             none,
             here,
         )

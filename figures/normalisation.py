@@ -127,7 +127,7 @@ def claims(data):
             yield f"{reduction}, {name}: where DA ≤ D ≤ R; DA < R < D; DA exists", paper, here
     edges = data["mean"]["order_range"]
     yield (
-        "mean, w: range of the order",
+        "mean, w: range of α with DA ≤ D ≤ R",
         "f²/(r(f+n)) to f/r",
         f"{edges['lower']:.6g} to {edges['upper']:.6g}",
     )
