@@ -1,4 +1,4 @@
-r"""Why a run did what was seen: an observation of :func:`gda_theory.simulate` joined with theory.
+r"""Explanations of runs: the cause of what :func:`gda_theory.simulate` observed, from theory.
 
 A scheme with half-steps :math:`(\rho_h, \sigma_h)` follows, to first order in the step, the
 *effective* objective
@@ -7,9 +7,9 @@ A scheme with half-steps :math:`(\rho_h, \sigma_h)` follows, to first order in t
           = H\Lambda w - T^\top\Bigl[\bigl(\textstyle\sum_h\rho_h\, a
           - \gamma\sum_h\sigma_h\, b\bigr) \odot \varphi(Tw)\Bigr],
 
-with H half-steps: alternating is simultaneous descent-ascent with the ridge doubled. The cause
-follows from two facts: whether the minimum of the effective objective exists (continued from its
-oracle), and how curved the objective is there. Source: App. D.3 and new. Claims:
+with H half-steps. For example, alternating steps follow simultaneous descent-ascent with the ridge
+doubled. The cause follows from two facts: whether the effective objective has the minimum that
+continues its oracle, and the curvature there. Source: App. D.3 and new. Claims:
 ``effective-ridge``, ``two-points-below-fold``, ``oracle-continuation``.
 """
 
@@ -85,10 +85,11 @@ def explain(
     *,
     path: Path | None = None,
 ) -> Explanation:
-    """The cause of what was seen in a run.
+    """The cause of what was observed in a run.
 
-    Where a minimum exists and the curvature there or at the start exceeds 2 over the step size, a
-    run that does not settle is blamed on the step size, even if its start lies outside the basin.
+    If a minimum exists, and the curvature there or at the start exceeds 2 over the step size, the
+    cause of a run that does not settle is the step size. This also holds for a start outside the
+    basin.
 
     Args:
         run: what :func:`gda_theory.simulate` or :func:`gda_theory.sweep` returned.

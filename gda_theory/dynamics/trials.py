@@ -1,11 +1,11 @@
-r"""Ascent in practice: run it from the pretrained model, and stop at the best epoch.
+r"""Early stopping of ascent: run it from the pretrained model, and find its best epoch.
 
 .. math:: \text{best early stop} = \min_{0 \le t \le T} \frac{|w_t - w_R|}{|w_D - w_R|},
 
-where 1 means that doing nothing was best. The user of ascent does not know :math:`w_R` and cannot
-see this minimum. So two more numbers count: for how many epochs the distance is small, and what
-plain descent on the retain set reaches in as many epochs. Source: Sec. 3 and App. B of the paper
-(the "illusion"); these measures: new.
+where 1 means that doing nothing was best. The user of ascent does not know :math:`w_R`, so cannot
+tell which epoch is best. So two more numbers matter: the number of epochs at which the distance is
+small, and the distance that plain descent on the retain set leaves after as many epochs. Source:
+Sec. 3 and App. B of the paper (the "illusion"); these measures: new.
 """
 
 from collections.abc import Sequence

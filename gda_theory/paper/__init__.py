@@ -1,1 +1,1 @@
-"""What else does the paper say? The trap of Sec. 5.2, random forget sets, App. J."""
+"""Other results of the paper: the trap of Sec. 5.2, random forget sets, and App. J."""

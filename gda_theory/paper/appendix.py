@@ -1,4 +1,4 @@
-r"""App. J's example: a retained and a forgotten sample that become one and the same.
+r"""The example of App. J: a retained and a forgotten sample that become equal.
 
 There are ``d`` samples in ``d`` dimensions. :math:`x_1 = (1, \varepsilon, 0, \dots)` is retained,
 :math:`x_2 = (\varepsilon, 1, 0, \dots)` is forgotten. The other d - 2 are orthogonal unit vectors
@@ -29,8 +29,8 @@ from theory_common.printing.display import readable
 class AlignedLimits(NamedTuple):
     """What ``w_1`` and ``w_2`` both tend to as the correlation tends to 1.
 
-    ``exists`` says whether descent-ascent has a minimum there: it has one from the ridge
-    ``least_ridge`` on, and ``descent_ascent`` is NaN below it. ``least_ridge`` is 0 for a loss of
+    ``exists`` says whether descent-ascent has a minimum in the limit. It has one for every ridge
+    >= ``least_ridge``. Below that ``descent_ascent`` is NaN. ``least_ridge`` is 0 for a loss of
     bounded slope.
     """
 

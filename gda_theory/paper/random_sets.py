@@ -1,25 +1,27 @@
 r"""How far a retrained model's forget and test accuracy may lie apart for a random forget set.
 
-(Sec. 4, Lemmas 1 and 11.) The *oracle* saw neither the ``f`` forgotten samples nor the ``m`` test
-samples. So its two accuracies are means of independent 0/1 terms with one success probability p,
-its population accuracy. ``gap`` is test accuracy minus forget accuracy. A method whose accuracies
-lie a gap apart follows the oracle's law with a probability that is known:
+This is Sec. 4 of the paper, with Lemmas 1 and 11. The retrained model (the *oracle*) saw neither
+the ``f`` forgotten samples nor the ``m`` test samples. So each of its two accuracies is a mean of
+independent 0/1 terms. Their success probability p, the population accuracy, is the same for both.
+``gap`` is the test accuracy minus the forget accuracy. The functions give the probability that an
+oracle has such a gap, in three ways:
 
-* by Hoeffding's inequality, whatever p is (the paper, for m infinite): ``*_bound``,
-  ``*_half_width``;
-* exactly for a given p, from two independent binomials: ``*_binomial``; and for the worst p:
-  ``worst_*_binomial`` (this is Barnard's test);
-* exactly for a finite data set, of which the forget set is a uniformly random subset: ``*_subset``
-  (this is Fisher's exact test). Given how many of all f + m samples the model gets right, the count
-  among the forgotten is hypergeometric. No p and no independent samples are assumed.
+* a bound by Hoeffding's inequality, for any p: ``*_bound`` and ``*_half_width``. The paper has it
+  for infinite m.
+* the exact value for a given p, from two independent binomials: ``*_binomial``. The largest value
+  over all p is ``worst_*_binomial`` (Barnard's test).
+* the exact value for a finite data set, of which the forget set is a uniformly random subset:
+  ``*_subset`` (Fisher's exact test). The number of all f + m samples that the model gets right is
+  given. The number of right ones among the forgotten is then hypergeometric. This assumes neither
+  a p nor independent samples.
 
-*One-sided* functions are about the event test - forget >= gap: forgotten samples do worse.
-*Two-sided* ones are about a distance of at least ``gap`` in either direction.
-The event counts as met within 4 machine epsilons of ``gap``, so that accuracies divided in floats
-reach the gap they have. Gaps that can occur are told apart up to f m = 1e15 (float32: 1e6).
+*One-sided* functions are about the event that test minus forget accuracy is at least ``gap``, so
+that forgotten samples do worse. *Two-sided* ones are about a distance of at least ``gap`` in either
+direction. Differences within 4 machine epsilons of ``gap`` count as equal to it, because accuracies
+are rounded quotients. Different possible gaps are distinguished up to f m = 1e15 (float32: 1e6).
 
-A small probability says that a model is *not* an oracle. A large one does not say that it is one:
-a model that is wrong everywhere has gap 0.
+A small probability says that a model is *not* an oracle. A large one does not say that it is an
+oracle. For example, a model that is wrong everywhere has gap 0.
 """
 
 import functools
@@ -49,8 +51,8 @@ BISECTIONS = 60  # an interval of length 1 becomes shorter than float64 can tell
 class WorstCase(NamedTuple):
     """The largest probability over all population accuracies.
 
-    ``probability`` is attained at ``accuracy``, a local maximum next to the best of a grid.
-    ``at_most`` bounds what any accuracy attains. It is at most 2 % larger.
+    ``probability`` is the value at ``accuracy``, a local maximum next to the best point of a grid.
+    ``at_most`` is an upper bound over all accuracies, at most 2 % above ``probability``.
     """
 
     probability: Float[Array, "*batch"]
@@ -60,10 +62,10 @@ class WorstCase(NamedTuple):
 
 @readable()
 class Departure(NamedTuple):
-    """How improbable an oracle's forget accuracy is that lies ``gap`` below its test accuracy.
+    """The probability that an oracle's forget accuracy lies ``gap`` below its test accuracy.
 
-    ``hoeffding`` is a bound on the probability, ``exact`` is the subset law's value.
-    ``confidence`` is ``1 - exact``.
+    ``hoeffding`` is an upper bound on it. ``exact`` is its value for a random subset
+    (:func:`one_sided_subset`). ``confidence`` is ``1 - exact``.
     """
 
     gap: Float[Array, "*batch"]
@@ -101,14 +103,14 @@ def effective_size(
 def two_sided_bound(
     gap: ArrayLike, *, forget_size: ArrayLike, test_size: ArrayLike = math.inf
 ) -> Float[Array, "*batch"]:
-    r"""At least the probability that an oracle's accuracies lie ``gap`` or more apart.
+    r"""An upper bound on the probability that an oracle's accuracies lie ``gap`` or more apart.
 
     .. math:: P(|\mathrm{Acc}_T - \mathrm{Acc}_F| \ge t)
               \le \min\bigl(1,\ 2 e^{-2 t^2 f m/(f+m)}\bigr)
 
-    It holds for any metric with values in [0, 1]. Against the population accuracy (m infinite) it
-    is :math:`2e^{-2ft^2}`. That form is no bound for a finite test set: f = 400, m = 20, t = 0.2, p
-    = 1/2 has probability 0.083, where it says 2.5e-14.
+    It holds for any metric with values in [0, 1]. For infinite m, where the population accuracy
+    replaces the test accuracy, it is :math:`2e^{-2ft^2}`. That form is no bound for a finite test
+    set. For f = 400, m = 20, t = 0.2 and p = 1/2 it gives 2.5e-14, but the probability is 0.083.
 
     Args:
         gap: finite; 0 or less gives 1.
@@ -125,7 +127,7 @@ def two_sided_bound(
 def one_sided_bound(
     gap: ArrayLike, *, forget_size: ArrayLike, test_size: ArrayLike = math.inf
 ) -> Float[Array, "*batch"]:
-    r"""At least the probability that an oracle's forget accuracy lies ``gap`` or more below.
+    r"""An upper bound on the probability that an oracle's forget accuracy is ``gap`` or more below.
 
     .. math:: P(\mathrm{Acc}_T - \mathrm{Acc}_F \ge t) \le e^{-2 t^2 f m/(f+m)}
 
@@ -477,7 +479,7 @@ def two_sided_subset_half_width(
 def departure(
     forget_accuracy: ArrayLike, test_accuracy: ArrayLike, *, forget_size: int, test_size: int
 ) -> Departure:
-    r"""How surely a model whose forget accuracy lies below its test accuracy is no oracle.
+    r"""The confidence that a model whose forget accuracy is below its test accuracy is no oracle.
 
     .. math:: P(\mathrm{Acc}_T - \mathrm{Acc}_F \ge \mathrm{gap})
               \text{ of an oracle, by Hoeffding and exactly}

@@ -7,12 +7,13 @@ clusters of points by least squares:
           J(\theta) = \underbrace{\textstyle\sum_i w_i\, (h(x_i) - t_i)^2}_{L(\theta)}
           + c\,\|\theta\|^2 .
 
-Retained are 5, 4, 1, 2 points at x = -1, 1, 3, 4 with labels -1, +1, -1, +1. Forgotten are two more
-at x = 4. A point counts as +1 where h > 1/2.
-The text leaves three things open: which targets :math:`t_i` are meant, whether errors are added or
-averaged per set (its Eq. 1), and the ridge ``c``. The paper's claims depend on all three.
-:data:`CONVENTIONS` lists the readings, and :func:`landscape` says what holds in each.
-L is no loss of margins, so this module does not use the library's objective.
+The retain set has 5, 4, 1 and 2 points at x = -1, 1, 3 and 4, with labels -1, +1, -1 and +1. The
+forget set has two more points at x = 4. The model predicts +1 where h > 1/2.
+
+The text leaves three things open: the targets :math:`t_i`, whether errors are added or averaged per
+set (its Eq. 1), and the ridge ``c``. The paper's claims depend on all three. :data:`CONVENTIONS`
+lists the readings, and :func:`landscape` says which claims hold in each. L is not a function of
+margins, so this module does not use the library's objective.
 """
 
 import functools
@@ -218,9 +219,9 @@ def _distinct_roots(system: Callable[..., Array], *data: Array) -> list[np.ndarr
 class TrapPoints(NamedTuple):
     """All stationary points found, minima first, each kind by increasing value.
 
-    So row 0 is the global minimum. ``right`` says which clusters are classified rightly.
-    ``complete`` means minima - saddles + maxima = 1, which Poincaré and Hopf demand where J grows
-    in every direction. A search that missed one point would break it.
+    So row 0 is the global minimum. ``right`` says which clusters are classified correctly.
+    ``complete`` says whether minima - saddles + maxima = 1. The Poincaré-Hopf theorem proves this
+    where J grows in every direction. The equation fails if the search missed one point.
     """
 
     parameters: Float[np.ndarray, "k 2"]
@@ -285,9 +286,9 @@ def stationary_points(
 
 @readable()
 class TrapFolds(NamedTuple):
-    """Where a second minimum is born, together with a saddle, as the ridge falls.
+    """Where a second minimum appears together with a saddle, as the ridge decreases.
 
-    The ridges come in falling order, with the parameters at each.
+    The ridges are in decreasing order, with the parameters at each.
     """
 
     ridge: Float[np.ndarray, " k"]
@@ -307,7 +308,7 @@ def _ridge_and_trace(
 def folds(
     convention: str | Convention = "literal", *, problem: str, least_ridge: float = 1e-3
 ) -> TrapFolds:
-    """Every fold of a problem in the ridge. Fig. 5's two minima need a ridge below one.
+    """Every fold of a problem in the ridge. The two minima of Fig. 5 exist only below a fold.
 
     Folds solve grad J = 0 and det hess J = 0, here by Newton's method.
 

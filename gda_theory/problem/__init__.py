@@ -1,1 +1,1 @@
-"""What is the question? Losses, the objective, and validated data."""
+"""The problem: losses, the objective, and validated data."""

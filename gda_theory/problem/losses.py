@@ -25,7 +25,7 @@ Elementwise = Callable[[Array], Array]
 class Loss:
     """A convex, decreasing margin loss.
 
-    It is immutable and hashable. It selects code, so it is static under jit.
+    It is immutable and hashable, and static under jit: each loss has its own compiled code.
 
     ``slope_at_minus_infinity`` is the limit of ``phi`` at m = -infinity. It is 1 for the logistic
     loss, which makes descent-ascent coercive in every penalised direction. It is infinite for the
@@ -59,7 +59,7 @@ class Loss:
 
 
 def margin_loss(name: str, value: Elementwise, *, slope_at_minus_infinity: float = jnp.inf) -> Loss:
-    """A loss of your own from its value; derivatives come from automatic differentiation.
+    """A loss of your own, from its value. Derivatives come from automatic differentiation.
 
     Args:
         name: how the loss prints.

@@ -25,7 +25,7 @@ _ARRAYS = ("features", "signs", "forget", "ridge", "sample_weight")
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Problem:
-    r"""A linear classifier's data, split into what it may keep and what it should forget.
+    r"""The data of a linear classifier, split into rows to keep and rows to forget.
 
     Pretraining minimises :math:`J_D`. Retraining (the *oracle*) minimises :math:`J_R`.
     Descent-ascent minimises :math:`J_R` minus ``strength`` times the forget loss.
@@ -37,20 +37,20 @@ class Problem:
 
     Args:
         features: finite, ``(n, d)``; a column of ones is an intercept.
-        labels: ``(n,)``, -1/+1, or 0/1 or booleans, which are mapped to it. All of one class is
-            accepted: then rows are types.
+        labels: ``(n,)``, -1/+1. 0/1 and booleans are mapped to -1/+1. Labels may all be of one
+            class; with label +1 the rows are then the types ``y_i x_i`` themselves.
         forget: boolean mask ``(n,)``, True where the sample is to be forgotten.
         ridge: :math:`\lambda > 0`, one number or one per coordinate. In a vector, a 0 declares that
-            coordinate *unpenalised*, which is meant for an intercept. On the retain set that
-            coordinate must have both signs of ``y_i x_ij``: else the oracle runs away along it.
+            coordinate *unpenalised*, which is meant for an intercept. On the retain set its
+            ``y_i x_ij`` must have both signs. Otherwise the oracle diverges along it.
         loss: ``"logistic"``, ``"exponential"`` or a :class:`gda_theory.Loss`.
         reduction: ``"mean"`` (the paper) or ``"sum"`` (scikit-learn's, ``ridge = 1/C``).
         sample_weight: finite and >= 0, ``(n,)``; 1 by default. Each set needs a positive weight.
             So does, in the retain set, each class that is in the data.
 
-    It is a frozen pytree: arrays are leaves, ``loss`` and ``reduction`` are static. Validation runs
-    here only, on concrete values, and computes nothing. Traced values (inside jit) cannot raise:
-    where one breaks a rule, what is solved is NaN.
+    It is a frozen pytree: arrays are leaves, ``loss`` and ``reduction`` are static. Concrete values
+    are validated here, and nowhere else. Traced values (inside jit) cannot raise an error: where
+    one breaks a rule, the solutions are NaN.
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument, the rule, what came and where.
     Source: *Ascent Fails to Forget*, Eq. 1 (means, one ridge); sums, weights and ridge per
@@ -146,15 +146,17 @@ class Problem:
     ) -> "Problem":
         """The problem that a fitted binary scikit-learn ``LogisticRegression`` solved.
 
-        So ``pretrain`` of it is the estimator's solution. scikit-learn minimises
-        ``C sum_i s_i loss_i + |w|^2/2``: reduction ``"sum"`` and ridge ``1/C`` (0 for ``C=inf`` or
-        ``penalty=None``). Its intercept becomes an appended column of ones with ridge 0. The solver
-        liblinear penalises the intercept: there the column is ``intercept_scaling``, with ridge
-        ``1/C``. The larger of ``classes_`` is +1. Class weights become sample weights and stay as
-        they were on all data: ``"balanced"`` is not balanced again on the retain set.
+        ``pretrain`` of this problem gives the estimator's solution. scikit-learn minimises
+        ``C sum_i s_i loss_i + |w|^2/2``, so the reduction is ``"sum"`` and the ridge is ``1/C`` (0
+        for ``C=inf`` or ``penalty=None``). Its intercept becomes an appended column of ones with
+        ridge 0. The solver liblinear penalises the intercept: for it the column holds
+        ``intercept_scaling`` and has ridge ``1/C``. The larger of ``classes_`` is +1. Class weights
+        become sample weights. They are computed from all data, so ``"balanced"`` is not balanced
+        again on the retain set.
 
         Args:
-            fitted: the estimator; for a pipeline, its last step, with ``X`` as that step saw it.
+            fitted: the estimator. For a pipeline, give its last step, and ``X`` as that step
+                received it.
             X, y, sample_weight: what it was fitted on.
             forget: boolean mask, as in :class:`Problem`.
         Returns: the problem.

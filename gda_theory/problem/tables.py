@@ -1,4 +1,4 @@
-"""Reading a data set of scikit-learn or a CSV file, and what to forget of it, as arrays."""
+"""Reading data sets: features, labels and the rows to forget, from scikit-learn or a CSV file."""
 
 import csv
 import functools
@@ -25,7 +25,8 @@ BUILT_IN = ("breast_cancer", "digits", "iris", "wine")
 class Dataset(NamedTuple):
     """Rows to keep and rows to forget.
 
-    ``classes`` are the labels that became -1 and +1. ``notes`` say what was done to the data.
+    ``classes`` are the labels that were mapped to -1 and +1. ``notes`` say how the data were
+    prepared.
     """
 
     features: Float[np.ndarray, "n d"]
@@ -99,16 +100,16 @@ def load(
         source: ``"breast_cancer"``; two classes of another set that comes with scikit-learn, such
             as ``"digits:3-8"`` or ``"iris:0-1"``; or the path of a CSV file (comma, semicolon or
             tab) whose first line names the columns.
-        label: of a file, the column with the two classes. The larger one becomes +1: numbers are
-            compared by value, else texts by alphabet.
+        label: the column of a file that holds the two classes. The larger class becomes +1. Numbers
+            are compared by value, texts by alphabet.
         forget: ``"3,17,20-25"``: data rows, counted from 0, ranges with both ends.
             ``"random:N"``: N rows drawn without replacement from ``seed``.
             ``"COL==VALUE"``: the rows with that value.
         seed: a whole number of 64 bits.
         standardize: bring every feature to mean 0 and variance 1 over all rows; a constant one
             becomes 0.
-        drop: columns that are not to be features. A column of text by which rows are selected is
-            not one either.
+        drop: columns that are not to be features. A text column that ``forget`` selects rows by is
+            dropped too.
     Returns: :class:`Dataset`.
     Raises: ``ValueError`` that names file, line and column, or the part of ``forget`` at fault;
         ``OSError`` for a file that cannot be opened.

@@ -1,1 +1,1 @@
-"""Where are the minima? Newton's method, many oracles, and the path along the ascent strength."""
+"""Finding minima: Newton's method, many oracles, and the path along the ascent strength."""

@@ -63,10 +63,10 @@ NO_ROW = np.iinfo(np.int32).max
 class Oracles(NamedTuple):
     """The oracles of B forget sets, in the order given.
 
-    ``gradient_norm`` and ``value`` are those of :func:`gda_theory.retrain`, measured at the
-    ``weights`` on all retained rows. ``converged`` means one of two things. Either the gradient's
-    norm is at most 1e-10 and the next step at most 1e-9 of the weights. Or the gradient is rounding
-    noise, which is always the case in float32. ``fell_back``: found by Newton's method.
+    ``gradient_norm`` and ``value`` are measured at the ``weights`` on all retained rows, as
+    :func:`gda_theory.retrain` does. ``converged`` means one of two things. Either the gradient's
+    norm is at most 1e-10, and the next step at most 1e-9 of the weights. Or the gradient is pure
+    rounding, which in float32 it always is. ``fell_back`` marks sets solved by Newton's method.
     """
 
     weights: Float[Array, "sets d"]
@@ -140,11 +140,11 @@ def retrain_many(
     Cost: per set about four products with all rows in float32, one or two in float64, and
         ``f d^2 + d^3/3`` for f forgotten rows. That is fast while the sets are small. A set of
         half the data takes some 10 to 20 products, or falls back. Memory is some hundred MB beside
-        the data, whatever B. An interrupt is obeyed after every 256 sets.
+        the data, for any B. Ctrl-C stops the run after at most 256 more sets.
 
-    The blocks follow from the sets, so the sets and the data must be concrete: no jit, vmap or
-    grad. There, use ``jax.vmap`` over a traced mask in
-    ``gt.retrain(problem.replace(forget=mask))``. It has derivatives, and is slower.
+    The sets determine the sizes of arrays, so the sets and the data must be concrete: the function
+    does not work under jit, vmap or grad. Use ``jax.vmap`` over a traced mask in
+    ``gt.retrain(problem.replace(forget=mask))`` there. It has derivatives, and is slower.
 
     Claim: ``shared-centre``.
     """

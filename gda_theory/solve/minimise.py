@@ -4,9 +4,10 @@ Every solution is differentiable, to any order, in every array of its objective,
 function theorem (:mod:`theory_common.numerics.implicit`).
 
 Convergence is judged by the *backward error* :math:`\max_j |g_j| / s_j`. Here :math:`s_j` is the
-sum of the absolute values of the terms of the gradient's entry, the rounding of the margins
-included. A few machine epsilons mean: exact for data that differ from the given ones in the last
-digits. This holds for any ridge, 1e-300 or 1e300.
+sum of the absolute values of the terms in the gradient's entry j, with an allowance for the
+rounding of the margins. If the backward error is a few machine epsilons, the solution is exact for
+data that differ from the given data in their last digits. This holds for any ridge, 1e-300 or
+1e300.
 """
 
 import dataclasses
@@ -130,10 +131,10 @@ def pretrain(problem: Objective | HasObjective) -> Solution:
 def retrain(problem: Objective | HasObjective) -> Solution:
     """The *oracle*: the minimum over the retain set alone.
 
-    The objective is strictly convex where every coordinate has a ridge, so that its minimum is
-    unique. Leading batch dimensions of the objective's arrays are solved at once. It works under
-    jit, vmap and grad, with implicit derivatives in every array. Bad input that is traced gives
-    NaN and ``converged=False``.
+    If every coordinate has a ridge, the objective is strictly convex and its minimum is unique.
+    Problems along leading batch dimensions are solved together. The function works under jit, vmap
+    and grad, with implicit derivatives in every array. Invalid traced input gives NaN and
+    ``converged=False``.
 
     Args:
         problem: a Problem, a CorrelatedPair or an Objective.

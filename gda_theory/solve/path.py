@@ -2,12 +2,12 @@ r"""The path of minima along the ascent strength, from the oracle to the fold.
 
 From the oracle on, :math:`w(\gamma)` obeys :math:`dw/d\gamma = H_\gamma^{-1}\nabla L_F` while
 :math:`H_\gamma \succ 0`. The *critical strength* is where the Hessian turns singular,
-:math:`\nabla J = 0,\ Hv = 0` (Moore and Spence, 1980). There the minimum meets a saddle and is
-gone.
+:math:`\nabla J = 0,\ Hv = 0` (Moore and Spence, 1980). There the minimum meets a saddle and
+disappears. This point of the path is the *fold*.
 
-Anchors along the curve are found by predictor and corrector, through the fold as through any point
-(:mod:`gda_theory.solve.continuation`). All requested strengths are then interpolated between the
-anchors and corrected together by matrix products.
+Points along the curve (*anchors*) are found by predictor and corrector, which also pass the fold
+(:mod:`gda_theory.solve.continuation`). The minima at the requested strengths are then interpolated
+between the anchors, and corrected together by matrix products.
 
 Negative strengths lead to pretraining. For means the ridge grows there as ``1 - strength``.
 Division by that factor leaves :math:`c = a - \theta (a - b)`, :math:`\theta = \gamma/(\gamma - 1)`,
@@ -64,10 +64,10 @@ Pattern = tuple[int, ...] | None  # of gda_theory.solve.span.span_pattern
 class DescentAscent(NamedTuple):
     """The minimum continued from the oracle to one strength.
 
-    Where ``exists`` is False the numbers are NaN, for the ``reason`` (:class:`Reason`).
-    ``critical_strength`` is the fold, if one was met on the way, else NaN. ``bounded_below`` says
-    whether the objective is, along each unpenalised coordinate. A *local* minimum may exist where
-    it is not.
+    Where ``exists`` is False the numbers are NaN, and ``reason`` (:class:`Reason`) says why.
+    ``critical_strength`` is the strength of the fold, or NaN if none was met up to the given
+    strength. ``bounded_below`` says whether the objective is bounded below along each unpenalised
+    coordinate. A *local* minimum may exist even if it is not.
     """
 
     weights: Float[Array, "*batch d"]
@@ -81,7 +81,7 @@ class DescentAscent(NamedTuple):
 
 @readable(reason=Reason)
 class Path(NamedTuple):
-    """The minima at q ``strengths``, in the order given, and where the path breaks even and ends.
+    """The minima at q ``strengths``, in the order given, with the break-even and the fold.
 
     Beyond the fold ``weights`` is NaN, ``exists`` is False and ``reason`` says why.
     ``critical_strength`` is NaN if no fold was found up to ``searched_to``.
@@ -151,7 +151,7 @@ def ascent_path(
     *,
     search_to: ArrayLike | None = None,
 ) -> Path:
-    """The minima continued from the oracle at many strengths, the critical and the break-even one.
+    """The minima continued from the oracle, at many strengths, with the fold and the break-even.
 
     Weights, critical and break-even strength have implicit derivatives in every array. The
     derivatives are NaN where the numbers are. The cost is about 15 Hessians and 80 gradients for

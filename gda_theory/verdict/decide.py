@@ -13,9 +13,9 @@ class Verdict(IntEnum):
     * ``UNCERTAIN``: pretraining, retraining or ascent's minimum was not found to its tolerance.
     * ``NOTHING_TO_FORGET``: pretrained and retrained model agree to 1e-9 of the weights' length.
     * ``UNBOUNDED``: the objective has no lower bound along an unpenalised coordinate.
-    * ``LOST``: the minimum that starts at the oracle ends at a smaller strength.
-    * ``FARTHER``: ascent's minimum is farther from the oracle than the pretrained model.
-    * ``NEARER``: it is not.
+    * ``LOST``: the minimum that continues the oracle disappears at a smaller strength (the fold).
+    * ``FARTHER``: ascent's minimum is farther from the oracle than the pretrained model is.
+    * ``NEARER``: ascent's minimum is at most as far from the oracle as the pretrained model is.
     """
 
     UNCERTAIN = 0

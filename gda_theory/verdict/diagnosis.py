@@ -1,4 +1,4 @@
-"""Would gradient ascent on the forget set help or harm on these data?
+"""A diagnosis of data: does gradient ascent on the forget set help or harm?
 
 The parts: :mod:`~gda_theory.verdict.measure` (numbers), :mod:`~gda_theory.verdict.decide` (rules),
 :mod:`~gda_theory.verdict.words` (sentences), :mod:`~gda_theory.verdict.report` (tables and JSON).
@@ -18,13 +18,14 @@ from theory_common import checks
 def diagnose(problem: Problem, strength: ArrayLike = 1.0) -> Diagnosis:
     """What gradient ascent would do to this problem's model, in numbers and in words.
 
-    The oracle is solved for, and its minimum is followed along the ascent strength to the fold.
-    Then every scheme is run from the pretrained model at several step sizes, and judged at its best
-    epoch (:func:`gda_theory.dynamics.trials.trials`). Both reductions are measured.
-    :class:`gda_theory.Verdict` lists the possible verdicts.
+    The function finds the retrained model (the *oracle*). It follows this minimum as the ascent
+    strength grows, up to the *fold*, where the minimum disappears. Then it runs every scheme from
+    the pretrained model at several step sizes, and measures the best epoch
+    (:func:`gda_theory.dynamics.trials.trials`). The minima are measured for both reductions, means
+    and sums. :class:`gda_theory.Verdict` lists the possible verdicts.
 
-    Everything is computed in float64, also where JAX is set to float32: the arrays of the problem
-    are widened, and the numbers come back as Python floats.
+    Everything is computed in float64, even if JAX is set to float32. The arrays of the problem are
+    converted, and the results are Python floats.
 
     Args:
         problem: a :class:`gda_theory.Problem` with concrete arrays.

@@ -10,7 +10,7 @@ where :math:`e = \tfrac fr(\nabla L_F + \Lambda w_R)` for means and :math:`\nabl
 pretraining and ascent lie on *opposite sides* of the oracle. Ascent is better than doing nothing
 only below the *break-even strength*, about f/r for means and 1 for sums. Source: new.
 
-What is compiled are a few stages of fixed shape; everything between them is NumPy.
+A few stages of fixed shape are compiled. Everything between them is NumPy.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ NEGLIGIBLE = 1e-9  # of the retrained weights' length: closer models count as eq
 
 @dataclasses.dataclass(frozen=True)
 class RunawayClass:
-    """The class whose forgotten rows outweigh its kept rows, so that the intercept runs away.
+    """The class whose forgotten rows outweigh its kept rows, so that the intercept diverges.
 
     ``forgotten`` and ``kept`` are its shares of the forgotten and the kept rows for means, and its
     total weights for sums.
@@ -57,22 +57,22 @@ class Measurement:
     * ``ridge``: of the penalised coordinates, NaN if they differ.
     * ``size_ratio``: f/r, the ratio of the total weights of both sets.
     * ``retrain_norm``: length of the retrained weights.
-    * ``pretrain_distance``: from the pretrained to the retrained model: what doing nothing leaves.
-    * ``descent_ascent_distance``: from ascent's minimum at the asked strength; if there is none,
-      ``reason`` (:class:`gda_theory.Reason`) says why.
-    * ``bounded_below``: whether ascent's objective is; if not because of an intercept,
-      ``runaway_class`` says which class causes it.
-    * ``break_even_strength``: where ascent's minimum is as far as the pretrained model, if that is
-      met before ``searched_to``.
+    * ``pretrain_distance``: from the pretrained to the retrained model. Doing nothing leaves it.
+    * ``descent_ascent_distance``: from ascent's minimum at the given strength to the retrained
+      model. If there is no minimum, ``reason`` (:class:`gda_theory.Reason`) says why.
+    * ``bounded_below``: whether ascent's objective is bounded below. If an intercept is the cause
+      that it is not, ``runaway_class`` is the class responsible.
+    * ``break_even_strength``: where ascent's minimum is as far from the retrained model as the
+      pretrained model is, if that is met before ``searched_to``.
     * ``first_order_break_even``: :math:`|H_R^{-1}e| / |H_R^{-1}\nabla L_F|`, see the module.
-    * ``critical_strength``: where the minimum is lost (the fold), if before ``searched_to``.
+    * ``critical_strength``: where the minimum disappears (the fold), if before ``searched_to``.
     * ``opposite_cosine``: between :math:`w_D - w_R` and :math:`H_R^{-1}\nabla L_F(w_R)`, the
-      direction in which ascent leaves the oracle; -1 is straight opposite.
+      direction in which ascent leaves the oracle. At -1 the two are exactly opposite.
     * ``first_step_towards``: whether a first small step of ascent at strength 1 from the pretrained
-      weights comes closer to the oracle. It nearly always does, also where the limit is far worse,
-      so it decides nothing.
-    * ``newton_distance``: after one Newton step from the pretrained weights on the kept rows;
-      ``newton_relative`` is this over ``pretrain_distance``.
+      weights comes closer to the oracle. It nearly always does, even if the limit is far worse, so
+      no verdict uses it.
+    * ``newton_distance``: the distance after one Newton step from the pretrained weights on the
+      kept rows. ``newton_relative`` is this over ``pretrain_distance``.
     * ``retrain_iterations``: Newton steps of exact retraining.
     * ``..._gradient_norm`` and ``..._converged``: how well each minimum was found.
 
@@ -132,8 +132,8 @@ class OppositeSides(NamedTuple):
     """How pretraining and ascent lie around the oracle, for many forget sets.
 
     The fields are those of :class:`Measurement`, and four of their own. ``distance`` and ``along``
-    belong to ascent's minima at the strengths asked for: their distance to the oracle, and its
-    signed part in the direction of the pretrained model, in units of ``pretrain_distance``.
+    belong to ascent's minima at the given strengths: their distance to the oracle, and its signed
+    component in the direction of the pretrained model, in units of ``pretrain_distance``.
     ``fold_distance`` and ``fold_along`` are the same at the fold.
     """
 
