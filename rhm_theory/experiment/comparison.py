@@ -1,7 +1,7 @@
-r"""A denoiser against Bayes, level by level of the tree.
+r"""Comparison of a denoiser with Bayes' posterior, level by level of the tree.
 
-It measures what a denoiser loses, how often it changes a node, and how often it leaves the
-language.
+It measures the excess log loss of a denoiser, how often it changes a node, and how often its
+sequences do not belong to the language.
 
 *Log loss from samples alone.* For a noised sequence let :math:`p_u(a)` be the exact posterior of
 the symbol at node u, and :math:`q_u(a)` the probability that a sample of the denoiser has it there,
@@ -22,15 +22,16 @@ posterior, at any K. In general
           0 \le T_K(q) = \sum_a p_a \sum_{k > K} \frac{(1-q_a)^k}{k}
           \le \sum_a \frac{p_a}{q_a} \frac{(1 - q_a)^{K+1}}{K + 1}.
 
-:math:`T_K(p)` is the entropy less the loss of Bayes. It is known and at most vocabulary/(K + 1).
-What a denoiser never says costs at most :math:`H_K \approx \ln K + 0.58`, not infinity: compare
-gaps at equal K. The gap is that of *marginals*, node by node. The gap of the leaves alone does not
-see wrong correlations. They show one level up and higher, since a symbol there needs all leaves
-below.
+:math:`T_K(p)` is the entropy minus the loss of Bayes. It is known and at most vocabulary/(K + 1).
+A symbol that a denoiser never returns costs at most :math:`H_K \approx \ln K + 0.58`, and not
+infinity. So compare gaps only at equal K. The gap is computed from the *marginals* of single nodes.
+The gap of the leaves does not detect wrong correlations. The gaps of higher levels do, since a
+symbol there depends on all leaves below it.
 
-*Outside the language.* A node whose children no rule gives has no symbol, and neither have the
-nodes above it. "No symbol" counts as one more symbol, which Bayes never has: it differs from the
-start's, and its share of q is lost to the true one. That share is a result itself.
+*Outside the language.* If no rule gives the children of a node, the node and all nodes above it
+have no symbol. "No symbol" counts as one more symbol, whose probability under Bayes is 0. It
+differs from the start's symbol, and its probability under q is missing from the true symbol. Its
+share is reported too.
 
 Source: the log loss by sampling, van Opheusden, Acerbi & Ma, *Unbiased and efficient log-likelihood
 estimation with inverse binomial sampling* (2020), here for a fixed number of samples. The rest is
@@ -76,7 +77,7 @@ COLUMNS = (
 
 
 class Comparison(NamedTuple):
-    """A denoiser beside Bayes; ``str`` of it is a table.
+    """The numbers of a denoiser and of Bayes' posterior; ``str`` of it is a table.
 
     The first axis is the noise level, the second the level of the tree, leaves first. Numbers are
     means over the nodes of the level.
@@ -86,11 +87,11 @@ class Comparison(NamedTuple):
         samples: the order K of the losses.
         log_loss: of the denoiser.
         bayes_log_loss: exact, for the same noised sequences.
-        log_loss_gap: the difference; its error knows that both saw the same.
+        log_loss_gap: the difference, with the error of a paired comparison.
         entropy: the limit of ``bayes_log_loss`` for many samples.
         changed: the share of the denoiser's nodes that differ from the start's.
         bayes_changed: exact, for the same noised sequences.
-        changed_gap: the difference; its error knows that both saw the same.
+        changed_gap: the difference, with the error of a paired comparison.
         underivable: the share of the denoiser's nodes without a symbol. At the root it is the share
             of samples outside the language.
     """
@@ -142,10 +143,10 @@ def compare(
     samples: int = 64,
     groups: measure.Groups | None = None,
 ) -> Comparison:
-    """Any denoiser beside the exact posterior, at each noise level and each level of the tree.
+    """Compare a denoiser with the exact posterior, at each noise level and level of the tree.
 
     Args:
-        key: of the noise and the starts; the denoiser draws by itself.
+        key: of the noise and the starts. The denoiser has its own random numbers.
         model: the law of the sequences, such as a grammar.
         noise: :class:`rhm_theory.Mask` or :class:`rhm_theory.Flips` with one level or a vector of
             them.
@@ -207,9 +208,9 @@ def compare(
 def bayes(key: Array, model: Grammar | SequenceModel, noise: Noise) -> Callable:
     """The exact posterior as a denoiser, to test a measurement.
 
-    With the ``noise`` at another level than that of the experiment, it shows what a wrong level
-    costs. Each call of the denoiser draws anew: the same calls in the same order give the same
-    samples.
+    If ``noise`` has another level than the experiment, the comparison shows what a wrong level
+    costs. Each call of the denoiser draws new samples. The same calls in the same order give the
+    same samples.
 
     Args:
         key: of the samples.

@@ -1,4 +1,4 @@
-r"""What is measured on forward-backward samples of any model, with intervals.
+r"""Measurements on forward-backward samples of any model, with confidence intervals.
 
 C(r) is the correlation of changes at distance r. Take one start and K samples (trajectories). Let
 :math:`n_i = 1` where leaf i differs from the start, and :math:`\bar n_i` its mean over the
@@ -8,8 +8,8 @@ trajectories. Then
           \qquad C(r) = \frac{4\,S(r)}{d - r}, \qquad
           \chi = \frac{S(0) + 2\sum_{r=1}^{r_{\max}} S(r)}{S(0)} .
 
-The sums are unbiased; C is that of the paper's spins :math:`\sigma = 1 - 2n`. Over several starts
-numerators and denominators are summed apart.
+The sums are unbiased. C is the correlation of the paper's spins :math:`\sigma = 1 - 2n`. Over
+several starts numerators and denominators are summed separately.
 
 Errors are clustered: trajectories of one start are not independent, nor are starts of one group (a
 grammar). The standard error of a ratio :math:`\sum_g a_g/\sum_g b_g` over G groups is
@@ -49,7 +49,7 @@ class Estimate(NamedTuple):
 
 @readable()
 class Sums(NamedTuple):
-    """Of one start: ``S(r)`` for r = 0 .. d - 1, and the mean number of changed leaves."""
+    """The sums of one start: ``S(r)`` for r = 0 .. d - 1, and the mean number of changed leaves."""
 
     pair_sums: Float[AnyArray, "*starts length"]
     mean: Float[AnyArray, "*starts"]
@@ -277,7 +277,7 @@ def measure(
     r_max: int | None = None,
     groups: Groups | None = None,
 ) -> Measurement:
-    """Everything at once, from which leaves changed. Lengths have jackknife errors over the groups.
+    """All measurements, from which leaves changed. Lengths have jackknife errors over the groups.
 
     Args:
         changed: True where a leaf of a trajectory differs from the start's.

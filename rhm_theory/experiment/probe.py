@@ -1,4 +1,6 @@
-"""Files of integer sequences, starts and their samples from *any* model: read, measured, drawn.
+"""Reading, measuring and drawing files of starts and their samples from *any* model.
+
+Starts and samples are sequences of integers.
 
 There are three formats:
 

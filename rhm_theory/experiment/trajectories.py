@@ -1,9 +1,9 @@
-r"""The paper's experiment: noise a start, denoise it, and see which leaves changed together.
+r"""The paper's experiment: add noise to a start, denoise it, and see which leaves changed together.
 
-It is made for many starts, noise levels and trajectories. N is the number of changed leaves, and
-n_i is 1 if leaf i changed. There are two estimators. *Plain*: one posterior sample for each noise
-draw, measured by :mod:`rhm_theory.experiment.measure`. *Conditional* (Rao-Blackwell): the exact
-moments given the noise and, by the law of total variance,
+It runs for many starts, noise levels and trajectories. N is the number of changed leaves, and n_i
+is 1 if leaf i changed. There are two estimators. The *plain* one takes one posterior sample for
+each noise draw (:mod:`rhm_theory.experiment.measure`). The *conditional* one (Rao-Blackwell) takes
+the exact moments given the noise, and combines them by the law of total variance,
 
 .. math:: \operatorname{Var} N =
           E\,[\operatorname{Var}(N \mid \text{noise})] + \operatorname{Var}(E\,[N \mid
@@ -11,8 +11,8 @@ moments given the noise and, by the law of total variance,
 
 The first part is due to the backward sampling, the second to the noise; likewise for each leaf. The
 epsilon-process has no second part, so there the conditional estimator is exact for each start. For
-masks most of the variance is the second part, and little is gained. The law of the mask decides
-what is found. It is part of the noise object, and so of every result.
+masks most of the variance is the second part, so the conditional estimator is hardly better. The
+result depends on the law of the mask, which the noise object names.
 
 Functions of an experiment take their arguments in one order: key, model, noise, denoiser, and the
 rest by keyword. A ``model`` is a :class:`rhm_theory.Grammar` or another model of sequences
@@ -52,10 +52,10 @@ ENUMERATED = 16  # leaves; there are 2 to that power of masks
 
 @readable()
 class Experiment(NamedTuple):
-    """What was seen, for each noise level and start.
+    """The result of an experiment, for each noise level and start.
 
-    :func:`susceptibility` and :func:`measurements` are made of it. What needs the exact posterior
-    is NaN if a denoiser answered; what needs a tree is NaN or empty for a model without one.
+    :func:`susceptibility` and :func:`measurements` take it. Numbers that need the exact posterior
+    are NaN if a denoiser was given. Numbers that need a tree are NaN or empty for other models.
 
     Attributes:
         noise: the process and its levels.
@@ -103,7 +103,7 @@ class Variances(NamedTuple):
 
 @readable()
 class EnumeratedMasks(NamedTuple):
-    """The exact ``susceptibility`` over all masks, and the part of it that the ``mask`` makes."""
+    """The exact ``susceptibility`` over all masks, and the part of it that is due to the mask."""
 
     susceptibility: Float[np.ndarray, " levels"]
     mask: Float[np.ndarray, " levels"]
@@ -175,9 +175,9 @@ def forward_backward(
         noise: :class:`rhm_theory.Mask`, :class:`rhm_theory.Flips` or :class:`rhm_theory.Epsilon`
             with one level or a vector of them.
         denoiser: a function from noised sequences ``(batch, length)`` of integers to samples of the
-            same shape; a hidden leaf comes as ``vocabulary``. The exact posterior by default. It
-            may return anything that NumPy reads. A sample outside the language has no tree: its
-            inner nodes count as changed.
+            same shape. A hidden leaf has the symbol ``vocabulary``. The default is the exact
+            posterior. It may return anything that NumPy reads. A sample outside the language has
+            no tree, so its inner nodes count as changed.
         starts: sequences of the language ``(starts, length)`` or their trees, or how many to draw.
         trajectories: noise draws for each start and level, at least 2. The epsilon-process has no
             noise draws: they are posterior samples of its one likelihood.
@@ -338,7 +338,7 @@ def measurements(found: Experiment, *, r_max: int | None = None) -> list[Measure
 
 
 def joined(experiments: Sequence[Experiment]) -> Experiment:
-    """Experiments on several grammars as one, whose errors are clustered by grammar.
+    """Several experiments, each on its own grammar, joined to one; errors are over the grammars.
 
     All starts of one experiment are one group.
 
@@ -371,9 +371,9 @@ def average_susceptibility(
     rules_per_symbol: int,
     branching: int,
 ) -> Estimate:
-    """The susceptibility of the epsilon-process over random grammars, exact but for their choice.
+    """The mean susceptibility of the epsilon-process over random grammars.
 
-    Errors are clustered by grammar.
+    It is exact for each grammar and start. The errors are those of a finite number of grammars.
 
     Args:
         keys: one for each grammar.

@@ -10,10 +10,10 @@ it. The grammar is one for the whole batch; ``jax.vmap`` serves many grammars of
 the likelihood are exact, in all derivatives too.
 
 Evidence is *impossible* if no sequence of the language has a positive likelihood. Its log evidence
-is -inf, inside jit too, and :func:`impossible_at` tells where in the tree. Arithmetic is linear,
-not in logs. So evidence that contradicts itself beyond the range of the floats has log evidence
--inf as well. In float64 that takes a factor of about 1e-38 at each of eight neighbouring nodes, in
-float32 one of 1e-19 at each of two (branching 2).
+is -inf, inside jit too, and :func:`impossible_at` tells where in the tree. Products are computed
+directly and not as sums of logarithms. So evidence whose likelihood underflows also has log
+evidence -inf. With branching 2 that takes in float64 a factor of about 1e-38 at each of eight
+neighbouring nodes, and in float32 a factor of 1e-19 at each of two.
 """
 
 import functools
@@ -51,10 +51,11 @@ def log_evidence(
     model: Grammar | interface.SequenceModel,
     likelihood: Float[ArrayLike, "*batch length vocabulary"],
 ) -> Float[Array, "*batch"]:
-    r"""Log probability of what was seen, :math:`\ln Z`.
+    r"""Log probability of the evidence (what was seen), :math:`\ln Z`.
 
-    For a grammar: with the :math:`1/m` of every rule and the :math:`1/v` of the root. It has
-    derivatives of all orders, forward and reverse; the first is the downward pass.
+    For a grammar it includes the factor :math:`1/m` of every rule and :math:`1/v` of the root. It
+    has derivatives of all orders, in forward and reverse mode. The first derivative is the downward
+    pass.
 
     Args:
         model: a :class:`rhm_theory.Grammar`, or any model with a method ``log_evidence``.
@@ -108,9 +109,9 @@ def marginals(
 def impossible_at(
     grammar: Grammar, likelihood: Float[ArrayLike, "*batch length vocabulary"]
 ) -> Place:
-    """Where no symbol is possible: the leftmost such node of the lowest level that has one.
+    """The node where no symbol is possible: the leftmost one of the lowest level that has one.
 
-    It asks only which entries are positive, so it knows no underflow.
+    It uses only which entries are positive, so underflow does not affect it.
 
     Args:
         grammar: the rules.

@@ -1,9 +1,9 @@
-r"""Belief propagation's two passes over a tree, with arrays laid out for speed.
+r"""The two passes of belief propagation over a tree, with arrays laid out for speed.
 
 The public functions are in :mod:`rhm_theory.inference.evidence`.
 
 *Upward*, from the leaves: :math:`\mu_u(a) = \sum_k \prod_i \mu_{ui}(R[a,k,i])`. It is the
-likelihood of all leaves below node :math:`u` if its symbol is :math:`a`, but for the factor
+likelihood of all leaves below node :math:`u` if its symbol is :math:`a`, without the factor
 :math:`1/m` of each rule. *Downward*, from the root:
 :math:`\lambda_{ui}(x) = \sum_{(a,k):R[a,k,i]=x} \lambda_u(a) \prod_{j \ne i} \mu_{uj}(R[a,k,j])`.
 It is :math:`\partial \ln Z/\partial\mu_{ui}(x)`. The factor graph is a tree, so both are exact.
@@ -14,9 +14,10 @@ children of all parents, in the parents' order, are one block: a reshape to
 ``(vocabulary, branching, parents, batch)``. Loops run over symbols and rules, and the table of
 rules is *traced*: a new grammar compiles nothing.
 
-*Scale.* Arithmetic is linear, not in logs: zeros stay exact and all derivatives finite. Every leaf,
-and every node of some levels, is divided by its largest entry. Differentiation takes these divisors
-as constants: the result does not depend on them.
+*Scale.* Products are computed directly and not as sums of logarithms, so zeros stay exact and all
+derivatives stay finite. Every leaf, and every node of some levels, is divided by its largest entry.
+Differentiation treats these divisors as constants, which is right because the result does not
+depend on them.
 """
 
 import functools

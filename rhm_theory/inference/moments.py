@@ -1,14 +1,14 @@
-r"""How many leaves change: exact moments and the whole law of N, of a sample against its start.
+r"""The number N of leaves in which a posterior sample differs from the start: moments and law.
 
-``N = sum_i n_i``, and ``n_i`` is 1 where leaf i of a posterior sample differs from the start. Put a
-field :math:`\eta` on "leaf i differs". Then one function has all of it, :math:`\ln Z(\eta)`: its
-Taylor coefficients are the cumulants, its Hessian in separate fields is the covariance, its values
-on the unit circle are the characteristic function.
+``N = sum_i n_i``, and ``n_i`` is 1 where leaf i of a posterior sample differs from the start. Give
+every leaf that differs the weight :math:`e^\eta`. Then :math:`\ln Z(\eta)` contains all results.
+Its Taylor coefficients are the cumulants. Its Hessian, with one :math:`\eta` for each leaf, is the
+covariance. The characteristic function is :math:`Z(it)/Z(0)`.
 
-Differences of large terms are avoided. Each node carries, for each of its symbols, the law of the
-changes below *given that symbol*. A parent's law is a mixture, over its rules, of sums over its
-children. One upward pass (:func:`_climb`) serves every observable. They differ in what is carried
-and mixed:
+The computation avoids differences of large terms. Each node carries, for each of its symbols, the
+law of the changes below *given that symbol*. A parent's law is a mixture, over its rules, of sums
+over its children. One upward pass (:func:`_climb`) serves every result. The results differ in what
+is carried and mixed:
 
 * the first cumulants, mixed about the common mean, so that all terms of the variance are >= 0;
 * the characteristic function at the roots of unity, then a Fourier transform;

@@ -1,8 +1,8 @@
 r"""A control without a hierarchy: a Markov chain of symbols.
 
-The chain is noised as the leaves of a tree are (:mod:`rhm_theory.noise`). Filtering and smoothing
-give its posterior exactly, so the forward-backward experiment is measured on it as on a grammar.
-Its correlation length is fixed by its transition: its susceptibility has no peak that grows with
+The chain gets the same noise as the leaves of a tree (:mod:`rhm_theory.noise`). Filtering and
+smoothing give its posterior exactly, so the forward-backward experiment works as for a grammar. Its
+transition matrix fixes its correlation length. So its susceptibility has no peak that grows with
 the number of sites.
 """
 
@@ -62,8 +62,8 @@ class MarkovChain:
     """A chain of ``length`` symbols; made by :func:`markov_chain`.
 
     A ``likelihood`` is ``(*batch, length, vocabulary)``, finite and >= 0, as for the leaves of a
-    tree. Evidence that contradicts the chain has log evidence -inf; then its marginals and moments
-    are NaN, and its samples -1.
+    tree. Evidence that contradicts the chain has log evidence -inf. Its marginals and moments are
+    NaN, and its samples -1.
 
     Attributes:
         transition: ``transition[a, b]`` is the probability of b after a.

@@ -1,12 +1,12 @@
-"""What a model of sequences offers, so that one experiment serves all models.
+"""The methods of a model of sequences, so that one experiment serves all models.
 
 The public functions :func:`rhm_theory.log_evidence`, :func:`rhm_theory.marginals`,
 :func:`rhm_theory.sample_posterior`, :func:`rhm_theory.change_moments`,
 :func:`rhm_theory.change_correlations` and :func:`rhm_theory.susceptibility` take any model as their
 ``model``. A :class:`rhm_theory.Grammar` is served by the passes over its tree in
 :mod:`rhm_theory.inference`. Every other model has methods of the same names, and the function calls
-the method. To add a model, write a class with the methods of :class:`SequenceModel`; one that lacks
-a method serves all functions but that one.
+the method. To add a model, write a class with the methods of :class:`SequenceModel`. A class that
+lacks a method works with all functions but that one.
 """
 
 from collections.abc import Callable
@@ -19,10 +19,10 @@ from jaxtyping import ArrayLike, Float, Int
 
 @runtime_checkable
 class Moments(Protocol):
-    """What an experiment reads from the result of ``change_moments``.
+    """The entries of ``change_moments`` that an experiment reads.
 
-    N is the number of sites that differ from the start, so ``variance`` is not the sum of the
-    variances of the single sites, which is ``leaf_variance``.
+    ``variance`` is the variance of N, the number of sites that differ from the start.
+    ``leaf_variance`` is the sum of the variances of the single sites.
     """
 
     @property
@@ -46,7 +46,7 @@ class SequenceModel(Protocol):
     """A law of sequences of ``length`` symbols below ``vocabulary``, whose posterior is exact.
 
     A ``likelihood`` is ``(*batch, length, vocabulary)``, as a noise object gives it. Models of real
-    fields have other likelihoods and no vocabulary, and offer the same verbs.
+    fields have other likelihoods and no vocabulary, and methods of the same names.
     """
 
     @property
@@ -86,5 +86,5 @@ def verb(model: Any, name: str) -> Callable:
 
 
 def describe(model: Any) -> str:
-    """What came instead of a model, for an error."""
+    """A text for an error: what was given instead of a model."""
     return f"the class {model.__name__}" if isinstance(model, type) else type(model).__name__

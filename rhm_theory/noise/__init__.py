@@ -1,1 +1,1 @@
-"""What a noise leaves of a symbol, as likelihoods."""
+"""Noise on sequences of symbols, and the likelihoods that it leaves."""

@@ -1,8 +1,8 @@
-r"""Forward processes on sequences of symbols: what the noise leaves of each leaf, as a likelihood.
+r"""Noise on sequences of symbols (forward processes), as the likelihood of each leaf's symbols.
 
 A *leaf likelihood* is :math:`\pi_i(x) \propto p(\text{what is seen of leaf } i \mid x_i = x)`.
-It is an array ``(*batch, length, vocabulary)``. A factor a leaf only shifts the log evidence.
-It is no posterior: the leaves of a model are not uniform.
+It is an array ``(*batch, length, vocabulary)``. A constant factor for a leaf only shifts the log
+evidence. A likelihood is not a posterior, because the model's leaves are not uniform.
 
 A ``start`` is one sequence, many of them, or the :class:`rhm_theory.Tree` that has them as leaves.
 A noise ``level`` is in [0, 1]: one number, or an array that broadcasts against the batch of
@@ -56,7 +56,7 @@ def epsilon_process(
 def exact(
     start: Int[ArrayLike, "*batch length"], *, vocabulary: int
 ) -> Bool[Array, "*batch length vocabulary"]:
-    """True at the symbol of each leaf: the likelihood of leaves that are seen.
+    """The likelihood of leaves that are seen exactly: True at the symbol of each leaf.
 
     Args:
         start: sequences or their :class:`rhm_theory.Tree`.
@@ -133,9 +133,9 @@ def random_mask(
 
     * ``"independent"``: each leaf is hidden with probability ``level`` (masked diffusion);
     * ``"fixed_number"``: ``level * length`` leaves are hidden, rounded to the nearest integer
-      (halves to the even one). All subsets of that size are equally likely. This takes a
-      correlation of order 1/length from each of length² pairs of leaves: the susceptibility
-      changes by a number of order 1.
+      (halves to the even one). All subsets of that size are equally likely. This lowers the
+      correlation of each of the length² pairs of leaves by an amount of order 1/length. So the
+      susceptibility changes by a number of order 1.
 
     Args:
         key: of the mask.
@@ -192,7 +192,7 @@ def flipped(
 ) -> Int[Array, "*batch length"]:
     """Each leaf, with probability ``level`` and independently, is drawn anew from all symbols.
 
-    So a leaf that is drawn anew may stay what it was.
+    So a leaf that is drawn anew may keep its symbol.
 
     Args:
         key: of the flips.

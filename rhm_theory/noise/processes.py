@@ -5,7 +5,8 @@ Each object offers the same three things, and experiments ask for nothing else:
 * ``level``: how strong the noise is, an array in [0, 1] that broadcasts against the batch of the
   sequences. ``at(level)`` is the same process at another level.
 * ``sample(key, sequence)``: what is seen of each sequence.
-* ``likelihood(seen)``: what that says about the sequence, as a model's ``log_evidence`` takes it.
+* ``likelihood(seen)``: the likelihood of each symbol given what is seen, as a model's
+  ``log_evidence`` takes it.
 
 :class:`Mask`, :class:`Flips` and :class:`Epsilon` noise sequences of symbols. Their methods need to
 know the ``vocabulary``. :class:`GaussianNoise` noises real fields. All are frozen pytrees with the
@@ -85,9 +86,9 @@ class _Level:
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Mask(_Level):
-    """A share ``level`` of the leaves is hidden, the others are seen exactly.
+    """A mask: a share ``level`` of the leaves is hidden, the others are seen exactly.
 
-    A hidden leaf is seen as the symbol ``vocabulary``, one more than the model has.
+    A hidden leaf is shown as the number ``vocabulary``, which is no symbol of the model.
 
     Args:
         level: the share of hidden leaves, in [0, 1], any shape.
@@ -121,7 +122,7 @@ class Mask(_Level):
     ) -> Float[Array, "*batch length vocabulary"]:
         """1 for every symbol of a leaf that is seen as ``vocabulary``, else 1 for its own.
 
-        The level does not enter: a mask shows what it random.
+        The level is not used, because the symbols show which leaves the mask hides.
         """
         seen = leaves.checked_start(seen, vocabulary + 1, "seen")
         hidden = seen == vocabulary
@@ -165,7 +166,7 @@ class Flips(_Level):
 class Epsilon(_Level):
     r"""The epsilon-process of the paper: each leaf keeps a share :math:`1-\epsilon` of certainty.
 
-    No random number enters and no noised sequence exists: what is seen is the sequence itself.
+    It draws no random numbers and makes no noised sequence: ``sample`` returns the sequence itself.
 
     Args:
         level: :math:`\epsilon` in [0, 1], any shape.

@@ -1,19 +1,20 @@
 r"""Mean field of the Random Hierarchy Model under the epsilon-process.
 
-Mean field averages numerator and denominator over grammars apart. Every symbol of the start
-survives with probability :math:`p_0 = 1 - \varepsilon + \varepsilon/v` on the leaves. One level up,
-Bayes' rule with random rules gives :math:`p_{\ell+1} = F(p_\ell)`,
+Mean field averages the numerator and the denominator of Bayes' rule over grammars separately.
+:math:`p_\ell` is the probability of a true symbol of level :math:`\ell`, given the leaves below it.
+On the leaves it is :math:`p_0 = 1 - \varepsilon + \varepsilon/v`. One level up, Bayes' rule with
+random rules gives :math:`p_{\ell+1} = F(p_\ell)`,
 
 .. math:: F(p) = \frac{(v^s-m) p^s + m - 1}{(v^s-mv) p^s + mv - 1}.
 
-Going down again each node is *unchanged* (U) or *changed* (C) given its parent alone. So the
-correlation of two leaves is a product along the path that joins them.
+On the way down each node is *unchanged* (U) or *changed* (C), with a probability that depends only
+on its parent. So the correlation of two leaves is a product along the path that joins them.
 
-Nothing here needs a grammar, only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
-``branching`` s and ``depth``. v and m may be fractional (the duality m <-> v^(s-1)/m asks for it)
-and batched. So may the depth, where the result's shape does not depend on it. s is a Python
-integer. The formulas are arranged so that no probability of *change* is a difference: they are as
-accurate at small noise.
+The functions need no grammar, only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
+``branching`` s and ``depth``. v and m may be batched, and fractional (which the duality
+m <-> v^(s-1)/m needs). The depth may be batched where the result's shape does not depend on it. s
+is a Python integer. No formula computes a probability of *change* as a difference, so all are
+accurate at small noise too.
 
 Every public function has the same domain. ``vocabulary`` is finite and >= 2, ``rules_per_symbol``
 is at least 1 and at most v^(s-1), ``branching`` is an integer >= 2; a ``level`` of the noise,
@@ -67,10 +68,11 @@ class Criticality(NamedTuple):
         belief: the interior fixed point :math:`p^*`.
         slope: :math:`F'(p^*) > 1`.
         exponent: :math:`\nu = \ln s/\ln F'(p^*)`.
-        correlation_decay: :math:`2 - 2/\nu`: at the transition C(r) falls with that power of r.
+        correlation_decay: :math:`a = 2 - 2/\nu`. At the transition C(r) falls like
+            :math:`r^{-a}`.
         kesten_stigum: :math:`F'(p^*)^2/s`.
-        diverges: whether that exceeds 1 (nu < 2), so that the susceptibility diverges with the
-            depth.
+        diverges: whether ``kesten_stigum`` exceeds 1 (nu < 2), so that the susceptibility diverges
+            with the depth.
         susceptibility_growth: power of the number of leaves at the transition,
             :math:`\max(2/\nu - 1, 0)`.
         susceptibility_exponent: power of the inverse distance to the transition,
@@ -290,7 +292,7 @@ def correlated_size(
     branching: int,
     levels: int = 120,
 ) -> Float[np.ndarray, "*batch"]:
-    r"""Leaves decided together a relative ``distance`` below the critical noise.
+    r"""The number of leaves decided together, at a relative ``distance`` below the critical noise.
 
     With :math:`\delta = 1 - \varepsilon/\varepsilon^*` it is :math:`s^\ell` for the level
     :math:`\ell` (interpolated) at which :math:`p_\ell` has gone half of the way from :math:`p^*` to

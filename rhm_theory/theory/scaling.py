@@ -1,4 +1,4 @@
-r"""Exponents from sizes: with which power of the number of leaves a quantity grows or settles.
+r"""Fits of exponents: the power of the number of leaves with which a quantity grows or converges.
 
 There are two models of a quantity :math:`\chi` at sizes d, known with independent errors:
 
@@ -7,9 +7,10 @@ There are two models of a quantity :math:`\chi` at sizes d, known with independe
 
 At the transition the susceptibility is a geometric sum over the levels of the tree. So beyond the
 first levels it has the form of :func:`approach`, in mean field with :math:`a = 2/\nu - 1`. It
-diverges for :math:`a \ge 0` and settles at :math:`B - A/a` for a < 0. The same holds for its peak
-over the noise if that moves to the transition: always where it diverges, else not always. The peak
-of (8, 16, 3) stays elsewhere, that of (16, 2, 2) even falls with the depth.
+diverges for :math:`a \ge 0` and converges to :math:`B - A/a` for a < 0. The same holds for its peak
+over the noise if the peak moves to the transition. It always does so where the susceptibility
+diverges. Otherwise it may not: for (v, m, s) = (8, 16, 3) the peak stays elsewhere, and for
+(16, 2, 2) its height even falls with the depth.
 
 For each a the other parameters are a linear fit, weighted by the errors. *a* minimises what is
 left, :math:`X^2(a)`. Its 95 % interval is where :math:`X^2(a) \le \min X^2 + 3.84` (profile
@@ -63,7 +64,7 @@ def power_law(
 
     Args: as :func:`approach`.
     Raises: as :func:`approach`.
-    Source: the module's docstring says it.
+    Source: see the module's docstring.
     """
     return _fit(_checked(size, value, error, least=2), lambda size, a: [size**a])
 

@@ -1,23 +1,24 @@
 r"""Real Lambert W, Wright omega and r-Lambert functions.
 
-Each also exists in logarithms, for arguments that leave the float range.
+Each also exists in a form that takes logarithms, for arguments beyond the float range.
 
-Every function is an elementwise kernel of a fixed number of steps, for any batch shape, float32 and
-float64. A seed that is right to 1 per cent takes two corrections. The second needs no logarithm of
-its own. With ``w = seed (1 + e)`` the equation
+Every function works elementwise, in a fixed number of steps, for any batch shape, float32 and
+float64. A start value (``seed``) that is right to 1 per cent is corrected twice. The second
+correction needs no logarithm of its own. With ``w = seed (1 + e)`` the equation
 ``w + ln|w| = ln|z|`` becomes
 
 .. math:: \mathrm{seed}\; e + \ln(1 + e) = m, \qquad m = \ln|z / \mathrm{seed}| - \mathrm{seed},
 
 so that only ``m`` costs a logarithm. Only the rounding error of ``m``, divided by ``1 + w``,
 reaches the result. Near the fold ``z = -1/e``, where ``1 + w`` vanishes, a series in ``e z + 1``
-takes over. That number comes from an error-free product.
+is used instead. That number comes from an error-free product.
 
-Quotients are written ``a * (1 / b)`` where a last bit does not matter. XLA fuses the reciprocal
-into its uses, but not a division, and each kernel that it splits costs a pass through memory.
+Quotients are written ``a * (1 / b)`` where the last bit does not matter. XLA can merge a reciprocal
+with the operations around it, but not a division. Each operation that is not merged costs a pass
+through memory.
 
-Derivatives are those of the equations (``custom_jvp``), never of the corrections, and they may be
-differentiated again. Results that would be subnormal are 0, since XLA flushes them.
+Derivatives are computed from the equations (``custom_jvp``) and not from the corrections. They may
+be differentiated again. Results that would be subnormal are 0, since XLA rounds them to 0.
 
 Sources: Corless et al., *On the Lambert W function*, Adv. Comput. Math. 5 (1996), for the branches
 and the series at the fold; Fritsch, Shafer and Crowley, *Algorithm 443*, CACM 16 (1973), for the
@@ -117,7 +118,7 @@ def lambertw_exp(log_abs: ArrayLike, sign: ArrayLike, branch: int = 0) -> Array:
     Args:
         log_abs: logarithm of ``|z|``, any real number; a negative ``z`` needs ``log_abs <= -1``,
             else NaN.
-        sign: any real number, only its sign counts: a signed mass will do. 0 means ``z = 0``.
+        sign: any real number, of which only the sign is used. 0 means ``z = 0``.
         branch: static, 0 or -1 (NaN for a positive sign), else ``ValueError``.
     Shapes: ``log_abs`` and ``sign`` broadcast. Accuracy: 4 ulp.
     Derivative in ``log_abs``: ``w / (1 + w)``; none in ``sign``.
@@ -156,8 +157,8 @@ def lambertw_plus_one_from_gap(gap: ArrayLike, branch: int = 0) -> Array:
 def r_lambertw(z: ArrayLike, r: ArrayLike = 1.0) -> Array:
     r"""The real root ``w`` of ``w exp(w) + r w = z``, for any real ``z``. It has the sign of ``z``.
 
-    Domain: ``r >= exp(-2)`` (the float nearest to it included), where the map is increasing and so
-    has one real branch; a smaller ``r`` is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``,
+    Domain: ``r >= exp(-2)`` (the float nearest to it included). There the map is increasing and has
+    one real branch. A smaller ``r`` is a ``ValueError``, or NaN if traced. At ``r = exp(-2)``,
     ``z = -4 exp(-2)`` the root ``w = -2`` is triple.
     Shapes: broadcast. Accuracy: 2 ulp, the triple root included (1 but for the smallest normal
         numbers).
@@ -181,8 +182,8 @@ def r_lambertw_exp(log_z: ArrayLike, log_r: ArrayLike) -> Array:
 
     Both may be any real numbers: it solves ``ln t + ln(e^t + r) = ln z``.
 
-    ``log_r = -inf`` gives ``wright_omega(log_z)``; no lower bound on ``r``, since ``z > 0`` leaves
-    one positive root.
+    ``log_r = -inf`` gives ``wright_omega(log_z)``. ``r`` has no lower bound, since for ``z > 0``
+    there is one positive root.
     Shapes: broadcast. Accuracy: 4 ulp.
     Derivatives: with ``s = e^t / (e^t + r)``, ``t / (1 + t s)`` in ``log_z`` and ``-(1 - s)`` times
     that in ``log_r``. They reach 4 ulp (5 in float32), but lose about ``t ln t`` ulp where a large
