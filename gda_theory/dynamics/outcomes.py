@@ -46,12 +46,13 @@ MORE_EPOCHS = 64  # show whether a run without a minimum leads away: its moves t
 class Explanation(NamedTuple):
     """A cause (:class:`gda_theory.Cause`) for each lane of a run, and the numbers behind it.
 
-    ``minimum`` is that of the effective objective, continued from its oracle; it is NaN if there is
-    none, and ``reason`` says why. ``critical_strength`` is where it is lost, NaN if that is not met
-    up to the run's strength. ``stable_step`` is 2 over the largest curvature at the minimum (at the
-    run's end if there is none): larger steps cannot settle there. ``epochs_to_settle`` shrink the
-    distance to the minimum by a factor e, at the step size of the run's end. ``distance`` is that
-    from the run's end to the minimum.
+    ``minimum`` is the minimum of the effective objective, continued from its oracle. If there is
+    none, it is NaN and ``reason`` says why. ``critical_strength`` is the strength at which it
+    disappears, or NaN if that is above the run's strength. ``stable_step`` is 2 over the largest
+    curvature at the minimum, or at the run's end if there is no minimum. Steps above it cannot
+    settle there. In ``epochs_to_settle`` epochs the distance to the minimum shrinks by a factor e,
+    at the step size of the run's end. ``distance`` is the distance from the run's end to the
+    minimum.
     """
 
     cause: Int[AnyArray, "*batch"]
@@ -87,16 +88,16 @@ def explain(
 ) -> Explanation:
     """The cause of what was observed in a run.
 
-    If a minimum exists, and the curvature there or at the start exceeds 2 over the step size, the
-    cause of a run that does not settle is the step size. This also holds for a start outside the
-    basin.
+    Suppose that a minimum exists, and that the curvature there or at the start exceeds 2 over the
+    step size. Then the cause of a run that does not settle is the step size, even for a start
+    outside the basin.
 
     Args:
         run: what :func:`gda_theory.simulate` or :func:`gda_theory.sweep` returned.
         problem: what the run was made with; a CorrelatedPair is exact at any ridge. Its batch
             broadcasts to the run's.
-        path: the :func:`gda_theory.ascent_path` of the :func:`effective` objective, whose first
-            strength is the effective one, if it is known already. It is solved for otherwise.
+        path: the :func:`gda_theory.ascent_path` of the :func:`effective` objective, if it is known
+            already. Its first strength must be the effective one. By default it is computed.
 
     Returns: :class:`Explanation`; its ``str`` has one sentence a lane.
     Raises: ``TypeError`` if ``run`` is no Trajectory, ``ValueError`` if ``problem`` has other

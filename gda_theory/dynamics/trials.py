@@ -3,8 +3,8 @@ r"""Early stopping of ascent: run it from the pretrained model, and find its bes
 .. math:: \text{best early stop} = \min_{0 \le t \le T} \frac{|w_t - w_R|}{|w_D - w_R|},
 
 where 1 means that doing nothing was best. The user of ascent does not know :math:`w_R`, so cannot
-tell which epoch is best. So two more numbers matter: the number of epochs at which the distance is
-small, and the distance that plain descent on the retain set leaves after as many epochs. Source:
+tell which epoch is best. So two more numbers matter. The first is the number of epochs at which the
+distance is small. The second is what plain descent on the retain set leaves at that epoch. Source:
 Sec. 3 and App. B of the paper (the "illusion"); these measures: new.
 """
 
@@ -49,11 +49,11 @@ class EarlyStop(NamedTuple):
 class Trial(NamedTuple):
     """What early stopping can do, for each step size of one scheme, as NumPy arrays.
 
-    Distances are those to the oracle, in units of the pretrained model's. ``best_distance`` is the
-    least of all, at epoch ``best_epoch`` (0: before the first). ``good_epochs`` epochs leave at
-    most half. Plain descent leaves ``descent_distance`` after ``best_epoch`` epochs and
-    ``descent_final`` after all; the scheme leaves ``final_distance`` after all. ``distances`` has
-    all epochs, and ``run`` the ends.
+    Distances are to the oracle, in units of the pretrained model's distance. ``best_distance`` is
+    the smallest, at epoch ``best_epoch`` (0 is the start). At ``good_epochs`` epochs the distance
+    is at most half. Plain descent leaves ``descent_distance`` after ``best_epoch`` epochs, and
+    ``descent_final`` after all. The scheme leaves ``final_distance`` after all. ``distances`` has
+    the distance at every epoch, and ``run`` the end of every run.
     """
 
     scheme: Scheme

@@ -2,9 +2,9 @@ r"""The example of App. J: a retained and a forgotten sample that become equal.
 
 There are ``d`` samples in ``d`` dimensions. :math:`x_1 = (1, \varepsilon, 0, \dots)` is retained,
 :math:`x_2 = (\varepsilon, 1, 0, \dots)` is forgotten. The other d - 2 are orthogonal unit vectors
-and are retained. Only the first two share coordinates, so they are a correlated pair with r = d -
-1, f = 1 and one sample of each type (alpha = 1). Its retain and forget mass are 1/d and 1/d in
-pretraining, 1/(d-1) and 1 in descent-ascent.
+and are retained. Only the first two share coordinates, so they are a correlated pair. It has
+r = d - 1, f = 1, and one sample of each type (alpha = 1). Its retain and forget mass are 1/d and
+1/d in pretraining, 1/(d-1) and 1 in descent-ascent.
 """
 
 from typing import NamedTuple

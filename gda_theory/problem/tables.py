@@ -97,9 +97,9 @@ def load(
     """A data set and the rows to forget, validated, as arrays.
 
     Args:
-        source: ``"breast_cancer"``; two classes of another set that comes with scikit-learn, such
-            as ``"digits:3-8"`` or ``"iris:0-1"``; or the path of a CSV file (comma, semicolon or
-            tab) whose first line names the columns.
+        source: ``"breast_cancer"``, two classes of another set of scikit-learn, or the path of a
+            CSV file. Two classes are written ``"digits:3-8"`` or ``"iris:0-1"``. In the file cells
+            are separated by comma, semicolon or tab, and the first line names the columns.
         label: the column of a file that holds the two classes. The larger class becomes +1. Numbers
             are compared by value, texts by alphabet.
         forget: ``"3,17,20-25"``: data rows, counted from 0, ranges with both ends.

@@ -132,9 +132,9 @@ def retrain_many(
 
     Returns: :class:`Oracles`. ``jnp.sum(oracles.fell_back)`` says how many sets needed Newton's
         method.
-    Raises: ``TypeError`` or ``ValueError`` that names the set. Wrong are: no sets, a set without
-        rows or without a row to keep, repeated or missing rows, a class that leaves the retain
-        set, an unpenalised coordinate along which the oracle has no minimum.
+    Raises: ``TypeError`` or ``ValueError`` that names the set. There must be at least one set. Each
+        set must have a row to forget and leave a row of each class to keep. Its row numbers must
+        exist and differ. The oracle must have a minimum along every unpenalised coordinate.
     Accuracy: a gradient of at most 1e-10 in float64, or its rounding, which is larger for features
         in the thousands; rounding in float32.
     Cost: per set about four products with all rows in float32, one or two in float64, and

@@ -4,8 +4,8 @@ A program of nested loops compiles slowly. For a single problem the outer loops 
 Python, over a few compiled functions (the *stages*). A batch, or a problem inside jit, needs one
 program. The algorithm takes a :class:`Runner`, which says how loops run and what a stage is.
 
-Stages see arrays of a few sizes only, so that other data sets reuse them: rows are padded by rows
-of weight 0, columns by columns of zeros under a ridge. Neither changes a minimum.
+Stages see arrays of a few sizes only, so that other data sets reuse the compiled functions. Rows of
+weight 0, and columns of zeros with a ridge, are added up to these sizes. Neither changes a minimum.
 """
 
 import dataclasses

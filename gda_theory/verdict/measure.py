@@ -131,9 +131,9 @@ class Stop:
 class OppositeSides(NamedTuple):
     """How pretraining and ascent lie around the oracle, for many forget sets.
 
-    The fields are those of :class:`Measurement`, and four of their own. ``distance`` and ``along``
-    belong to ascent's minima at the given strengths: their distance to the oracle, and its signed
-    component in the direction of the pretrained model, in units of ``pretrain_distance``.
+    The fields are those of :class:`Measurement`, and four more. ``distance`` is the distance from
+    ascent's minimum at each given strength to the oracle. ``along`` is its signed component in the
+    direction of the pretrained model. Both are in units of ``pretrain_distance``.
     ``fold_distance`` and ``fold_along`` are the same at the fold.
     """
 

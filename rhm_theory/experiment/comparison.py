@@ -4,8 +4,8 @@ It measures the excess log loss of a denoiser, how often it changes a node, and 
 sequences do not belong to the language.
 
 *Log loss from samples alone.* For a noised sequence let :math:`p_u(a)` be the exact posterior of
-the symbol at node u, and :math:`q_u(a)` the probability that a sample of the denoiser has it there,
-by its parse. The excess log loss of node u is
+symbol a at node u. Let :math:`q_u(a)` be the probability that a parsed sample of the denoiser has
+symbol a there. The excess log loss of node u is
 :math:`E_{a\sim p}[\ln p_u(a) - \ln q_u(a)] = KL(p_u \| q_u)`. But q is known by K samples only, and
 no function of them has the mean :math:`-\ln q`. The first K terms of its series, the loss *of order
 K*, do have an unbiased estimate. Let n be the number of samples that have the symbol and H the

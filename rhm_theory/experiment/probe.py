@@ -37,9 +37,9 @@ class Sequences(NamedTuple):
 def load(path: str | os.PathLike) -> Sequences:
     """The sequences of a file.
 
-    Raises: ``OSError`` if it cannot be opened. ``ValueError`` that names the file, and the line or
-        array, for a damaged file, ragged rows, symbols that are no integers >= 0, shapes that
-        disagree, no start, or fewer than two samples of a start.
+    Raises: ``OSError`` if the file cannot be opened. ``ValueError`` that names the file, and the
+        line or array, if the file is damaged, rows have different lengths or shapes disagree. Also
+        if a symbol is no integer >= 0, there is no start, or a start has fewer than two samples.
     """
     path = Path(path)
     if path.suffix == ".npz":

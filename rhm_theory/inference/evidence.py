@@ -12,8 +12,8 @@ the likelihood are exact, in all derivatives too.
 Evidence is *impossible* if no sequence of the language has a positive likelihood. Its log evidence
 is -inf, inside jit too, and :func:`impossible_at` tells where in the tree. Products are computed
 directly and not as sums of logarithms. So evidence whose likelihood underflows also has log
-evidence -inf. With branching 2 that takes in float64 a factor of about 1e-38 at each of eight
-neighbouring nodes, and in float32 a factor of 1e-19 at each of two.
+evidence -inf. This is rare. With branching 2 it takes a factor of about 1e-38 at each of eight
+neighbouring nodes in float64. In float32 it takes a factor of 1e-19 at each of two.
 """
 
 import functools

@@ -131,11 +131,11 @@ def susceptibility(
 ) -> Float[AnyArray, "*batch"]:
     r""":math:`\chi = \operatorname{Var} N / \sum_i \operatorname{Var} n_i`.
 
-    It is the variance-weighted size of a block that changes together, 1 without correlations. It is
-    NaN where nothing can change (noise of level 0). Its limit there is not always 1: in the
-    epsilon-process it is the least number of leaves in which another sequence of the language
-    differs from the start. For several starts average both variances of :func:`change_moments`
-    apart.
+    It is the mean size of a block of leaves that change together, weighted by variance. Without
+    correlations it is 1. It is NaN where nothing can change, as for noise of level 0. Its limit at
+    level 0 need not be 1. In the epsilon-process it is the least number of leaves in which another
+    sequence of the language differs from the start. For several starts, average numerator and
+    denominator separately: ``variance`` and ``leaf_variance`` of :func:`change_moments`.
 
     Args:
         model: a :class:`rhm_theory.Grammar`, or any model with a method ``change_moments``.

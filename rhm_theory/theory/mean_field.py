@@ -16,10 +16,11 @@ m <-> v^(s-1)/m needs). The depth may be batched where the result's shape does n
 is a Python integer. No formula computes a probability of *change* as a difference, so all are
 accurate at small noise too.
 
-Every public function has the same domain. ``vocabulary`` is finite and >= 2, ``rules_per_symbol``
-is at least 1 and at most v^(s-1), ``branching`` is an integer >= 2; a ``level`` of the noise,
-:math:`\varepsilon`, and a ``belief`` are in [0, 1]. A value outside raises ``ValueError``, one of a
-wrong type ``TypeError``, with the name of the argument. A traced value outside gives NaN.
+Every public function has the same domain. ``vocabulary`` is finite and >= 2. ``rules_per_symbol``
+is at least 1 and at most v^(s-1). ``branching`` is an integer >= 2. The noise ``level``
+:math:`\varepsilon` and a ``belief`` (a value of p) are in [0, 1]. A value outside raises
+``ValueError`` with the name of the argument, one of a wrong type ``TypeError``. A traced value
+outside gives NaN.
 
 Source: *Probing the Latent Hierarchical Structure of Data via Diffusion Models*, arXiv:2410.13770.
 The factorisation for every s, the duality and the closed-form correlations are new.
@@ -357,10 +358,10 @@ def correlations(
 ) -> Correlations:
     r"""Mean and covariances of "leaf changed" in closed form, at every tree distance.
 
-    With p the child's :math:`p_\ell`, :math:`A_k = \sum_{j<k} p^j` and :math:`w` the weight of the
-    true rule under an unchanged parent, a child of a changed parent is changed with probability
-    :math:`1/A_s`, one of an unchanged parent with :math:`(1-w)/A_s`. So a level damps correlations
-    by :math:`\lambda = w/A_s`, and two siblings have covariance
+    Let p be the child's :math:`p_\ell`, and :math:`A_k = \sum_{j<k} p^j`. Let :math:`w` be the
+    weight of the true rule under an unchanged parent. A child of a changed parent is changed with
+    probability :math:`1/A_s`, a child of an unchanged parent with :math:`(1-w)/A_s`. So each level
+    multiplies correlations by :math:`\lambda = w/A_s`, and two siblings have covariance
 
     .. math:: \left( P_U (1-w)(w - p^s) - P_C\, p^s + P_U P_C\, w^2 \right) / A_s^2 .
 
