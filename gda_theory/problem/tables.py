@@ -14,12 +14,11 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
+from gda_theory.problem import bundled
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.problem import Problem
 from theory_common import checks
 from theory_common.precision import ArrayLike
-
-BUILT_IN = ("breast_cancer", "digits", "iris", "wine")
 
 
 class Dataset(NamedTuple):
@@ -114,7 +113,7 @@ def load(
     Raises: ``ValueError`` that names file, line and column, or the part of ``forget`` at fault;
         ``OSError`` for a file that cannot be opened.
     """
-    built_in = source.partition(":")[0] in BUILT_IN
+    built_in = source.partition(":")[0] in bundled.BUILT_IN
     table = _built_in(source, label) if built_in else _read(source, label)
     unknown = [name for name in drop if name not in table.columns]
     if unknown:
@@ -154,8 +153,6 @@ def _feature_names(table: Table, drop: Sequence[str], selector: str | None) -> l
 
 def _standardised(table: Table, names: list[str], features: np.ndarray) -> tuple[np.ndarray, str]:
     """The features with mean 0 and variance 1, and a sentence that says so."""
-    from sklearn.preprocessing import StandardScaler
-
     with np.errstate(over="ignore", invalid="ignore"):
         immense = np.flatnonzero(~np.isfinite(features.var(axis=0)))
     if len(immense):
@@ -165,10 +162,25 @@ def _standardised(table: Table, names: list[str], features: np.ndarray) -> tuple
         )
     constant = np.ptp(features, axis=0) == 0
     # A constant column's mean is rounded. Scaled to variance 1, this rounding would be a feature.
-    scaled = np.where(constant, 0.0, StandardScaler().fit_transform(features))
+    scaled = np.where(constant, 0.0, _scaled(features))
     count = int(np.sum(constant))
     became = f"; {count} constant column{'s' * (count > 1)} became 0" if count else ""
     return scaled, f"features standardised to mean 0, variance 1 over all rows{became}"
+
+
+def _scaled(features: np.ndarray) -> np.ndarray:
+    """What scikit-learn's ``StandardScaler`` returns, to the last digit.
+
+    A column whose variance may be rounding keeps its scale. Source: Chan, Golub and LeVeque, 1983.
+    """
+    count = len(features)
+    mean = np.sum(features, axis=0) / count
+    centred = features - mean
+    squares = np.sum(centred**2, axis=0) - np.sum(centred, axis=0) ** 2 / count
+    variance = squares / count
+    eps = np.finfo(features.dtype).eps
+    rounding = variance <= count * eps * variance + (count * mean * eps) ** 2
+    return centred / np.where(rounding, 1.0, np.sqrt(variance))
 
 
 # Sources ------------------------------------------------------------------------------------------
@@ -176,13 +188,11 @@ def _standardised(table: Table, names: list[str], features: np.ndarray) -> tuple
 
 def _built_in(source: str, label: str | None) -> Table:
     """A data set that comes with scikit-learn, whose label column is called ``target``."""
-    import sklearn.datasets
-
     name, _, pair = source.partition(":")
     if label is not None:
         raise ValueError(f"label is for files: {name} has its own classes, got label {label!r}")
-    data = getattr(sklearn.datasets, f"load_{name}")()
-    targets = data.target
+    data = bundled.read(name)
+    targets = data.targets
     if name == "breast_cancer" and not pair:
         pair = "0-1"
     chosen = re.fullmatch(r"(\d+)-(\d+)", pair)
@@ -196,8 +206,8 @@ def _built_in(source: str, label: str | None) -> Table:
     rows = np.isin(targets, list(classes))
     # repr gives the shortest digits that read back to the same float: nothing is lost as text.
     columns = {
-        str(key): [repr(x) for x in column.tolist()]
-        for key, column in zip(data.feature_names, data.data[rows].T, strict=True)
+        key: [repr(x) for x in column.tolist()]
+        for key, column in zip(data.names, data.features[rows].T, strict=True)
     }
     columns["target"] = [str(x) for x in targets[rows].tolist()]
     return Table(source=source, columns=columns, label="target", lines=())
@@ -208,7 +218,7 @@ def _read(source: str, label: str | None) -> Table:
     path = Path(source)
     if not path.exists():
         raise FileNotFoundError(
-            f"no file {source!r}, and no data set of that name (there are {', '.join(BUILT_IN)})"
+            f"no file {source!r}, and no data set of that name (there are {', '.join(bundled.BUILT_IN)})"
         )
     if path.is_dir():
         raise IsADirectoryError(f"{source!r} is a folder, not a CSV file")

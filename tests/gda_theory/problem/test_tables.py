@@ -2,10 +2,15 @@
 column.
 """
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sklearn.datasets
+from sklearn.preprocessing import StandardScaler
 
+from gda_theory.problem import bundled
 from gda_theory.problem import tables as data
 
 ROWS = (
@@ -215,3 +220,30 @@ def test_the_intercept_is_a_column_of_ones_without_ridge():
     np.testing.assert_array_equal(problem.ridge, [0.1] * 4 + [0])
     with pytest.raises(ValueError, match="ridge must be finite and > 0"):
         data.load("iris:0-1", forget="0,60").problem(ridge=0, intercept=True)
+
+
+@pytest.mark.parametrize("name", bundled.BUILT_IN)
+def test_bundled_data_are_those_of_scikit_learn(name):
+    expected = getattr(sklearn.datasets, f"load_{name}")()
+    found = bundled.read(name)
+    np.testing.assert_array_equal(found.features, expected.data)
+    np.testing.assert_array_equal(found.targets, expected.target)
+    assert list(found.names) == [str(key) for key in expected.feature_names]
+
+
+def test_data_are_read_without_importing_scikit_learn():
+    code = "import sys; from gda_theory.problem import tables; "
+    code += "tables.load('iris:0-1', forget='3'); sys.exit('sklearn' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_features_are_standardised_as_scikit_learn_does(tmp_path):
+    """To the last digit, also a column that varies by rounding alone."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(101, 4)) * [1, 1e9, 1e-9, 1e-16] + [3, 1e6, 0, 1]
+    rows = [[*row, index % 2] for index, row in enumerate(features.tolist())]
+    path = tmp_path / "data.csv"
+    path.write_text("\n".join(["a,b,c,d,y", *(",".join(map(repr, row)) for row in rows)]))
+    found = data.load(str(path), label="y", forget="3")
+    expected = StandardScaler().fit_transform(features)
+    np.testing.assert_array_equal(found.features, expected)
