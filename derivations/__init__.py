@@ -1,9 +1,9 @@
-"""Every claim that the libraries rest on, checked by machine, in one ledger.
+"""The ledger: every claim that the libraries use, with a proof that a program checks.
 
 ``python -m derivations`` checks and prints it. ``derivations.claim("lemma-3-order")`` is one
-:class:`~derivations.ledger.ledger.Claim`, with its proof (``prove()``), its generated mutants
-(``mutants()``) and its numbers at your parameters (``evaluate(ridge=0.1, ...)``). To write claims
-of your own, see :mod:`derivations.ledger.ledger`.
+:class:`~derivations.ledger.ledger.Claim`. It has a proof (``prove()``) and its numbers at your
+parameters (``evaluate(ridge=0.1, ...)``). Its *mutants* (``mutants()``) are the claim made wrong on
+purpose: their proof must fail. To write claims of your own, see :mod:`derivations.ledger.ledger`.
 """
 
 from derivations.descent_ascent import (

@@ -158,7 +158,8 @@ def details(report: Report) -> str:
     lines += ["", "steps"]
     for step, verdict in report.proof.steps:
         lines.append(f"  {MARKS[verdict.holds]:9} {step.text}  ({verdict.detail})")
-    lines += ["", f"mutants: {report.killed} of {len(report.mutants)} killed"]
+    found = f"{report.killed} of {len(report.mutants)}"
+    lines += ["", f"mutants (the claim made wrong on purpose): {found} have a proof that fails"]
     for tried in report.mutants:
         fate = f"breaks: {tried.broken_step}" if tried.broken_step else "SURVIVES"
         lines.append(f"  {tried.name} = {tried.mutant.expression}  ({tried.mutant.change})  {fate}")
@@ -185,13 +186,14 @@ def print_table(reports: list[Report], left_out: list[Claim], seconds: float) ->
     tried = sum(len(report.mutants) for report in reports)
     killed = sum(report.killed for report in reports)
     console.print(
-        f"{passed} of {len(reports)} claims pass; {killed} of {tried} mutants killed; "
-        f"{seconds:.1f} s",
+        f"{passed} of {len(reports)} claims pass. For {killed} of {tried} mutants (claims made "
+        f"wrong on purpose) the proof fails. Time: {seconds:.1f} s.",
         highlight=False,
     )
     if left_out:
         console.print(
-            f"{len(left_out)} slow certificates not checked: python -m derivations --slow",
+            f"{len(left_out)} slow claims are not checked. "
+            "To check them: python -m derivations --slow",
             highlight=False,
         )
 

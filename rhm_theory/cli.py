@@ -72,8 +72,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     measured.add_argument(
         "sequences",
-        help=".npz (starts, samples), .npy (starts x (1 + samples) x length) "
-        "or CSV (label, symbols)",
+        help="a file: .npz with arrays starts and samples, .npy of shape starts x (1 + samples) x "
+        "length, or CSV with the label of a start and the symbols of a sequence in each line",
     )
     measured.add_argument(
         "--r-max", type=int, help="largest distance r between positions (default: all)"

@@ -1,4 +1,4 @@
-"""The ledger: what a claim is, how to write one, and where all claims are found.
+"""Claims and the ledger: what a claim is, how to write one, and how to find one.
 
 A claim is one function with a decorator. The decorator's arguments say what is claimed, in words.
 The function's *defaults* are the claimed SymPy expressions. Its *body* yields the steps of the
@@ -17,8 +17,9 @@ proof (:mod:`derivations.ledger.steps`), to be read from top to bottom::
     def curvature(curvature=ridge * (1 + w)):
         yield Equal("the second derivative, by K = λ w e^w", ..., curvature)
 
-The claimed expressions are data, so wrong ones can be generated. Each of these mutants must break
-the proof (:mod:`derivations.ledger.mutation`). Claims of your own go into a ledger of your own::
+The claimed expressions are data, so wrong ones can be generated. The proof must fail for each of
+these *mutants* (:mod:`derivations.ledger.mutation`). Claims of your own go into a ledger of your
+own::
 
     import sympy as sp
 
@@ -397,7 +398,7 @@ class Ledger:
             identifier: stable, lower case, words joined by hyphens.
             statement: what is claimed, in one or two sentences.
             explanation: the idea of the proof.
-            where: lemma, section or appendix of the paper that it is about.
+            where: the lemma, section or appendix of the paper that the claim is about.
             domain: for which parameters it is claimed.
             origin: a key of :data:`ORIGINS`.
             evidence: a key of :data:`EVIDENCE`.

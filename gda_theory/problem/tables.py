@@ -190,7 +190,7 @@ def _built_in(source: str, label: str | None) -> Table:
     """A data set that comes with scikit-learn, whose label column is called ``target``."""
     name, _, pair = source.partition(":")
     if label is not None:
-        raise ValueError(f"label is for files: {name} has its own classes, got label {label!r}")
+        raise ValueError(f"label is only for files: {name} has its own classes, got {label!r}")
     data = bundled.read(name)
     targets = data.targets
     if name == "breast_cancer" and not pair:
@@ -432,7 +432,7 @@ def _listed_rows(forget: str, count: int) -> np.ndarray:
         first, last = int(found[1]), int(found[2] or found[1])
         if last < first or last >= count:
             raise ValueError(
-                f"forget: rows are counted from 0 to {count - 1} and ranges ascend,"
+                f"forget: row numbers must be from 0 to {count - 1} and ranges must ascend,"
                 f" got {part.strip()!r}"
             )
         rows |= set(range(first, last + 1))

@@ -147,8 +147,8 @@ def test_a_malformed_file_is_refused_with_its_line(table, text, message):
 @pytest.mark.parametrize(
     ("forget", "message"),
     [
-        ("5", r"rows are counted from 0 to 4 and ranges ascend, got '5'"),
-        ("1,3-2", r"rows are counted from 0 to 4 and ranges ascend, got '3-2'"),
+        ("5", r"row numbers must be from 0 to 4 and ranges must ascend, got '5'"),
+        ("1,3-2", r"row numbers must be from 0 to 4 and ranges must ascend, got '3-2'"),
         ("1,-2", r"forget must be rows such as 3,17,20-25, or random:N, or COL==VALUE, got '-2'"),
         ("", r"got '' in ''"),
         ("0-4", r"forget must leave rows to keep, got all 5"),
@@ -210,7 +210,7 @@ def test_two_digits_are_a_data_set():
     for source in ("digits", "digits:3", "digits:3-3", "digits:3-11", "breast_cancer:0-2"):
         with pytest.raises(ValueError, match="needs two of its classes"):
             data.load(source, forget="0")
-    with pytest.raises(ValueError, match="label is for files"):
+    with pytest.raises(ValueError, match="label is only for files"):
         data.load("digits:3-8", forget="0", label="target")
 
 
