@@ -192,7 +192,7 @@ def print_table(reports: list[Report], left_out: list[Claim], seconds: float) ->
     )
     if left_out:
         console.print(
-            f"{len(left_out)} slow claims are not checked. "
+            f"Slow claims not checked: {len(left_out)}. "
             "To check them: python -m derivations --slow",
             highlight=False,
         )

@@ -1,7 +1,7 @@
 """The commands ``diagnose``, ``certify``, ``check`` and ``solve``.
 
-``diagnose`` gives a verdict on data, ``certify`` and ``check`` a proof on data, and ``solve`` all
-answers about a correlated pair.
+``diagnose`` gives a verdict on data. ``certify`` writes a proof about data, and ``check`` verifies
+it. ``solve`` prints all results for a correlated pair.
 """
 
 import argparse

@@ -43,8 +43,8 @@ CLAIMS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code.
 
-    It is 0 if all went well. Wrong input gives one line on standard error and 2, Ctrl-C gives 130,
-    and 1 means that nobody reads the output.
+    It is 0 after success, 1 if nobody reads the output, and 130 after Ctrl-C. Wrong input prints
+    one line on standard error and gives 2.
     """
     options = _parser().parse_args(arguments)
 

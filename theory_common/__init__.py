@@ -1,1 +1,1 @@
-"""What both theories share: validation, the working precision, numerics, batches, tables."""
+"""Code that both theories share: validation, the working precision, numerics, batches, tables."""

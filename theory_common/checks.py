@@ -1,8 +1,8 @@
 """Validation of arguments: each error names the argument, the rule, what came and where.
 
-Values are checked *after* conversion to the working dtype, because that is what is computed with.
-float32 turns a ridge of 1e-300 into 0, for example. A traced value cannot raise an error. It passes
-and the computation answers with NaN.
+Values are checked *after* conversion to the working dtype, because the computation uses the
+converted values. For example, float32 turns a ridge of 1e-300 into 0. A traced value cannot raise
+an error. It passes, and the result of the computation is NaN.
 """
 
 from collections.abc import Callable, Iterable

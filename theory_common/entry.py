@@ -1,6 +1,6 @@
-"""What our own entry points (commands, figures, tests) switch on, before JAX computes anything.
+"""Settings of JAX that commands, figures and tests switch on before JAX computes anything.
 
-Importing a library changes nothing. Commands also share their exit codes and ``--version``.
+Importing a library changes no setting. Commands also share their exit codes and ``--version``.
 """
 
 import argparse
@@ -35,7 +35,7 @@ def enable_float64() -> None:
 
 
 def compile_quickly(*, optimise: bool = True) -> None:
-    """Let XLA compile for the CPU in less time, to programs that run longer.
+    """Make XLA compile for the CPU in less time. The compiled programs then run longer.
 
     A command compiles each function once and calls it a few times, so compiling is most of its
     time. XLA's older code generator takes about half the time, and its programs run up to 1.7 times
@@ -141,7 +141,7 @@ def _bytes_after_deleting(folder: Path, limit: int) -> int:
 
 
 def shown(print_answer: Callable[[], None]) -> int:
-    """Run ``print_answer``. Return 0, or 1 where the reader has gone (``... | head``)."""
+    """Run ``print_answer``. Return 0, or 1 if nobody reads the output (``... | head``)."""
     try:
         print_answer()
         sys.stdout.flush()
@@ -154,7 +154,7 @@ def shown(print_answer: Callable[[], None]) -> int:
 def run_command(name: str, command: Callable[[], int]) -> int:
     """Run ``command`` and return its exit code, without a traceback where the user needs none.
 
-    Wrong input gives one line on standard error and 2, Ctrl-C one line and 130.
+    Wrong input prints one line on standard error and gives 2. Ctrl-C prints one line and gives 130.
     If nobody reads the output (``... | head``), the code is 1.
     """
     try:

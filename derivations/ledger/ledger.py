@@ -18,8 +18,9 @@ proof (:mod:`derivations.ledger.steps`), to be read from top to bottom::
         yield Equal("the second derivative, by K = λ w e^w", ..., curvature)
 
 The claimed expressions are data, so wrong ones can be generated. The proof must fail for each of
-these *mutants* (:mod:`derivations.ledger.mutation`). Claims of your own go into a ledger of your
-own::
+these *mutants* (:mod:`derivations.ledger.mutation`).
+
+Claims of your own go into a ledger of your own::
 
     import sympy as sp
 

@@ -211,7 +211,7 @@ def _distinct(objective: Objective, strength: Array) -> Array:
 
 
 class _Run(NamedTuple):
-    """What the cause depends on of a run."""
+    """The numbers of a run that the cause depends on."""
 
     factors: Factors
     weights: Float[AnyArray, "*batch d"]
@@ -222,7 +222,7 @@ class _Run(NamedTuple):
 
 
 class _Facts(NamedTuple):
-    """What is known of each lane, each True or False.
+    """Facts about each lane, each True or False.
 
     ``exists``: the minimum; ``gone``: it was lost, past a fold or because the objective is
     ``unbounded``. ``there``: the run ended at it. ``ascends``: the effective strength is not 0.

@@ -69,7 +69,7 @@ class Trial(NamedTuple):
 
 
 def early_stop(distances: ArrayLike, descent: ArrayLike) -> EarlyStop:
-    """What stopping at the best epoch leaves.
+    """The distances that remain when a run is stopped at its best epoch.
 
     Args:
         distances: ``(*batch, t)``, those of a run at the start and after every epoch.

@@ -207,7 +207,7 @@ def _check_batch(pair: CorrelatedPair, **shapes: tuple[int, ...]) -> None:
 
 
 class _Forces(NamedTuple):
-    """What the flow depends on: the Gram matrix, ``log(A/ridge)`` and ``log(strength B/ridge)``."""
+    """Parameters of the flow: the Gram matrix, ``log(A/ridge)`` and ``log(strength B/ridge)``."""
 
     gram: Gram
     log_retain: Float[Array, "*batch"]

@@ -27,7 +27,7 @@ from theory_common.printing.display import readable
 
 @readable()
 class AlignedLimits(NamedTuple):
-    """What ``w_1`` and ``w_2`` both tend to as the correlation tends to 1.
+    """The common limit of ``w_1`` and ``w_2`` as the correlation tends to 1.
 
     ``exists`` says whether descent-ascent has a minimum in the limit. It has one for every ridge
     >= ``least_ridge``. Below that ``descent_ascent`` is NaN. ``least_ridge`` is 0 for a loss of

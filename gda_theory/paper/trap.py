@@ -1,4 +1,4 @@
-r"""The low-dimensional trap: does descent-ascent end in a minimum that fine-tuning cannot leave?
+r"""The low-dimensional trap: can fine-tuning leave the minimum in which descent-ascent ends?
 
 Sec. 5.2 and Fig. 5 of *Ascent Fails to Forget* fit two parameters :math:`\theta = (a, b)` to four
 clusters of points by least squares:
@@ -96,7 +96,7 @@ def _convention(convention: str | Convention) -> Convention:
 def arguments(
     convention: str | Convention, ridge: Float[ArrayLike, ""], *, name: str = "ridge"
 ) -> tuple[Float[Array, "3 4"], Clusters, Scalar]:
-    """What :func:`objective` takes besides the parameters, in one dtype.
+    """The arguments of :func:`objective` besides the parameters, in one dtype.
 
     Args:
         convention: a name in :data:`CONVENTIONS`, or a :class:`Convention`.
@@ -381,7 +381,7 @@ class Statement(NamedTuple):
 
 @readable()
 class Landscape(NamedTuple):
-    """What :func:`landscape` found.
+    """The result of :func:`landscape`.
 
     ``ends_in`` is the row of ``retrain.minima`` where fine-tuning ends, -1 if it has not settled.
     ``trap_holds`` says that it ends in a minimum that is not retraining's global one.

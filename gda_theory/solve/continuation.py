@@ -1,8 +1,8 @@
 r"""Predictor and corrector along a line of objectives: from the oracle to the fold.
 
-The curve of minima lives in the plane of weights and time, where time is a strength in units of
-its own. Lengths are measured in margins, on which the loss acts. There a fold is an ordinary point
-(Keller's pseudo-arclength).
+The curve of minima is a curve in the product space of weights and time, where time is the strength
+in units of its own. Lengths are measured by changes of the margins, on which the loss acts. On this
+curve a fold is an ordinary point (Keller's pseudo-arclength).
 
 * Prediction: points *and* tangents of the last anchors, by Hermite interpolation of order 6.
   Hessians are extrapolated too, so that an anchor costs one Hessian and a few gradients.

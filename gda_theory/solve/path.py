@@ -218,7 +218,7 @@ class Located(NamedTuple):
 
 
 class Traced(NamedTuple):
-    """What was met on the way: the anchors, the line in their units, and the fold."""
+    """The traced path: the anchors, the line in their units, and the fold."""
 
     trace: Trace
     line: Line
@@ -409,7 +409,7 @@ def _point_by_stage(objective: Objective, strength: np.ndarray, pattern: Pattern
 
 
 def _branch_by_stage(inside: Staged, located: Located, strengths: np.ndarray) -> "Branch":
-    """What was located, in the original coordinates and without padding."""
+    """The located minima and fold, in the original coordinates and without padding."""
     count = len(strengths)
     known = jax.tree.map(np.asarray, located)
     weights = inside.leave(known.weights[:count])
@@ -440,7 +440,7 @@ def _branch_by_stage(inside: Staged, located: Located, strengths: np.ndarray) ->
 
 
 class Branch(NamedTuple):
-    """What :class:`Path` holds, but for the comparison with pretraining."""
+    """The fields of :class:`Path` that do not depend on pretraining."""
 
     weights: Array
     gradient_norm: Array
@@ -522,7 +522,7 @@ def _path_one(
 
 
 def _fold_residual(point: Array, objective: Objective) -> Array:
-    """What vanishes at a fold ``(weights, null vector, strength)``."""
+    """The equations of a fold ``(weights, null vector, strength)``: they are 0 there."""
     dimension = objective.types.shape[-1]
     weights, null, strength = point[:dimension], point[dimension:-1], point[-1]
 
@@ -566,7 +566,7 @@ def _break_even(
 
 
 def _even_residual(point: Array, objective: Objective, oracle: Array, pretrained: Array) -> Array:
-    """What vanishes at break-even ``(weights, strength)``."""
+    """The equations of break-even ``(weights, strength)``: they are 0 there."""
     weights, strength = point[:-1], point[-1]
     gap = jnp.sum((weights - oracle) ** 2) - jnp.sum((pretrained - oracle) ** 2)
     return jnp.append(objective.gradient(weights, strength), gap / 2)

@@ -1,1 +1,1 @@
-"""What should I do? Numbers, verdict, certificates."""
+"""Advice for a user's data: numbers, verdict and certificates."""

@@ -70,7 +70,7 @@ class Blocks(NamedTuple):
 
 @readable()
 class Measurement(NamedTuple):
-    """What was measured over all starts.
+    """The measurements over all starts.
 
     Attributes:
         correlation: C(r), r = 0 .. r_max.

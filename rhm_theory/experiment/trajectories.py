@@ -278,7 +278,7 @@ def require_denoiser(denoiser: Callable, noise: Noise) -> None:
 def denoised(
     denoiser: Callable, model: Grammar | SequenceModel, noised: Int[np.ndarray, "batch length"]
 ) -> Int[np.ndarray, "batch length"]:
-    """What ``denoiser`` returns, checked: symbols of the model, of the shape of ``noised``.
+    """The samples of ``denoiser``, checked: symbols of the model, with the shape of ``noised``.
 
     Raises: ``TypeError`` or ``ValueError`` that names ``denoiser``.
     """
@@ -408,9 +408,9 @@ def average_susceptibility(
 def root_slope(
     grammar: Grammar, start: Int[ArrayLike, "*batch length"] | Tree, level: Float[ArrayLike, ""]
 ) -> Float[Array, ""]:
-    r"""How fast the class is lost: :math:`-\mathrm d/\mathrm d\varepsilon` of P(the root is kept).
+    r"""The rate of loss of the class: :math:`-\mathrm d/\mathrm d\varepsilon` P(root is kept).
 
-    It is exact, for the epsilon-process, and a mean over the starts. At the critical noise it grows
+    It is exact for the epsilon-process, and a mean over the starts. At the critical noise it grows
     like :math:`d^{1/\nu}` with the number of leaves d, as the mean field's
     :math:`(1 - 1/v)\,F'(p^*)^{\text{depth}}` does.
 
@@ -571,7 +571,7 @@ def _by_posterior(
 
 
 def _fingerprint(model: Any) -> str:
-    """What tells this model from others."""
+    """The numbers that identify this model."""
     leaves, structure = jax.tree.flatten(model)
     digest = hashlib.sha256(str(structure).encode())
     for leaf in leaves:

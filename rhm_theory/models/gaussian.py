@@ -3,8 +3,8 @@ r"""A control without a hierarchy: a Gaussian field on a ring, whose susceptibil
 The field has correlations of every length, by a power-law spectrum. Gaussian noise of level
 :math:`\sigma^2 = 1 - \bar\alpha` turns it into
 :math:`x_t = \sqrt{\bar\alpha}\, x_0 + \sigma z` (:class:`rhm_theory.GaussianNoise`). In Fourier
-space all modes are independent, so the posterior is exact. "Change" of a site means
-:math:`\hat x_0 - x_0`, a real number, with :math:`\hat x_0` a sample of the posterior.
+space all modes are independent, so the posterior is exact. The *change* of a site is the real
+number :math:`\hat x_0 - x_0`, where :math:`\hat x_0` is a sample of the posterior.
 """
 
 import dataclasses
@@ -94,7 +94,7 @@ class GaussianField:
 
     @backed_by("gaussian-control-response", "gaussian-control-monotone")
     def response(self, level: Float[ArrayLike, "*batch"]) -> FieldResponse:
-        r"""What changes on average over the noise, in closed form.
+        r"""The covariance of the change, averaged over the noise, in closed form.
 
         .. math:: C(k) = \sigma^2 S_k
             \frac{2\bar\alpha S_k + \sigma^2}{(\bar\alpha S_k + \sigma^2)^2}, \qquad \chi = C(0) /

@@ -30,7 +30,7 @@ Process = TypeVar("Process", bound="_Level")
 
 @runtime_checkable
 class Noise(Protocol):
-    """What experiments ask of a noise on sequences of symbols; write a class of your own like it.
+    """The interface of a noise on sequences of symbols. You can write a class of your own.
 
     Attributes:
         level: in [0, 1], any shape.
@@ -195,7 +195,7 @@ class Epsilon(_Level):
 
 
 class GaussianLikelihood(NamedTuple):
-    """What Gaussian noise leaves of a field: the ``noised`` field and the ``level``."""
+    """The likelihood after Gaussian noise: the ``noised`` field and the ``level``."""
 
     noised: Float[AnyArray, "*batch length"]
     level: Float[AnyArray, "*#batch"]
@@ -235,7 +235,7 @@ class GaussianNoise(_Level):
         return jnp.sqrt(1 - level) * start + jnp.sqrt(level) * white
 
     def likelihood(self, noised: Float[ArrayLike, "*#batch length"]) -> GaussianLikelihood:
-        """What ``noised`` says of the field, for :class:`rhm_theory.GaussianField`."""
+        """The likelihood of a field given ``noised``, for :class:`rhm_theory.GaussianField`."""
         return GaussianLikelihood(noised=checks.finite("noised", noised), level=self.level)
 
 

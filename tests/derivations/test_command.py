@@ -67,7 +67,7 @@ def test_slow_certificates_are_listed_and_left_out(monkeypatch, capsys):
 
     monkeypatch.setattr(command, "LEDGER", mine)
     assert command.main([]) == 0
-    assert "1 slow certificates not checked" in capsys.readouterr().out
+    assert "Slow claims not checked: 1." in capsys.readouterr().out
     assert command.main(["--slow"]) == 1
     assert command.main(["--claim", "late"]) == 1
 

@@ -111,7 +111,7 @@ def test_diagnose_takes_every_option(run, tmp_path):
     [
         (["diagnose", "nowhere.csv", "--label", "y", "--forget", "0"], "no file 'nowhere.csv'"),
         (["diagnose", "FILE", "--label", "z", "--forget", "0"], "has no column 'z'"),
-        (["diagnose", "FILE", "--label", "y", "--forget", "9"], "rows are counted from 0 to 3"),
+        (["diagnose", "FILE", "--label", "y", "--forget", "9"], "row numbers must be from 0 to 3"),
         (
             ["diagnose", "FILE", "--label", "y", "--forget", "y==1"],
             "forget must leave each class in the retain set",
