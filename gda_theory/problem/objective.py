@@ -69,6 +69,7 @@ class Objective:
         """The signed weights ``c = retain_weight - strength * forget_weight``."""
         return self.retain_weight - self._number(strength)[..., None] * self.forget_weight
 
+    @backed_by("one-path")
     def ridge_at(self, strength: ArrayLike) -> Float[Array, "*batch d"]:
         """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means, ``ridge`` for sums.
 
