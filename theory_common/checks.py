@@ -6,7 +6,7 @@ an error. It passes, and the result of the computation is NaN.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,11 @@ from jax import Array
 from theory_common import precision
 
 Option = TypeVar("Option")
-Numbers: TypeAlias = Array | np.ndarray
+if TYPE_CHECKING:
+    # NumPy's arrays and JAX's have the operations used here in common, but no type that says so.
+    Numbers: TypeAlias = Any
+else:
+    Numbers = Array | np.ndarray
 # NumPy compares a single number to np.bool_ and not to an array.
 Truth: TypeAlias = Array | np.ndarray | np.bool_
 

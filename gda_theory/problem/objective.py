@@ -17,7 +17,7 @@ strength -1 and the same ridge.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ from jaxtyping import Float
 
 from gda_theory.problem.losses import Loss
 from theory_common import checks
+from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
@@ -47,11 +48,11 @@ class Objective:
     Claims: ``type-reduction``, ``logistic-norm-bound``, ``one-path``, ``near-the-origin``.
     """
 
-    types: Float[Array, "*batch k d"]
-    retain_weight: Float[Array, "*batch k"]
-    forget_weight: Float[Array, "*batch k"]
-    ridge: Float[Array, "*batch d"]
-    size_ratio: Float[Array, "*batch"]
+    types: Float[Numbers, "*batch k d"]
+    retain_weight: Float[Numbers, "*batch k"]
+    forget_weight: Float[Numbers, "*batch k"]
+    ridge: Float[Numbers, "*batch d"]
+    size_ratio: Float[Numbers, "*batch"]
     loss: Loss = dataclasses.field(metadata={"static": True})
     reduction: str = dataclasses.field(metadata={"static": True})
 
@@ -179,11 +180,11 @@ class Objective:
 
 def recession_slopes(
     loss: Loss,
-    types: Float[Array, "*batch k d"],
-    retain_weight: Float[Array, "*batch k"],
-    forget_weight: Float[Array, "*batch k"],
-    ridge: Float[Array, "*batch d"],
-    strength: Float[Array, "*batch"],
+    types: Float[Numbers, "*batch k d"],
+    retain_weight: Float[Numbers, "*batch k"],
+    forget_weight: Float[Numbers, "*batch k"],
+    ridge: Float[Numbers, "*batch d"],
+    strength: Float[Numbers, "*batch"],
 ) -> Float[Array, "*batch d 2"]:
     """:meth:`Objective.recession_slopes`, of the arrays alone."""
     sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
@@ -377,7 +378,7 @@ class MarginObjective(NamedTuple):
 
 def over_batch(
     function: Callable, objective: Objective, *arguments: tuple[Array | None, int]
-) -> object:
+) -> Any:
     """``function(objective, *arguments)`` over the leading dimensions.
 
     Each argument is a pair: an array or None, and its rank within one problem.

@@ -37,6 +37,7 @@ from gda_theory.solve.minimise import factor
 from gda_theory.solve.stages import INSIDE, Runner
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks
+from theory_common.checks import Numbers
 from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
 
@@ -65,8 +66,8 @@ class Line(NamedTuple):
     retain_weight: Float[Array, " k"]
     forget_weight: Float[Array, " k"]
     ridge: Float[Array, " m"]
-    step: Float[Array, ""]
-    unit: Float[Array, ""]
+    step: Float[Numbers, ""]
+    unit: Float[Numbers, ""]
 
     def coefficients(self, time: ArrayLike) -> Float[Array, " k"]:
         """The signed weights of the losses."""
@@ -218,7 +219,7 @@ class Fold(NamedTuple):
 
 
 def trace_of(
-    loss: Loss, line: Line, start: Array, limit: Array, run: Runner = INSIDE
+    loss: Loss, line: Line, start: Numbers, limit: Numbers, run: Runner = INSIDE
 ) -> tuple[Trace, Line, Fold]:
     """Anchors from time 0 to the fold, or until the strength ``limit`` is passed.
 
@@ -324,7 +325,9 @@ class Nodes(NamedTuple):
         return values @ self.times + derivatives @ self.time_slopes
 
     def hessian_at(self, position: Array) -> Float[Array, "m m"]:
-        """The Hessian, by Lagrange interpolation."""
+        """The Hessian, by Lagrange interpolation. ``ValueError`` if the nodes have none."""
+        if self.hessians is None:
+            raise ValueError("these nodes carry no Hessians")
         return jnp.tensordot(_lagrange(self.positions, self.valid, position), self.hessians, 1)
 
 

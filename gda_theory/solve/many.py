@@ -44,6 +44,7 @@ from gda_theory.problem.problem import Problem
 from gda_theory.solve import minimise
 from gda_theory.solve.span import Span, into_span, span_pattern
 from theory_common import checks
+from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
@@ -69,9 +70,9 @@ class Oracles(NamedTuple):
     rounding, which in float32 it always is. ``fell_back`` marks sets solved by Newton's method.
     """
 
-    weights: Float[Array, "sets d"]
-    value: Float[Array, " sets"]
-    gradient_norm: Float[Array, " sets"]
+    weights: Float[Numbers, "sets d"]
+    value: Float[Numbers, " sets"]
+    gradient_norm: Float[Numbers, " sets"]
     converged: Bool[Array, " sets"]
     fell_back: Bool[Array, " sets"]
 

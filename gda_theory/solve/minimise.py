@@ -37,6 +37,7 @@ from gda_theory.problem.objective import (
 from gda_theory.solve.span import into_span, span_pattern
 from gda_theory.solve.stages import BY_STAGE, Staged, runs_by_stage
 from theory_common import checks
+from theory_common.checks import Numbers, Truth
 from theory_common.claims import backed_by
 from theory_common.numerics.implicit import implicit, solve_linear
 from theory_common.printing.display import readable
@@ -179,7 +180,7 @@ def solve(
     return solve_from(start, objective, strength, pattern, max_iterations)
 
 
-def is_single(objective: Objective, *numbers: Array) -> bool:
+def is_single(objective: Objective, *numbers: Numbers) -> bool:
     """Whether no array carries a batch dimension."""
     leaves = jax.tree.leaves(objective)
     single = all(leaf.ndim == rank for leaf, rank in zip(leaves, RANKS, strict=True))
@@ -243,9 +244,10 @@ def strength_in_range(
     return strength
 
 
-def _is_below(strength: Array | np.ndarray, lowest: Array | np.ndarray) -> Array | np.ndarray:
+def _is_below(strength: Numbers, lowest: Numbers) -> Truth:
     # A strength computed as -f/r elsewhere may differ in the last digits.
-    return strength < lowest - 4 * jnp.finfo(lowest.dtype).eps * abs(lowest)
+    eps = float(jnp.finfo(lowest.dtype).eps)
+    return strength < lowest - 4 * eps * abs(lowest)
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
@@ -286,8 +288,8 @@ def minimum(
 
 def solved_by_stage(
     inside: Staged,
-    strength: Array | np.ndarray,
-    start: Array | np.ndarray,
+    strength: Numbers | float,
+    start: Numbers,
     *,
     max_iterations: int = MAX_ITERATIONS,
 ) -> Solution:
@@ -306,8 +308,8 @@ def solved_by_stage(
 def lowest_point(
     loss: Loss,
     margins: MarginObjective,
-    start: Float[Array, " m"],
-    max_iterations: Int[Array, ""] | int,
+    start: Float[Numbers, " m"],
+    max_iterations: Int[Numbers, ""] | int,
 ) -> Solution:
     """:func:`iterate` on a margin objective, in a unit that neither overflows nor underflows."""
     inside, unit = margins.scaled()
@@ -341,7 +343,7 @@ def objective_gradient(
     return objective.gradient(weights, strength)
 
 
-def norm(vector: Float[Array, "*batch d"]) -> Float[Array, "*batch"]:
+def norm(vector: Float[Numbers, "*batch d"]) -> Float[Array, "*batch"]:
     """Euclidean length without the overflow and underflow of the squares."""
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(vector), -1))
     size = jnp.where(size > 0, size, 1)

@@ -53,6 +53,7 @@ from gda_theory.solve.minimise import (
 from gda_theory.solve.span import Span, into_span, span_pattern
 from gda_theory.solve.stages import BY_STAGE, INSIDE, Runner, Staged, padded, runs_by_stage, size
 from theory_common import checks
+from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
@@ -70,13 +71,13 @@ class DescentAscent(NamedTuple):
     coordinate. A *local* minimum may exist even if it is not.
     """
 
-    weights: Float[Array, "*batch d"]
-    value: Float[Array, "*batch"]
-    gradient_norm: Float[Array, "*batch"]
-    exists: Bool[Array, "*batch"]
-    reason: Int[Array, "*batch"]
-    critical_strength: Float[Array, "*batch"]
-    bounded_below: Bool[Array, "*batch"]
+    weights: Float[Numbers, "*batch d"]
+    value: Float[Numbers, "*batch"]
+    gradient_norm: Float[Numbers, "*batch"]
+    exists: Bool[Numbers, "*batch"]
+    reason: Int[Numbers, "*batch"]
+    critical_strength: Float[Numbers, "*batch"]
+    bounded_below: Bool[Numbers, "*batch"]
 
 
 @readable(reason=Reason)
@@ -90,16 +91,16 @@ class Path(NamedTuple):
     fold if there is one.
     """
 
-    strengths: Float[Array, "*batch q"]
-    weights: Float[Array, "*batch q d"]
-    gradient_norm: Float[Array, "*batch q"]
-    exists: Bool[Array, "*batch q"]
-    reason: Int[Array, "*batch q"]
-    bounded_below: Bool[Array, "*batch q"]
-    critical_strength: Float[Array, "*batch"]
-    fold_weights: Float[Array, "*batch d"]
-    break_even_strength: Float[Array, "*batch"]
-    searched_to: Float[Array, "*batch"]
+    strengths: Float[Numbers, "*batch q"]
+    weights: Float[Numbers, "*batch q d"]
+    gradient_norm: Float[Numbers, "*batch q"]
+    exists: Bool[Numbers, "*batch q"]
+    reason: Int[Numbers, "*batch q"]
+    bounded_below: Bool[Numbers, "*batch q"]
+    critical_strength: Float[Numbers, "*batch"]
+    fold_weights: Float[Numbers, "*batch d"]
+    break_even_strength: Float[Numbers, "*batch"]
+    searched_to: Float[Numbers, "*batch"]
     oracle: Solution
     pretrained: Solution
 
@@ -174,21 +175,24 @@ def ascent_path(
     strengths = strength_in_range(objective.pretrain_strength[..., None], given, "strengths")
     if strengths.ndim < 1 or strengths.shape[-1] == 0:
         raise ValueError(f"strengths must have shape (q,) with q >= 1, got {strengths.shape}")
+    limit = _search_limit(strengths, search_to)
+    pattern = span_pattern(objective)
+    single = is_single(objective, limit) and strengths.ndim == 1
+    if single and runs_by_stage(objective, strengths, limit):
+        return _path_by_stage(objective, strengths, limit, pattern)
+    return _whole(objective, strengths, limit, pattern, _below(given))
+
+
+def _search_limit(strengths: Numbers, search_to: ArrayLike | None) -> Numbers:
+    """The strength at which the search for the fold ends, at least the largest of ``strengths``."""
     xp = strengths.__array_namespace__()
     largest = xp.max(strengths, axis=-1)
     if search_to is None:
-        search_to = 10 * xp.maximum(largest, xp.ones_like(largest))
-    else:
-        search_to = checks.positive("search_to", search_to).astype(strengths.dtype)
-        if runs_by_stage(search_to):
-            search_to = np.asarray(search_to)
-        xp = search_to.__array_namespace__() if xp is np else xp
-    search_to = xp.maximum(search_to, largest)
-    pattern = span_pattern(objective)
-    single = is_single(objective, search_to) and strengths.ndim == 1
-    if single and runs_by_stage(objective, strengths, search_to):
-        return _path_by_stage(objective, strengths, search_to, pattern)
-    return _whole(objective, strengths, search_to, pattern, _below(given))
+        return 10 * xp.maximum(largest, xp.ones_like(largest))
+    chosen = checks.positive("search_to", search_to).astype(strengths.dtype)
+    if xp is np and runs_by_stage(chosen):
+        return np.maximum(np.asarray(chosen), largest)
+    return jnp.maximum(chosen, largest)
 
 
 def _below(strengths: ArrayLike) -> bool:
@@ -228,9 +232,9 @@ class Traced(NamedTuple):
 def _locate(
     run: Runner,
     inside: Objective,
-    start: Array,
-    strengths: Array,
-    limit: Array,
+    start: Numbers,
+    strengths: Numbers,
+    limit: Numbers,
     below: bool,
 ) -> tuple[Located, Traced]:
     """Follow the path from the oracle ``start``, up and, if ``below``, down."""
@@ -356,7 +360,7 @@ def _even(
 
 
 def _path_by_stage(
-    objective: Objective, strengths: np.ndarray, search_to: np.ndarray, pattern: Pattern
+    objective: Objective, strengths: Numbers, search_to: Numbers, pattern: Pattern
 ) -> Path:
     """:func:`ascent_path` of one problem."""
     inside = Staged.of(objective, pattern)
@@ -385,7 +389,7 @@ def _path_by_stage(
     )
 
 
-def _point_by_stage(objective: Objective, strength: np.ndarray, pattern: Pattern) -> DescentAscent:
+def _point_by_stage(objective: Objective, strength: Numbers, pattern: Pattern) -> DescentAscent:
     """:func:`descent_ascent` of one problem."""
     inside = Staged.of(objective, pattern)
     oracle = solved_by_stage(inside, 0.0, np.zeros_like(inside.given.ridge))
@@ -408,7 +412,7 @@ def _point_by_stage(objective: Objective, strength: np.ndarray, pattern: Pattern
     )
 
 
-def _branch_by_stage(inside: Staged, located: Located, strengths: np.ndarray) -> "Branch":
+def _branch_by_stage(inside: Staged, located: Located, strengths: Numbers) -> "Branch":
     """The located minima and fold, in the original coordinates and without padding."""
     count = len(strengths)
     known = jax.tree.map(np.asarray, located)
@@ -442,14 +446,14 @@ def _branch_by_stage(inside: Staged, located: Located, strengths: np.ndarray) ->
 class Branch(NamedTuple):
     """The fields of :class:`Path` that do not depend on pretraining."""
 
-    weights: Array
-    gradient_norm: Array
-    exists: Array
-    reason: Array
-    bounded_below: Array
-    critical_strength: Array
-    fold_weights: Array
-    searched_to: Array
+    weights: Numbers
+    gradient_norm: Numbers
+    exists: Numbers
+    reason: Numbers
+    bounded_below: Numbers
+    critical_strength: Numbers
+    fold_weights: Numbers
+    searched_to: Numbers
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))

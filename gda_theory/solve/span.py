@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from gda_theory.problem.objective import Objective
 from theory_common import checks
+from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 
 
@@ -22,12 +23,12 @@ class Span(NamedTuple):
     reduction ``basis`` is None and ``drop`` the identity.
     """
 
-    types: Float[Array, "k m"]
-    ridge: Float[Array, " m"]
-    basis: Float[Array, "d m"] | None
-    drop: Float[Array, "m d"]
+    types: Float[Numbers, "k m"]
+    ridge: Float[Numbers, " m"]
+    basis: Float[Numbers, "d m"] | None
+    drop: Float[Numbers, "m d"]
 
-    def lift(self, weights: Float[Array, "*batch m"]) -> Float[Array, "*batch d"]:
+    def lift(self, weights: Float[Numbers, "*batch m"]) -> Float[Numbers, "*batch d"]:
         """Weights in the original coordinates."""
         return weights if self.basis is None else weights @ self.basis.T
 

@@ -21,6 +21,7 @@ from jaxtyping import Float
 from gda_theory.problem.objective import Objective, pretraining
 from gda_theory.solve.span import Span, into_span
 from theory_common import checks
+from theory_common.checks import Numbers
 
 ROWS = 1024  # the least number of rows in a stage
 COLUMNS = 32  # the least number of columns
@@ -155,14 +156,14 @@ class Staged(NamedTuple):
         columns = len(self.objective.ridge)
         return padded(self.span.basis, (size(len(self.span.basis), COLUMNS), columns))
 
-    def enter(self, weights: Array | np.ndarray) -> Float[np.ndarray, " m"]:
+    def enter(self, weights: Numbers) -> Float[np.ndarray, " m"]:
         """Weights in the coordinates of the stages."""
         weights = np.asarray(weights)
         if self.span.basis is not None:
             weights = self.span.drop @ weights
         return padded(weights, (len(self.objective.ridge),))
 
-    def leave(self, weights: Array | np.ndarray) -> Float[np.ndarray, "*batch d"]:
+    def leave(self, weights: Numbers) -> Float[Numbers, "*batch d"]:
         """Weights in the original coordinates."""
         return self.span.lift(np.asarray(weights)[..., : self.span.types.shape[1]])
 

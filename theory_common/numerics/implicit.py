@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from theory_common.checks import Numbers
+
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def with_change(change: Callable[[Any, tuple, tuple], Any], point: Any, *parameters: Any) -> Any:
@@ -43,7 +45,7 @@ def _with_change_jvp(change, primals, tangents):
 
 
 def implicit(
-    gradient: Callable[..., Array], point: Float[Array, " d"], *parameters: Any
+    gradient: Callable[..., Array], point: Float[Numbers, " d"], *parameters: Any
 ) -> Float[Array, " d"]:
     r"""``point``, where ``gradient(point, *parameters) = 0``, with its implicit derivatives.
 
