@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     # NumPy's arrays and JAX's have the operations used here in common, but no type that says so.
     Numbers: TypeAlias = Any
 else:
-    Numbers = Array | np.ndarray
+    Numbers = Array | np.ndarray | np.generic
 # NumPy compares a single number to np.bool_ and not to an array.
 Truth: TypeAlias = Array | np.ndarray | np.bool_
 

@@ -66,22 +66,22 @@ class Objective:
             return -self.size_ratio
         return np.full(self.size_ratio.shape, -1, self.size_ratio.dtype)
 
-    def coefficients(self, strength: ArrayLike) -> Float[Array, "*batch k"]:
+    def coefficients(self, strength: ArrayLike) -> Float[Numbers, "*batch k"]:
         """The signed weights ``c = retain_weight - strength * forget_weight``."""
         return self.retain_weight - self._number(strength)[..., None] * self.forget_weight
 
     @backed_by("one-path")
-    def ridge_at(self, strength: ArrayLike) -> Float[Array, "*batch d"]:
+    def ridge_at(self, strength: ArrayLike) -> Float[Numbers, "*batch d"]:
         """The ridge on the path: ``ridge * max(1, 1 - strength)`` for means, ``ridge`` for sums.
 
         For means, pretraining's ridge on this path is ``ridge * n/r``. Claim: ``one-path``.
         """
-        strength = self._number(strength)
-        xp = strength.__array_namespace__()
+        number = self._number(strength)
+        xp = number.__array_namespace__()
         # Not a maximum: its derivative at the kink would be the mean of both sides. This one is
         # that of ascent.
         mean = self.reduction == "mean"
-        factor = xp.where(strength < 0, 1 - strength, 1) if mean else xp.ones_like(strength)
+        factor = xp.where(number < 0, 1 - number, 1) if mean else xp.ones_like(number)
         return factor[..., None] * self.ridge
 
     def at(self, strength: ArrayLike) -> "MarginObjective":
@@ -92,26 +92,26 @@ class Objective:
             ridge=self.ridge_at(strength),
         )
 
-    def _number(self, strength: ArrayLike) -> Array | np.ndarray:
+    def _number(self, strength: ArrayLike) -> Numbers:
         """The strength in the dtype of the types; of known numbers a NumPy array."""
-        if isinstance(strength, Array):
+        if isinstance(strength, Array | np.ndarray):
             return strength.astype(self.types.dtype)
         return np.asarray(strength, self.types.dtype)
 
-    def margins(self, weights: Float[checks.Numbers, "*batch d"]) -> Float[Array, "*batch k"]:
+    def margins(self, weights: Float[checks.Numbers, "*batch d"]) -> Float[Numbers, "*batch k"]:
         """``m_i = y_i <w, x_i>``."""
         return jnp.einsum("...kd,...d->...k", self.types, weights)
 
     def value(
         self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
-    ) -> Float[Array, "*batch"]:
+    ) -> Float[Numbers, "*batch"]:
         """``J(w)``."""
         losses = jnp.sum(self.coefficients(strength) * self.loss.value(self.margins(weights)), -1)
         return losses + jnp.sum(self.ridge_at(strength) * weights**2, -1) / 2
 
     def gradient(
         self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
-    ) -> Float[Array, "*batch d"]:
+    ) -> Float[Numbers, "*batch d"]:
         r""":math:`\nabla J = \Lambda w - T^\top (c \odot \varphi(m))`."""
         forces = self.coefficients(strength) * self.loss.phi(self.margins(weights))
         return self.ridge_at(strength) * weights - jnp.einsum(
@@ -120,7 +120,7 @@ class Objective:
 
     def hessian(
         self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
-    ) -> Float[Array, "*batch d d"]:
+    ) -> Float[Numbers, "*batch d d"]:
         r""":math:`\nabla^2 J = \Lambda + T^\top \mathrm{diag}(c \odot \ell''(m))\, T`."""
         bend = self.coefficients(strength) * self.loss.curvature(self.margins(weights))
         weighted = bend[..., None] * self.types
@@ -131,7 +131,7 @@ class Objective:
 
     def curvatures(
         self, weights: Float[checks.Numbers, "*batch d"], strength: ArrayLike = 1.0
-    ) -> Float[Array, "*batch d"]:
+    ) -> Float[Numbers, "*batch d"]:
         """Eigenvalues of the Hessian, increasing; infinite where it is not representable.
 
         Descent with a step size above 2 over the largest leaves a minimum.
@@ -148,7 +148,7 @@ class Objective:
     @backed_by("path-monotone")
     def forget_gradient(
         self, weights: Float[checks.Numbers, "*batch d"]
-    ) -> Float[Array, "*batch d"]:
+    ) -> Float[Numbers, "*batch d"]:
         r""":math:`\nabla L_F`, the gradient of the forget loss.
 
         The path obeys ``dw/dstrength = H^{-1} grad L_F``.
@@ -162,7 +162,7 @@ class Objective:
         )
 
     @backed_by("class-share-bound")
-    def recession_slopes(self, strength: ArrayLike = 1.0) -> Float[Array, "*batch d 2"]:
+    def recession_slopes(self, strength: ArrayLike = 1.0) -> Float[Numbers, "*batch d 2"]:
         r"""Slopes of J along each coordinate to +infinity and -infinity; +inf where a ridge acts.
 
         Along an unpenalised coordinate, such as an intercept,
@@ -185,7 +185,7 @@ def recession_slopes(
     forget_weight: Float[Numbers, "*batch k"],
     ridge: Float[Numbers, "*batch d"],
     strength: Float[Numbers, "*batch"],
-) -> Float[Array, "*batch d 2"]:
+) -> Float[Numbers, "*batch d 2"]:
     """:meth:`Objective.recession_slopes`, of the arrays alone."""
     sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
     # Summed before the strength enters, so that many strengths cost no more than one.
@@ -240,12 +240,12 @@ class Local(NamedTuple):
     The scales are the sums of the absolute values of the terms, where rounding starts.
     """
 
-    value: Float[Array, ""]
-    value_scale: Float[Array, ""]
-    gradient: Float[Array, " d"]
-    gradient_scale: Float[Array, " d"]
+    value: Float[Numbers, ""]
+    value_scale: Float[Numbers, ""]
+    gradient: Float[Numbers, " d"]
+    gradient_scale: Float[Numbers, " d"]
 
-    def backward_error(self) -> Float[Array, ""]:
+    def backward_error(self) -> Float[Numbers, ""]:
         """``max_j |gradient_j| / gradient_scale_j``; an entry without terms is exact."""
         return jnp.max(
             jnp.where(self.gradient_scale == 0, 0, jnp.abs(self.gradient) / self.gradient_scale)
@@ -258,11 +258,11 @@ class Rough(NamedTuple):
     ``squares`` holds ``|t_i|^2``.
     """
 
-    single: Float[Array, "k m"]
-    squares: Float[Array, " k"]
+    single: Float[Numbers, "k m"]
+    squares: Float[Numbers, " k"]
 
     @classmethod
-    def of(cls, types: Float[Array, "k m"]) -> "Rough | None":
+    def of(cls, types: Float[Numbers, "k m"]) -> "Rough | None":
         """The types in float32; None where the product is small, or is in float32 already."""
         count, dimension = types.shape
         if types.dtype == jnp.float32 or count * dimension**2 <= 2**20:
@@ -271,11 +271,11 @@ class Rough(NamedTuple):
 
 
 def steering_hessian(
-    types: Float[Array, "k m"],
+    types: Float[Numbers, "k m"],
     rough: Rough | None,
-    bend: Float[Array, " k"],
-    ridge: Float[Array, " m"],
-) -> Float[Array, "m m"]:
+    bend: Float[Numbers, " k"],
+    ridge: Float[Numbers, " m"],
+) -> Float[Numbers, "m m"]:
     """``T' diag(bend) T + diag(ridge)``, in float32 where its rounding is far below the ridge."""
 
     def double():
@@ -304,28 +304,30 @@ class MarginObjective(NamedTuple):
     The loss selects code, so it is an argument of the methods.
     """
 
-    types: Float[Array, "k d"]
-    coefficients: Float[Array, " k"]
-    ridge: Float[Array, " d"]
+    types: Float[Numbers, "k d"]
+    coefficients: Float[Numbers, " k"]
+    ridge: Float[Numbers, " d"]
 
-    def value(self, loss: Loss, weights: Float[Array, " d"]) -> Float[Array, ""]:
+    def value(self, loss: Loss, weights: Float[Numbers, " d"]) -> Float[Numbers, ""]:
         """The objective."""
         losses = self.coefficients * loss.value(self.types @ weights)
         return jnp.sum(losses) + jnp.sum(self.ridge * weights**2) / 2
 
-    def gradient(self, loss: Loss, weights: Float[Array, " d"]) -> Float[Array, " d"]:
+    def gradient(self, loss: Loss, weights: Float[Numbers, " d"]) -> Float[Numbers, " d"]:
         """The gradient."""
         forces = self.coefficients * loss.phi(self.types @ weights)
         return self.ridge * weights - forces @ self.types
 
     def hessian(
-        self, loss: Loss, weights: Float[Array, " d"], rough: Rough | None = None
-    ) -> Float[Array, "d d"]:
+        self, loss: Loss, weights: Float[Numbers, " d"], rough: Rough | None = None
+    ) -> Float[Numbers, "d d"]:
         """The Hessian; with ``rough`` one that only steers, see :func:`steering_hessian`."""
         bend = self.coefficients * loss.curvature(self.types @ weights)
         return steering_hessian(self.types, rough, bend, self.ridge)
 
-    def local(self, loss: Loss, sizes: Float[Array, "k d"], weights: Float[Array, " d"]) -> Local:
+    def local(
+        self, loss: Loss, sizes: Float[Numbers, "k d"], weights: Float[Numbers, " d"]
+    ) -> Local:
         """Value and gradient; ``sizes`` is ``|types|``, made once for many calls."""
         margins = self.types @ weights
         values = self.coefficients * loss.value(margins)
@@ -342,10 +344,10 @@ class MarginObjective(NamedTuple):
     def loss_scale(
         self,
         loss: Loss,
-        sizes: Float[Array, "k d"],
-        margins: Float[Array, " k"],
-        weights: Float[Array, " d"],
-    ) -> Float[Array, " d"]:
+        sizes: Float[Numbers, "k d"],
+        margins: Float[Numbers, " k"],
+        weights: Float[Numbers, " d"],
+    ) -> Float[Numbers, " d"]:
         """The sizes of the terms in the gradient of the losses.
 
         A margin is known to ``eps sum |t||w|``, and its term inherits that error.
@@ -353,7 +355,7 @@ class MarginObjective(NamedTuple):
         unsure = loss.curvature(margins) * (jnp.abs(weights) @ sizes.T)
         return (jnp.abs(self.coefficients) * (loss.phi(margins) + unsure)) @ sizes
 
-    def scaled(self) -> "tuple[MarginObjective, Array]":
+    def scaled(self) -> "tuple[MarginObjective, Numbers]":
         """The objective in a unit in which neither the ridge nor the losses underflow; the unit.
 
         The unit is a power of 2. At the minimum both parts of the gradient are about

@@ -62,14 +62,14 @@ class Line(NamedTuple):
     It is measured in ``unit``. ``step`` is the strength of one unit of time.
     """
 
-    types: Float[Array, "k m"]
-    retain_weight: Float[Array, " k"]
-    forget_weight: Float[Array, " k"]
-    ridge: Float[Array, " m"]
+    types: Float[Numbers, "k m"]
+    retain_weight: Float[Numbers, " k"]
+    forget_weight: Float[Numbers, " k"]
+    ridge: Float[Numbers, " m"]
     step: Float[Numbers, ""]
     unit: Float[Numbers, ""]
 
-    def coefficients(self, time: ArrayLike) -> Float[Array, " k"]:
+    def coefficients(self, time: ArrayLike) -> Float[Numbers, " k"]:
         """The signed weights of the losses."""
         return self.retain_weight - time * self.forget_weight
 
@@ -79,31 +79,31 @@ class Line(NamedTuple):
             types=self.types, coefficients=self.coefficients(time), ridge=self.ridge
         )
 
-    def gradient(self, loss: Loss, weights: Array, time: ArrayLike) -> tuple[Array, Array]:
+    def gradient(self, loss: Loss, weights: Numbers, time: ArrayLike) -> tuple[Numbers, Numbers]:
         """The gradient, and its derivative in time."""
         phi = loss.phi(self.types @ weights)
         slope = self.ridge * weights - (self.coefficients(time) * phi) @ self.types
         return slope, (self.forget_weight * phi) @ self.types
 
-    def bend(self, loss: Loss, weights: Array, time: ArrayLike) -> Float[Array, " k"]:
+    def bend(self, loss: Loss, weights: Numbers, time: ArrayLike) -> Float[Numbers, " k"]:
         """The weights of the types in the Hessian."""
         return self.coefficients(time) * loss.curvature(self.types @ weights)
 
-    def hessian(self, loss: Loss, weights: Array, time: ArrayLike) -> Float[Array, "m m"]:
+    def hessian(self, loss: Loss, weights: Numbers, time: ArrayLike) -> Float[Numbers, "m m"]:
         """The Hessian."""
         return self.weighted(self.bend(loss, weights, time)) + jnp.diag(self.ridge)
 
     def steering_hessian(
-        self, loss: Loss, rough: Rough | None, weights: Array, time: ArrayLike
-    ) -> Float[Array, "m m"]:
+        self, loss: Loss, rough: Rough | None, weights: Numbers, time: ArrayLike
+    ) -> Float[Numbers, "m m"]:
         """The Hessian for steps and tangents, which corrections follow."""
         return steering_hessian(self.types, rough, self.bend(loss, weights, time), self.ridge)
 
-    def weighted(self, weight: Float[Array, " k"]) -> Float[Array, "m m"]:
+    def weighted(self, weight: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
         """``T' diag(weight) T``."""
         return (self.types.T * weight) @ self.types
 
-    def bounded_below(self, loss: Loss, time: ArrayLike) -> Bool[Array, ""]:
+    def bounded_below(self, loss: Loss, time: ArrayLike) -> Bool[Numbers, ""]:
         """Whether the objective is bounded below along each unpenalised coordinate."""
         slopes = recession_slopes(
             loss, self.types, self.retain_weight, self.forget_weight, self.ridge, time
@@ -143,17 +143,17 @@ class Metric(NamedTuple):
     It is the root mean square change of the margins, retained and forgotten alike.
     """
 
-    gram: Float[Array, "m m"]
+    gram: Float[Numbers, "m m"]
 
-    def dual(self, weights: Array, time: Array) -> "Dual":
+    def dual(self, weights: Numbers, time: Numbers) -> "Dual":
         """The linear function that this vector defines."""
         return Dual(weights=self.gram @ weights, time=time)
 
-    def length(self, weights: Array, time: ArrayLike) -> Float[Array, ""]:
+    def length(self, weights: Numbers, time: ArrayLike) -> Float[Numbers, ""]:
         """The length of a vector."""
         return jnp.sqrt(jnp.maximum(weights @ self.gram @ weights, 0) + time**2)
 
-    def slack(self, weights: Array) -> Float[Array, ""]:
+    def slack(self, weights: Numbers) -> Float[Numbers, ""]:
         """How many times larger errors may be where margins are large.
 
         There the loss is nearly straight, or gone.
@@ -164,10 +164,10 @@ class Metric(NamedTuple):
 class Dual(NamedTuple):
     """A linear function on the plane of weights and time."""
 
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
+    weights: Float[Numbers, " m"]
+    time: Float[Numbers, ""]
 
-    def of(self, weights: Array, time: Array) -> Float[Array, ""]:
+    def of(self, weights: Numbers, time: Numbers) -> Float[Numbers, ""]:
         """Its value at a vector."""
         return weights @ self.weights + time * self.time
 
@@ -181,18 +181,18 @@ class Trace(NamedTuple):
     ``next_step`` and ``crossing``, the longest step across a fold, are lengths.
     """
 
-    anchors: Int[Array, ""]
-    weights: Float[Array, "capacity m"]
-    times: Float[Array, " capacity"]
-    directions: Float[Array, "capacity m"]
-    rates: Float[Array, " capacity"]
-    hessians: Float[Array, "capacity m m"]
-    next_step: Float[Array, ""]
-    crossing: Float[Array, ""]
-    status: Int[Array, ""]
-    gram: Float[Array, "m m"]
+    anchors: Int[Numbers, ""]
+    weights: Float[Numbers, "capacity m"]
+    times: Float[Numbers, " capacity"]
+    directions: Float[Numbers, "capacity m"]
+    rates: Float[Numbers, " capacity"]
+    hessians: Float[Numbers, "capacity m m"]
+    next_step: Float[Numbers, ""]
+    crossing: Float[Numbers, ""]
+    status: Int[Numbers, ""]
+    gram: Float[Numbers, "m m"]
 
-    def reach(self) -> Float[Array, ""]:
+    def reach(self) -> Float[Numbers, ""]:
         """The time of the last anchor."""
         return self.times[self.anchors - 1]
 
@@ -202,7 +202,7 @@ class Course(NamedTuple):
 
     line: Line
     rough: Rough | None
-    limit: Float[Array, ""]
+    limit: Float[Numbers, ""]
 
 
 class Fold(NamedTuple):
@@ -211,11 +211,11 @@ class Fold(NamedTuple):
     ``closed``: whether Newton's method converged to it.
     """
 
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
-    null: Float[Array, " m"]
-    hessian: Float[Array, "m m"]
-    closed: Bool[Array, ""]
+    weights: Float[Numbers, " m"]
+    time: Float[Numbers, ""]
+    null: Float[Numbers, " m"]
+    hessian: Float[Numbers, "m m"]
+    closed: Bool[Numbers, ""]
 
 
 def trace_of(
@@ -239,13 +239,13 @@ def trace_of(
     return trace, course.line, fold
 
 
-def running(trace: Trace) -> Bool[Array, ""]:
+def running(trace: Trace) -> Bool[Numbers, ""]:
     """Whether the end is still to be found."""
     status = trace.status if checks.is_traced(trace.status) else np.asarray(trace.status)
     return status == RUNNING
 
 
-def begin(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Course, Fold]:
+def begin(loss: Loss, line: Line, start: Numbers, limit: Numbers) -> tuple[Trace, Course, Fold]:
     """The first anchor, at time 0, what to follow from there, and the place of a fold."""
     margins, unit = line.at(jnp.zeros_like(limit)).scaled()
     line = line._replace(
@@ -298,7 +298,7 @@ def begin(loss: Loss, line: Line, start: Array, limit: Array) -> tuple[Trace, Co
     return trace, Course(line=line, rough=Rough.of(line.types), limit=limit / step), nowhere
 
 
-def _share_of(weight: Array) -> Array:
+def _share_of(weight: Numbers) -> Numbers:
     """The sizes of weights over their sum; zeros where all are 0."""
     return jnp.abs(weight) / jnp.where(jnp.any(weight != 0), jnp.sum(jnp.abs(weight)), 1)
 
@@ -306,32 +306,32 @@ def _share_of(weight: Array) -> Array:
 class Nodes(NamedTuple):
     """Anchors around a reference, as nodes of an interpolation along the tangent there."""
 
-    weights: Float[Array, "n m"]
-    times: Float[Array, " n"]
-    hessians: Float[Array, "n m m"] | None
-    positions: Float[Array, " n"]
-    valid: Bool[Array, " n"]
-    slopes: Float[Array, "n m"]  # of the weights, in the position
-    time_slopes: Float[Array, " n"]
+    weights: Float[Numbers, "n m"]
+    times: Float[Numbers, " n"]
+    hessians: Float[Numbers, "n m m"] | None
+    positions: Float[Numbers, " n"]
+    valid: Bool[Numbers, " n"]
+    slopes: Float[Numbers, "n m"]  # of the weights, in the position
+    time_slopes: Float[Numbers, " n"]
 
-    def weights_at(self, position: Array) -> Float[Array, " m"]:
+    def weights_at(self, position: Numbers) -> Float[Numbers, " m"]:
         """Weights, by Hermite interpolation."""
         values, derivatives = hermite(self.positions, self.valid, position)
         return values @ self.weights + derivatives @ self.slopes
 
-    def time_at(self, position: Array) -> Float[Array, ""]:
+    def time_at(self, position: Numbers) -> Float[Numbers, ""]:
         """Time, by Hermite interpolation."""
         values, derivatives = hermite(self.positions, self.valid, position)
         return values @ self.times + derivatives @ self.time_slopes
 
-    def hessian_at(self, position: Array) -> Float[Array, "m m"]:
+    def hessian_at(self, position: Numbers) -> Float[Numbers, "m m"]:
         """The Hessian, by Lagrange interpolation. ``ValueError`` if the nodes have none."""
         if self.hessians is None:
             raise ValueError("these nodes carry no Hessians")
         return jnp.tensordot(_lagrange(self.positions, self.valid, position), self.hessians, 1)
 
 
-def nodes_at(trace: Trace, reference: Array, indices: Array, least: ArrayLike = 0.2) -> Nodes:
+def nodes_at(trace: Trace, reference: Numbers, indices: Numbers, least: ArrayLike = 0.2) -> Nodes:
     """The anchors of these indices, placed along the tangent at ``reference``.
 
     A node is valid if its own tangent has a cosine above ``least`` with that tangent.
@@ -355,7 +355,7 @@ def nodes_at(trace: Trace, reference: Array, indices: Array, least: ArrayLike = 
     )
 
 
-def _lagrange(nodes: Array, valid: Array, at: Array) -> Array:
+def _lagrange(nodes: Numbers, valid: Numbers, at: Numbers) -> Numbers:
     """The basis polynomials of the valid nodes at one point; zero for the others."""
     gaps = nodes[:, None] - nodes
     used = valid[:, None] & valid & ~jnp.eye(len(nodes), dtype=bool)
@@ -363,7 +363,7 @@ def _lagrange(nodes: Array, valid: Array, at: Array) -> Array:
     return jnp.where(valid, jnp.prod(factors, 1), 0)
 
 
-def hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
+def hermite(nodes: Numbers, valid: Numbers, at: Numbers) -> tuple[Numbers, Numbers]:
     """Polynomial interpolation of values and derivatives at the valid nodes.
 
     Returns: what each value and each derivative contributes at one point.
@@ -381,34 +381,34 @@ def hermite(nodes: Array, valid: Array, at: Array) -> tuple[Array, Array]:
 class Prediction(NamedTuple):
     """Where the next anchor should be, ``step`` along the tangent of the last one."""
 
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
-    hessian: Float[Array, "m m"]  # extrapolated
-    step: Float[Array, ""]
+    weights: Float[Numbers, " m"]
+    time: Float[Numbers, ""]
+    hessian: Float[Numbers, "m m"]  # extrapolated
+    step: Float[Numbers, ""]
     along: Dual
-    order: Int[Array, ""]
+    order: Int[Numbers, ""]
 
 
 class Correction(NamedTuple):
     """A point on its way to the curve, and how the last correction compares with that before."""
 
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
-    size: Float[Array, ""]
-    contraction: Float[Array, ""]
-    first: Float[Array, ""]  # the size of the first correction: the error of the prediction
-    turns: Int[Array, ""]
+    weights: Float[Numbers, " m"]
+    time: Float[Numbers, ""]
+    size: Float[Numbers, ""]
+    contraction: Float[Numbers, ""]
+    first: Float[Numbers, ""]  # the size of the first correction: the error of the prediction
+    turns: Int[Numbers, ""]
 
 
 class Anchor(NamedTuple):
     """A point on the curve, with its unit tangent and Hessian; ``cosine`` to the last tangent."""
 
-    weights: Float[Array, " m"]
-    time: Float[Array, ""]
-    direction: Float[Array, " m"]
-    rate: Float[Array, ""]
-    hessian: Float[Array, "m m"]
-    cosine: Float[Array, ""]
+    weights: Float[Numbers, " m"]
+    time: Float[Numbers, ""]
+    direction: Float[Numbers, " m"]
+    rate: Float[Numbers, ""]
+    hessian: Float[Numbers, "m m"]
+    cosine: Float[Numbers, ""]
 
 
 def advance(loss: Loss, course: Course, trace: Trace) -> Trace:
@@ -436,21 +436,21 @@ def predict(trace: Trace) -> Prediction:
     )
 
 
-def _tolerance(trace: Trace, prediction: Prediction) -> Float[Array, ""]:
+def _tolerance(trace: Trace, prediction: Prediction) -> Float[Numbers, ""]:
     """Of an anchor. Anchors only guide: what is reported is corrected to rounding later."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
     length = Metric(trace.gram).length(prediction.weights, prediction.time)
     return jnp.maximum(1e-6, 100 * eps * (1 + length))
 
 
-def _bordered(hessian: Array, force: Array, along: Dual) -> Float[Array, "m+1 m+1"]:
+def _bordered(hessian: Numbers, force: Numbers, along: Dual) -> Float[Numbers, "m+1 m+1"]:
     """The matrix of a Newton step on the curve, at a fixed position along the tangent."""
     top = jnp.concatenate([hessian, force[:, None]], 1)
     return jnp.concatenate([top, jnp.append(along.weights, along.time)[None]], 0)
 
 
 def correct(
-    loss: Loss, course: Course, trace: Trace, prediction: Prediction, tolerance: Array
+    loss: Loss, course: Course, trace: Trace, prediction: Prediction, tolerance: Numbers
 ) -> Correction:
     """Chord steps from the prediction, with its extrapolated Hessian."""
     line = course.line
@@ -519,8 +519,8 @@ def judge(
     prediction: Prediction,
     correction: Correction,
     anchor: Anchor,
-    tolerance: Array,
-) -> Bool[Array, ""]:
+    tolerance: Numbers,
+) -> Bool[Numbers, ""]:
     """Whether the anchor lies on the same curve, near enough for the next prediction."""
     last = trace.anchors - 1
     step = prediction.step
@@ -544,7 +544,7 @@ def extended(
     prediction: Prediction,
     correction: Correction,
     anchor: Anchor,
-    good: Array,
+    good: Numbers,
 ) -> Trace:
     """The trace with the anchor, if it is good, and with the next step."""
     last = trace.anchors - 1
@@ -569,7 +569,7 @@ def extended(
 
 def _growth(
     trace: Trace, prediction: Prediction, correction: Correction, anchor: Anchor
-) -> Float[Array, ""]:
+) -> Float[Numbers, ""]:
     """The factor of the next step; a good corrector contracts fivefold or more a turn."""
     aim = PREDICTION * Metric(trace.gram).slack(anchor.weights)
     by_prediction = (aim / (correction.first + 1e-30)) ** (1 / prediction.order)
@@ -577,7 +577,7 @@ def _growth(
     return jnp.nan_to_num(jnp.minimum(by_prediction, by_contraction), nan=0.3)
 
 
-def _status(course: Course, trace: Trace, anchor: Anchor) -> Int[Array, ""]:
+def _status(course: Course, trace: Trace, anchor: Anchor) -> Int[Numbers, ""]:
     """Where a trace stands that ends with this anchor."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
     rise = anchor.time - trace.times[trace.anchors - 1]
@@ -588,7 +588,7 @@ def _status(course: Course, trace: Trace, anchor: Anchor) -> Int[Array, ""]:
     return jnp.where(anchor.rate > 0, forward, FOLD)
 
 
-def _turns_back(rise: Array, step: Array, first: Array, last: Array) -> Array:
+def _turns_back(rise: Numbers, step: Numbers, first: Numbers, last: Numbers) -> Numbers:
     """Whether a cubic nearly stops or turns between two points.
 
     It has this rise over ``step`` and these end slopes, both positive.
@@ -638,7 +638,7 @@ def end(loss: Loss, course: Course, trace: Trace) -> tuple[Trace, Fold]:
     return trace._replace(status=status.astype(jnp.int32)), fold
 
 
-def _ends_boundedness(loss: Loss, line: Line, time: Array) -> Bool[Array, ""]:
+def _ends_boundedness(loss: Loss, line: Line, time: Numbers) -> Bool[Numbers, ""]:
     """Whether the objective ceases to be bounded below at this time.
 
     A path that gets no further has run to infinity.
@@ -651,12 +651,12 @@ def _ends_boundedness(loss: Loss, line: Line, time: Array) -> Bool[Array, ""]:
 class _Approach(NamedTuple):
     """Newton's method on its way to a fold; ``size`` of the last step, and of the one before."""
 
-    weights: Array
-    time: Array
-    null: Array
-    size: Array
-    before: Array
-    turns: Array
+    weights: Numbers
+    time: Numbers
+    null: Numbers
+    size: Numbers
+    before: Numbers
+    turns: Numbers
 
 
 def fold_of(loss: Loss, line: Line, trace: Trace) -> Fold:
@@ -718,7 +718,7 @@ def fold_of(loss: Loss, line: Line, trace: Trace) -> Fold:
 
 
 def _towards_fold(
-    loss: Loss, line: Line, metric: Metric, scale: Array, state: _Approach
+    loss: Loss, line: Line, metric: Metric, scale: Numbers, state: _Approach
 ) -> _Approach:
     """One step of Newton's method for ``gradient = 0``, ``H null = 0``, ``scale . null = 1``."""
     weights, time, null = state.weights, state.time, state.null
@@ -760,12 +760,12 @@ def _towards_fold(
 class Guesses(NamedTuple):
     """Interpolated weights and Hessians, and whether the anchors cover their times."""
 
-    weights: Float[Array, "q m"]
-    hessians: Float[Array, "q m m"]
-    covered: Bool[Array, " q"]
+    weights: Float[Numbers, "q m"]
+    hessians: Float[Numbers, "q m m"]
+    covered: Bool[Numbers, " q"]
 
 
-def _between(trace: Trace, times: Float[Array, " q"]) -> Guesses:
+def _between(trace: Trace, times: Float[Numbers, " q"]) -> Guesses:
     """Interpolate between the anchors."""
     count = trace.anchors
     usable = jnp.arange(len(trace.times)) < count
@@ -792,7 +792,7 @@ def _between(trace: Trace, times: Float[Array, " q"]) -> Guesses:
     return Guesses(weights=weights, hessians=hessians, covered=covered)
 
 
-def crossing(function: Callable[[Array], Array], end: Array) -> Float[Array, ""]:
+def crossing(function: Callable[[Array], Numbers], end: Numbers) -> Float[Numbers, ""]:
     """Where an increasing function, nearly straight, crosses zero in ``[0, end]``.
 
     The crossing is found to the last digits, however near 0 it is.
@@ -815,9 +815,9 @@ def crossing(function: Callable[[Array], Array], end: Array) -> Float[Array, ""]
 class Minima(NamedTuple):
     """The minima at some strengths, whether they exist, and their gradients."""
 
-    weights: Float[Array, "q m"]
-    exist: Bool[Array, " q"]
-    gradients: Float[Array, "q m"]
+    weights: Float[Numbers, "q m"]
+    exist: Bool[Numbers, " q"]
+    gradients: Float[Numbers, "q m"]
 
 
 class _Point(NamedTuple):
@@ -826,16 +826,16 @@ class _Point(NamedTuple):
     ``whiten`` is the inverse of the Cholesky factor of the Hessian, scaled by ``scale``.
     """
 
-    weights: Array
-    time: Array
-    gradient: Array
-    force: Array
-    whiten: Array
-    scale: Array
-    covered: Array
+    weights: Numbers
+    time: Numbers
+    gradient: Numbers
+    force: Numbers
+    whiten: Numbers
+    scale: Numbers
+    covered: Numbers
 
 
-def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]) -> Minima:
+def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Numbers, " q"]) -> Minima:
     """The minima at the given times; gradients in the line's unit.
 
     Each time starts between the anchors, with the inverse of its interpolated Hessian, which is
@@ -895,13 +895,13 @@ def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Array, " q"]) ->
     return Minima(weights=weights, exist=guesses.covered & near & exact, gradients=slopes)
 
 
-def _slope(loss: Loss, line: Line, weights: Array, time: Array) -> Array:
+def _slope(loss: Loss, line: Line, weights: Numbers, time: Numbers) -> Numbers:
     """The gradient, written so that of many weights it is two products of whole matrices."""
     forces = line.coefficients(time) * loss.phi(weights @ line.types.T)
     return line.ridge * weights - forces @ line.types
 
 
-def _error(line: Line, slope: Array, weights: Array, force: Array) -> Array:
+def _error(line: Line, slope: Numbers, weights: Numbers, force: Numbers) -> Numbers:
     """Largest ``abs(gradient) / (abs(ridge * w) + force)``.
 
     ``force`` is held fixed during a correction. The ridge term is recomputed: held fixed, it would
@@ -912,14 +912,14 @@ def _error(line: Line, slope: Array, weights: Array, force: Array) -> Array:
 
 
 class _Broyden(NamedTuple):
-    weights: Array
-    slope: Array
-    going: Array
-    turns: Array
-    history: Array
+    weights: Numbers
+    slope: Numbers
+    going: Numbers
+    turns: Numbers
+    history: Numbers
 
 
-def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Array, Array]:
+def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Numbers, Numbers]:
     """Broyden's method, until the gradient is rounding or no longer halved.
 
     Returns: the weights and their gradient.
@@ -965,12 +965,12 @@ def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Array, Array]:
 def _newton(
     loss: Loss,
     line: Line,
-    weights: Array,
-    slope: Array,
-    time: Array,
-    force: Array,
-    needed: Array,
-) -> tuple[Array, Array]:
+    weights: Numbers,
+    slope: Numbers,
+    time: Numbers,
+    force: Numbers,
+    needed: Numbers,
+) -> tuple[Numbers, Numbers]:
     """Newton's steps with the true Hessian where ``needed``, else what is given."""
 
     def step(_, state):
@@ -985,7 +985,7 @@ def _newton(
     )
 
 
-def _share(one: Float[Array, " m"], other: Float[Array, " m"]) -> Float[Array, ""]:
+def _share(one: Float[Numbers, " m"], other: Float[Numbers, " m"]) -> Float[Numbers, ""]:
     """``<one, other>/<one, one>``; 0 for a row of zeros."""
     size = jnp.sum(one * one)
     return jnp.sum(one * other) / jnp.where(size > 0, size, 1)

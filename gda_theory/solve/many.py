@@ -73,8 +73,8 @@ class Oracles(NamedTuple):
     weights: Float[Numbers, "sets d"]
     value: Float[Numbers, " sets"]
     gradient_norm: Float[Numbers, " sets"]
-    converged: Bool[Array, " sets"]
-    fell_back: Bool[Array, " sets"]
+    converged: Bool[Numbers, " sets"]
+    fell_back: Bool[Numbers, " sets"]
 
 
 class Centre(NamedTuple):
@@ -83,37 +83,37 @@ class Centre(NamedTuple):
     The rows are in tiles, padded by rows of weight 0.
     """
 
-    types: Float[Array, "tiles rows d"]
-    single: Float[Array, "tiles rows d"]  # the types in float32
-    weight: Float[Array, "tiles rows"]
-    series: Float[Array, "tiles orders rows"]  # c_i phi^(k)(m_i) / k!, float32
-    ridge: Float[Array, " d"]
-    weights: Float[Array, " d"]
-    forces: Float[Array, " n"]  # c_i phi(m_i)
-    doubts: Float[Array, " n"]  # the forces, and what the rounding of the margins makes of them
-    bends: Float[Array, " n"]  # c_i loss''(m_i)
-    force: Float[Array, " d"]
-    noise: Float[Array, " d"]  # the sum of the sizes of the force's terms
-    curvature: Float[Array, "d d"]
+    types: Float[Numbers, "tiles rows d"]
+    single: Float[Numbers, "tiles rows d"]  # the types in float32
+    weight: Float[Numbers, "tiles rows"]
+    series: Float[Numbers, "tiles orders rows"]  # c_i phi^(k)(m_i) / k!, float32
+    ridge: Float[Numbers, " d"]
+    weights: Float[Numbers, " d"]
+    forces: Float[Numbers, " n"]  # c_i phi(m_i)
+    doubts: Float[Numbers, " n"]  # the forces, and what the rounding of the margins makes of them
+    bends: Float[Numbers, " n"]  # c_i loss''(m_i)
+    force: Float[Numbers, " d"]
+    noise: Float[Numbers, " d"]  # the sum of the sizes of the force's terms
+    curvature: Float[Numbers, "d d"]
 
 
 class Sets(NamedTuple):
     """Some forget sets: their rows, padded by ``NO_ROW``, and what they make of the objective."""
 
-    rows: Int[Array, "sets most"]
-    shrink: Float[Array, " sets"]  # Lambda_rho = shrink * Lambda
-    unit: Float[Array, " sets"]  # the user's gradient is unit * G
+    rows: Int[Numbers, "sets most"]
+    shrink: Float[Numbers, " sets"]  # Lambda_rho = shrink * Lambda
+    unit: Float[Numbers, " sets"]  # the user's gradient is unit * G
 
 
 class _Best(NamedTuple):
     """The best weights measured so far; ``hopeful``: the last step at least halved the gradient."""
 
-    weights: Float[Array, "sets d"]
-    value: Float[Array, " sets"]
-    length: Float[Array, " sets"]
-    step: Float[Array, "sets d"]
-    converged: Bool[Array, " sets"]
-    hopeful: Bool[Array, " sets"]
+    weights: Float[Numbers, "sets d"]
+    value: Float[Numbers, " sets"]
+    length: Float[Numbers, " sets"]
+    step: Float[Numbers, "sets d"]
+    converged: Bool[Numbers, " sets"]
+    hopeful: Bool[Numbers, " sets"]
 
 
 @backed_by("shared-centre")
@@ -217,7 +217,7 @@ def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Or
     return jax.tree.map(jnp.asarray, oracles)
 
 
-def _first(count: int, array: Array) -> np.ndarray:
+def _first(count: int, array: Numbers) -> np.ndarray:
     return np.asarray(array)[:count]
 
 
@@ -321,7 +321,7 @@ def _expand(loss: Loss, types, weight, ridge, weights, tiles: int) -> Centre:
     )
 
 
-def _derivatives(loss: Loss, margins: Array) -> list[Array]:
+def _derivatives(loss: Loss, margins: Numbers) -> list[Array]:
     """The derivatives of phi of the ``ORDERS``."""
 
     def derivative(function):
@@ -337,7 +337,7 @@ def _derivatives(loss: Loss, margins: Array) -> list[Array]:
 
 
 @functools.partial(jax.jit, static_argnames="loss")
-def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Array | None) -> _Best:
+def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Numbers | None) -> _Best:
     """Each set's oracle, in the centre's coordinates; ``drop`` leads out of them."""
     ridge = sets.shrink[:, None] * centre.ridge
     forgotten_force, forgotten_curvature = _forgotten(centre, sets)
@@ -425,7 +425,7 @@ def _over_forgotten(centre: Centre, sets: Sets, term, total):
 
 def _forgotten(
     centre: Centre, sets: Sets
-) -> tuple[Float[Array, "sets d"], Float[Array, "sets d d"]]:
+) -> tuple[Float[Numbers, "sets d"], Float[Numbers, "sets d d"]]:
     """Each set's own part of the centre's force and curvature."""
 
     def term(types, forces, _, bends):
@@ -439,7 +439,7 @@ def _forgotten(
     )
 
 
-def _noise(centre: Centre, sets: Sets) -> Float[Array, "sets d"]:
+def _noise(centre: Centre, sets: Sets) -> Float[Numbers, "sets d"]:
     """The sizes of the terms of each set's force at the centre, summed: its rounding scale."""
     zero = jnp.zeros((len(sets.rows), len(centre.ridge)), centre.ridge.dtype)
     forgotten = _over_forgotten(
@@ -451,7 +451,7 @@ def _noise(centre: Centre, sets: Sets) -> Float[Array, "sets d"]:
     return jnp.maximum(centre.noise - forgotten, 0)
 
 
-def _forgotten_tiles(centre: Centre, sets: Sets) -> Bool[Array, "tiles rows sets"]:
+def _forgotten_tiles(centre: Centre, sets: Sets) -> Bool[Numbers, "tiles rows sets"]:
     """Which rows each set forgets, as the passes read it."""
     tiles, rows, _ = centre.types.shape
     mask = jnp.zeros((tiles * rows, len(sets.rows)), bool)
@@ -462,7 +462,7 @@ def _forgotten_tiles(centre: Centre, sets: Sets) -> Bool[Array, "tiles rows sets
     )
 
 
-def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array, "sets d"]:
+def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Numbers, "sets d"]:
     """How far from the centre the gradient's Taylor series vanishes.
 
     It iterates ``s = -H^{-1} (gradient + rest(s))``.
@@ -512,7 +512,7 @@ def _expanded(centre: Centre, forgotten, gradient, step, length) -> Float[Array,
 
 def _pass(
     loss: Loss, centre: Centre, forgotten, weights
-) -> tuple[Float[Array, "sets d"], Float[Array, " sets"]]:
+) -> tuple[Float[Numbers, "sets d"], Float[Numbers, " sets"]]:
     """The exact force and loss of each set's retained rows, at the set's own weights."""
     value_of = softplus if loss is losses.logistic else loss.value
 
@@ -533,7 +533,7 @@ def _pass(
     return jax.lax.scan(body, (zero, zero[:, 0]), (centre.types, centre.weight, forgotten))[0]
 
 
-def softplus(margin: Array) -> Array:
+def softplus(margin: Numbers) -> Numbers:
     r"""The logistic loss :math:`\log(1 + e^{-m})` to 2 ulp.
 
     It sums the series of ``log1p(x) = 2 artanh(x / (2 + x))``. XLA's ``log1p`` calls the C library,

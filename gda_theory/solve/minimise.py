@@ -52,16 +52,16 @@ class Solution(NamedTuple):
     ``converged``: the curvature is positive and ``backward_error`` is at most 16 machine epsilons.
     """
 
-    weights: Float[Array, "*batch d"]
-    value: Float[Array, "*batch"]
-    gradient_norm: Float[Array, "*batch"]
-    backward_error: Float[Array, "*batch"]
-    converged: Bool[Array, "*batch"]
-    iterations: Int[Array, "*batch"]
+    weights: Float[Numbers, "*batch d"]
+    value: Float[Numbers, "*batch"]
+    gradient_norm: Float[Numbers, "*batch"]
+    backward_error: Float[Numbers, "*batch"]
+    converged: Bool[Numbers, "*batch"]
+    iterations: Int[Numbers, "*batch"]
 
 
 def minimise(
-    function: Callable[..., Array],
+    function: Callable[..., Numbers],
     start: ArrayLike,
     *parameters: object,
     max_iterations: int = MAX_ITERATIONS,
@@ -92,8 +92,8 @@ def minimise(
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _minimise(
-    function: Callable[..., Array],
-    start: Float[Array, " d"],
+    function: Callable[..., Numbers],
+    start: Float[Numbers, " d"],
     parameters: tuple[object, ...],
     max_iterations: int,
 ) -> Solution:
@@ -190,7 +190,7 @@ def is_single(objective: Objective, *numbers: Numbers) -> bool:
 @backed_by("newton-step-is-preconditioned-ascent", "influence-error")
 def newton_step(
     problem: Objective | HasObjective, start: ArrayLike, strength: ArrayLike = 0.0
-) -> Float[Array, "*batch d"]:
+) -> Float[Numbers, "*batch d"]:
     r"""One full Newton step :math:`w - \nabla^2 J_\gamma(w)^{-1} \nabla J_\gamma(w)`.
 
     From the pretrained weights, on the oracle's objective, this is the *certified removal* step
@@ -217,12 +217,14 @@ def newton_step(
     return start - solve_linear(curvature, objective.gradient(start, strength))
 
 
-def _stepped(loss: Loss, margins: MarginObjective, start: Float[Array, " d"]) -> Float[Array, " d"]:
+def _stepped(
+    loss: Loss, margins: MarginObjective, start: Float[Numbers, " d"]
+) -> Float[Numbers, " d"]:
     return start - solve_linear(margins.hessian(loss, start), margins.gradient(loss, start))
 
 
 def strength_in_range(
-    lowest: Array | np.ndarray, strength: ArrayLike, name: str = "strength"
+    lowest: Numbers, strength: ArrayLike, name: str = "strength"
 ) -> Array | np.ndarray:
     """``strength`` in the dtype of ``lowest``, if it is finite and at least that.
 
@@ -252,9 +254,9 @@ def _is_below(strength: Numbers, lowest: Numbers) -> Truth:
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def solve_from(
-    start: Array,
+    start: Numbers,
     objective: Objective,
-    strength: Array,
+    strength: Numbers,
     pattern: tuple[int, ...] | None,
     max_iterations: int = MAX_ITERATIONS,
 ) -> Solution:
@@ -265,8 +267,8 @@ def solve_from(
 
 def minimum(
     objective: Objective,
-    strength: Float[Array, ""],
-    start: Float[Array, " d"],
+    strength: Float[Numbers, ""],
+    start: Float[Numbers, " d"],
     *,
     pattern: tuple[int, ...] | None,
     max_iterations: int = MAX_ITERATIONS,
@@ -330,20 +332,20 @@ def lowest_point(
 
 
 def gradient_norm(
-    loss: Loss, margins: MarginObjective, weights: Float[Array, " d"]
-) -> Float[Array, ""]:
+    loss: Loss, margins: MarginObjective, weights: Float[Numbers, " d"]
+) -> Float[Numbers, ""]:
     """The length of the gradient."""
     return norm(margins.gradient(loss, weights))
 
 
 def objective_gradient(
-    weights: Float[Array, " d"], objective: Objective, strength: Float[Array, ""]
-) -> Float[Array, " d"]:
+    weights: Float[Numbers, " d"], objective: Objective, strength: Float[Numbers, ""]
+) -> Float[Numbers, " d"]:
     """The gradient as a function of what :func:`implicit` differentiates in."""
     return objective.gradient(weights, strength)
 
 
-def norm(vector: Float[Numbers, "*batch d"]) -> Float[Array, "*batch"]:
+def norm(vector: Float[Numbers, "*batch d"]) -> Float[Numbers, "*batch"]:
     """Euclidean length without the overflow and underflow of the squares."""
     size = jax.lax.stop_gradient(jnp.max(jnp.abs(vector), -1))
     size = jnp.where(size > 0, size, 1)
@@ -354,18 +356,18 @@ def norm(vector: Float[Numbers, "*batch d"]) -> Float[Array, "*batch"]:
 
 
 class _State(NamedTuple):
-    point: Array
+    point: Numbers
     local: Local
-    iteration: Array
-    stalls: Array
+    iteration: Numbers
+    stalls: Numbers
 
 
 def iterate(
     local: Callable[[Array], Local],
-    hessian: Callable[[Array], Array],
-    start: Float[Array, " d"],
-    max_iterations: Int[Array, ""] | int,
-    convex: Array | bool = False,
+    hessian: Callable[[Array], Numbers],
+    start: Float[Numbers, " d"],
+    max_iterations: Int[Numbers, ""] | int,
+    convex: Numbers | bool = False,
 ) -> Solution:
     """Newton's method with line search until the gradient is rounding noise.
 
@@ -409,12 +411,12 @@ def iterate(
     )
 
 
-def _where(condition: Array, new, old):
+def _where(condition: Numbers, new, old):
     """``jnp.where`` for pytrees."""
     return jax.tree.map(lambda one, other: jnp.where(condition, one, other), new, old)
 
 
-def factor(hessian: Float[Array, "d d"]) -> tuple[Array, Array]:
+def factor(hessian: Float[Numbers, "d d"]) -> tuple[Numbers, Numbers]:
     """Cholesky factor of the Hessian scaled to a unit diagonal, and the scale.
 
     The factor is NaN where the Hessian is not positive definite.
@@ -426,7 +428,9 @@ def factor(hessian: Float[Array, "d d"]) -> tuple[Array, Array]:
     return jnp.linalg.cholesky(hessian * scale[:, None] * scale, symmetrize_input=False), scale
 
 
-def direction(hessian: Float[Array, "d d"], gradient: Float[Array, " d"]) -> Float[Array, " d"]:
+def direction(
+    hessian: Float[Numbers, "d d"], gradient: Float[Numbers, " d"]
+) -> Float[Numbers, " d"]:
     """Newton's direction ``-H^{-1} g``.
 
     Where H is not positive definite, its eigenvalues are replaced by their absolute values.
@@ -450,12 +454,12 @@ class _Trial(NamedTuple):
     length: Array  # of the best step so far
     best: Local
     trial: Array  # the length to try next
-    phase: Array
+    phase: Numbers
 
 
 def _search(
-    local: Callable[[Array], Local], point: Array, start: Local, step: Array
-) -> tuple[Array, Local]:
+    local: Callable[[Array], Local], point: Numbers, start: Local, step: Numbers
+) -> tuple[Numbers, Local]:
     """Along ``step``: halve it until the value falls, then double it while the value still falls.
 
     A slope that still rises steeply asks for halving too. Doubling matters as much as halving.

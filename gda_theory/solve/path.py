@@ -21,7 +21,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
@@ -208,17 +207,17 @@ def _below(strengths: ArrayLike) -> bool:
 class Located(NamedTuple):
     """The minima of one problem and the end of its path, in coordinates of the span."""
 
-    weights: Float[Array, "q m"]
-    gradient_norm: Float[Array, " q"]
-    exists: Bool[Array, " q"]
-    reason: Int[Array, " q"]
-    bounded_below: Bool[Array, " q"]
-    closed: Bool[Array, ""]  # the path ends at a fold
-    fold_weights: Float[Array, " m"]
-    fold_strength: Float[Array, ""]
-    escaped: Bool[Array, ""]  # it ends where the weights run to infinity
-    reach: Float[Array, ""]
-    searched_to: Float[Array, ""]
+    weights: Float[Numbers, "q m"]
+    gradient_norm: Float[Numbers, " q"]
+    exists: Bool[Numbers, " q"]
+    reason: Int[Numbers, " q"]
+    bounded_below: Bool[Numbers, " q"]
+    closed: Bool[Numbers, ""]  # the path ends at a fold
+    fold_weights: Float[Numbers, " m"]
+    fold_strength: Float[Numbers, ""]
+    escaped: Bool[Numbers, ""]  # it ends where the weights run to infinity
+    reach: Float[Numbers, ""]
+    searched_to: Float[Numbers, ""]
 
 
 class Traced(NamedTuple):
@@ -258,7 +257,7 @@ def _locate(
     return located, found
 
 
-def _minima(loss: Loss, line: Line, trace: Trace, distances: Array, growth: Array) -> Minima:
+def _minima(loss: Loss, line: Line, trace: Trace, distances: Numbers, growth: Numbers) -> Minima:
     """The minima at these distances from the oracle; ``growth`` as in ``downward``."""
     factors = 1 + growth * distances
     found = continuation.at_times(loss, line, trace, distances / factors / line.step)
@@ -269,8 +268,8 @@ def _located(
     loss: Loss,
     up: Line,
     found: Traced,
-    strengths: Array,
-    limit: Array,
+    strengths: Numbers,
+    limit: Numbers,
     above: Minima,
     under: Minima | None,
 ) -> Located:
@@ -309,10 +308,10 @@ def _located(
 def _even(
     loss: Loss,
     found: Traced,
-    basis: Float[Array, "d m"] | None,
-    oracle: Float[Array, " m"],
-    pretrained: Float[Array, " m"],
-) -> tuple[Array, Array]:
+    basis: Float[Numbers, "d m"] | None,
+    oracle: Float[Numbers, " m"],
+    pretrained: Float[Numbers, " m"],
+) -> tuple[Numbers, Numbers]:
     """Where the path is first as far from the oracle as pretraining is.
 
     Returns: weights and strength there, NaN if there is no such point.
@@ -458,7 +457,7 @@ class Branch(NamedTuple):
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
 def _whole(
-    objective: Objective, strengths: Array, search_to: Array, pattern: Pattern, below: bool
+    objective: Objective, strengths: Numbers, search_to: Numbers, pattern: Pattern, below: bool
 ) -> Path:
     """:func:`ascent_path` in one program: what its parts make of the data is made once."""
     none = jnp.zeros_like(objective.size_ratio)
@@ -479,9 +478,9 @@ def _whole(
 @functools.partial(jax.jit, static_argnums=(4, 5))
 def _path(
     objective: Objective,
-    strengths: Array,
-    search_to: Array,
-    oracle: Array,
+    strengths: Numbers,
+    search_to: Numbers,
+    oracle: Numbers,
     pattern: Pattern,
     below: bool,
 ) -> tuple[Branch, Traced]:
@@ -491,9 +490,9 @@ def _path(
 
 def _path_one(
     objective: Objective,
-    strengths: Array,
-    search_to: Array,
-    oracle: Array,
+    strengths: Numbers,
+    search_to: Numbers,
+    oracle: Numbers,
     *,
     pattern: Pattern,
     below: bool,
@@ -525,7 +524,7 @@ def _path_one(
     return branch, found
 
 
-def _fold_residual(point: Array, objective: Objective) -> Array:
+def _fold_residual(point: Numbers, objective: Objective) -> Numbers:
     """The equations of a fold ``(weights, null vector, strength)``: they are 0 there."""
     dimension = objective.types.shape[-1]
     weights, null, strength = point[:dimension], point[dimension:-1], point[-1]
@@ -539,7 +538,7 @@ def _fold_residual(point: Array, objective: Objective) -> Array:
 
 def _critical(
     objective: Objective, span: Span, found: Traced, located: Located
-) -> tuple[Array, Array]:
+) -> tuple[Numbers, Numbers]:
     """The critical strength and the weights there, with derivatives; NaN if there is no fold."""
     null = span.lift(found.fold.null)
     null = null / norm(null)
@@ -551,8 +550,8 @@ def _critical(
 
 @functools.partial(jax.jit, static_argnums=4)
 def _break_even(
-    objective: Objective, found: Traced, oracle: Array, pretrained: Array, pattern: Pattern
-) -> Array:
+    objective: Objective, found: Traced, oracle: Numbers, pretrained: Numbers, pattern: Pattern
+) -> Numbers:
     """The break-even strength, with its implicit derivatives."""
 
     def one(objective, oracle, pretrained, found):
@@ -569,12 +568,14 @@ def _break_even(
     return one(broadcast(objective, oracle.shape[:-1]), oracle, pretrained, found)
 
 
-def _even_residual(point: Array, objective: Objective, oracle: Array, pretrained: Array) -> Array:
+def _even_residual(
+    point: Numbers, objective: Objective, oracle: Numbers, pretrained: Numbers
+) -> Numbers:
     """The equations of break-even ``(weights, strength)``: they are 0 there."""
     weights, strength = point[:-1], point[-1]
     gap = jnp.sum((weights - oracle) ** 2) - jnp.sum((pretrained - oracle) ** 2)
     return jnp.append(objective.gradient(weights, strength), gap / 2)
 
 
-def _value(loss: Loss, margins: MarginObjective, weights: Array) -> Array:
+def _value(loss: Loss, margins: MarginObjective, weights: Numbers) -> Numbers:
     return margins.value(loss, weights)

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Float
 
 from gda_theory.problem.objective import Objective
@@ -51,7 +50,7 @@ def span_pattern(objective: Objective) -> tuple[int, ...] | None:
 
 @backed_by("span-coordinates")
 def into_span(
-    types: Float[Array, "k d"], ridge: Float[Array, " d"], pattern: tuple[int, ...] | None
+    types: Float[Numbers, "k d"], ridge: Float[Numbers, " d"], pattern: tuple[int, ...] | None
 ) -> Span:
     r"""The span of the types; unpenalised coordinates are kept as they are.
 

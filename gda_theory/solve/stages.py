@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-from jax import Array
 from jaxtyping import Float
 
 from gda_theory.problem.objective import Objective, pretraining
@@ -81,9 +80,7 @@ def size(count: int, least: int = 1) -> int:
     return -(-count // grain) * grain
 
 
-def padded(
-    array: Array | np.ndarray, shape: tuple[int, ...], fill: float = 0.0
-) -> Float[np.ndarray, "..."]:
+def padded(array: Numbers, shape: tuple[int, ...], fill: float = 0.0) -> Float[np.ndarray, "..."]:
     """The array at the beginning of one of that ``shape``; the other entries are ``fill``."""
     array = np.asarray(array)
     if array.shape == shape:
