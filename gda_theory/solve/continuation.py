@@ -167,7 +167,7 @@ class Dual(NamedTuple):
     weights: Float[Numbers, " m"]
     time: Float[Numbers, ""]
 
-    def of(self, weights: Numbers, time: Numbers) -> Float[Numbers, ""]:
+    def of(self, weights: Numbers, time: Numbers) -> Float[Numbers, "*batch"]:
         """Its value at a vector."""
         return weights @ self.weights + time * self.time
 
@@ -443,7 +443,7 @@ def _tolerance(trace: Trace, prediction: Prediction) -> Float[Numbers, ""]:
     return jnp.maximum(1e-6, 100 * eps * (1 + length))
 
 
-def _bordered(hessian: Numbers, force: Numbers, along: Dual) -> Float[Numbers, "m+1 m+1"]:
+def _bordered(hessian: Numbers, force: Numbers, along: Dual) -> Float[Numbers, "border border"]:
     """The matrix of a Newton step on the curve, at a fixed position along the tangent."""
     top = jnp.concatenate([hessian, force[:, None]], 1)
     return jnp.concatenate([top, jnp.append(along.weights, along.time)[None]], 0)
