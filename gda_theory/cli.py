@@ -350,29 +350,25 @@ def _windows(given: CorrelatedPair) -> list[Answer]:
     edges = {
         "x_DA <= x_D from": exact.x_lower,
         "y_DA <= y_D from": exact.y_lower,
-        "x_D <= x_R up to": exact.x_upper,
-        "y_D <= y_R up to": exact.y_upper,
+        "x_D <= x_R to": exact.x_upper,
+        "y_D <= y_R to": exact.y_upper,
     }
     found = [
         _answer(f"{name} alpha", float(edge.alpha), pair.ordering_windows)
         for name, edge in edges.items()
     ]
     window = _point(exact.lower, exact.upper) if exact.exists else "empty"
-    found.append(_answer("all four for alpha in", window, pair.ordering_windows))
-    found.append(
-        _answer("largest alpha of any data", float(exact.realisable), pair.ordering_windows)
-    )
+    found.append(_answer("exact window of alpha", window, pair.ordering_windows))
+    found.append(_answer("realisable to alpha", float(exact.realisable), pair.ordering_windows))
     enough = pair.sufficient_window(given)
     window = _point(enough.lower, enough.upper) if enough.exists else "empty"
     found.append(
-        _answer("Lemma 9: x, y from alpha", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
+        _answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
     )
     found.append(
-        _answer(
-            "Lemma 10: x, y up to alpha", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges
-        )
+        _answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges)
     )
-    found.append(_answer("both lemmas for alpha in", window, pair.sufficient_window))
+    found.append(_answer("their window of alpha", window, pair.sufficient_window))
     return found
 
 
@@ -390,7 +386,7 @@ def _bounds(given: CorrelatedPair) -> list[Answer]:
 def _regime(given: CorrelatedPair) -> list[Answer]:
     found = pair.regime(given)
     return [
-        _answer("distance of D from R", float(found.pretrain_distance), pair.regime),
-        _answer("distance of DA from R", float(found.descent_ascent_distance), pair.regime),
+        _answer("pretrained to retrained", float(found.pretrain_distance), pair.regime),
+        _answer("descent-ascent to retrained", float(found.descent_ascent_distance), pair.regime),
         _answer("regime", pair.REGIME_SENTENCES[pair.RegimeCode(int(found.code))], pair.regime),
     ]

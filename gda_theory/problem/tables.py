@@ -217,8 +217,9 @@ def _read(source: str, label: str | None) -> Table:
     """A CSV file, every row as long as the header."""
     path = Path(source)
     if not path.exists():
+        names = ", ".join(bundled.BUILT_IN)
         raise FileNotFoundError(
-            f"no file {source!r}, and no data set of that name (there are {', '.join(bundled.BUILT_IN)})"
+            f"no file {source!r}, and no data set of that name (there are {names})"
         )
     if path.is_dir():
         raise IsADirectoryError(f"{source!r} is a folder, not a CSV file")

@@ -173,8 +173,8 @@ def test_solve_prints_the_answers_of_the_library_with_their_claims(run, loss):
     }[loss]
     answers = (
         found["retrained (x, y)"]["value"][0],
-        found["x_D <= x_R up to alpha"]["value"],
-        found["y_D <= y_R up to alpha"]["value"],
+        found["x_D <= x_R to alpha"]["value"],
+        found["y_D <= y_R to alpha"]["value"],
     )
     np.testing.assert_allclose(answers, reference, rtol=1e-12)
     if loss == "exponential":
@@ -186,7 +186,7 @@ def test_solve_prints_the_answers_of_the_library_with_their_claims(run, loss):
     else:
         assert found["folds"]["value"] == "none: the minimum never disappears"
     assert found["retrained (x, y)"]["claims"] == ["lemma-6"]
-    assert found["Lemma 10: x, y up to alpha"]["claims"] == ["lemma-10-x", "lemma-10-y"]
+    assert found["Lemma 10: alpha to"]["claims"] == ["lemma-10-x", "lemma-10-y"]
     assert all(answer["claims"] for answer in found.values())
     _, table, _ = run([*SOLVE, "--loss", loss])
     assert "descent-ascent ends farther" in " ".join(table.split())
