@@ -48,6 +48,7 @@ def test_lemma_10_y_fails_beyond_one():
         assert numeric.pretrain(below)[1] < numeric.oracle(below)[1]
 
 
+@pytest.mark.slow
 def test_lemma_9_holds_for_alpha_above_one():
     # The paper's proof needs alpha <= 1; the ledger's does not.
     # These are random systems with thresholds above 1, below the fold.

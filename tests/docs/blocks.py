@@ -8,6 +8,7 @@ import runpy
 import shlex
 import sys
 import tomllib
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -95,8 +96,11 @@ def run_module(words: list[str], monkeypatch, *, parse_only: bool) -> str:
         patch.setenv("COLUMNS", "80")
         if parse_only:
             patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_stop)
+        # Another test may have imported the command already: it is run again all the same.
+        already = warnings.catch_warnings(action="ignore", category=RuntimeWarning)
         try:
-            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            with already:
+                runpy.run_module(module, run_name="__main__", alter_sys=True)
         except Parsed:
             pass
         except SystemExit as done:

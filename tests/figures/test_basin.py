@@ -8,6 +8,8 @@ import pytest
 import gda_theory as gt
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
+pytestmark = pytest.mark.slow  # the data of the figure take 10 to 20 seconds
+
 NAMES = ("alternating", "basin")
 
 

@@ -8,6 +8,8 @@ from figures import opposite_sides
 from gda_theory.problem import tables as data
 from tests.figure_checks import assert_drawn_legibly, made
 
+pytestmark = pytest.mark.slow  # the data of the figure take 10 to 20 seconds
+
 
 @pytest.fixture(scope="module")
 def computed():

@@ -16,6 +16,8 @@ from theory_common.printing import tables
 
 FORGET, TEST = random_sets.FORGET, random_sets.TEST
 
+pytestmark = pytest.mark.slow  # the data of the figure take 10 to 20 seconds
+
 
 @pytest.fixture(scope="module")
 def computed():

@@ -12,11 +12,10 @@ import rhm_theory as rt
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, at_the_edges, made
 
 # The two that compile most, a quarter of a minute each, are slow.
+SLOW = ("rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls")
 NAMES = (
     "rhm_tree",
-    "rhm_masking",
-    "rhm_exponent",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("rhm_scaling", "rhm_controls")),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
 )
 
 
@@ -55,6 +54,7 @@ def test_tree_probabilities_are_posteriors_and_samples_are_trees():
     assert np.all(sizes <= 2.0 ** np.arange(6))
 
 
+@pytest.mark.slow
 def test_enumerated_masks_by_the_whole_law_and_samples_around_them():
     module, data = made("rhm_masking")
     grammar, tree = rt.experiment.grammar_and_starts(
@@ -117,6 +117,7 @@ def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
     assert top["low"].max() > 1.5 * data["large"]["fixed_number"]["conditional"]["high"].max()
 
 
+@pytest.mark.slow
 def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
     module, data = made("rhm_exponent")
     for exponent in data["exponents"].values():

@@ -281,7 +281,7 @@ def test_a_damaged_file_is_made_again(suffix, damage, package, tmp_path):
         assert path.read_bytes() == before
 
 
-def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys):
+def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys, monkeypatch):
     broken = {
         "at_import": "raise ImportError('no such thing')",
         "at_work": LINE.replace("ridge =", "ridge = 1 / 0 +"),
@@ -299,6 +299,7 @@ def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys):
     assert "1 computed, 5 failed" in output.out
     assert (tmp_path / "zline.json").exists()
     assert "no such thing" in (tmp_path / "index.html").read_text()
+    monkeypatch.setenv("COLUMNS", "200")  # so that no cell of the table wraps
     assert command(tmp_path, name, "--list") == 1
     assert "cannot be loaded: ImportError: no such thing" in capsys.readouterr().out
 

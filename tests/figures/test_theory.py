@@ -5,7 +5,12 @@ import pytest
 
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
-NAMES = ("fig4", "logistic", "distances", "normalisation", "appendix_j")
+NAMES = (
+    "fig4",
+    "normalisation",
+    "appendix_j",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("logistic", "distances")),
+)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -699,7 +699,7 @@ def test_windows_and_folds_ignore_how_many_are_forgotten():
         jax.tree.map(np.testing.assert_array_equal, solve(function, few), solve(function, many))
 
 
-@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_derivatives_are_implicit_and_right(loss):
     def answers(correlation, ridge, forgotten):
         pair = make(correlation, ridge, f_p=forgotten, loss=loss, allow_unrealisable=True)

@@ -131,7 +131,7 @@ def test_logistic_pair_without_fold():
     assert float(path.searched_to) == 50
 
 
-@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_critical_strength_against_bisection(loss):
     """50 random problems; the reference's bisection ends with steps of 1e-12, next to a fold of at
     least 0.01.

@@ -36,9 +36,10 @@ def same(found, expected):
     ("columns", "settings"),
     [
         (3, {}),
-        (3, {"reduction": "sum", "ridge": 1.0}),
-        (3, {"loss": "exponential", "ridge": 0.1}),
-        (60, {}),  # more columns than rows: in the span of the types
+        pytest.param(3, {"reduction": "sum", "ridge": 1.0}, marks=pytest.mark.slow),
+        pytest.param(3, {"loss": "exponential", "ridge": 0.1}, marks=pytest.mark.slow),
+        # More columns than rows: in the span of the types.
+        pytest.param(60, {}, marks=pytest.mark.slow),
     ],
 )
 def test_stages_and_one_program_agree(columns, settings):
