@@ -83,14 +83,15 @@ def _closed_form(*, correlation=1e-3):
     "logistic-cusp-closed-form",
     statement=(
         "Let P = ρ/ε with qρ² + (sε − s²)ρ − sε = 0, and x = sρ/ε − 4ερ/s. As ε → 0, κ_c = P(1 + "
-        "e^x) up to a factor 1 + O(ε⁴); at ε = 0.2 it is 0.07 % off. So ln κ_c = 1/ε − ln ε + ε + "
-        "O(ε²), and there B/λ = 4 + 12ε² + O(ε³)."
+        "e^x) up to a factor 1 + O(ε⁴). So ln κ_c = 1/ε − ln ε + ε + O(ε²), and there B/λ = 4 + "
+        "12ε² + O(ε³)."
     ),
     explanation=(
         "In (ρ, y) the equations are smooth in ε >= 0, since e^{-x} ~ e^{-1/ε} is flat. At ε = 0 "
         "they have the root (1, 0), with an invertible Jacobian. The inhomogeneous term of the "
         "third-derivative condition is 8ε⁵. So y = 16ε⁵ + …, and up to that order det H = 0 is the "
-        "quadratic equation for ρ."
+        "quadratic equation for ρ. At ε = 0.2 the closed form is 0.082 % above the certified value "
+        "of logistic-cusp-values; this is a number, and no step of the proof."
     ),
     where="Sec. 5.1.2, the true loss, ε -> 0",
     domain=(

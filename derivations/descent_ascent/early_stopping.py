@@ -71,30 +71,38 @@ def _pair_step(**parameters):
     "first-step-sign-pair",
     statement=(
         "⟨∇J_DA(w_D), w_D − w_R⟩/λ = ((n+f)/f) q_D(y_D − y_R) − (f/r) p_D(x_D − x_R), with p_D = "
-        "aφ(x_D)/λ and q_D = αaφ(y_D)/λ. So the first step approaches the oracle exactly when "
-        "((n+f)/f) q_D(y_R − y_D) < (f/r) p_D(x_R − x_D). For small α it always does."
+        "aφ(x_D)/λ and q_D = αaφ(y_D)/λ. The step w_D − η∇J_DA approaches the oracle exactly for 0 "
+        "< η < 2⟨∇J_DA, w_D − w_R⟩/|∇J_DA|². So such an η exists exactly when ((n+f)/f) q_D(y_R − "
+        "y_D) < (f/r) p_D(x_R − x_D). For small α it always does."
     ),
     explanation=(
         "w_D = p u + q v, and ∇J_DA(w_D)/λ = w_D - (n/r) p u + (n/f) q v, since A = (n/r) a and B "
         "= (n/f) αa. Take the product with w_D - w_R = (p - p_R) u + q v, whose margins are the "
-        "differences. As α -> 0, q -> 0, and p < p_R since A > a."
+        "differences. |d - ηg|² - |d|² = η(η|g|² - 2<g, d>) for a step along g from distance d. As "
+        "α -> 0, q -> 0, and p < p_R since A > a."
     ),
     where="Sec. 5.1.2; the first step of descent-ascent, a condition on (ε, α, λ)",
-    domain="any margin loss with φ > 0 decreasing, any two types, λ, α > 0; mean losses",
+    domain=(
+        "any margin loss with φ > 0 decreasing, any two types, λ, α > 0; mean losses; one "
+        "simultaneous step of size η with ∇J_DA(w_D) != 0"
+    ),
     origin="new",
     evidence="proved",
     backs="gda_theory.verdict.measure.Measurement",
     rules=["monotone bijection"],
     evaluate=_pair_step,
     counterexample=(
-        "a pair whose first step from w_D approaches w_R although the right side is the larger "
-        "one, or the reverse"
+        "a pair and a step size η between 0 and the bound whose first step from w_D does not "
+        "approach w_R, or one beyond the bound whose step does"
     ),
 )
 def first_step_pair(
     product=(total + forget) / forget * q * (y_D - y_R) - forget / retain * p * (x_D - x_R),
     at_small_alpha=forget / retain * p * (k11 * (p_R - p)),
+    largest_step=2 * along / size**2,
 ):
+    approach = (distance**2 - 2 * step * along + step**2 * size**2) - distance**2
+    yield Equal("|d - ηg|² - |d|², c = <g, d>", approach, size**2 * step * (step - largest_step))
     gram = {"uu": k11, "uv": k12, "vv": k22}
     gradient = {"u": p - A / a * p, "v": q + B / (alpha * a) * q}
     move = {"u": p - p_R, "v": q}

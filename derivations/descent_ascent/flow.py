@@ -129,25 +129,33 @@ def flow_preserves_order(
 @claim(
     "mass-order",
     statement=(
-        "p_D < p_R < p_DA < p_saddle and y_R > y_DA > y_saddle. So saddle < minimum < oracle in "
-        "the order of flow-preserves-order."
+        "Of two stationary points of descent-ascent the one at the larger x has the smaller p and "
+        "the larger y. The oracle's x is larger than all of these, and p_D < p_R. So for a minimum "
+        "w_DA and a saddle at a smaller x: p_D < p_R < p_DA < p_saddle and y_R > y_DA > y_saddle. "
+        "Exponential loss, the paper's types: there is no other minimum or saddle."
     ),
     explanation=(
         "With Q as the parameter, p = Aφ(k11 p - k12 Q)/λ holds at the oracle (Q = 0) and at all "
-        "stationary points of descent-ascent. Along it p rises, and x and y fall. The minimum is "
-        "at the larger x (two-points-below-fold), hence at the smaller Q. Pretraining solves the "
-        "same equation with Q = -αaφ(y)/λ < 0 and a < A in place of A, and p rises with A."
+        "stationary points of descent-ascent. Along it p rises, and x and y fall. Pretraining "
+        "solves the same equation with Q = -αaφ(y)/λ < 0 and a < A in place of A, and p rises with "
+        "A. For the exponential loss see two-points-below-fold. A logistic pair may have two "
+        "minima with the saddle between them. At ε = 0.5, A/λ = 100 and B/λ = 10.4 they are at p = "
+        "3.50 and 9.51, and the saddle is at 5.52. The minimum that continues the oracle is the "
+        "first, at the larger x."
     ),
     where="Sec. 5.1.2",
     domain=(
-        "φ > 0 decreasing, k12 > 0; mean losses (a < A), something forgotten; minimum and saddle "
-        "of descent-ascent where they exist"
+        "φ > 0 decreasing, k12 > 0, λ > 0; mean losses (a < A), something forgotten (B > 0); the "
+        "stationary points of descent-ascent that exist"
     ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.basins.in_basin",
     rules=["monotone bijection", "implicit function"],
-    counterexample="a pair with p_D >= p_R, or a saddle with p <= p_DA or y >= y_DA",
+    counterexample=(
+        "a pair with p_D >= p_R, or two stationary points of descent-ascent with x > x' and p >= "
+        "p' or y <= y'"
+    ),
 )
 def mass_order(
     p_slope=k12 * h_u / (1 + k11 * h_u),
@@ -478,23 +486,26 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
 @claim(
     "flow-blow-up",
     statement=(
-        "Above the fold every gradient flow reaches y = −∞ in finite time. Once y is so low that "
-        "the ascent term is twice the rest, the time left is at most 2e^y/(k₂₂B)."
+        "Let p ≥ −m, y ≤ −1 and k₂₂Be^{−y} ≥ 2(λ|y| + k₁₂Ae^{Δm/k₂₂}e^{−κy}), with κ = k₁₂/k₂₂. "
+        "Then the flow reaches y = −∞, and within the time 2e^y/(k₂₂B). Above the fold every flow "
+        "gets to such a point, with m = |p₀|."
     ),
     explanation=(
-        "(1) No orbit keeps y >= Y. Otherwise Q <= Be^{-Y}/λ would bound q. Where q <= q_max, p' = "
+        "*The time.* p' >= -p keeps p >= -m, so x >= (k12 y - Δm)/k22. With v = -y the rest of y' "
+        "is at most λ times S(v) = v + (k12 A/λ) e^{Δm/k22} e^{κv}, and the ascent term is k22 B "
+        "e^v. For v >= 1 and κ <= 1 S' <= S. So S e^{-v} does not increase, and the hypothesis "
+        "stays true as y falls. Hence y' <= -(k22 B/2) e^{-y}, and e^y falls at least at the rate "
+        "k22 B/2.\n\n"
+        "*Every flow gets there.* (1) No orbit keeps y >= Y. Otherwise Q <= Be^{-Y}/λ would bound q. Where q <= q_max, p' = "
         "-p + (A/λ) e^{-k11 p + k12 q} < 0 for large p; and p' >= -p, q' >= -q bound both from "
         "below. A bounded orbit would have stationary limit points, and there are none "
         "(two-points-below-fold).\n\n"
-        "(2) So y falls below any level. With p >= -|p_0|, x >= (k12 y - Δ|p_0|)/k22. Hence the "
-        "descent term of y' is at most k12 C e^{-κy} with κ = k12/k22 < 1. The ascent term k22 "
-        "(B/λ) e^{-y} outgrows it and -y. Once it is twice as large, y' <= -(k22 B/2) e^{-y} in "
-        "real time. So e^y falls at least at the rate k22 B/2, and is 0 in finite time."
+        "(2) So y falls below any level, while p >= -|p_0|. As κ < 1, S(v) e^{-v} -> 0."
     ),
     where="Sec. 5.1.2, above the solid curve of Fig. 4",
     domain=(
-        "gradient flow, exponential loss, α > α_fold, every start; the paper's types, 0 < ε < 1 "
-        "(or any with k12 < k22)"
+        "gradient flow, exponential loss, A, B, λ > 0; the time: any α, 0 < k12 <= k22, m >= 0; "
+        "every flow: α > α_fold, the paper's types with 0 < ε < 1"
     ),
     origin="new",
     evidence="proved",
@@ -506,7 +517,10 @@ def _remaining_time(*, correlation=0.5, retain_mass=1.0, forget_mass=1.0, ridge=
     rules=["gradient flow"],
     relation="<=",
     evaluate=_remaining_time,
-    counterexample="α > α_fold and a start whose flow exists for all time",
+    counterexample=(
+        "a point of the domain whose flow takes longer than 2e^y/(k22 B), or α > α_fold and a "
+        "start whose flow exists for all time"
+    ),
 )
 def flow_blow_up(
     growth_ratio=k12 / k22,
@@ -521,7 +535,19 @@ def flow_blow_up(
         "and decreases in p",
         -sp.diff(sp.exp(-k11 * large + k12 * ascent) * A / (ridge * large), large),
     )
-    # (2) v = -y > 0: everything else over the ascent term.
+    # The time: v = -y >= 1, and κ = 1 - c with 0 <= c < 1.
+    share, beyond, scale = sp.symbols("c v_0 C", nonnegative=True)
+    rest = distance + scale * sp.exp(growth_ratio * distance)
+    kappa = {k12: k22 * (1 - share)}
+    slack_of_rest = (rest - sp.diff(rest, distance)).subs(kappa)
+    grown = beyond + share * scale * sp.exp((1 - share) * distance)
+    yield Equal(
+        "S - S' = v - 1 + cC e^{κv}",
+        slack_of_rest.subs(distance, 1 + beyond),
+        grown.subs(distance, 1 + beyond),
+    )
+    yield Positive("so S' <= S", grown, strict=False)
+    # (2) everything else over the ascent term.
     bound_x = (k12 * y - gram_determinant * start_mass) / k22
     yield Equal("x at p = -|p_0|", x_of.subs(p, -start_mass), bound_x)
     yield Equal(

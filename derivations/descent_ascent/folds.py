@@ -58,15 +58,20 @@ fold_theta = k12 / (k22 + gram_determinant * P)
     "fold-hessian",
     statement=(
         "dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), with det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v. So "
-        "folds are the points with det H = 0, and minima lie where α_DA falls."
+        "folds are the points with det H = 0. If φ decreases, minima lie where α_DA falls, and "
+        "saddles where it rises."
     ),
     explanation=(
-        "At x_R (α = 0) H is positive definite, and it stays so along the curve until det H = 0 "
-        "for the first time. Exponential loss, the paper's types: dα/dx = -(f/r_p) e^y det "
-        "H/(2ελ)."
+        "If φ decreases, h_u > 0, and H is positive on the vectors across v. So at most one "
+        "eigenvalue is negative, and the sign of det H decides. Without this hypothesis it does "
+        "not: for φ = 1 + 0.9 sin 20m, k = (1, 1/2, 1) and A = λ = 1, x = -1.941 is a maximum with "
+        "det H > 0. Exponential loss, the paper's types: dα/dx = -(f/r_p) e^y det H/(2ελ)."
     ),
     where="Sec. 5.1.2, the upper (solid) curve of Fig. 4",
-    domain="any φ > 0, k12 > 0, along the curve of descent-ascent",
+    domain=(
+        "any φ > 0 with a derivative, decreasing for the last sentence; k12 > 0, v not 0, along "
+        "the curve of descent-ascent"
+    ),
     origin="new",
     evidence="proved",
     backs=[
@@ -75,12 +80,14 @@ fold_theta = k12 / (k22 + gram_determinant * P)
         "gda_theory.pair.curve.log_bend",
     ],
     counterexample=(
-        "a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse"
+        "a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse; a "
+        "decreasing φ with a minimum where α_DA rises"
     ),
 )
 def fold_hessian(
     determinant=reduced_determinant,
     slope=-forget / in_pair * ridge * reduced_determinant / (k12 * phi(y)),
+    across=ridge * (v.dot(v) + h_u * (u[1] * v[0] - u[0] * v[1]) ** 2),
 ):
     yield Equal("det H/λ²", hessian.det() / ridge**2, determinant.subs(gram))
     along = sp.Function("y")(x)
@@ -99,7 +106,11 @@ def fold_hessian(
         for expression in (derivative, slope)
     )
     yield Equal("dα_DA/dx", plain, claimed)
-    yield Equal("at the oracle", reduced_determinant.subs(h_v, 0), 1 + k11 * h_u)
+    normal = sp.Matrix([-v[1], v[0]])
+    yield Equal("n'Hn for n across v", (normal.T * hessian * normal)[0], across)
+    length, product = sp.Symbol("k_vv", positive=True), sp.Symbol("<n,u>", real=True)
+    form = across.subs(u[1] * v[0] - u[0] * v[1], product).subs(v.dot(v), length)
+    yield Positive("it is positive", form)
 
 
 @claim(
@@ -307,19 +318,22 @@ def fold_locus_bounds(
 @claim(
     "fold-rates",
     statement=(
-        "Below the fold the slowest rate is 2λκ√δ. Above it the escape takes the time π/(λκ√δ). "
-        "Exponential loss: κ² = Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP). Any loss: κ² = Q(Qτ_y − "
+        "To leading order in δ, at a fold with D³J[n,n,n] > 0: below it the slowest rate is 2λκ√δ. "
+        "Above it the escape takes the time π/(λκ√δ). Exponential loss: κ² = Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP). Any loss: κ² = Q(Qτ_y − "
         "Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP), τ = φ″/φ."
     ),
     explanation=(
         "h_u = ρP, h_v = σQ, t_u = τ_x P and t_v = τ_y Q. At the fold H has a unit null vector n; "
         "ξ = <n,u> and η = <n,v>. Along it the flow is z' = pδ - c z²/2 below the fold and -(pδ + "
-        "c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2."
+        "c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2. The sign of "
+        "n is the one with <n,v> > 0. Exponential loss: c > 0 for k12 <= k22, as in the paper. For "
+        "k = (100, 10, 1.01) and P = 0.1 it is negative: Q - Pθ³ = -63.2. There the two points "
+        "lie above the fold."
     ),
     where="Sec. 5.1.2; critical slowing down",
     domain=(
-        "any φ > 0 with φ'' continuous, any types, δ = |α/α_fold - 1| -> 0, gradient flow, where c "
-        "> 0 (exponential: always)"
+        "φ > 0 decreasing with φ'' continuous, any types with k12 > 0, δ = |α/α_fold - 1| -> 0, "
+        "gradient flow, where c > 0; exponential: the paper's types and any with k12 <= k22"
     ),
     origin="new",
     evidence="proved",
@@ -373,8 +387,15 @@ def fold_rates(
         sp.integrate(1 / above, (z, -sp.oo, sp.oo)),
         escape_time.subs(coefficient),
     )
-    sign = (fold_Q - P * fold_theta**3).subs(paper_gram).subs(epsilon, below_one)
-    yield Positive("exponential: c > 0", sign)
+    determinant, margin = sp.symbols("Delta d_v", nonnegative=True)
+    any_gram = {k11: (determinant + k12**2) / k22}
+    squared_length = (h_v - h_u * theta_fold**2).subs(at_fold).subs(any_gram)
+    yield Positive("1/<n,v>² is positive", squared_length)
+    exponential = (fold_Q - P * fold_theta**3).subs(any_gram)
+    yield Positive("exponential, k12 <= k22: c > 0", exponential.subs(k22, k12 + margin))
+    three_folds = {k11: 100, k12: 10, k22: sp.Rational(101, 100), P: sp.Rational(1, 10)}
+    steep = (P * fold_theta**3 - fold_Q).subs(three_folds)
+    yield Positive("exponential, k = (100, 10, 1.01): c < 0", steep)
 
 
 @claim(
@@ -416,16 +437,18 @@ def fold_condition(
 @claim(
     "cusp-condition",
     statement=(
-        "Two folds merge in a cusp exactly when det H = 0 and Aφ″(x)θ³ = Bφ″(y), with θ = "
-        "k₁₂/(k₂₂+Δh_u). The second equation says D³J[n,n,n] = 0 along the null vector n."
+        "Where two folds merge, det H = 0 and Aφ″(x)θ³ = Bφ″(y), with θ = k₁₂/(k₂₂+Δh_u). At a "
+        "fold the second equation says D³J[n,n,n] = 0 along the null vector n."
     ),
     explanation=(
-        "Along the curve y' = (k22 + Δh_u)/k12 = 1/θ, and B is stationary at a fold. So d(det "
+        "det H vanishes at both folds, so its slope along the curve vanishes between them, and in "
+        "the limit where they merge. This is necessary; that two folds merge wherever both "
+        "equations hold is not claimed. Along the curve y' = (k22 + Δh_u)/k12 = 1/θ, and B is stationary at a fold. So d(det "
         "H)/dx there is the claimed slope. Since <n,u> : <n,v> = θ : 1, the third derivative along "
         "n is -Aφ''(x)θ³ + Bφ''(y), up to a positive factor."
     ),
     where="Sec. 5.1.2, any loss with folds that can merge (logistic)",
-    domain="any φ > 0 with two derivatives, any Gram matrix; at a fold",
+    domain="any φ > 0 with two continuous derivatives, k12 > 0, k22 > 0; at a fold",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.cusp",

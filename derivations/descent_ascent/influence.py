@@ -316,9 +316,9 @@ def _early_stop(**parameters):
 @claim(
     "best-early-stop",
     statement=(
-        "min_t |w(t) − w_R|/|w_D − w_R| is 1 for f²/(r(f+n)) ≤ α ≤ f/r: doing nothing is best. It "
+        "min_t |w(t) − w_R|/|w_D − w_R| is 1 for f²/(r(f+n)) ≤ α < f/r: doing nothing is best. It "
         "is (w_R − w_DA)/(w_R − w_D) < 1 for smaller α. It is 0 for α > f/r, where the flow passes "
-        "the oracle."
+        "the oracle. At α = f/r the flow starts at the oracle, w_D = w_R, and leaves it."
     ),
     explanation=(
         "In one dimension the flow moves monotonically from w_D to w_DA. By Lemma 3 w_DA <= w_D <= "
@@ -327,8 +327,8 @@ def _early_stop(**parameters):
     ),
     where="Sec. 5.1.1; stopping descent-ascent early",
     domain=(
-        "one coordinate, gradient flow of descent-ascent from w_D, exponential loss, any α with a "
-        "minimum"
+        "one coordinate, mean losses, gradient flow of descent-ascent from w_D, exponential loss, "
+        "any α > 0 with a minimum; the ratio is 0/0 at α = f/r"
     ),
     origin="new",
     evidence="proved",

@@ -18,6 +18,7 @@ above = sp.Symbol("v", positive=True)  # distance from the branch point w = -1
 omega = sp.Symbol("omega", positive=True)
 small, order = sp.symbols("p z", positive=True)
 rest = sp.Symbol("t", real=True)  # 1 + W
+count = sp.Symbol("n_0", integer=True, nonnegative=True)  # n - 1
 of_w = w * sp.exp(w)
 
 
@@ -117,12 +118,16 @@ def lambert_monotone(first=sp.exp(-w) / (1 + w), second=-sp.exp(-2 * w) * (2 + w
     "lambert-series",
     statement=(
         "At 0, W_0(z) = z − z² + (3/2)z³ − (8/3)z⁴ + (125/24)z⁵ − …, with coefficients "
-        "(−n)^{n−1}/n!. At the branch point, W = −1 + p − p²/3 + (11/72)p³ − (43/540)p⁴ + …."
+        "(−n)^{n−1}/n! for every n ≥ 1. At the branch point, W = −1 + p − p²/3 + (11/72)p³ − "
+        "(43/540)p⁴ + O(p⁵)."
     ),
     explanation=(
-        "Inserted into w e^w, each series gives z up to the next order, with ez + 1 = p²/2 at the "
-        "branch point. A power series with nonzero slope has one inverse. In p the curvature is "
-        "nonzero, and p is its root."
+        "By Cauchy's formula the coefficient of zⁿ is the residue of W/z^{n+1} dz. At z = w e^w "
+        "this is the residue of (1+w) e^{-nw}/wⁿ dw, which is the sum of two coefficients of "
+        "e^{-nw}. The ratio of successive coefficients tends to e, so the series converges for |z| "
+        "< 1/e. Its first five terms are inserted into w e^w as a check.\n\n"
+        "At the branch point ez + 1 = p²/2. Inserted into w e^w, the series gives z up to the next "
+        "order. As a function of w + 1, p is smooth with slope 1 at 0, so it has one inverse."
     ),
     where="App. E.1",
     domain=(
@@ -140,7 +145,21 @@ def lambert_monotone(first=sp.exp(-w) / (1 + w), second=-sp.exp(-2 * w) * (2 + w
 def lambert_series(
     at_zero=order - order**2 + 3 * order**3 / 2 - 8 * order**4 / 3 + 125 * order**5 / 24,
     at_branch=-1 + small - small**2 / 3 + 11 * small**3 / 72 - 43 * small**4 / 540,
+    of_order=(count + 1) ** count / sp.factorial(count + 1),
 ):
+    n = count + 1
+    yield Equal(
+        "W dz/z^{n+1} at z = w e^w",
+        w * sp.diff(of_w, w) / of_w ** (n + 1),
+        (1 + w) * sp.exp(-n * w) / w**n,
+    )
+    # Coefficients of e^{-nw}, without their signs (-1)^{n-1} and (-1)^{n-2}.
+    residue = n ** (n - 1) / sp.factorial(n - 1) - n ** (n - 2) / sp.factorial(n - 2)
+    yield Equal("|coefficient| of (1+w) e^{-nw} at w^{n-1}, n >= 2", residue, of_order)
+    yield Equal("n = 1: the coefficient of w⁰", of_order.subs(count, 0), 1)
+    ratio = of_order.subs(count, count + 1) / of_order
+    yield Equal("ratio of successive coefficients", ratio, (1 + 1 / n) ** (n - 1))
+    yield Equal("its limit", sp.limit((1 + 1 / omega) ** (omega - 1), omega, sp.oo), sp.E)
     lagrange = sum((-n) ** (n - 1) * order**n / sp.factorial(n) for n in range(1, 6))
     yield Equal("coefficients (-n)^{n-1}/n!", at_zero, lagrange)
     yield Equal(

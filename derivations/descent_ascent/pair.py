@@ -214,23 +214,27 @@ def lemma_6(argument=s * A / ridge, ratio=k12 / k11):
     "lemma-12-order",
     statement=(
         "y_D ≤ x_D exactly when α(k₂₂−k₁₂) ≤ k₁₁−k₁₂; for the paper's types, exactly when α ≤ 1. "
-        "If k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂ (always in the paper), then y_DA < x_DA and y_R < x_R."
+        "If k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂ (always in the paper), then y_DA ≤ x_DA and y_R ≤ x_R. Both "
+        "are strict for k₁₂ < k₁₁, as in the paper."
     ),
     explanation=(
         "The claimed gap is λ(x_D - y_D). Suppose y > x, so φ(x) = φ(y) + e with e >= 0. Under the "
         "condition the gap would then be >= 0, although x - y < 0. With the condition reversed, x "
-        "> y is contradicted in the same way. For descent-ascent and the oracle (B = 0) the gap is "
-        "positive."
+        ">= y is contradicted in the same way. A Gram matrix has k12 <= k11 or k12 <= k22, which "
+        "leaves three cases. For descent-ascent and the oracle (B = 0) the gap is never negative. "
+        "It is positive for k12 < k11. At k12 = k11, u = (1, 0) and v = (1, 1), y_R = x_R."
     ),
     where="Lemma 12",
-    domain="φ > 0 decreasing. The paper's types: α <= 1 for pretraining. Any types: as stated",
+    domain=(
+        "φ > 0 decreasing, a Gram matrix k, A, a, α > 0, B >= 0; the paper's types: 0 <= ε < 1"
+    ),
     origin="corrected",
     evidence="proved",
     backs=["gda_theory.pair.lemma_7_bounds", "gda_theory.pair.order_limit"],
     paper_says='The order y_D ≤ x_D holds for every α, "without loss of generality".',
     counterexample=(
-        "α <= 1 with y_D > x_D, or a stationary point of descent-ascent with y >= x, for the "
-        "paper's types"
+        "α <= 1 with y_D > x_D for the paper's types, or a stationary point of descent-ascent with "
+        "y > x and k12 <= k11, k22"
     ),
 )
 def lemma_12(
@@ -243,12 +247,29 @@ def lemma_12(
     yield Equal("λ(x_R - y_R)", oracle_x - oracle_y, ascent_gap.subs(B, 0))
     for entry in (k11, k22):
         yield Equal(f"the paper's {entry} - k12", (entry - k12).subs(paper_gram), common)
-    surplus = sp.Symbol("d", nonnegative=True)
-    given = {k11: k12 + alpha * surplus_2 + surplus, k22: k12 + surplus_2}
-    contradiction = pretrain_gap.subs({phi(x): phi_y + rise, phi(y): phi_y}).subs(given)
-    yield Positive("y > x would make the gap positive", contradiction)
-    both = {k11: k12 + surplus_1, k22: k12 + surplus_2, phi(x): phi_x, phi(y): phi_y}
-    yield Positive("the gap of descent-ascent", ascent_gap.subs(both))
+    surplus, wide, higher = sp.symbols("d d_v e_0", nonnegative=True)
+    under = {k11: k12 + alpha * wide + surplus, k22: k12 + wide}
+    larger_at_x = {phi(x): phi_y + higher, phi(y): phi_y}
+    yield Positive(
+        "the condition, k12 <= k22: y > x would make the gap >= 0",
+        pretrain_gap.subs(larger_at_x).subs(under),
+        strict=False,
+    )
+    narrow = {k11: k12 + surplus_1, k22: k12 - surplus_2, phi(x): phi_x, phi(y): phi_y}
+    yield Positive("k12 > k22, hence k12 < k11: the gap", pretrain_gap.subs(narrow))
+    # The condition reversed excludes k22 < k12, so k22 >= k12.
+    beyond = {k11: k12 + alpha * wide - surplus_1, k22: k12 + wide}
+    larger_at_y = {phi(x): phi_x, phi(y): phi_x + higher}
+    yield Positive(
+        "the condition reversed: x >= y would make the gap negative",
+        -pretrain_gap.subs(larger_at_y).subs(beyond),
+    )
+    either = {k11: k12 + surplus, k22: k12 + wide, phi(x): phi_x, phi(y): phi_y}
+    forgotten = sp.Symbol("B_0", nonnegative=True)
+    ascending = ascent_gap.subs(B, forgotten)
+    yield Positive("the gap of descent-ascent", ascending.subs(either), strict=False)
+    strictly = {k11: k12 + surplus_1, k22: k12 + wide, phi(x): phi_x, phi(y): phi_y}
+    yield Positive("it is positive for k12 < k11", ascending.subs(strictly))
 
 
 def _lemma_7(**parameters):
@@ -345,7 +366,7 @@ def _lemma_8(**parameters):
         "Hence, for the exponential loss, they exist only if sB − 2εA ≤ λ/e."
     ),
     explanation=(
-        "Since y < x (lemma-12-order), φ(y) = φ(x) + e with e > 0. Then w - zφ(w) is <= 0, by "
+        "Since y <= x (lemma-12-order), φ(y) = φ(x) + e with e >= 0. Then w - zφ(w) is <= 0, by "
         "exactly the slacks. For the exponential loss w e^w <= z puts w below W_0(z), and is "
         "impossible for z < -1/e (lemma-2-branches). For the logistic loss w(1+e^w) increases "
         "(r-lambert-monotone)."
@@ -367,7 +388,9 @@ def lemma_8(x_upper=k11 * A - k12 * B, y_upper=k12 * A - k22 * B):
     slack_x, slack_y = k12 * B * (phi(y) - phi(x)), k12 * A * (phi(y) - phi(x))
     yield Equal("z φ(x) - λx", x_upper * phi(x) - ascent_x, slack_x)
     yield Equal("z φ(y) - λy", y_upper * phi(y) - ascent_y, slack_y)
-    yield Positive("both slacks", (slack_x * slack_y).subs(phi(y), phi(x) + rise))
+    higher = sp.Symbol("e_0", nonnegative=True)
+    for name, slack in (("x", slack_x), ("y", slack_y)):
+        yield Positive(f"slack of {name}", slack.subs(phi(y), phi(x) + higher), strict=False)
 
 
 def _lemma_9(**parameters):
@@ -390,8 +413,8 @@ def _lemma_9(**parameters):
     "lemma-9-window",
     statement=(
         "If α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))}, then x_DA ≤ x_D and y_DA ≤ y_D. For "
-        "any types, replace s/2ε by k₁₁/k₁₂ and 2ε/s by k₁₂/k₂₂. With sums x holds for every α, "
-        "and y from k₁₂/2k₂₂ on."
+        "any types, replace s/2ε by k₁₁/k₁₂ and 2ε/s by k₁₂/k₂₂. With sums x_DA < x_R < x_D for "
+        "every α > 0, and y holds from α = k₁₂/2k₂₂ on."
     ),
     explanation=(
         "For y: y_D/φ(y_D) is at least αk22 a (Lemma 7, any α), and y_DA/φ(y_DA) is at most k12 A "
@@ -399,13 +422,14 @@ def _lemma_9(**parameters):
         "with (k11 + αk12) a and k11 A - k12 B. For x, the exponential loss, the paper's types and "
         "any α: compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line below "
         "e^{x-y}. What is left is the x threshold, plus a term that is positive because y_DA <= "
-        "y_D."
+        "y_D. For x with sums a = A, so w/φ(w) is larger than A k11 at x_D, equal at x_R and "
+        "smaller at x_DA."
     ),
     where="Lemma 9",
     domain=(
         "λ > 0, a stationary point of descent-ascent. The paper's types: exponential loss and "
         "every α, or any decreasing φ and α <= 1. Any types with 0 < k12 <= k11, k22: y always, x "
-        "for α(k22 - k12) <= k11 - k12"
+        "for α(k22 - k12) <= k11 - k12. Sums, x: any decreasing φ and any types with k12 > 0"
     ),
     origin="paper",
     evidence="proved",
@@ -419,6 +443,7 @@ def lemma_9(
     x_threshold=k11 / k12 * forget**2 / (retain * (total + forget)),
     y_threshold=k12 / k22 * forget * total / (retain * (total + forget)),
     y_of_sums=k12 / (2 * k22),
+    x_of_sums=alpha * k12 * in_pair * phi(y),
 ):
     per_alpha = in_pair * (total + forget) / (forget * total)
     y_floor, y_ceiling = alpha * k22 * a, k12 * A - k22 * B
@@ -439,7 +464,13 @@ def lemma_9(
         (y_floor - y_ceiling).subs(of_sums),
         (alpha - y_of_sums) * 2 * k22 * in_pair,
     )
-    yield Positive("sums, x: floor - ceiling", (x_floor - x_ceiling).subs(of_sums))
+    alone = (A * k11 * phi(x)).subs(of_sums)  # λx of the oracle
+    yield Equal("sums: λ x_R", oracle_x.subs(of_sums), alone)
+    yield Equal("sums: λ x_D - A k11 φ(x_D)", pretrain_x.subs(of_sums) - alone, x_of_sums)
+    yield Equal("sums: A k11 φ(x_DA) - λ x_DA", alone - ascent_x.subs(of_sums), x_of_sums)
+    yield Positive("both", x_of_sums.subs(phi(y), phi_y))
+    increase = sp.diff(ridge * x - alone, x).subs(phi(x).diff(x), -rise)
+    yield Positive("and λx - A k11 φ(x) increases", increase)
     t_D, t_A = sp.symbols("t_D t_DA", real=True)  # x - y at the two points
     at_D, at_A = (sp.expand(papers(side) * sp.exp(x)) for side in (pretrain_x, ascent_x))
     yield Equal("λ x_D e^x_D", at_D, a * s + 2 * alpha * epsilon * a * sp.exp(x - y))

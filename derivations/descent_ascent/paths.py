@@ -101,15 +101,19 @@ def one_path(
 @claim(
     "path-monotone",
     statement=(
-        "dw/dγ = H_γ⁻¹∇L_F. Hence dL_F/dγ = ∇L_F′H_γ⁻¹∇L_F ≥ 0, and dJ_R/dγ = γ dL_F/dγ, which is "
-        "≥ 0 for γ ≥ 0: the retain objective gets worse all along the path."
+        "dw/dγ = H_γ⁻¹∇L_F. Hence dL_F/dγ = ∇L_F′H_γ⁻¹∇L_F ≥ 0 for every γ. And dJ_R/dγ = γ "
+        "dL_F/dγ has the sign of γ: J_R falls for γ ≤ 0 up to the oracle, and rises for γ ≥ 0."
     ),
     explanation=(
         "Differentiate ∇J_γ(w(γ)) = 0. With the Cholesky factor C of H_γ = CC' the quadratic form "
-        "is |C⁻¹∇L_F|². The steps are written out in two dimensions."
+        "is |C⁻¹∇L_F|². The steps are written out in two dimensions. A rise of J_R for every γ "
+        "would be false: for γ < 0 the path comes from pretraining."
     ),
     where="Sec. 5.1",
-    domain="along w(γ) at fixed ridge while H_γ is positive definite; any loss, any data",
+    domain=(
+        "along w(γ) at fixed ridge while H_γ is positive definite; γ of either sign; any loss, any "
+        "data"
+    ),
     origin="new",
     evidence="proved",
     backs=[
@@ -118,7 +122,9 @@ def one_path(
         "gda_theory.pair.ordering_windows",
     ],
     rules=["implicit function"],
-    counterexample="γ on the path at which L_F falls or J_R falls although γ > 0",
+    counterexample=(
+        "γ on the path at which L_F falls, or J_R falls although γ > 0, or rises although γ < 0"
+    ),
 )
 def path_monotone(
     forget_slope=(g1 / c11) ** 2 + ((g2 - c21 * g1 / c11) / c22) ** 2,
@@ -170,18 +176,21 @@ def _gradient_along(order: int):
     "oracle-continuation",
     statement=(
         "The oracle is unique and has H_R ≻ 0. From it the minimum continues uniquely in γ while "
-        "H_γ ≻ 0. At the first singular H_γ, with H n = 0, γ turns back: along w′ = n, γ′ = 0 and "
-        "γ″ = D³J[n,n,n]/<n, ∇L_F>."
+        "H_γ ≻ 0 and w stays bounded. Suppose it arrives at a point with H n = 0 for one direction "
+        "n, <n, ∇L_F> ≠ 0 and D³J[n,n,n] ≠ 0. Then γ turns back there: along w′ = n, γ′ = 0 and γ″ "
+        "= D³J[n,n,n]/<n, ∇L_F>."
     ),
     explanation=(
         "Differentiate ∇J_γ(w) = 0 along a curve (w(s), γ(s)). Once: H w' = γ'∇L_F, so <n, H w'> = "
         "0 forces γ' = 0 and w' = n. Twice, with these: D³J[n,n] + H w'' - γ''∇L_F = 0, and <n, H "
-        "w''> = 0. Past a fold with γ'' < 0 no minimum is left nearby."
+        "w''> = 0. The path arrives from smaller γ, so γ'' < 0, and no minimum is left nearby.\n\n"
+        "Both hypotheses are needed. Squared loss, one sample in both sets: w = (1-γ)/(1-γ+λ) "
+        "escapes as γ -> 1+λ, with H > 0 on the way. And where D³J[n,n,n] = 0 the path may pass, as "
+        "for ∇J = (w-1)³ + (1-γ)(w+1)."
     ),
     where="Sec. 5.1: what 'the solution of descent-ascent' means",
     domain=(
-        "any loss with three derivatives, any data; ∇L_F not orthogonal to the null vector n at "
-        "the fold"
+        "L_R convex (L_F needs not be), both with three continuous derivatives, λ > 0; any data"
     ),
     origin="new",
     evidence="proved",
@@ -192,8 +201,8 @@ def _gradient_along(order: int):
     ],
     rules=["implicit function", "convexity"],
     counterexample=(
-        "a path of minima from the oracle that ends where H_γ is invertible, or passes a fold at "
-        "which D³J[n,n,n] != 0"
+        "a bounded path of minima from the oracle that ends where H_γ is invertible, or passes a "
+        "point with D³J[n,n,n] != 0 at which H_γ is singular"
     ),
 )
 def oracle_continuation(second=third_order + moved - bend * g, turning=third_order / g):
@@ -211,6 +220,17 @@ def oracle_continuation(second=third_order + moved - bend * g, turning=third_ord
     singular = c11 * sp.Matrix([g1, g2]) * sp.Matrix([g1, g2]).T
     yield Equal("<n, Hw> = 0", (across.T * singular * weights)[0], 0)
     yield Equal("γ'' along n", second.subs({moved: 0, bend: turning}), 0)
+    # The two examples of the explanation, with one weight.
+    escaping = (1 - gamma) / (1 - gamma + ridge)
+    yield Equal("squared loss: stationary", (1 - gamma) * (escaping - 1) + ridge * escaping, 0)
+    passing = (w - 1) ** 3 + (1 - gamma) * (w + 1)
+    yield Equal("it passes: the point at γ = 1", passing.subs({w: 1, gamma: 1}), 0)
+    yield Equal("its Hessian there", sp.diff(passing, w).subs({w: 1, gamma: 1}), 0)
+    far = sp.Symbol("t", positive=True)  # w = 1 + t beyond it
+    strength = sp.solve(passing, gamma)[0]
+    curvature = sp.diff(passing, w).subs(gamma, strength).subs(w, 1 + far)
+    yield Positive("and beyond it, a minimum", curvature)
+    yield Positive("with γ > 1", (strength - 1).subs(w, 1 + far))
 
 
 @claim(

@@ -286,7 +286,10 @@ def cusp(
     gram: Sequence[ArrayLike] | None = None,
     loss: str | Loss = "logistic",
 ) -> Cusp:
-    r"""The cusp :math:`\kappa_c`: folds, hence hysteresis, exist iff :math:`A/\lambda > \kappa_c`.
+    r"""The cusp :math:`\kappa_c`, the value of :math:`A/\lambda` at which the two folds merge.
+
+    Above it there are folds, hence hysteresis, and below it none. This is observed, not proved:
+    the equations below are necessary where folds merge.
 
     .. math:: h(q) = 1, \qquad \frac{dh}{dq} = 0
 
