@@ -16,6 +16,7 @@ from derivations.ledger.symbols import a, below_one, phi, ridge, w
 eta = sp.Symbol("eta", positive=True)
 forgotten_mass = sp.Symbol("b_+", positive=True)  # the forgotten mass, positive
 contrast = sp.Symbol("L", positive=True)  # ln(b/a) > 0
+deviation = sp.Symbol("z", real=True)  # weight minus the fixed point
 
 descent = ridge * w - a * sp.exp(-w)  # d: gradient of the retain half-step
 ascent = ridge * w + forgotten_mass * sp.exp(-w)  # g: gradient of the forget half-step
@@ -177,11 +178,14 @@ def _orders_at_rest(descent_first, ascent_first):
     "alternating-multiplier",
     statement=(
         "The fixed point's multiplier is 1 − ln²(b/a), for both orders and every step. So it is "
-        "stable exactly when b/a < e^{√2} = 4.1133, where a period doubling occurs."
+        "linearly stable exactly when b/a < e^{√2} = 4.1133. At equality the multiplier is −1; the "
+        "point still attracts (alternating-doubling)."
     ),
     explanation=(
-        "Differentiate the map at the fixed point. The multiplier falls from 1, and passes −1 at "
-        "ln(b/a) = √2."
+        "Measure the weight from the fixed point. With L = ln(b/a) the map is then z + L e^{-z} - "
+        "L e^{-z} e^{L(1 - e^{-z})} with descent first, and z - L e^{-z} + L e^{-z} e^{L(e^{-z} - "
+        "1)} with ascent first. Neither depends on the step size. Differentiate at z = 0. The "
+        "multiplier falls from 1, and passes −1 at L = √2."
     ),
     where="App. D.3",
     domain="λ → 0, b > a > 0, any η > 0",
@@ -194,11 +198,19 @@ def _orders_at_rest(descent_first, ascent_first):
     ],
     rules=["monotone bijection"],
     counterexample=(
-        "a ratio b/a below e^√2 at which the map leaves its fixed point, or one above at which it "
+        "a ratio b/a up to e^√2 at which the map leaves its fixed point, or one above at which it "
         "settles there"
     ),
 )
-def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
+def alternating_multiplier(
+    multiplier=1 - contrast**2,
+    threshold=sp.sqrt(2),
+    descent_map=deviation
+    + contrast * sp.exp(-deviation) * (1 - sp.exp(contrast * (1 - sp.exp(-deviation)))),
+    ascent_map=deviation
+    - contrast * sp.exp(-deviation) * (1 - sp.exp(contrast * (sp.exp(-deviation) - 1))),
+):
+    maps = {"descent": descent_map, "ascent": ascent_map}
     for name, first, second, rest in _orders_at_rest(
         sp.log(eta * a / contrast), sp.log(eta * a * sp.exp(contrast) / contrast)
     ):
@@ -207,9 +219,145 @@ def alternating_multiplier(multiplier=1 - contrast**2, threshold=sp.sqrt(2)):
             sp.diff(composed(first, second, penalty=0), w).subs(w, rest),
             multiplier,
         )
+        moved = composed(first, second, penalty=0).subs(w, rest + deviation) - rest
+        yield Equal(f"{name} first, the map about its fixed point", moved, maps[name])
     yield Equal("it is -1 at the threshold", multiplier.subs(contrast, threshold), -1)
     yield Positive("ln(b/a) is positive there", threshold)
+    yield Positive("it is below 1", 1 - multiplier)
     yield Positive("and falls as b/a grows", -sp.diff(multiplier, contrast))
+
+
+# Half-steps in the words of alternating-doubling: c = 1 - ηλ, and the slopes c - p and c + r.
+kept, down, up = sp.symbols("c p r", positive=True)
+slope_sum = kept + up
+critical_down = kept + 1 / slope_sum  # p where (c - p)(c + r) = -1
+descent_derivatives = (
+    (kept - down) * slope_sum,
+    -up * (kept - down) ** 2 + slope_sum * down,
+    up * (kept - down) ** 3 - 3 * up * (kept - down) * down - slope_sum * down,
+)
+ascent_derivatives = (
+    (kept - down) * slope_sum,
+    down * slope_sum**2 - (kept - down) * up,
+    -down * slope_sum**3 - 3 * down * slope_sum * up + (kept - down) * up,
+)
+
+
+def bending(derivatives):
+    """Half the square of the second derivative plus a third of the third one."""
+    return derivatives[1] ** 2 / 2 + derivatives[2] / 3
+
+
+@claim(
+    "alternating-doubling",
+    statement=(
+        "For 0 ≤ ηλ ≤ 1/2, wherever the multiplier of a fixed point is −1, both orders have ½f″² + "
+        "⅓f‴ > 0 there. It passes −1 with nonzero speed as b grows. So the point still attracts, "
+        "like n^{−1/2}, and the period doubling is supercritical: beyond it a 2-cycle attracts. At "
+        "λ = 0 this is at b/a = e^{√2}, for every η; S = ½f″² + ⅓f‴ is 16 − 8√2 = 4.69 with descent "
+        "first and 16 + 8√2 = 27.3 with ascent first."
+    ),
+    explanation=(
+        "Let c = 1 - ηλ. At a fixed point let p = ηa e^{-w} before the descent, and r = ηb e^{-w} "
+        "before the ascent. The half-steps have slopes c - p and c + r there. Their second and "
+        "third derivatives are p, -p and -r, r. So a multiplier of -1 means p = c + 1/(c+r), and S "
+        "is a rational function of c and r. All its coefficients are positive at c = 1/2 + d. S of "
+        "ascent first is (c+r)² times that of descent first, as one half-step conjugates the two "
+        "maps.\n\n"
+        "Two epochs are z - S z³ + O(z⁴), so z² falls like 1/(Sn) after n of the single epochs. "
+        "The rest is the theorem on period doubling. Its hypotheses are f' = -1, S ≠ 0 and a "
+        "multiplier that moves. For ηλ near 1 the sign of S may change: it is negative at c = r = "
+        "1/10. At a fixed point ln(b/a) = ln(r/p) + (p+r)/(1+c), which gives the b/a of the "
+        "doubling."
+    ),
+    where="App. D.3",
+    domain="exponential loss, one coordinate, a, b, η > 0, λ >= 0, ηλ <= 1/2",
+    origin="new",
+    evidence="proved",
+    backs=["gda_theory.pair.coordinate.alternating_rest"],
+    rules=["implicit function", "Taylor"],
+    counterexample="ηλ <= 1/2 and masses with multiplier -1 at which the fixed point repels",
+)
+def alternating_doubling(
+    margin=(slope_sum**2 + 1)
+    * (
+        3 * kept**2 * slope_sum**4
+        + kept**2 * (kept + 3 * up) ** 2
+        + 4 * kept * up**3
+        + up**2
+        - 2 * kept * up
+    )
+    / (6 * slope_sum**4),
+    speed=-up
+    * (slope_sum + 1)
+    * (kept * up**2 + (2 * kept**2 - kept + 1) * up + kept**3 - kept**2 + 2 * kept)
+    / (2 * slope_sum**2),
+    descent_at_zero=16 - 8 * sp.sqrt(2),
+    ascent_at_zero=16 + 8 * sp.sqrt(2),
+    log_ratio=sp.log(up / down) + (down + up) / (1 + kept),
+):
+    at_doubling = {down: critical_down}
+    yield Equal("the multiplier there", descent_derivatives[0].subs(at_doubling), -1)
+    orders = (
+        ("descent", a, -forgotten_mass, descent_derivatives),
+        ("ascent", -forgotten_mass, a, ascent_derivatives),
+    )
+    for name, first, second, derivatives in orders:
+        between = half_step(w, first)
+        before_descent, before_ascent = (w, between) if name == "descent" else (between, w)
+        slopes = {
+            kept: 1 - eta * ridge,
+            down: eta * a * sp.exp(-before_descent),
+            up: eta * forgotten_mass * sp.exp(-before_ascent),
+        }
+        for order, derivative in enumerate(derivatives, 1):
+            yield Equal(
+                f"{name} first, derivative {order}",
+                sp.diff(composed(first, second), w, order),
+                derivative.subs(slopes, simultaneous=True),
+            )
+    bent = [bending(derivatives).subs(at_doubling) for *_, derivatives in orders]
+    yield Equal("S, descent first", bent[0], margin)
+    yield Equal("S, ascent first", bent[1], margin * slope_sum**2)
+    from_half = sp.Symbol("d", nonnegative=True)  # c = 1/2 + d
+    at_least_half = {kept: sp.Rational(1, 2) + from_half}
+    yield Positive("S for c >= 1/2", margin.subs(at_least_half))
+    tenth = sp.Rational(1, 10)
+    yield Positive("but not for every c", -margin.subs({kept: tenth, up: tenth}))
+    z, quadratic, cubic = sp.symbols("z alpha_2 beta_3", real=True)
+    once = -z + quadratic * z**2 + cubic * z**3
+    twice = sp.series(once.subs(z, once), z, 0, 4).removeO()
+    yield Equal("two epochs, f'' = 2α, f''' = 6β", twice, z - (2 * quadratic**2 + 2 * cubic) * z**3)
+    # Descent first. As b changes, the fixed point moves by f_b/(1 - f') = f_b/2 per unit.
+    by_mass = sp.diff(composed(a, -forgotten_mass), forgotten_mass) * forgotten_mass
+    between = half_step(w, a)
+    slopes = {
+        kept: 1 - eta * ridge,
+        down: eta * a * sp.exp(-w),
+        up: eta * forgotten_mass * sp.exp(-between),
+    }
+    yield Equal("the map's slope in ln b", by_mass, -slopes[up])
+    yield Equal(
+        "the multiplier's, at fixed w",
+        sp.diff(by_mass, w),
+        ((kept - down) * up).subs(slopes, simultaneous=True),
+    )
+    total = (kept - down) * up + descent_derivatives[1] * (-up) / 2
+    yield Equal("the multiplier's speed in ln b", total.subs(at_doubling), speed)
+    yield Positive("it falls", -speed.subs(at_least_half))
+    without_ridge = {kept: 1, up: sp.sqrt(2), down: sp.sqrt(2)}
+    yield Equal("λ = 0: p = r = √2", critical_down.subs(without_ridge), sp.sqrt(2))
+    yield Equal("λ = 0, descent first", margin.subs(without_ridge), descent_at_zero)
+    scaled = (margin * slope_sum**2).subs(without_ridge)
+    yield Equal("λ = 0, ascent first", scaled, ascent_at_zero)
+    yield Equal("λ = 0: ln(b/a)", log_ratio.subs(without_ridge), sp.sqrt(2))
+    start, middle = sp.symbols("w_0 w_1", real=True)
+    rest = sp.solve(
+        (kept * start + down - middle, kept * middle - up - start), (start, middle), dict=True
+    )[0]
+    # a = p e^{w_0}/η and b = r e^{w_1}/η
+    at_rest = sp.log(up / down) + rest[middle] - rest[start]
+    yield Equal("ln(b/a) at any fixed point", at_rest, log_ratio)
 
 
 @claim(

@@ -420,7 +420,7 @@ class AlternatingRest(NamedTuple):
     multiplier: Float[AnyArray, "*batch"]
 
 
-@backed_by("alternating-fixed-point", "alternating-multiplier")
+@backed_by("alternating-fixed-point", "alternating-multiplier", "alternating-doubling")
 def alternating_rest(
     coordinate: Coordinate, *, step_size: ArrayLike, scheme: str = "retain_first"
 ) -> AlternatingRest:
@@ -433,8 +433,9 @@ def alternating_rest(
               \frac{dw''}{dw} = 1 - \ln^2\frac ba
 
     with the retain mass a and the forget mass :math:`b > a`. The point depends on the step size.
-    It attracts up to :math:`b/a = e^{\sqrt2}`. Beyond that a cycle of two epochs attracts.
-    A ridge moves the point by O(ridge). The coordinate's own ridge is not used.
+    It attracts up to :math:`b/a = e^{\sqrt2}`, where the distance falls only like the inverse root
+    of the number of epochs. Just beyond, a cycle of two epochs attracts. A ridge moves the point by
+    O(ridge). The coordinate's own ridge is not used.
 
     Args:
         coordinate: a :class:`Coordinate` with the exponential loss.
@@ -443,7 +444,8 @@ def alternating_rest(
     Returns: :class:`AlternatingRest`.
     Raises: ``TypeError`` if ``coordinate`` is no :class:`Coordinate`; ``ValueError`` for another
         loss, another scheme or a bad step size.
-    Source: new. Claims: ``alternating-fixed-point``, ``alternating-multiplier``.
+    Source: new.
+    Claims: ``alternating-fixed-point``, ``alternating-multiplier``, ``alternating-doubling``.
     """
     _require_coordinate(coordinate)
     if coordinate.loss.name != "exponential":
