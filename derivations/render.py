@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import sympy as sp
 
 from derivations import LEDGER
-from derivations.ledger.ledger import EVIDENCE, ORIGINS, RULES, Claim, Report
+from derivations.ledger.ledger import EVIDENCE, ORIGINS, Claim, Report
+from derivations.ledger.rules import RULES
 
 # The headings of the ledger's page. They are data, since python -OO drops docstrings.
 SECTIONS = {
@@ -80,7 +81,10 @@ def ledger_markdown(claims: Iterable[Claim] = LEDGER) -> str:
     lines = [LEDGER_HEAD, "## Words", ""]
     lines += [f"* *{word}*: {meaning}." for word, meaning in words.items()]
     lines += ["", "## Rules that join machine-checked steps", ""]
-    lines += [f"* *{rule}*: {meaning}." for rule, meaning in RULES.items()]
+    lines += [
+        f"* *{name}*: {rule.statement}. It needs: {', '.join(rule.needs)}."
+        for name, rule in RULES.items()
+    ]
     module = None
     for claim in claims:
         if claim.function.__module__ != module:
@@ -135,15 +139,7 @@ def record(report: Report) -> dict:
 
 def failure(report: Report) -> str:
     """Why ``report`` does not pass, in one sentence."""
-    name = report.claim.id
-    for step, verdict in report.proof.steps:
-        if verdict.holds is not True:
-            return f"claim {name}: step '{step.text}': {verdict.detail}"
-    for tried in report.mutants:
-        if tried.broken_step is None:
-            changed = f"{tried.name} = {tried.mutant.expression} ({tried.mutant.change})"
-            return f"claim {name}: the proof also passes for {changed}"
-    return f"claim {name}: only {len(report.mutants)} mutants of at least 3"
+    return f"claim {report.claim.id}: {report.failures[0]}"
 
 
 def details(report: Report) -> str:

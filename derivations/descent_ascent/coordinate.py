@@ -12,7 +12,10 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from derivations.descent_ascent import measures
+from derivations.ledger.domains import OneOf, positive
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import (
     alpha,
@@ -25,6 +28,7 @@ from derivations.ledger.symbols import (
     total,
     w,
 )
+from derivations.ledger.theorems import Ge, Iff, Le, Lt, Theorem
 
 positive_weight = sp.Symbol("w_+", positive=True)
 pretrained, retrained = sp.symbols("w_D w_R", positive=True)
@@ -37,6 +41,29 @@ logistic = mass * sp.log(1 + sp.exp(-w)) + ridge * w**2 / 2
 pretrain_mass = on_coordinate / total + alpha * on_coordinate / total
 retrain_mass = on_coordinate / retain
 descent_ascent_mass = on_coordinate / retain - alpha * on_coordinate / forget
+
+
+COUNTS = {
+    ridge: positive,
+    alpha: positive,
+    retain: positive,
+    forget: positive,
+    on_coordinate: positive,
+}
+loss = sp.Symbol("loss")
+phi_w, rise = sp.symbols("phi_w e", positive=True)  # φ(w) and -φ'(w)
+w_D, w_R, w_DA = sp.symbols("w_D w_R w_DA", real=True)
+
+
+def minima(ridge, alpha, retain_size, forget_size, retain_on_coordinate, loss=measures.EXPONENTIAL):
+    """The three minima by bisection of the slopes."""
+    sizes = {w_D: retain_size + forget_size, w_R: retain_size}
+    masses = {
+        w_D: (1 + alpha) * retain_on_coordinate / sizes[w_D],
+        w_R: retain_on_coordinate / sizes[w_R],
+        w_DA: (1 - alpha * retain_size / forget_size) * retain_on_coordinate / retain_size,
+    }
+    return {name: measures.weight(signed, ridge, loss) for name, signed in masses.items()}
 
 
 def closed_form_weights(
@@ -166,7 +193,43 @@ def lemma_2_branches(curvature=ridge * (1 + w), threshold=-sp.exp(-1)):
     origin="paper",
     evidence="proved",
     backs="gda_theory.pair.coordinate.order_range",
-    rules=["monotone bijection"],
+    theorem=Theorem(
+        domain={**COUNTS, loss: OneOf(measures.DECREASING, others=(measures.WAVY,))},
+        conclusions={
+            "w_D ≤ w_R": Iff(Le(w_D, w_R), Le(alpha, forget / retain)),
+            "w_DA ≤ w_D": Iff(
+                Le(w_DA, w_D), Ge(alpha, forget**2 / (retain * (2 * forget + retain)))
+            ),
+            "w_DA < w_R": Lt(w_DA, w_R),
+        },
+        measure=minima,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "weights are ordered as masses",
+            continuous="known:w/φ(w) is continuous",
+            slope="z = w/φ(w) increases, as φ' = -e < 0",
+        ),
+        join(
+            "equivalence",
+            "w_D ≤ w_R",
+            identity=("weights are ordered as masses", "K_R - K_D"),
+            factor="given:retain_on_coordinate in (0, oo)",
+        ),
+        join(
+            "equivalence",
+            "w_DA ≤ w_D",
+            identity=("weights are ordered as masses", "K_D - K_DA"),
+            factor="given:retain_on_coordinate in (0, oo)",
+        ),
+        join("sign", "w_DA < w_R", sign=("weights are ordered as masses", "K_R > K_DA")),
+        join(
+            "sign",
+            "the range is never empty",
+            sign=("length of the range", "so the range is never empty"),
+        ),
+    ],
     counterexample=(
         "α in the range with w_D outside [w_DA, w_R], or outside the range with it inside"
     ),
@@ -181,9 +244,8 @@ def lemma_3(lower=forget**2 / (retain * (forget + total)), upper=forget / retain
     yield Positive("K_R > K_DA", retrain_mass - descent_ascent_mass)
     yield Equal("length of the range", upper - lower, forget * total / (retain * (total + forget)))
     yield Positive("so the range is never empty", forget * total / (retain * (total + forget)))
-    yield Positive(
-        "z = w e^w increases on w > -1", sp.diff(w * sp.exp(w), w).subs(w, positive_weight - 1)
-    )
+    slope = sp.diff(w / phi(w), w).subs(sp.diff(phi(w), w), -rise).subs(phi(w), phi_w)
+    yield Positive("z = w/φ(w) increases, as φ' = -e < 0", slope.subs(w, positive_weight))
 
 
 def _lemma_4(**parameters):

@@ -55,12 +55,16 @@ import functools
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import NamedTuple
+from fractions import Fraction
 
 import sympy as sp
 
-from derivations.ledger import mutation, symbols
-from derivations.ledger.steps import Certificate, Equal, Positive, Step, Verdict, concrete
+from derivations.ledger import checking, domains, mutation, symbols
+from derivations.ledger.certificates import Cover, Enclosed, Enumerated, Root
+from derivations.ledger.checking import CheckedStep, Proof, Report, TriedMutant
+from derivations.ledger.rules import Join
+from derivations.ledger.steps import Certificate, Continuous, Equal, Positive, Step, concrete
+from derivations.ledger.theorems import Judged, NoValue, Numbers, Theorem
 
 ORIGINS = {
     "paper": "stated in the paper, and true as stated",
@@ -68,90 +72,22 @@ ORIGINS = {
     "reconstructed": "a formula or assumption that the paper needs and does not print",
     "new": "not in the paper",
 }
+# From the strongest to the weakest. A claim has the weakest evidence of its conclusions.
 EVIDENCE = {
-    "proved": "each step is an identity or a sign that SymPy checked; the quoted rules join them",
-    "certified": (
-        "at least one step is a rigorous computation: intervals (Arb), "
-        "or an enumeration in exact rational numbers"
+    "proved": (
+        "identities and signs that SymPy checked, joined by rules whose needs are all discharged"
     ),
-    "tested": "numbers at many points only",
+    "certified": "a proof in which at least one step is a rigorous computation in balls (Arb)",
+    "proved on examples": "exact on the cases listed: an enumeration in rational numbers",
+    "tested": "no violation was found in the search; the steps do not reach the whole statement",
     "conjecture": "not established; the searches made against it are described",
 }
-RULES = {
-    "monotone bijection": (
-        "a continuous strictly monotone function has a continuous strictly monotone inverse, "
-        "so inequalities carry over"
-    ),
-    "intermediate value": "a continuous function that changes sign on an interval has a root there",
-    "definition of W": "W_0 and W_-1 are the inverses of w e^w on [-1, oo) and (-oo, -1]",
-    "tangent line": "e^t >= 1 + t, and e^t > t",
-    "implicit function": (
-        "a solution at which the Jacobian is invertible is locally a smooth function "
-        "of the parameters"
-    ),
-    "triangle inequality": "|sum a_i| <= sum |a_i|, also for vectors",
-    "convexity": (
-        "a strictly convex coercive function has exactly one stationary point, its minimum"
-    ),
-    "saddle-node normal form": (
-        "at a simple zero eigenvalue the flow along the null vector is z' = p δ + c z²/2 "
-        "to leading order"
-    ),
-    "quadratic convergence": (
-        "a Newton step from distance d of a nondegenerate root of a C² map ends within O(d²) of it"
-    ),
-    "Hoeffding": (
-        "P(|S - E S| >= t) <= 2 exp(-2 t²/sum c_i²) for a sum S of independent terms of ranges c_i"
-    ),
-    "Chernoff": (
-        "P(S >= t) <= e^{-ht} E e^{hS} for every h > 0; for independent terms E e^{hS} is a product"
-    ),
-    "convexity of the exponential": "on an interval e^x lies below its chord",
-    "Taylor": "g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M",
-    "Kamke comparison": (
-        "z' = F(z) keeps z <= z' for all time if each F_i increases in every other coordinate"
-    ),
-    "planar monotone flow": (
-        "if a flow in the plane preserves such an order, "
-        "each of its bounded orbits converges to a stationary point"
-    ),
-    "Perron-Frobenius": (
-        "if F increases strictly in the other coordinate, "
-        "ordered orbits are at once ordered in both coordinates"
-    ),
-    "gradient flow": (
-        "a bounded orbit of w' = -∇J exists for all time and its limit points are stationary"
-    ),
-    "geometric sum": (
-        "(x - 1) sum_{k<s} x^k = x^s - 1, by induction on s; "
-        "base and step are checked where it is used"
-    ),
-    "linearity of expectation": "the mean of a sum is the sum of the means, dependent or not",
-    "exchangeability": (
-        "items drawn without replacement in random order have the same law, each the population's"
-    ),
-    "conditioning": "E X = E E[X|Y], and Cov(X, Y) = E Cov(X, Y|Z) + Cov(E[X|Z], E[Y|Z])",
-    "tree Markov property": (
-        "given the state of a node, what lies below each of its children is independent"
-    ),
-    "monotone iteration": (
-        "the orbit of an increasing continuous map is monotone "
-        "and tends to the next fixed point on its way"
-    ),
-    "Koenigs linearisation": (
-        "near a repelling fixed point of slope F' > 1 a smooth map is conjugate to z -> F'z "
-        "by a smooth change of z"
-    ),
-    "increasing functions correlate": (
-        "Cov(g(K), K) = 1/2 sum w_j w_k (g(k) - g(j))(k - j) >= 0 for an increasing g"
-    ),
-    "Riesz": (
-        "a real trigonometric polynomial of degree N falls from its largest modulus M "
-        "to no less than M cos(Nt) within t <= π/N"
-    ),
-    "Krawczyk": (
-        "if the Krawczyk operator maps a box into its interior, the box holds exactly one root"
-    ),
+KINDS = {
+    "identities": Equal,
+    "signs": Positive,
+    "continuities": Continuous,
+    "enumerations": Enumerated,
+    "certificates": (Certificate, Root, Enclosed, Cover),
 }
 RELATIONS = ("==", "<=", ">=")
 
@@ -175,52 +111,6 @@ class OutOfDomain(LedgerError, ValueError):
     """A claim was evaluated where it says nothing, or where its numbers do not exist."""
 
 
-class CheckedStep(NamedTuple):
-    """A step of a proof, and the verdict on it."""
-
-    step: Step
-    verdict: Verdict
-
-
-class Proof(NamedTuple):
-    """All steps of one proof, checked."""
-
-    steps: tuple[CheckedStep, ...]
-
-    @property
-    def holds(self) -> bool:
-        """Whether there is at least one step, and every step is established."""
-        return bool(self.steps) and all(verdict.holds is True for _, verdict in self.steps)
-
-
-class TriedMutant(NamedTuple):
-    """A wrong restatement of one claimed expression.
-
-    ``broken_step`` is the text of the first step that it breaks, None if it breaks none.
-    """
-
-    name: str
-    mutant: mutation.Mutant
-    broken_step: str | None
-
-
-class Report(NamedTuple):
-    """The checked proof of one claim, and its mutants."""
-
-    claim: "Claim"
-    proof: Proof
-    mutants: tuple[TriedMutant, ...]
-
-    @property
-    def killed(self) -> int:
-        return sum(tried.broken_step is not None for tried in self.mutants)
-
-    @property
-    def passes(self) -> bool:
-        """The proof holds, at least three mutants were made, and none survived."""
-        return self.proof.holds and len(self.mutants) >= 3 and self.killed == len(self.mutants)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Claim:
     """One claim: its statement, its proof and what it backs.
@@ -238,13 +128,16 @@ class Claim:
     evidence: str
     counterexample: str
     backs: tuple[str, ...]
-    rules: tuple[str, ...]
+    theorem: Theorem | None
+    joins: tuple[Join, ...]
+    quoted: tuple[str, ...]
     claimed: Mapping[str, sp.Expr]
     relation: str
     slow: str
     paper_says: str
     function: Callable[..., Iterable[Step]]
     evaluation: Callable[..., tuple] | None
+    known_claims: Callable[[], Iterable[str]]
 
     def steps(self, **statement: sp.Expr) -> Iterator[Step]:
         """The unchecked steps of the proof, for the claimed or other expressions."""
@@ -271,21 +164,52 @@ class Claim:
 
         A step that can be neither proved nor refuted does not count as broken.
         """
-        refuted = (step.text for step in self.steps(**statement) if step.refute() is not None)
-        return next(refuted, None)
+        return checking.broken_step(self, statement)
+
+    def restatements(self) -> Iterator[tuple[str, mutation.Mutant]]:
+        """Generated wrong forms of the claimed expressions, by name."""
+        most = max(3, 12 // len(self.claimed))
+        for name, expression in self.claimed.items():
+            for mutant in mutation.mutants(expression, most=most):
+                yield name, mutant
 
     def mutants(self) -> list[TriedMutant]:
         """Generated wrong statements, each with the first step that it breaks."""
-        most = max(3, 12 // len(self.claimed))
         return [
             TriedMutant(name, mutant, self.broken_step(**{name: mutant.expression}))
-            for name, expression in self.claimed.items()
-            for mutant in mutation.mutants(expression, most=most)
+            for name, mutant in self.restatements()
         ]
 
     def check(self) -> Report:
-        """Proof and mutants."""
-        return Report(self, self.prove(), tuple(self.mutants()))
+        """Proof, mutants, the search against the theorem, and the evidence it deserves."""
+        return checking.check(self)
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that join the steps, each once."""
+        return tuple(dict.fromkeys(one.rule for one in self.joins)) or self.quoted
+
+    def at(self, **parameters) -> dict[str, Judged]:
+        """The verdict on each conclusion at your own parameters, measured independently.
+
+        Args:
+            parameters: every parameter of the theorem's domain, by word: ``ridge="0.1"``. Numbers
+                may be strings, fractions or Python numbers.
+
+        Returns: for each conclusion its :class:`~derivations.ledger.theorems.Judged`.
+        Raises: ``TypeError`` if a parameter is missing or unknown, :class:`OutOfDomain` outside
+            the domain or the hypotheses, and where the quantities do not exist.
+        """
+        if self.theorem is None:
+            raise TypeError(f"claim {self.id!r} has no theorem as data")
+        numbers = Numbers(self.theorem, _point(self, parameters))
+        try:
+            for hypothesis in self.theorem.hypotheses:
+                if not numbers.allowed(hypothesis):
+                    raise OutOfDomain(f"claim {self.id!r} assumes {hypothesis}")
+            return {name: numbers.judge(c) for name, c in self.theorem.conclusions.items()}
+        except NoValue as error:
+            raise OutOfDomain(f"claim {self.id!r} has no numbers there: {error}") from error
 
     def evaluate(self, **parameters) -> tuple:
         """``(computed, claimed)`` at your own parameters, related by ``relation`` (==, <= or >=).
@@ -326,9 +250,11 @@ class Claim:
     @functools.cached_property
     def how(self) -> str:
         """One line: how many steps of which kind, and the rules that join them."""
-        kinds = [type(step) for step in self.own_steps]
-        names = {Equal: "identities", Positive: "signs", Certificate: "certificates"}
-        counted = [f"{kinds.count(kind)} {name}" for kind, name in names.items() if kind in kinds]
+        counted = [
+            f"{number} {name}"
+            for name, kinds in KINDS.items()
+            if (number := sum(isinstance(step, kinds) for step in self.own_steps))
+        ]
         return ", ".join(counted) + (f"; {', '.join(self.rules)}" if self.rules else "")
 
     @property
@@ -388,6 +314,8 @@ class Ledger:
         counterexample: str,
         backs: str | Iterable[str] = (),
         rules: Iterable[str] = (),
+        theorem: Theorem | None = None,
+        joins: Iterable[Join] = (),
         relation: str = "==",
         evaluate: Callable[..., tuple] | None = None,
         slow: str = "",
@@ -405,7 +333,8 @@ class Ledger:
             evidence: a key of :data:`EVIDENCE`.
             counterexample: what one would look like, so that a reader can look for it.
             backs: dotted names of the library's functions that rest on it.
-            rules: keys of :data:`RULES` that join the machine-checked steps.
+            theorem: the statement as data, with the measure that the search uses.
+            joins: the rules that lead from the steps to the theorem's conclusions.
             relation: how the two numbers of ``evaluate`` are related: ``==``, ``<=`` or ``>=``.
             evaluate: ``(**parameters) -> (computed, claimed)``. It runs without arguments too.
             slow: how long its certificates take, if that is too long for every run.
@@ -414,7 +343,6 @@ class Ledger:
         Raises: :class:`InvalidClaim` if a field is not one of the allowed words, if the id is
             taken, if the statement is empty, or if no default is a claimed expression.
         """
-        rules = tuple(rules)
         backs = (backs,) if isinstance(backs, str) else tuple(backs)
         require = functools.partial(_require, identifier)
 
@@ -427,9 +355,6 @@ class Ledger:
                 "paper_says",
                 bool(paper_says) == (origin == "corrected"),
                 "goes with origin 'corrected', and only with it",
-            )
-            require(
-                "rules", set(rules) <= set(RULES), f"must be among {', '.join(RULES)}, got {rules}"
             )
             require("relation", relation in RELATIONS, _one_of(RELATIONS, relation))
             claimed = _defaults(function)
@@ -444,13 +369,16 @@ class Ledger:
                 evidence=evidence,
                 counterexample=counterexample,
                 backs=backs,
-                rules=rules,
+                theorem=theorem,
+                joins=tuple(joins),
+                quoted=tuple(rules),
                 claimed=claimed,
                 relation=relation,
                 slow=slow,
                 paper_says=paper_says,
                 function=function,
                 evaluation=evaluate,
+                known_claims=self._claims.keys,
             )
             self._claims[identifier] = made
             return made
@@ -476,6 +404,25 @@ def _defaults(function: Callable) -> dict[str, sp.Expr]:
     parameters = inspect.signature(function).parameters.values()
     given = [p for p in parameters if p.default is not inspect.Parameter.empty]
     return {p.name: sp.sympify(p.default) for p in given}
+
+
+def _point(claim: Claim, parameters: Mapping[str, object]) -> domains.Point:
+    """The parameters as a point of the theorem's domain."""
+    names = {domains.word(symbol): symbol for symbol in claim.theorem.domain}
+    if names.keys() != parameters.keys():
+        raise TypeError(
+            f"claim {claim.id!r} takes {', '.join(names) or 'no parameters'}, "
+            f"got {', '.join(parameters) or 'none'}"
+        )
+    point = {}
+    for name, value in parameters.items():
+        ranged = claim.theorem.domain[names[name]]
+        if isinstance(ranged, domains.Interval):
+            value = Fraction(value)
+        if value not in ranged:
+            raise OutOfDomain(f"claim {claim.id!r}: {name} must be {ranged}, got {value}")
+        point[names[name]] = value
+    return point
 
 
 def _require_known(identifier: str, evaluation: Callable, parameters: Mapping) -> None:

@@ -3,7 +3,7 @@
 A proof that would pass for a wrong claim proves nothing. So each claim is restated wrongly by
 machine, and every such mutant must break its proof. The operators are those of mutation testing,
 read as mathematics: change a sign, a coefficient or an exponent; lose a factor or a term; exchange
-two symbols; move a range or a bound by 1 %.
+two symbols; move a range or a bound by 1 %, or a printed number by its last digit.
 """
 
 import itertools
@@ -44,6 +44,16 @@ def mutants(expression: sp.Expr, *, most: int = 8) -> list[Mutant]:
 
 def _moved(expression: sp.Expr) -> Iterator[Mutant]:
     yield Mutant("moved by 1 %", expression * sp.Rational(101, 100))
+
+
+def _last_digit(expression: sp.Expr) -> Iterator[Mutant]:
+    if not expression.is_Rational or expression.is_Integer:
+        return
+    places = next((k for k in range(1, 40) if (expression * 10**k).is_Integer), None)
+    if places is not None and places > 2:
+        for sign in (1, -1):
+            moved = expression + sign * sp.Rational(1, 10**places)
+            yield Mutant(f"last digit {sign:+d}", moved)
 
 
 def _negated(expression: sp.Expr) -> Iterator[Mutant]:
@@ -88,7 +98,7 @@ def _exchanges(expression: sp.Expr) -> Iterator[Mutant]:
         yield Mutant(f"{one} <-> {other}", expression.xreplace({one: other, other: one}))
 
 
-OPERATORS = (_moved, _signs, _coefficients, _factors, _exchanges, _terms, _negated)
+OPERATORS = (_moved, _last_digit, _signs, _coefficients, _factors, _exchanges, _terms, _negated)
 
 
 def _nodes(

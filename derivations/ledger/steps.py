@@ -1,20 +1,23 @@
-"""The three kinds of step that a proof may consist of, and how a machine checks each.
+"""The kinds of step that a proof may consist of, and how a machine checks each.
 
 * :class:`Equal`: an identity. It *holds* when SymPy reduces ``left - right`` to the number 0. It
   *fails* when the difference is not 0 at some rational point. An identity that merely could not be
   simplified is neither, and counts as not proved.
 * :class:`Positive`: a sign on the whole domain. It holds when every factor has a visible sign: it
   is an even power, or a polynomial in positive symbols (or exponentials) whose coefficients have
-  one sign.
-* :class:`Certificate`: the result of interval arithmetic or another exact computation. It carries
-  its own detail.
+  one sign. Numerators and denominators must be real, and denominators must not vanish.
+* :class:`Continuous`: no denominator vanishes, and each logarithm, root and Lambert W has an
+  argument where it is defined.
+* certificates (:mod:`derivations.ledger.certificates`): rigorous computations that carry their
+  data, so that the checker carries them out.
 """
 
 import functools
 import itertools
 import random
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
@@ -61,7 +64,10 @@ class Equal(NamedTuple):
 
 
 class Positive(NamedTuple):
-    """``expression > 0`` (``>= 0`` unless ``strict``) for all values its symbols may have."""
+    """``expression > 0`` (``>= 0`` unless ``strict``) for all values its symbols may have.
+
+    It is not established for symbols that need not be real, nor where a denominator may vanish.
+    """
 
     text: str
     expression: sp.Expr
@@ -79,6 +85,29 @@ class Positive(NamedTuple):
         return None if point is None else Verdict(False, f"wrong sign at {describe(point)}")
 
 
+class Continuous(NamedTuple):
+    """``expression`` is defined and continuous for all values its symbols may have.
+
+    Each denominator has a strict sign, and so has each argument of a logarithm or broken power.
+    The argument of a Lambert W is positive. Undefined functions such as φ are taken as continuous.
+    """
+
+    text: str
+    expression: sp.Expr
+
+    def verify(self) -> Verdict:
+        """Whether every part that could be undefined is visibly defined."""
+        expression = sp.sympify(self.expression)
+        doubtful = [part for part in critical_parts(expression) if not visibly_positive(part)]
+        if doubtful:
+            return Verdict(None, f"may be undefined where {doubtful[0]} is not positive")
+        return Verdict(True, "no denominator vanishes, and logarithms and roots are defined")
+
+    def refute(self) -> Verdict | None:
+        """Never: a point at which an expression is undefined needs a limit to be judged."""
+        return None
+
+
 class Certificate(NamedTuple):
     """The outcome of a rigorous computation: interval enclosures, or an exact decision."""
 
@@ -93,14 +122,39 @@ class Certificate(NamedTuple):
         return None if self.holds else Verdict(False, self.detail)
 
 
-Step = Equal | Positive | Certificate
+@runtime_checkable
+class Step(Protocol):
+    """What a proof consists of: it can be verified, and refuted for a wrong claim."""
+
+    @property
+    def text(self) -> str: ...
+
+    def verify(self) -> Verdict: ...
+
+    def refute(self) -> Verdict | None: ...
+
+
+def critical_parts(expression: sp.Expr) -> Iterator[sp.Expr]:
+    """Expressions that must be positive for ``expression`` to be defined.
+
+    A denominator enters by its square: it must differ from 0.
+    """
+    for node in sp.preorder_traversal(expression):
+        if node.is_Pow and node.exp.is_negative is not False and node.exp.is_nonnegative is None:
+            yield node.base if not node.exp.is_integer else node.base**2
+        elif node.is_Pow and node.exp.is_negative:
+            yield node.base**2 if node.exp.is_integer else node.base
+        elif node.is_Pow and not node.exp.is_integer and not node.base.is_nonnegative:
+            yield node.base
+        elif node.func in (sp.log, sp.LambertW):
+            yield node.args[0]
 
 
 def vanishes(residual: sp.Expr) -> bool:
     """Whether SymPy reduces ``residual`` to 0. Cheap reductions come first."""
     reductions = (
         sp.expand,
-        lambda e: sp.expand(sp.powsimp(sp.expand(sp.expand_log(e, force=True)))),
+        lambda e: sp.expand(sp.powsimp(sp.expand(sp.expand_log(e)))),
         lambda e: sp.expand(sp.numer(sp.together(sp.expand(e)))),
         lambda e: sp.expand(sp.powsimp(sp.expand(sp.numer(sp.together(e.rewrite(sp.exp)))))),
         sp.simplify,
@@ -116,10 +170,29 @@ def visibly_positive(expression: sp.Expr, *, strict: bool = True) -> bool:
     False means "not visible". It does not mean "negative".
     """
     expression = sp.sympify(expression)
+    if not _is_defined(expression):
+        return False
     if expression.is_positive or (not strict and expression.is_nonnegative):
         return True
     signs = [_sign_of_factors(part, strict=strict) for part in sp.fraction(sp.together(expression))]
     return None not in signs and signs[0] * signs[1] > 0
+
+
+def _is_defined(expression: sp.Expr) -> bool:
+    """Whether all symbols are real, and no denominator with symbols may vanish."""
+    if not all(symbol.is_extended_real for symbol in expression.free_symbols):
+        return False
+    denominator = sp.denom(sp.together(expression))
+    factors = (
+        [base for base, _ in sp.factor_list(denominator)[1]] if denominator.free_symbols else []
+    )
+    return all(_never_zero(factor) for factor in factors)
+
+
+def _never_zero(factor: sp.Expr) -> bool:
+    if factor.is_nonzero or factor.is_positive or factor.is_negative:
+        return True
+    return _sign_of_polynomial(factor, strict=True) is not None
 
 
 def _sign_of_factors(expression: sp.Expr, *, strict: bool) -> int | None:
@@ -157,7 +230,7 @@ def _sign_of_polynomial(expression: sp.Expr, *, strict: bool) -> int | None:
         signed = [
             symbol
             for symbol, power in zip(generators, powers, strict=True)
-            if power % 2 and not symbol.is_nonnegative
+            if (power % 2 and not symbol.is_nonnegative) or not symbol.is_extended_real
         ]
         if signed:
             return None
@@ -215,15 +288,27 @@ def negative_at(
 
 
 def _generic_point(symbols, seed: int) -> dict[sp.Symbol, sp.Rational]:
-    """A rational in (0, 1) for each symbol, so that logarithms and roots stay real.
+    """A rational for each symbol: any sign that its assumptions allow, from 1/10 to 10.
 
-    It is negated for negative symbols.
+    The first seed takes numbers of (0, 1).
     """
     generator = random.Random(seed)
     return {
-        symbol: sp.Rational(generator.randint(100, 899), 1000) * (-1 if symbol.is_negative else 1)
+        symbol: _allowed_number(symbol, generator, seed == 0)
         for symbol in sorted(symbols, key=lambda symbol: (symbol.name, symbol.sort_key()))
     }
+
+
+def _allowed_number(symbol: sp.Symbol, generator: random.Random, small: bool) -> sp.Rational:
+    size = sp.Rational(generator.randint(100, 899), 1000)
+    if not small:
+        size = sp.Rational(f"{10 ** generator.uniform(-1, 1):.4g}")
+    if symbol.is_integer:
+        size = sp.ceiling(size)
+    if symbol.is_negative:
+        return -size
+    free = not symbol.is_nonnegative and not small
+    return size * generator.choice((-1, 1)) if free else size
 
 
 def concrete(expression: sp.Expr) -> sp.Expr:
