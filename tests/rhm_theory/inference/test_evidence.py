@@ -146,71 +146,7 @@ def test_reference_values_with_branching_three():
     )
 
 
-@pytest.fixture
-def whole_arrays(monkeypatch):
-    """The passes of other devices than a CPU, which a CPU can run as well."""
-    jax.clear_caches()
-    monkeypatch.setattr(messages, "_loops", lambda: False)
-    yield
-    jax.clear_caches()
-
-
-def test_derivatives_are_those_of_a_plain_pass_on_other_devices(whole_arrays):
-    test_derivatives_are_those_of_a_plain_pass(3)
-
-
-@pytest.fixture
-def tiny_cache(monkeypatch):
-    """A cache that holds one level of two trees with three symbols.
-
-    So that small trees are cut like deep ones.
-    """
-    jax.clear_caches()
-    monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 12)
-    monkeypatch.setattr(messages, "LEAST_BATCH", 2)
-    yield
-    jax.clear_caches()
-
-
-def test_derivatives_of_trees_cut_into_subtrees_are_those_of_a_plain_pass(tiny_cache):
-    test_derivatives_are_those_of_a_plain_pass(3)
-
-
-def test_trees_cut_into_subtrees_are_as_good_as_whole_ones(tiny_cache):
-    """Level by level, several blocks of each; positive, impossible, with zeros, seen."""
-    grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
-    likelihood = enumeration.random_likelihoods(np.random.default_rng(4), grammar)
-    likelihood[1, 5] = 0
-    starts = grammar.reference_start(np.arange(5) % 3).leaves
-
-    @jax.jit  # where impossible evidence gives NaN instead of an error
-    def everything(likelihood):
-        return (
-            rt.log_evidence(grammar, likelihood),
-            rt.marginals(grammar, likelihood),
-            rt.susceptibility(grammar, likelihood, starts),
-            rt.change_cumulants(grammar, likelihood, starts, order=3),
-            rt.change_moments(grammar, likelihood, starts),
-            rt.change_correlations(grammar, likelihood, starts),
-        )
-
-    assert messages.levels_in_cache(grammar.rules) == 1
-    cut = everything(likelihood)
-    jax.clear_caches()
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 2**16)
-        assert messages.levels_in_cache(grammar.rules) == 3
-        whole = everything(likelihood)
-    assert cut[0][1] == -np.inf
-    assert np.isfinite(np.delete(cut[0], 1)).all()
-    assert np.isnan(cut[1][-1][1]).all()
-    assert np.isnan(cut[2][1])
-    for found, expected in zip(jax.tree.leaves(cut), jax.tree.leaves(whole), strict=True):
-        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
-
-
-@pytest.mark.parametrize("batch", [3, messages.STREAMED_BATCH])
-def test_derivatives_are_those_of_a_plain_pass(batch):
+def assert_derivatives_are_those_of_a_plain_pass(batch):
     """Gradient, Hessian and third derivative, forward and reverse in any order.
 
     The likelihood has zeros, where they are finite too.
@@ -252,6 +188,85 @@ def test_derivatives_are_those_of_a_plain_pass(batch):
         np.testing.assert_allclose(
             found, expected, rtol=1e-11, atol=1e-12 * abs(np.asarray(expected)).max()
         )
+
+
+@pytest.mark.parametrize("batch", [3, messages.STREAMED_BATCH])
+def test_derivatives_are_those_of_a_plain_pass(batch):
+    assert_derivatives_are_those_of_a_plain_pass(batch)
+
+
+def count_calls(monkeypatch, module, name, function):
+    """Put ``function`` in the place of a module's own, and list its calls."""
+    calls = []
+
+    def counted(*arguments):
+        calls.append(arguments)
+        return function(*arguments)
+
+    monkeypatch.setattr(module, name, counted)
+    return calls
+
+
+# Batches of other sizes than elsewhere: what was compiled under other settings is not used.
+OTHER_DEVICES = 4
+IN_SUBTREES = 5
+
+
+def test_derivatives_are_those_of_a_plain_pass_on_other_devices(monkeypatch):
+    """The passes of other devices than a CPU, which a CPU can run as well."""
+    calls = count_calls(monkeypatch, messages, "_loops", lambda: False)
+    assert_derivatives_are_those_of_a_plain_pass(OTHER_DEVICES)
+    assert calls
+
+
+@pytest.fixture
+def tiny_cache(monkeypatch):
+    """A cache that holds one level of two trees with three symbols.
+
+    So that small trees are cut like deep ones. The calls that ask for the levels are listed.
+    """
+    monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 12)
+    monkeypatch.setattr(messages, "LEAST_BATCH", 2)
+    return count_calls(monkeypatch, messages, "levels_in_cache", messages.levels_in_cache)
+
+
+def test_derivatives_of_trees_cut_into_subtrees_are_those_of_a_plain_pass(tiny_cache):
+    assert_derivatives_are_those_of_a_plain_pass(IN_SUBTREES)
+    assert tiny_cache
+
+
+def test_trees_cut_into_subtrees_are_as_good_as_whole_ones(tiny_cache):
+    """Level by level, several blocks of each; positive, impossible, with zeros, seen."""
+    grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
+    likelihood = enumeration.random_likelihoods(np.random.default_rng(4), grammar)
+    likelihood[1, 5] = 0
+    starts = grammar.reference_start(np.arange(5) % 3).leaves
+
+    @jax.jit  # where impossible evidence gives NaN instead of an error
+    def everything(likelihood, starts):
+        return (
+            rt.log_evidence(grammar, likelihood),
+            rt.marginals(grammar, likelihood),
+            rt.susceptibility(grammar, likelihood, starts),
+            rt.change_cumulants(grammar, likelihood, starts, order=3),
+            rt.change_moments(grammar, likelihood, starts),
+            rt.change_correlations(grammar, likelihood, starts),
+        )
+
+    assert messages.levels_in_cache(grammar.rules) == 1
+    assert len(likelihood) == IN_SUBTREES
+    cut = everything(likelihood, starts)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(messages, "ENTRIES_IN_CACHE", 2**16)
+        assert messages.levels_in_cache(grammar.rules) == 3
+        twice = everything(np.tile(likelihood, (2, 1, 1)), jnp.tile(starts, (2, 1)))
+        whole = jax.tree.map(lambda leaf: leaf[:IN_SUBTREES], twice)
+    assert cut[0][1] == -np.inf
+    assert np.isfinite(np.delete(cut[0], 1)).all()
+    assert np.isnan(cut[1][-1][1]).all()
+    assert np.isnan(cut[2][1])
+    for found, expected in zip(jax.tree.leaves(cut), jax.tree.leaves(whole), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-13)
 
 
 def test_the_marginals_are_the_derivative_at_depth_ten():
