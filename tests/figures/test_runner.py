@@ -89,6 +89,16 @@ def package(tmp_path, monkeypatch):
         del sys.modules[module]
 
 
+@pytest.fixture
+def quickly_drawn(monkeypatch):
+    """Pictures of few pixels with unchanged fonts, for tests that do not look at pictures.
+
+    Half of the time of drawing one goes into fonts that hold only the letters in use.
+    """
+    monkeypatch.setitem(style.SETTINGS, "pdf.fonttype", 3)
+    monkeypatch.setitem(style.SETTINGS, "savefig.dpi", 50)
+
+
 def states(folder, package, *names, preset="quick", settings=(), jobs=1):
     run = runner.Run(package, preset, folder, settings)
     outcomes, interrupted = runner.make_all(list(names) or catalogue.names(package), run, jobs)
@@ -130,6 +140,7 @@ def test_a_run_writes_what_it_drew(package, tmp_path, capsys):
         assert image.size == (600, 400)  # SIZE at 200 dots an inch
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_the_csv_holds_every_number(package, tmp_path):
     assert set(states(tmp_path, package(line=LINE, mixed=MIXED)).values()) == {"computed"}
     wide = list(csv.DictReader(io.StringIO((tmp_path / "line.csv").read_text())))
@@ -146,6 +157,7 @@ def test_the_csv_holds_every_number(package, tmp_path):
     assert len(long) == 6 + 1 + 2 + 2
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_the_same_inputs_are_not_computed_again(package, tmp_path):
     name = package(line=LINE, mixed=MIXED)
     assert set(states(tmp_path, name).values()) == {"computed"}
@@ -182,6 +194,7 @@ def library(tmp_path, monkeypatch):
         del sys.modules[module]
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 @pytest.mark.parametrize("change", ["figure", "shared", "near", "below", "version", "device"])
 def test_a_changed_input_is_computed_again(change, package, library, tmp_path, monkeypatch):
     using = (
@@ -203,6 +216,7 @@ def test_a_changed_input_is_computed_again(change, package, library, tmp_path, m
     assert states(tmp_path, name, "line") == {"line": "computed"}
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_what_a_figure_does_not_use_leaves_it_up_to_date(package, library, tmp_path):
     using = f"import {library.name} as lib\n{LINE}\nWIDTH = lib.ONE"
     name = package(line=using, other=LINE)
@@ -264,6 +278,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 @pytest.mark.parametrize(
     ("suffix", "damage"),
     [(suffix, damage) for suffix in ("json", "png", "pdf", "csv") for damage in DAMAGES.values()]
@@ -281,6 +296,7 @@ def test_a_damaged_file_is_made_again(suffix, damage, package, tmp_path):
         assert path.read_bytes() == before
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_one_failure_does_not_stop_the_others(package, tmp_path, capsys, monkeypatch):
     broken = {
         "at_import": "raise ImportError('no such thing')",
@@ -403,6 +419,7 @@ def test_the_page_can_be_read_by_itself(package, tmp_path):
     assert not re.search(r"https?://", (tmp_path / "index.html").read_text())
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_the_page_counts_what_each_paper_says(package, tmp_path):
     new = LINE.replace('("points", None, ', '("points", "not treated; 1 in theory", ')
     name = package(a=LINE, b=new, c=new.replace("App. F", "arXiv:2410.13770"))
@@ -416,6 +433,7 @@ def test_the_page_counts_what_each_paper_says(package, tmp_path):
     assert not any(page.treated(cell) for cell in (None, "-", "not treated", "not in the paper"))
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_the_page_keeps_the_figures_of_earlier_runs(package, tmp_path):
     name = package(line=LINE, mixed=MIXED, third=MIXED)
     for figure in ("mixed", "line"):
@@ -500,6 +518,7 @@ def test_figures_are_made_in_several_processes(package, tmp_path, capfd):
         assert path.read_bytes() == one[path.name]
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 @pytest.mark.parametrize("full", ["index.html", "line.csv"])
 def test_a_full_disk_is_one_line_and_the_claims_are_printed(
     full, package, tmp_path, monkeypatch, capsys
@@ -530,6 +549,7 @@ WITH_PARAMETERS = (
 )
 
 
+@pytest.mark.usefixtures("quickly_drawn")
 def test_parameters_can_be_set(package, tmp_path, capsys):
     name = package(line=WITH_PARAMETERS)
     assert command(tmp_path, name, "line", "--set", "ends=-1,2e0", "--set", "points=3") == 0
