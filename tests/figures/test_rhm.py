@@ -11,7 +11,7 @@ import scipy.optimize
 import rhm_theory as rt
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, at_the_edges, made
 
-# The two that compile most, a quarter of a minute each, are slow.
+# Data that take 10 to 20 seconds: every test that reads them is slow.
 SLOW = ("rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls")
 NAMES = (
     "rhm_tree",
@@ -84,6 +84,7 @@ def test_enumerated_masks_by_the_whole_law_and_samples_around_them():
             assert abs(found["value"][index] - exact) < 4 * found["error"][index]
 
 
+@pytest.mark.slow
 def test_masking_at_depth_7_agrees_with_the_table_of_an_independent_run():
     """Another estimate of chi and of the mask's part: 8 other grammars x 3 starts x 64 masks."""
     _, data = made("rhm_masking")
@@ -151,6 +152,7 @@ def test_exponents_are_mirrored_and_the_edges_are_the_closed_forms():
     np.testing.assert_array_equal(inside, v > root**2)
 
 
+@pytest.mark.slow
 def test_exponents_measured_in_mean_field_and_on_random_grammars():
     _, data = made("rhm_exponent")
     assert [float(case["exponent"]) for case in data["cases"].values()] == pytest.approx(

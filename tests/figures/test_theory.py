@@ -5,6 +5,7 @@ import pytest
 
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
+# Every test that reads the data of "logistic" or "distances" is slow.
 NAMES = (
     "fig4",
     "normalisation",
@@ -62,6 +63,7 @@ def test_fig4_sufficient_windows_lie_inside_the_exact_ones_and_the_fold_bounds_t
     assert np.all(data["regime"][:, 0] == 0)
 
 
+@pytest.mark.slow
 def test_logistic_folds_lie_on_the_curves_and_the_wedge_begins_at_the_cusp():
     _, data = made("logistic")
     logistic, proxy = data["curves"]["logistic"], data["curves"]["exponential"]
@@ -99,6 +101,7 @@ def test_logistic_folds_lie_on_the_curves_and_the_wedge_begins_at_the_cusp():
         assert np.all(np.isfinite(folds[mass > start * (1 + 1e-9)]))
 
 
+@pytest.mark.slow
 def test_logistic_coordinate_is_never_without_a_minimum():
     _, data = made("logistic")
     proxy, logistic = data["coordinate"]["exponential"], data["coordinate"]["logistic"]
@@ -108,6 +111,7 @@ def test_logistic_coordinate_is_never_without_a_minimum():
     np.testing.assert_allclose(w * np.exp(w) + w, logistic["mass"], rtol=1e-14, atol=1e-300)
 
 
+@pytest.mark.slow
 def test_distances_agree_with_the_solver_and_keep_their_bounds():
     module, data = made("distances")
     every = data["every"]
