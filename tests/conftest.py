@@ -26,14 +26,21 @@ from theory_common import entry
 matplotlib.use("Agg")
 entry.enable_float64()
 if "XLA_FLAGS" not in os.environ:
-    os.environ["XLA_FLAGS"] = (
-        "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    )
-    entry.compile_quickly()
+    # One part of a program at a time: each of the workers has one core.
+    os.environ["XLA_FLAGS"] = "--xla_cpu_parallel_codegen_split_count=1"
+    entry.compile_quickly(optimise=False)
 entry.keep_compiled_code()
+
+gc.set_threshold(100_000, 20, 100)  # tracing makes many objects, of which few are garbage
 
 REGIONS = Path("/proc/self/maps")
 MANY_REGIONS = 20_000  # Linux allows a process 65,530; a compiled function takes about nine.
+
+
+def pytest_collection_finish():
+    """Let the collector of garbage pass over the modules, which stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="module")
