@@ -20,6 +20,7 @@ from derivations.descent_ascent import (
     pair,
     paths,
     random_sets,
+    root_brackets,
     trap,
     windows,
 )
@@ -54,6 +55,7 @@ __all__ = [
     "pair",
     "paths",
     "random_sets",
+    "root_brackets",
     "trap",
     "tree_correlations",
     "windows",

@@ -28,6 +28,7 @@ SECTIONS = {
     "descent_ascent.pair": "A correlated pair (Sec. 5.1.2; Lemmas 6-10 and 12)",
     "descent_ascent.paths": "The path through pretraining, the oracle and descent-ascent",
     "descent_ascent.random_sets": "Random forget sets (Sec. 4; Lemmas 1 and 11)",
+    "descent_ascent.root_brackets": "Where the solver of a pair looks for a root",
     "descent_ascent.trap": "The low-dimensional trap (Sec. 5.2, Fig. 5)",
     "descent_ascent.windows": "Exact windows of a correlated pair, any margin loss",
     "hierarchy.controls": "Controls without a hierarchy (arXiv:2410.13770, Sec. 3.3)",

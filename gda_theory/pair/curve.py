@@ -101,7 +101,7 @@ class CurveFolds(NamedTuple):
     lower: Float[Array, "*batch"]
 
 
-@backed_by("lemma-2-closed-forms", "r-lambert-form")
+@backed_by("lemma-2-closed-forms", "r-lambert-form", "shifted-dual-bracket")
 def shifted_dual(loss: Loss, log_mass: Array, shift: Array) -> Array:
     r"""The root ``t > 0`` of :math:`t = z\,\varphi(t - c)`.
 
@@ -111,7 +111,8 @@ def shifted_dual(loss: Loss, log_mass: Array, shift: Array) -> Array:
     Exponential loss: :math:`W_0(z e^c)`. Logistic loss: the r-Lambert function at :math:`r = e^c`.
     Any other loss: Newton's method in ``log t``.
 
-    Source: Lemma 2 at shift 0; new otherwise. Claims: ``lemma-2-closed-forms``, ``r-lambert-form``.
+    Source: Lemma 2 at shift 0; new otherwise.
+    Claims: ``lemma-2-closed-forms``, ``r-lambert-form``, ``shifted-dual-bracket``.
     """
 
     def change(root: Array, parameters: tuple, tangents: tuple) -> Array:
@@ -132,10 +133,8 @@ def _shifted_dual(loss: Loss, log_mass: Array, shift: Array) -> Array:
     def residual(log_root: Array) -> Array:
         return log_root - loss.log_phi(jnp.exp(log_root) - shift) - log_mass
 
-    # Upper end: phi decreases, so t <= z phi(-c) for every t > 0.
+    # Both ends: claim shifted-dual-bracket.
     high = log_mass + loss.log_phi(-shift)
-    # Lower end: the residual's slope is at least 1, so the root is at most residual(high) below
-    # high.
     low = high - residual(high)
     return jnp.exp(roots.bracketed(residual, low, high, high))
 
@@ -237,34 +236,32 @@ def level_point(
     return roots.bracketed_jet(miss, low, high, start)
 
 
-@backed_by("pretrain-unique")
+@backed_by("pretrain-unique", "pretrain-bracket")
 def pretrain_point(loss: Loss, gram: Gram, log_mass: Array, level: Array) -> Array:
-    """``q`` of the pretrained solution, which is unique. Claim: ``pretrain-unique``."""
+    """``q`` of the pretrained solution, which is unique.
+
+    Claims: ``pretrain-unique``, ``pretrain-bracket``.
+    """
     alone = oracle_dual(loss, gram, log_mass)
     log_forget_mass = level + jnp.log(gram.second)
     start = jnp.log(shifted_dual(loss, log_forget_mass, -gram.cross * alone) / gram.second)
-    # The curve's slope 1 + h is at least 1. So the root lies between ``start`` and the point that a
-    # straight line of slope 1 through the curve's value at ``start`` reaches.
     reached = start + level - point_at(loss, gram, log_mass, start, PRETRAIN).level
     low = jnp.minimum(start, reached)
     high = jnp.maximum(start, reached)
     return level_point(loss, gram, log_mass, level, low, high, start, PRETRAIN)
 
 
+@backed_by("bounded-fold-bracket")
 def largest_bend(loss: Loss, gram: Gram, log_mass: Array) -> tuple[Array, Array, Array]:
     """``low < q < high`` for a loss with bounded ``phi``: ``h`` is largest at ``q``.
 
     All folds lie between ``low`` and ``high``, for a loss whose decay at ``y`` is at most
     ``min(1, exp(y))``.
-    The logistic loss has this decay. Claim ``logistic-zero-or-two-folds`` says that ``h`` has only
-    one peak.
+    The logistic loss has this decay. That ``h`` has only one peak is assumed, not proved.
+    Claim: ``bounded-fold-bracket``.
     """
     alone = oracle_dual(loss, gram, log_mass)
-    # Both ends: h lies between Q sigma det/k11 and Q sigma k22, where sigma is the decay at y.
-    # Lower end: sigma <= 1, so h <= exp(-30) at Q = exp(-30)/k22 and below.
-    # Upper end: k11 y = k12 x - det Q and k12 x <= k12 x_R = k12 k11 alone on the ascent curve.
-    # So log h <= log(k22 Q) + k12 alone - det Q/k11. At Q = reach * depth the last term is
-    # -2 depth, the others are at most depth + log(depth): h < 1 there, and beyond.
+    # At most exp(-30) below low; in the claim d is ``depth``, and high is a factor e^2 further.
     reach = 2 * gram.first / gram.determinant
     lean = jnp.abs(gram.cross) * alone
     depth = jnp.abs(jnp.log(gram.second)) + lean + jnp.abs(jnp.log(reach)) + 2
@@ -278,7 +275,7 @@ def largest_bend(loss: Loss, gram: Gram, log_mass: Array) -> tuple[Array, Array,
     return low, roots.bracketed(fall, low, high, start, noise=1.0), high
 
 
-@backed_by("fold-locus")
+@backed_by("fold-locus", "exponential-fold-bracket")
 def exponential_fold(gram: Gram, log_mass: Array) -> Array:
     r"""``q`` at the only fold of the exponential loss.
 
@@ -289,7 +286,7 @@ def exponential_fold(gram: Gram, log_mass: Array) -> Array:
               k}{k_{11}k_{22}}, \quad
               n = s + (1 - s)(1 - k_{12}/k_{22}), \quad c = \log(k_{11}A/\lambda) + k_{12}/k_{22}.
 
-    Claim: ``fold-locus``.
+    Claims: ``fold-locus``, ``exponential-fold-bracket``.
     """
     diagonal = gram.first * gram.second
     ratio = gram.cross / gram.second
@@ -310,13 +307,7 @@ def exponential_fold(gram: Gram, log_mass: Array) -> Array:
             noise=jnp.abs(target),
         )
 
-    # In code s is ``apart``, n is ``rest``, c is ``target``. At the root g(t) <= share = max(c, n,
-    # 1):
-    # for t >= 1, log t >= 0 gives g(t) <= c; for t < 1, g(t) <= g(1) <= max(n, 1), since g
-    # increases.
-    # Upper end: so t <= most, where g(most) = share, a quadratic equation; and log t <= c, as g >=
-    # 0.
-    # Lower end: log t = c - g(t) >= c - share.
+    # In the claim s is ``apart``, n is ``rest``, c is ``target``, G is ``share``, T is ``most``.
     share = jnp.maximum(target, jnp.maximum(rest, 1))
     half = (rest - apart * share) / 2
     root = jnp.sqrt(half * half + apart * share)
@@ -326,13 +317,16 @@ def exponential_fold(gram: Gram, log_mass: Array) -> Array:
     return jnp.log((1 + t) / (gram.second * (1 + apart * t)))
 
 
-@backed_by("exponential-one-fold", "logistic-zero-or-two-folds")
+@backed_by(
+    "exponential-one-fold", "logistic-zero-or-two-folds", "bend-bounds", "bounded-fold-bracket"
+)
 def fold_points(loss: Loss, gram: Gram, log_mass: Array) -> CurveFolds:
     """Where minima and saddles of descent-ascent merge.
 
     A loss with unbounded ``phi`` (exponential) has exactly one fold. A loss with bounded ``phi``
     (logistic) has no fold, or one on each side of the largest bend.
-    Claims: ``exponential-one-fold``, ``logistic-zero-or-two-folds``.
+    Claims: ``exponential-one-fold``, ``logistic-zero-or-two-folds``, ``bend-bounds``,
+        ``bounded-fold-bracket``.
     """
     if np.isinf(loss.slope_at_minus_infinity):
         upper = _only_fold(loss, gram, log_mass)
@@ -360,8 +354,7 @@ def _only_fold(loss: Loss, gram: Gram, log_mass: Array) -> Array:
     start = exponential_fold(gram, log_mass)
     if loss is losses.exponential:
         return start
-    # h lies between Q sigma det/k11 and Q sigma k22, where sigma is the decay at y. Decays between
-    # exp(-30) and exp(30) are covered: h < 1 at the lower end, h > 1 at the upper one.
+    # Decays between exp(-30) and exp(30) are covered (claim bend-bounds).
     low = -jnp.log(gram.second) - 30
     high = jnp.log(gram.first / gram.determinant) + 30
     return roots.bracketed(lambda q: log_bend(loss, gram, log_mass, q), low, high, start, noise=1.0)
@@ -384,18 +377,16 @@ def _beside_fold(
     return drop, fold - from_fold / top.steepening
 
 
+@backed_by("branch-bracket")
 def oracle_branch(
     loss: Loss, gram: Gram, log_mass: Array, level: Array, upper_fold: Array
 ) -> Array:
     """``q`` of the minimum that starts at the oracle (level -infinity).
 
     NaN beyond the fold ``upper_fold``. An ``upper_fold`` of NaN means that there is no fold.
+    Claim: ``branch-bracket``.
     """
     no_fold = jnp.isnan(upper_fold)
-    # Both ends use Q = (B/ridge) phi(y). Lower end: y falls along the curve and starts at the
-    # oracle's
-    # y = k12 P, so phi(y) is at least its value there. Upper end: phi(y) <= sup phi, and Q <= Q at
-    # the fold.
     low = level + loss.log_phi(gram.cross * oracle_dual(loss, gram, log_mass))
     ceiling = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
     high = jnp.where(no_fold, ceiling, jnp.minimum(upper_fold, ceiling))
@@ -404,27 +395,24 @@ def oracle_branch(
     return level_point(loss, gram, log_mass, level, low, high, start, ASCENT)
 
 
+@backed_by("saddle-bracket")
 def saddle_branch(
     loss: Loss, gram: Gram, log_mass: Array, level: Array, folds: CurveFolds
 ) -> Array:
     """``q`` of the saddle between the folds; NaN where there is none.
 
     A loss with unbounded ``phi`` has one fold only. Its saddle lies beyond that fold.
+    Claim: ``saddle-bracket``.
     """
     drop, guess = _beside_fold(loss, gram, log_mass, level, folds.upper, -1)
     if np.isinf(loss.slope_at_minus_infinity):
         exists = (drop >= 0) & (level > -jnp.inf)
-        # Exponential loss: h >= Q det/k11, which is ease * exp(v) at q = fold + v, with ease <= 1.
-        # So the curve falls by at least ease * (exp(v) - 1) - v. Where that equals the drop, the
-        # curve
-        # is at the level or below. With e^s = ease * e^v the equation is exp(s) - 1 - s = gap,
-        # solved
-        # by W_{-1}. A decay of at least exp(-30) moves this end by at most 30.
-        ease = jnp.exp(folds.upper) * gram.determinant / gram.first
-        gap = drop + (ease - 1 - jnp.log(ease))
+        # In the claim a is ``ease``, and a decay of at least exp(-slack) is covered.
         slack = 0.0 if loss is losses.exponential else 30.0
+        ease = jnp.exp(folds.upper - slack) * gram.determinant / gram.first
+        gap = drop + (ease - 1 - jnp.log(ease))
         lower_branch = special.lambertw_plus_one_from_gap(gap, branch=-1)
-        high = folds.upper + jnp.log((1 - lower_branch) / ease) + slack
+        high = folds.upper + jnp.log((1 - lower_branch) / ease)
     else:
         exists = (drop >= 0) & (level >= point_at(loss, gram, log_mass, folds.lower, ASCENT).level)
         high = folds.lower
@@ -432,12 +420,12 @@ def saddle_branch(
     return level_point(loss, gram, log_mass, level, folds.upper, high, start, ASCENT, direction=-1)
 
 
+@backed_by("branch-bracket")
 def far_branch(loss: Loss, gram: Gram, log_mass: Array, level: Array, lower_fold: Array) -> Array:
     """``q`` of the far minimum of a loss with bounded ``phi``, beyond its second fold.
 
-    NaN where there is none.
+    NaN where there is none. Claim: ``branch-bracket``.
     """
-    # Q = (B/ridge) phi(y) and phi(y) <= sup phi.
     high = level + jnp.log(jnp.asarray(loss.slope_at_minus_infinity, level.dtype))
     exists = level >= point_at(loss, gram, log_mass, lower_fold, ASCENT).level
     found = level_point(loss, gram, log_mass, level, lower_fold, high, high, ASCENT)
