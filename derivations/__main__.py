@@ -1,5 +1,7 @@
 """``python -m derivations``: check every claim and print the ledger.
 
+``python -m derivations attack`` searches for violations (:mod:`derivations.attack`).
+
 The exit status is 1 if a check fails, 2 if an id is unknown and 130 after Ctrl-C.
 """
 
@@ -7,10 +9,12 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from derivations import LEDGER, render
-from derivations.ledger.ledger import Claim, Report, UnknownClaim
+from derivations import LEDGER, attack, render
+from derivations.ledger import workers
+from derivations.ledger.ledger import Claim, UnknownClaim
+from derivations.render import Outcome
 from theory_common import entry
 
 DESCRIPTION = (
@@ -28,7 +32,10 @@ PAGES: dict[str, Callable[[Sequence[Claim]], str]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["attack"]:
+        return attack.main(given[1:])
+    options = _parser().parse_args(given)
     return entry.run_command("derivations", lambda: _run(options))
 
 
@@ -49,34 +56,42 @@ def _run(options: argparse.Namespace) -> int:
 
 def _check(claims: list[Claim], left_out: list[Claim], options: argparse.Namespace) -> int:
     started = time.perf_counter()
-    reports = list(_checked(claims))
+    outcomes = _checked(claims)
     if options.json:
-        print(as_json({"claims": [render.record(report) for report in reports]}))
+        print(as_json({"claims": [outcome.record for outcome in outcomes]}))
     elif options.claim:
-        print("\n\n".join(render.details(report) for report in reports))
+        print("\n\n".join(outcome.details for outcome in outcomes))
+    elif options.necessity:
+        render.print_necessity(outcomes)
     else:
-        render.print_table(reports, left_out, time.perf_counter() - started)
-    failures = [report for report in reports if not report.passes]
-    for report in failures:
-        print(f"derivations: {render.failure(report)}", file=sys.stderr)
+        render.print_table(outcomes, left_out, time.perf_counter() - started)
+    failures = [outcome for outcome in outcomes if not outcome.passes]
+    for outcome in failures:
+        print(f"derivations: {render.failure(outcome)}", file=sys.stderr)
     return 1 if failures else 0
 
 
-def _checked(claims: list[Claim]) -> Iterator[Report]:
-    """The report of each claim, with a progress bar where a terminal is attached."""
+def checked(identifier: str) -> Outcome:
+    """The outcome of the check of one claim."""
+    return render.outcome(LEDGER[identifier].check())
+
+
+def _checked(claims: list[Claim]) -> list[Outcome]:
+    """The outcome of each claim, with a progress bar where a terminal is attached."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("claims; checking {task.description}"))
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("claims checked"))
     console = Console(stderr=True)
+    found = {}
     with Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("", total=len(claims))
-        for claim in claims:
-            bar.update(task, description=claim.id)
-            yield claim.check()
+        for outcome in workers.results(checked, [(claim.id,) for claim in claims]):
+            found[outcome.id] = outcome
             bar.advance(task)
+    return [found[claim.id] for claim in claims]
 
 
 def as_json(value: dict) -> str:
@@ -99,6 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     form = parser.add_mutually_exclusive_group()
     for option, text in (
+        ("--necessity", "print the steps that could be deleted unnoticed, and untested changes"),
         ("--json", "print the checked ledger as JSON, with BibTeX entries"),
         ("--markdown", "print the ledger as a page of the documentation, unchecked"),
         ("--corrections", "print docs/where_claims_fail.md: where the papers' claims fail"),

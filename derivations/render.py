@@ -6,6 +6,7 @@
 import sys
 import textwrap
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import sympy as sp
 
@@ -47,6 +48,7 @@ COLUMNS = (
     "evidence",
     "how",
     "a counterexample would be",
+    "smallest margin",
     "mutants",
 )
 STATED = (
@@ -125,6 +127,51 @@ def stated(claim: Claim) -> dict:
     }
 
 
+class Outcome(NamedTuple):
+    """The check of one claim as text and plain numbers, which a process can hand to another."""
+
+    id: str
+    passes: bool
+    failures: tuple[str, ...]
+    killed: int
+    tried: int
+    worst: str
+    unnoticed: tuple[str, ...]
+    deletable: tuple[str, ...]
+    unbroken_signs: tuple[str, ...]
+    steps: int
+    details: str
+    record: dict
+
+
+def outcome(report: Report) -> Outcome:
+    """What is printed of ``report``."""
+    necessity = report.necessity
+    return Outcome(
+        id=report.claim.id,
+        passes=report.passes,
+        failures=tuple(report.failures),
+        killed=report.killed,
+        tried=len(report.mutants),
+        worst=_worst(report),
+        unnoticed=tuple(f"{weak.kind}: {weak.change}" for weak in report.unnoticed),
+        deletable=necessity.deletable,
+        unbroken_signs=necessity.unbroken_signs,
+        steps=len(report.claim.own_steps),
+        details=details(report),
+        record=record(report),
+    )
+
+
+def _worst(report: Report) -> str:
+    """The smallest margin that the search met, and at how many points."""
+    if report.search is None:
+        return "-"
+    margin = report.search.worst_margin
+    shown = "-" if margin is None else f"{margin:.2g}"
+    return f"{shown} in {report.search.measured} points"
+
+
 def record(report: Report) -> dict:
     """One checked claim as JSON: what it says, its steps with their verdicts, its mutants."""
     steps = [
@@ -134,13 +181,26 @@ def record(report: Report) -> dict:
     return stated(report.claim) | {
         "steps": steps,
         "mutants": {"tried": len(report.mutants), "killed": report.killed},
+        "search": _search(report),
         "passes": report.passes,
     }
 
 
-def failure(report: Report) -> str:
-    """Why ``report`` does not pass, in one sentence."""
-    return f"claim {report.claim.id}: {report.failures[0]}"
+def _search(report: Report) -> dict | None:
+    """The search for violations, and the wrong forms of the theorem that nothing violated."""
+    if report.search is None:
+        return None
+    return {
+        "points": report.search.measured,
+        "worst_margin": report.search.worst_margin,
+        "violation": None if report.search.violation is None else str(report.search.violation),
+        "unneeded_or_untested": [f"{weak.kind}: {weak.change}" for weak in report.unnoticed],
+    }
+
+
+def failure(outcome: Outcome) -> str:
+    """Why the claim does not pass, in one sentence."""
+    return f"claim {outcome.id}: {outcome.failures[0]}"
 
 
 def details(report: Report) -> str:
@@ -152,6 +212,8 @@ def details(report: Report) -> str:
     lines.append("")
     for name, value in _fields(claim):
         lines += textwrap.wrap(f"{name:>15}: {value}", 100, subsequent_indent=" " * 17)
+    if claim.theorem is not None:
+        lines += ["", "the statement as data", *(f"  {line}" for line in claim.theorem.lines())]
     lines += ["", "steps"]
     for step, verdict in report.proof.steps:
         lines.append(f"  {MARKS[verdict.holds]:9} {step.text}  ({verdict.detail})")
@@ -160,10 +222,45 @@ def details(report: Report) -> str:
     for tried in report.mutants:
         fate = f"breaks: {tried.broken_step}" if tried.broken_step else "SURVIVES"
         lines.append(f"  {tried.name} = {tried.mutant.expression}  ({tried.mutant.change})  {fate}")
+    lines += _details_of_search(report)
     return "\n".join(lines)
 
 
-def print_table(reports: list[Report], left_out: list[Claim], seconds: float) -> None:
+def _details_of_search(report: Report) -> list[str]:
+    """How the steps are joined, and what the search found."""
+    lines = ["", "how the steps give the statement"]
+    lines += [f"  {joined}" for joined in report.claim.joins]
+    if report.search is None:
+        return lines
+    found = report.search
+    lines += ["", f"search for violations: {found.measured} points measured, smallest margins"]
+    lines += [f"  {worst}" for worst in found.worst.values()]
+    lines += ["", "the statement made wrong on purpose"]
+    for weak in report.weakenings:
+        fate = f"violated: {weak.found}" if weak.found else "unneeded or untested"
+        lines.append(f"  {weak.kind}: {weak.change}  {fate}")
+    return lines
+
+
+def print_necessity(outcomes: list[Outcome]) -> None:
+    """Print what could be deleted or changed without any check noticing it."""
+    for one in outcomes:
+        lines = [f"step that can be deleted unnoticed: {text}" for text in one.deletable]
+        lines += [f"sign that no change breaks: {text}" for text in one.unbroken_signs]
+        lines += [f"unneeded or untested: {text}" for text in one.unnoticed]
+        if lines:
+            print("\n  ".join([one.id, *lines]))
+    steps = sum(one.steps for one in outcomes)
+    deletable = sum(len(one.deletable) for one in outcomes)
+    signs = sum(len(one.unbroken_signs) for one in outcomes)
+    changes = sum(len(one.unnoticed) for one in outcomes)
+    print(
+        f"{deletable} of {steps} steps can be deleted unnoticed; {signs} signs are broken by no "
+        f"change; {changes} changes of statements are unneeded or untested."
+    )
+
+
+def print_table(reports: list[Outcome], left_out: list[Claim], seconds: float) -> None:
     """Print the ledger, one row a claim. The claims ``left_out`` are listed unchecked."""
     from rich.console import Console
     from rich.table import Table
@@ -172,15 +269,16 @@ def print_table(reports: list[Report], left_out: list[Claim], seconds: float) ->
     for heading in COLUMNS:
         grid.add_column(heading, overflow="fold")
     for report in reports:
-        evidence = report.claim.evidence if report.passes else "FAILS"
-        grid.add_row(*_cells(report.claim, evidence, f"{report.killed}/{len(report.mutants)}"))
+        claim = LEDGER[report.id]
+        evidence = claim.evidence if report.passes else "FAILS"
+        grid.add_row(*_cells(claim, evidence, report.worst, f"{report.killed}/{report.tried}"))
     for claim in left_out:
         evidence = f"{claim.evidence}; not checked now: --slow, {claim.slow}"
-        grid.add_row(*_cells(claim, evidence, "-"))
+        grid.add_row(*_cells(claim, evidence, "-", "-"))
     console = Console(width=None if sys.stdout.isatty() else 220)
     console.print(grid)
     passed = sum(report.passes for report in reports)
-    tried = sum(len(report.mutants) for report in reports)
+    tried = sum(report.tried for report in reports)
     killed = sum(report.killed for report in reports)
     console.print(
         f"{passed} of {len(reports)} claims pass. For {killed} of {tried} mutants (claims made "
@@ -225,7 +323,7 @@ def _correction(claim: Claim) -> list[str]:
     return "\n\n".join(filter(None, paragraphs)).splitlines()
 
 
-def _cells(claim: Claim, evidence: str, killed: str) -> list[str]:
+def _cells(claim: Claim, evidence: str, worst: str, killed: str) -> list[str]:
     """The cells of a claim's row. rich would read a bracket as markup."""
     cells = (
         claim.id,
@@ -236,6 +334,7 @@ def _cells(claim: Claim, evidence: str, killed: str) -> list[str]:
         evidence,
         _how(claim),
         claim.counterexample,
+        worst,
         killed,
     )
     return [cell.replace("[", r"\[") for cell in cells]

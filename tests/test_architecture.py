@@ -56,7 +56,15 @@ ORDER = {
         "cli",
         "__main__",
     ),
-    "derivations": ("ledger", "descent_ascent", "hierarchy", "__init__", "render", "__main__"),
+    "derivations": (
+        "ledger",
+        "descent_ascent",
+        "hierarchy",
+        "__init__",
+        "render",
+        "attack",
+        "__main__",
+    ),
 }
 # Each of these takes about half a second to import.
 HEAVY = (
