@@ -71,11 +71,6 @@ def _check(claims: list[Claim], left_out: list[Claim], options: argparse.Namespa
     return 1 if failures else 0
 
 
-def checked(identifier: str) -> Outcome:
-    """The outcome of the check of one claim."""
-    return render.outcome(LEDGER[identifier].check())
-
-
 def _checked(claims: list[Claim]) -> list[Outcome]:
     """The outcome of each claim, with a progress bar where a terminal is attached."""
     from rich.console import Console
@@ -88,7 +83,7 @@ def _checked(claims: list[Claim]) -> list[Outcome]:
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
         task = bar.add_task("", total=len(claims))
-        for outcome in workers.results(checked, [(claim.id,) for claim in claims]):
+        for outcome in workers.results(render.checked, [(claim.id,) for claim in claims]):
             found[outcome.id] = outcome
             bar.advance(task)
     return [found[claim.id] for claim in claims]

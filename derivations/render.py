@@ -144,6 +144,11 @@ class Outcome(NamedTuple):
     record: dict
 
 
+def checked(identifier: str) -> Outcome:
+    """The check of one claim of the ledger, printed."""
+    return outcome(LEDGER[identifier].check())
+
+
 def outcome(report: Report) -> Outcome:
     """What is printed of ``report``."""
     necessity = report.necessity

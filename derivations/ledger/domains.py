@@ -266,7 +266,7 @@ def moved(domain: Domain, point: Point, generator: random.Random) -> Point:
 
 def _moved_value(ranged: Range, value: Value, spread: float, generator: random.Random) -> Value:
     if isinstance(ranged, Interval) and value != 0:
-        new = value * rounded(math.exp(generator.gauss(0, spread)))
+        new = rounded(float(value) * math.exp(generator.gauss(0, spread)))
         return new if new in ranged else value
     if isinstance(ranged, Integers):
         new = value + generator.choice((-1, 1))
