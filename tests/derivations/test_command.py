@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,8 +14,11 @@ import sympy as sp
 
 import derivations
 from derivations import __main__ as command
+from derivations import attack, render
+from derivations.ledger.domains import positive
 from derivations.ledger.ledger import Ledger
 from derivations.ledger.steps import Equal
+from derivations.ledger.theorems import Lt, Theorem
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -48,6 +52,7 @@ def test_command_fails_when_a_claim_does(monkeypatch, capsys):
         yield Equal("expand", (x + 1) ** 2, claimed)
 
     monkeypatch.setattr(command, "LEDGER", mine)
+    monkeypatch.setattr(render, "LEDGER", mine)
     assert command.main([]) == 1
     captured = capsys.readouterr()
     assert "FAILS" in captured.out
@@ -66,6 +71,7 @@ def test_slow_certificates_are_listed_and_left_out(monkeypatch, capsys):
         yield Equal("expand", (x + 1) ** 2, claimed)
 
     monkeypatch.setattr(command, "LEDGER", mine)
+    monkeypatch.setattr(render, "LEDGER", mine)
     assert command.main([]) == 0
     assert "Slow claims not checked: 1." in capsys.readouterr().out
     assert command.main(["--slow"]) == 1
@@ -139,3 +145,35 @@ def test_the_ledger_is_packaged():
         assert f"{package}*" in PACKAGES
         folders = {path.parent for path in (ROOT / package).rglob("*.py")}
         assert all((folder / "__init__.py").exists() for folder in folders)
+
+
+def test_attack_searches_and_reports(capsys):
+    assert command.main(["attack", "lemma-3-order", "--seconds", "1", "--seed", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert "attacking 1 claims for 1 s with seed 1" in printed
+    assert re.search(r"holds +lemma-3-order +margin +\S+ +\d+ points", printed)
+    assert "0 of 1 claims violated" in printed
+    assert command.main(["attack", "lemma-99"]) == 2
+    assert "no claim has the id 'lemma-99'" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        command.main(["attack", "--seconds", "-1"])
+
+
+def test_attack_reports_a_violation(monkeypatch, capsys):
+    mine = Ledger()
+    value = sp.Symbol("value")
+    wrong = Theorem(
+        domain={x: positive},
+        conclusions={"below": Lt(value, 3 * x)},
+        measure=lambda x: {value: x**2},  # it fails for x >= 3
+    )
+
+    @mine.claim("false", statement="x² < 3x.", theorem=wrong, **ABOUT)
+    def square(claimed=x**2 + 2 * x):
+        yield Equal("expand", x**2 + 2 * x, claimed)
+
+    monkeypatch.setattr(attack, "LEDGER", mine)
+    assert command.main(["attack", "--seconds", "5", "--seed", "3"]) == 1
+    printed = capsys.readouterr().out
+    assert "VIOLATED" in printed
+    assert "1 of 1 claims violated" in printed

@@ -5,7 +5,6 @@ import pytest
 import sympy as sp
 
 import derivations
-from derivations import render
 from derivations.ledger import intervals, mutation
 from derivations.ledger.ledger import InvalidClaim, Ledger, LedgerError, OutOfDomain, UnknownClaim
 from derivations.ledger.steps import Equal, Positive
@@ -65,7 +64,7 @@ def test_a_proof_that_ignores_its_claim_is_found_out():
     assert report.proof.holds
     assert report.killed == 0
     assert not report.passes
-    assert "also passes" in render.failure(report)
+    assert any("also passes" in failure for failure in report.failures)
 
 
 def test_a_proof_without_steps_does_not_hold():
@@ -124,7 +123,6 @@ def test_mutants_differ_from_the_original_and_from_each_other():
     [
         ({"origin": "folklore"}, "origin must be one of"),
         ({"evidence": "obvious"}, "evidence must be one of"),
-        ({"rules": ["magic"]}, "rules must be among"),
         ({"relation": "<"}, "relation must be"),
         ({"statement": ""}, "statement is empty"),
     ],
