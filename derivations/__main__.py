@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     for option, text in (
         ("--necessity", "print the steps that could be deleted unnoticed, and untested changes"),
         ("--json", "print the checked ledger as JSON, with BibTeX entries"),
-        ("--markdown", "print the ledger as a page of the documentation, unchecked"),
+        ("--markdown", "print the ledger as a page, with the smallest margin that a search met"),
         ("--corrections", "print docs/where_claims_fail.md: where the papers' claims fail"),
         ("--publish", "print the claims as JSON for citation, unchecked (docs/claims.schema.json)"),
         ("--bibtex", "print a BibTeX entry for each claim, unchecked"),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import sympy as sp
 
-from derivations.ledger import certificates, domains, mutation, rules
+from derivations.ledger import certificates, domains, mutation, rules, theorems
 from derivations.ledger import search as searching
 from derivations.ledger.search import Search, Weakening
 from derivations.ledger.steps import Certificate, Positive, Step, Verdict
@@ -119,6 +119,8 @@ class Report(NamedTuple):
             if weak.kind in MUST_FAIL
         ]
         found += self.open_needs
+        if self.claim.theorem is not None:
+            found += theorems.unsupported_words(self.claim.statement, self.claim.theorem)
         if self.deserved != self.claim.evidence:
             found.append(f"it is called {self.claim.evidence}; its proof makes it {self.deserved}")
         return found

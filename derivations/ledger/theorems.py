@@ -16,6 +16,7 @@ simulation. So a false statement is found even where every step of its proof is 
 """
 
 import functools
+import re
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from typing import NamedTuple
@@ -382,3 +383,44 @@ def relations_of(conclusion: Conclusion) -> Iterable[Relation]:
         yield from (*_as_tuple(conclusion.left), *_as_tuple(conclusion.right))
     elif isinstance(conclusion, Implies):
         yield from (*_as_tuple(conclusion.premise), *_as_tuple(conclusion.conclusion))
+
+
+KINDS_OF_WORDS = {
+    r"exactly (when|where|for|if)|if and only if": "an equivalence",
+    r"\bunique|exactly (one|two|three)|only (one )?(root|fold|minimum|stationary)": "a count",
+    r"→|\btends?\b|O\(|\blimit\b|leading order": "a limit or an order",
+    r" [≤≥<>] |at (most|least)": "an inequality",
+    r"\b(always|every|any|all)\b": "a parameter",
+}
+
+
+def unsupported_words(words: str, theorem: Theorem) -> list[str]:
+    """What ``words`` claim and no part of ``theorem`` is of that kind, such as "an equivalence"."""
+    kinds = set(_kinds(theorem))
+    return [
+        f"the words say '{met[0].strip()}', and the theorem has no {kind.split(' ', 1)[1]}"
+        for pattern, kind in KINDS_OF_WORDS.items()
+        if (met := re.search(pattern, words)) and kind not in kinds
+    ]
+
+
+def _kinds(theorem: Theorem) -> Iterable[str]:
+    if theorem.domain:
+        yield "a parameter"
+    for conclusion in theorem.conclusions.values():
+        if isinstance(conclusion, Iff):
+            yield "an equivalence"
+        if isinstance(conclusion, Order):
+            yield "a limit or an order"
+            yield "an inequality"
+        for relation in relations_of(conclusion):
+            if relation.sign == "==" and relation.right.is_Integer:
+                yield "a count"
+            if relation.sign not in ("==", "!="):
+                yield "an inequality"
+    for hypothesis in theorem.hypotheses:
+        if isinstance(hypothesis, Relation):
+            yield "an inequality"
+    for ranged in theorem.domain.values():
+        if isinstance(ranged, domains.Interval) and (ranged.low is not None or ranged.high):
+            yield "an inequality"

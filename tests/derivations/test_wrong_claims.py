@@ -32,12 +32,12 @@ value, other = sp.symbols("value other", real=True)
 ABOUT = {"where": "test", "origin": "new", "domain": "as stated", "counterexample": "a violation"}
 
 
-def report_on(theorem, *, evidence="tested", steps=(), joins=()):
+def report_on(theorem, *, words="As stated.", evidence="tested", steps=(), joins=()):
     """The report on a claim with this theorem. Its proof is an identity that all mutants break."""
 
     @Ledger().claim(
         "tried",
-        statement="As the theorem says.",
+        statement=words,
         theorem=theorem,
         joins=joins,
         evidence=evidence,
@@ -261,3 +261,30 @@ def test_a_search_that_measures_nothing_does_not_pass():
 def test_a_conclusion_that_never_applies_does_not_pass():
     report = report_on(simple(Implies(Lt(x, 0), Gt(x, 5)), {x: positive}))
     assert any("never met a case" in failure for failure in report.failures)
+
+
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        ("It holds exactly when x is 1.", "no equivalence"),
+        ("There is exactly one root.", "no count"),
+        ("It tends to 1.", "no limit or an order"),
+    ],
+)
+def test_words_that_the_theorem_does_not_have_are_found_out(words, missing):
+    theorem = simple(Gt(x + 1, x), {x: positive})
+    failures = report_on(theorem, words=words).failures
+    assert any(missing in failure for failure in failures)
+    assert report_on(theorem, words="It is larger for every x > 0.").passes
+
+
+def test_an_expanded_square_is_no_theorem_about_every_loss():
+    square = Theorem(
+        domain={},
+        conclusions={"expanded": Eq((x + 1) ** 2 - x**2 - 2 * x - 1, 0)},
+        measure=lambda: {x: mpmath.mpf(3)},
+    )
+    words = "For every loss the gradient flow tends to the oracle."
+    failures = report_on(square, words=words).failures
+    assert any("'every'" in failure for failure in failures)
+    assert any("'tends'" in failure for failure in failures)
