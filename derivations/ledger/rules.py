@@ -64,14 +64,18 @@ RULES = {
         "a Newton step from distance d of a nondegenerate root of a C² map ends within O(d²) of it",
         ("smooth", "nondegenerate"),
     ),
-    "Hoeffding": Rule(
-        "P(|S - E S| >= t) <= 2 exp(-2 t²/sum c_i²) for a sum S of independent terms of ranges c_i",
-        ("independent", "ranges"),
+    "union bound": Rule(
+        "the probability of a union is at most the sum of the probabilities", ("events",)
+    ),
+    "counting": Rule(
+        "if all choices are equally likely, "
+        "a probability is the number of choices that count, divided by the number of all",
+        ("number",),
     ),
     "Chernoff": Rule(
-        "P(S >= t) <= e^{-ht} E e^{hS} for every h > 0; for independent terms E e^{hS} is a "
-        "product",
-        ("independent", "generating function"),
+        "P(S >= t) < e^{-ht} E e^{hS} for every h > 0, unless S = t surely; "
+        "for independent terms E e^{hS} is a product",
+        ("independent", "generating function", "not sure"),
     ),
     "convexity of the exponential": Rule("on an interval e^x lies below its chord", ("interval",)),
     "Taylor": Rule("g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M", ("second derivative",)),
