@@ -1,8 +1,10 @@
 """Claims and the ledger: what a claim is, how to write one, and how to find one.
 
-A claim is one function with a decorator. The decorator's arguments say what is claimed, in words.
-The function's *defaults* are the claimed SymPy expressions. Its *body* yields the steps of the
-proof (:mod:`derivations.ledger.steps`), to be read from top to bottom::
+A claim is one function with a decorator. The decorator's arguments say what is claimed: in words,
+and as data (:mod:`derivations.ledger.theorems`). The function's *defaults* are the claimed SymPy
+expressions. Its *body* yields the steps of the proof (:mod:`derivations.ledger.steps`), to be read
+from top to bottom. The joins say how the steps lead to the conclusions
+(:mod:`derivations.ledger.rules`)::
 
     @claim(
         "lemma-2-branches",
@@ -13,40 +15,18 @@ proof (:mod:`derivations.ledger.steps`), to be read from top to bottom::
         evidence="proved",
         paper_says="W_-1 is the minimum.",
         counterexample="a stationary point w > -1 with J'' <= 0",
+        theorem=Theorem(domain={...}, conclusions={...}, measure=...),
+        joins=[join("identity", "the curvature", equation="the second derivative")],
     )
     def curvature(curvature=ridge * (1 + w)):
-        yield Equal("the second derivative, by K = λ w e^w", ..., curvature)
+        yield Equal("the second derivative", ..., curvature)
 
-The claimed expressions are data, so wrong ones can be generated. The proof must fail for each of
-these *mutants* (:mod:`derivations.ledger.mutation`).
+The claimed expressions and the theorem are data, so wrong ones can be generated. The proof must
+fail for each wrong expression (:mod:`derivations.ledger.mutation`), and the search must find a
+violation of each wrong theorem (:mod:`derivations.ledger.search`).
 
-Claims of your own go into a ledger of your own::
-
-    import sympy as sp
-
-    from derivations import Equal, Ledger, Positive
-
-    x = sp.Symbol("x", positive=True)
-    mine = Ledger()
-
-    @mine.claim(
-        "log-bound",
-        statement="ln x <= x - 1.",
-        explanation="The difference x - 1 - ln x is convex. It has slope 0, and is 0, at x = 1.",
-        where="my notes",
-        domain="x > 0",
-        origin="new",
-        evidence="proved",
-        counterexample="an x with ln x > x - 1",
-    )
-    def log_bound(slope=(x - 1) / x):
-        difference = x - 1 - sp.log(x)
-        yield Equal("slope", sp.diff(difference, x), slope)
-        yield Equal("slope at 1", slope.subs(x, 1), 0)
-        yield Equal("value at 1", difference.subs(x, 1), 0)
-        yield Positive("it is convex", sp.diff(difference, x, 2))
-
-    report = mine["log-bound"].check()  # report.passes, report.killed of len(report.mutants)
+Claims of your own go into a ledger of your own. The page *How a claim is checked* of the
+documentation has an example that runs.
 """
 
 import dataclasses

@@ -50,6 +50,10 @@ RULES = {
         "a strictly convex coercive function has exactly one stationary point, its minimum",
         ("convex", "coercive"),
     ),
+    "least value": Rule(
+        "a convex function is nowhere below its value where its slope is 0",
+        ("convex", "stationary", "value"),
+    ),
     "saddle-node normal form": Rule(
         "at a simple zero eigenvalue the flow along the null vector is z' = p δ + c z²/2 "
         "to leading order",
