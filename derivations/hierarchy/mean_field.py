@@ -9,6 +9,7 @@ so what is proved holds for every s. Sums over k < s are replaced by closed form
 # ruff: noqa: B008
 
 import functools
+import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
@@ -16,18 +17,33 @@ from typing import NamedTuple
 import mpmath
 import sympy as sp
 
-from derivations.hierarchy import enumeration
+from derivations.hierarchy import enumeration, measures
 from derivations.ledger import intervals
+from derivations.ledger.domains import Integers, OneOf, between
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Certificate, Equal, Positive
 from derivations.ledger.symbols import belief as p
 from derivations.ledger.symbols import branching as s
 from derivations.ledger.symbols import rules_per_symbol as m
 from derivations.ledger.symbols import vocabulary as v
+from derivations.ledger.theorems import (
+    Eq,
+    Given,
+    Gt,
+    Iff,
+    Implies,
+    Le,
+    Lt,
+    NoValue,
+    Order,
+    Theorem,
+)
 
 PAPER = "arXiv:2410.13770"
-noise = sp.Symbol("epsilon", positive=True)
+noise = sp.Symbol("noise", positive=True)
 more, gap, steps = sp.symbols("u t k", positive=True)
+none_or_more, kept_power, surplus = sp.symbols("m_0 P_0 t_0", nonnegative=True)
 power, tuples = p**s, v**s  # of the true tuple: its belief; of all tuples: their number
 wrong_tuple = (1 - power) / (tuples - 1)  # q: mean belief of one of the other tuples
 numerator = (tuples - m) * power + m - 1
@@ -36,6 +52,17 @@ upward = numerator / denominator
 slope_of_upward = s * m * (v - 1) * (tuples - 1) * p ** (s - 1) / denominator**2
 fewest = s * v ** (s - 1) * (v - 1) / (tuples - 1)  # rules below which nothing is ever lost
 most = (tuples - 1) / (s * (v - 1))  # rules above which nothing is ever recovered
+
+# What the measures return.
+F_p, F_start, slope_p, slope_1, slope_v = sp.symbols("F_p p_0 F'(p) F'(1) F'(1/v)", real=True)
+true_mean, other_mean, all_mean, child_mean = sp.symbols("mu_true mu_other mu_all P_1", real=True)
+p_star, slope_star = sp.symbols("p_* F'(p_*)", real=True)
+
+# Hierarchies with v^s tuples for mv rules. m need not be a whole number in the mean field.
+SIZES = {v: Integers(2, 60), m: between(1, None, "[)", decades=2), s: Integers(1, 6)}
+BRANCHING = SIZES | {s: Integers(2, 6)}
+ENOUGH = Le(m, v ** (s - 1))
+WITH_TRANSITION = (Gt(m, fewest), Lt(m, most))
 
 
 def geometric(ratio: sp.Expr, terms: sp.Expr = s) -> sp.Expr:
@@ -46,15 +73,32 @@ def geometric(ratio: sp.Expr, terms: sp.Expr = s) -> sp.Expr:
 def geometric_steps() -> Iterator[Equal]:
     """The induction behind :func:`geometric`."""
     ratio = sp.Symbol("x", positive=True)
-    yield Equal("geometric sum: no term", geometric(ratio, sp.Integer(0)), 0)
+    yield Equal(NO_TERM, geometric(ratio, sp.Integer(0)), 0)
     yield Equal(
-        "geometric sum: one term more",
+        ONE_TERM_MORE,
         geometric(ratio, steps + 1) - geometric(ratio, steps),
         ratio**steps,
     )
 
 
+NO_TERM, ONE_TERM_MORE = "geometric sum: no term", "geometric sum: one term more"
+GEOMETRIC = join("geometric sum", "sums in closed form", base=NO_TERM, step=ONE_TERM_MORE)
+
+
+def denominator_step() -> Positive:
+    """The denominator of F for v > 1, m >= 1, p >= 0 and v^s >= mv, equalities included."""
+    ranges = {tuples: m * v + surplus, power: kept_power}
+    positive = denominator.subs(ranges).subs(v, 1 + more).subs(m, 1 + none_or_more)
+    return Positive(DEFINED, positive)
+
+
+DEFINED = "the denominator is positive"
+
 interior = geometric(v * p) - m * geometric(p)  # sum_{k<s} (v^k - m) p^k
+
+
+def _shape(vocabulary, rules_per_symbol, branching) -> measures.Shape:
+    return measures.Shape(vocabulary, rules_per_symbol, branching)
 
 
 def fraction(number) -> Fraction:
@@ -63,99 +107,152 @@ def fraction(number) -> Fraction:
     return Fraction(int(number.p), int(number.q))
 
 
-@functools.cache
-def _mean_messages(
-    vocabulary: int, rules: int, branching: int, belief: Fraction
-) -> tuple[Fraction, Fraction]:
-    """Mean message to the true symbol and to symbol 1 over all tables, given the true tuple.
+class TableMeans(NamedTuple):
+    """Means over all tables of one level, exact."""
+
+    true_symbol: Fraction
+    other_symbol: Fraction
+    all_symbols: Fraction
+
+
+@functools.lru_cache(maxsize=256)
+def mean_messages(system: tuple[int, int, int], belief: Fraction) -> TableMeans:
+    """Mean messages over all tables (v, m, s) whose first rule is the true tuple.
 
     ``belief`` is the probability of each child's true symbol.
     """
+    vocabulary, rules, branching = system
     child = [belief, *[(1 - belief) / (vocabulary - 1)] * (vocabulary - 1)]
-    true_sum = other_sum = Fraction(0)
-    count = 0
-    for table in enumeration.random_tables(vocabulary, rules, branching):
-        messages = enumeration.upward(enumeration.Grammar((table,)), [child] * branching)[1][0]
-        true_sum = true_sum + messages[0]
-        other_sum = other_sum + messages[1]
-        count = count + 1
-    return true_sum / count, other_sum / count
+    found = [
+        enumeration.upward(enumeration.Grammar((table,)), [child] * branching)[1][0]
+        for table in enumeration.random_tables(vocabulary, rules, branching)
+    ]
+    return TableMeans(
+        true_symbol=sum(messages[0] for messages in found) / len(found),
+        other_symbol=sum(messages[1] for messages in found) / len(found),
+        all_symbols=sum(sum(messages) for messages in found) / len(found),
+    )
+
+
+@functools.cache
+def mean_marginal(system: tuple[int, int, int]) -> Fraction:
+    """Over all tables: the share of rules whose last child is the last symbol."""
+    vocabulary, rules, branching = system
+    tuples = itertools.product(range(vocabulary), repeat=branching)
+    tables = list(itertools.permutations(tuples, vocabulary * rules))
+    met = sum(rule[-1] == vocabulary - 1 for table in tables for rule in table)
+    return Fraction(met, len(tables) * vocabulary * rules)
 
 
 TABLES = ((2, 1, 2), (2, 2, 2), (3, 1, 2), (2, 2, 3))  # v, m, s: 3, 6, 56 and 210 tables
 
 
-def _random_rules(*, vocabulary=3, rules_per_symbol=1, branching=2, belief=0.7):
-    values = {v: vocabulary, m: rules_per_symbol, s: branching, p: sp.Rational(str(belief))}
-    computed = _mean_messages(vocabulary, rules_per_symbol, branching, Fraction(str(belief)))
-    claimed = RANDOM_RULES["true_symbol"], RANDOM_RULES["other_symbol"]
-    return [float(number) for number in computed], [
-        float(expression.subs(values)) for expression in claimed
-    ]
+def over_tables(system, belief):
+    """All tables of one level, enumerated."""
+    if not 0 <= belief <= 1:
+        raise NoValue("a belief lies in [0, 1]")
+    means = mean_messages(system, Fraction(belief))
+    numbers = dict(zip((v, m, s), system, strict=True))
+    return numbers | {
+        true_mean: means.true_symbol,
+        other_mean: means.other_symbol,
+        all_mean: means.all_symbols,
+        child_mean: mean_marginal(system),
+    }
 
 
-RANDOM_RULES = {
-    "true_symbol": (power + (m - 1) * (1 - power) / (tuples - 1)) / m,
-    "other_symbol": (1 - power) / (tuples - 1),
-}
+RANDOM_ORDER = Given("mv distinct tuples, in random order, are the rules", lambda **_: True)
 
 
 @claim(
     "rhm-random-rules",
     statement=(
         "Average over random rules, given the true tuple. The message to the true symbol is (p^s + "
-        "(m−1)q)/m, and q to every other, with q = (1−p^s)/(v^s−1). This is exact, also for "
-        "numerator and denominator of Bayes' rule separately. Without evidence every node's mean "
-        "marginal is 1/v."
+        "(m−1)q)/m, and q to each other, with q = (1−p^s)/(v^s−1). All messages add up to (p^s + "
+        "(mv−1)q)/m. Without evidence each child's mean marginal is 1/v."
     ),
     explanation=(
         "All tuples together have weight (Σ_x μ(x))^s = 1. So the v^s - 1 tuples other than the "
         "true one have mean weight q, and each other rule is one of them with equal chances. The "
         "mean of the *quotient* is not F. That, and the rules which the nodes of a level share, is "
         "the error of the mean field. Without evidence, v^{s-1} of the v^s tuples have a given "
-        "symbol at a given place. Certified: all tables of four sizes."
+        "symbol at a given place."
     ),
     where=f"{PAPER}, averages of belief propagation over random rules",
     domain="mv distinct tuples uniformly without replacement; children's messages fixed; one level",
     origin="paper",
-    evidence="certified",
+    evidence="proved",
     backs="rhm_theory.theory.mean_field.upward",
-    rules=["exchangeability", "linearity of expectation"],
-    evaluate=_random_rules,
+    theorem=Theorem(
+        domain={sp.Symbol("system"): OneOf(TABLES), p: between(0, 1, "[]")},
+        hypotheses=(RANDOM_ORDER,),
+        conclusions={
+            "the true symbol": Eq(true_mean, (power + (m - 1) * (1 - power) / (tuples - 1)) / m),
+            "another symbol": Eq(other_mean, (1 - power) / (tuples - 1)),
+            "all symbols": Eq(all_mean, (power + (m * v - 1) * (1 - power) / (tuples - 1)) / m),
+            "without evidence": Eq(child_mean, 1 / v),
+        },
+        measure=over_tables,
+        exact=True,
+        points=16,
+    ),
+    joins=[
+        join(
+            "exchangeability",
+            "q is the mean weight of each other rule",
+            draws=(f"given:{RANDOM_ORDER}", "one child's messages sum to 1", "q"),
+        ),
+        join(
+            "linearity of expectation",
+            ("the true symbol", "another symbol", "all symbols"),
+            terms=(
+                "q is the mean weight of each other rule",
+                "m μ(true): the true tuple and m - 1 others",
+                "m μ(other): m others",
+                "m Σ μ: the true tuple and mv - 1 others",
+            ),
+        ),
+        join(
+            "exchangeability",
+            "without evidence",
+            draws=(f"given:{RANDOM_ORDER}", "share of tuples with a given symbol at a given place"),
+        ),
+    ],
     counterexample="v, m, s, p whose enumerated tables have another mean message",
 )
 def random_rules(
-    true_symbol=RANDOM_RULES["true_symbol"],
-    other_symbol=RANDOM_RULES["other_symbol"],
+    other_tuple=wrong_tuple,
+    true_symbol=(power * (tuples - m) + m - 1) / (m * (tuples - 1)),
+    other_symbol=wrong_tuple,
+    all_symbols=denominator / (m * (tuples - 1)),
     uniform=1 / v,
 ):
-    one_child = p + (v - 1) * (1 - p) / (v - 1)
-    yield Equal("one child's messages sum to 1, hence those of all tuples", one_child, 1)
-    mean_of_others = (1 - power) / (tuples - 1)
+    one_child = p + (v - 1) * ((1 - p) / (v - 1))
+    yield Equal("one child's messages sum to 1", one_child, 1)
+    yield Equal("q", (1**s - power) / (tuples - 1), other_tuple)
     yield Equal(
-        "the true symbol: one rule is the true tuple",
-        true_symbol,
-        (power + (m - 1) * mean_of_others) / m,
+        "m μ(true): the true tuple and m - 1 others",
+        m * true_symbol,
+        power + (m - 1) * other_tuple,
     )
-    yield Equal("another symbol: m rules", other_symbol, m * mean_of_others / m)
+    yield Equal("m μ(other): m others", m * other_symbol, m * other_tuple)
+    yield Equal(
+        "m Σ μ: the true tuple and mv - 1 others",
+        m * all_symbols,
+        power + (m * v - 1) * other_tuple,
+    )
     yield Equal(
         "share of tuples with a given symbol at a given place", v ** (s - 1) / tuples, uniform
     )
-    for system in TABLES:
-        values = dict(zip((v, m, s), system, strict=True))
-        agree = all(
-            tuple(
-                fraction(claimed.subs(values | {p: sp.Rational(at, 10)}))
-                for claimed in (true_symbol, other_symbol)
-            )
-            == _mean_messages(*system, Fraction(at, 10))
-            for at in range(
-                2, 3 + system[2]
-            )  # both sides are polynomials in p of degree s: s + 1 points suffice
-        )
-        yield Certificate(
-            f"all tables, (v, m, s) = {system}", agree, f"at {system[2] + 1} beliefs, hence at all"
-        )
+
+
+def one_level(vocabulary, rules_per_symbol, branching, belief, noise):
+    """Bayes' rule one level up, and a leaf of the ε-process."""
+    if not 0 <= noise <= 1:
+        raise NoValue("a noise lies in [0, 1]")
+    leaf = [1 - noise + noise / vocabulary, *[noise / vocabulary] * int(vocabulary - 1)]
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+    return {F_p: measures.bayes(shape, belief), F_start: leaf[0] / sum(leaf)}
 
 
 @claim(
@@ -169,10 +266,10 @@ def random_rules(
         "The true symbol has its true rule and m - 1 others; every other symbol has m others. The "
         "true tuple has belief p^s, and any other q = (1 - p^s)/(v^s - 1) in the mean "
         "(rhm-random-rules). Bayes' rule gives F, with numerator and denominator averaged "
-        "separately."
+        "separately. The denominator is positive."
     ),
     where=f"{PAPER}, mean field of the ε-process",
-    domain="v >= 2, 1 <= m <= v^(s-1), s >= 1, 0 <= p <= 1",
+    domain="v >= 2, 1 <= m <= v^(s-1), s >= 1, 0 <= p <= 1, 0 <= ε <= 1",
     origin="paper",
     evidence="proved",
     backs=[
@@ -180,7 +277,21 @@ def random_rules(
         "rhm_theory.theory.mean_field.upward",
         "rhm_theory.noise.likelihood.epsilon_process",
     ],
-    rules=["linearity of expectation"],
+    theorem=Theorem(
+        domain=SIZES | {p: between(0, 1, "[]"), noise: between(0, 1, "[]")},
+        hypotheses=(ENOUGH,),
+        conclusions={
+            "F": Eq(F_p, upward),
+            "1 - F": Eq(1 - F_p, m * (v - 1) * (1 - power) / denominator),
+            "p₀": Eq(F_start, 1 - noise + noise / v),
+        },
+        measure=one_level,
+    ),
+    joins=[
+        join("identity", "F", equation=("Bayes' rule", "claim:rhm-random-rules", DEFINED)),
+        join("identity", "1 - F", equation=("F", "the other symbols", "claim:rhm-random-rules")),
+        join("identity", "p₀", equation=("p₀ by Bayes' rule", "each other symbol of a leaf")),
+    ],
     counterexample=(
         "v, m, s, p at which Bayes' rule with the mean messages of rhm-random-rules gives another "
         "number"
@@ -195,14 +306,19 @@ def upward_map(
     yield Equal("Bayes' rule", true_symbol / (true_symbol + others), F)
     yield Equal("the other symbols", others / (true_symbol + others), changed)
     # ε-process: ε/v on every symbol, and 1 - ε more on the true one.
-    yield Equal("p₀", (1 - noise + noise / v) / (1 - noise + v * noise / v), start)
+    yield Equal("p₀ by Bayes' rule", (1 - noise + noise / v) / (1 - noise + v * noise / v), start)
     yield Equal("each other symbol of a leaf", (1 - start) / (v - 1), noise / v)
-    # At m = v^(s-1), t = 0, the first term is gone and the second is positive.
-    ranges = {tuples: m * v + gap, v: 1 + more, m: 1 + steps}
-    yield Positive(
-        "the denominator, where v^s = mv + t",
-        denominator.subs(tuples, ranges[tuples]).subs(v, ranges[v]).subs(m, ranges[m]),
-    )
+    yield denominator_step()
+
+
+def slopes(vocabulary, rules_per_symbol, branching, belief):
+    """Complex steps of Bayes' rule at a belief, at 1 and at 1/v."""
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+    places = {slope_p: belief, slope_1: mpmath.mpf(1), slope_v: 1 / vocabulary}
+    return {
+        name: measures.slope_at(lambda at: measures.bayes(shape, at), place)
+        for name, place in places.items()
+    }
 
 
 @claim(
@@ -211,11 +327,29 @@ def upward_map(
         "F′(p) = s m (v−1)(v^s−1) p^{s−1}/((v^s−mv)p^s + mv − 1)² > 0. In particular F′(1) = s m "
         "(v−1)/(v^s−1) and F′(1/v) = s v^{s−1}(v−1)/(m(v^s−1))."
     ),
+    explanation="The square in the denominator, v - 1 and v^s - 1 are positive.",
     where=f"{PAPER}, mean field of the ε-process",
-    domain="as rhm-upward-map",
+    domain="as rhm-upward-map, with p > 0",
     origin="paper",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.slope",
+    theorem=Theorem(
+        domain=SIZES | {p: between(0, 1, "(]")},
+        hypotheses=(ENOUGH,),
+        conclusions={
+            "F'": Eq(slope_p, slope_of_upward),
+            "F' > 0": Gt(slope_p, 0),
+            "F'(1)": Eq(slope_1, s * m * (v - 1) / (tuples - 1)),
+            "F'(1/v)": Eq(slope_v, s * v ** (s - 1) * (v - 1) / (m * (tuples - 1))),
+        },
+        measure=slopes,
+    ),
+    joins=[
+        join("identity", "F'", equation=("dF/dp", DEFINED)),
+        join("sign", "F' > 0", sign=("F'", "over a square, v - 1 = u and v^s - 1 = t")),
+        join("identity", "F'(1)", equation=("F'", "at p = 1")),
+        join("identity", "F'(1/v)", equation=("F'", "at p = 1/v")),
+    ],
     counterexample="v, m, s, p at which a difference quotient of F is not the slope",
 )
 def upward_slope(
@@ -223,20 +357,40 @@ def upward_slope(
     at_recovered=s * m * (v - 1) / (tuples - 1),
     at_lost=s * v ** (s - 1) * (v - 1) / (m * (tuples - 1)),
 ):
+    yield denominator_step()
     yield Equal("dF/dp", sp.diff(upward, p), slope)
     yield Equal("at p = 1", slope.subs(p, 1), at_recovered)
     yield Equal("at p = 1/v", slope.subs(p, 1 / v), at_lost)
     yield Positive(
         "over a square, v - 1 = u and v^s - 1 = t",
-        (slope_of_upward * denominator**2).subs(tuples, 1 + gap).subs(v, 1 + more),
+        (slope * denominator**2).subs({tuples: 1 + gap, p ** (s - 1): steps}).subs(v, 1 + more),
     )
+
+
+sum_p, sum_2, sum_3 = sp.symbols("S S_2 S_3", real=True)
+
+
+def excess_and_sums(vocabulary, rules_per_symbol, branching, belief):
+    """Bayes' rule, and the sums term by term."""
+
+    def terms(count):
+        return sum((vocabulary**k - rules_per_symbol) * belief**k for k in range(count))
+
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+    return {
+        F_p: measures.bayes(shape, belief),
+        sum_p: terms(int(branching)),
+        sum_2: terms(2),
+        sum_3: terms(3),
+    }
 
 
 @claim(
     "rhm-fixed-points",
     statement=(
-        "F(p) − p = (1−p)(vp−1) Σ_{k<s}(v^k−m)p^k/((v^s−mv)p^s + mv − 1). So F(p) = p exactly when "
-        "p = 1, p = 1/v, or the sum is 0."
+        "F(p) − p = (1−p)(vp−1) S(p)/((v^s−mv)p^s + mv − 1) with S(p) = Σ_{k<s}(v^k−m)p^k. So F(p) "
+        "= p exactly when p = 1, p = 1/v, or S(p) = 0. For s = 2, S = (v−m)p − (m−1). For s = 3, S "
+        "= (v²−m)p² + (v−m)p − (m−1)."
     ),
     explanation=(
         "The sum is ((vp)^s - 1)/(vp - 1) - m (p^s - 1)/(p - 1). Multiplied out, the numerator of "
@@ -248,19 +402,55 @@ def upward_slope(
     origin="new",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.fixed_points",
-    rules=["geometric sum"],
+    theorem=Theorem(
+        domain=SIZES | {p: between(0, 1, "[]")},
+        hypotheses=(ENOUGH,),
+        conclusions={
+            "F(p) - p": Eq(F_p - p, (1 - p) * (v * p - 1) * sum_p / denominator),
+            "fixed points": Iff(Eq(F_p, p), Eq((1 - p) * (v * p - 1) * sum_p, 0)),
+            "1/v is one": Implies(Eq(v * p, 1), Eq(F_p, p)),
+            "two children": Eq(sum_2, (v - m) * p - (m - 1)),
+            "three children": Eq(sum_3, (v**2 - m) * p**2 + (v - m) * p - (m - 1)),
+            "the root for two": Implies((Eq(s, 2), Eq((v - m) * p, m - 1)), Eq(F_p, p)),
+        },
+        measure=excess_and_sums,
+        points=40,
+    ),
+    joins=[
+        GEOMETRIC,
+        join(
+            "identity",
+            "F(p) - p",
+            equation=(
+                "sums in closed form",
+                "F(p) minus p",
+                DEFINED,
+                "known:polynomials in p that agree except at p = 1 and p = 1/v are equal",
+            ),
+        ),
+        join(
+            "equivalence",
+            ("fixed points", "1/v is one"),
+            identity="F(p) - p",
+            factor=DEFINED,
+        ),
+        join("identity", "two children", equation=("sums in closed form", "s = 2")),
+        join("identity", "three children", equation=("sums in closed form", "s = 3")),
+        join("identity", "the root for two", equation=("two children", "fixed points")),
+    ],
     counterexample=(
         "v, m, s and a p in [0, 1] other than 1 and 1/v with F(p) = p and a sum that is not 0"
     ),
 )
 def fixed_points(
     interior_sum=interior,
-    two_children=(m - 1) / (v - m),
+    two_children=(v - m) * p - (m - 1),
     three_children=(v**2 - m) * p**2 + (v - m) * p - (m - 1),
 ):
     yield from geometric_steps()
-    yield Equal("F(p) - p", upward - p, (1 - p) * (v * p - 1) * interior_sum / denominator)
-    yield Equal("s = 2", interior_sum.subs(s, 2), (v - m) * (p - two_children))
+    yield denominator_step()
+    yield Equal("F(p) minus p", upward - p, (1 - p) * (v * p - 1) * interior_sum / denominator)
+    yield Equal("s = 2", interior_sum.subs(s, 2), two_children)
     yield Equal("s = 3", interior_sum.subs(s, 3), three_children)
 
 
@@ -308,11 +498,31 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
     yield Equal("F'(1/v) = R(1/v)/m", slope_of_upward.subs(p, 1 / v), lower / m)
 
 
+orbit_end, noise_star = sp.symbols("p_oo epsilon_*", real=True)
+NEAREST_TO_AN_END = mpmath.mpf("1e-7")  # nearer fixed points are confused with the end itself
+
+
+def end_of_orbit(vocabulary, rules_per_symbol, branching, noise):
+    """The fixed point by sign changes, and the end to which Bayes' rule leads by iteration."""
+    if not 0 <= noise <= 1:
+        raise NoValue("a noise lies in [0, 1]")
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+    fixed = measures.the_fixed_point(shape)
+    if min(fixed - 1 / vocabulary, 1 - fixed) < NEAREST_TO_AN_END:
+        raise NoValue("the fixed point is too near to an end")
+    start = 1 - noise * (1 - 1 / vocabulary)
+    return {
+        p_star: fixed,
+        noise_star: (1 - fixed) * vocabulary / (vocabulary - 1),
+        orbit_end: measures.settled(shape, start),
+    }
+
+
 @claim(
     "rhm-critical-noise",
     statement=(
-        "As the depth grows, the root is recovered (p → 1) for ε < ε* and lost (p → 1/v) for ε > "
-        "ε*, with ε* = (1−p*)/(1−1/v). For s = 2, ε* = v(v+1−2m)/((v−m)(v−1))."
+        "As the depth grows, the root's belief settles at 1 exactly for ε < ε*, and at 1/v exactly "
+        "for ε > ε*, with ε* = (1−p*)/(1−1/v). For s = 2, ε* = v(v+1−2m)/((v−m)(v−1))."
     ),
     explanation=(
         "p₀ falls with ε, and equals p* at ε*. F increases (rhm-upward-slope) and maps [1/v, 1] "
@@ -320,14 +530,46 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
         "(rhm-transition). So orbits tend to 1 and to 1/v."
     ),
     where=f"{PAPER}, mean field of the ε-process",
-    domain="where rhm-transition has an interior fixed point p*",
+    domain="where rhm-transition has an interior fixed point p*; 0 <= ε <= 1",
     origin="paper",
     evidence="proved",
     backs=[
         "rhm_theory.theory.mean_field.critical_noise",
         "rhm_theory.theory.mean_field.criticality",
     ],
-    rules=["monotone iteration"],
+    theorem=Theorem(
+        domain=BRANCHING | {noise: between(0, 1, "[]")},
+        hypotheses=WITH_TRANSITION,
+        conclusions={
+            "recovered": Iff(Eq(orbit_end, 1), Lt(noise, (1 - p_star) / (1 - 1 / v))),
+            "lost": Iff(Eq(orbit_end, 1 / v), Gt(noise, (1 - p_star) / (1 - 1 / v))),
+            "two children": Implies(
+                Eq(s, 2), Eq(noise_star, v * (v + 1 - 2 * m) / ((v - m) * (v - 1)))
+            ),
+        },
+        measure=end_of_orbit,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "p₀ > p* exactly when ε < ε*",
+            continuous="known:p₀ is linear in ε",
+            slope=("p₀ falls", "p₀ at ε*"),
+        ),
+        join(
+            "monotone iteration",
+            ("recovered", "lost"),
+            increasing="claim:rhm-upward-slope",
+            fixed_points=(
+                "p₀ > p* exactly when ε < ε*",
+                "F(1)",
+                "F(1/v)",
+                "claim:rhm-fixed-points",
+                "claim:rhm-transition",
+            ),
+        ),
+        join("identity", "two children", equation=("s = 2", "claim:rhm-fixed-points")),
+    ],
     counterexample=(
         "ε < ε* at which the root is lost as the depth grows, or ε > ε* at which it is recovered"
     ),
@@ -343,20 +585,44 @@ def critical_noise(
     yield Equal("s = 2", threshold.subs(p, (m - 1) / (v - m)), two_children)
 
 
+log_size, closeness = sp.symbols("ln_xi closeness", positive=True)
+SMALLEST_GROWTH = mpmath.mpf("0.05")  # of ln F'(p*): below it a deviation takes too many levels
+
+
+def growth(vocabulary, rules_per_symbol, branching, lost, closeness=None):
+    """F'(p*) by a complex step, and ln ξ by iteration at the noise e^(-1/closeness) from ε*."""
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+    distance = 1 if closeness is None else mpmath.exp(-1 / closeness)
+    with mpmath.workdps(mpmath.mp.dps - int(mpmath.log10(distance))):
+        fixed = measures.the_fixed_point(shape)
+        found = {
+            p_star: fixed,
+            slope_star: measures.slope_at(lambda at: measures.bayes(shape, at), fixed),
+        }
+        if abs(mpmath.log(found[slope_star])) < SMALLEST_GROWTH:
+            raise NoValue("the deviation grows too slowly to be followed")
+        if closeness is not None:
+            deviation = -lost * distance * (1 - 1 / vocabulary)
+            levels = measures.levels_to_leave(shape, fixed, deviation)
+            found[log_size] = levels * mpmath.log(branching)
+    return found
+
+
 @claim(
     "rhm-exponent",
     statement=(
-        "ξ ~ |ε−ε*|^{−ν} with ν = ln s/ln F′(p*) and F′(p*) > 1. For s = 2, F′(p*) = "
+        "As ε → ε*, ln ξ/ln(1/|ε−ε*|) → ν with ν = ln s/ln F′(p*) and F′(p*) > 1. The error is "
+        "O(1/ln(1/|ε−ε*|)), so ξ is |ε−ε*|^{−ν} up to bounded factors. For s = 2, F′(p*) = "
         "2(v−m)(m−1)(v+1)/(m(v−1)²)."
     ),
     explanation=(
-        "A deviation t from p* grows by F'(p*) on each level. So it is of order 1 after ln(1/t)/ln "
-        "F'(p*) levels, up to O(1), and ξ is s to that power, with t = (1-1/v)|ε-ε*|. For the "
-        "slope: F - id is a positive factor times the sum of rhm-fixed-points, which increases "
-        "through p*."
+        "ξ = s^ℓ, where ℓ levels take the belief half of the way from p* to the next end. A "
+        "deviation t from p* grows by F'(p*) on each level. So ℓ = ln(1/t)/ln F'(p*) + O(1), with "
+        "t = (1-1/v)|ε-ε*|. For the slope: F - id is a positive factor times the sum of "
+        "rhm-fixed-points, which increases through p* (rhm-transition)."
     ),
     where=f"{PAPER}, the exponent of the correlation length",
-    domain="where rhm-transition has an interior fixed point p*; ε → ε*",
+    domain="where rhm-transition has an interior fixed point p*; ε → ε* from either side",
     origin="paper",
     evidence="proved",
     backs=[
@@ -364,7 +630,54 @@ def critical_noise(
         "rhm_theory.theory.mean_field.criticality",
         "rhm_theory.theory.mean_field.correlated_size",
     ],
-    rules=["Koenigs linearisation"],
+    theorem=Theorem(
+        domain=BRANCHING | {sp.Symbol("lost"): OneOf((1, -1))},
+        hypotheses=WITH_TRANSITION,
+        conclusions={
+            "ν": Order(
+                log_size * closeness - sp.log(s) / sp.log(slope_star),
+                closeness,
+                sp.Integer(1),
+                at=("1/40", "1/300"),
+            ),
+            "F'(p*) > 1": Gt(slope_star, 1),
+            "two children": Implies(
+                Eq(s, 2),
+                Eq(slope_star, 2 * (v - m) * (m - 1) * (v + 1) / (m * (v - 1) ** 2)),
+            ),
+        },
+        measure=growth,
+        points=12,
+    ),
+    joins=[
+        join(
+            "sign",
+            "F'(p*) > 1",
+            sign=(
+                "F'(p*) - 1, t = S'(p*)",
+                "(1-p)(vp-1) on (1/v, 1)",
+                DEFINED,
+                "claim:rhm-fixed-points",
+                "claim:rhm-transition",
+            ),
+        ),
+        join(
+            "Koenigs linearisation",
+            "a deviation grows by F'(p*) on each level, up to a bounded factor",
+            slope="F'(p*) > 1",
+            smooth=(DEFINED, "known:rational functions are smooth where they are defined"),
+        ),
+        join(
+            "identity",
+            "ν",
+            equation=(
+                "a deviation grows by F'(p*) on each level, up to a bounded factor",
+                "the deviation after so many levels",
+                "ln ξ",
+            ),
+        ),
+        join("identity", "two children", equation=("s = 2", "claim:rhm-fixed-points")),
+    ],
     counterexample=(
         "v, m, s and noises near ε* at which the levels to leave p*, over ln(1/|ε-ε*|), tend to "
         "another number"
@@ -377,39 +690,100 @@ def exponent(
 ):
     yield Equal("the deviation after so many levels", slope_of_upward**levels * gap, 1)
     yield Equal("ln ξ", levels * sp.log(s), nu * sp.log(1 / gap))
+    yield denominator_step()
     root_sum = sp.Function("S")(p)
     excess = (1 - p) * (v * p - 1) * root_sum / denominator
     at_root = {root_sum: 0}
     derivative = sp.diff(excess, p).subs(sp.diff(root_sum, p), gap).subs(at_root)
     yield Equal("F'(p*) - 1, t = S'(p*)", derivative, (1 - p) * (v * p - 1) * gap / denominator)
-    between = {v: (1 + more) / p}  # vp > 1
+    between_ends = {v: (1 + more) / p}  # vp > 1
     yield Positive(
         "(1-p)(vp-1) on (1/v, 1)",
-        ((1 - p) * (v * p - 1)).subs(between).subs(p, steps / (1 + steps)),
+        ((1 - p) * (v * p - 1)).subs(between_ends).subs(p, steps / (1 + steps)),
     )
     yield Equal("s = 2", slope_of_upward.subs(s, 2).subs(p, (m - 1) / (v - m)), two_children)
+
+
+F_dual, p_dual, slope_dual, F_self = sp.symbols("F' p_*' F'_* F_s", real=True)
+SELF_DUAL = v ** sp.Rational(-1, 2)
+
+
+def both_numbers_of_rules(vocabulary, rules_per_symbol, branching, belief):
+    """Bayes' rule for m and for m' = v^(s-1)/m, and the fixed points by sign changes (or NaN)."""
+    if vocabulary * belief < 1:
+        raise NoValue("1/(vp) is no belief")
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+    dual = shape._replace(rules=vocabulary ** (branching - 1) / rules_per_symbol)
+    balanced = shape._replace(rules=vocabulary ** ((branching - 1) / 2))
+    found = {
+        F_p: measures.bayes(shape, belief),
+        F_dual: measures.bayes(dual, 1 / (vocabulary * belief)),
+        F_self: measures.bayes(balanced, 1 / mpmath.sqrt(vocabulary)),
+    }
+    for name, slope, one in ((p_star, slope_star, shape), (p_dual, slope_dual, dual)):
+        roots = measures.interior_fixed_points(one)
+        found[name] = roots[0] if roots else mpmath.nan
+        found[slope] = (
+            measures.slope_at(lambda at, one=one: measures.bayes(one, at), roots[0])
+            if roots
+            else mpmath.nan
+        )
+    return found
 
 
 @claim(
     "rhm-duality",
     statement=(
-        "With m′ = v^{s−1}/m, F_{m′}(1/(vp)) = 1/(v F_m(p)). So p*(m′) = 1/(v p*(m)), with the "
-        "same slope and ν. If m² = v^{s−1}, then p* = v^{−1/2}."
+        "With m′ = v^{s−1}/m, F_{m′}(1/(vp)) = 1/(v F_m(p)). So where there is a transition, p*(m′) "
+        "= 1/(v p*(m)), with the same slope. If m² = v^{s−1}, then v^{−1/2} is a fixed point."
     ),
     explanation=(
         "The map p -> 1/(vp) is an exact conjugacy, and its own inverse. It does not change the "
-        "multipliers of fixed points."
+        "multipliers of fixed points, and so not ν."
     ),
     where=f"{PAPER}, mean field of the ε-process",
-    domain="v > 1, m > 0, p > 0, every s",
+    domain="v >= 2, 1 <= m <= v^(s-1), 1/v <= p <= 1, every s",
     origin="new",
     evidence="proved",
     backs="rhm_theory.theory.mean_field.dual",
+    theorem=Theorem(
+        domain=SIZES | {p: between(0, 1, "[]")},
+        hypotheses=(ENOUGH,),
+        conclusions={
+            "conjugacy": Eq(F_dual, 1 / (v * F_p)),
+            "fixed point": Implies(WITH_TRANSITION, Eq(p_dual, 1 / (v * p_star))),
+            "slope": Implies(WITH_TRANSITION, Eq(slope_dual, slope_star)),
+            "self-dual": Eq(F_self, SELF_DUAL),
+        },
+        measure=both_numbers_of_rules,
+        points=15,
+    ),
+    joins=[
+        join("identity", "conjugacy", equation=("F of m' at 1/(vp)", "claim:rhm-upward-map")),
+        join(
+            "identity",
+            "fixed point",
+            equation=(
+                "conjugacy",
+                "1/(vp) is its own inverse",
+                "v^(s-1)/m is its own inverse",
+                "claim:rhm-transition",
+            ),
+        ),
+        join("identity", "slope", equation=("fixed point", "slopes along the conjugacy")),
+        join(
+            "identity",
+            "self-dual",
+            equation=("its fixed point", "which the self-dual number of rules has"),
+        ),
+    ],
     counterexample="v, m, s, p at which the two sides differ",
 )
-def duality(rules=v ** (s - 1) / m, conjugate=1 / (v * p), self_dual=v ** sp.Rational(-1, 2)):
+def duality(rules=v ** (s - 1) / m, conjugate=1 / (v * p), self_dual=SELF_DUAL):
     yield Equal(
-        "conjugacy", upward.subs({m: rules, p: conjugate}, simultaneous=True), 1 / (v * upward)
+        "F of m' at 1/(vp)",
+        upward.subs({m: rules, p: conjugate}, simultaneous=True),
+        1 / (v * upward),
     )
     yield Equal("1/(vp) is its own inverse", conjugate.subs(p, conjugate), p)
     yield Equal("v^(s-1)/m is its own inverse", rules.subs(m, rules), m)
