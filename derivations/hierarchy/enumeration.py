@@ -7,6 +7,7 @@ nodes from left to right. Levels are listed with the leaves first.
 import functools
 import itertools
 import math
+import random
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -287,3 +288,75 @@ def random_tables(
     for others in itertools.permutations(tuples[1:], vocabulary * rules - 1):
         chosen = (tuples[0], *others)
         yield tuple(chosen[symbol * rules : (symbol + 1) * rules] for symbol in range(vocabulary))
+
+
+class Case(NamedTuple):
+    """A small grammar with a likelihood of its leaves, a start, and two places to look at."""
+
+    grammar: Grammar
+    likelihood: tuple[tuple[Fraction, ...], ...]
+    start: tuple[int, ...]
+    places: tuple[tuple[int, int], tuple[int, int]]  # (leaf, symbol) twice
+    tree: int  # modulo the number of trees
+
+    @property
+    def name(self) -> str:
+        rows = " ".join("".join(str(int(7 * entry)) for entry in row) for row in self.likelihood)
+        return f"tables {self.grammar.tables}, 7 x likelihood {rows}, start {self.start}"
+
+
+SIZES = ((2, 2, 2, 2), (3, 2, 2, 2), (2, 2, 3, 1), (2, 1, 2, 3), (2, 3, 2, 2), (3, 3, 2, 1))
+
+
+def random_grammar(generator: random.Random) -> Grammar:
+    """A grammar of at most 54 trees. Rules may repeat, so it may be ambiguous."""
+    vocabulary, rules, branching, depth = generator.choice(SIZES)
+    tuples = list(itertools.product(range(vocabulary), repeat=branching))
+    return Grammar(
+        tuple(
+            tuple(tuple(generator.choice(tuples) for _ in range(rules)) for _ in range(vocabulary))
+            for _ in range(depth)
+        )
+    )
+
+
+def random_case(generator: random.Random) -> Case:
+    """A random grammar, and a likelihood of sevenths with zeros."""
+    grammar = random_grammar(generator)
+    entries = (Fraction(max(0, generator.randint(-2, 6)), 7) for _ in itertools.count())
+    return case_of(
+        grammar,
+        tuple(
+            tuple(next(entries) for _ in range(grammar.vocabulary)) for _ in range(grammar.length)
+        ),
+        generator,
+    )
+
+
+def case_of(grammar: Grammar, likelihood: Beliefs, generator: random.Random) -> Case:
+    """The grammar and likelihood with a random start, places and tree."""
+    symbols = range(grammar.vocabulary)
+    leaves = range(grammar.length)
+    return Case(
+        grammar=grammar,
+        likelihood=tuple(tuple(row) for row in likelihood),
+        start=tuple(generator.choice(symbols) for _ in leaves),
+        places=tuple((generator.choice(leaves), generator.choice(symbols)) for _ in range(2)),
+        tree=generator.randrange(10**6),
+    )
+
+
+def special_cases() -> tuple[Case, ...]:
+    """No evidence, leaves that are seen, one sequence only, and a place that is looked at twice."""
+    generator = random.Random(0)
+    no_evidence = [[Fraction(1)] * 3] * 4
+    seen = trees(SMALL[0])[5].leaves
+    known = [[Fraction(int(symbol == x)) for x in range(3)] for symbol in seen]
+    one_sequence = Grammar((((((0, 1), (0, 1)), ((0, 1), (0, 1)))),))
+    twice = case_of(SMALL[0], generic_likelihood(SMALL[0]), generator)
+    return (
+        case_of(SMALL[0], no_evidence, generator),
+        case_of(SMALL[0], known, generator)._replace(start=seen),
+        case_of(one_sequence, [[Fraction(1, 7), Fraction(3, 7)]] * 2, generator),
+        twice._replace(places=(twice.places[0],) * 2),
+    )

@@ -2,7 +2,7 @@
 
 The identities hold for any finite law. They are proved for the few classes of outcomes that the
 quantity in question distinguishes. That belief propagation computes the law of a *grammar* is
-certified on small ones, with all trees in exact numbers (:mod:`derivations.hierarchy.enumeration`).
+proved on small ones, with all trees in exact numbers (:mod:`derivations.hierarchy.enumeration`).
 """
 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
@@ -11,19 +11,26 @@ certified on small ones, with all trees in exact numbers (:mod:`derivations.hier
 import functools
 import itertools
 import math
+import random
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
+import mpmath
 import sympy as sp
 
 from derivations.hierarchy import enumeration
 from derivations.hierarchy.enumeration import SMALL, Grammar
-from derivations.hierarchy.mean_field import PAPER, geometric, geometric_steps, noise
+from derivations.hierarchy.mean_field import GEOMETRIC, PAPER, geometric, geometric_steps, noise
+from derivations.ledger.certificates import Enumerated
+from derivations.ledger.domains import Drawn
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Certificate, Equal, Positive
 from derivations.ledger.symbols import branching as width
 from derivations.ledger.symbols import rules_per_symbol as rules
 from derivations.ledger.symbols import vocabulary as v
+from derivations.ledger.theorems import Eq, NoValue, Theorem, limit
 
 both, only_first, only_second, neither = sp.symbols(
     "a b c d", positive=True
@@ -46,74 +53,181 @@ def name(grammar: Grammar) -> str:
     return f"{numbers}, depth {len(grammar.tables)}"
 
 
-@functools.cache
-def _propagated(grammar: Grammar) -> tuple[bool, str]:
-    """Whether messages give the same evidence and weights as the sum over all trees.
-
-    There is a weight for every symbol of every node.
-    """
-    likelihood = enumeration.generic_likelihood(grammar)
-    chances = enumeration.tree_weights(grammar, likelihood)
+def weights_by_messages(grammar: Grammar, likelihood) -> tuple[Fraction, ...]:
+    """The evidence, then message times derivative for every symbol of every node."""
     up = enumeration.upward(grammar, likelihood)
     down = enumeration.downward(grammar, up)
-    same = sum(up[-1][0]) == grammar.vocabulary * sum(chances)
-    count = 0
-    for level, messages in enumerate(up):
-        for node, symbol in itertools.product(range(len(messages)), range(grammar.vocabulary)):
-            pairs = zip(chances, enumeration.trees(grammar), strict=True)
-            total = sum(chance for chance, tree in pairs if tree.levels[level][node] == symbol)
-            same &= messages[node][symbol] * down[level][node][symbol] == total
-            count += 1
-    return same, f"evidence {sum(chances)} and {count} weights, exactly"
-
-
-def _evidence(*, grammar=0, leaf=0, symbol=0):
-    """A leaf's marginal by all trees, and π ∂ln Z/∂π by the difference of two evidences.
-
-    The difference is exact, since Z is affine in π.
-    """
-    language = SMALL[grammar]
-    likelihood = [list(row) for row in enumeration.generic_likelihood(language)]
-    likelihood[leaf][symbol] = max(likelihood[leaf][symbol], Fraction(1, 5))
-    chances = enumeration.tree_weights(language, likelihood)
-    direct = sum(
-        chance
-        for chance, tree in zip(chances, enumeration.trees(language), strict=True)
-        if tree.leaves[leaf] == symbol
+    products = (
+        message * derivative
+        for messages, derivatives in zip(up, down, strict=True)
+        for node, outer in zip(messages, derivatives, strict=True)
+        for message, derivative in zip(node, outer, strict=True)
     )
-    moved = [[*row] for row in likelihood]
+    return (Fraction(sum(up[-1][0]), grammar.vocabulary), *products)
+
+
+def weights_by_trees(grammar: Grammar, likelihood) -> tuple[Fraction, ...]:
+    """The same by all trees: their total weight, and of those with a symbol at a node."""
+    chances = enumeration.tree_weights(grammar, likelihood)
+    everything = list(zip(chances, enumeration.trees(grammar), strict=True))
+    shape = [len(level) for level in enumeration.trees(grammar)[0].levels]
+    totals = (
+        sum((chance for chance, tree in everything if tree.levels[level][node] == symbol), _ZERO)
+        for level, nodes in enumerate(shape)
+        for node in range(nodes)
+        for symbol in range(grammar.vocabulary)
+    )
+    return (sum(chances), *totals)
+
+
+_ZERO = Fraction(0)
+
+
+@functools.cache
+def generic_weights(grammar: Grammar) -> tuple[Fraction, ...]:
+    """By all trees, for a likelihood without symmetries."""
+    return weights_by_trees(grammar, enumeration.generic_likelihood(grammar))
+
+
+def generic_messages(grammar: Grammar) -> tuple[Fraction, ...]:
+    """By messages, for the same likelihood."""
+    return weights_by_messages(grammar, enumeration.generic_likelihood(grammar))
+
+
+def mismatch(one: Iterable, other: Iterable) -> Fraction:
+    """The largest difference between two lists of numbers."""
+    return max(abs(a - b) for a, b in zip(one, other, strict=True))
+
+
+def possible(weights: Sequence) -> Sequence:
+    """``weights`` if some tree is possible. :class:`NoValue` if none is."""
+    if not sum(weights):
+        raise NoValue("no tree is possible")
+    return weights
+
+
+case = sp.Symbol("case")
+CASES = {
+    case: Drawn(
+        "any small grammar, with any likelihood >= 0, start and places",
+        enumeration.random_case,
+        special=enumeration.special_cases(),
+    )
+}
+marginal, covariance, by_field, by_fields, by_likelihood = sp.symbols(
+    "P_i(x) Cov dlnZ/dh_i d2lnZ/dh_i/dh_j pi*dlnZ/dpi", real=True
+)
+weights_apart, drawn_chance, posterior_chance, prior_chance, likelihoods = sp.symbols(
+    "weights_apart P_drawn P_posterior P_prior pi_all", real=True
+)
+
+
+def evidence_and_derivatives(case):
+    """Marginals and a covariance by all trees, and differences of the evidence by all trees."""
+    grammar, likelihood, _, places, _ = case
+    chances = possible(enumeration.tree_weights(grammar, likelihood))
+    share = [Fraction(chance, sum(chances)) for chance in chances]
+    met = [
+        [int(tree.leaves[leaf] == symbol) for leaf, symbol in places]
+        for tree in enumeration.trees(grammar)
+    ]
+    first = sum(weight * one for weight, (one, _) in zip(share, met, strict=True))
+    second = sum(weight * two for weight, (_, two) in zip(share, met, strict=True))
+    joint = sum(weight * one * two for weight, (one, two) in zip(share, met, strict=True))
+    moved = [list(row) for row in likelihood]
+    leaf, symbol = places[0]
     moved[leaf][symbol] += 1
-    slope = (
-        sum(enumeration.upward(language, moved)[-1][0])
-        - sum(enumeration.upward(language, likelihood)[-1][0])
-    ) / language.vocabulary
-    return float(direct / sum(chances)), float(likelihood[leaf][symbol] * slope / sum(chances))
+    slope = sum(enumeration.tree_weights(grammar, moved)) - sum(chances)
+    return {
+        marginal: first,
+        covariance: joint - first * second,
+        by_field: field_slope(share, met),
+        by_fields: field_curvature(share, met),
+        by_likelihood: likelihood[leaf][symbol] * slope / sum(chances),
+        weights_apart: mismatch(
+            weights_by_messages(grammar, likelihood), weights_by_trees(grammar, likelihood)
+        ),
+    }
+
+
+def log_sum(share, met, field, other_field):
+    """The logarithm of Σ share e^(field one + other_field two)."""
+    terms = (
+        mpmath.mpf(weight.numerator)
+        / weight.denominator
+        * mpmath.exp(field * one + other_field * two)
+        for weight, (one, two) in zip(share, met, strict=True)
+    )
+    return mpmath.log(mpmath.fsum(terms))
+
+
+def field_slope(share, met):
+    """The first derivative by a complex step."""
+    step = mpmath.mpf(10) ** -mpmath.mp.dps
+    return mpmath.im(log_sum(share, met, mpmath.mpc(0, step), 0)) / step
+
+
+def field_curvature(share, met):
+    """The mixed second derivative by four points, at more than twice the digits."""
+    step = mpmath.mpf(10) ** -(mpmath.mp.dps // 2 + 5)
+    with mpmath.workdps(2 * mpmath.mp.dps + 20):
+        total = sum(
+            sign * other * log_sum(share, met, sign * step, other * step)
+            for sign in (1, -1)
+            for other in (1, -1)
+        )
+        return total / (4 * step**2)
 
 
 @claim(
     "rhm-evidence",
     statement=(
         "Let ln Z depend on h_i(x) = ln π_i(x). Marginals are its gradient, P_i(x) = ∂ln Z/∂h_i(x) "
-        "= π ∂ln Z/∂π, and covariances of indicators are its Hessian. One pass up and one down "
-        "give Z and its derivatives by every message."
+        "= π ∂ln Z/∂π, and covariances of indicators are its Hessian. One pass up gives Z. With "
+        "one pass down, message times derivative is the weight of the trees with a symbol at a "
+        "node."
     ),
     explanation=(
         "Z = a e^{h+h'} + b e^h + c e^{h'} + d. The four terms belong to the trees that have "
         "symbol x at i and x' at j, only the first, only the second, and neither. Two derivatives "
-        "see no more, whatever the number of trees. Messages are certified on three grammars, for "
-        "every node and symbol, with all trees enumerated."
+        "see no more, whatever the number of trees. What messages give is proved on three "
+        "grammars, for each node and symbol, with all trees enumerated."
     ),
     where=f"{PAPER}, belief propagation",
     domain="any grammar, any likelihood >= 0 with Z > 0, zeros included (π ∂/∂π)",
     origin="new",
-    evidence="certified",
+    evidence="proved on examples",
     backs=[
         "rhm_theory.inference.evidence.log_evidence",
         "rhm_theory.inference.evidence.marginals",
         "rhm_theory.inference.messages.upward_pass",
         "rhm_theory.inference.messages.downward_pass",
     ],
-    evaluate=_evidence,
+    theorem=Theorem(
+        domain=CASES,
+        conclusions={
+            "gradient": Eq(marginal, by_field),
+            "by the likelihood": Eq(marginal, by_likelihood),
+            "Hessian": Eq(covariance, by_fields),
+            "messages": Eq(weights_apart, 0),
+        },
+        measure=evidence_and_derivatives,
+        points=16,
+    ),
+    joins=[
+        join("identity", "gradient", equation="∂ln Z/∂h_i = P(x at i)"),
+        join(
+            "identity",
+            "by the likelihood",
+            equation=("π ∂ln Z/∂π, at π = 1", "and at π = 0, where h is -∞"),
+        ),
+        join(
+            "identity",
+            "Hessian",
+            equation=("∂²ln Z/∂h_i∂h_j = P(both) - P(x at i)P(x' at j)", "∂²ln Z/∂h_i² = P(1 - P)"),
+        ),
+        join("enumeration", "messages", cases=[f"messages: {name(grammar)}" for grammar in SMALL]),
+    ],
     counterexample=(
         "a grammar, a likelihood and a node whose marginal is not π ∂ln Z/∂π, or a pair whose "
         "covariance is not the Hessian"
@@ -144,27 +258,44 @@ def log_evidence(
     yield Equal("π ∂ln Z/∂π, at π = 1", slope.subs(likelihood, 1), gradient)
     yield Equal("and at π = 0, where h is -∞", slope.subs(likelihood, 0), 0)
     for grammar in SMALL:
-        yield Certificate(f"messages: {name(grammar)}", *_propagated(grammar))
+        yield Enumerated(
+            f"messages: {name(grammar)}", generic_messages, (grammar,), generic_weights(grammar)
+        )
+
+
+def chances_of_draws(grammar: Grammar) -> tuple[Fraction, ...]:
+    """Of each tree, drawn from the root down by its messages, for the generic likelihood."""
+    up = enumeration.upward(grammar, enumeration.generic_likelihood(grammar))
+    return tuple(_chance(grammar, up, tree) for tree in enumeration.trees(grammar))
 
 
 @functools.cache
-def _drawn(grammar: Grammar) -> tuple[bool, str]:
-    """Whether sampling from the root down makes each tree with its posterior probability.
+def posterior_chances(grammar: Grammar) -> tuple[Fraction, ...]:
+    """The posterior probability of each tree, for the generic likelihood."""
+    chances = enumeration.tree_weights(grammar, enumeration.generic_likelihood(grammar))
+    return tuple(chance / sum(chances) for chance in chances)
 
-    The root's symbol is drawn first, then one rule for each node, all by their messages.
-    """
-    likelihood = enumeration.generic_likelihood(grammar)
-    chances = enumeration.tree_weights(grammar, likelihood)
+
+def drawn_tree(case):
+    """The chance of one tree by the draws, and its posterior probability by all trees."""
+    grammar, likelihood, _, _, index = case
+    chances = possible(enumeration.tree_weights(grammar, likelihood))
     everything = enumeration.trees(grammar)
-    up = enumeration.upward(grammar, likelihood)
-    same = all(
-        chance == sum(chances) * _chance(grammar, up, tree)
-        for chance, tree in zip(chances, everything, strict=True)
-    )
-    return (
-        same,
-        f"{len(everything)} trees, {sum(chance > 0 for chance in chances)} possible ones, exactly",
-    )
+    tree = everything[index % len(everything)]
+    no_evidence = [[Fraction(1)] * grammar.vocabulary] * grammar.length
+    return {
+        v: grammar.vocabulary,
+        rules: len(grammar.tables[0][0]),
+        width: grammar.branching,
+        height: len(grammar.tables),
+        evidence_of_all: sum(chances),
+        likelihoods: math.prod(
+            row[symbol] for row, symbol in zip(likelihood, tree.leaves, strict=True)
+        ),
+        drawn_chance: _chance(grammar, enumeration.upward(grammar, likelihood), tree),
+        prior_chance: _chance(grammar, enumeration.upward(grammar, no_evidence), tree),
+        posterior_chance: chances[index % len(everything)] / sum(chances),
+    }
 
 
 def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
@@ -190,20 +321,54 @@ def _chance(grammar: Grammar, up, tree: enumeration.Tree) -> Fraction:
     ),
     explanation=(
         "μ(a) is the mean over the m rules, and Z the mean over the v symbols. The message of each "
-        "node is divided out again, so that only those of the leaves remain. Certified: every tree "
-        "of three grammars."
+        "node is divided out again, so that only those of the leaves remain. Proved on examples: "
+        "each tree of three grammars."
     ),
     where=f"{PAPER}, backward sampling",
     domain="any grammar, any likelihood >= 0 with Z > 0",
     origin="new",
-    evidence="certified",
+    evidence="proved on examples",
     backs=[
         "rhm_theory.inference.sampling.sample_posterior",
         "rhm_theory.experiment.comparison.bayes",
         "rhm_theory.models.grammar.Grammar.sample",
         "rhm_theory.models.grammar.Grammar.log_probability",
     ],
-    rules=["tree Markov property", "geometric sum"],
+    theorem=Theorem(
+        domain=CASES,
+        conclusions={
+            "posterior": Eq(drawn_chance, posterior_chance),
+            "formula": Eq(
+                drawn_chance,
+                rules ** (-(width**height - 1) / (width - 1)) * likelihoods / (v * evidence_of_all),
+            ),
+            "prior": Eq(prior_chance, rules ** (-(width**height - 1) / (width - 1)) / v),
+        },
+        measure=drawn_tree,
+        points=16,
+    ),
+    joins=[
+        GEOMETRIC,
+        join(
+            "identity",
+            "v^-1 m^-(number of inner nodes)",
+            equation=(
+                "a node's m rules: their products add up to mμ",
+                "the root's v symbols: their messages add up to vZ",
+                "two levels, two children",
+                "rules chosen: one a node, s^ℓ nodes ℓ below the root",
+                "sums in closed form",
+            ),
+        ),
+        join(
+            "enumeration",
+            ("posterior", "formula", "prior"),
+            cases=(
+                "v^-1 m^-(number of inner nodes)",
+                *(f"all trees: {name(grammar)}" for grammar in SMALL),
+            ),
+        ),
+    ],
     counterexample=(
         "a grammar, a likelihood and a tree that these draws make with another probability than "
         "its posterior one"
@@ -242,7 +407,9 @@ def joint_sampling(
         inner_nodes,
     )
     for grammar in SMALL:
-        yield Certificate(f"all trees: {name(grammar)}", *_drawn(grammar))
+        yield Enumerated(
+            f"all trees: {name(grammar)}", chances_of_draws, (grammar,), posterior_chances(grammar)
+        )
 
 
 class Observation(NamedTuple):
@@ -414,40 +581,47 @@ def two_parts(
     )
 
 
-@functools.cache
-def _same_moments(grammar: Grammar) -> tuple[bool, str]:
+def generic_recursion(grammar: Grammar) -> tuple[enumeration.Moments, ...]:
+    """Moments by one pass, for the first and the last tree's leaves as starts."""
     likelihood = enumeration.generic_likelihood(grammar)
-    starts = [enumeration.trees(grammar)[index].leaves for index in (0, -1)]
-    pairs = [
-        [
-            function(grammar, likelihood, start)
-            for function in (enumeration.enumerated_moments, enumeration.recursive_moments)
-        ]
-        for start in starts
-    ]
-    parts = all(
-        direct.variance == direct.leaf_variance + sum(direct.pair_sums) for direct, _ in pairs
-    )
-    return parts and all(
-        direct == passed for direct, passed in pairs
-    ), f"Var N = {pairs[0][0].variance}, exactly"
-
-
-def _moments(*, grammar=0):
-    language = SMALL[grammar]
-    likelihood = enumeration.generic_likelihood(language)
-    start = enumeration.trees(language)[0].leaves
-    sides = [
-        function(language, likelihood, start)
-        for function in (enumeration.recursive_moments, enumeration.enumerated_moments)
-    ]
     return tuple(
-        [
-            float(number)
-            for number in (side.mean, side.variance, side.leaf_variance, *side.pair_sums)
-        ]
-        for side in sides
+        enumeration.recursive_moments(grammar, likelihood, start) for start in _starts(grammar)
     )
+
+
+@functools.cache
+def generic_moments(grammar: Grammar) -> tuple[enumeration.Moments, ...]:
+    """The same by all trees."""
+    likelihood = enumeration.generic_likelihood(grammar)
+    return tuple(
+        enumeration.enumerated_moments(grammar, likelihood, start) for start in _starts(grammar)
+    )
+
+
+def _starts(grammar: Grammar) -> list[tuple[int, ...]]:
+    return [enumeration.trees(grammar)[index].leaves for index in (0, -1)]
+
+
+by_trees = sp.symbols("M_trees Var_trees", real=True)
+by_pass = sp.symbols("M_pass Var_pass", real=True)
+leaf_variances, pair_sum, pairs_apart = sp.symbols("sum_Var sum_C C_apart", real=True)
+
+
+def both_moments(case):
+    """Moments of N by all trees, and by one pass."""
+    grammar, likelihood, start, _, _ = case
+    possible(enumeration.tree_weights(grammar, likelihood))
+    direct = enumeration.enumerated_moments(grammar, likelihood, start)
+    passed = enumeration.recursive_moments(grammar, likelihood, start)
+    return {
+        by_trees[0]: direct.mean,
+        by_trees[1]: direct.variance,
+        by_pass[0]: passed.mean,
+        by_pass[1]: passed.variance,
+        leaf_variances: direct.leaf_variance,
+        pair_sum: sum(passed.pair_sums),
+        pairs_apart: mismatch(direct.pair_sums, passed.pair_sums),
+    }
 
 
 @claim(
@@ -460,19 +634,48 @@ def _moments(*, grammar=0):
     explanation=(
         "Given the rule, the children are independent, with mean M = Σ N_i and variance V = Σ V_i. "
         "So E[N²] = V + M² for each rule. Averaged over the rules, 2N M - N² becomes N², which is "
-        "what a variance subtracts. δ_i δ_j averages to a covariance. Certified on three grammars."
+        "what a variance subtracts. δ_i δ_j averages to a covariance. Proved on three grammars."
     ),
     where=f"{PAPER}, susceptibility: exact mean, variance and pair sums by tree level",
     domain="any grammar, likelihood and start with Z > 0",
     origin="new",
-    evidence="certified",
+    evidence="proved on examples",
     backs=[
         "rhm_theory.inference.moments.change_moments",
         "rhm_theory.inference.moments.change_correlations",
         "rhm_theory.experiment.trajectories.average_susceptibility",
     ],
-    rules=["tree Markov property", "conditioning"],
-    evaluate=_moments,
+    theorem=Theorem(
+        domain=CASES,
+        conclusions={
+            "mean": Eq(by_pass[0], by_trees[0]),
+            "variance": Eq(by_pass[1], by_trees[1]),
+            "pairs": Eq(pairs_apart, 0),
+            "sum": Eq(by_trees[1], leaf_variances + pair_sum),
+        },
+        measure=both_moments,
+        points=16,
+    ),
+    joins=[
+        join(
+            "identity",
+            "moments of a mixture of rules",
+            equation=(
+                "one rule's second moment about N(a)",
+                "averaged over the rules, Σ w M = N",
+                "δ_i δ_j",
+                "averaged: minus the product of the means",
+            ),
+        ),
+        join(
+            "enumeration",
+            ("mean", "variance", "pairs", "sum"),
+            cases=(
+                "moments of a mixture of rules",
+                *(f"recursion and all trees: {name(grammar)}" for grammar in SMALL),
+            ),
+        ),
+    ],
     counterexample=(
         "a grammar, likelihood and start whose enumerated Var N differs from the recursion's"
     ),
@@ -490,7 +693,86 @@ def change_moments(
     rest = (terms - mean_n * mean_m).subs({mean_n: only_first, mean_m: only_second})
     yield Equal("averaged: minus the product of the means", rest, -only_first * only_second)
     for grammar in SMALL:
-        yield Certificate(f"recursion and all trees: {name(grammar)}", *_same_moments(grammar))
+        yield Enumerated(
+            f"recursion and all trees: {name(grammar)}",
+            generic_recursion,
+            (grammar,),
+            generic_moments(grammar),
+        )
+
+
+class LeafLaw(NamedTuple):
+    """Weights of all sets of changed leaves, of ``leaves`` leaves."""
+
+    leaves: int
+    weights: tuple[int, ...]
+
+    def numbers(self) -> list[Fraction]:
+        """P(N = k) for k = 0 .. d."""
+        chances = [Fraction(0)] * (self.leaves + 1)
+        for changed, weight in enumerate(self.weights):
+            chances[changed.bit_count()] += Fraction(weight, sum(self.weights))
+        return chances
+
+    def leaf_variance(self) -> Fraction:
+        """The sum of the leaves' own variances."""
+        shares = [
+            sum(w for changed, w in enumerate(self.weights) if changed >> leaf & 1)
+            for leaf in range(self.leaves)
+        ]
+        total = sum(self.weights)
+        return sum(Fraction(share * (total - share), total**2) for share in shares)
+
+
+def random_leaf_law(generator: random.Random) -> LeafLaw:
+    """Of at most four leaves, with weights of very different size and zeros."""
+    leaves = generator.randint(1, 4)
+    weights = [generator.choice((0, 1, generator.randint(1, 9), 10**6)) for _ in range(2**leaves)]
+    return LeafLaw(leaves, (weights[0] + 1, *weights[1:]))
+
+
+law = sp.Symbol("law")
+LAWS = {
+    law: Drawn(
+        "any law of the set of changed leaves",
+        random_leaf_law,
+        special=(LeafLaw(1, (1, 1)), LeafLaw(3, (1, 0, 0, 0, 0, 0, 0, 5)), LeafLaw(2, (1,) * 4)),
+    )
+}
+LARGEST_ORDER = 6
+kappas = sp.symbols(f"kappa_1:{LARGEST_ORDER + 1}", real=True)
+raw_moments = tuple(sp.Symbol(f"m_{n}") for n in range(1, LARGEST_ORDER + 1))
+chi = sp.Symbol("chi", real=True)
+
+
+def recursion(n: int, lower: Sequence, moments: Sequence) -> sp.Expr:
+    """``m_n - sum_{j<n} C(n-1, j-1) κ_j m_{n-j}``. The sequences begin with order 1."""
+    terms = (sp.binomial(n - 1, j - 1) * lower[j - 1] * moments[n - j - 1] for j in range(1, n))
+    return moments[n - 1] - sum(terms)
+
+
+def cumulants_and_moments(law):
+    """Derivatives of ln Z(η) at 0 by differences, moments by sums, and χ by variances."""
+    chances = law.numbers()
+
+    def log_generating(field):
+        return mpmath.log(
+            mpmath.fsum(
+                mpmath.mpf(chance.numerator) / chance.denominator * mpmath.exp(field * k)
+                for k, chance in enumerate(chances)
+            )
+        )
+
+    derivatives = list(mpmath.diffs(log_generating, 0, LARGEST_ORDER))[1:]
+    moments = [
+        sum(chance * k**n for k, chance in enumerate(chances)) for n in range(1, LARGEST_ORDER + 1)
+    ]
+    variance = moments[1] - moments[0] ** 2
+    return (
+        dict(zip(kappas, derivatives, strict=True))
+        | dict(zip(raw_moments, moments, strict=True))
+        | {chi: variance / law.leaf_variance(), leaf_variances: law.leaf_variance()}
+    )
 
 
 @claim(
@@ -505,31 +787,66 @@ def change_moments(
         "= K'M, and Leibniz' rule gives the recursion."
     ),
     where=f"{PAPER}, the number of changed leaves: a field η on 'leaf i differs'",
-    domain="any finite law of N; orders 1 to 5 checked, Leibniz' rule for all",
+    domain="any finite law of N, every order n >= 1; χ where some leaf's change is uncertain",
     origin="new",
     evidence="proved",
     backs=[
         "rhm_theory.inference.moments.change_cumulants",
         "rhm_theory.inference.moments.susceptibility",
     ],
+    theorem=Theorem(
+        domain=LAWS,
+        conclusions={
+            "⟨N⟩": Eq(kappas[0], raw_moments[0]),
+            "Var N": Eq(kappas[1], raw_moments[1] - raw_moments[0] ** 2),
+            "κ₃": Eq(
+                kappas[2],
+                raw_moments[2] - 3 * raw_moments[0] * raw_moments[1] + 2 * raw_moments[0] ** 3,
+            ),
+            **{
+                f"recursion of order {n}": Eq(kappas[n - 1], recursion(n, kappas, raw_moments))
+                for n in range(2, LARGEST_ORDER + 1)
+            },
+            "χ": Eq(chi, kappas[1] / leaf_variances),
+        },
+        measure=cumulants_and_moments,
+        points=16,
+    ),
+    joins=[
+        join(
+            "induction",
+            "derivatives of Z(η)/Z(0) at 0 are moments",
+            base="known:Z(η)/Z(0) = Σ w e^{ηk} with Σ w = 1",
+            step="each derivative of a term w e^{ηk} brings one more factor k",
+        ),
+        join(
+            "Leibniz",
+            tuple(f"recursion of order {n}" for n in range(2, LARGEST_ORDER + 1)),
+            product=("M' = K' M", "derivatives of Z(η)/Z(0) at 0 are moments"),
+        ),
+        join(
+            "identity",
+            ("⟨N⟩", "Var N", "κ₃"),
+            equation=(
+                "derivatives of Z(η)/Z(0) at 0 are moments",
+                *(f"derivative {n} of ln M" for n in range(1, 4)),
+            ),
+        ),
+        join("identity", "χ", equation=("Var N", "known:χ is Var N over the sum of Var n_i")),
+    ],
     counterexample="a law of N whose derivative of ln Z(η) is not the cumulant made of its moments",
 )
 def cumulants(
-    first=sp.Symbol("m_1"),
-    second=sp.Symbol("m_2") - sp.Symbol("m_1") ** 2,
-    third=sp.Symbol("m_3") - 3 * sp.Symbol("m_1") * sp.Symbol("m_2") + 2 * sp.Symbol("m_1") ** 3,
+    first=raw_moments[0],
+    second=raw_moments[1] - raw_moments[0] ** 2,
+    third=raw_moments[2] - 3 * raw_moments[0] * raw_moments[1] + 2 * raw_moments[0] ** 3,
 ):
-    moments = [sp.Integer(1), *(sp.Symbol(f"m_{n}") for n in range(1, 6))]
     M = sp.Function("M")(eta)
-    value = {sp.diff(M, eta, n): moments[n] for n in range(5, 0, -1)} | {M: 1}
-    derived = [sp.expand(sp.diff(sp.log(M), eta, n).doit().subs(value)) for n in range(1, 6)]
+    value = {sp.diff(M, eta, n): raw_moments[n - 1] for n in range(3, 0, -1)} | {M: 1}
+    yield Equal("M' = K' M", sp.diff(sp.log(M), eta) * M, sp.diff(M, eta))
     for n, claimed in enumerate((first, second, third), start=1):
-        yield Equal(f"derivative {n} of ln M", derived[n - 1], claimed)
-    for n in range(1, 6):
-        lower = sum(
-            sp.binomial(n - 1, j - 1) * derived[j - 1] * moments[n - j] for j in range(1, n)
-        )
-        yield Equal(f"recursion, order {n}", derived[n - 1], moments[n] - lower)
+        derived = sp.expand(sp.diff(sp.log(M), eta, n).doit().subs(value))
+        yield Equal(f"derivative {n} of ln M", derived, claimed)
     size = sp.Symbol("k", positive=True)
     term = weight * size**order * sp.exp(eta * size)
     yield Equal(
@@ -537,6 +854,22 @@ def cumulants(
         sp.diff(term, eta),
         term * size,
     )
+
+
+fourier_apart = sp.Symbol("fourier_apart", real=True)
+
+
+def by_fourier(law):
+    """How far the Fourier sums of Z(iθ)/Z(0) are from the law of N."""
+    chances = [mpmath.mpf(chance.numerator) / chance.denominator for chance in law.numbers()]
+    size = len(chances)
+
+    def turn(j):
+        return mpmath.expjpi(mpmath.mpf(2 * j) / size)
+
+    values = [sum(chance * turn(j * k) for k, chance in enumerate(chances)) for j in range(size)]
+    sums = [sum(value * turn(-j * k) for j, value in enumerate(values)) for k in range(size)]
+    return {fourier_apart: mismatch([total / size for total in sums], chances)}
 
 
 @claim(
@@ -555,80 +888,139 @@ def cumulants(
     origin="new",
     evidence="proved",
     backs="rhm_theory.inference.moments.change_distribution",
-    rules=["geometric sum"],
+    theorem=Theorem(
+        domain=LAWS,
+        conclusions={"the law": Eq(fourier_apart, 0)},
+        measure=by_fourier,
+        points=16,
+    ),
+    joins=[
+        GEOMETRIC,
+        join(
+            "sign",
+            "ω^(l-k) is not 1 for 0 < |l - k| <= d",
+            sign=("0 < l/(d+1)", "l/(d+1) < 1", "known:e^{iθ} = 1 only at multiples of 2π"),
+        ),
+        join(
+            "identity",
+            "the law",
+            equation=(
+                "sums in closed form",
+                "ω^((l-k)(d+1)) = 1",
+                "l = k: so many terms of 1",
+                "otherwise the sum is 0",
+                "ω^(l-k) is not 1 for 0 < |l - k| <= d",
+            ),
+        ),
+    ],
     counterexample="a law on 0 .. d that the Fourier sum does not return",
 )
 def change_law(
-    root=sp.exp(2 * sp.pi * sp.I / (order + 1)),
+    angle=2 * sp.pi / (order + 1),
     resonant=order + 1,
 ):
+    yield from geometric_steps()
     difference = sp.Symbol("l", integer=True)
-    yield Equal(
-        "ω^((l-k)(d+1)) = 1", sp.powdenest(root ** (difference * (order + 1)), force=True), 1
-    )
+    root = sp.exp(sp.I * angle)
+    yield Equal("ω^((l-k)(d+1)) = 1", root ** (difference * resonant), 1)
     turn = sp.symbols("j")
     yield Equal("l = k: so many terms of 1", sp.Sum(1, (turn, 0, order)).doit(), resonant)
     ratio = sp.Symbol("x", positive=True)
-    total = (ratio**resonant - 1) / (ratio - 1)
-    following = total.subs(order, order + 1) - total
-    yield Equal("one term more", following, ratio**resonant)
-    # The angle of ω^l is 2π l/(d+1), strictly between 0 and 2π: with l = 1 + a, d = 1 + a + b.
+    yield Equal(
+        "otherwise the sum is 0", geometric(ratio, resonant).subs(ratio ** (order + 1), 1), 0
+    )
+    # The angle of ω^l is strictly between 0 and 2π: with l = 1 + a, d = 1 + a + b.
     apart = sp.symbols("a_+ b_+", nonnegative=True)
-    yield Positive("0 < l/(d+1)", ((1 + apart[0]) / (resonant)).subs(order, 1 + sum(apart)))
-    yield Positive("l/(d+1) < 1", 1 - (1 + apart[0]) / (resonant.subs(order, 1 + sum(apart))))
+    share = ((1 + apart[0]) * angle / (2 * sp.pi)).subs(order, 1 + sum(apart))
+    yield Positive("0 < l/(d+1)", share)
+    yield Positive("l/(d+1) < 1", 1 - share)
 
 
-def _zero_noise(*, grammar=0, noise=Fraction(1, 10**18)):
-    """χ of the first tree's leaves at a tiny noise, and its distance to the nearest sequence."""
-    language = SMALL[grammar]
-    start = enumeration.trees(language)[0].leaves
-    share = Fraction(noise) / language.vocabulary
+least = sp.Symbol("D", positive=True)
+DIGITS_OF_NOISE = 40
+
+
+def at_little_noise(case, noise=None):
+    """χ of a tree's leaves by all trees, and the distance to the nearest other sequence."""
+    grammar, index = case.grammar, case.tree
+    everything = enumeration.trees(grammar)
+    start = everything[index % len(everything)].leaves
+    distances = {
+        sum(x != y for x, y in zip(tree.leaves, start, strict=True)) for tree in everything
+    } - {0}
+    if not distances:
+        raise NoValue("the language has one sequence only")
+    if noise is None:
+        return {least: min(distances)}
+    exact = Fraction(int(noise * 10**DIGITS_OF_NOISE), 10**DIGITS_OF_NOISE)
+    share = exact / grammar.vocabulary
     likelihood = [
-        [share + (1 - Fraction(noise)) * (x == kept) for x in range(language.vocabulary)]
-        for kept in start
+        [share + (1 - exact) * (x == kept) for x in range(grammar.vocabulary)] for kept in start
     ]
-    found = enumeration.enumerated_moments(language, likelihood, start)
-    distances = (
-        sum(x != y for x, y in zip(tree.leaves, start, strict=True))
-        for tree in enumeration.trees(language)
-    )
-    return float(found.variance / found.leaf_variance), float(
-        min(distance for distance in distances if distance)
-    )
+    found = enumeration.enumerated_moments(grammar, likelihood, start)
+    return {least: min(distances), chi: found.variance / found.leaf_variance}
 
 
 @claim(
     "rhm-zero-noise",
     statement=(
-        "As ε → 0, χ tends to D, the least number of leaves in which another sequence of the "
-        "language differs from the start. So the limit is not always 1."
+        "Let D be the least number of leaves in which another sequence of the language differs "
+        "from the start. As ε → 0, χ = D + O(ε)."
     ),
     explanation=(
         "A sequence at distance k has odds x^k against the start, with x = (ε/v)/(1 - ε + ε/v) → "
-        "0. If c sequences are at distance D, the others are negligible. N is D with probability δ "
-        "= cx^D and 0 otherwise, so Var N = D²δ(1-δ). Each leaf changes in a share of these cases, "
-        "and the shares add up to Dδ."
+        "0. Let δ be the odds of those at distance D, and yδ those of the others, with y → 0. Then "
+        "Var N/δ tends to D². Each leaf changes in a share of the cases at distance D. The shares "
+        "add up to D. So the limit of χ is not always 1."
     ),
     where=f"{PAPER}, susceptibility as ε → 0",
-    domain="ε-process, any unambiguous grammar with another sequence than the start",
+    domain="ε-process, any grammar with another sequence than the start, which it has",
     origin="new",
     evidence="proved",
     backs="rhm_theory.inference.moments.susceptibility",
-    evaluate=_zero_noise,
+    theorem=Theorem(
+        domain=CASES,
+        conclusions={"χ": limit(chi, least, noise, at=("1e-6", "1e-8"))},
+        measure=at_little_noise,
+        points=16,
+    ),
+    joins=[
+        join(
+            "linearity of expectation",
+            "Σ Var n_i/δ tends to D",
+            terms=(
+                "Var n_i/δ tends to its share",
+                "known:each sequence at distance D changes D leaves",
+            ),
+        ),
+        join(
+            "series",
+            "χ",
+            terms=(
+                "Var N/δ tends to D²",
+                "Σ Var n_i/δ tends to D",
+                "odds of one leaf",
+                "they vanish",
+            ),
+            analytic="known:χ is a quotient of polynomials in the odds x",
+        ),
+    ],
     counterexample="a grammar and a start whose χ tends to another number as ε → 0",
 )
-def zero_noise(limit=only_first, odds=noise / (v - (v - 1) * noise)):
+def zero_noise(limit=least**2, odds=noise / (v - (v - 1) * noise), of_leaf=only_first):
     yield Equal("odds of one leaf", (noise / v) / (1 - noise + noise / v), odds)
     yield Equal("they vanish", odds.subs(noise, 0), 0)
-    chance, share = sp.symbols(
-        "delta sigma", positive=True
-    )  # σ: the share of δ in which a given leaf changes
-    distance = only_first
-    spread = distance**2 * chance * (1 - chance)
-    one_leaf = share * chance * (1 - share * chance)
-    yield Equal("Var N/δ as δ → 0", sp.limit(spread / chance, chance, 0), distance * limit)
+    nearest, farther, more_leaves = sp.symbols("delta y t", positive=True)
+    of_nearest = nearest / (1 + nearest + nearest * farther)
+    of_others = of_nearest * farther
+    mean = least * of_nearest + (least + more_leaves) * of_others
+    spread = least**2 * of_nearest + (least + more_leaves) ** 2 * of_others - mean**2
+    at_none = {nearest: 0, farther: 0}
+    yield Equal("Var N/δ tends to D²", sp.cancel(spread / nearest).subs(at_none), limit)
+    other_share = only_second
+    changed = only_first * of_nearest + other_share * of_others
     yield Equal(
-        "Var n_i/δ: its share, and the shares add up to D",
-        sp.limit(one_leaf / chance, chance, 0),
-        share,
+        "Var n_i/δ tends to its share",
+        sp.cancel(changed * (1 - changed) / nearest).subs(at_none),
+        of_leaf,
     )

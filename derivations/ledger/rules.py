@@ -83,6 +83,9 @@ RULES = {
     ),
     "convexity of the exponential": Rule("on an interval e^x lies below its chord", ("interval",)),
     "Taylor": Rule("g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M", ("second derivative",)),
+    "Leibniz": Rule(
+        "the derivative of order n of a product f g is sum_j C(n, j) f^(j) g^(n-j)", ("product",)
+    ),
     "series": Rule(
         "an analytic function has one power series, and the error is of the first term left out",
         ("terms", "analytic"),
