@@ -24,7 +24,14 @@ from derivations.descent_ascent import (
     trap,
     windows,
 )
-from derivations.hierarchy import controls, hierarchy, mean_field, measurement, tree_correlations
+from derivations.hierarchy import (
+    controls,
+    finite_size,
+    hierarchy,
+    mean_field,
+    measurement,
+    tree_correlations,
+)
 from derivations.ledger.certificates import Cover, Enclosed, Enumerated, Root
 from derivations.ledger.domains import (
     Drawn,
@@ -94,6 +101,7 @@ __all__ = [
     "cusp_limits",
     "data",
     "early_stopping",
+    "finite_size",
     "flow",
     "folds",
     "hierarchy",

@@ -35,6 +35,7 @@ SECTIONS = {
     "descent_ascent.trap": "The low-dimensional trap (Sec. 5.2, Fig. 5)",
     "descent_ascent.windows": "Exact windows of a correlated pair, any margin loss",
     "hierarchy.controls": "Controls without a hierarchy (arXiv:2410.13770, Sec. 3.3)",
+    "hierarchy.finite_size": "How the susceptibility depends on the depth, in mean field",
     "hierarchy.hierarchy": "Inference in the Random Hierarchy Model (arXiv:2410.13770)",
     "hierarchy.mean_field": "Mean field of the Random Hierarchy Model (arXiv:2410.13770)",
     "hierarchy.measurement": "What is measured on samples (arXiv:2410.13770)",

@@ -35,7 +35,7 @@ CLAIMS = {
     "kesten_stigum": "rhm-path-damping",
     "diverges": "rhm-susceptibility-exponents",
     "susceptibility_growth": "rhm-susceptibility-exponents",
-    "susceptibility_exponent": "rhm-susceptibility-exponents",
+    "susceptibility_exponent": "rhm-susceptibility-off-critical",
     "peaks": "rhm-correlations",
 }
 

@@ -37,7 +37,7 @@ both, only_first, only_second, neither = sp.symbols(
 )  # total weights of four classes of outcomes
 evidence = both + only_first + only_second + neither
 field, other_field = sp.symbols("h_i h_j", real=True)
-joint, other, observed, prior = sp.symbols("J J' J_y P", positive=True)
+joint, other, observed = sp.symbols("J J' J_y", positive=True)
 eta = sp.Symbol("eta", real=True)
 own, up_root, chosen, evidence_of_all, height = sp.symbols(
     "mu mu_0 Pi Z L", positive=True
@@ -456,6 +456,11 @@ def _observations(
     return found
 
 
+# J(x, y) for three symbols x and two observations y; its sums over x.
+JOINT = tuple(sp.symbols(f"J_{x}_1:3", positive=True) for x in (1, 2, 3))
+EVIDENCE = tuple(map(sum, zip(*JOINT, strict=True)))
+
+
 @functools.cache
 def _unbiased(grammar: Grammar) -> tuple[bool, str]:
     """Whether marginals, averaged over starts and masks, are the prior's at every node."""
@@ -501,13 +506,14 @@ def _truth(*, grammar=0):
     "rhm-unbiased",
     statement=(
         "Averaged over starts and noise, marginals are the prior's: E P(x | y) = P(x). Start and "
-        "sample are exchangeable, P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y). So the mean belief in the "
-        "truth is E Σ_x P(x | y)²."
+        "sample have the symmetric law P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y). Both its marginals are "
+        "the prior. So the mean belief in the truth is E Σ_x P(x | y)²."
     ),
     explanation=(
-        "J(x, y) = P(x) P(y | x), J(y) is its sum over x, and P(x | y) = J(x, y)/J(y). Each "
-        "identity holds term by term in y. Certified with all starts and masks of two grammars: "
-        "belief propagation's mean marginals are the prior's at every node."
+        "J(x, y) = P(x) P(y | x), J(y) is its sum over x, and P(x | y) = J(x, y)/J(y). The steps "
+        "are for any J of three symbols and two observations. More of either are more terms of "
+        "the same sums. Certified with all starts and masks of two "
+        "grammars: belief propagation's mean marginals are the prior's at every node."
     ),
     where=f"{PAPER}, the forward-backward experiment; belief propagation's averages",
     domain=(
@@ -527,19 +533,27 @@ def _truth(*, grammar=0):
     ),
 )
 def unbiased(
-    mean_posterior=joint,
+    mean_posterior=sum(JOINT[2]),
     exchange=joint * other / observed,
-    truth=joint**2 / observed,
 ):
-    posterior = joint / observed
-    yield Equal("J(y) P(x|y): summed over y it is P(x)", observed * posterior, mean_posterior)
-    yield Equal("P(x₀) P(y|x₀) P(x̂|y)", prior * (joint / prior) * (other / observed), exchange)
-    swapped = exchange.subs({joint: other, other: joint}, simultaneous=True)
-    yield Equal("symmetric in start and sample", exchange, swapped)
-    yield Equal("belief in the truth: x̂ = x₀", exchange.subs(other, joint), truth)
-    yield Equal("J(y) P(x|y)²", observed * posterior**2, truth)
+    def pair(start: int, sample: int):
+        """P(start, sample) by the claimed formula."""
+        terms = zip(JOINT[start], JOINT[sample], EVIDENCE, strict=True)
+        return sum(
+            exchange.subs({joint: one, other: another, observed: total}, simultaneous=True)
+            for one, another, total in terms
+        )
+
+    yield Equal("summed over samples: P(start)", sum(pair(0, b) for b in range(3)), sum(JOINT[0]))
+    yield Equal("summed over starts: E P(x|y)", sum(pair(a, 2) for a in range(3)), mean_posterior)
     for grammar in SMALL[:2]:
         yield Certificate(f"all masks: {name(grammar)}", *_unbiased(grammar))
+
+
+# The law of a noise of three values, and the moments of N given each.
+CHANCES = sp.symbols("w_1:4", positive=True)
+MEANS = sp.symbols("N_1:4", positive=True)
+SQUARES = sp.symbols("q_1:4", positive=True)
 
 
 @claim(
@@ -549,9 +563,10 @@ def unbiased(
         "conditional means N_k, Σ(N_k − N̄)²/(K−1) is unbiased for the second part."
     ),
     explanation=(
-        "E[N² | noise] = V + N², where N is the conditional mean. Average it and subtract M², with "
-        "M = E N. Moreover E Σ(N_k - N̄)² = K E N² - K E N̄², where N̄ has 1/K of the variance. So "
-        "each draw gives (K-1)/K of the second part."
+        "With M = E N and q = E[N² | noise], both sides are E q - M². The steps are for three "
+        "values of the noise, of any weights; more are more terms of the same sums. Moreover "
+        "E Σ(N_k - N̄)² = K S - K E N̄² with S = E N_k². N̄² has K terms of mean S, and K(K-1) "
+        "of mean M², as the draws are independent."
     ),
     where=f"{PAPER}, the susceptibility under masks: from the noise and from the backward sampling",
     domain="any law of the noise; K independent draws of it a start",
@@ -568,17 +583,27 @@ def unbiased(
     counterexample="a law of the noise whose two parts do not add up to Var N",
 )
 def two_parts(
-    total=within + mean_n**2 - mean_m**2,
-    between=(order - 1) * within / order,
+    within_noise=sum(
+        share * (square - mean**2)
+        for share, mean, square in zip(CHANCES, MEANS, SQUARES, strict=True)
+    ),
+    between_noises=sum(
+        share * (mean - sum(a * b for a, b in zip(CHANCES, MEANS, strict=True))) ** 2
+        for share, mean in zip(CHANCES, MEANS, strict=True)
+    ),
+    sample_variance=(order - 1) * (within - mean_m**2),
 ):
-    second_moment = sp.Symbol("S", positive=True)  # E[N_k²], N_k the conditional mean of a draw
-    split = within + (second_moment - mean_m**2)
-    yield Equal("E V + E N² - M²", split.subs(second_moment, mean_n**2), total)
-    spread = second_moment - mean_m**2  # Var N_k
-    mean_square_of_mean = spread / order + mean_m**2
+    weights = {CHANCES[2]: 1 - CHANCES[0] - CHANCES[1]}
+    overall = sum(share * mean for share, mean in zip(CHANCES, MEANS, strict=True))
+    second_moment = sum(share * square for share, square in zip(CHANCES, SQUARES, strict=True))
     yield Equal(
-        "E Σ(N_k - N̄)²/K", second_moment - mean_square_of_mean, between.subs(within, spread)
+        "E N² - (E N)²",
+        (second_moment - overall**2).subs(weights),
+        (within_noise + between_noises).subs(weights),
     )
+    # V is here S = E N_k², and M is E N_k.
+    mean_square_of_mean = (order * within + order * (order - 1) * mean_m**2) / order**2
+    yield Equal("E Σ(N_k - N̄)²", order * within - order * mean_square_of_mean, sample_variance)
 
 
 def generic_recursion(grammar: Grammar) -> tuple[enumeration.Moments, ...]:

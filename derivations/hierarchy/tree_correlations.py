@@ -18,7 +18,6 @@ import sympy as sp
 
 from derivations.hierarchy.mean_field import (
     PAPER,
-    certified_transition,
     fraction,
     geometric,
     geometric_steps,
@@ -30,7 +29,6 @@ from derivations.hierarchy.mean_field import (
     upward,
     wrong_tuple,
 )
-from derivations.ledger import intervals
 from derivations.ledger.ledger import claim
 from derivations.ledger.steps import Certificate, Equal, Positive
 from derivations.ledger.symbols import belief as p
@@ -389,71 +387,6 @@ def stationary_covariance(
 
 
 @claim(
-    "rhm-susceptibility-exponents",
-    statement=(
-        "At ε*, C(r) ~ r^{−(2−2/ν)}. There χ ~ d^{2/ν−1} if F′(p*)² > s, that is ν < 2; χ ~ ln d "
-        "if F'² = s; and χ is bounded if F'² < s, although ξ always diverges. Off ε*, χ ~ "
-        "|ε−ε*|^{−(2−ν)} for ν < 2."
-    ),
-    explanation=(
-        "C_ℓ is λ^{2(ℓ-1)} times a sibling covariance between two positive bounds "
-        "(rhm-stationary-covariance), with λ = F'/s (rhm-path-damping) and r = s^ℓ. So χ - 1 lies "
-        "between two multiples of Σ_ℓ (sλ²)^ℓ, with sλ² = F'²/s. Off ε* this holds for the levels "
-        "up to ξ, as deviations from p* add up to a bounded factor (Koenigs). Beyond ξ, F' < 1 at "
-        "the ends cuts the sum. So s^ℓ ~ ξ ~ |ε-ε*|^{-ν} takes the place of d."
-    ),
-    where=f"{PAPER}, susceptibility at the transition",
-    domain=(
-        "at an interior fixed point p*, F' = F'(p*); d = s^depth leaves; off it to leading order "
-        "in |ε - ε*|"
-    ),
-    origin="new",
-    evidence="proved",
-    backs="rhm_theory.theory.mean_field.criticality",
-    rules=["geometric sum", "Koenigs linearisation"],
-    counterexample=(
-        "(v, m, s) with F'² > s whose χ at ε* stays bounded in the depth, or with F'² < s whose χ "
-        "grows without bound"
-    ),
-)
-def susceptibility_exponents(
-    decay=2 - 2 / exponent,
-    growth=2 / exponent - 1,
-    off_critical=2 - exponent,
-    kesten_stigum=ascent**2 / s,
-):
-    yield from geometric_steps()
-    damped = ascent / s
-    nu = sp.log(s) / sp.log(ascent)
-    yield Equal(
-        "ln λ² a level, over ln s", sp.log(damped**2), -decay.subs(exponent, nu) * sp.log(s)
-    )
-    yield Equal("sλ²", s * damped**2, kesten_stigum)
-    yield Equal("ln(sλ²) over ln s", sp.log(s * damped**2), growth.subs(exponent, nu) * sp.log(s))
-    yield Equal("ξ^(2/ν - 1)", exponent * growth, off_critical)
-    # ν < 2 and the sum's growth are one condition: F' = sqrt(s) e^t.
-    above = {ascent: sp.sqrt(s) * sp.exp(slack)}
-    yield Equal("ln(F'²/s) = 2t", sp.log(kesten_stigum.subs(above)), 2 * slack)
-    yield Equal(
-        "(2 - ν) ln F' = 2t",
-        (off_critical.subs(exponent, nu) * sp.log(ascent)).subs(above),
-        2 * slack,
-    )
-    # Σ_{ℓ<L} k^ℓ, k = sλ²: beyond 1 a multiple of k^L, below 1 at most 1/(1 - k).
-    ratio, depth = sp.symbols("k L", positive=True)
-    yield Equal(
-        "k^L is d^(2/ν - 1)",
-        depth * sp.log(kesten_stigum),
-        growth.subs(exponent, nu) * sp.log(s**depth),
-    )
-    rest = 1 / (1 - ratio) - geometric(ratio, depth)
-    yield Equal("what the sum lacks of 1/(1 - k)", rest, ratio**depth / (1 - ratio))
-    yield Positive(
-        "which is positive for k < 1", (1 / (1 - ratio)).subs(ratio, slack / (1 + slack))
-    )
-
-
-@claim(
     "rhm-free-strings",
     statement=(
         "For m = v^{s−1} nothing correlates. At every level Pw = p^s, siblings have covariance 0, "
@@ -551,103 +484,3 @@ def root_slope(at_critical=(1 - 1 / v) * ascent**level, growth=1 / exponent):
         level * sp.log(ascent),
         growth.subs(exponent, nu) * level * sp.log(s),
     )
-
-
-ELSEWHERE = (
-    (8, 16, 3),
-    16,
-    sp.Rational("0.4473"),
-)  # (v, m, s), depth, and a noise far above ε* = 0.40168
-
-
-def enclosed_susceptibility(system: tuple[int, int, int], depth: int, belief):
-    """A ball around χ at p_0 = ``belief``, by the recursions of rhm-correlations.
-
-    ``belief`` is a rational number or a ball.
-    """
-    width = system[2]
-    values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
-    length = sum(p**k for k in range(width))
-    beliefs = [intervals.ball(belief)]
-    for _ in range(depth):
-        beliefs.append(intervals.enclose(upward.subs(values), {p: beliefs[-1]}))
-    *children, state = beliefs
-    covariances: list = []
-    for child in reversed(children):
-        numbers = {p: child, unchanged: state}
-        numbers |= {
-            w: intervals.enclose(true_rule.subs(values), numbers),
-            A: intervals.enclose(length, numbers),
-        }
-        joined, lost = (
-            intervals.enclose(expression.subs(values), numbers)
-            for expression in (siblings, damping)
-        )
-        covariances = [joined, *(above * lost**2 for above in covariances)]
-        state = 1 - (1 - state * numbers[w]) / numbers[A]
-    pairs = sum(
-        (width - 1) * width**height * covariance for height, covariance in enumerate(covariances)
-    )
-    return 1 + pairs / (state * (1 - state))
-
-
-@claim(
-    "rhm-finite-size",
-    statement=(
-        "Σ_{ℓ<L} (F′²/s)^ℓ = (d^a − 1)/(s^a − 1) with a = 2/ν − 1. At ε* χ grows as B + A(d^a − "
-        "1)/a, by ln d at a = 0, and settles at B − A/a for a < 0. Where it settles, the largest χ "
-        "over the noise need not be at ε*: (8, 16, 3) at depth 16 has 3.307 at 0.4473, and 2.549 "
-        "at ε* = 0.4017."
-    ),
-    explanation=(
-        "F'²/s = s^a. For a >= 0 χ grows without bound at ε* only, so there the peak moves to ε*."
-    ),
-    where=f"{PAPER}, susceptibility at the transition of a finite tree",
-    domain=(
-        "at an interior fixed point p*; the terms of χ up to bounded factors, as in "
-        "rhm-susceptibility-exponents; d = s^L"
-    ),
-    origin="new",
-    evidence="certified",
-    backs=[
-        "rhm_theory.theory.scaling.approach",
-        "rhm_theory.theory.mean_field.susceptibility_peak",
-    ],
-    rules=["geometric sum"],
-    counterexample=(
-        "(v, m, s) with a transition at which Σ_{ℓ<L} (F'²/s)^ℓ has another form; an enclosure "
-        "that excludes 3.307 or 2.549"
-    ),
-)
-def finite_size(
-    power_of_size=2 / exponent - 1,
-    total=(size**first - 1) / (s**first - 1),
-    limit=-1 / first,
-    largest=sp.Rational("3.3067"),
-    at_transition=sp.Rational("2.5486"),
-):
-    yield from geometric_steps()
-    nu = sp.log(s) / sp.log(ascent)
-    yield Equal(
-        "ln(F'²/s) is a ln s", sp.log(ascent**2 / s), power_of_size.subs(exponent, nu) * sp.log(s)
-    )
-    yield Equal("the sum, d = s^L", geometric(s**first, level), total.subs(size, s**level))
-    # Near a = 0 the amplitude is absorbed: (d^a - 1)/a has a limit.
-    yield Equal("a → 0", sp.limit((size**first - 1) / first, first, 0), sp.log(size))
-    yield Equal(
-        "what (d^a - 1)/a lacks of its limit",
-        (size**first - 1) / first - limit,
-        size**first / first,
-    )
-    system, depth, place = ELSEWHERE
-    critical = certified_transition(system)
-    for text, belief, claimed in (
-        (f"χ at ε = {float(place)}", 1 - place * (1 - sp.Rational(1, system[0])), largest),
-        ("χ at ε*", critical.belief, at_transition),
-    ):
-        found = enclosed_susceptibility(system, depth, belief)
-        yield Certificate(
-            f"{text}, depth {depth}, {system}",
-            bool(abs(found - intervals.ball(claimed)) < 5e-5),
-            f"in {found.str(12)}",
-        )

@@ -102,8 +102,9 @@ class GaussianField:
 
         With :math:`u = \bar\alpha S_k/\sigma^2`, :math:`C \propto u(2u+1)/(u+1)^2`. The logarithmic
         slope of this falls with u. So where the spectrum is largest at k = 0, the susceptibility
-        has no peak: it grows from 1, its limit at level 0, to :math:`S_0/\operatorname{mean} S` at
-        level 1.
+        has no peak: it never falls. It goes from N/N₊, its limit at level 0, to
+        :math:`S_0/\operatorname{mean} S` at level 1. N₊ of the N modes have S_k > 0. It is constant
+        if every mode has 0 or S_0.
 
         Args: level: :math:`\sigma^2` of the noise in [0, 1], any shape.
         Raises: ``TypeError`` or ``ValueError`` that names ``level``.

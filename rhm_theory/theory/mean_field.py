@@ -227,6 +227,7 @@ def fixed_points(
     "rhm-path-damping",
     "rhm-stationary-covariance",
     "rhm-susceptibility-exponents",
+    "rhm-susceptibility-off-critical",
 )
 def criticality(
     *,
@@ -240,7 +241,7 @@ def criticality(
     Raises: as :func:`upward`.
     Source: new, beyond noise and exponent. Claims: ``rhm-transition``, ``rhm-critical-noise``,
     ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``, ``rhm-stationary-covariance``,
-    ``rhm-susceptibility-exponents``.
+    ``rhm-susceptibility-exponents``, ``rhm-susceptibility-off-critical``.
     """
     rules, branching = _checked_rules("criticality", vocabulary, rules_per_symbol, branching)
     return _criticality(rules, branching)
@@ -425,7 +426,7 @@ def susceptibility(
     return _correlations(epsilon, rules, branching, *leaves).susceptibility
 
 
-@backed_by("rhm-free-strings", "rhm-finite-size")
+@backed_by("rhm-free-strings", "rhm-largest-susceptibility", "rhm-peak-growth")
 def susceptibility_peak(
     *,
     vocabulary: Float[ArrayLike, "*#batch"],
@@ -450,7 +451,8 @@ def susceptibility_peak(
         the transition narrows like :math:`F'(p^*)^{-depth}` and no float need lie inside. The place
         is a root of the derivative, to about eps times height over curvature. Its derivatives are
         implicit.
-    Source: new. Claims: ``rhm-free-strings``, ``rhm-finite-size``.
+    Source: new. Claims: ``rhm-free-strings``, ``rhm-largest-susceptibility``,
+    ``rhm-peak-growth``.
     """
     rules, branching = _checked_rules(
         "susceptibility_peak", vocabulary, rules_per_symbol, branching

@@ -1,5 +1,6 @@
 """The libraries' closed forms against the derivations' expressions and enumerations."""
 
+import mpmath
 import numpy as np
 import pytest
 import sympy as sp
@@ -7,7 +8,13 @@ import sympy as sp
 import derivations
 import gda_theory as gt
 import rhm_theory as rt
-from derivations.hierarchy import controls, enumeration, mean_field, tree_correlations
+from derivations.hierarchy import (
+    controls,
+    enumeration,
+    finite_size,
+    mean_field,
+    tree_correlations,
+)
 from derivations.hierarchy.enumeration import SMALL
 
 SYSTEMS = ((16, 4, 2), (8, 16, 3), (5, 3, 2))
@@ -77,18 +84,144 @@ def test_correlations_are_those_of_all_states(system):
 
 
 def test_a_peak_that_settles_need_not_stand_at_the_transition():
-    system, depth, place = tree_correlations.ELSEWHERE
+    system, depth, place = finite_size.ELSEWHERE
     depth = [depth, 2 * depth]
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
     peak = rt.mean_field.susceptibility_peak(**numbers, depth=depth)
     np.testing.assert_allclose(peak.noise, float(place), atol=1e-4)
     np.testing.assert_allclose(
-        peak.height, float(derivations.claim("rhm-finite-size").claimed["largest"]), atol=5e-5
+        peak.height,
+        float(derivations.claim("rhm-largest-susceptibility").claimed["largest"]),
+        atol=5e-5,
     )
     at_transition = rt.mean_field.susceptibility(
         rt.mean_field.critical_noise(**numbers), **numbers, depth=depth
     )
     assert np.all(peak.height > 1.29 * at_transition)
+
+
+def test_no_noise_gives_more_than_the_largest_susceptibility():
+    """A grid over all noises stays below the certified bound, and one of 1e-4 less is refused."""
+    system, depth, _ = finite_size.ELSEWHERE
+    numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
+    chi = rt.mean_field.susceptibility(np.linspace(0, 1, 2001), **numbers, depth=depth)
+    assert 3.3066 < np.max(chi) < 3.30675
+    proof = derivations.claim("rhm-largest-susceptibility").prove(largest=sp.Rational("3.3066"))
+    assert not proof.holds
+    assert finite_size.boxes_below(3.3066, system, depth, most=2000) is None
+
+
+@pytest.mark.parametrize(
+    ("parameters", "terms"),
+    [
+        ({}, 2),
+        ({"vocabulary": 32}, 1),
+        ({"vocabulary": 256, "rules_per_symbol": 16, "depth": 640}, 4),
+        ({"vocabulary": 300, "rules_per_symbol": 300, "branching": 3, "depth": 640}, 8),
+        ({"vocabulary": 16, "rules_per_symbol": 4, "depth": 640}, 0),
+    ],
+)
+def test_all_growing_powers_are_needed(parameters, terms):
+    """Without the last of them, what is left exceeds any constant."""
+    claim = derivations.claim("rhm-finite-size")
+    computed, claimed = claim.evaluate(**parameters)
+    assert computed == pytest.approx(claimed, rel=1e-12)
+    numbers = {"vocabulary": 64, "rules_per_symbol": 8, "branching": 2} | parameters
+    depth = numbers.pop("depth", 320)
+    system = tuple(numbers.values())
+    with mpmath.workdps(finite_size.digits(system, depth)):
+        found = finite_size.critical(system)
+        kept = finite_size.growing_terms(system, found)
+        leaves = mpmath.mpf(system[2]) ** depth
+        chi = finite_size.recursive_susceptibility(system, depth, found.belief)
+        left = abs(chi - sum(amplitude * leaves**power for power, amplitude in kept))
+        assert len(kept) - 1 == terms
+        assert left < 0.05
+        if terms:
+            power, amplitude = kept[-2]
+            assert abs(amplitude * leaves**power) > 100 * left
+
+
+def test_the_last_printed_digit_of_each_critical_value_is_checked():
+    claim = derivations.claim("rhm-critical-values")
+    moved = {"exponent_16_4": "1e-7", "exponent_32_8": "1e-7", "exponent_64_8": "1e-7"}
+    moved |= {"noise_8_16": "1e-10", "exponent_8_16": "1e-7", "noise_32_8": "1e-12"}
+    for name, unit in moved.items():
+        for way in (-1, 1):
+            wrong = claim.claimed[name] + way * sp.Rational(unit)
+            assert claim.broken_step(**{name: wrong}), name
+
+
+def test_the_sign_of_a_pair_is_that_of_its_power():
+    """v^u - 1 enters the step: with 1 - v^u in its place the proof breaks."""
+    steps, gap, v = mean_field.steps, mean_field.gap, mean_field.v
+    claim = derivations.claim("rhm-transition")
+    reverse = (steps - gap) * (v**gap - v**steps)
+    (step,) = (step for step in claim.steps(pair_difference=reverse) if "grows" in step.text)
+    values = {symbol: 2 for symbol in step.expression.free_symbols}
+    assert step.expression.subs(values) < 0
+
+
+@pytest.mark.parametrize(
+    ("spectrum", "start"),
+    [
+        ((1, 1, 0, 0), 2),  # χ is 2 at every noise
+        ((3, 1, 1, 0, 0), 5 / 3),
+        ((2, 0, 0, 0), 4),
+        ((3, 2, 1), 1),
+    ],
+)
+def test_a_gaussian_field_with_zero_modes_starts_above_one(spectrum, start):
+    noise = np.concatenate([[1e-12], np.linspace(1e-3, 1, 400)])
+    formula = sp.lambdify((controls.S, controls.signal, controls.sigma2), controls.response)
+    modes = np.array([formula(float(each), 1 - noise, noise) for each in spectrum])
+    chi = modes[0] / modes.mean(0)
+    assert chi[0] == pytest.approx(start, rel=1e-10)
+    assert chi[-1] == pytest.approx(spectrum[0] / np.mean(spectrum))
+    constant = set(spectrum) <= {0, spectrum[0]}
+    assert np.ptp(chi) < 1e-12 if constant else np.all(np.diff(chi) > 0)
+
+
+@pytest.mark.parametrize("decay", [0.05, 0.3, 0.5, 0.9])
+def test_the_fourier_integral_of_a_power_is_a_power(decay):
+    claim = derivations.claim("gaussian-control-decay")
+    values = [claim.evaluate(decay=decay, distance=distance) for distance in (1.0, 7.0)]
+    for computed, closed in values:
+        assert computed == pytest.approx(closed, rel=1e-10)
+        assert computed > 0
+    assert np.log(values[1][0] / values[0][0]) == pytest.approx((decay - 1) * np.log(7))
+
+
+def test_a_long_ring_comes_near_the_power():
+    """A check of the library's finite ring, which the claim leaves out: its slope between sites."""
+    field = rt.controls.gaussian_field(2**22, 0.5)
+    covariance = np.fft.irfft(np.asarray(field.spectrum), field.length)
+    slope = np.log(covariance[128] / covariance[64]) / np.log(2)
+    assert slope == pytest.approx(-0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("number", range(len(controls.CHAINS)))
+def test_each_listed_chain_agrees_with_the_library(number):
+    chain = controls.CHAINS[number]
+    evidence, _, mean, variance, _ = controls.chain_by_sequences(number)
+    model = rt.controls.MarkovChain(
+        transition=np.array(chain.transition, float),
+        initial=np.array(chain.initial, float),
+        length=len(chain.start),
+    )
+    likelihood = np.array(chain.likelihood, float)
+    assert float(model.log_evidence(likelihood)) == pytest.approx(np.log(float(evidence)))
+    moments = model.change_moments(likelihood, np.array(chain.start))
+    assert float(moments.mean) == pytest.approx(float(mean))
+    assert float(moments.variance) == pytest.approx(float(variance), abs=1e-14)
+
+
+def test_two_parts_and_unbiased_have_no_step_that_reads_the_same_on_both_sides():
+    for name in ("rhm-two-parts", "rhm-unbiased"):
+        steps = derivations.claim(name).own_steps
+        sides = [step for step in steps if hasattr(step, "left")]
+        assert sides
+        assert all(sp.sympify(step.left) != sp.sympify(step.right) for step in sides)
 
 
 @pytest.mark.parametrize(("system", "grows"), [((64, 8, 2), True), ((16, 4, 2), False)])

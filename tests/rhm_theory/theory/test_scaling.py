@@ -1,10 +1,12 @@
 """Fits of exponents: exact data give the exponent, intervals cover it, and scipy's fit agrees."""
 
 import jax
+import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
 
+from derivations.hierarchy import finite_size
 from rhm_theory.theory import mean_field, scaling
 
 SIZES = 2.0 ** np.arange(3, 10)
@@ -70,6 +72,106 @@ def test_mean_field_peaks_are_of_the_form_and_have_the_exponent_of_theory(vocabu
     found = scaling.approach(2.0**depths, heights, 1e-4 * heights)
     assert found.exponent == pytest.approx(2 / float(mean_field.exponent(**numbers)) - 1, abs=4e-3)
     assert (found.exponent > 0) == bool(mean_field.criticality(**numbers).diverges)
+
+
+SYSTEMS = ((64, 8, 2), (32, 8, 2), (16, 4, 2), (8, 16, 3), (40, 7, 2))
+
+
+def named(system):
+    return dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_closed_form_is_the_recursion_at_the_critical_noise(system):
+    depth = np.array([1, 2, 5, 12])
+    noise = mean_field.critical_noise(**named(system))
+    np.testing.assert_allclose(
+        scaling.critical_susceptibility(**named(system), depth=depth),
+        mean_field.susceptibility(noise, **named(system), depth=depth),
+        rtol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_growing_terms_leave_nothing_at_large_depths(system):
+    """Against the claim's recursions in many digits, at depths where the float recursion fails."""
+    found = scaling.critical_growth(**named(system), terms=3)
+    growing = int(found.growing)
+    nu = float(mean_field.exponent(**named(system)))
+    assert growing == (2 if nu < 1.5 else 1 if nu < 2 else 0)
+    assert growing == np.sum(found.exponents > 0)
+    errors = []
+    for depth in (60, 90, 120):
+        with mpmath.workdps(finite_size.digits(system, depth)):
+            belief = finite_size.critical(system).belief
+            chi = finite_size.recursive_susceptibility(system, depth, belief)
+            leaves = mpmath.mpf(system[2]) ** depth
+            # Powers in many digits: those in floats would be off by more than the constant.
+            kept = finite_size.growing_terms(system, finite_size.critical(system))
+            errors.append(float(abs(chi - sum(A * leaves**power for power, A in kept))))
+    powers, amplitudes = (
+        np.array([[float(number) for number in term] for term in kept[:-1]]).reshape(-1, 2).T
+    )
+    np.testing.assert_allclose(found.exponents[:growing], powers, rtol=1e-12)
+    np.testing.assert_allclose(found.amplitudes[:growing], amplitudes, rtol=1e-9)
+    assert float(found.constant) == pytest.approx(float(kept[-1][1]), rel=1e-9)
+    # What is left falls with the next power.
+    slope = np.diff(np.log(errors)) / (30 * np.log(system[2]))
+    np.testing.assert_allclose(slope, float(found.exponents[growing]), rtol=0.02)
+
+
+def test_one_power_and_a_constant_are_the_wrong_form_below_three_halves():
+    """(64, 8, 2): what A d^a leaves exceeds any constant. The numbers are those of the attack."""
+    system, left = (64, 8, 2), []
+    with mpmath.workdps(300):
+        found = finite_size.critical(system)
+        power, amplitude = finite_size.growing_terms(system, found)[0]
+        for depth in (20, 80, 160, 320):
+            chi = finite_size.recursive_susceptibility(system, depth, found.belief)
+            left.append(float(chi - amplitude * mpmath.mpf(2) ** (depth * power)))
+    np.testing.assert_allclose(left, [-2.483, -7.673, -85.13, -16284.04], rtol=2e-4)
+    second = scaling.critical_growth(**named(system))
+    predicted = second.constant + second.amplitudes[1] * 2.0 ** (
+        second.exponents[1] * np.array([80, 160, 320])
+    )
+    np.testing.assert_allclose(left[1:], predicted, rtol=1e-6)
+
+
+def test_the_growth_is_a_logarithm_at_nu_2():
+    """Between 1 and v^(s-1) there is an m with nu = 2; it need not be a whole number."""
+    rules = scipy.optimize.brentq(
+        lambda m: float(mean_field.exponent(vocabulary=32, rules_per_symbol=m, branching=2)) - 2,
+        8,
+        12,
+    )
+    numbers = {"vocabulary": 32, "rules_per_symbol": rules, "branching": 2}
+    depth = np.array([40, 60, 80])
+    chi = np.asarray(scaling.critical_susceptibility(**numbers, depth=depth))
+    assert np.diff(chi)[1] == pytest.approx(np.diff(chi)[0], rel=1e-4)
+
+
+def test_no_transition_has_no_critical_susceptibility():
+    numbers = {"vocabulary": 32, "rules_per_symbol": 32, "branching": 2}
+    assert np.isnan(scaling.critical_susceptibility(**numbers, depth=3))
+    assert int(scaling.critical_growth(**numbers).growing) == 0
+    with pytest.raises(TypeError, match="depth must be an integer"):
+        scaling.critical_susceptibility(**numbers, depth=3.5)
+    with pytest.raises(ValueError, match="depth must be >= 1"):
+        scaling.critical_susceptibility(**numbers, depth=0)
+
+
+def test_two_powers_are_recovered():
+    sizes = 2.0 ** np.arange(3, 19)
+    a = 0.4
+    values = -1.5 + 2 * sizes**a - 0.5 * sizes ** (a - (1 - a) / 2)
+    found = scaling.approach(sizes, values, 1e-3 * values, terms=2)
+    assert found.exponent == pytest.approx(a, abs=1e-4)
+    assert found.amplitude == pytest.approx(2 * a, rel=1e-2)
+    assert found.further == pytest.approx((-0.5 * (a - (1 - a) / 2),), rel=1e-1)
+    assert found.misfit < 1e-3
+    assert scaling.approach(sizes, values, 1e-3 * values).misfit > 100 * found.misfit
+    with pytest.raises(ValueError, match="size must be at least 4 distinct numbers"):
+        scaling.approach(sizes[:3], values[:3], values[:3], terms=2)
 
 
 def test_what_nothing_bounds_ends_where_the_search_ends():
