@@ -196,7 +196,9 @@ def control_decay(
     difference = u ** (-decay - 1) - (u + shift) ** (-decay - 1)
     yield Equal("pair by the difference", pair, decay * sp.sin(u) * difference.subs(shift, sp.pi))
     yield Equal("no shift", difference.subs(shift, 0), 0)
-    yield Positive("it rises with the shift", sp.diff(difference, shift))
+    over_power = sp.diff(difference, shift) * (u + shift) ** (decay + 2)
+    yield Equal("its slope in the shift, over a power of u + h > 0", over_power, decay + 1)
+    yield Positive("so it rises with the shift", sp.simplify(over_power))
 
 
 def _fractions(*rows: str) -> list[list[Fraction]]:

@@ -759,7 +759,8 @@ def _largest():
     "rhm-largest-susceptibility",
     statement=(
         "Where χ settles, its largest value over the noise need not be at ε*. For (8, 16, 3) at "
-        "depth 16 it is 3.3067 to 5e-5, near ε = 0.4473. At ε* = 0.4017 χ is 2.5486 to 5e-5."
+        "depth 16 it is 3.3067 to 5e-5. At ε = 0.4473 χ is this number to 5e-5, while at ε* = 0.4017 it "
+        "is 2.5486 to 5e-5."
     ),
     explanation=(
         "Certified: the noises [0, 1] are cut into intervals on each of which a Taylor form in "
@@ -775,10 +776,9 @@ def _largest():
 )
 def largest_susceptibility(
     largest=sp.Rational("3.3067"),
-    place=ELSEWHERE[2],
     at_transition=sp.Rational("2.5486"),
 ):
-    system, depth, _ = ELSEWHERE
+    system, depth, place = ELSEWHERE
     margin = intervals.ball(sp.Rational("5e-5"))
     bound = intervals.ball(largest) + margin
     reached = enclosed_susceptibility(system, depth, 1 - place * (1 - sp.Rational(1, system[0])))
