@@ -83,6 +83,10 @@ RULES = {
     ),
     "convexity of the exponential": Rule("on an interval e^x lies below its chord", ("interval",)),
     "Taylor": Rule("g(u) <= g(0) + g'(0) u + M u²/2 where g'' <= M", ("second derivative",)),
+    "equal derivatives": Rule(
+        "on an interval, functions that have equal derivatives and agree at one point are equal",
+        ("derivatives", "point"),
+    ),
     "Leibniz": Rule(
         "the derivative of order n of a product f g is sum_j C(n, j) f^(j) g^(n-j)", ("product",)
     ),
