@@ -496,6 +496,75 @@ def lemma_9(
     )
 
 
+@claim(
+    "lemma-9-any-share",
+    statement=(
+        "Lemma 9's x part holds for every α ≥ max of both its thresholds, beyond Lemma 12's range "
+        "too, for the exponential and the logistic loss: x_DA ≤ x_D."
+    ),
+    explanation=(
+        "The y part gives y_DA <= y_D. Let ψ(x) = λx/φ(x), which increases, and R = φ(y)/φ(x). "
+        "Above the x threshold ψ(x_D) - ψ(x_DA) is at least a positive factor times (R_D - 1)/n + "
+        "(R_DA - 1)/f. As y_DA <= x_DA, R_DA >= 1. Where y_D <= x_D, R_D >= 1 too. Otherwise let τ "
+        "= y_D - x_D and N = n/f > 1. From x - y at both points, x_DA - y_DA >= Nτ.\n\n"
+        "Suppose x_DA > x_D. For both losses φ(x - d)/φ(x) increases with d, and does not decrease "
+        "with x. So R_DA >= φ(x_D - Nτ)/φ(x_D). With E = e^{-x_D} the logistic loss needs N(1 - "
+        "e^{-Nτ})(1 + Ee^{-τ}) >= (1 - e^{-τ})(E + e^{-Nτ}). Factor by factor the left side is the "
+        "larger one, because N >= 1 and E <= 1 (x_D > 0). The exponential loss needs N(e^{Nτ} - 1) "
+        ">= 1 - e^{-τ}. So ψ(x_D) >= ψ(x_DA) after all, which contradicts x_DA > x_D."
+    ),
+    where="Lemma 9, α beyond Lemma 12",
+    domain=(
+        "mean losses, exponential or logistic loss, any types with 0 < k12 <= k11, k22, λ > 0, "
+        "every stationary point of descent-ascent"
+    ),
+    origin="new",
+    evidence="proved",
+    backs="gda_theory.pair.lemma_9_edges",
+    rules=["monotone bijection", "tangent line"],
+    counterexample="an exponential or logistic pair with α above both thresholds and x_DA > x_D",
+)
+def lemma_9_any_share(
+    x_threshold=k11 / k12 * forget**2 / (retain * (total + forget)),
+    factor=k12 * alpha * in_pair,
+    widening=total / forget,
+):
+    # R_D and R_DA, of which φ(y) = R φ(x).
+    ratio_D, ratio_A = sp.symbols("R_D R_DA", positive=True)
+    psi_D = (pretrain_x / phi(x)).subs(phi(y), ratio_D * phi(x))
+    psi_A = (ascent_x / phi(x)).subs(phi(y), ratio_A * phi(x))
+    both = factor * ((ratio_D - 1) / total + (ratio_A - 1) / forget)
+    per_alpha = in_pair * (total + forget) / (forget * total)
+    yield Equal(
+        "ψ(x_D) - ψ(x_DA)",
+        (psi_D - psi_A).subs(counted),
+        both + (alpha - x_threshold) * k12 * per_alpha,
+    )
+    # τ <= (k22 - k12) αa φ(y_D)/λ and x_DA - y_DA >= (k22 - k12) B φ(y_DA)/λ.
+    apart = {phi(x): phi_x, phi(y): phi_y, k11: k12 + surplus_1, k22: k12 + surplus_2}
+    reversed_gap = surplus_2 * alpha * a * phi_y  # its bound
+    yield Positive("λτ is less", (reversed_gap - (pretrain_y - pretrain_x)).subs(apart))
+    gap_A = (ascent_x - ascent_y).subs(apart).subs(phi_y, phi_y + rise)  # φ(y_DA) = φ(y_D) + e
+    more = (gap_A - surplus_2 * B * phi_y).subs(counted)
+    yield Equal("B/(αa)", (B / (alpha * a)).subs(counted), widening)
+    yield Positive("λ(x_DA - y_DA) is more", more)
+    # Both losses: φ(x - d)/φ(x) rises with d and with x.
+    at, drop = sp.symbols("X u", positive=True)  # X = e^x, e^d = 1 + u
+    logistic_ratio = (1 + at) / (1 + at / (1 + drop))
+    yield Positive("logistic: it rises with d", sp.diff(logistic_ratio, drop))
+    yield Positive("logistic: it rises with x", sp.diff(logistic_ratio, at))
+    # E = 1/(1+p), e^{-τ} = 1/(1+g), e^{-Nτ} = 1/((1+g)(1+h)), N = 1 + m.
+    p, g, h, m = sp.symbols("p g h m", positive=True)
+    E, near, far, times = 1 / (1 + p), 1 / (1 + g), 1 / ((1 + g) * (1 + h)), 1 + m
+    yield Positive("n/f > 1", (widening - 1))
+    at_A = logistic_ratio.subs({at: 1 / E, drop: 1 / far - 1}) - 1
+    at_D = 1 - (1 + 1 / E) / (1 + 1 / (E * near))
+    yield Equal("logistic: R_DA - 1", at_A, (1 - far) / (E + far))
+    yield Equal("logistic: 1 - R_D", at_D, (1 - near) / (1 + E * near))
+    yield Positive("logistic: N (R_DA - 1) - (1 - R_D)", times * at_A - at_D)
+    yield Positive("exponential: the same", times * (1 / far - 1) - (1 - near))
+
+
 def _lemma_10_x(**parameters):
     with mpmath.workdps(numeric.DIGITS):
         system = numeric.masses(**parameters)

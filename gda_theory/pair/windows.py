@@ -285,22 +285,24 @@ def order_limit(pair: CorrelatedPair) -> Float[Array, "*batch"]:
     return jnp.where(positive, limit, jnp.inf)
 
 
-@backed_by("lemma-9-window")
+@backed_by("lemma-9-window", "lemma-9-any-share")
 def lemma_9_edges(pair: CorrelatedPair) -> PerMargin:
     r"""Lemma 9: from these alpha on, ``x_D >= x_DA`` and ``y_D >= y_DA``.
 
     .. math:: \alpha \ge \frac{k_{11}}{k_{12}} \frac{f^2}{r(n+f)} \;(x), \qquad
               \alpha \ge \frac{k_{12}}{k_{22}} \frac{f n}{r (n+f)} \;(y)
 
-    This holds where descent-ascent has a minimum, for any margin loss. For sums the edges are 0 and
-    :math:`k_{12}/2k_{22}`.
+    This holds at every stationary point of descent-ascent. The edge of x is proved for the
+    exponential and the logistic loss; for other losses only up to :func:`order_limit`. For sums the
+    edges are 0 and :math:`k_{12}/2k_{22}`, for any margin loss.
 
     Args:
         pair: any :class:`CorrelatedPair`; its ``forget_in_pair`` is not used.
     Returns: :class:`PerMargin`. It is NaN unless ``0 <= k12 <= k11``, because the lemma need not
         hold otherwise.
     Raises: ``TypeError`` if ``pair`` is no :class:`CorrelatedPair`.
-    Source: Lemma 9; sums: new. Claim: ``lemma-9-window``.
+    Source: Lemma 9; sums and the logistic loss: new.
+    Claims: ``lemma-9-window``, ``lemma-9-any-share``.
     """
     require_pair(pair)
     return _where((pair.gram.cross >= 0) & (pair.gram.cross <= pair.gram.first), _lemma_9(pair))

@@ -19,7 +19,7 @@ from derivations.descent_ascent import folds, lambert, logistic, paths
 from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.ledger import symbols
 from derivations.ledger.ledger import OutOfDomain
-from gda_theory.pair import basins
+from gda_theory.pair import basins, model
 
 LOSSES = ("exponential", "logistic")
 
@@ -268,6 +268,40 @@ def test_sums_have_the_oracle_between(loss):
     assert np.all(ascended.x[there] < oracle.x[there])
     late = there & np.asarray(share >= k12 / (2 * k22))
     assert np.all(ascended.y[late] <= trained.y[late])
+
+
+# lemma-9-any-share
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_lemma_9_beyond_the_range_of_lemma_12(loss):
+    generator = np.random.default_rng(3)
+    count = 5000
+    second = 10 ** generator.uniform(-2, 2, count)
+    cross = second * 10 ** generator.uniform(-3, 0, count)
+    first = np.maximum(cross * 10 ** generator.uniform(0, 2, count), 1.001 * cross**2 / second)
+    kept = 10 ** generator.uniform(-1, 3, count)
+    gone = kept * 10 ** generator.uniform(-1, 3, count)
+    retained = kept * 10 ** generator.uniform(-3, 0, count)
+    pair = gt.CorrelatedPair(
+        gram=(first, cross, second),
+        ridge=10 ** generator.uniform(-4, 3, count),
+        retain_size=kept,
+        forget_size=gone,
+        retain_in_pair=retained,
+        loss=loss,
+    )
+    edges = gt.pair.lemma_9_edges(pair)
+    share = np.maximum(edges.x, edges.y) * np.where(generator.random(count) < 0.7, 1, 1.5)
+    pair = model.with_arrays(pair, forget_in_pair=retained * share)
+    ascended, trained = gt.pair.stationary_points(pair), gt.pair.pretrain(pair)
+    beyond = share > np.asarray(gt.pair.order_limit(pair))
+    there = np.isfinite(ascended.x[:, 0]) & beyond
+    assert there.sum() > 1000
+    for margin in ("x", "y"):
+        before = np.asarray(getattr(trained, margin))[there, None]
+        after = np.asarray(getattr(ascended, margin))[there]
+        assert not np.any(after > before * (1 + 1e-12))
 
 
 # first-step-sign-pair
