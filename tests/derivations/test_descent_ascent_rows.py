@@ -6,6 +6,7 @@ minimisation, or the library's solver.
 
 from fractions import Fraction
 
+import jax
 import mpmath
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from derivations.descent_ascent import folds, lambert, logistic, paths
 from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.ledger import symbols
 from derivations.ledger.ledger import OutOfDomain
-from gda_theory.pair import basins, model
+from gda_theory.pair import basins, curve, model
 
 LOSSES = ("exponential", "logistic")
 
@@ -372,6 +373,35 @@ def _third(pair, found, which):
         return sigma * (1 - sigma) * (2 * sigma - 1)
 
     return (second(sigma_x) * theta**3 - share * second(sigma_y)) / ridge
+
+
+# logistic-zero-or-two-folds
+
+
+def test_the_bend_has_one_peak_in_a_search():
+    margin, met = logistic.peak_margin(systems=1000)
+    assert met > 500
+    assert margin > 1.278
+
+
+def test_the_searched_slopes_are_those_of_the_solver():
+    generator = np.random.default_rng(0)
+    pair = gt.CorrelatedPair(
+        0.6, ridge=0.01, retain_size=1, forget_size=1, retain_in_pair=1, loss="logistic"
+    )
+    log_mass = curve.log_retain_mass(pair.gram, 1.0, pair.ridge)
+
+    def bend(q):
+        return curve.log_bend(pair.loss, pair.gram, log_mass, q)
+
+    for q in generator.uniform(-3, 4, 20):
+        x = float(curve.point_at(pair.loss, pair.gram, log_mass, q, curve.ASCENT).x)
+        slope, _ = logistic.log_bend_derivatives(0.4, x, np.exp(q))
+        assert float(jax.grad(bend)(q)) == pytest.approx(float(slope), rel=1e-9, abs=1e-10)
+    peak = curve.largest_bend(pair.loss, pair.gram, log_mass)[1]
+    x = float(curve.point_at(pair.loss, pair.gram, log_mass, peak, curve.ASCENT).x)
+    _, curvature = logistic.log_bend_derivatives(0.4, x, np.exp(float(peak)))
+    assert float(jax.grad(jax.grad(bend))(peak)) == pytest.approx(float(curvature), rel=1e-6)
 
 
 # lambert-series
