@@ -170,7 +170,7 @@ def searched(claim: Claim, seed: object = SEED) -> tuple[Search | None, tuple[We
 def open_needs(claim: Claim) -> list[str]:
     """What the claim's joins cite and nothing provides, and conclusions that do not exist."""
     steps = {step.text for step in claim.own_steps}
-    missing = rules.open_needs(claim.joins, steps, set(claim.known_claims()), premises(claim))
+    missing = rules.undischarged(claim.joins, steps, set(claim.known_claims()), premises(claim))
     if len(steps) < len(claim.own_steps):
         missing.append("two steps have the same text")
     return missing

@@ -1,6 +1,6 @@
 """The domain of a claim as data, and a sampler that covers it with its boundary.
 
-A domain gives each parameter of a claim a range. :func:`points` samples it without end: first one
+A domain gives each parameter of a claim a range. :func:`sample` samples it without end: first one
 parameter after the other at its notable values (ends that belong to the range, numbers next to ends
 that do not, very small and very large ones, small integers), then pairs of equal parameters, then
 mixtures. Numbers are exact fractions, so that an equality that is meant is met exactly.
@@ -142,10 +142,10 @@ class OneOf(NamedTuple):
         return generator.choice(self.values)
 
     def wider(self) -> list[tuple[str, "OneOf"]]:
-        return [(f"with {describe(other)}", OneOf((other,))) for other in self.others]
+        return [(f"with {shown(other)}", OneOf((other,))) for other in self.others]
 
     def __str__(self) -> str:
-        return f"one of {', '.join(map(describe, self.values))}"
+        return f"one of {', '.join(map(shown, self.values))}"
 
 
 class Drawn(NamedTuple):
@@ -169,7 +169,7 @@ class Drawn(NamedTuple):
         return self.maker(generator)
 
     def wider(self) -> list[tuple[str, OneOf]]:
-        return [(f"with {describe(other)}", OneOf((other,))) for other in self.others]
+        return [(f"with {shown(other)}", OneOf((other,))) for other in self.others]
 
     def __str__(self) -> str:
         return self.text
@@ -212,7 +212,7 @@ def word(symbol: sp.Symbol) -> str:
 _NAMES = {symbol: name for name, symbol in WORDS.items()}
 
 
-def points(domain: Domain, generator: random.Random) -> Iterator[Point]:
+def sample(domain: Domain, generator: random.Random) -> Iterator[Point]:
     """Points of ``domain`` without end: the systematic ones first, in random company."""
     if not domain:
         while True:
@@ -274,7 +274,7 @@ def _moved_value(ranged: Range, value: Value, spread: float, generator: random.R
     return ranged.draw(generator)
 
 
-def describe(value: object) -> str:
+def shown(value: object) -> str:
     """``value`` in a few characters."""
     if isinstance(value, Fraction):
         return str(value) if value.denominator < 10**4 else f"{float(value):.12g}"
@@ -283,7 +283,7 @@ def describe(value: object) -> str:
 
 def describe_point(point: Mapping[sp.Symbol, Value]) -> str:
     """``point`` in one line."""
-    return ", ".join(f"{word(symbol)} = {describe(value)}" for symbol, value in point.items())
+    return ", ".join(f"{word(symbol)} = {shown(value)}" for symbol, value in point.items())
 
 
 def in_words(domain: Domain) -> list[str]:

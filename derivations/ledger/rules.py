@@ -213,7 +213,7 @@ def cited(joins: Iterable[Join]) -> set[str]:
     return {by for one in joins for needs in one.discharged.values() for by in needs}
 
 
-def open_needs(
+def undischarged(
     joins: Iterable[Join], steps: set[str], claims: set[str], given: set[str]
 ) -> list[str]:
     """What the joins cite and nothing provides: a missing step, claim, hypothesis or part."""

@@ -128,7 +128,7 @@ class Hunt:
     def candidates(self, most: int | None) -> Iterator[Numbers]:
         """Points that satisfy the hypotheses, boundaries first and again and again."""
         boundaries = list(boundaries_of(self.theorem))
-        for index, point in enumerate(domains.points(self.theorem.domain, self.generator)):
+        for index, point in enumerate(domains.sample(self.theorem.domain, self.generator)):
             if most is not None and index >= most:
                 return
             chosen = [point]

@@ -183,9 +183,12 @@ def _is_defined(expression: sp.Expr) -> bool:
     if not all(symbol.is_extended_real for symbol in expression.free_symbols):
         return False
     denominator = sp.denom(sp.together(expression))
-    factors = (
-        [base for base, _ in sp.factor_list(denominator)[1]] if denominator.free_symbols else []
-    )
+    if not denominator.free_symbols:
+        return True
+    try:
+        factors = [base for base, _ in sp.factor_list(denominator)[1]]
+    except sp.PolynomialError:  # symbolic exponents, for example
+        factors = list(sp.Mul.make_args(denominator))
     return all(_never_zero(factor) for factor in factors)
 
 
