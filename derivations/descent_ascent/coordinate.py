@@ -16,6 +16,7 @@ from mpmath import mpf
 from derivations.descent_ascent import measures, scalar_measures
 from derivations.ledger.domains import (
     Integers,
+    Interval,
     OneOf,
     positive,
     positive_within,
@@ -243,12 +244,13 @@ def lemma_2(
 
 count, minimum, maximum = sp.symbols("stationary_points minimum maximum", real=True)
 bend_min, bend_max = sp.symbols("bend_min bend_max", real=True)
+ratio = sp.Symbol("ratio", real=True)  # K/λ
 
 
-def _branches(mass, ridge):
+def _branches(ratio, ridge):
     """How many stationary points there are, the minimum and the maximum, with J'' at both."""
-    points = scalar_measures.stationary_points(mass, ridge)
-    objective = scalar_measures.objective(mass, ridge)
+    points = scalar_measures.stationary_points(ratio * ridge, ridge)
+    objective = scalar_measures.objective(ratio * ridge, ridge)
     measured = {count: len(points)} | dict.fromkeys(
         (minimum, maximum, bend_min, bend_max), mpmath.nan
     )
@@ -280,26 +282,25 @@ def _branches(mass, ridge):
         "gda_theory.pair.coordinate.order_range",
     ],
     theorem=Theorem(
-        domain={mass: real, ridge: positive},
+        domain={ratio: real, ridge: positive},
         conclusions={
             "J'' at the minimum": Implies(
-                Gt(mass / ridge, -sp.exp(-1)), Eq(bend_min, ridge * (1 + minimum))
+                Gt(ratio, -sp.exp(-1)), Eq(bend_min, ridge * (1 + minimum))
             ),
             "W_0 is the minimum": Implies(
-                Gt(mass / ridge, -sp.exp(-1)), (Gt(minimum, -1), Gt(bend_min, 0))
+                Gt(ratio, -sp.exp(-1)), (Gt(minimum, -1), Gt(bend_min, 0))
             ),
             "J'' at the maximum": Implies(
-                (Gt(mass / ridge, -sp.exp(-1)), Lt(mass, 0)), Eq(bend_max, ridge * (1 + maximum))
+                (Gt(ratio, -sp.exp(-1)), Lt(ratio, 0)), Eq(bend_max, ridge * (1 + maximum))
             ),
             "W_-1 is the maximum": Implies(
-                (Gt(mass / ridge, -sp.exp(-1)), Lt(mass, 0)), (Lt(maximum, -1), Lt(bend_max, 0))
+                (Gt(ratio, -sp.exp(-1)), Lt(ratio, 0)), (Lt(maximum, -1), Lt(bend_max, 0))
             ),
-            "when there is a maximum": Iff(
-                Eq(count, 2), (Gt(mass / ridge, -sp.exp(-1)), Lt(mass, 0))
-            ),
-            "when there is none": Iff(Eq(count, 0), Lt(mass / ridge, -sp.exp(-1))),
+            "when there is a maximum": Iff(Eq(count, 2), (Gt(ratio, -sp.exp(-1)), Lt(ratio, 0))),
+            "when there is none": Iff(Eq(count, 0), Lt(ratio, -sp.exp(-1))),
         },
         measure=_branches,
+        points=80,
     ),
     joins=[
         join(
@@ -475,6 +476,7 @@ def _lemma_4(**parameters):
             "slack": Eq(LOG_RATIO - sp.Abs(w_D - w_R), sp.Abs(sp.log(w_D / w_R))),
         },
         measure=weights_of_means,
+        points=15,
     ),
     joins=[
         join(
@@ -563,6 +565,7 @@ def _lemma_5(**parameters):
             "existence": Iff(Eq(found, 1), Lt(alpha, LAST)),
         },
         measure=minima_or_none,
+        points=15,
         digits=90,  # 1 - αr/f cancels, and r_j/(λr) is up to 1e36
     ),
     joins=[
@@ -787,26 +790,15 @@ def sum_order(gap=alpha * on_coordinate, existence=1 + ridge / (sp.E * on_coordi
     )
 
 
-stationary, root = sp.symbols("stationary root", real=True)
-slope_at_root = sp.Symbol("slope_at_root", real=True)
+stationary = sp.Symbol("stationary", real=True)
+offset = sp.Symbol("offset", real=True)  # K/λ - (w e^w + w)
 
 
-def _logistic_points(mass, ridge):
-    """The stationary point of the logistic loss, and the root of w e^w + w = K/λ with J' there."""
-    ratio = mass / ridge
-    reach = 2 + abs(ratio)
-    of_equation = measures.root_between(
-        lambda w: w * mpmath.exp(w) + w - ratio,
-        lambda w: (1 + w) * mpmath.exp(w) + 1,
-        -reach,
-        mpmath.log1p(reach),
-    )
-    logistic_objective = scalar_measures.objective(mass, ridge, scalar_measures.logistic_loss)
-    return {
-        stationary: measures.weight(mass, ridge, measures.LOGISTIC),
-        root: of_equation,
-        slope_at_root: scalar_measures.derivative(logistic_objective, of_equation),
-    }
+def _logistic_slope(ridge, weight, offset):
+    """K for an offset from the equation, and J'(w) by a difference quotient of J."""
+    signed_mass = ridge * (weight * mpmath.exp(weight) + weight + offset)
+    objective = scalar_measures.objective(signed_mass, ridge, scalar_measures.logistic_loss)
+    return {mass: signed_mass, slope_found: scalar_measures.derivative(objective, weight)}
 
 
 @claim(
@@ -826,22 +818,15 @@ def _logistic_points(mass, ridge):
         "gda_theory.pair.curve.shifted_dual",
     ],
     theorem=Theorem(
-        domain={mass: real, ridge: positive},
+        # Every real K belongs to one offset. J'/λ is as small as e^-w: hence the range of w.
+        domain={w: Interval(decades=1), offset: real, ridge: positive},
         conclusions={
-            "from J' to the equation": Eq(
-                stationary * sp.exp(stationary) + stationary, mass / ridge
-            ),
-            "from the equation to J'": Eq(slope_at_root / ridge, 0),
+            "stationary": Iff(Eq(slope_found / ridge, 0), Eq(w * sp.exp(w) + w, mass / ridge))
         },
-        measure=_logistic_points,
+        measure=_logistic_slope,
     ),
     joins=[
-        join(
-            "equivalence",
-            ("from J' to the equation", "from the equation to J'"),
-            identity="(1+e^w) J'(w)/λ",
-            factor="the multiplier",
-        ),
+        join("equivalence", "stationary", identity="(1+e^w) J'(w)/λ", factor="the multiplier"),
     ],
     counterexample="a stationary point of K log(1+e^-w) + λw²/2 with w e^w + w != K/λ",
 )
@@ -862,7 +847,7 @@ def _branches_of_r_lambert(weight, rho_excess):
     def slope(w):
         return mpmath.diff(lambda v: v * mpmath.exp(v) + rho * v, w)
 
-    least = scalar_measures.finely(scalar_measures.least_value)(slope, mpf(-60), mpf(10))
+    least = scalar_measures.least_value(slope, mpf(-60), mpf(10))
     falls = least < -mpmath.sqrt(mpmath.eps)
     turns = falls * ((slope(mpf(-200)) > 0) + 1)
     return {
@@ -899,6 +884,7 @@ def _branches_of_r_lambert(weight, rho_excess):
             "one branch": Iff(Eq(branches, 1), Ge(above_least, 0)),  # ρ >= e^-2
         },
         measure=_branches_of_r_lambert,
+        most_digits=60,
     ),
     joins=[
         join(
@@ -1099,6 +1085,7 @@ def _logistic_weight(ratio):
             ),
         },
         measure=_weights_and_rate,
+        points=10,
     ),
     joins=[
         join(
@@ -1358,6 +1345,7 @@ def _semistable(ridge, distance, start_distance, weight):
         },
         measure=_semistable,
         points=10,
+        most_digits=60,
     ),
     joins=[
         join(
@@ -1496,6 +1484,7 @@ def _ends_of_the_range(ridge, h, loss, **counts):
             "beyond the upper end": Gt(D_after, w_R),
         },
         measure=_ends_of_the_range,
+        points=10,
     ),
     joins=[
         join(

@@ -133,8 +133,11 @@ def both_signs(largest, count: int = 60) -> list:
 
 
 def least_value(function: Callable, low, high):
-    """The least value of a function that falls and then rises, by thirds of the interval."""
-    for _ in range(2 * mpmath.mp.dps + 40):
+    """The least value of a function that falls and then rises, by thirds of the interval.
+
+    The place has a third of the digits, so the value has two thirds of them.
+    """
+    for _ in range(2 * mpmath.mp.dps + 20):
         third = (high - low) / 3
         if function(low + third) < function(high - third):
             high = high - third

@@ -35,6 +35,7 @@ from derivations.ledger.theorems import (
 FEWEST = 8  # a search that measured fewer points found nothing out
 ATTEMPTS = 12  # points drawn for one that is measured
 OUTSIDE = 12  # points measured outside a hypothesis or range
+IRRATIONAL = (sp.exp, sp.log, sp.LambertW, sp.E, sp.pi)
 STRICTER = {"<=": "<", ">=": ">"}
 REVERSED = {"<=": ">", ">=": "<", "<": ">=", ">": "<=", "==": "!=", "!=": "=="}
 
@@ -197,13 +198,18 @@ class Hunt:
 
 
 def boundaries_of(theorem: Theorem) -> Iterator[Relation]:
-    """The relations between parameters alone: their equalities are worth trying."""
+    """The relations between parameters alone: their equalities are worth trying.
+
+    Those with an exponential, a logarithm or an irrational constant are left out: no fraction
+    solves them.
+    """
     relations = [one for one in theorem.hypotheses if isinstance(one, Relation)]
     for conclusion in theorem.conclusions.values():
         relations += relations_of(conclusion)
     for relation in relations:
         symbols = relation.left.free_symbols | relation.right.free_symbols
-        if symbols and symbols <= theorem.domain.keys():
+        irrational = any(side.has(*IRRATIONAL) for side in (relation.left, relation.right))
+        if symbols and symbols <= theorem.domain.keys() and not irrational:
             yield relation
 
 
