@@ -14,6 +14,7 @@ from scipy.integrate import solve_ivp
 
 import gda_theory as gt
 from gda_theory.codes import Outcome
+from tests.pair_blocks import in_blocks
 
 PAIR = gt.CorrelatedPair(
     0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
@@ -50,7 +51,9 @@ def test_it_ends_where_the_closed_form_is():
     assert np.all(found.outcome == Outcome.CONVERGED)
     assert np.all(found.reached == 1000)
     np.testing.assert_allclose(
-        found.weights[:, -1], np.tile(gt.pair.descent_ascent(PAIR).weights, (2, 1)), rtol=1e-9
+        found.weights[:, -1],
+        np.tile(in_blocks(gt.pair.descent_ascent, PAIR).weights, (2, 1)),
+        rtol=1e-9,
     )
     early = gt.flow(PAIR, [[0.0, 0.0], [0.5, 0.3]], [0.5, 1.0])
     assert np.all(early.outcome == Outcome.MOVING)
@@ -93,7 +96,7 @@ def test_a_steep_start_is_not_a_run_away():
     found = gt.flow(PAIR, [start, start], [1e-6, 1e12])
     assert np.all(found.outcome == Outcome.CONVERGED)
     np.testing.assert_allclose(
-        found.weights[0, -1], gt.pair.descent_ascent(PAIR).weights, rtol=1e-9
+        found.weights[0, -1], in_blocks(gt.pair.descent_ascent, PAIR).weights, rtol=1e-9
     )
     objective = PAIR.objective()
     types = np.asarray(PAIR.types)
@@ -117,7 +120,9 @@ def test_losses_beyond_the_range():
     start = np.linalg.solve(PAIR.types, [1.0, -800.0])
     found = gt.flow(PAIR, start, [1.0, 1000.0], strength=[0.0, 1.0])
     np.testing.assert_array_equal(found.outcome, [Outcome.CONVERGED, Outcome.LEFT_RANGE])
-    np.testing.assert_allclose(found.weights[0, -1], gt.pair.retrain(PAIR).weights, rtol=1e-9)
+    np.testing.assert_allclose(
+        found.weights[0, -1], in_blocks(gt.pair.retrain, PAIR).weights, rtol=1e-9
+    )
     np.testing.assert_array_equal(found.weights[1], [start, start])
     np.testing.assert_array_equal(found.reached, [1000, 0])
 
@@ -170,10 +175,11 @@ def test_single_precision_says_what_it_reached():
         assert found.weights.dtype == np.float32
     np.testing.assert_array_equal(found.outcome, [Outcome.CONVERGED, Outcome.LEFT_RANGE])
     np.testing.assert_allclose(
-        found.weights[0, -1], gt.pair.descent_ascent(PAIR).weights, rtol=1e-4
+        found.weights[0, -1], in_blocks(gt.pair.descent_ascent, PAIR).weights, rtol=1e-4
     )
-    gone = gt.flow(PAIR.replace(forget_in_pair=jnp.asarray(2.0)), [0.0, 0.0], [1e4])
-    np.testing.assert_allclose(found.reached[1], gone.reached, rtol=1e-4)
+    past = PAIR.replace(forget_in_pair=jnp.asarray(2.0))
+    gone = gt.flow(past, np.zeros((2, 2)), [1.0, 1e4])
+    np.testing.assert_allclose(found.reached[1], gone.reached[0], rtol=1e-4)
     assert np.all(np.isfinite(found.weights))
 
 
@@ -202,18 +208,18 @@ def test_bad_input_names_the_argument(changes, message):
 
 def test_traced_nonsense_is_not_a_number():
     """Traced times that are invalid give NaN, although the solver would stop the program there."""
-    at = jax.jit(lambda times: gt.flow(PAIR, [0.0, 0.0], times))
+    at = jax.jit(lambda times, tolerance: gt.flow(PAIR, [0.0, 0.0], times, tolerance=tolerance))
     for times in ([1.0, 0.5], [-1.0, 0.5], [0.5, 0.5], [0.5, np.nan]):
-        found = at(jnp.array(times))
+        found = at(jnp.array(times), 1e-10)
         assert np.all(np.isnan(found.weights))
         assert np.isnan(found.reached)
-    assert np.all(np.isfinite(at(jnp.array([0.5, 1.0])).weights))
-    by_tolerance = jax.jit(
-        lambda tolerance: gt.flow(PAIR, [0.0, 0.0], [1.0], tolerance=tolerance).weights
-    )
-    np.testing.assert_allclose(
-        by_tolerance(1e-10), gt.flow(PAIR, [0.0, 0.0], [1.0], tolerance=1e-10).weights, rtol=1e-12
-    )
+    times = jnp.array([0.5, 1.0])
+    found = at(times, 1e-10)
+    assert np.all(np.isfinite(found.weights))
+    expected = gt.flow(PAIR, np.zeros((2, 2)), times, tolerance=1e-10)
+    np.testing.assert_allclose(found.weights, expected.weights[0], rtol=1e-12)
+    coarse = at(times, 1e-3)
+    assert np.all(coarse.weights != found.weights)
 
 
 def test_the_missing_extra_is_named(monkeypatch):

@@ -14,6 +14,7 @@ import pytest
 import gda_theory as gt
 from gda_theory.codes import Outcome
 from gda_theory.dynamics import simulation
+from tests.pair_blocks import in_blocks
 
 HALVES = {
     "simultaneous": [(1, 1)],
@@ -48,7 +49,7 @@ def random_pairs(loss, count=200):
     pair = gt.CorrelatedPair(
         correlation, ridge=ridge, retain_size=80, forget_size=20, retain_in_pair=8, loss=loss
     )
-    folds = np.asarray(gt.pair.folds(pair).alpha)
+    folds = in_blocks(gt.pair.folds, pair).alpha
     fold = np.where(np.isnan(folds[:, 0]), 2.5, np.minimum(folds[:, 0], 2.5))
     return pair.replace(forget_in_pair=8 * fold * jax.random.uniform(keys[2], count, maxval=0.75))
 
@@ -58,7 +59,7 @@ def pairs(request):
     pair = random_pairs(request.param)
     # No curvature between the oracle and the minimum exceeds this: half-steps settle one by one.
     ends = [
-        pair.objective().margins(found(pair).weights)
+        pair.objective().margins(in_blocks(found, pair).weights)
         for found in (gt.pair.retrain, gt.pair.descent_ascent)
     ]
     bend = (
@@ -73,13 +74,14 @@ def pairs(request):
 
 def test_the_simulator_ends_where_closed_form_and_continuation_are(pairs):
     _, pair, step = pairs
-    run = gt.simulate(pair, gt.pair.retrain(pair).weights, step_size=step, epochs=200_000)
+    start = in_blocks(gt.pair.retrain, pair).weights
+    run = gt.simulate(pair, start, step_size=step, epochs=200_000)
     assert np.all(run.outcome == Outcome.CONVERGED)
-    exact = gt.pair.descent_ascent(pair)
+    exact = in_blocks(gt.pair.descent_ascent, pair)
     assert np.all(exact.exists)
     scale = np.max(np.abs(exact.weights), -1, keepdims=True)
     assert np.all(np.abs(run.weights - exact.weights) <= 1e-10 * scale)
-    continued = gt.descent_ascent(pair)
+    continued = in_blocks(gt.descent_ascent, pair)
     assert np.all(np.abs(run.weights - continued.weights) <= 1e-10 * scale)
     assert np.all(run.period == 0)
     assert np.all(run.epochs <= 200_000)
@@ -93,11 +95,10 @@ def test_alternating_ends_at_the_fixed_point_of_its_own_map(pairs, scheme):
     """
     loss, pair, step = pairs
     objective = pair.objective()
-    run = gt.simulate(
-        pair, gt.pair.retrain(pair).weights, step_size=step, epochs=200_000, scheme=scheme
-    )
+    start = in_blocks(gt.pair.retrain, pair).weights
+    run = gt.simulate(pair, start, step_size=step, epochs=200_000, scheme=scheme)
     assert np.all(run.outcome == Outcome.CONVERGED)
-    root = np.array(gt.pair.descent_ascent(pair.replace(ridge=2 * pair.ridge)).weights)
+    root = in_blocks(gt.pair.descent_ascent, pair.replace(ridge=2 * pair.ridge)).weights
     step = np.asarray(step)
     for _ in range(20):
         miss = by_hand(objective, root, step, scheme, 1.0, loss) - root
@@ -249,7 +250,7 @@ def test_the_two_cycle_above_the_fold():
     pair = gt.CorrelatedPair(
         0.5, ridge=0.01, retain_size=80, forget_size=20, retain_in_pair=80, forget_in_pair=0
     )
-    pair = pair.replace(forget_in_pair=80 * 1.01 * gt.pair.folds(pair).alpha[0])
+    pair = pair.replace(forget_in_pair=80 * 1.01 * in_blocks(gt.pair.folds, pair).alpha[0])
     start = np.linalg.solve(pair.types, [2.7, 1.7])
     run = gt.simulate(pair, start, step_size=50.0, epochs=20_000)
     assert (run.outcome, run.period) == (Outcome.CYCLE, 2)
@@ -293,15 +294,18 @@ def test_the_escape_time_just_above_the_fold():
     pair = gt.CorrelatedPair(
         0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0
     )
-    fold = float(gt.pair.folds(pair).alpha[0])
+    folds = in_blocks(gt.pair.folds, pair)
+    fold = float(folds.alpha[0])
     delta = np.array([1e-3, 2.5e-4, 6.25e-5])
     above = gt.grid(pair, alpha=fold * (1 + delta))
     step = 0.05
-    run = gt.simulate(above, gt.pair.retrain(above).weights, step_size=step, epochs=1_000_000)
+    run = gt.simulate(
+        above, in_blocks(gt.pair.retrain, above).weights, step_size=step, epochs=1_000_000
+    )
     assert np.all(run.outcome == Outcome.LEFT_RANGE)
     k11, k12, k22, det = (float(entry) for entry in pair.gram)
-    x = float(gt.pair.folds(pair).x[0])
-    y = float(gt.pair.folds(pair).y[0])
+    x = float(folds.x[0])
+    y = float(folds.y[0])
     p = 0.1 / 0.1 * np.exp(-x)
     q = fold * 8 / 20 / 0.1 * np.exp(-y)
     np.testing.assert_allclose([k11 * p - k12 * q, k12 * p - k22 * q], [x, y], rtol=1e-12)
@@ -315,10 +319,10 @@ def test_the_escape_time_just_above_the_fold():
 
 def test_observations_on_the_way_equal_a_plain_loop():
     pair = random_pairs("exponential", 5)
-    start = np.asarray(gt.pair.pretrain(pair).weights)
+    start = in_blocks(gt.pair.pretrain, pair).weights
     step = np.full(5, 0.3)
     objective = pair.objective()
-    target = np.asarray(gt.pair.retrain(pair).weights)
+    target = in_blocks(gt.pair.retrain, pair).weights
     for scheme in HALVES:
         run = gt.simulate(
             pair,
@@ -553,7 +557,8 @@ def test_a_set_that_takes_no_part_may_be_hopelessly_wrong():
     start = np.linalg.solve(pair.types, [1.0, -800.0])
     run = gt.simulate(pair, start, step_size=1.0, epochs=2000, strength=[0.0, 1.0])
     np.testing.assert_array_equal(run.outcome, [Outcome.CONVERGED, Outcome.LEFT_RANGE])
-    np.testing.assert_allclose(run.weights[0], gt.pair.retrain(pair).weights, rtol=1e-10)
+    retrained = in_blocks(gt.pair.retrain, pair).weights
+    np.testing.assert_allclose(run.weights[0], retrained, rtol=1e-10)
     np.testing.assert_array_equal(run.weights[1], start)
     assert np.isfinite(run.gradient_norm[0])
     # At strength 0 the derivative in the strength is still the step size times the gradient of the

@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp
 
 import gda_theory as gt
 from gda_theory.pair import basins
+from tests.pair_blocks import in_blocks
 
 PAIR = gt.CorrelatedPair(
     0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=1
@@ -50,16 +51,16 @@ def pairs():
     pair = gt.CorrelatedPair(
         rng.uniform(0.05, 0.97, 200), ridge=10 ** rng.uniform(-7, 0, 200), **sizes
     )
-    alpha = np.asarray(gt.pair.folds(pair).critical_alpha) * rng.uniform(0.02, 0.98, 200)
+    alpha = in_blocks(gt.pair.folds, pair).critical_alpha * rng.uniform(0.02, 0.98, 200)
     return pair.replace(forget_in_pair=jnp.asarray(alpha * sizes["retain_in_pair"]))
 
 
 def four_points(pair):
     """Weights of pretraining, the oracle, the minimum of descent-ascent and the saddle."""
-    points = gt.pair.stationary_points(pair).weights
+    points = in_blocks(gt.pair.stationary_points, pair).weights
     return (
-        gt.pair.pretrain(pair).weights,
-        gt.pair.retrain(pair).weights,
+        in_blocks(gt.pair.pretrain, pair).weights,
+        in_blocks(gt.pair.retrain, pair).weights,
         points[..., 0, :],
         points[..., 1, :],
     )
@@ -128,7 +129,7 @@ def test_the_flow_preserves_the_order_in_y_and_p_but_not_in_y_and_the_mass():
 
 
 def test_the_saddle_lies_on_the_separatrix_and_the_minimum_above_it(pairs):
-    points = gt.pair.stationary_points(pairs)
+    points = in_blocks(gt.pair.stationary_points, pairs)
     np.testing.assert_array_equal(
         points.kind, np.broadcast_to([gt.Kind.MINIMUM, gt.Kind.SADDLE], (200, 2))
     )
@@ -156,7 +157,8 @@ def test_obtuse_types_have_a_basin_too():
     """Here the stable slope is nearly minus that of the margin: the two must not cancel."""
     sizes = {"retain_size": 80, "forget_size": 20, "retain_in_pair": 8, "forget_in_pair": 2.8e-12}
     pair = gt.CorrelatedPair(gram=(1.5, -2.2, 4.4), ridge=1e-6, **sizes)  # fold at 3.5e-12
-    assert basins.in_basin(pair, gt.pair.stationary_points(pair).weights[0])
+    minimum = in_blocks(gt.pair.stationary_points, pair).weights[0]
+    assert basins.in_basin(pair, minimum)
 
 
 def test_the_separatrix_is_invariant():
@@ -178,11 +180,8 @@ def test_the_separatrix_is_invariant():
 
 
 def test_pretrained_oracle_minimum_and_saddle_are_in_order(pairs):
-    between = [
-        LOGISTIC.replace(forget_in_pair=jnp.asarray(forgotten))
-        for forgotten in np.linspace(0.185, 0.241, 15)
-    ]
-    for pair in (pairs, *between):
+    between = LOGISTIC.replace(forget_in_pair=np.linspace(0.185, 0.241, 15))
+    for pair in (pairs, between):
         descents = np.array(
             [basins.order_coordinates(pair, weights).p for weights in four_points(pair)]
         )
@@ -198,7 +197,7 @@ def test_what_descent_ascent_does_is_what_the_basin_says():
 
 
 def test_a_start_beyond_the_separatrix_goes_to_the_far_logistic_minimum():
-    near, _, far = np.asarray(gt.pair.stationary_points(LOGISTIC).weights)
+    near, _, far = in_blocks(gt.pair.stationary_points, LOGISTIC).weights
     starts = near + np.array([0, 0.2, 0.5, 0.9, 1.2])[:, None] * (far - near)
     inside = np.asarray(basins.in_basin(LOGISTIC, starts))
     ends = gt.simulate(LOGISTIC, starts, step_size=5.0, epochs=40_000).weights
@@ -234,7 +233,7 @@ def test_uncorrelated_types_have_a_straight_boundary():
     pair = gt.CorrelatedPair(
         0.0, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8, forget_in_pair=0.5
     )
-    saddle = gt.pair.stationary_points(pair).y[1]
+    saddle = in_blocks(gt.pair.stationary_points, pair).y[1]
     np.testing.assert_allclose(basins.separatrix(pair, POINTS), saddle, rtol=1e-12)
 
 

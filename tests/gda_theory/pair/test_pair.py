@@ -16,6 +16,7 @@ import gda_theory as gt
 from gda_theory.codes import Kind, Reason
 from gda_theory.pair import curve
 from gda_theory.solve import minimise, path
+from tests.pair_blocks import in_blocks
 from theory_common.numerics import roots
 
 EPS = np.finfo(np.float64).eps
@@ -32,36 +33,6 @@ def make(correlation=0.5, ridge=0.1, r=80, f=20, r_p=8, f_p=1.0, loss="exponenti
         loss=loss,
         **more,
     )
-
-
-COUNT = 1000  # pairs in a block
-
-
-def solve(function, pair, *arguments):
-    """``function(pair)`` of any batch in blocks of COUNT pairs, the last one padded.
-
-    All blocks have one shape, so that each function compiles once for a loss.
-    """
-    shape = pair.ridge.shape
-    size = int(np.prod(shape))
-    blocks = -(-size // COUNT)
-    order = np.minimum(np.arange(blocks * COUNT), size - 1).reshape(blocks, COUNT)
-
-    def flat(leaf):
-        return np.asarray(leaf).reshape((size, *leaf.shape[len(shape) :]))
-
-    parts = [
-        function(
-            jax.tree.map(lambda leaf, rows=rows: jnp.asarray(flat(leaf)[rows]), pair), *arguments
-        )
-        for rows in order
-    ]
-
-    def joined(*leaves):
-        whole = np.concatenate([np.asarray(leaf) for leaf in leaves])[:size]
-        return whole.reshape((*shape, *whole.shape[1:]))
-
-    return jax.tree.map(joined, *parts)
 
 
 # Of the theory: r, f, r_p, ridge, correlation; x_R; alpha at x_D = x_R and at y_D = y_R; folds as
@@ -109,9 +80,9 @@ TABLE = {
 def test_reference_values(name):
     loss, (r, f, r_p, ridge, correlation), x_oracle, x_edge, y_edge, folds = TABLE[name]
     pair = make(correlation, ridge, r, f, r_p, loss=loss)
-    windows, found = solve(gt.pair.ordering_windows, pair), solve(gt.pair.folds, pair)
+    windows, found = in_blocks(gt.pair.ordering_windows, pair), in_blocks(gt.pair.folds, pair)
     # The table has 15 digits; 1e-12 is the promise.
-    np.testing.assert_allclose(solve(gt.pair.retrain, pair).x, x_oracle, rtol=1e-12)
+    np.testing.assert_allclose(in_blocks(gt.pair.retrain, pair).x, x_oracle, rtol=1e-12)
     np.testing.assert_allclose(
         [windows.x_upper.alpha, windows.y_upper.alpha], [x_edge, y_edge], rtol=1e-12
     )
@@ -124,7 +95,7 @@ def test_reference_values(name):
 
 def test_the_exact_window_where_the_sufficient_one_is_empty():
     pair = make(0.5, 0.01)
-    exact, sufficient = solve(gt.pair.ordering_windows, pair), gt.pair.sufficient_window(pair)
+    exact, sufficient = in_blocks(gt.pair.ordering_windows, pair), gt.pair.sufficient_window(pair)
     assert bool(exact.exists)
     assert not bool(sufficient.exists)
     np.testing.assert_allclose(
@@ -158,8 +129,13 @@ def test_derivatives_of_the_cusp_in_both_modes():
 
     # Seven, as in test_cusps: one shape, one compilation of the search.
     at = np.array([0.5, 0.5 + 1e-4, 0.5 - 1e-4, 0.3, 0.3 + 1e-4, 0.3 - 1e-4, 0.4])
-    value, forward = jax.jvp(critical, (at,), (np.ones(7),))
-    backward = jax.grad(lambda points: jnp.sum(critical(points)))(at)
+
+    @jax.jit
+    def derivatives(at):
+        backward = jax.grad(lambda points: jnp.sum(critical(points)))(at)
+        return *jax.jvp(critical, (at,), (jnp.ones(7),)), backward
+
+    value, forward, backward = derivatives(at)
     slopes = np.array([value[1] - value[2], value[4] - value[5]]) / 2e-4
     for derivative in (forward, backward):
         np.testing.assert_allclose(derivative[np.array([0, 3])], slopes, rtol=1e-6)
@@ -254,7 +230,7 @@ def test_number_and_kind_of_points(loss):
     count.
     """
     pair = random_pairs(loss, 300, 2, ridge=(-4, 1))
-    points = solve(gt.pair.stationary_points, pair)
+    points = in_blocks(gt.pair.stationary_points, pair)
     phi = (
         (lambda m: np.exp(-m))
         if loss == "exponential"
@@ -365,7 +341,7 @@ def test_next_to_a_fold(loss, side):
     correlation = np.array([0.01, 0.3, 0.5, 0.9, 0.999])
     ridge = np.array([1e-3, 1e-3, 1e-3, 1e-3, 1e-5])
     base = make(correlation, ridge, loss=loss)
-    alpha = solve(gt.pair.folds, base).critical_alpha
+    alpha = in_blocks(gt.pair.folds, base).critical_alpha
     have = ~np.isnan(np.asarray(alpha))
     assert np.sum(have) >= (5 if loss == "exponential" else 3)
     pair = make(
@@ -375,7 +351,10 @@ def test_next_to_a_fold(loss, side):
         loss=loss,
         allow_unrealisable=True,
     )
-    points, minimum = solve(gt.pair.stationary_points, pair), solve(gt.pair.descent_ascent, pair)
+    points, minimum = (
+        in_blocks(gt.pair.stationary_points, pair),
+        in_blocks(gt.pair.descent_ascent, pair),
+    )
     np.testing.assert_array_equal(np.asarray(minimum.exists)[have], side < 1)
     assert np.all(
         np.asarray(minimum.reason)[have & ~np.asarray(minimum.exists)] == Reason.PAST_FOLD
@@ -411,32 +390,33 @@ def test_next_to_a_fold(loss, side):
 
 def test_limits_of_no_correlation_and_nothing_forgotten():
     apart = make(0.0, f_p=1.0)
-    solution = gt.pair.descent_ascent(apart)
+    solution = in_blocks(gt.pair.descent_ascent, apart)
     np.testing.assert_allclose(
-        gt.pair.retrain(apart).x,
+        in_blocks(gt.pair.retrain, apart).x,
         gt.coordinate.stationary_points(0.1, ridge=0.1).minimum,
         rtol=1e-14,
     )
     # y is a coordinate of its own with mass -1/20, beyond its fold at -0.1/e: none.
     assert not bool(solution.exists)
-    gentle = gt.pair.descent_ascent(make(0.0, f_p=0.5))
+    gentle = in_blocks(gt.pair.descent_ascent, make(0.0, f_p=0.5))
     np.testing.assert_allclose(
         gentle.y, gt.coordinate.stationary_points(-0.025, ridge=0.1).minimum, rtol=1e-13
     )
     nothing = make(0.5, f_p=0.0)
     for solve in (gt.pair.descent_ascent, gt.pair.retrain):
-        np.testing.assert_allclose(solve(nothing).x, 0.651547905441852, rtol=1e-12)
-    assert list(np.asarray(gt.pair.stationary_points(nothing).kind)) == [Kind.MINIMUM, Kind.NONE]
-    np.testing.assert_allclose(
-        gt.pair.pretrain(nothing).x, gt.pair.retrain(make(0.5, r=100)).x, rtol=1e-14
-    )
+        np.testing.assert_allclose(in_blocks(solve, nothing).x, 0.651547905441852, rtol=1e-12)
+    points = in_blocks(gt.pair.stationary_points, nothing)
+    assert points.kind.tolist() == [Kind.MINIMUM, Kind.NONE]
+    trained = in_blocks(gt.pair.pretrain, nothing)
+    oracle = in_blocks(gt.pair.retrain, make(0.5, r=100))
+    np.testing.assert_allclose(trained.x, oracle.x, rtol=1e-14)
 
 
 @pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_windows_against_brent(loss):
     """Each edge again, by SciPy's Brent on solutions found by SciPy's own root finder."""
     for correlation, ridge in ((0.5, 0.02), (0.3, 0.3), (0.8, 0.01)):
-        windows = solve(gt.pair.ordering_windows, make(correlation, ridge, loss=loss))
+        windows = in_blocks(gt.pair.ordering_windows, make(correlation, ridge, loss=loss))
 
         def margins(alpha, correlation=correlation, ridge=ridge):
             pair = make(correlation, ridge, f_p=8 * alpha, loss=loss, allow_unrealisable=True)
@@ -464,7 +444,10 @@ def test_explicit_curves_pass_through_the_solutions():
     for loss in ("exponential", "logistic"):
         pair = random_pairs(loss, 200, 5, ridge=(-2, 1))
         ordinary = np.asarray(pair.correlation) > 0.05  # the curves divide by the correlation
-        trained, ascended = solve(gt.pair.pretrain, pair), solve(gt.pair.descent_ascent, pair)
+        trained, ascended = (
+            in_blocks(gt.pair.pretrain, pair),
+            in_blocks(gt.pair.descent_ascent, pair),
+        )
         curve = gt.pair.pretrain_curve(pair, trained.x)
         np.testing.assert_allclose(
             np.asarray(curve.alpha)[ordinary], np.asarray(pair.alpha)[ordinary], rtol=1e-7
@@ -486,7 +469,7 @@ def lemma_pairs():
 
 def test_lemma_7_and_8_bounds_hold_and_are_nearly_reached():
     pair = lemma_pairs()
-    trained, points = solve(gt.pair.pretrain, pair), solve(gt.pair.stationary_points, pair)
+    trained, points = in_blocks(gt.pair.pretrain, pair), in_blocks(gt.pair.stationary_points, pair)
     slack = 1 + 1e-12
     reached = []
     for margin, bounds in zip((trained.x, trained.y), gt.pair.lemma_7_bounds(pair), strict=True):
@@ -511,15 +494,15 @@ def test_lemma_7_and_8_bounds_hold_and_are_nearly_reached():
 
 def test_sums_leave_no_window():
     pairs = make(np.linspace(0.1, 0.99, 20), np.logspace(-6, 1, 20), reduction="sum")
-    windows = solve(gt.pair.ordering_windows, pairs)
-    fold = solve(gt.pair.folds, pairs).critical_alpha
+    windows = in_blocks(gt.pair.ordering_windows, pairs)
+    fold = in_blocks(gt.pair.folds, pairs).critical_alpha
     assert not np.any(windows.exists)
     for edge in (windows.x_lower, windows.x_upper, windows.y_lower, windows.y_upper):
         assert np.all(edge.alpha == 0)
     pairs = pairs.replace(forget_in_pair=jnp.asarray(0.5 * fold * pairs.retain_in_pair))
-    trained = solve(gt.pair.pretrain, pairs)
-    oracle = solve(gt.pair.retrain, pairs)
-    ascended = solve(gt.pair.descent_ascent, pairs)
+    trained = in_blocks(gt.pair.pretrain, pairs)
+    oracle = in_blocks(gt.pair.retrain, pairs)
+    ascended = in_blocks(gt.pair.descent_ascent, pairs)
     for name in ("x", "y"):
         high, middle, low = (
             np.asarray(getattr(point, name)) for point in (trained, oracle, ascended)
@@ -543,9 +526,9 @@ def test_lemmas_7_to_10_hold_for_any_types_or_are_nan(kind):
     pair = gt.CorrelatedPair(
         gram=(1.0, cross, longer), reduction="sum" if "sums" in kind else "mean", **counts
     )
-    trained = solve(gt.pair.pretrain, pair)
-    oracle = solve(gt.pair.retrain, pair)
-    ascended = solve(gt.pair.descent_ascent, pair)
+    trained = in_blocks(gt.pair.pretrain, pair)
+    oracle = in_blocks(gt.pair.retrain, pair)
+    ascended = in_blocks(gt.pair.descent_ascent, pair)
     alpha = np.asarray(pair.alpha)
 
     def at_most(smaller, larger):
@@ -579,7 +562,7 @@ def test_lemmas_7_to_10_hold_for_any_types_or_are_nan(kind):
 
 def test_lemmas_9_and_10_are_sufficient_and_10_fails_beyond_alpha_1():
     pair = lemma_pairs()
-    window, exact = gt.pair.sufficient_window(pair), solve(gt.pair.ordering_windows, pair)
+    window, exact = gt.pair.sufficient_window(pair), in_blocks(gt.pair.ordering_windows, pair)
     some = np.asarray(window.exists)
     assert np.sum(some) > 20
     assert np.all(
@@ -598,7 +581,7 @@ def test_lemmas_9_and_10_are_sufficient_and_10_fails_beyond_alpha_1():
     # The theory's counterexample to Lemma 10's y part without alpha <= 1.
     counter = make(0.455356, 0.00106846, r=7.09182, f=123.107, r_p=6.94339)
     np.testing.assert_allclose(gt.pair.lemma_10_edges(counter).y, 2.980, atol=5e-4)
-    windows = solve(gt.pair.ordering_windows, counter)
+    windows = in_blocks(gt.pair.ordering_windows, counter)
     np.testing.assert_allclose(windows.y_upper.alpha, 2.677, atol=5e-4)
 
 
@@ -636,7 +619,7 @@ def test_bounds_and_edges_are_the_lemmas_own_numbers():
 
 def test_fold_locus_is_the_fold():
     pair = make(np.array([0.1, 0.5, 0.9]), np.array([1e-3, 0.1, 10.0]))
-    found = solve(gt.pair.folds, pair)
+    found = in_blocks(gt.pair.folds, pair)
     share = 8 / 80
     descent = share / pair.ridge * jnp.exp(-found.x[:, 0])
     locus = gt.pair.fold_locus(descent, correlation=pair.correlation)
@@ -652,11 +635,11 @@ def test_slowing_down_below_the_fold(loss):
     of order sqrt(delta).
     """
     base = make(0.5, 1e-3, loss=loss)
-    alpha = solve(gt.pair.folds, base).critical_alpha
+    alpha = in_blocks(gt.pair.folds, base).critical_alpha
     ratios = []
     for delta in (1e-4, 1e-6):
         pair = make(0.5, 1e-3, f_p=8 * alpha * (1 - delta), loss=loss)
-        hessian = pair.objective().hessian(solve(gt.pair.descent_ascent, pair).weights)
+        hessian = pair.objective().hessian(in_blocks(gt.pair.descent_ascent, pair).weights)
         ratios.append(
             float(jnp.linalg.eigvalsh(hessian)[0] / gt.pair.fold_rates(base, delta).slowest_rate)
         )
@@ -668,17 +651,17 @@ def test_slowing_down_below_the_fold(loss):
 
 def test_regimes():
     exponential = make(0.5, 0.01, f_p=8 * np.array([1e-4, 0.05, 0.07]))
-    found = solve(gt.pair.regime, exponential)
+    found = in_blocks(gt.pair.regime, exponential)
     assert list(found.code) == [0, 1, 2]
     assert list(found.ordered) == [False, True, False]
     logistic = make(0.5, 0.001, f_p=8 * np.array([0.029, 0.031]), loss="logistic")
-    assert list(solve(gt.pair.regime, logistic).code) == [1, 3]
+    assert list(in_blocks(gt.pair.regime, logistic).code) == [1, 3]
     assert set(gt.pair.REGIME_SENTENCES) == set(gt.pair.RegimeCode)
 
 
 def test_regimes_where_the_distances_squared_underflow():
     counts = np.array([0.0, 1.0, 20.0])
-    found = solve(gt.pair.regime, make(0.5, 1e300, f_p=counts))
+    found = in_blocks(gt.pair.regime, make(0.5, 1e300, f_p=counts))
     # So far below the ridge phi is 1 everywhere: the weights are the masses times u = (1, 1/2) and
     # v = (1/2, 1), over the ridge.
     u, v = np.array([[1, 0.5], [0.5, 1]])
@@ -696,7 +679,9 @@ def test_regimes_where_the_distances_squared_underflow():
 def test_windows_and_folds_ignore_how_many_are_forgotten():
     few, many = make(f_p=0.0), make(f_p=20.0)
     for function in (gt.pair.folds, gt.pair.ordering_windows, gt.pair.sufficient_window):
-        jax.tree.map(np.testing.assert_array_equal, solve(function, few), solve(function, many))
+        jax.tree.map(
+            np.testing.assert_array_equal, in_blocks(function, few), in_blocks(function, many)
+        )
 
 
 @pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
@@ -756,7 +741,7 @@ def test_derivatives_are_implicit_and_right(loss):
 
 def test_jit_vmap_and_batches_agree():
     pair = random_pairs("exponential", 20, 7)
-    whole = gt.pair.stationary_points(pair)
+    whole = in_blocks(gt.pair.stationary_points, pair)
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-13),
         jax.jit(jax.vmap(gt.pair.stationary_points))(pair),
@@ -918,7 +903,7 @@ def test_a_loss_of_your_own():
     """
     mine = gt.margin_loss("mine", lambda m: jnp.logaddexp(-m, 0.0), slope_at_minus_infinity=1.0)
     ours, theirs = make(0.5, 0.001, f_p=0.2, loss="logistic"), make(0.5, 0.001, f_p=0.2, loss=mine)
-    a, b = solve(gt.pair.stationary_points, ours), gt.pair.stationary_points(theirs)
+    a, b = in_blocks(gt.pair.stationary_points, ours), gt.pair.stationary_points(theirs)
     # Automatic differentiation of log1p(exp) and log of it costs some digits.
     np.testing.assert_allclose(a.x, b.x, rtol=1e-10)
     np.testing.assert_array_equal(a.kind, b.kind)
@@ -934,7 +919,7 @@ def test_a_loss_of_your_own():
     )
     np.testing.assert_allclose(
         2 * gt.pair.descent_ascent(make(f_p=0.4, loss=steep)).x,
-        solve(gt.pair.descent_ascent, doubled).x,
+        in_blocks(gt.pair.descent_ascent, doubled).x,
         rtol=1e-10,
     )
 
@@ -1053,7 +1038,7 @@ def test_a_traced_gram_that_breaks_a_rule_gives_nan():
 
     found, regime = answers((1.25, 1.0, 1.25))
     assert found.exists
-    assert regime.code == solve(gt.pair.regime, make(0.5, f_p=1.0)).code
+    assert regime.code == in_blocks(gt.pair.regime, make(0.5, f_p=1.0)).code
     # Not positive definite; k12 > k22; k11 <= 0; not finite.
     for wrong in [(1.0, 1.0, 1.0), (4.0, 1.5, 1.0), (-1.0, 0.5, -2.0), (np.inf, 0.5, 1.0)]:
         found, regime = answers(wrong)
