@@ -31,7 +31,7 @@ if "XLA_FLAGS" not in os.environ:
     entry.compile_quickly(optimise=False)
 entry.keep_compiled_code()
 
-gc.set_threshold(100_000, 20, 100)  # tracing makes many objects, of which few are garbage
+gc.set_threshold(50_000, 10, 10)  # tracing makes many objects, of which few are garbage
 
 REGIONS = Path("/proc/self/maps")
 MANY_REGIONS = 20_000  # Linux allows a process 65,530; a compiled function takes about nine.

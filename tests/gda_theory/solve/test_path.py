@@ -301,10 +301,18 @@ def test_velocity_from_each_side_of_the_oracle():
     objective, oracle = problem.objective(), minimise.retrain(problem).weights
     curvature = np.asarray(objective.hessian(oracle, 0.0))
     ascent = np.linalg.solve(curvature, objective.forget_gradient(oracle))
-    slope = jax.jacfwd(lambda strength: descent_ascent(problem, strength).weights)
-    np.testing.assert_allclose(slope(0.0), ascent, rtol=1e-10)
+
+    def weights(strength):
+        return descent_ascent(problem, strength).weights
+
+    slope = jax.jit(lambda strength: jax.jvp(weights, (strength,), (1.0,)))
+    at_oracle, above = slope(0.0)
+    np.testing.assert_allclose(above, ascent, rtol=1e-10)
+    # One program here, and stage by stage.
+    np.testing.assert_allclose(at_oracle, weights(0.0), rtol=1e-12)
+    np.testing.assert_allclose(slope(0.02)[0], weights(0.02), rtol=1e-12)
     below = np.linalg.solve(curvature, objective.forget_gradient(oracle) + objective.ridge * oracle)
-    np.testing.assert_allclose(slope(-1e-9), below, rtol=1e-6)
+    np.testing.assert_allclose(slope(-1e-9)[1], below, rtol=1e-6)
 
 
 def test_fewer_types_than_weights():

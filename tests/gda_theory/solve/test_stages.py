@@ -32,14 +32,15 @@ def same(found, expected):
             np.testing.assert_allclose(one, other, rtol=1e-10, atol=1e-13, err_msg=name)
 
 
+# Each program takes seconds to compile. test_path.py compares one path and one point so too.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("columns", "settings"),
     [
         (3, {}),
-        pytest.param(3, {"reduction": "sum", "ridge": 1.0}, marks=pytest.mark.slow),
-        pytest.param(3, {"loss": "exponential", "ridge": 0.1}, marks=pytest.mark.slow),
-        # More columns than rows: in the span of the types.
-        pytest.param(60, {}, marks=pytest.mark.slow),
+        (3, {"reduction": "sum", "ridge": 1.0}),
+        (3, {"loss": "exponential", "ridge": 0.1}),
+        (60, {}),  # more columns than rows: in the span of the types
     ],
 )
 def test_stages_and_one_program_agree(columns, settings):
