@@ -187,6 +187,8 @@ def broadcast(owner: str, **named: Any) -> dict[str, Array]:
     Raises: ``ValueError`` that names the shapes where they do not broadcast.
     """
     arrays = reals(**named)
+    if len({array.shape for array in arrays.values()}) == 1:
+        return arrays
     try:
         return dict(zip(arrays, jnp.broadcast_arrays(*arrays.values()), strict=True))
     except ValueError:

@@ -279,18 +279,8 @@ def _evaluate(
     """
     likelihood = inference.checked(grammar, likelihood)
     leaves = grammar.sequences("start", start)
-    differs = (leaves[..., None] != jnp.arange(grammar.vocabulary)).astype(likelihood.dtype)
     batch = _batch(likelihood, leaves)
-    count = math.prod(batch)
-    flat = [
-        jnp.broadcast_to(array, (*batch, *array.shape[-2:])).reshape(count, *array.shape[-2:])
-        for array in (likelihood, differs)
-    ]
-    levels = [
-        jnp.broadcast_to(level, (*batch, level.shape[-1])).reshape(count, level.shape[-1])
-        for level in nodes
-    ]
-    found = compute(grammar, *flat, *([tuple(levels)] if nodes else []))
+    found = compute(grammar, *_in_rows(likelihood, leaves, tuple(nodes), batch))
     first = jax.tree.leaves(found)[0]
     if not checks.is_traced(first):
         possible = np.isfinite(first).all(tuple(range(1, first.ndim))).reshape(batch)
@@ -298,6 +288,22 @@ def _evaluate(
             grammar, jnp.broadcast_to(likelihood, (*batch, *likelihood.shape[-2:])), possible
         )
     return jax.tree.map(lambda array: array.reshape(*batch, *array.shape[1:]), found)
+
+
+@functools.partial(jax.jit, static_argnames="batch")
+def _in_rows(
+    likelihood: Array, leaves: Array, nodes: tuple[Array, ...], batch: tuple[int, ...]
+) -> list:
+    """The likelihood, ``differs`` and, where there are any, the nodes, with one axis of batch."""
+    vocabulary = likelihood.shape[-1]
+    differs = (leaves[..., None] != jnp.arange(vocabulary)).astype(likelihood.dtype)
+
+    def rows(array, axes):
+        own = array.shape[-axes:]
+        return jnp.broadcast_to(array, (*batch, *own)).reshape(math.prod(batch), *own)
+
+    levels = tuple(rows(level, 1) for level in nodes)
+    return [rows(likelihood, 2), rows(differs, 2), *([levels] if nodes else [])]
 
 
 def _by_blocks(compute: Callable) -> Callable:

@@ -218,9 +218,7 @@ class MarkovChain:
         likelihood = self._likelihood(likelihood)
         start = self.sequences("start", start)
         checks.common_shape(likelihood=likelihood.shape[:-2], start=start.shape[:-1])
-        differs = start[..., None] != jnp.arange(self.vocabulary)
-        likelihood, differs = jnp.broadcast_arrays(likelihood, differs)
-        return likelihood, differs
+        return _with_differences(likelihood, start)
 
 
 @backed_by("markov-chain-passes")
@@ -262,10 +260,28 @@ def _stationary(transition: Array) -> Array:
     """The only law that a transition keeps."""
     size = len(transition)
     # Singular unless the law is unique; the added matrix of ones makes the solution sum to 1.
-    balance = jnp.eye(size, dtype=transition.dtype) - transition.T + 1
+    balance = _balance(transition)
     if not checks.is_traced(balance) and np.linalg.matrix_rank(np.asarray(balance)) < size:
         raise ValueError("transition must have one stationary law, or initial must be given")
-    return jnp.maximum(jnp.linalg.solve(balance, jnp.ones(size, transition.dtype)), 0)
+    return _kept_by(balance)
+
+
+@jax.jit
+def _balance(transition: Array) -> Array:
+    return jnp.eye(len(transition), dtype=transition.dtype) - transition.T + 1
+
+
+@jax.jit
+def _kept_by(balance: Array) -> Array:
+    return jnp.maximum(jnp.linalg.solve(balance, jnp.ones(len(balance), balance.dtype)), 0)
+
+
+@jax.jit
+def _with_differences(likelihood: Array, start: Array) -> tuple[Array, Array]:
+    """The likelihood, and True for symbols that differ from the start, of one batch shape."""
+    differs = start[..., None] != jnp.arange(likelihood.shape[-1])
+    likelihood, differs = jnp.broadcast_arrays(likelihood, differs)
+    return likelihood, differs
 
 
 def _require_sum_one(name: str, rows: Array) -> None:

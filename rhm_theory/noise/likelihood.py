@@ -13,8 +13,11 @@ gives. Likelihoods have the working float dtype of ``level``.
 The objects of :mod:`rhm_theory.noise.processes` call these functions.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import ArrayLike, Bool, Float, Int
 
@@ -48,9 +51,14 @@ def epsilon_process(
     start = checked_start(start, vocabulary)
     level = checked_level(level)
     checks.common_shape(start=start.shape[:-1], level=level.shape)
+    return _less_certain(start, level, np.asarray(vocabulary, level.dtype), vocabulary)
+
+
+@functools.partial(jax.jit, static_argnames="vocabulary")
+def _less_certain(start: Array, level: Array, number: Array, vocabulary: int) -> Array:
+    # A number that is traced is divided by. XLA multiplies by the inverse of a constant.
     level = level[..., None, None]
-    certain = exact(start, vocabulary=vocabulary).astype(level.dtype)
-    return (1 - level) * certain + level / vocabulary
+    return (1 - level) * _symbol(start, vocabulary).astype(level.dtype) + level / number
 
 
 def exact(
@@ -64,7 +72,12 @@ def exact(
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     """
-    return checked_start(start, vocabulary)[..., None] == jnp.arange(vocabulary)
+    return _symbol(checked_start(start, vocabulary), vocabulary)
+
+
+@functools.partial(jax.jit, static_argnames="vocabulary")
+def _symbol(start: Array, vocabulary: int) -> Array:
+    return start[..., None] == jnp.arange(vocabulary)
 
 
 def masked(
@@ -83,18 +96,23 @@ def masked(
     Raises: ``TypeError`` for a mask that is not boolean (numbers could be row numbers),
         ``ValueError`` for shapes that do not broadcast.
     """
-    seen = exact(start, vocabulary=vocabulary)
+    start = checked_start(start, vocabulary)
     mask = as_array("hidden", hidden, "booleans")
     if mask.dtype != bool:
         raise TypeError(
             f"hidden must be a boolean mask, True where a leaf is hidden, got {mask.dtype}"
         )
-    if checks.common_shape(hidden=mask.shape, start=seen.shape[:-1])[-1] != seen.shape[-2]:
+    if checks.common_shape(hidden=mask.shape, start=start.shape)[-1] != start.shape[-1]:
         raise ValueError(
-            f"hidden must have a last axis of {seen.shape[-2]} leaves, as start has, "
+            f"hidden must have a last axis of {start.shape[-1]} leaves, as start has, "
             f"got {mask.shape}"
         )
-    return (jnp.asarray(mask)[..., None] | seen).astype(jnp.zeros(()).dtype)
+    return _seen(start, mask, vocabulary, jnp.zeros(()).dtype)
+
+
+@functools.partial(jax.jit, static_argnames=("vocabulary", "dtype"))
+def _seen(start: Array, hidden: Array, vocabulary: int, dtype: np.dtype) -> Array:
+    return (hidden[..., None] | _symbol(start, vocabulary)).astype(dtype)
 
 
 def mask(
@@ -155,12 +173,20 @@ def random_mask(
             f"shape must be (*batch, length) with a batch that level {level.shape} broadcasts to, "
             f"got {shape}"
         )
-    level = level[..., None]
-    if law == "independent":
-        return jax.random.uniform(key, shape, level.dtype) < level
+    return _independent(key, shape, level) if law == "independent" else _some(key, shape, level)
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _independent(key: Array, shape: tuple[int, ...], level: Array) -> Array:
+    return jax.random.uniform(key, shape, level.dtype) < level[..., None]
+
+
+@functools.partial(jax.jit, static_argnames="shape")
+def _some(key: Array, shape: tuple[int, ...], level: Array) -> Array:
+    """A fixed number of places, all sets of them equally likely."""
     places = jnp.broadcast_to(jnp.arange(shape[-1]), shape)
     ranks = jax.random.permutation(key, places, axis=-1, independent=True)
-    return ranks < jnp.round(level * shape[-1])
+    return ranks < jnp.round(level[..., None] * shape[-1])
 
 
 @backed_by("rhm-mask-laws")
