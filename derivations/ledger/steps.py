@@ -204,7 +204,10 @@ def _sign_of_factors(expression: sp.Expr, *, strict: bool) -> int | None:
     exponentials = {
         e: sp.Dummy(positive=True) for e in expression.atoms(sp.exp) if e.exp.is_extended_real
     }
-    constant, factors = sp.factor_list(expression.xreplace(exponentials))
+    try:
+        constant, factors = sp.factor_list(expression.xreplace(exponentials))
+    except sp.PolynomialError:  # a difference of symbolic powers, one of them below a fraction bar
+        return None
     signs = [_sign_of_number(constant)]
     for base, exponent in factors:
         sign = _sign_of_polynomial(base, strict=strict)

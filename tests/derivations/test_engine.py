@@ -124,6 +124,21 @@ def test_signs_that_are_not_visible_are_not_proved(expression, strict):
     assert Positive("sign", expression, strict).verify().holds is not True
 
 
+@pytest.mark.parametrize(
+    ("expression", "holds"),
+    [
+        ((p + 1) / (q + p) ** (p + 2), True),
+        (q / (q + 1) + p / (p + q) ** (p + 2), True),
+        (q ** (-p - 1) - (q + p) ** (-p - 1), None),  # true, but not visible
+        ((q ** (-p - 1) - (q + p) ** (-p - 1)) / (1 + q), None),
+        (1 / (q ** (-p) - (q + 1) ** (-p - 1)), None),
+        ((q + p) ** (-p - 1) - q ** (-p - 1), False),
+    ],
+)
+def test_signs_with_symbolic_exponents_are_shown_or_not_visible(expression, holds):
+    assert Positive("sign", expression).verify().holds is holds
+
+
 def test_identities_hold_for_all_signs_or_fail():
     assert Equal("log", sp.log(r**2), 2 * sp.log(r)).verify().holds is not True
     assert Equal("log", sp.log(p**2), 2 * sp.log(p)).verify().holds is True
