@@ -23,10 +23,10 @@ from derivations.hierarchy import enumeration
 from derivations.hierarchy.enumeration import SMALL, Grammar
 from derivations.hierarchy.mean_field import GEOMETRIC, PAPER, geometric, geometric_steps, noise
 from derivations.ledger.certificates import Enumerated
-from derivations.ledger.domains import Drawn
+from derivations.ledger.domains import Drawn, Integers
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join
-from derivations.ledger.steps import Certificate, Equal, Positive
+from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import branching as width
 from derivations.ledger.symbols import rules_per_symbol as rules
 from derivations.ledger.symbols import vocabulary as v
@@ -422,8 +422,8 @@ class Observation(NamedTuple):
     marginals: list[list[list[Fraction]]]  # level, node, symbol
 
 
-@functools.cache
-def _observations(
+@functools.lru_cache(maxsize=8)
+def observations(
     grammar: Grammar, seen_share: Fraction = Fraction(2, 3)
 ) -> dict[tuple, Observation]:
     """All observations, by the symbols that are seen (None: hidden).
@@ -461,45 +461,99 @@ JOINT = tuple(sp.symbols(f"J_{x}_1:3", positive=True) for x in (1, 2, 3))
 EVIDENCE = tuple(map(sum, zip(*JOINT, strict=True)))
 
 
-@functools.cache
-def _unbiased(grammar: Grammar) -> tuple[bool, str]:
-    """Whether marginals, averaged over starts and masks, are the prior's at every node."""
-    observations = list(_observations(grammar).values())
-    everything = enumeration.trees(grammar)
-    holds = sum(observation.chance for observation in observations) == 1
-    for level, nodes in enumerate(observations[0].marginals):
-        for node, symbol in itertools.product(range(len(nodes)), range(grammar.vocabulary)):
-            mean = sum(
-                observation.chance * observation.marginals[level][node][symbol]
-                for observation in observations
-            )
-            holds &= mean == Fraction(
-                sum(tree.levels[level][node] == symbol for tree in everything), len(everything)
-            )
-    return holds, f"{len(observations)} observations, every node and symbol, exactly"
-
-
-def _truth(*, grammar=0):
-    """Mean posterior belief in the true leaf 0, and the mean chance that two samples agree on it.
-
-    The means are over starts and masks; the samples are posterior ones.
-    """
-    language = SMALL[grammar]
-    everything = enumeration.trees(language)
-    truth = Fraction(0)
-    observations = _observations(language)
-    for seen in itertools.product((True, False), repeat=language.length):
-        mask = math.prod(Fraction(2, 3) if known else Fraction(1, 3) for known in seen)
-        for tree in everything:
-            key = tuple(
-                symbol if known else None for symbol, known in zip(tree.leaves, seen, strict=True)
-            )
-            truth += mask * observations[key].marginals[0][0][tree.leaves[0]] / len(everything)
-    agree = sum(
-        seen.chance * sum(share**2 for share in seen.marginals[0][0])
-        for seen in observations.values()
+def mean_marginals(grammar: Grammar) -> tuple[Fraction, ...]:
+    """Marginals by messages, averaged over starts and masks: of each symbol at each node."""
+    seen = list(observations(grammar).values())
+    return tuple(
+        sum(one.chance * one.marginals[level][node][symbol] for one in seen)
+        for level, nodes in enumerate(seen[0].marginals)
+        for node in range(len(nodes))
+        for symbol in range(grammar.vocabulary)
     )
-    return float(truth), float(agree)
+
+
+@functools.lru_cache(maxsize=8)
+def prior_marginals(grammar: Grammar) -> tuple[Fraction, ...]:
+    """The share of all trees that have a symbol at a node."""
+    everything = enumeration.trees(grammar)
+    return tuple(
+        Fraction(sum(tree.levels[level][node] == symbol for tree in everything), len(everything))
+        for level, nodes in enumerate(everything[0].levels)
+        for node in range(len(nodes))
+        for symbol in range(grammar.vocabulary)
+    )
+
+
+class Experiment(NamedTuple):
+    """A prior, P(y | x) as ``forward[x][y]``, and a small grammar whose leaves are masked."""
+
+    prior: tuple[Fraction, ...]
+    forward: tuple[tuple[Fraction, ...], ...]
+    grammar: Grammar
+
+
+def random_experiment(generator: random.Random) -> Experiment:
+    """Two to four symbols, one to three observations, zeros among the probabilities."""
+
+    def law(size: int) -> tuple[Fraction, ...]:
+        weights = [generator.choice((0, 1, generator.randint(1, 9))) for _ in range(size)]
+        weights[generator.randrange(size)] += 1
+        return tuple(Fraction(weight, sum(weights)) for weight in weights)
+
+    symbols = generator.randint(2, 4)
+    outcomes = generator.randint(1, 3)
+    return Experiment(
+        prior=law(symbols),
+        forward=tuple(law(outcomes) for _ in range(symbols)),
+        grammar=generator.choice(MASKED),
+    )
+
+
+MASKED = (
+    SMALL[1],
+    *(enumeration.affine(*sizes) for sizes in ((2, 2, 2, 1, 1, 1), (3, 2, 2, 1, 2, 1))),
+)
+experiment = sp.Symbol("experiment")
+(
+    mean_belief,
+    start_share,
+    first_prior,
+    started,
+    exchanged,
+    by_formula,
+    truth,
+    agreement,
+    masks_apart,
+) = sp.symbols(
+    "E_posterior E_start P_prior P_ab P_ba sum_JJ_over_J truth agreement masks_apart", real=True
+)
+
+
+def forward_and_backward(experiment):
+    """All starts, observations and samples, drawn in that order; and all masks of a grammar."""
+    prior, forward, grammar = experiment
+    symbols, outcomes = range(len(prior)), range(len(forward[0]))
+    seen = [sum(prior[x] * forward[x][y] for x in symbols) for y in outcomes]
+    outcomes = [y for y in outcomes if seen[y]]
+    posterior = {(x, y): prior[x] * forward[x][y] / seen[y] for x in symbols for y in outcomes}
+
+    def pair(start: int, sample: int) -> Fraction:
+        return sum(prior[start] * forward[start][y] * posterior[sample, y] for y in outcomes)
+
+    joint_products = (
+        prior[0] * forward[0][y] * prior[1] * forward[1][y] / seen[y] for y in outcomes
+    )
+    return {
+        mean_belief: sum(pair(start, 0) for start in symbols),
+        start_share: sum(pair(0, sample) for sample in symbols),
+        first_prior: prior[0],
+        started: pair(0, 1),
+        exchanged: pair(1, 0),
+        by_formula: sum(joint_products),
+        truth: sum(pair(x, x) for x in symbols),
+        agreement: sum(seen[y] * posterior[x, y] ** 2 for x in symbols for y in outcomes),
+        masks_apart: mismatch(mean_marginals(grammar), prior_marginals(grammar)),
+    }
 
 
 @claim(
@@ -512,8 +566,8 @@ def _truth(*, grammar=0):
     explanation=(
         "J(x, y) = P(x) P(y | x), J(y) is its sum over x, and P(x | y) = J(x, y)/J(y). The steps "
         "are for any J of three symbols and two observations. More of either are more terms of "
-        "the same sums. Certified with all starts and masks of two "
-        "grammars: belief propagation's mean marginals are the prior's at every node."
+        "the same sums. That belief propagation's mean marginals are the prior's is proved with "
+        "all starts and masks of two grammars, at each node."
     ),
     where=f"{PAPER}, the forward-backward experiment; belief propagation's averages",
     domain=(
@@ -521,13 +575,52 @@ def _truth(*, grammar=0):
         "flips (the ε-process observes nothing)"
     ),
     origin="new",
-    evidence="certified",
+    evidence="proved on examples",
     backs=[
         "rhm_theory.inference.sampling.sample_posterior",
         "rhm_theory.experiment.trajectories.forward_backward",
     ],
-    rules=["conditioning"],
-    evaluate=_truth,
+    theorem=Theorem(
+        domain={
+            experiment: Drawn("any prior, forward process and small grammar", random_experiment)
+        },
+        conclusions={
+            "marginals": Eq(mean_belief, first_prior),
+            "marginals of starts": Eq(start_share, first_prior),
+            "symmetry": Eq(started, exchanged),
+            "law of the pair": Eq(started, by_formula),
+            "truth": Eq(truth, agreement),
+            "belief propagation": Eq(masks_apart, 0),
+        },
+        measure=forward_and_backward,
+        points=16,
+    ),
+    joins=[
+        join(
+            "conditioning",
+            ("law of the pair", "symmetry"),
+            parts=(
+                "summed over samples: P(start)",
+                "known:given y, start and sample are independent, each with the law P(x | y)",
+            ),
+        ),
+        join("linearity of expectation", "marginals", terms="summed over starts: E P(x|y)"),
+        join(
+            "linearity of expectation",
+            "marginals of starts",
+            terms="summed over samples: P(start)",
+        ),
+        join(
+            "linearity of expectation",
+            "truth",
+            terms=("law of the pair", "known:P(x | y) is J(x, y)/J(y)"),
+        ),
+        join(
+            "enumeration",
+            "belief propagation",
+            cases=[f"all masks: {name(grammar)}" for grammar in SMALL[:2]],
+        ),
+    ],
     counterexample=(
         "a grammar and a mask law whose mean marginals over starts and noise are not the prior's"
     ),
@@ -547,13 +640,77 @@ def unbiased(
     yield Equal("summed over samples: P(start)", sum(pair(0, b) for b in range(3)), sum(JOINT[0]))
     yield Equal("summed over starts: E P(x|y)", sum(pair(a, 2) for a in range(3)), mean_posterior)
     for grammar in SMALL[:2]:
-        yield Certificate(f"all masks: {name(grammar)}", *_unbiased(grammar))
+        yield Enumerated(
+            f"all masks: {name(grammar)}", mean_marginals, (grammar,), prior_marginals(grammar)
+        )
 
 
 # The law of a noise of three values, and the moments of N given each.
 CHANCES = sp.symbols("w_1:4", positive=True)
 MEANS = sp.symbols("N_1:4", positive=True)
 SQUARES = sp.symbols("q_1:4", positive=True)
+
+
+class NoiseLaw(NamedTuple):
+    """For each value of the noise its weight, and the law of N given it as (weight, N)."""
+
+    values: tuple[tuple[int, tuple[tuple[int, int], ...]], ...]
+
+
+def random_noise_law(generator: random.Random) -> NoiseLaw:
+    """One to three values of the noise, and one to three of N given each."""
+    return NoiseLaw(
+        tuple(
+            (
+                generator.randint(1, 9),
+                tuple(
+                    (generator.randint(1, 9), generator.randint(0, 20))
+                    for _ in range(generator.randint(1, 3))
+                ),
+            )
+            for _ in range(generator.randint(1, 3))
+        )
+    )
+
+
+noise_law, draws = sp.Symbol("noise_law"), sp.Symbol("draws", positive=True)
+variance_of_all, mean_variance, variance_of_means, of_draws = sp.symbols(
+    "Var_N E_Var Var_E E_of_draws", real=True
+)
+
+
+def moments_of(law) -> tuple[Fraction, Fraction]:
+    """Mean and variance of a list of (weight, value)."""
+    law = list(law)
+    total = sum(weight for weight, _ in law)
+    mean = Fraction(sum(weight * value for weight, value in law)) / total
+    square = Fraction(sum(weight * value**2 for weight, value in law)) / total
+    return mean, square - mean**2
+
+
+def all_noises(noise_law, draws):
+    """Variances from all outcomes, and the mean of the estimator from all sequences of draws."""
+    if draws < 2:
+        raise NoValue("one draw has no spread")
+    given = [(weight, *moments_of(law)) for weight, law in noise_law.values]
+    weights = [weight for weight, _, _ in given]
+    mixture = [
+        (Fraction(weight * inner, sum(w for w, _ in law)), value)
+        for weight, law in noise_law.values
+        for inner, value in law
+    ]
+    estimates = []
+    for chosen in itertools.product(given, repeat=draws):
+        means = [mean for _, mean, _ in chosen]
+        centre = sum(means) / draws
+        spread = sum((mean - centre) ** 2 for mean in means)
+        estimates.append((math.prod(weight for weight, _, _ in chosen), spread / (draws - 1)))
+    return {
+        variance_of_all: moments_of(mixture)[1],
+        mean_variance: sum(weight * inner for weight, _, inner in given) / sum(weights),
+        variance_of_means: moments_of([(weight, mean) for weight, mean, _ in given])[1],
+        of_draws: moments_of(estimates)[0],
+    }
 
 
 @claim(
@@ -569,7 +726,7 @@ SQUARES = sp.symbols("q_1:4", positive=True)
         "of mean M², as the draws are independent."
     ),
     where=f"{PAPER}, the susceptibility under masks: from the noise and from the backward sampling",
-    domain="any law of the noise; K independent draws of it a start",
+    domain="any law of the noise; K >= 2 independent draws of it a start",
     origin="new",
     evidence="proved",
     backs=[
@@ -579,7 +736,27 @@ SQUARES = sp.symbols("q_1:4", positive=True)
         "rhm_theory.experiment.trajectories.noise_part",
         "rhm_theory.experiment.trajectories.enumerated_masks",
     ],
-    rules=["linearity of expectation"],
+    theorem=Theorem(
+        domain={
+            noise_law: Drawn("any law of the noise, and of N given it", random_noise_law),
+            draws: Integers(2, 4),
+        },
+        conclusions={
+            "two parts": Eq(variance_of_all, mean_variance + variance_of_means),
+            "unbiased": Eq(of_draws, variance_of_means),
+        },
+        measure=all_noises,
+        exact=True,
+        points=16,
+    ),
+    joins=[
+        join("conditioning", "two parts", parts="E N² - (E N)²"),
+        join(
+            "linearity of expectation",
+            "unbiased",
+            terms=("E Σ(N_k - N̄)²", "known:the mean of a product of independent draws is M²"),
+        ),
+    ],
     counterexample="a law of the noise whose two parts do not add up to Var N",
 )
 def two_parts(

@@ -19,10 +19,11 @@ import sympy as sp
 
 from derivations.hierarchy import enumeration, measures
 from derivations.ledger import intervals
+from derivations.ledger.certificates import Root, digits_of
 from derivations.ledger.domains import Integers, OneOf, between
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join
-from derivations.ledger.steps import Certificate, Equal, Positive
+from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import belief as p
 from derivations.ledger.symbols import branching as s
 from derivations.ledger.symbols import rules_per_symbol as m
@@ -37,6 +38,7 @@ from derivations.ledger.theorems import (
     Lt,
     NoValue,
     Order,
+    Printed,
     Theorem,
 )
 
@@ -200,7 +202,11 @@ RANDOM_ORDER = Given("mv distinct tuples, in random order, are the rules", lambd
         join(
             "exchangeability",
             "q is the mean weight of each other rule",
-            draws=(f"given:{RANDOM_ORDER}", "one child's messages sum to 1", "q"),
+            draws=(
+                f"given:{RANDOM_ORDER}",
+                "one child's messages sum to 1",
+                "the tuples' weights sum to 1",
+            ),
         ),
         join(
             "linearity of expectation",
@@ -208,7 +214,6 @@ RANDOM_ORDER = Given("mv distinct tuples, in random order, are the rules", lambd
             terms=(
                 "q is the mean weight of each other rule",
                 "m μ(true): the true tuple and m - 1 others",
-                "m μ(other): m others",
                 "m Σ μ: the true tuple and mv - 1 others",
             ),
         ),
@@ -223,19 +228,17 @@ RANDOM_ORDER = Given("mv distinct tuples, in random order, are the rules", lambd
 def random_rules(
     other_tuple=wrong_tuple,
     true_symbol=(power * (tuples - m) + m - 1) / (m * (tuples - 1)),
-    other_symbol=wrong_tuple,
     all_symbols=denominator / (m * (tuples - 1)),
     uniform=1 / v,
 ):
-    one_child = p + (v - 1) * ((1 - p) / (v - 1))
-    yield Equal("one child's messages sum to 1", one_child, 1)
-    yield Equal("q", (1**s - power) / (tuples - 1), other_tuple)
+    other_message = (1 - p) / (v - 1)
+    yield Equal("one child's messages sum to 1", p + v * other_message - other_message, 1)
+    yield Equal("the tuples' weights sum to 1", power + tuples * other_tuple - other_tuple, 1)
     yield Equal(
         "m μ(true): the true tuple and m - 1 others",
         m * true_symbol,
         power + (m - 1) * other_tuple,
     )
-    yield Equal("m μ(other): m others", m * other_symbol, m * other_tuple)
     yield Equal(
         "m Σ μ: the true tuple and mv - 1 others",
         m * all_symbols,
@@ -454,11 +457,35 @@ def fixed_points(
     yield Equal("s = 3", interior_sum.subs(s, 3), three_children)
 
 
+count_between = sp.Symbol("count", integer=True)
+TOO_NEAR = mpmath.mpf("1e-8")  # of a slope to 1: then a fixed point may be nearer than the grid
+EQUAL_TO_ONE = mpmath.mpf("1e-20")
+
+
+def fixed_points_between(vocabulary, rules_per_symbol, branching):
+    """How many fixed points sign changes show between 1/v and 1, and slopes by complex steps."""
+    shape = _shape(vocabulary, rules_per_symbol, branching)
+
+    def slope(at):
+        return measures.slope_at(lambda belief: measures.bayes(shape, belief), at)
+
+    ends = slope(mpmath.mpf(1)), slope(1 / vocabulary)
+    if any(EQUAL_TO_ONE < abs(end - 1) < TOO_NEAR for end in ends):
+        raise NoValue("a fixed point may be too near to an end")
+    found = measures.interior_fixed_points(shape)
+    return {
+        count_between: len(found),
+        slope_1: ends[0],
+        slope_v: ends[1],
+        slope_star: slope(found[0]) if found else mpmath.nan,
+    }
+
+
 @claim(
     "rhm-transition",
     statement=(
-        "An interior fixed point exists exactly when s v^{s−1}(v−1)/(v^s−1) < m < "
-        "(v^s−1)/(s(v−1)), that is, when F′ < 1 at both ends. It is unique and repels."
+        "Between 1/v and 1 there is a fixed point exactly when s v^{s−1}(v−1)/(v^s−1) < m < "
+        "(v^s−1)/(s(v−1)), that is, when F′ < 1 at both ends. It is unique and repels: F′ > 1."
     ),
     explanation=(
         "The sum of rhm-fixed-points is 0 exactly when m = R(p) = Σ(vp)^k/Σp^k, a mean of v^k with "
@@ -467,16 +494,70 @@ def fixed_points(
         "F(p) - p has the sign of R(p) - m."
     ),
     where=f"{PAPER}, mean field of the ε-process: when there is a transition",
-    domain="v > 1, 1 <= m <= v^(s-1), every s >= 2",
+    domain="v >= 2, 1 <= m <= v^(s-1), every s >= 2",
     origin="new",
     evidence="proved",
     backs=["rhm_theory.theory.mean_field.fixed_points", "rhm_theory.theory.mean_field.criticality"],
-    rules=[
-        "geometric sum",
-        "increasing functions correlate",
-        "monotone bijection",
-        "intermediate value",
-        "tangent line",
+    theorem=Theorem(
+        domain=BRANCHING,
+        hypotheses=(ENOUGH,),
+        conclusions={
+            "existence": Iff(Eq(count_between, 1), WITH_TRANSITION),
+            "at most one": Le(count_between, 1),
+            "slopes at the ends": Iff((Lt(slope_1, 1), Lt(slope_v, 1)), WITH_TRANSITION),
+            "it repels": Implies(Eq(count_between, 1), Gt(slope_star, 1)),
+        },
+        measure=fixed_points_between,
+    ),
+    joins=[
+        GEOMETRIC,
+        join(
+            "increasing functions correlate",
+            "R increases",
+            pairs=(
+                "the terms of a pair k, t in p D² dR/dp",
+                "k = t + u, over u v^t",
+                "it is 0 for u = 0",
+                "and grows with each unit of u, where v = 1 + p",
+            ),
+        ),
+        join(
+            "monotone bijection",
+            "m = R(p) at one p of (1/v, 1) if R(1/v) < m < R(1), and at none otherwise",
+            continuous="known:R is a quotient of polynomials, and its denominator is positive",
+            slope=(
+                "R increases",
+                "sums in closed form",
+                "R(1/v): s terms of 1 above",
+                "R(1): s terms of 1 below",
+            ),
+        ),
+        join(
+            "equivalence",
+            ("existence", "at most one"),
+            identity=(
+                "m = R(p) at one p of (1/v, 1) if R(1/v) < m < R(1), and at none otherwise",
+                "claim:rhm-fixed-points",
+            ),
+            factor="known:the sum of p^k is positive",
+        ),
+        join(
+            "equivalence",
+            "slopes at the ends",
+            identity=("F'(1) = m/R(1)", "F'(1/v) = R(1/v)/m", "claim:rhm-upward-slope"),
+            factor="given:rules_per_symbol in [1, oo)",
+        ),
+        join(
+            "sign",
+            "it repels",
+            sign=(
+                "R increases",
+                "F'(p*) - 1, t = S'(p*)",
+                "(1-p)(vp-1) on (1/v, 1)",
+                DEFINED,
+                "claim:rhm-fixed-points",
+            ),
+        ),
     ],
     counterexample=(
         "v, m, s with two interior fixed points, or with one although m is outside the range"
@@ -484,6 +565,7 @@ def fixed_points(
 )
 def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**steps - v**gap)):
     yield from geometric_steps()
+    yield denominator_step()
     yield Equal("R(1/v): s terms of 1 above", s / geometric(1 / v), lower)
     yield Equal("R(1): s terms of 1 below", geometric(v) / s, upper)
     swapped = (
@@ -498,6 +580,16 @@ def transition(lower=fewest, upper=most, pair_difference=(steps - gap) * (v**ste
     yield Positive("and grows with each unit of u, where v = 1 + p", one_more)
     yield Equal("F'(1) = m/R(1)", slope_of_upward.subs(p, 1), m / upper)
     yield Equal("F'(1/v) = R(1/v)/m", slope_of_upward.subs(p, 1 / v), lower / m)
+    root_sum = sp.Function("S")(p)
+    excess = (1 - p) * (v * p - 1) * root_sum / denominator
+    at_root = {root_sum: 0}
+    derivative = sp.diff(excess, p).subs(sp.diff(root_sum, p), gap).subs(at_root)
+    yield Equal("F'(p*) - 1, t = S'(p*)", derivative, (1 - p) * (v * p - 1) * gap / denominator)
+    between_ends = {v: (1 + more) / p}  # vp > 1
+    yield Positive(
+        "(1-p)(vp-1) on (1/v, 1)",
+        ((1 - p) * (v * p - 1)).subs(between_ends).subs(p, steps / (1 + steps)),
+    )
 
 
 orbit_end, noise_star = sp.symbols("p_oo epsilon_*", real=True)
@@ -620,8 +712,7 @@ def growth(vocabulary, rules_per_symbol, branching, lost, closeness=None):
     explanation=(
         "ξ = s^ℓ, where ℓ levels take the belief half of the way from p* to the next end. A "
         "deviation t from p* grows by F'(p*) on each level. So ℓ = ln(1/t)/ln F'(p*) + O(1), with "
-        "t = (1-1/v)|ε-ε*|. For the slope: F - id is a positive factor times the sum of "
-        "rhm-fixed-points, which increases through p* (rhm-transition)."
+        "t = (1-1/v)|ε-ε*|."
     ),
     where=f"{PAPER}, the exponent of the correlation length",
     domain="where rhm-transition has an interior fixed point p*; ε → ε* from either side",
@@ -652,17 +743,7 @@ def growth(vocabulary, rules_per_symbol, branching, lost, closeness=None):
         points=12,
     ),
     joins=[
-        join(
-            "sign",
-            "F'(p*) > 1",
-            sign=(
-                "F'(p*) - 1, t = S'(p*)",
-                "(1-p)(vp-1) on (1/v, 1)",
-                DEFINED,
-                "claim:rhm-fixed-points",
-                "claim:rhm-transition",
-            ),
-        ),
+        join("sign", "F'(p*) > 1", sign="claim:rhm-transition"),
         join(
             "Koenigs linearisation",
             "a deviation grows by F'(p*) on each level, up to a bounded factor",
@@ -693,16 +774,6 @@ def exponent(
     yield Equal("the deviation after so many levels", slope_of_upward**levels * gap, 1)
     yield Equal("ln ξ", levels * sp.log(s), nu * sp.log(1 / gap))
     yield denominator_step()
-    root_sum = sp.Function("S")(p)
-    excess = (1 - p) * (v * p - 1) * root_sum / denominator
-    at_root = {root_sum: 0}
-    derivative = sp.diff(excess, p).subs(sp.diff(root_sum, p), gap).subs(at_root)
-    yield Equal("F'(p*) - 1, t = S'(p*)", derivative, (1 - p) * (v * p - 1) * gap / denominator)
-    between_ends = {v: (1 + more) / p}  # vp > 1
-    yield Positive(
-        "(1-p)(vp-1) on (1/v, 1)",
-        ((1 - p) * (v * p - 1)).subs(between_ends).subs(p, steps / (1 + steps)),
-    )
     yield Equal("s = 2", slope_of_upward.subs(s, 2).subs(p, (m - 1) / (v - m)), two_children)
 
 
@@ -736,8 +807,9 @@ def both_numbers_of_rules(vocabulary, rules_per_symbol, branching, belief):
 @claim(
     "rhm-duality",
     statement=(
-        "With m′ = v^{s−1}/m, F_{m′}(1/(vp)) = 1/(v F_m(p)). So where there is a transition, p*(m′) "
-        "= 1/(v p*(m)), with the same slope. If m² = v^{s−1}, then v^{−1/2} is a fixed point."
+        "With m′ = v^{s−1}/m, F_{m′}(1/(vp)) = 1/(v F_m(p)). So where there is a transition, "
+        "p*(m′) = 1/(v p*(m)), with the same slope. If m² = v^{s−1}, then v^{−1/2} is a fixed "
+        "point."
     ),
     explanation=(
         "The map p -> 1/(vp) is an exact conjugacy, and its own inverse. It does not change the "
@@ -814,11 +886,31 @@ class Transition(NamedTuple):
     exponent: object
 
 
-# The distance allowed to a printed critical noise: half a unit of its last digit. The three of
-# branching 2 are printed as exact fractions; their enclosures have a radius below 1e-23.
-NOISE_TOLERANCE = {(16, 4, 2): 1e-22, (32, 8, 2): 1e-22, (64, 8, 2): 1e-22, (8, 16, 3): 5e-11}
 TRANSITIONS = ((16, 4, 2), (32, 8, 2), (64, 8, 2), (8, 16, 3))  # (v, m, s)
 WITHOUT = ((32, 32, 2), (16, 15, 2))
+RADIUS = "1e-24"  # of the boxes around the interior roots
+
+
+def _values(system: tuple[int, int, int]) -> dict[sp.Symbol, sp.Integer]:
+    return dict(zip((v, m, s), map(sp.Integer, system), strict=True))
+
+
+def sum_between(system: tuple[int, int, int]) -> sp.Expr:
+    """S(p) of rhm-fixed-points, term by term."""
+    size, rules, width = system
+    return sum((size**k - rules) * p**k for k in range(width))
+
+
+@functools.cache
+def root_centre(system: tuple[int, int, int]) -> str:
+    """The interior root in 30 digits."""
+    with mpmath.workdps(40):
+        root = mpmath.findroot(
+            sp.lambdify(p, sum_between(system), "mpmath"),
+            (1 / mpmath.mpf(system[0]), mpmath.mpf(1)),
+            solver="anderson",
+        )
+    return mpmath.nstr(root, 30)
 
 
 def certified_transition(system: tuple[int, int, int]) -> Transition:
@@ -826,50 +918,39 @@ def certified_transition(system: tuple[int, int, int]) -> Transition:
 
     The Krawczyk test gives the interior root. Enclosures of the claims' expressions give the rest.
     """
-    values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
-    size, rules, width = system
-    polynomial = sum((size**k - rules) * p**k for k in range(width))
-    with mpmath.workdps(40):
-        root = mpmath.findroot(
-            sp.lambdify(p, polynomial, "mpmath"),
-            (1 / mpmath.mpf(size), mpmath.mpf(1)),
-            solver="anderson",
-        )
-    centre = sp.Rational(mpmath.nstr(root, 30))
-    radius = sp.Rational(1, 10**24)
-    holds, detail = intervals.krawczyk([polynomial], [p], [centre], radius, {})
+    centre = root_centre(system)
+    holds, detail = intervals.krawczyk([sum_between(system)], [p], [centre], RADIUS, {})
     if not holds:
         raise ArithmeticError(detail)
-    box = {p: intervals.ball(centre, radius)}
+    box = {p: intervals.ball(centre, RADIUS)}
     expressions = (p, (1 - p) / (1 - 1 / v), slope_of_upward, sp.log(s) / sp.log(slope_of_upward))
     return Transition(
-        *(intervals.enclose(expression.subs(values), box) for expression in expressions)
+        *(intervals.enclose(expression.subs(_values(system)), box) for expression in expressions)
     )
 
 
-def _transition(*, vocabulary=16, rules_per_symbol=4, branching=2):
-    """(p*, ε*, F'(p*), ν) from the map alone, and the middles of the enclosures.
+def _named(system: tuple[int, int, int]) -> str:
+    return "({}, {}, {})".format(*system)
 
-    The map gives a root of F(p) - p, and a difference quotient.
-    """
-    with mpmath.workdps(40):
-        system = {v: vocabulary, m: rules_per_symbol, s: branching}
-        step = sp.lambdify(p, upward.subs(system), "mpmath")
-        # Divided by the factors of the two ends, F - id has one root between them.
-        inside = lambda at: (step(at) - at) / ((1 - at) * (vocabulary * at - 1))  # noqa: E731
-        edge = mpmath.mpf("1e-6")
-        root = mpmath.findroot(
-            inside, (1 / mpmath.mpf(vocabulary) + edge, 1 - edge), solver="anderson"
-        )
-        slope = mpmath.diff(step, root)
-        found = (
-            root,
-            (1 - root) / (1 - 1 / mpmath.mpf(vocabulary)),
-            slope,
-            mpmath.log(branching) / mpmath.log(slope),
-        )
-    certified = certified_transition((vocabulary, rules_per_symbol, branching))
-    return [float(number) for number in found], [float(ball.mid()) for ball in certified]
+
+NOISES = {system: sp.Symbol(f"epsilon_*{_named(system)}", real=True) for system in TRANSITIONS}
+EXPONENTS = {system: sp.Symbol(f"nu{_named(system)}", real=True) for system in TRANSITIONS}
+COUNTS = {system: sp.Symbol(f"count{_named(system)}", integer=True) for system in WITHOUT}
+
+
+def critical_numbers():
+    """ε* and ν by sign changes of Bayes' rule and complex steps."""
+    found = {}
+    for system in TRANSITIONS:
+        shape = measures.Shape(*map(mpmath.mpf, system))
+        fixed = measures.the_fixed_point(shape)
+        slope = measures.slope_at(lambda at, shape=shape: measures.bayes(shape, at), fixed)
+        found[NOISES[system]] = (1 - fixed) / (1 - 1 / shape.vocabulary)
+        found[EXPONENTS[system]] = mpmath.log(shape.branching) / mpmath.log(slope)
+    for system in WITHOUT:
+        shape = measures.Shape(*map(mpmath.mpf, system))
+        found[COUNTS[system]] = len(measures.interior_fixed_points(shape))
+    return found
 
 
 @claim(
@@ -877,7 +958,7 @@ def _transition(*, vocabulary=16, rules_per_symbol=4, branching=2):
     statement=(
         "(v, m, s) has (ε*, ν): (16, 4, 2): (4/5, 2.2542493); (32, 8, 2): (68/93, 1.8927961); "
         "(64, 8, 2): (8/9, 1.4651632); (8, 16, 3): (0.4016828587, 3.7097871). Fractions are exact, "
-        "and every decimal is correct to half a unit of its last digit. (32, 32, 2) and (16, 15, "
+        "and the decimals are correct to half a unit of the last digit. (32, 32, 2) and (16, 15, "
         "2) have no transition."
     ),
     explanation=(
@@ -892,8 +973,57 @@ def _transition(*, vocabulary=16, rules_per_symbol=4, branching=2):
     origin="new",
     evidence="certified",
     backs="rhm_theory.theory.mean_field.criticality",
-    rules=["Krawczyk"],
-    evaluate=_transition,
+    theorem=Theorem(
+        domain={},
+        conclusions={
+            "ε* of (16, 4, 2)": Eq(NOISES[16, 4, 2], sp.Rational(4, 5)),
+            "ε* of (32, 8, 2)": Eq(NOISES[32, 8, 2], sp.Rational(68, 93)),
+            "ε* of (64, 8, 2)": Eq(NOISES[64, 8, 2], sp.Rational(8, 9)),
+            "ε* of (8, 16, 3)": Printed(NOISES[8, 16, 3], "0.4016828587"),
+            "ν of (16, 4, 2)": Printed(EXPONENTS[16, 4, 2], "2.2542493"),
+            "ν of (32, 8, 2)": Printed(EXPONENTS[32, 8, 2], "1.8927961"),
+            "ν of (64, 8, 2)": Printed(EXPONENTS[64, 8, 2], "1.4651632"),
+            "ν of (8, 16, 3)": Printed(EXPONENTS[8, 16, 3], "3.7097871"),
+            "none for (32, 32, 2)": Eq(COUNTS[32, 32, 2], 0),
+            "none for (16, 15, 2)": Eq(COUNTS[16, 15, 2], 0),
+        },
+        measure=critical_numbers,
+    ),
+    joins=[
+        *(
+            join(
+                "identity",
+                f"ε* of {_named(system)}",
+                equation=(f"exactly, {_named(system)}", "claim:rhm-critical-noise"),
+            )
+            for system in TRANSITIONS[:3]
+        ),
+        *(
+            join(
+                "Krawczyk",
+                f"ν of {_named(system)}",
+                box=(f"the root of {_named(system)}", "claim:rhm-exponent"),
+            )
+            for system in TRANSITIONS
+        ),
+        join(
+            "Krawczyk",
+            "ε* of (8, 16, 3)",
+            box=("the root of (8, 16, 3)", "claim:rhm-critical-noise"),
+        ),
+        *(
+            join(
+                "sign",
+                f"none for {_named(system)}",
+                sign=(
+                    f"{_named(system)}: m over the largest number of rules",
+                    f"{_named(system)}: m is above it",
+                    "claim:rhm-transition",
+                ),
+            )
+            for system in WITHOUT
+        ),
+    ],
     counterexample="an enclosure that excludes a value",
 )
 def critical_values(
@@ -905,24 +1035,31 @@ def critical_values(
     exponent_64_8=sp.Rational("1.4651632"),
     noise_8_16=sp.Rational("0.4016828587"),
     exponent_8_16=sp.Rational("3.7097871"),
+    excess_32_32=sp.Rational(31, 2),
+    excess_16_15=sp.Rational(13, 2),
 ):
-    claimed = (
-        (noise_16_4, exponent_16_4),
-        (noise_32_8, exponent_32_8),
-        (noise_64_8, exponent_64_8),
-        (noise_8_16, exponent_8_16),
-    )
-    for system, (threshold, power_law) in zip(TRANSITIONS, claimed, strict=True):
-        found = certified_transition(system)
-        near = (
-            abs(found.noise - intervals.ball(threshold)) < NOISE_TOLERANCE[system]
-            and abs(found.exponent - intervals.ball(power_law)) < 5e-8
+    threshold = (1 - p) / (1 - 1 / v)
+    exact = {p: (m - 1) / (v - m)}
+    for system, claimed in zip(TRANSITIONS, (noise_16_4, noise_32_8, noise_64_8), strict=False):
+        yield Equal(
+            f"exactly, {_named(system)}", threshold.subs(exact).subs(_values(system)), claimed
         )
-        yield Certificate(
-            f"(v, m, s) = {system}",
-            bool(near),
-            f"ε* in {found.noise.str(15)}, ν in {found.exponent.str(15)}",
+    power_laws = (exponent_16_4, exponent_32_8, exponent_64_8, exponent_8_16)
+    for system, power_law in zip(TRANSITIONS, power_laws, strict=True):
+        values = _values(system)
+        nu = (sp.log(s) / sp.log(slope_of_upward)).subs(values)
+        printed = {"ν": (nu, digits_of(power_law, 8))}
+        if system == TRANSITIONS[3]:
+            printed["ε*"] = (threshold.subs(values), digits_of(noise_8_16, 10))
+        yield Root(
+            f"the root of {_named(system)}",
+            equations=(sum_between(system),),
+            unknowns=(p,),
+            centre=(root_centre(system),),
+            radius=RADIUS,
+            printed=printed,
         )
-    for system in WITHOUT:
-        values = dict(zip((v, m, s), map(sp.Integer, system), strict=True))
-        yield Positive(f"{system}: m above the largest number of rules", (m - most).subs(values))
+    for system, excess in zip(WITHOUT, (excess_32_32, excess_16_15), strict=True):
+        over = (m - most).subs(_values(system))
+        yield Equal(f"{_named(system)}: m over the largest number of rules", over, excess)
+        yield Positive(f"{_named(system)}: m is above it", excess)

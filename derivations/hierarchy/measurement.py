@@ -137,7 +137,6 @@ REDRAWN = Given("with probability ε a leaf is drawn anew, uniformly", lambda **
             ("own symbol", "another symbol"),
             terms=(
                 f"given:{REDRAWN}",
-                "kept, or drawn anew as itself",
                 "shown symbols: its own and v - 1 others",
             ),
         ),
@@ -157,7 +156,6 @@ def mask_laws(
     )
     yield Equal("variance of independent masks", leaves * share * (1 - share), independent)
     yield Equal("what the covariances take", leaves * (leaves - 1) * fixed_number, -independent)
-    yield Equal("kept, or drawn anew as itself", (1 - noise) * 1 + noise * (1 / v), kept)
     yield Equal("shown symbols: its own and v - 1 others", kept + (v - 1) * noise / v, 1)
 
 

@@ -304,8 +304,8 @@ def changed(conclusion: Conclusion) -> Iterator[tuple[str, str, Conclusion]]:
     """Wrong forms of one conclusion: ``(kind, change in words, form)``."""
     if isinstance(conclusion, Printed):
         for sign in (1, -1):
-            moved = Fraction(conclusion.digits) + sign * last_digit(conclusion.digits)
-            yield "digit", f"last digit {sign:+d}", conclusion._replace(digits=decimal(moved))
+            moved = moved_by_a_digit(conclusion.digits, sign)
+            yield "digit", f"last digit {sign:+d}", conclusion._replace(digits=moved)
     elif isinstance(conclusion, Order):
         yield "order", "one power more", conclusion._replace(power=_one_more(conclusion))
     elif isinstance(conclusion, Relation):
@@ -351,9 +351,8 @@ def _tuple(relations) -> tuple[Relation, ...]:
     return (relations,) if isinstance(relations, Relation) else tuple(relations)
 
 
-def decimal(number: Fraction) -> str:
-    """A fraction whose denominator divides a power of ten, as a decimal."""
-    places = 0
-    while (number * 10**places).denominator != 1:
-        places += 1
-    return f"{number.numerator * 10**places // number.denominator}e-{places}"
+def moved_by_a_digit(digits: str, sign: int) -> str:
+    """``digits`` with its last digit moved by one. A last digit 0 stays printed."""
+    unit = last_digit(digits)
+    exponent = len(str(unit.numerator)) - len(str(unit.denominator))
+    return f"{(Fraction(digits) + sign * unit) / unit}e{exponent}"

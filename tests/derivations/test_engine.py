@@ -103,6 +103,20 @@ def test_printed_digits_count_to_the_last():
     assert numbers.judge(Printed(value * 1000, "3.142e3")).holds
 
 
+@pytest.mark.parametrize(
+    ("digits", "moved"),
+    [("1.8927961", "18927960e-7"), ("12e1", "11e1"), ("4.01e-1", "400e-3"), ("1.0", "9e-1")],
+)
+def test_a_moved_digit_keeps_the_place_of_the_last_one(digits, moved):
+    assert search.moved_by_a_digit(digits, -1) == moved
+    assert theorems.last_digit(moved) == theorems.last_digit(digits)
+
+
+def test_a_sign_with_symbolic_exponents_is_refuted_not_raised():
+    wrong = (1 - (1 + p) ** q) / ((1 + p) ** q * (q + 1))
+    assert Positive("a mutant", wrong).verify().holds is False
+
+
 def test_a_missing_quantity_is_named():
     value = sp.Symbol("value")
     with pytest.raises(KeyError, match="measure returns no value"):
