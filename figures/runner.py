@@ -70,6 +70,8 @@ def caption(module: ModuleType, parameters: dict[str, Any]) -> str:
 
 def kept(name: str, run: Run) -> Outcome | None:
     """The figure as it lies in the folder, or None if it has to be made."""
+    if not store.json_path(run.folder, name).exists():  # before the slow search for its inputs
+        return None
     try:
         parameters = catalogue.parameters(name, run.settings, run.package)
         print_of_inputs = store.fingerprint(f"{run.package}.{name}", run.preset, parameters)

@@ -86,8 +86,13 @@ def write(folder: Path, record: Record, images: dict[str, bytes]) -> Record:
     record = record._replace(
         files={suffix: _digest(content) for suffix, content in contents.items()}
     )
-    replace(folder / f"{record.name}.json", _text(record).encode())
+    replace(json_path(folder, record.name), _text(record).encode())
     return record
+
+
+def json_path(folder: Path, name: str) -> Path:
+    """The file that is written last."""
+    return folder / f"{name}.json"
 
 
 def read(folder: Path, name: str, expected_fingerprint: str) -> Record | None:
@@ -96,7 +101,7 @@ def read(folder: Path, name: str, expected_fingerprint: str) -> Record | None:
     ``None`` where it has to be made: if it is absent, damaged, edited, or made from other inputs.
     """
     try:
-        text = (folder / f"{name}.json").read_text(encoding="utf-8")
+        text = json_path(folder, name).read_text(encoding="utf-8")
         fields = tables.loads(text)
         record = Record(**{field: fields[field] for field in Record._fields})
         # A list of texts or an empty one must come back as the list that it was, not as an array.
