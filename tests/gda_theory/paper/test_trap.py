@@ -158,6 +158,16 @@ def test_no_stationary_point_is_missed_on_a_fine_grid(landscapes, name, ridge):
         assert reached == set(range(len(known)))
 
 
+def test_derivatives_are_those_of_automatic_differentiation():
+    weights, targets, c = trap.arguments("signed", 0.05)
+    for point in jnp.array([[0.3, -0.4], [4.0, -2.5], [-1.0, 0.9]]):
+        for row in weights:
+            at = (point, row, targets, c)
+            slope, bend = jax.grad(trap.objective)(*at), jax.hessian(trap.objective)(*at)
+            np.testing.assert_allclose(trap.gradient(*at), slope, rtol=1e-13, atol=1e-13)
+            np.testing.assert_allclose(trap.hessian(*at), bend, rtol=1e-13, atol=1e-13)
+
+
 @pytest.mark.parametrize(("name", "ridge"), CASES)
 def test_claims_are_counts_of_the_classifier(landscapes, name, ridge):
     found = landscapes[name, ridge]
