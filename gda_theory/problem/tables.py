@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt32
 
 from gda_theory.problem import bundled
 from gda_theory.problem.losses import Loss
@@ -406,10 +407,26 @@ def random_forget_set(count: int, size: int, seed: int) -> np.ndarray:
     return mask
 
 
-@functools.partial(jax.jit, static_argnums=1)
-def _shuffled(key: Array, count: int) -> Int[Array, " n"]:
-    """The numbers below ``count`` in random order."""
-    return jax.random.permutation(key, count)
+def _shuffled(key: Array, count: int) -> Int[np.ndarray, " n"]:
+    """The numbers below ``count`` in the order of ``jax.random.permutation(key, count)``.
+
+    They are sorted by random numbers, each of which depends on the key and its place only. So more
+    numbers than needed are drawn, and tables of other lengths reuse the compiled function.
+    """
+    rounds = math.ceil(3 * math.log(max(count, 2)) / math.log(2**32 - 1))
+    order = np.arange(count)
+    for numbers in np.asarray(_random_numbers(key, rounds, max(1024, 2 ** count.bit_length()))):
+        order = order[np.argsort(numbers[:count], kind="stable")]
+    return order
+
+
+@functools.partial(jax.jit, static_argnums=(1, 2))
+def _random_numbers(key: Array, rounds: int, count: int) -> UInt32[Array, "rounds n"]:
+    rows = []
+    for _ in range(rounds):
+        key, own = jax.random.split(key)
+        rows.append(jax.random.bits(own, (count,), jnp.uint32))
+    return jnp.stack(rows)
 
 
 def _random_size(forget: str, count: int) -> int:

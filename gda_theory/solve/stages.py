@@ -22,7 +22,7 @@ from gda_theory.solve.span import Span, into_span
 from theory_common import checks
 from theory_common.checks import Numbers
 
-ROWS = 1024  # the least number of rows in a stage
+ROWS = 640  # the least number of rows in a stage
 COLUMNS = 32  # the least number of columns
 NARROW = 128  # with more columns than this, few rows are not made ROWS of them
 LARGEST = 2**17  # the largest number of entries that is padded

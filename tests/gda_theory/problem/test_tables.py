@@ -5,6 +5,7 @@ column.
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -247,3 +248,10 @@ def test_features_are_standardised_as_scikit_learn_does(tmp_path):
     found = data.load(str(path), label="y", forget="3")
     expected = StandardScaler().fit_transform(features)
     np.testing.assert_array_equal(found.features, expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 569, 1024, 1626])
+def test_random_rows_are_the_first_of_a_permutation(count):
+    order = np.asarray(jax.random.permutation(jax.random.key(3), count))
+    chosen = np.flatnonzero(data.random_forget_set(count, (count + 1) // 2, 3))
+    np.testing.assert_array_equal(chosen, np.sort(order[: (count + 1) // 2]))
