@@ -124,9 +124,17 @@ def page(rows: list[dict], machine: str) -> str:
             ),
         ]
         lines.append("| " + " | ".join(values) + " |")
-    lines += ["", "How far each is from what the hardware allows, and how its cost grows:", ""]
     lines += [
-        f"* {row['work']}: " + "; ".join(row[key] for key in ("limit", "growth") if row.get(key))
+        "",
+        "## Limits and growth",
+        "",
+        "For each row: the least that any program would need on this machine, where it is known,",
+        "and how the time grows with the size of the problem. *Ours* is this project.",
+        "",
+    ]
+    lines += [
+        f"* *{row['work']}*: "
+        + " ".join(f"{row[key]}." for key in ("limit", "growth") if row.get(key))
         for row in rows
         if row.get("limit") or row.get("growth")
     ]

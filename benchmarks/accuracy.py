@@ -425,7 +425,7 @@ def rows() -> Iterator[dict]:
                 "ratio": theirs / ours,
                 "target": f"{case.allowed} ulp at most",
                 "met": bool(ours <= case.allowed),
-                "limit": "0.5 ulp",
+                "limit": "A correctly rounded result has an error of 0.5 ulp at most",
             }
 
 
@@ -458,19 +458,21 @@ def document(count: int = POINTS) -> str:
         "*Allowed* is the error that the tests accept, on other arguments. A prime or a `d` in the",
         "name of a function marks a derivative.",
         "",
-        "One case is not in the table. It concerns `r_lambertw_exp`, the r-Lambert function in",
-        "logarithms, where its value `t` is large and close to `ln r`. There its *derivatives*",
-        "change within one unit of `t`, and lose about `t ln t` ulp. The value itself has no such",
-        "loss, and neither has the plain function `r_lambertw`.",
+        "One case is missing from the table: the *derivatives* of `r_lambertw_exp`, where its",
+        "value `t` is large and close to `ln r`. Their error is about `t ln t` ulp there. The",
+        "value `t` itself stays as exact as the table says. So do the value and the derivatives",
+        "of `r_lambertw`, the same function without logarithms.",
         "",
-        "In float32 the special functions have errors of as many ulp. One ulp of float32 is at",
-        "most 1.2e-7 of the value. Solutions are less accurate. A minimum is accepted at a",
-        "backward error of 16 epsilons, 1.9e-6. If the objective is nearly flat, the error of",
-        "the weights is a multiple of that. The difference of two solutions has a still larger",
-        "relative error. So compute distances and verdicts in float64: call",
+        "In float32 the special functions are as accurate in ulp, as the second table shows. One",
+        "ulp of float32 is at most 1.2e-7 of the value. Solved minima are less accurate. A minimum",
+        "is accepted if the gradient is below 1.9e-6 of its parts (16 epsilons). If the objective",
+        "is nearly flat, the weights may be wrong by many times that. The difference of two",
+        "solutions has a still larger relative error.",
+        "",
+        "So compute distances and verdicts in float64: call",
         "`jax.config.update('jax_enable_x64', True)` before anything else. The commands do so.",
-        "Numbers below 1e-38 or above 3e38 do not exist in float32. If a ridge or a size",
-        "becomes 0 or infinite for this reason, the error message says so and names this remedy.",
+        "Float32 has no numbers below 1e-38 or above 3e38. If a ridge or a size becomes 0 or",
+        "infinite for this reason, the error message says so and tells you to use float64.",
     ]
     for dtype in (np.float64, np.float32):
         lines += [

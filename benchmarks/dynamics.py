@@ -145,11 +145,13 @@ def growth() -> str:
     cases = {
         "4x the epochs": median_seconds(lambda: ours(lanes, 4 * EPOCHS)),
         "4x the correlations": median_seconds(lambda: ours(correlations(4 * CORRELATIONS))),
-        "a tenth of the lanes runs away": median_seconds(
+        "runs of which a tenth diverges": median_seconds(
             lambda: ours(lanes, ascent=ASCENT_OF_RUNAWAYS)
         ),
     }
-    return ", ".join(f"{name}: {seconds / whole:.1f}x the time" for name, seconds in cases.items())
+    return "Time for other sizes: " + ", ".join(
+        f"{name} {seconds / whole:.1f}x" for name, seconds in cases.items()
+    )
 
 
 def agree(name: str, found: np.ndarray, expected: np.ndarray) -> None:
@@ -191,8 +193,8 @@ def against_loops() -> Iterator[dict]:
             "ratio": found.ratio,
             "target": TARGETS[kind],
             "compile_seconds": compiling,
-            "limit": f"two exponentials an epoch and lane {1e3 * limit.ours_seconds:.0f} ms, "
-            f"we take {limit.ratio:.1f}x",
+            "limit": "Each correlation needs two exponentials an epoch. These alone take "
+            f"{1e3 * limit.ours_seconds:.0f} ms, and ours takes {limit.ratio:.1f} times that",
             "growth": growth() if kind == "NumPy" else None,
         }
 

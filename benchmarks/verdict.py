@@ -152,7 +152,7 @@ def multiple_of_import(
         "ratio": unit / mine,
         "target": f"{allowed}x import jax at most",
         "met": mine <= allowed * unit,
-        "limit": f"{mine / unit:.1f}x the CPU seconds of import jax",
+        "limit": f"It takes {mine / unit:.1f} times the CPU seconds of import jax",
     }
 
 
@@ -189,7 +189,7 @@ def compilation_row(command: Command) -> dict:
         "against": f"{COMPILATIONS} functions",
         "target": f"{COMPILATIONS} functions at most",
         "met": found <= COMPILATIONS,
-        "limit": f"{found} functions compiled",
+        "limit": f"It compiles {found} functions",
     }
 
 
