@@ -502,7 +502,8 @@ def landscape(convention: str | Convention = "literal", ridge: float = 0.1) -> L
 def _statements(right: list[tuple[bool, ...]], ends_in: int) -> tuple[Statement, ...]:
     """The paper's three claims about Fig. 5, each with what was found.
 
-    ``right`` says which clusters each of the three global minima classifies rightly.
+    ``right`` says which clusters each of the three global minima classifies rightly. In
+    descent-ascent the two retained points at x = 4 cancel against the two forgotten ones.
     """
     before, oracle, after = right
     only_3 = (True, True, False, True)
@@ -524,11 +525,14 @@ def _statements(right: list[tuple[bool, ...]], ends_in: int) -> tuple[Statement,
     )
     ascent = Statement(
         claim=(
-            "descent-ascent's minimum is right on the 10 points it counts, wrong on 2 retained"
-            " ones, and fine-tuning cannot leave it"
+            "descent-ascent's minimum is right on the 10 points that do not cancel, wrong on 2"
+            " retained ones, and fine-tuning cannot leave it"
         ),
         holds=after == only_4 and ends_in > 0,
-        found=f"{counted} of those it counts; {kept} of all retained; fine-tuning {end}",
+        found=(
+            f"{counted} of the points that do not cancel; {kept} of all retained points; "
+            f"fine-tuning {end}"
+        ),
     )
     return pretraining, retraining, ascent
 

@@ -11,6 +11,7 @@ from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.measure import Measurement, Stop
 from theory_common.printing import tables
 
+NO_MINIMUM = "the minimum that it should reach does not exist"
 GOOD_STEP = 0.5  # a Newton step that leaves more than this part is not recommended
 LEAST_PERCENT = 0.01
 MOST_DIGITS = 17
@@ -96,8 +97,10 @@ def _early_stop(stops: Sequence[Stop]) -> str:
     best = min(stop.best_relative for stop in ascending)
     if not best < 1:
         return ": it never comes closer to the retrained model than doing nothing"
-    luck = "even the luckiest" if best >= GOOD_STEP else "only the luckiest"
-    return f": {luck} early stop leaves {percent(best)} of the distance to the retrained model"
+    left = f"{percent(best)} of the distance to the retrained model"
+    if best >= GOOD_STEP:
+        return f": even its best epoch leaves {left}"
+    return f": only its best epoch, unknown without retraining, leaves as little as {left}"
 
 
 def _why_unbounded(numbers: Measurement, strength: float) -> str:
@@ -119,13 +122,12 @@ def _why_unbounded(numbers: Measurement, strength: float) -> str:
 def _why_lost(numbers: Measurement, strength: float) -> str:
     even, lost = numbers.break_even_strength, numbers.critical_strength
     if math.isnan(lost):
-        return "It has no resting point at this strength."
+        return f"{NO_MINIMUM[0].upper()}{NO_MINIMUM[1:]} at this strength."
     if not even < lost:
-        return f"Above strength {tables.number(lost, 2)} it has no resting point."
+        return f"Above strength {tables.number(lost, 2)} {NO_MINIMUM}."
     first, second = apart(even, lost, digits=2)
     return (
-        f"Above strength {first} it ends worse than doing nothing, "
-        f"and above {second} it has no resting point."
+        f"Above strength {first} it ends worse than doing nothing, and above {second} {NO_MINIMUM}."
     )
 
 
