@@ -11,7 +11,7 @@ from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.measure import Measurement, Stop
 from theory_common.printing import tables
 
-NO_MINIMUM = "the minimum that it should reach does not exist"
+NO_MINIMUM = "its minimum does not exist"
 GOOD_STEP = 0.5  # a Newton step that leaves more than this part is not recommended
 LEAST_PERCENT = 0.01
 MOST_DIGITS = 17
