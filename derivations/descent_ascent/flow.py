@@ -431,7 +431,12 @@ def basin_escapes(*, systems=10, seed=0):
         "p_D < p_saddle, and basin-theorem does the rest where y_D >= y_saddle. The search against "
         "the conjecture is basin_escapes. It draws random systems over the whole fold locus, down "
         "to 1e-6 below it, all with y_D < y_saddle (1.6 % of what random_pair draws). Of 2,000 "
-        "(systems=2000, seed=1) none escaped."
+        "(systems=2000, seed=1) none escaped.\n\n"
+        "A search that minimises the margin finds none either. Let S be the boundary of the basin at "
+        "p_D. Over 881,671 systems with y_D < y_saddle, (y_D - S)/(y_saddle - S) is at least 0.817, "
+        "where 0 would be an escape. The systems are random at first, then changed around the 40 "
+        "smallest. The least is at ε = 0.212 and P = 81.5 of fold-locus, 1e-7 below the fold, with "
+        "f/n = 0.99999: both at the end of the range searched."
     ),
     where="Sec. 5.1.2: does descent-ascent from w_D reach its minimum?",
     domain="gradient flow from w_D, exponential loss, the paper's types, 0 < α < α_fold",

@@ -468,6 +468,50 @@ def test_masses_rise_as_x_falls(loss):
         assert np.all(mass[there, one] > oracle_mass[there])
 
 
+# basin-from-pretraining
+
+
+def basin_margins(correlation, retain_dual, below, share):
+    """(y_D - S)/(y_saddle - S) with the basin's boundary S at p_D, and whether y_D < y_saddle.
+
+    The pairs are at ``below`` relative to the fold at ``retain_dual``; ``share`` is f/n.
+    """
+    own, cross, determinant = 1 + correlation**2, 2 * correlation, (1 - correlation**2) ** 2
+    forget_dual = (1 + own * retain_dual) / (own + determinant * retain_dual)
+    log_retain = np.log(retain_dual) + own * retain_dual - cross * forget_dual
+    log_forget = np.log(forget_dual) + cross * retain_dual - own * forget_dual + np.log1p(-below)
+    pair = gt.CorrelatedPair(
+        correlation,
+        ridge=np.exp(-log_retain),
+        retain_size=1 - share,
+        forget_size=share,
+        retain_in_pair=1 - share,
+        forget_in_pair=share * np.exp(log_forget - log_retain),
+        allow_unrealisable=True,
+    )
+    start = basins.order_coordinates(pair, gt.pair.pretrain(pair).weights)
+    boundary = np.asarray(basins.separatrix(pair, start.p))
+    saddle = np.asarray(gt.pair.stationary_points(pair).y)[..., 1]
+    y = np.asarray(start.y)
+    return (y - boundary) / (saddle - boundary), y < saddle
+
+
+def test_pretraining_is_far_inside_the_basin():
+    generator = np.random.default_rng(0)
+    count = 2000
+    margins, counted = basin_margins(
+        correlation=generator.uniform(0.05, 0.95, count),
+        retain_dual=10 ** generator.uniform(-3, 2, count),
+        below=10 ** generator.uniform(-6, -0.1, count),
+        share=1 - 10 ** generator.uniform(-4, 0, count) * 0.999,
+    )
+    assert counted.sum() > 50
+    assert np.all(margins[counted] > 0.817)
+    least, below = basin_margins(np.array([0.2119]), 81.5, 1e-7, 1 - 1e-5)
+    assert below[0]
+    assert least[0] == pytest.approx(0.81706, abs=1e-4)
+
+
 # flow-blow-up
 
 
