@@ -21,16 +21,19 @@ EXTRA_DIGITS = 15
 def finely(function: Callable) -> Callable:
     """``function`` at twice the working precision: roots of w e^w = z are double at w = -1."""
 
-    def computed(*arguments):
+    def computed(*arguments, **named):
         with mpmath.workdps(2 * mpmath.mp.dps + EXTRA_DIGITS):
-            return function(*arguments)
+            return function(*arguments, **named)
 
     return computed
 
 
 def derivative(function: Callable, at, order: int = 1):
     """The derivative of that order, by a difference quotient. mpmath doubles the precision."""
-    return mpmath.diff(function, at, order, relative=at != 0)
+    if at == 0:
+        return mpmath.diff(function, mpf(0), order)
+    in_shares = mpmath.diff(lambda share: function(at * (1 + share)), mpf(0), order)
+    return in_shares / at**order
 
 
 def inverse(z, branch: int):
@@ -42,6 +45,10 @@ def inverse(z, branch: int):
     def slope(w):
         return (1 + w) * mpmath.exp(w)
 
+    if isinstance(z, mpmath.mpc):
+        raise NoValue("z must be real")
+    if z == 0 and branch == 0:
+        return mpf(0)
     low, high = mpf(-1), mpf(-1)
     least = excess(mpf(-1))
     if abs(least) <= 4 * mpmath.eps:  # z = -1/e, up to rounding
