@@ -314,7 +314,7 @@ def upward_map(
     yield denominator_step()
 
 
-def slopes(vocabulary, rules_per_symbol, branching, belief):
+def slopes_of_bayes(vocabulary, rules_per_symbol, branching, belief):
     """Complex steps of Bayes' rule at a belief, at 1 and at 1/v."""
     shape = _shape(vocabulary, rules_per_symbol, branching)
     places = {slope_p: belief, slope_1: mpmath.mpf(1), slope_v: 1 / vocabulary}
@@ -345,7 +345,7 @@ def slopes(vocabulary, rules_per_symbol, branching, belief):
             "F'(1)": Eq(slope_1, s * m * (v - 1) / (tuples - 1)),
             "F'(1/v)": Eq(slope_v, s * v ** (s - 1) * (v - 1) / (m * (tuples - 1))),
         },
-        measure=slopes,
+        measure=slopes_of_bayes,
     ),
     joins=[
         join("identity", "F'", equation=("dF/dp", DEFINED)),
