@@ -605,10 +605,11 @@ def end_of_orbit(vocabulary, rules_per_symbol, branching, noise):
     if min(fixed - 1 / vocabulary, 1 - fixed) < NEAREST_TO_AN_END:
         raise NoValue("the fixed point is too near to an end")
     start = 1 - noise * (1 - 1 / vocabulary)
+    stays = abs(start - fixed) < mpmath.mpf(10) ** (6 - mpmath.mp.dps)
     return {
         p_star: fixed,
         noise_star: (1 - fixed) * vocabulary / (vocabulary - 1),
-        orbit_end: measures.settled(shape, start),
+        orbit_end: fixed if stays else measures.settled(shape, start),
     }
 
 

@@ -34,6 +34,18 @@ def test_no_interior_fixed_point_at_an_end_of_the_range(end, vocabulary, branchi
     assert wrongly("rhm-transition", existence=closed)
 
 
+@pytest.mark.parametrize(
+    ("noise", "recovered", "lost"),
+    [("0.8", False, False), ("0.799999999999", True, False), ("0.800000000001", False, True)],
+)
+def test_at_the_critical_noise_the_root_is_neither_recovered_nor_lost(noise, recovered, lost):
+    numbers = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}
+    judged = derivations.claim("rhm-critical-noise").at(**numbers, noise=noise)
+    assert all(one.holds for one in judged.values())
+    assert judged["recovered"].sides == (recovered, recovered)
+    assert judged["lost"].sides == (lost, lost)
+
+
 def test_another_exponent_of_the_correlated_size_is_violated():
     order = derivations.claim("rhm-exponent").theorem.conclusions["ν"]
     nu = mean_field.log_size * mean_field.closeness - order.error
