@@ -7,9 +7,10 @@ somewhere. If none of the points tried violates it, the change is unneeded or un
 report says so.
 """
 
+import functools
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -225,15 +226,48 @@ def on_boundary(
     chosen = [symbol for symbol in numbers if symbol in given]
     generator.shuffle(chosen)
     for symbol in chosen:
-        others = {s: sp.Rational(point[s]) for s in given - {symbol}}
-        equation = sp.numer(sp.together((relation.left - relation.right).subs(others)))
-        if not equation.is_polynomial(symbol) or sp.degree(equation, symbol) != 1:
-            continue
-        slope, rest = sp.Poly(equation, symbol).all_coeffs()
-        solution = -rest / slope
-        if solution.is_Rational and Fraction(int(solution.p), int(solution.q)) in domain[symbol]:
-            yield point | {symbol: Fraction(int(solution.p), int(solution.q))}
+        solve = _linear_solution(relation.left, relation.right, symbol)
+        solution = None if solve is None else solve(point)
+        if solution is not None and solution in domain[symbol]:
+            yield point | {symbol: solution}
             return
+
+
+@functools.lru_cache(maxsize=1024)
+def _linear_solution(
+    left: sp.Expr, right: sp.Expr, symbol: sp.Symbol
+) -> Callable[[domains.Point], Fraction | None] | None:
+    """The function of a point that solves ``left == right`` for ``symbol``, in fractions.
+
+    None if the equation is not rational, or not linear in ``symbol``.
+    """
+    equation = sp.numer(sp.together(left - right))
+    others = sorted(equation.free_symbols - {symbol}, key=lambda other: other.sort_key())
+    if not equation.is_polynomial(symbol, *others) or equation.atoms(sp.Float):
+        return None
+    polynomial = sp.Poly(equation, symbol, *others)
+    if not polynomial.domain.is_ZZ or polynomial.degree(symbol) != 1:
+        return None
+    slope = sp.lambdify(others, _part(polynomial, 1))
+    rest = sp.lambdify(others, _part(polynomial, 0))
+
+    def solve(point: domains.Point) -> Fraction | None:
+        values = [point[other] for other in others]
+        denominator = slope(*values)
+        return None if denominator == 0 else Fraction(-rest(*values)) / Fraction(denominator)
+
+    return solve
+
+
+def _part(polynomial: sp.Poly, power: int) -> sp.Expr:
+    """The coefficient of the first generator's ``power``."""
+    others = polynomial.gens[1:]
+    terms = [
+        coefficient * sp.prod(other**n for other, n in zip(others, powers[1:], strict=True))
+        for powers, coefficient in polynomial.terms()
+        if powers[0] == power
+    ]
+    return sp.Add(*terms)
 
 
 def weakenings(theorem: Theorem, found: Search, seed: object) -> list[Weakening]:
