@@ -1,29 +1,36 @@
 """Numbers that the searches compare statements with: minima of margin losses, from gradients alone.
 
 No closed form of the ledger is used. A coordinate is bisected. A pair is solved by damped Newton
-steps on ``λ m = K (c φ(m))``, and the minimum of descent-ascent is continued from the oracle. All
-numbers are mpmath's, at the precision that is set when a function is called.
+steps on ``λ m = K (c φ(m))``. All stationary points of descent-ascent are sign changes along a
+curve, and the first of them is the minimum that is continued from the oracle. All numbers are
+mpmath's, at the precision that is set when a function is called.
 """
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import mpmath
+import numpy as np
 from mpmath import mpf
 
 from derivations.ledger.theorems import NoValue
 
 NEWTON_STEPS = 400
-SMALLEST_MOVE = mpf("1e-7")  # of the forget mass, when the minimum is continued
+CURVE_POINTS = 1500  # places at which a curve of stationary points is computed
+CURVE_LENGTH = 60  # how far ln Q runs along it, from its least possible value
 
 
 class MarginLoss(NamedTuple):
-    """φ = -ℓ' of a margin loss, with its first two derivatives. ``decreases`` says if φ does."""
+    """φ = -ℓ' of a margin loss, with its first two derivatives. ``decreases`` says if φ does.
+
+    ``log_phi`` is ln φ on NumPy arrays, for a first search in double precision.
+    """
 
     name: str
     phi: Callable
     slope: Callable
     second: Callable
+    log_phi: Callable
     decreases: bool = True
 
 
@@ -36,12 +43,14 @@ EXPONENTIAL = MarginLoss(
     phi=lambda m: mpmath.exp(-m),
     slope=lambda m: -mpmath.exp(-m),
     second=lambda m: mpmath.exp(-m),
+    log_phi=lambda m: -m,
 )
 LOGISTIC = MarginLoss(
     name="logistic",
     phi=_logistic,
     slope=lambda m: -_logistic(m) * _logistic(-m),
     second=lambda m: _logistic(m) * _logistic(-m) * (_logistic(-m) - _logistic(m)),
+    log_phi=lambda m: -np.logaddexp(0, m),
 )
 # φ = e^-m + 1/2: decreasing, convex, bounded away from 0 to the right.
 RAISED = MarginLoss(
@@ -49,6 +58,7 @@ RAISED = MarginLoss(
     phi=lambda m: mpmath.exp(-m) + mpf(1) / 2,
     slope=lambda m: -mpmath.exp(-m),
     second=lambda m: mpmath.exp(-m),
+    log_phi=lambda m: np.logaddexp(-m, -np.log(2)),
 )
 # φ = π/2 - arctan m: decreasing with a heavy tail.
 HEAVY = MarginLoss(
@@ -56,6 +66,7 @@ HEAVY = MarginLoss(
     phi=lambda m: mpmath.pi / 2 - mpmath.atan(m) if m < 0 else mpmath.atan2(1, m),
     slope=lambda m: -1 / (1 + m * m),
     second=lambda m: 2 * m / (1 + m * m) ** 2,
+    log_phi=lambda m: np.log(np.arctan2(1, m)),
 )
 # φ > 0 that does not decrease: for searches without that hypothesis.
 WAVY = MarginLoss(
@@ -63,6 +74,7 @@ WAVY = MarginLoss(
     phi=lambda m: 1 + mpf(9) / 10 * mpmath.sin(20 * m),
     slope=lambda m: 18 * mpmath.cos(20 * m),
     second=lambda m: -360 * mpmath.sin(20 * m),
+    log_phi=lambda m: np.log(1 + 0.9 * np.sin(20 * m)),
     decreases=False,
 )
 DECREASING = (EXPONENTIAL, LOGISTIC, RAISED, HEAVY)
@@ -206,34 +218,89 @@ def reduced_determinant(retain_mass, forget_mass, gram: Gram, ridge, loss: Margi
     return 1 + gram.uu * h_u - gram.vv * h_v - determinant * h_u * h_v
 
 
+class Curve(NamedTuple):
+    """Stationary points over a grid of forget duals Q, in double precision.
+
+    ``excess`` is ``ln(λQ) - ln φ(y) - ln B``: it is 0 at the points of the forget mass B.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    excess: np.ndarray
+
+
+def curve(retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONENTIAL) -> Curve:
+    """For each Q the x with ``x = k11 P - k12 Q`` and ``λP = A φ(x)``, by bisection in ln P.
+
+    As y falls with Q, φ(y) is at least φ(y_R): so no point has a smaller Q than B φ(y_R)/λ.
+    """
+    uu, uv, vv = (float(entry) for entry in gram)
+    _, y_oracle = oracle(retain_mass, gram, ridge, loss)
+    least = float(mpmath.log(forget_mass / ridge) + mpmath.log(loss.phi(y_oracle)))
+    log_q = least - 1 + np.linspace(0, CURVE_LENGTH, CURVE_POINTS)
+    log_scale = float(mpmath.log(retain_mass / ridge))
+    with np.errstate(all="ignore"):
+        duals = np.exp(log_q)
+        log_p = _bisected(
+            lambda p: p - log_scale - loss.log_phi(uu * np.exp(p) - uv * duals), log_q.shape
+        )
+        x = uu * np.exp(log_p) - uv * duals
+        y = uv * np.exp(log_p) - vv * duals
+        excess = log_q - loss.log_phi(y) - float(mpmath.log(forget_mass / ridge))
+    return Curve(x, y, excess)
+
+
+def _bisected(function: Callable, shape: tuple) -> np.ndarray:
+    """The roots of functions that increase, between -700 and 700, all at once."""
+    low, high = np.full(shape, -700.0), np.full(shape, 700.0)
+    for _ in range(64):
+        middle = (low + high) / 2
+        below = function(middle) < 0
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    return (low + high) / 2
+
+
+def stationary_points(
+    retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONENTIAL
+) -> list[tuple]:
+    """All stationary points (x, y) of descent-ascent, by falling y.
+
+    They are the sign changes of the curve's excess. Newton's steps bring them to full precision.
+    """
+    found = curve(retain_mass, forget_mass, gram, ridge, loss)
+    signs = np.sign(found.excess)
+    changes = np.flatnonzero(np.isfinite(found.excess[1:]) & (signs[:-1] * signs[1:] < 0))
+    return [
+        margins((retain_mass, -forget_mass), gram, ridge, loss, _between(found, index))
+        for index in changes
+    ]
+
+
+def _between(found: Curve, index: int) -> tuple:
+    before, after = abs(found.excess[index]), abs(found.excess[index + 1])
+    share = before / (before + after)
+    return tuple(
+        mpf(float(side[index] + share * (side[index + 1] - side[index])))
+        for side in (found.x, found.y)
+    )
+
+
 def descent_ascent(
     retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONENTIAL
 ) -> tuple:
     """(x_DA, y_DA): the minimum continued from the oracle by raising the forget mass.
 
-    Steps are halved until Newton's method stays close and det H > 0.
+    It is the first point of the curve, if the forget mass rises up to it.
     :class:`NoValue` beyond the fold.
     """
-    point = oracle(retain_mass, gram, ridge, loss)
-    done, step = mpf(0), mpf(1)
-    while done < 1:
-        step = min(step, 1 - done)
-        new = _continued(retain_mass, forget_mass * (done + step), gram, ridge, loss, point)
-        if new is None:
-            step /= 2
-            if step < SMALLEST_MOVE:
-                raise NoValue("descent-ascent has lost its minimum")
-            continue
-        point, done, step = new, done + step, step * 2
+    if forget_mass == 0:
+        return oracle(retain_mass, gram, ridge, loss)
+    found = curve(retain_mass, forget_mass, gram, ridge, loss)
+    beyond = np.flatnonzero(found.excess >= 0)
+    if not beyond.size or np.any(np.diff(found.excess[: beyond[0] + 1]) < 0):
+        raise NoValue("descent-ascent has lost its minimum")
+    start = _between(found, int(beyond[0]) - 1)
+    point = margins((retain_mass, -forget_mass), gram, ridge, loss, start)
+    if reduced_determinant(retain_mass, forget_mass, gram, ridge, loss, *point) <= 0:
+        raise NoValue("descent-ascent has lost its minimum")
     return point
-
-
-def _continued(retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss, start):
-    """The minimum near ``start``, None if Newton's method goes elsewhere."""
-    try:
-        found = margins((retain_mass, -forget_mass), gram, ridge, loss, start)
-    except NoValue:
-        return None
-    far = max(abs(found[0] - start[0]), abs(found[1] - start[1]))
-    determinant = reduced_determinant(retain_mass, forget_mass, gram, ridge, loss, *found)
-    return found if determinant > 0 and far < mpf(1) / 2 else None
