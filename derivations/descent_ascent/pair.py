@@ -10,13 +10,45 @@ subtract the bound's own equation from the stationary one, and find the sign of 
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
 
+import functools
+
 import mpmath
 import numpy as np
 import sympy as sp
 
-from derivations.ledger import intervals, numeric
+from derivations.descent_ascent import measures, pair_numbers
+from derivations.descent_ascent.pair_numbers import (
+    ANY_LOSS,
+    DECREASING,
+    P_A,
+    Q_A,
+    TYPES,
+    any_k12,
+    count,
+    is_exponential,
+    loss,
+    nonnegative_k12,
+    x_A,
+    x_D,
+    x_R,
+    y_A,
+    y_D,
+    y_R,
+)
+from derivations.ledger import numeric
+from derivations.ledger.certificates import Enclosed
+from derivations.ledger.domains import (
+    Drawn,
+    OneOf,
+    between,
+    nonnegative,
+    positive,
+    positive_within,
+    real,
+)
 from derivations.ledger.ledger import claim
-from derivations.ledger.steps import Certificate, Equal, Positive
+from derivations.ledger.rules import join
+from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import (
     A,
     B,
@@ -27,7 +59,6 @@ from derivations.ledger.symbols import (
     below_one,
     epsilon,
     forget,
-    gram_determinant,
     in_pair,
     k11,
     k12,
@@ -42,9 +73,9 @@ from derivations.ledger.symbols import (
     x,
     y,
 )  # fmt: skip
+from derivations.ledger.theorems import Eq, Ge, Gt, Iff, Implies, Le, Lt, Ne, Theorem
 
 w1, w2 = sp.symbols("w_1 w_2", real=True)
-x_D, y_D, x_R, y_R, x_A, y_A = sp.symbols("x_D y_D x_R y_R x_DA y_DA", real=True)
 x0, y0 = sp.symbols("x_0 y_0", positive=True)
 phi_x, phi_y, rise = sp.symbols(
     "phi_x phi_y e", positive=True
@@ -67,6 +98,10 @@ ascent_x, ascent_y = A * k11 * phi(x) - B * k12 * phi(y), A * k12 * phi(x) - B *
 exponential = sp.Lambda(x, sp.exp(-x))
 
 
+any_epsilon = sp.Symbol("epsilon", real=True)
+INVERTIBLE = Ne(any_epsilon**2, 1)
+
+
 def papers(expression):
     """``expression`` for the paper's types and loss."""
     return sp.sympify(expression).subs(paper_gram).replace(phi, exponential).doit()
@@ -82,19 +117,37 @@ def objective(retain_mass, forget_mass):
     )
 
 
+def any_correlation(expression):
+    """``expression`` for correlations of either sign."""
+    return sp.sympify(expression).subs(epsilon, any_epsilon)
+
+
+def _same_point(problem, sides):
+    """The gradient vanishes exactly when λ times the margins are ``sides``."""
+    first, second, on_u, on_v = pair_numbers.tested[problem]
+    margins = {x: on_u, y: on_v}
+    return Iff(
+        (Eq(first, 0), Eq(second, 0)),
+        tuple(
+            Eq(ridge * margin, any_correlation(papers(side)).subs(margins))
+            for margin, side in zip((on_u, on_v), sides, strict=True)
+        ),
+    )
+
+
 @claim(
     "pair-gradient",
     statement=(
-        "In margins the stationary points solve λx = c_u s e^{-x} + 2ε c_v e^{-y} and λy = 2ε c_u "
-        "e^{-x} + s c_v e^{-y}. Here (c_u, c_v) is (a, αa) for pretraining, (A, 0) for the oracle "
-        "and (A, −B) for descent-ascent."
+        "A point is stationary exactly when its margins solve λx = c_u s e^{-x} + 2ε c_v e^{-y} "
+        "and λy = 2ε c_u e^{-x} + s c_v e^{-y}. Here (c_u, c_v) is (a, αa) for pretraining, (A, 0) "
+        "for the oracle and (A, −B) for descent-ascent."
     ),
     explanation=(
-        "Multiply the gradient by the matrix that takes weights to margins. It is invertible for ε "
-        "< 1 (determinant 1 - ε²)."
+        "Multiply the gradient by the matrix that takes weights to margins. It is invertible, as its "
+        "determinant is 1 - ε²."
     ),
     where="Sec. 5.1.2, App. I",
-    domain="0 <= ε < 1, λ > 0",
+    domain="ε of either sign, ε² != 1; λ, a, α, A, B > 0",
     origin="paper",
     evidence="proved",
     backs=[
@@ -102,42 +155,76 @@ def objective(retain_mass, forget_mass):
         "gda_theory.pair.pretrain",
         "gda_theory.pair.descent_ascent",
     ],
+    theorem=Theorem(
+        domain={
+            # The objective is differentiated by quotients, which larger exponents would overflow.
+            w1: between(None, None, decades=1),
+            w2: between(None, None, decades=1),
+            any_epsilon: between(None, None, decades=3),
+            ridge: positive_within(6),
+            alpha: positive_within(6),
+            a: positive_within(6),
+            A: positive_within(6),
+            B: positive_within(6),
+            sp.Symbol("at"): OneOf(("stationary", "anywhere")),
+        },
+        hypotheses=(INVERTIBLE,),
+        conclusions={
+            "pretraining": _same_point("D", (pretrain_x, pretrain_y)),
+            "oracle": _same_point("R", (oracle_x, oracle_y)),
+            "descent-ascent": _same_point("A", (ascent_x, ascent_y)),
+        },
+        measure=pair_numbers.gradients,
+        points=12,
+    ),
+    joins=[
+        join(
+            "invertible map",
+            name,
+            map=f"{name}: gradient in margins",
+            determinant=("determinant", f"given:{INVERTIBLE}"),
+        )
+        for name in ("pretraining", "oracle", "descent-ascent")
+    ],
     counterexample="a w with zero gradient whose margins violate the equations",
 )
 def pair_gradient(
-    pretrain_x=papers(pretrain_x),
-    pretrain_y=papers(pretrain_y),
-    oracle_x=papers(oracle_x),
-    oracle_y=papers(oracle_y),
-    descent_ascent_x=papers(ascent_x),
-    descent_ascent_y=papers(ascent_y),
+    pretrain_x=any_correlation(papers(pretrain_x)),
+    pretrain_y=any_correlation(papers(pretrain_y)),
+    oracle_x=any_correlation(papers(oracle_x)),
+    oracle_y=any_correlation(papers(oracle_y)),
+    descent_ascent_x=any_correlation(papers(ascent_x)),
+    descent_ascent_y=any_correlation(papers(ascent_y)),
 ):
-    in_weights = dict(zip((x, y), to_margins * sp.Matrix([w1, w2]), strict=True))
+    matrix = to_margins.subs(epsilon, any_epsilon)
+    in_weights = dict(zip((x, y), matrix * sp.Matrix([w1, w2]), strict=True))
     for name, masses, right_sides in (
         ("pretraining", (a, alpha * a), (pretrain_x, pretrain_y)),
         ("oracle", (A, 0), (oracle_x, oracle_y)),
         ("descent-ascent", (A, -B), (descent_ascent_x, descent_ascent_y)),
     ):
-        gradient = sp.Matrix([objective(*masses)]).jacobian([w1, w2]).T
+        value = any_correlation(objective(*masses))
+        gradient = sp.Matrix([value]).jacobian([w1, w2]).T
         claimed = sp.Matrix(
             [ridge * margin - right for margin, right in zip((x, y), right_sides, strict=True)]
         ).subs(in_weights)
-        yield Equal(f"{name}: gradient in margins", to_margins * gradient, claimed)
-    yield Equal("determinant", to_margins.det(), 1 - epsilon**2)
+        yield Equal(f"{name}: gradient in margins", matrix * gradient, claimed)
+    yield Equal("determinant", matrix.det(), 1 - any_epsilon**2)
 
 
 @claim(
     "dual-masses",
     statement=(
-        "With P = Aφ(x)/λ and Q = Bφ(y)/λ: w = P u − Q v, x = k₁₁P − k₁₂Q and y = k₁₂P − k₂₂Q. "
-        "Exponential loss: ln P + k₁₁P − k₁₂Q = ln(A/λ)."
+        "Let P = Aφ(x)/λ and Q = Bφ(y)/λ at a stationary point. Then w = P u − Q v, x = k₁₁P − "
+        "k₁₂Q and y = k₁₂P − k₂₂Q. For the exponential loss ln P + k₁₁P − k₁₂Q = ln(A/λ)."
     ),
     explanation=(
         "The gradient of Aℓ(<w,u>) - Bℓ(<w,v>) + λ|w|²/2 is λ(w - P u + Q v). The steps are "
-        "written out in three dimensions. Pretraining has a in place of A and -αa in place of B."
+        "written out in three dimensions; each coordinate is treated alike. Pretraining has a in "
+        "place of A and -αa in place of B."
     ),
     where="Sec. 5.1.2, reformulated for any two sample types",
-    domain="any margin loss, any u, v in any dimension",
+    domain="any margin loss, any u and v in any dimension, λ, A, B > 0",
     origin="new",
     evidence="proved",
     backs=[
@@ -146,6 +233,41 @@ def pair_gradient(
         "gda_theory.pair.curve.margins",
         "gda_theory.pair.curve.point_at",
         "gda_theory.pair.pretrain",
+    ],
+    theorem=Theorem(
+        # Newton's method on the weights settles for moderate numbers only.
+        domain={
+            sp.Symbol("types"): Drawn(
+                "types any two vectors u, v",
+                pair_numbers.some_types,
+                special=pair_numbers.SPECIAL_TYPES,
+            ),
+            A: positive_within(2),
+            B: positive_within(2),
+            ridge: positive_within(2),
+            loss: ANY_LOSS,
+        },
+        conclusions={
+            "w = P u - Q v": Eq(pair_numbers.off_span, 0),
+            "x": Eq(x_A, pair_numbers.uu * P_A - pair_numbers.uv * Q_A),
+            "y": Eq(y_A, pair_numbers.uv * P_A - pair_numbers.vv * Q_A),
+            "exponential": Implies(
+                Eq(is_exponential, 1),
+                Eq(sp.log(P_A) + pair_numbers.uu * P_A - pair_numbers.uv * Q_A, sp.log(A / ridge)),
+            ),
+        },
+        measure=pair_numbers.full_space,
+        points=12,
+    ),
+    joins=[
+        join(
+            "identity",
+            "w = P u - Q v",
+            equation=("gradient/λ = w - P u + Q v", "known:each coordinate has the same gradient"),
+        ),
+        join("identity", "x", equation=("w = P u - Q v", "x = <P u - Q v, u>")),
+        join("identity", "y", equation=("w = P u - Q v", "y = <P u - Q v, v>")),
+        join("identity", "exponential", equation=("x", "exponential loss: A/λ = P e^x")),
     ],
     counterexample="a stationary w outside the span of u and v",
 )
@@ -185,29 +307,42 @@ def dual_masses(
     yield Equal(
         "exponential loss: A/λ = P e^x", sp.log(P * sp.exp(k11 * P - k12 * Q)), log_equation
     )
-    types = to_margins * to_margins.T
-    yield Equal("the paper's Gram matrix", types, sp.Matrix([[s, 2 * epsilon], [2 * epsilon, s]]))
-    yield Equal("its determinant", gram_determinant.subs(paper_gram), q)
 
 
 @claim(
     "lemma-6",
-    statement="x_R = W(sA/λ) and y_R = (2ε/s) x_R. For any types y_R = (k₁₂/k₁₁) x_R.",
+    statement=(
+        "For the exponential loss x_R = W(k₁₁A/λ). For every loss y_R = (k₁₂/k₁₁) x_R. The paper's "
+        "types have k₁₁ = s and k₁₂ = 2ε."
+    ),
     explanation=(
-        "The oracle's first equation, times e^x, is x e^x = sA/λ. The second equation is the first "
-        "times k12/k11."
+        "The oracle's first equation, times e^x, is x e^x = k11 A/λ. The second equation is the "
+        "first times k12/k11."
     ),
     where="Lemma 6",
-    domain="0 <= ε < 1, λ > 0; the ratio for any loss and types",
+    domain="any types: k11 > 0, k12 of either sign; λ, A > 0; the ratio for any φ > 0",
     origin="paper",
     evidence="proved",
     backs="gda_theory.pair.retrain",
-    rules=["definition of W"],
-    counterexample="an oracle whose margins are not W(sA/λ) and 2ε/s times it",
+    theorem=Theorem(
+        domain={ridge: positive, A: positive, k11: positive, any_k12: real, loss: ANY_LOSS},
+        conclusions={
+            "x_R": Eq(pair_numbers.x_E, sp.LambertW(k11 * A / ridge)),
+            "y_R": Eq(y_R, any_k12 / k11 * x_R),
+        },
+        measure=pair_numbers.oracles,
+    ),
+    joins=[
+        join("definition of W", "x_R", equation=("x e^x", "and it is positive")),
+        join("identity", "y_R", equation=("y/x", "given:k11 in (0, oo)")),
+    ],
+    counterexample="an oracle whose margins are not W(k₁₁A/λ) and k₁₂/k₁₁ times it",
 )
-def lemma_6(argument=s * A / ridge, ratio=k12 / k11):
-    yield Equal("x e^x", papers(oracle_x) * sp.exp(x) / ridge, argument)
-    yield Equal("y/x", oracle_y / oracle_x, ratio)
+def lemma_6(argument=k11 * A / ridge, ratio=any_k12 / k11):
+    exponential_x = oracle_x.replace(phi, exponential).doit()
+    yield Equal("x e^x", exponential_x * sp.exp(x) / ridge, argument)
+    yield Positive("and it is positive", argument)
+    yield Equal("y/x", (oracle_y / oracle_x).subs(k12, any_k12), ratio)
 
 
 @claim(
@@ -272,6 +407,14 @@ def lemma_12(
     yield Positive("it is positive for k12 < k11", ascending.subs(strictly))
 
 
+GRAM = Le(nonnegative_k12**2, k11 * k22)
+GIVEN_DECREASING = f"given:loss {DECREASING}"
+# α(k22 - k12) <= k11 - k12, or k12 = 0
+NARROW = Le(
+    nonnegative_k12 * alpha * (k22 - nonnegative_k12), nonnegative_k12 * (k11 - nonnegative_k12)
+)
+
+
 def _lemma_7(**parameters):
     with mpmath.workdps(numeric.DIGITS):
         system = numeric.masses(**parameters)
@@ -294,29 +437,107 @@ def _lemma_7(**parameters):
 @claim(
     "lemma-7-bounds",
     statement=(
-        "With x₀ = W(sa/λ) and y₀ = W(αsa/λ): W((s+2αε)a/λ) ≤ x_D ≤ x₀ + (2ε/s)y₀ and y₀ ≤ y_D ≤ "
-        "W((2ε+αs)a/λ). For any types, replace s by kᵢᵢ and 2ε by k₁₂."
+        "Let W(z) solve w = zφ(w), x₀ = W(k₁₁a/λ) and y₀ = W(αk₂₂a/λ). Then x₀ ≤ x_D ≤ x₀ + "
+        "(k₁₂/k₂₂) y₀ and y₀ ≤ y_D. The bounds x_D ≥ W((k₁₁+αk₁₂)a/λ) and y_D ≤ W((k₁₂+αk₂₂)a/λ) "
+        "hold exactly when k₁₂ = 0 or α(k₂₂−k₁₂) ≤ k₁₁−k₁₂. For the paper's types, with k₁₁ = k₂₂ "
+        "= s and k₁₂ = 2ε, this is α ≤ 1."
     ),
     explanation=(
-        "The slack of each bound is exact. Where y <= x (lemma-12-order), φ(y) >= φ(x), which "
-        "gives the sign of the first and the fourth slack. The terms that y₀ and x₀ leave out are "
-        "positive, so y_D >= y₀ and x_D >= x₀. These give the sign of the slack in the upper bound "
-        "on x. Finally w/φ(w) increases for w > 0, so the weights are ordered as the arguments z."
+        "The slack of each bound is exact. y <= x exactly when α(k22 - k12) <= k11 - k12 "
+        "(lemma-12-order). Then φ(y) >= φ(x), which gives the sign of the first and the fourth "
+        "slack. The terms that y₀ and x₀ leave out are positive, so y_D >= y₀ and x_D >= x₀. These "
+        "give the sign of the slack in the upper bound on x. Finally w/φ(w) increases for w > 0, "
+        "so the weights are ordered as the arguments z."
     ),
     where="Lemma 7",
-    domain=(
-        "φ > 0 decreasing, λ > 0, k12 >= 0; the x-lower and y-upper bounds need α <= 1 (any types: "
-        "α(k22 - k12) <= k11 - k12)"
-    ),
+    domain="φ > 0 decreasing; λ, a, α > 0; any types with k12 >= 0",
     origin="corrected",
     evidence="proved",
     backs="gda_theory.pair.lemma_7_bounds",
-    rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_7,
     paper_says="All four bounds hold for every α.",
+    theorem=Theorem(
+        domain={
+            **TYPES,
+            nonnegative_k12: nonnegative,
+            alpha: positive,
+            a: positive,
+            loss: DECREASING,
+        },
+        hypotheses=(GRAM,),
+        conclusions={
+            "x above x₀": Ge(x_D, pair_numbers.x_0),
+            "x below": Le(x_D, pair_numbers.x_0 + nonnegative_k12 / k22 * pair_numbers.y_0),
+            "y above": Ge(y_D, pair_numbers.y_0),
+            "x above W": Iff(Ge(x_D, pair_numbers.x_low), NARROW),
+            "y below W": Iff(Le(y_D, pair_numbers.y_high), NARROW),
+        },
+        measure=pair_numbers.pretraining_and_bounds,
+        points=15,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "weights are ordered as arguments",
+            continuous="known:w/φ(w) is continuous",
+            slope=("w/φ(w) increases for w > 0, as φ' = -e < 0", GIVEN_DECREASING),
+        ),
+        join(
+            "sign",
+            "x above x₀",
+            sign=(
+                "weights are ordered as arguments",
+                "λx - a k11 φ(x): >= 0, so x_D >= x₀",
+                "slack of x₀",
+            ),
+        ),
+        join(
+            "sign",
+            "y above",
+            sign=("weights are ordered as arguments", "λy - z φ(y): >= 0", "slack of y₀"),
+        ),
+        join(
+            "sign",
+            "x below",
+            sign=(
+                "λ(x-upper - x_D), two differences >= 0",
+                "both differences",
+                "x above x₀",
+                "y above",
+                GIVEN_DECREASING,
+            ),
+        ),
+        join(
+            "equivalence",
+            "φ(x) <= φ(y)",
+            identity=("claim:lemma-12-order", GIVEN_DECREASING, f"given:{GRAM}"),
+            factor="known:a decreasing φ reverses the order",
+        ),
+        join(
+            "equivalence",
+            "x above W",
+            identity=(
+                "weights are ordered as arguments",
+                "λx - z φ(x): >= 0 if y <= x",
+                "φ(x) <= φ(y)",
+            ),
+            factor="the factor of x, for k12 > 0",
+        ),
+        join(
+            "equivalence",
+            "y below W",
+            identity=(
+                "weights are ordered as arguments",
+                "z φ(y) - λy: >= 0 if y <= x",
+                "φ(x) <= φ(y)",
+            ),
+            factor="the factor of y, for k12 > 0",
+        ),
+    ],
     counterexample=(
-        "a pretrained pair outside a bound (for α > 1 outside the x-upper or y-lower one)"
+        "a pretrained pair above the x-upper or below the y-lower bound, or one whose other bounds "
+        "do not fail together with the order y_D <= x_D"
     ),
 )
 def lemma_7(
@@ -333,16 +554,23 @@ def lemma_7(
     yield Equal(
         "z φ(y) - λy: >= 0 if y <= x", y_upper * phi(y) - pretrain_y, k12 * a * (phi(y) - phi(x))
     )
-    yield Equal("λy - z φ(y): >= 0", pretrain_y - y_lower * phi(y), k12 * a * phi(x))
-    yield Equal(
-        "λx - a k11 φ(x): >= 0, so x_D >= x₀",
-        pretrain_x - a * k11 * phi(x),
-        alpha * k12 * a * phi(y),
-    )
+    yield Positive("the factor of x, for k12 > 0", alpha * k12 * a)
+    yield Positive("the factor of y, for k12 > 0", k12 * a)
+    forgotten, retained = k12 * a * phi(x), alpha * k12 * a * phi(y)
+    yield Equal("λy - z φ(y): >= 0", pretrain_y - y_lower * phi(y), forgotten)
+    yield Equal("λx - a k11 φ(x): >= 0, so x_D >= x₀", pretrain_x - a * k11 * phi(x), retained)
+    weak = {k12: nonnegative_k12, phi(x): phi_x, phi(y): phi_y}
+    yield Positive("slack of y₀", forgotten.subs(weak), strict=False)
+    yield Positive("slack of x₀", retained.subs(weak), strict=False)
     defining = {x0: k11 * a * phi(x0) / ridge, y0: alpha * k22 * a * phi(y0) / ridge}
     both = a * k11 * (phi(x0) - phi(x)) + alpha * k12 * a * (phi(y0) - phi(y))
     bound = ridge * x_upper.subs(defining)
     yield Equal("λ(x-upper - x_D), two differences >= 0", bound - pretrain_x, both)
+    higher = dict(zip(sp.symbols("e_x e_y", nonnegative=True), (x, y), strict=True))
+    larger = {phi({x: x0, y: y0}[at]): phi(at) + rise for rise, at in higher.items()}
+    yield Positive(
+        "both differences", both.subs(larger).subs(k12, nonnegative_k12).expand(), strict=False
+    )
     slope = sp.diff(x / phi(x), x).subs(phi(x).diff(x), -rise).subs(phi(x), phi_x).subs(x, x0)
     yield Positive("w/φ(w) increases for w > 0, as φ' = -e < 0", slope)
 
@@ -362,8 +590,9 @@ def _lemma_8(**parameters):
 @claim(
     "lemma-8-bounds",
     statement=(
-        "The minimum and the saddle satisfy x_DA ≤ W((sA − 2εB)/λ) and y_DA ≤ W((2εA − sB)/λ). "
-        "Hence, for the exponential loss, they exist only if sB − 2εA ≤ λ/e."
+        "Let k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂, as for the paper's types. Every stationary point satisfies "
+        "x_DA ≤ W((k₁₁A − k₁₂B)/λ) and y_DA ≤ W((k₁₂A − k₂₂B)/λ). Hence, for the exponential loss, "
+        "there is none if k₂₂B − k₁₂A > λ/e."
     ),
     explanation=(
         "Since y <= x (lemma-12-order), φ(y) = φ(x) + e with e >= 0. Then w - zφ(w) is <= 0, by "
@@ -372,16 +601,63 @@ def _lemma_8(**parameters):
         "(r-lambert-monotone)."
     ),
     where="Lemma 8",
-    domain=(
-        "exponential or logistic loss, 0 <= k12 <= k11, k22 (the paper's types: always), every "
-        "stationary point"
-    ),
+    domain="exponential or logistic loss; λ, A, B > 0; 0 <= k12 <= k11, k22; minima and saddles",
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_8_bounds", "gda_theory.pair.descent_ascent"],
-    rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_8,
+    theorem=Theorem(
+        domain={
+            **TYPES,
+            nonnegative_k12: nonnegative,
+            A: positive,
+            B: positive,
+            loss: OneOf(measures.DECREASING[:2], others=(measures.WAVY,)),
+        },
+        hypotheses=(Le(nonnegative_k12, k11), Le(nonnegative_k12, k22)),
+        conclusions={
+            "x of the minimum": Implies(Ge(count, 1), Le(x_A, pair_numbers.x_low)),
+            "y of the minimum": Implies(Ge(count, 1), Le(y_A, pair_numbers.y_high)),
+            "x of the last point": Implies(Ge(count, 1), Le(pair_numbers.x_S, pair_numbers.x_low)),
+            "y of the last point": Implies(Ge(count, 1), Le(pair_numbers.y_S, pair_numbers.y_high)),
+            "existence": Implies(
+                (Eq(is_exponential, 1), Gt(k22 * B - nonnegative_k12 * A, ridge / sp.E)),
+                Eq(count, 0),
+            ),
+        },
+        measure=pair_numbers.points_and_bounds,
+        points=12,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "w - zφ(w) <= 0 bounds w by W(z)",
+            continuous="known:e^w is continuous",
+            slope=("claim:lemma-2-branches", "claim:r-lambert-monotone", "logistic: w/φ(w)"),
+        ),
+        *(
+            join(
+                "sign",
+                (f"{margin} of the minimum", f"{margin} of the last point"),
+                sign=(
+                    "w - zφ(w) <= 0 bounds w by W(z)",
+                    "claim:lemma-12-order",
+                    f"given:{nonnegative_k12} <= k11",
+                    f"given:{nonnegative_k12} <= k22",
+                    f"z φ({margin}) - λ{margin}",
+                    f"slack of {margin}",
+                ),
+            )
+            for margin in "xy"
+        ),
+        join(
+            "contradiction",
+            "existence",
+            assumption=("z φ(y) - λy", "slack of y"),
+            absurd="claim:lemma-2-branches",
+        ),
+    ],
     counterexample="a stationary point above a bound, or one that exists although sB - 2εA > λ/e",
 )
 def lemma_8(x_upper=k11 * A - k12 * B, y_upper=k12 * A - k22 * B):
@@ -390,7 +666,9 @@ def lemma_8(x_upper=k11 * A - k12 * B, y_upper=k12 * A - k22 * B):
     yield Equal("z φ(y) - λy", y_upper * phi(y) - ascent_y, slack_y)
     higher = sp.Symbol("e_0", nonnegative=True)
     for name, slack in (("x", slack_x), ("y", slack_y)):
-        yield Positive(f"slack of {name}", slack.subs(phi(y), phi(x) + higher), strict=False)
+        shared = slack.subs(phi(y), phi(x) + higher).subs(k12, nonnegative_k12)
+        yield Positive(f"slack of {name}", shared, strict=False)
+    yield Equal("logistic: w/φ(w)", x / (1 / (1 + sp.exp(x))), x * sp.exp(x) + x)
 
 
 def _lemma_9(**parameters):
@@ -575,25 +853,76 @@ def _lemma_10_x(**parameters):
         return float(numeric.pretrain(edge)[0]), float(x_retrain)
 
 
+PAIRS = {**TYPES, k12: positive, alpha: positive, a: positive, A: positive, loss: DECREASING}
+PLAIN_GRAM = Le(k12**2, k11 * k22)
+GIVEN_GRAM = f"given:{PLAIN_GRAM}"
+quota = k22 / k12 * (x_R - pair_numbers.x_0)
+edge_of_x = ridge * quota / (k22 * a * pair_numbers.phi_Q)
+
+
 @claim(
     "lemma-10-x",
     statement=(
-        "x_D ≤ x_R for α ≤ α_x = Q e^Q λ/(sa), with Q = (s/2ε)[W(sA/λ) − W(sa/λ)]. For any loss "
-        "and types α_x = λQ/(k₂₂aφ(Q)), with Q = (k₂₂/k₁₂)(x_R − x₀)."
+        "x_D < x_R for α ≤ α_x = λQ/(k₂₂aφ(Q)), with Q = (k₂₂/k₁₂)(x_R − x₀). So α_x is less than "
+        "the α at which x_D = x_R. For the exponential loss and the paper's types this is α_x = Q "
+        "e^Q λ/(sa), with x_R = W(sA/λ) and x₀ = W(sa/λ)."
     ),
     explanation=(
-        "Lemma 7's upper bound on x is x₀ + (k12/k22) y₀, and it increases with α. It equals x_R "
-        "at y₀ = Q, that is at αk22 aφ(Q) = λQ."
+        "Lemma 7's upper bound on x is x₀ + (k12/k22) y₀, and x_D lies below it. It increases with "
+        "α. It equals x_R at y₀ = Q, that is at αk22 aφ(Q) = λQ."
     ),
     where="Lemma 10, which uses α_x without printing it",
-    domain="φ > 0 decreasing, λ > 0, any α, any types with k12 > 0",
+    domain="φ > 0 decreasing; λ, α > 0 and A > a > 0; any types with k12 > 0",
     origin="reconstructed",
     evidence="proved",
     backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
-    rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_10_x,
-    counterexample="α <= α_x with x_D > x_R",
+    theorem=Theorem(
+        domain=PAIRS,
+        hypotheses=(Lt(a, A), PLAIN_GRAM),
+        conclusions={
+            "x_D < x_R": Implies(Le(alpha, edge_of_x), Lt(x_D, x_R)),
+            "below the exact edge": Lt(edge_of_x, pair_numbers.x_edge),
+            "the paper's form": Implies(
+                Eq(is_exponential, 1),
+                Eq(edge_of_x, quota * sp.exp(quota) * ridge / (k22 * a)),
+            ),
+            "x_R": Implies(Eq(is_exponential, 1), Eq(x_R, sp.LambertW(k11 * A / ridge))),
+            "x₀": Implies(
+                Eq(is_exponential, 1), Eq(pair_numbers.x_0, sp.LambertW(k11 * a / ridge))
+            ),
+        },
+        measure=pair_numbers.oracle_and_pretraining,
+        points=15,
+    ),
+    joins=[
+        join(
+            "sign",
+            "x_D < x₀ + (k12/k22) y₀",
+            sign=("it is Lemma 7's bound", "λ(bound - x_D) > 0", "claim:lemma-7-bounds"),
+        ),
+        join(
+            "monotone bijection",
+            "x_D < x_R",
+            continuous="known:w/φ(w) is continuous",
+            slope=(
+                "x_D < x₀ + (k12/k22) y₀",
+                "claim:lemma-7-bounds",
+                "the bound at y₀ = Q is x_R",
+                "at α_x the defining equation of y₀ holds for Q",
+            ),
+        ),
+        join(
+            "monotone bijection",
+            "below the exact edge",
+            continuous="claim:bijections",
+            slope=("x_D < x_R", "claim:bijections", "given:a < retain_mass", GIVEN_GRAM),
+        ),
+        join("identity", "the paper's form", equation="the paper's α_x"),
+        join("definition of W", ("x_R", "x₀"), equation="claim:lemma-6"),
+    ],
+    counterexample="α <= α_x with x_D >= x_R",
 )
 def lemma_10_x(
     bound=x0 + k12 / k22 * y0, quota=k22 / k12 * (x_R - x0), alpha_x=Q * ridge / (k22 * a * phi(Q))
@@ -607,7 +936,11 @@ def lemma_10_x(
         "it is Lemma 7's bound", ridge * bound.subs(defining), pretrain_x.subs({x: x0, y: y0})
     )
     yield Equal("the paper's α_x", papers(alpha_x), Q * sp.exp(Q) * ridge / (s * a))
-    yield Positive("x_R > x₀, as A > a", (A - a).subs(counted))
+    # x_D > x₀, as the term αk12 aφ(y) of λx_D is positive: so φ(x₀) = φ(x) + e, with e > 0.
+    both = a * k11 * (phi(x0) - phi(x)) + alpha * k12 * a * (phi(y0) - phi(y))
+    higher = sp.Symbol("e_0", nonnegative=True)
+    strictly = both.subs({phi(x0): phi(x) + rise, phi(y0): phi(y) + higher}).expand()
+    yield Positive("λ(bound - x_D) > 0", strictly)
 
 
 def _lemma_10_y(**parameters):
@@ -623,6 +956,31 @@ def _lemma_10_y(**parameters):
         return float(numeric.pretrain(at_edge)[1]), float(y_retrain)
 
 
+edge_of_y_exponential = k12 / k22 * (A / a * sp.exp(pair_numbers.y_E - pair_numbers.x_E) - 1)
+
+
+def oracle_pretraining_and_counterexample(**parameters):
+    """Both points of the pair, and those of the counterexample, by Newton's method."""
+    return pair_numbers.oracle_and_pretraining(**parameters) | _at_counterexample(mpmath.mp.dps)
+
+
+@functools.lru_cache
+def _at_counterexample(digits):
+    numbers = {symbol.name: mpmath.mpf(value) for symbol, value in COUNTEREXAMPLE.items()}
+    own, cross = 1 + numbers["epsilon"] ** 2, 2 * numbers["epsilon"]
+    gram = measures.Gram(own, cross, own)
+    retain_mass = numbers["r_p"] / numbers["r"]
+    pretrain_mass = numbers["r_p"] / (numbers["r"] + numbers["f"])
+    x, y = measures.oracle(retain_mass, gram, numbers["lambda"])
+    trained = measures.pretrained(pretrain_mass, numbers["alpha"], gram, numbers["lambda"])
+    bound = cross / own * (retain_mass / pretrain_mass * mpmath.exp(y - x) - 1)
+    return {
+        pair_numbers.bound_C: bound,
+        pair_numbers.y_DC: trained[1],
+        pair_numbers.y_RC: y,
+    }
+
+
 # r, f, r_p, λ, ε of the counterexample; α between the exact crossing 2.677 and α_y = 2.980.
 COUNTEREXAMPLE = {
     retain: "7.09182",
@@ -634,72 +992,108 @@ COUNTEREXAMPLE = {
 }
 
 
+ratio_of_losses = pair_numbers.phi_xR / pair_numbers.phi_yR
+edge_of_y = k12 / k22 * (A / a * ratio_of_losses - 1)
+
+
 @claim(
     "lemma-10-y",
     statement=(
-        "y_D ≤ y_R for α ≤ min(1, α_y), with α_y = (k₁₂/k₂₂)[(n/r) φ(x_R)/φ(y_R) − 1] (with sums 1 "
-        "in place of n/r). For the paper's pair α_y = (2ε/s)[(n/r) e^{y_R − x_R} − 1]. Without α ≤ "
-        "1 the claim is false."
+        "Let α(k₂₂−k₁₂) ≤ k₁₁−k₁₂; for the paper's types this is α ≤ 1. Then y_D ≤ y_R for α ≤ α_y "
+        "= (k₁₂/k₂₂)[(A/a) φ(x_R)/φ(y_R) − 1], where A/a = n/r (1 with sums). For the exponential "
+        "loss φ(x_R)/φ(y_R) = e^{y_R − x_R}, and α_y > 0 exactly when (1 − k₁₂/k₁₁) x_R < ln(A/a). "
+        "Without the first condition y_D > y_R is possible: at α = 2.9, with α_y > 2.9."
     ),
     explanation=(
-        "Lemma 7's upper bound on y (α <= 1) has argument (k12 + αk22) a. For y_R, λy_R/φ(y_R) = "
-        "k12 A φ(x_R)/φ(y_R). The two agree at α_y. The counterexample is certified: at α = 2.9 < "
-        "α_y the exact curve α_D (explicit-curves, bijections) puts y_D above y_R."
+        "Lemma 7's upper bound on y has argument (k12 + αk22) a. For y_R, λy_R/φ(y_R) = k12 A "
+        "φ(x_R)/φ(y_R). The two agree at α_y. The counterexample is certified: the exact curve α_D "
+        "(explicit-curves, bijections) puts y_D above y_R."
     ),
     where="Lemma 10, which uses α_y without printing it, and lacks α <= 1",
-    domain=(
-        "φ > 0 decreasing, λ > 0, α <= 1 (any types: α(k22 - k12) <= k11 - k12); empty where α_y < "
-        "0: x_R (1-ε)²/s > ln(n/r)"
-    ),
+    domain="φ > 0 decreasing; λ, a, A, α > 0; any types with k12 > 0",
     origin="corrected",
     evidence="certified",
     backs=["gda_theory.pair.lemma_10_edges", "gda_theory.pair.sufficient_window"],
-    rules=["definition of W", "monotone bijection"],
     relation="<=",
     evaluate=_lemma_10_y,
     paper_says="y_R ≥ y_D for α ≤ α_y, without α ≤ 1.",
-    counterexample="α <= min(1, α_y) with y_D > y_R",
+    theorem=Theorem(
+        domain=PAIRS,
+        hypotheses=(PLAIN_GRAM,),
+        conclusions={
+            "y_D ≤ y_R": Implies(
+                (Le(alpha * (k22 - k12), k11 - k12), Le(alpha, edge_of_y)), Le(y_D, y_R)
+            ),
+            "exponential": Implies(Eq(is_exponential, 1), Eq(ratio_of_losses, sp.exp(y_R - x_R))),
+            "α_y > 0": Iff(
+                Gt(edge_of_y_exponential, 0),
+                Lt((1 - k12 / k11) * pair_numbers.x_E, sp.log(A / a)),
+            ),
+            "α_y > 2.9": Gt(pair_numbers.bound_C, COUNTEREXAMPLE[alpha]),
+            "yet y_D > y_R": Gt(pair_numbers.y_DC, pair_numbers.y_RC),
+        },
+        measure=oracle_pretraining_and_counterexample,
+        points=12,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "y_D ≤ y_R",
+            continuous="known:w/φ(w) is continuous",
+            slope=(
+                "claim:lemma-7-bounds",
+                GIVEN_GRAM,
+                "(k12 + α_y k22) a = λ y_R/φ(y_R)",
+                "the argument increases with α",
+            ),
+        ),
+        join("identity", "exponential", equation="e^{-x}/e^{-y}"),
+        join(
+            "equivalence",
+            "α_y > 0",
+            identity=("x_R - y_R, by Lemma 6", "ln(1 + α_y k22/k12)", "claim:lemma-6"),
+            factor="known:the logarithm increases",
+        ),
+        join("enclosure", "α_y > 2.9", ball="α_y > 2.9"),
+        join(
+            "monotone bijection",
+            "yet y_D > y_R",
+            continuous="claim:bijections",
+            slope=("y_D = y_R below α = 2.9", "claim:bijections", "claim:explicit-curves"),
+        ),
+    ],
+    counterexample="α <= α_y with y_D > y_R, although α(k22 - k12) <= k11 - k12",
 )
 def lemma_10_y(
-    alpha_y=k12 / k22 * (total / retain * phi(x_R) / phi(y_R) - 1),
-    exponent=(1 - epsilon) ** 2 / s * x_R,
+    alpha_y=k12 / k22 * (A / a * phi(x_R) / phi(y_R) - 1),
+    exponent=(1 - k12 / k11) * x_R,
 ):
-    y_retrain = oracle_y.subs(x, x_R) / phi(y_R)
+    argument, of_oracle = (k12 + alpha_y * k22) * a, oracle_y.subs(x, x_R) / phi(y_R)
+    yield Equal("(k12 + α_y k22) a = λ y_R/φ(y_R)", argument, of_oracle)
+    yield Positive("the argument increases with α", sp.diff((k12 + alpha * k22) * a, alpha))
+    yield Equal("x_R - y_R, by Lemma 6", x_R - k12 / k11 * x_R, exponent)
+    in_exponentials = (1 + alpha_y * k22 / k12).replace(phi, exponential).doit()
+    yield Equal("e^{-x}/e^{-y}", (phi(x) / phi(y)).replace(phi, exponential).doit(), sp.exp(y - x))
     yield Equal(
-        "(k12 + α_y k22) a = λ y_R/φ(y_R)",
-        ((k12 + alpha_y * k22) * a).subs(counted),
-        y_retrain.subs(counted),
+        "ln(1 + α_y k22/k12)",
+        sp.log(in_exponentials.subs(y_R, x_R - exponent)),
+        sp.log(A / a) - exponent,
     )
-    yield Equal(
-        "sums: the same with A = a, and n/r is 1",
-        (k12 + alpha_y.subs(forget, 0) * k22) * A,
-        y_retrain,
-    )
-    yield Equal("x_R - y_R, by Lemma 6", x_R - 2 * epsilon / s * x_R, exponent)
-    at_zero = papers(1 + alpha_y * k22 / k12).subs(y_R, x_R - exponent)
-    yield Equal(
-        "α_y > 0 iff x_R (1-ε)²/s < ln(n/r)", sp.log(at_zero), sp.log(total / retain) - exponent
-    )
-    yield Certificate(
-        "α = 2.9 lies below α_y, yet y_D > y_R", *_certify_counterexample(papers(alpha_y))
-    )
+    crossing, claimed = _counterexample(papers(alpha_y))
+    yield Enclosed("α_y > 2.9", claimed, ">", sp.Rational(COUNTEREXAMPLE[alpha]))
+    yield Enclosed("y_D = y_R below α = 2.9", crossing, "<", sp.Rational(COUNTEREXAMPLE[alpha]))
 
 
-def _certify_counterexample(alpha_y):
+def _counterexample(alpha_y):
+    """The α at which y_D = y_R, and α_y, at the counterexample's numbers."""
     values = {symbol: sp.Rational(value) for symbol, value in COUNTEREXAMPLE.items()}
     retained = sp.LambertW(s * A / ridge).subs(counted)
     oracle = {x_R: retained, y_R: 2 * epsilon / s * retained}
     # y_D(x) = y_R at x_b = k + W(c e^{-k}). At α_D(x_b) y_D crosses y_R, increasing (bijections).
     k = 2 * epsilon / s * oracle[y_R]
     x_b = k + sp.LambertW(a * q / (ridge * s) * sp.exp(-k)).subs(counted)
-    crossing = (
-        (ridge * x_b - a * s * sp.exp(-x_b)) * sp.exp(oracle[y_R]) / (2 * epsilon * a)
-    ).subs(counted)
-    exact, claimed = (
-        intervals.enclose(expression.subs(values), {})
-        for expression in (crossing, alpha_y.subs(oracle))
+    crossing = (ridge * x_b - a * s * sp.exp(-x_b)) * sp.exp(oracle[y_R]) / (2 * epsilon * a)
+    return tuple(
+        expression.subs(counted).subs(values)
+        for expression in (crossing, alpha_y.subs(oracle).subs(counted))
     )
-    chosen = intervals.ball(values[alpha])
-    return bool(
-        exact < chosen and chosen < claimed
-    ), f"y_D = y_R at α in {exact.str(12)}, α_y in {claimed.str(12)}"

@@ -26,6 +26,9 @@ RULES = {
         "then one holds exactly when the other does",
         ("identity", "factor"),
     ),
+    "invertible map": Rule(
+        "a linear map with a nonzero determinant sends only 0 to 0", ("map", "determinant")
+    ),
     "contradiction": Rule("what leads to a contradiction is false", ("assumption", "absurd")),
     "monotone bijection": Rule(
         "a continuous strictly monotone function has a continuous strictly monotone inverse, "
