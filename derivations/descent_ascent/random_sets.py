@@ -77,6 +77,15 @@ def population_gap(gap: Fraction, accuracy: Fraction, forget_size: int) -> Mappi
     return {probability: probability_of(law, lambda value: abs(value - accuracy) >= gap)}
 
 
+def _at(gap: object, accuracy: object) -> tuple[Fraction, Fraction]:
+    return Fraction(str(gap)), Fraction(str(accuracy))
+
+
+def _population(*, gap=0.2, accuracy=0.5, forget_size=40):
+    tail = population_gap(*_at(gap, accuracy), forget_size)[probability]
+    return float(tail), 2 * math.exp(-2 * gap**2 * forget_size)
+
+
 @claim(
     "hoeffding",
     statement=(
@@ -115,6 +124,8 @@ def population_gap(gap: Fraction, accuracy: Fraction, forget_size: int) -> Mappi
             ),
         ),
     ],
+    relation="<=",
+    evaluate=_population,
     counterexample="f, p, t with a larger probability",
 )
 def hoeffding(population=2 * forget * gap**2):
@@ -143,6 +154,12 @@ def finite_gap(
         probability: probability_of(distances, lambda value: value >= gap),
         reached: often[0],
     }
+
+
+def _finite(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
+    found = finite_gap(*_at(gap, accuracy), forget_size, test_size, Fraction(1))
+    size = forget_size * test_size / (forget_size + test_size)
+    return float(found[probability]), 2 * math.exp(-2 * gap**2 * size)
 
 
 @claim(
@@ -204,6 +221,8 @@ def finite_gap(
             slope="at the half width the bound is δ",
         ),
     ],
+    relation="<=",
+    evaluate=_finite,
     paper_says=(
         "2 exp(−2ft²) bounds the gap to the test accuracy, whatever the number of test points."
     ),
@@ -288,6 +307,13 @@ def tail_of_sum(gap: Fraction, terms: Sum) -> Mapping:
     }
 
 
+def _one_sided(*, gap=0.2, accuracy=0.5, forget_size=40, test_size=20):
+    t, p = _at(gap, accuracy)
+    law = difference_law(accuracy_law(p, test_size), accuracy_law(p, forget_size))
+    size = forget_size * test_size / (forget_size + test_size)
+    return float(probability_of(law, lambda value: value >= t)), math.exp(-2 * gap**2 * size)
+
+
 @claim(
     "hoeffding-one-sided",
     statement=(
@@ -345,6 +371,8 @@ def tail_of_sum(gap: Fraction, terms: Sum) -> Mapping:
             equation=("P(S - E S >= t) < exp(-ht + h²Σ/8)", "exponent at h = 4t/Σ", "best h"),
         ),
     ],
+    relation="<=",
+    evaluate=_one_sided,
     counterexample="f, m, p, t with P(Acc_T - Acc_F >= t) > exp(-2t² fm/(f+m))",
 )
 def hoeffding_one_sided(
