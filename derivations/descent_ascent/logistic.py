@@ -4,15 +4,22 @@
 # ruff: noqa: B008
 
 import functools
+import random
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import mpmath
 import numpy as np
+import scipy.optimize
+import scipy.special
 import sympy as sp
 
-from derivations.descent_ascent import influence
-from derivations.ledger import intervals
+from derivations.descent_ascent import cusp_numbers, influence
+from derivations.ledger.certificates import Root, digits_of
+from derivations.ledger.domains import Drawn, Interval, between, positive_within
 from derivations.ledger.ledger import claim
-from derivations.ledger.steps import Certificate, Equal, Positive
+from derivations.ledger.rules import join
+from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import (
     P,
     Q,
@@ -27,12 +34,74 @@ from derivations.ledger.symbols import (
     x,
     y,
 )
+from derivations.ledger.theorems import Eq, Ge, Le, NoValue, Printed, Theorem
 
 margin = sp.Symbol("m", real=True)
 rate, norm, total_weight, sigma_y, h_u, h_v, x_R, determinant = sp.symbols(
     "c |w| S sigma_y h_u h_v x_R Delta", positive=True
 )
+w_1, w_2, height, height_at_0 = sp.symbols("w_1 w_2 J J_0", real=True)
+length, folds_met, odd = sp.symbols("length folds odd", nonnegative=True)
+retain_ratio = sp.Symbol("A_ratio", positive=True)  # A/λ
+data = sp.Symbol("data")
 logistic = sp.log(1 + sp.exp(-margin))
+
+
+class Weighted(NamedTuple):
+    """Samples y x in the plane, with signed weights."""
+
+    name: str
+    rows: tuple[tuple[int, int], ...]
+    weights: tuple[float, ...]
+
+
+def random_weighted(generator: random.Random) -> Weighted:
+    """Two to four samples with small integer features."""
+    number = generator.randint(2, 4)
+    return Weighted(
+        name=f"{number} weighted samples",
+        rows=tuple((generator.randint(-3, 3), generator.randint(-3, 3)) for _ in range(number)),
+        weights=tuple(round(generator.uniform(-5, 5), 2) for _ in range(number)),
+    )
+
+
+WEIGHTED = Drawn(
+    "samples with signed weights",
+    random_weighted,
+    special=(
+        Weighted("one sample", ((2, 1),), (3.0,)),
+        Weighted("ascent alone", ((2, 1),), (-3.0,)),
+        Weighted("rows of zeros", ((0, 0), (0, 0)), (3.0, -1.0)),
+        Weighted("equal rows", ((2, 1), (2, 1)), (3.0, -1.0)),
+        Weighted("opposite rows", ((2, 1), (-2, -1)), (3.0, 1.0)),
+        Weighted("strong ascent", ((2, 1), (1, 2)), (1.0, -1000.0)),
+    ),
+)
+
+
+def norms(ridge, w_1, w_2, data: Weighted) -> Mapping:
+    """The largest norm of a stationary point, S, and J at 0 and at w; by a root finder."""
+    rows, weights = np.array(data.rows, float), np.array(data.weights)
+    ridge, place = float(ridge), np.array([float(w_1), float(w_2)])
+
+    def value(w: np.ndarray) -> float:
+        return float(weights @ np.logaddexp(0, -rows @ w) + ridge * w @ w / 2)
+
+    def gradient(w: np.ndarray) -> np.ndarray:
+        return ridge * w - (weights * scipy.special.expit(-rows @ w)) @ rows
+
+    starts = [np.zeros(2), *(scale * row for row in rows for scale in (0.5, -0.5, 5, -5))]
+    runs = [scipy.optimize.root(gradient, start) for start in starts]
+    found = [np.linalg.norm(run.x) for run in runs if run.success]
+    if not found:
+        raise NoValue("no stationary point was met")
+    return {
+        norm: max(found),
+        total_weight: np.abs(weights) @ np.linalg.norm(rows, axis=1),
+        height: value(place),
+        height_at_0: value(np.zeros(2)),
+        length: np.linalg.norm(place),
+    }
 
 
 def _norm(**parameters):
@@ -48,36 +117,64 @@ def _norm(**parameters):
     "logistic-norm-bound",
     statement=(
         "Logistic loss: every stationary point has ‖w‖ ≤ S/λ with S = Σ|c_i|‖x_i‖, and J(w) ≥ "
-        "λ‖w‖²/2 − S‖w‖ + J(0). So nothing runs away, whatever γ."
+        "λ‖w‖²/2 − S‖w‖ + J(0)."
     ),
     explanation=(
         "φ = 1/(1+e^m) lies in (0, 1). So λw = Σ c_i φ(m_i) y_i x_i and the triangle inequality "
-        "give the first bound. The second follows from |ℓ(m) - ℓ(0)| <= |m|."
+        "give the first bound. The second follows from |ℓ(m) - ℓ(0)| <= |m|. So nothing runs away, "
+        "whatever γ."
     ),
     where="Sec. 5.1, the true loss",
     domain="logistic loss, any data, signed weights c_i, λ > 0",
     origin="new",
     evidence="proved",
     backs=["gda_theory.solve.minimise.solve", "gda_theory.problem.objective.Objective"],
-    rules=["triangle inequality"],
+    theorem=Theorem(
+        # The root finder works in double precision.
+        domain={
+            ridge: positive_within(2),
+            w_1: Interval(decades=3),
+            w_2: Interval(decades=3),
+            data: WEIGHTED,
+        },
+        conclusions={
+            "stationary points": Le(norm, total_weight / ridge),
+            "the lower bound": Ge(
+                height, ridge * length**2 / 2 - total_weight * length + height_at_0
+            ),
+        },
+        measure=norms,
+        digits=15,
+        most_digits=15,
+    ),
+    joins=[
+        join("sign", "φ lies in (0, 1)", sign=("1 - φ", "1 - φ is positive", "known:φ > 0")),
+        join(
+            "triangle inequality",
+            "stationary points",
+            terms=(
+                "φ lies in (0, 1)",
+                "known:λw = Σ c_i φ(m_i) y_i x_i where the gradient vanishes",
+                "given:ridge in (0, oo)",
+            ),
+        ),
+        join(
+            "triangle inequality",
+            "the lower bound",
+            terms=(
+                "φ lies in (0, 1)",
+                "known:the mean value theorem gives |ℓ(m) - ℓ(0)| <= |m| <= ‖x‖‖w‖",
+            ),
+        ),
+    ],
     relation="<=",
     evaluate=_norm,
     counterexample="a stationary w with |w| > Σ|c_i||x_i|/λ",
 )
-def norm_bound(
-    slope_slack=sp.exp(margin) / (1 + sp.exp(margin)), least=-(total_weight**2) / (2 * ridge)
-):
+def norm_bound(slope_slack=sp.exp(margin) / (1 + sp.exp(margin))):
     phi = -sp.diff(logistic, margin)
     yield Equal("1 - φ", 1 - phi, slope_slack)
-    yield Positive("1 - φ", slope_slack)
-    yield Positive("φ", sp.simplify(phi))
-    # λ t²/2 - S t is least at t = S/λ, the radius of the bound.
-    radius = total_weight / ridge
-    parabola = ridge * norm**2 / 2 - total_weight * norm
-    yield Equal(
-        "the lower bound turns at the radius", sp.diff(parabola, norm).subs(norm, radius), 0
-    )
-    yield Equal("and is -S²/(2λ) there", parabola.subs(norm, radius), least)
+    yield Positive("1 - φ is positive", slope_slack)
 
 
 def _cusp_equations():
@@ -100,39 +197,45 @@ GUESSES = {
     "0.8": (0.9612, 0.3659),
     "0.95": (0.6909, 0.5535),
 }
-RADIUS = sp.Rational(1, 10**22)  # the centre carries 30 digits
+RADIUS = "1e-22"  # the centre carries 34 digits
+CUSPS = {
+    "0.2": ("919.319286177807", "4.40334870102258"),
+    "0.5": ("32.0374142170412", "6.72265715820468"),
+    "0.8": ("27.6422875127565", "17.6714669357577"),
+    "0.95": ("82.8349046908355", "74.8520700272260"),
+}
+MEASURED = {
+    key: tuple(sp.Symbol(f"{mass}_{key}", positive=True) for mass in ("A", "B")) for key in CUSPS
+}
 
 
 @functools.cache
-def certified_cusp(correlation: str):
-    """(holds, detail, enclosures of A/λ and B/λ), by Newton and the Krawczyk test."""
-    equations, masses = _cusp_equations()
+def cusp_place(correlation: str) -> tuple[tuple, tuple, tuple[str, ...]]:
+    """The equations of a cusp in (x, y), A/λ and B/λ there, and its place in 34 digits."""
     value = {epsilon: sp.Rational(correlation)}
     equations, masses = (
-        [expression.subs(value) for expression in group] for group in (equations, masses)
+        tuple(expression.subs(value) for expression in group) for group in _cusp_equations()
     )
     with mpmath.workdps(40):
         found = mpmath.findroot(sp.lambdify((x, y), equations, "mpmath"), GUESSES[correlation])
-        centre = [sp.Rational(mpmath.nstr(coordinate, 34)) for coordinate in found]
-    holds, detail = intervals.krawczyk(equations, (x, y), centre, RADIUS, {})
-    box = dict(zip((x, y), (intervals.ball(value, RADIUS) for value in centre), strict=True))
-    return holds, detail, *(intervals.enclose(mass, box) for mass in masses)
+        return equations, masses, tuple(mpmath.nstr(coordinate, 34) for coordinate in found)
 
 
-def _cusp(correlation="0.5"):
-    _, _, retain, forget = certified_cusp(str(correlation))
-    claimed = CUSPS[str(correlation)]
-    return np.array([float(retain.mid()), float(forget.mid())]), np.array(
-        [float(value) for value in claimed]
-    )
+def cusp_root(correlation: str, retain: sp.Expr, forget: sp.Expr) -> Root:
+    """The certificate of a cusp, with A/λ and B/λ in 15 digits."""
+    equations, masses, centre = cusp_place(correlation)
+    claimed = zip(("A/λ", "B/λ"), masses, (retain, forget), strict=True)
+    printed = {name: (mass, digits_of(digits, 15)) for name, mass, digits in claimed}
+    return Root(f"the cusp at ε = {correlation}", equations, (x, y), centre, RADIUS, printed)
 
 
-CUSPS = {
-    "0.2": (sp.Rational("919.319286177807"), sp.Rational("4.40334870102258")),
-    "0.5": (sp.Rational("32.0374142170412"), sp.Rational("6.72265715820468")),
-    "0.8": (sp.Rational("27.6422875127565"), sp.Rational("17.6714669357577")),
-    "0.95": (sp.Rational("82.8349046908355"), sp.Rational("74.852070027226")),
-}
+def measured_cusps() -> Mapping:
+    """(A/λ, B/λ) at each correlation, by differences along the curve of stationary points."""
+    found = {}
+    for correlation, symbols in MEASURED.items():
+        masses = cusp_numbers.cusp(mpmath.mpf(correlation), GUESSES[correlation])
+        found |= dict(zip(symbols, masses, strict=True))
+    return found
 
 
 @claim(
@@ -140,7 +243,7 @@ CUSPS = {
     statement=(
         "The logistic cusp is at (A/λ, B/λ) = (919.319286177807, 4.40334870102258) for ε = 0.2, "
         "(32.0374142170412, 6.72265715820468) for 0.5, (27.6422875127565, 17.6714669357577) for "
-        "0.8 and (82.8349046908355, 74.852070027226) for 0.95, to 13 digits."
+        "0.8 and (82.8349046908355, 74.8520700272260) for 0.95."
     ),
     explanation=(
         "The equations are those of cusp-condition with φ = 1/(1+e^m), so -φ'/φ = σ(m) and φ''/φ = "
@@ -154,19 +257,47 @@ CUSPS = {
     origin="new",
     evidence="certified",
     backs="gda_theory.pair.cusp",
-    rules=["Krawczyk"],
-    evaluate=_cusp,
+    theorem=Theorem(
+        domain={},
+        conclusions={
+            f"{mass}/λ at ε = {key}": Printed(symbol, digits)
+            for key in CUSPS
+            for mass, symbol, digits in zip(("A", "B"), MEASURED[key], CUSPS[key], strict=True)
+        },
+        measure=measured_cusps,
+    ),
+    joins=[
+        join(
+            "identity",
+            "the equations of a cusp",
+            equation=(
+                "claim:cusp-condition",
+                "claim:dual-masses",
+                "-φ'/φ = σ",
+                "φ''/φ = σ tanh(m/2)",
+                "P and Q from the margins",
+            ),
+        ),
+        *(
+            join(
+                "Krawczyk",
+                (f"A/λ at ε = {key}", f"B/λ at ε = {key}"),
+                box=("the equations of a cusp", f"the cusp at ε = {key}"),
+            )
+            for key in CUSPS
+        ),
+    ],
     counterexample="an enclosure of the cusp that excludes the value",
 )
 def cusp_values(
-    retain_02=CUSPS["0.2"][0],
-    forget_02=CUSPS["0.2"][1],
-    retain_05=CUSPS["0.5"][0],
-    forget_05=CUSPS["0.5"][1],
-    retain_08=CUSPS["0.8"][0],
-    forget_08=CUSPS["0.8"][1],
-    retain_095=CUSPS["0.95"][0],
-    forget_095=CUSPS["0.95"][1],
+    retain_02=sp.Rational(CUSPS["0.2"][0]),
+    forget_02=sp.Rational(CUSPS["0.2"][1]),
+    retain_05=sp.Rational(CUSPS["0.5"][0]),
+    forget_05=sp.Rational(CUSPS["0.5"][1]),
+    retain_08=sp.Rational(CUSPS["0.8"][0]),
+    forget_08=sp.Rational(CUSPS["0.8"][1]),
+    retain_095=sp.Rational(CUSPS["0.95"][0]),
+    forget_095=sp.Rational(CUSPS["0.95"][1]),
 ):
     sigma = 1 / (1 + sp.exp(-margin))
     phi = 1 - sigma
@@ -186,17 +317,7 @@ def cusp_values(
         (retain_095, forget_095),
     )
     for correlation, values in zip(CUSPS, claimed, strict=True):
-        holds, detail, *enclosures = certified_cusp(correlation)
-        # 1e-13 relative: the last digit printed; the enclosures are narrower.
-        near = all(
-            abs(ball - intervals.ball(value)) < abs(ball) * 1e-13
-            for ball, value in zip(enclosures, values, strict=True)
-        )
-        yield Certificate(
-            f"the cusp at ε = {correlation}",
-            bool(holds and near),
-            f"{detail}; A/λ, B/λ in {', '.join(map(str, enclosures))}",
-        )
+        yield cusp_root(correlation, *values)
 
 
 def fold_counts(*, systems=60, points=1500, seed=0):
@@ -236,7 +357,9 @@ def _oracle_margin(log_retain, own, shift, halvings=70):
     for _ in range(halvings):
         middle = (low + high) / 2
         # ln(x + shift) against ln(own A/λ) - ln(1 + e^x): no overflow
-        above = np.log(middle + shift) > np.log(own) + log_retain - np.logaddexp(0, middle)
+        with np.errstate(divide="ignore"):  # log 0 is below any number
+            left = np.log(middle + shift)
+        above = left > np.log(own) + log_retain - np.logaddexp(0, middle)
         low, high = np.where(above, low, middle), np.where(above, middle, high)
     return (low + high) / 2
 
@@ -293,6 +416,28 @@ def log_bend_derivatives(to_one, x_value, forget_dual):
     return first, -(forget_dual * fall) * (1 + forget_dual * fall_slope / fall)
 
 
+def turns_of_forget_mass(correlation, A_ratio, points=4000, noise=1e-7) -> Mapping:
+    """How often ln B turns along the curve of stationary points: each turn is a fold."""
+    correlation, ratio = float(correlation), float(A_ratio)
+    if not (0 <= correlation < 1 and ratio > 0):
+        raise NoValue("no pair of these types")
+    own, cross = 1 + correlation**2, 2 * correlation
+    determinant = (1 - correlation**2) ** 2
+    last = np.log(100 * own / determinant * (1 + np.log1p(ratio)))
+    log_dual = np.linspace(-30, last, points)
+    dual = np.exp(log_dual)
+    margin = _oracle_margin(np.log(ratio), own, cross * dual, halvings=120)
+    log_mass = log_dual + np.logaddexp(0, (cross * margin - determinant * dual) / own)
+    turns, rising, extreme = 0, True, log_mass[0]
+    for value in log_mass:
+        beyond = value > extreme if rising else value < extreme
+        if beyond:
+            extreme = value
+        elif abs(value - extreme) > noise:
+            turns, rising, extreme = turns + 1, not rising, value
+    return {folds_met: turns, odd: turns % 2}
+
+
 @claim(
     "logistic-zero-or-two-folds",
     statement=(
@@ -320,9 +465,33 @@ def log_bend_derivatives(to_one, x_value, forget_dual):
         "gda_theory.pair.folds",
         "gda_theory.pair.stationary_points",
     ],
-    rules=["intermediate value"],
-    relation="<=",
+    theorem=Theorem(
+        # Closer to 1, or farther out, double precision cannot follow the curve.
+        domain={epsilon: between(0, 1, decades=3), retain_ratio: positive_within(12)},
+        conclusions={"even": Eq(odd, 0), "at most two": Le(folds_met, 2)},
+        measure=turns_of_forget_mass,
+        digits=15,
+        most_digits=15,
+    ),
+    joins=[
+        join(
+            "intermediate value",
+            "even",
+            continuous=(
+                "det H/λ² = (1 + k11 h_u)(1 - h)",
+                "known:σ, P and Q are continuous in ln Q",
+            ),
+            ends=(
+                "h as Q -> 0",
+                "y on the curve",
+                "h/(σ(y) Q) < k22",
+                "Q e^{-cQ} -> 0",
+                "claim:dual-curve",
+            ),
+        ),
+    ],
     evaluate=fold_counts,
+    relation="<=",
     counterexample="(ε, A/λ) with four or more folds",
 )
 def zero_or_two_folds(

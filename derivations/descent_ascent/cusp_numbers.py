@@ -1,0 +1,64 @@
+"""The logistic cusp in mpmath numbers, from the gradient alone: what the searches compare with.
+
+The curve of stationary points of one retain mass A is followed by q = ln Q with Q = B φ(y)/λ. A
+fold is where B is extremal along it, and a cusp is where its first two derivatives vanish. These
+are taken by differences. No formula for a fold or a cusp is used.
+"""
+
+import mpmath
+
+from derivations.descent_ascent import measures
+from derivations.ledger.theorems import NoValue
+
+
+def margin_of_retained(correlation, retain, forget_dual):
+    """x with ``x = (1 + ε²) A φ(x) - 2ε Q``, at ridge 1: the left side minus the right increases."""
+    own, cross = 1 + correlation**2, 2 * correlation
+
+    def excess(x):
+        return x + cross * forget_dual - own * retain / (1 + mpmath.exp(x))
+
+    def rise(x):
+        sigmoid = 1 / (1 + mpmath.exp(-x))
+        return 1 + own * retain * sigmoid * (1 - sigmoid)
+
+    low = -cross * forget_dual
+    return measures.root_between(excess, rise, low, low + own * retain)
+
+
+def log_forget(correlation, log_retain, log_forget_dual):
+    """ln(B/λ) on the curve of stationary points."""
+    retain, forget_dual = mpmath.exp(log_retain), mpmath.exp(log_forget_dual)
+    x = margin_of_retained(correlation, retain, forget_dual)
+    on_retain = retain / (1 + mpmath.exp(x))
+    y = 2 * correlation * on_retain - (1 + correlation**2) * forget_dual
+    return log_forget_dual + mpmath.log(1 + mpmath.exp(y))
+
+
+def cusp(correlation, start: tuple, scale=1) -> tuple:
+    """(A/λ, B/λ) at the cusp near ``start`` = (x, y), by secants.
+
+    ``scale`` is the size that the derivatives in q have there.
+    Raises: ``NoValue`` if the steps do not settle.
+    """
+    own, cross = 1 + correlation**2, 2 * correlation
+    x, y = map(mpmath.mpf, start)
+    determinant = (1 - correlation**2) ** 2
+    on_retain = (own * x - cross * y) / determinant
+    forget_dual = (cross * x - own * y) / determinant
+
+    def bends(log_retain, log_dual):
+        def along(q):
+            return log_forget(correlation, log_retain, q)
+
+        return (
+            mpmath.diff(along, log_dual) / scale,
+            mpmath.diff(along, log_dual, 2) / scale**2,
+        )
+
+    first = mpmath.log(on_retain * (1 + mpmath.exp(x))), mpmath.log(forget_dual)
+    try:
+        found = mpmath.findroot(bends, first, tol=mpmath.eps**1.2, maxsteps=60)
+    except (ValueError, ZeroDivisionError) as error:
+        raise NoValue(str(error)) from error
+    return mpmath.exp(found[0]), mpmath.exp(log_forget(correlation, *found))
