@@ -3,26 +3,31 @@
 ``J(θ) = Σ w_i (h(x_i) - t_i)² + c|θ|²`` with h(x) = 1/(1 + exp(-(1 + ax + bx²)/2)), at
 x = -1, 1, 3, 4. A stationary point of *some* ridge satisfies ∇L ∥ θ, and then its ridge is
 c = -<θ, ∇L>/2|θ|². So one search of the (a, b) plane finds the stationary points of all ridges.
-Every statement is about balls. A box is discarded if an enclosure excludes 0. A point is counted
-if a Krawczyk image lies inside its box.
+The searches are covers (:class:`derivations.ledger.certificates.Cover`): the functions here decide
+one box. They return True if the statement holds on the whole box, and None if they cannot tell.
 """
 
+import functools
+import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from fractions import Fraction
 from typing import NamedTuple
 
 from derivations.ledger import intervals
 
 POINTS = (-1, 1, 3, 4)
 BITS = 64  # enough for boxes of 1e-6; the tight values use intervals.PRECISION
-DEEPEST = 60  # halvings of a box before a search gives up
+RADIAL = "0.303"  # above |h' m| for every m: claim trap-bounded
+FARTHEST = 50.0  # where Newton's method gives up: exp overflows at 70
+Place = tuple[float, float]
 
 
 class Data(NamedTuple):
     """Signed weights of the four clusters and their targets."""
 
-    weights: tuple
-    targets: tuple
+    weights: tuple[int, ...]
+    targets: tuple[int, ...]
 
 
 class Slopes(NamedTuple):
@@ -49,7 +54,44 @@ class Point(NamedTuple):
     positive: tuple
 
 
-def slopes(data: Data, a, b, exp: Callable) -> Slopes:
+class Box(NamedTuple):
+    """The square of half width ``radius`` about ``centre``, in decimals."""
+
+    centre: tuple[str, str]
+    radius: str
+
+
+class Branch(NamedTuple):
+    """A few ridges, and approximate places of one minimum there."""
+
+    ridges: tuple[float, ...]
+    places: tuple[Place, ...]
+
+
+@functools.cache
+def exactly(decimal: str):
+    """A ball that holds this decimal."""
+    return intervals.ball(decimal)
+
+
+@functools.cache
+def span(ridges: tuple[str, str]):
+    """A ball that holds all ridges between these two."""
+    return exactly(ridges[0]).union(exactly(ridges[1]))
+
+
+def searching(decide: Callable) -> Callable:
+    """``decide`` at the precision of the searches."""
+
+    @functools.wraps(decide)
+    def at_working_precision(*arguments):
+        with intervals.flint().ctx.workprec(BITS):
+            return decide(*arguments)
+
+    return at_working_precision
+
+
+def slopes_at(data: Data, a, b, exp: Callable) -> Slopes:
     """L and its derivatives; each enclosure of h(1 - h) uses h once."""
     total = [0] * 6
     for x, weight, target in zip(POINTS, data.weights, data.targets, strict=True):
@@ -77,8 +119,8 @@ def ball_slopes(data: Data, a, b) -> Slopes:
 
     The gradient is also enclosed by mean values, which is tight on small boxes.
     """
-    whole = slopes(data, a, b, lambda z: z.exp())
-    middle = slopes(data, a.mid(), b.mid(), lambda z: z.exp())
+    whole = slopes_at(data, a, b, lambda z: z.exp())
+    middle = slopes_at(data, a.mid(), b.mid(), lambda z: z.exp())
     move_a, move_b = a - a.mid(), b - b.mid()
     return whole._replace(
         a=whole.a.intersection(middle.a + whole.aa * move_a + whole.ab * move_b),
@@ -91,12 +133,14 @@ def newton(data: Data, ridge: float, start, steps: int = 60):
     """A stationary point near ``start`` in floats; ``None`` where Newton does not settle."""
     a, b = start
     for _ in range(steps):
-        if not math.hypot(a, b) < 1e3:
+        if not math.hypot(a, b) < FARTHEST:
             return None
-        at = slopes(data, a, b, math.exp)
+        at = slopes_at(data, a, b, math.exp)
         g = (at.a + 2 * ridge * a, at.b + 2 * ridge * b)
         h = (at.aa + 2 * ridge, at.ab, at.bb + 2 * ridge)
         determinant = h[0] * h[2] - h[1] ** 2
+        if determinant == 0:
+            return None
         move = (
             (h[2] * g[0] - h[1] * g[1]) / determinant,
             (h[0] * g[1] - h[1] * g[0]) / determinant,
@@ -110,8 +154,8 @@ def krawczyk_image(data: Data, ridge, box_a, box_b):
 
     ``ridge`` may be a ball.
     """
-    at = slopes(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
-    within = slopes(data, box_a, box_b, lambda z: z.exp())
+    at = slopes_at(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
+    within = slopes_at(data, box_a, box_b, lambda z: z.exp())
     p, q, r = (float(value.mid()) for value in (at.aa + 2 * ridge, at.ab, at.bb + 2 * ridge))
     determinant = p * r - q * q
     if determinant == 0:
@@ -185,170 +229,186 @@ def around(data: Data, ridge, centre, radius: float) -> Point | None:
     return point_in(data, ridge, arb(centre[0], radius), arb(centre[1], radius))
 
 
-def farthest(data: Data, least_ridge: float) -> float:
-    """No stationary point of a ridge of at least ``least_ridge`` lies farther out.
-
-    2c|θ|² = -<θ, ∇L> = -Σ 2w(h - t) h' m with m = <θ, z>, and |h' m| < 0.33 for every m.
-    At m = 2u - 1 it is h(1-h)|2u-1|/2. Since h(1-h) <= e^{-|u|}, it is below
-    (2|u| + 1) e^{-|u|}/2 < 0.33 for |u| > 2.9. On cells of smaller u it is below max(h(1-h)) times
-    |2u - 1|/2.
-    """
+def square_of_reach(data: Data, ridge: Fraction) -> Fraction:
+    """No stationary point of a ridge of at least ``ridge`` has |θ|² above this (trap-bounded)."""
     largest = sum(
         abs(w) * max(abs(t), abs(1 - t)) for w, t in zip(data.weights, data.targets, strict=True)
     )
-    return math.sqrt(0.33 * largest / least_ridge)
+    return Fraction(RADIAL) * largest / ridge
 
 
-def radial_factor_below(bound: float) -> bool:
-    """Whether |h' m| < ``bound`` for every m, by balls on |u| <= 4 and the tail bound beyond."""
-    arb = intervals.flint().arb
-
-    def sigmoid_slope(u):
-        odd = 2 / (1 + (-u).exp()) - 1
-        return (1 - odd * odd) / 8
-
-    tail = (2 * arb(4) + 1) * (-arb(4)).exp() / 2  # (2u + 1) e^{-u}/2 decreases for u > 1/2
-    cells = (arb(-4 + (k + 0.5) / 64, 1 / 128) for k in range(512))
-    return bool(tail < bound) and all(
-        bool(sigmoid_slope(u) * abs(2 * u - 1) < bound) for u in cells
-    )
+def region(data: Data, least_ridge: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """The corners of a square that holds all stationary points of at least this ridge."""
+    squared = square_of_reach(data, Fraction(least_ridge))
+    reach = Fraction(math.isqrt(int(squared * 10**6)) + 1, 1000)  # its square is above ``squared``
+    return ((str(-reach), str(reach)),) * 2
 
 
-def halves(box_a, box_b) -> Iterator[tuple]:
-    """The box cut in two across its longer side."""
-    arb = intervals.flint().arb
-    long_a = float(box_a.rad()) >= float(box_b.rad())
-    cut = box_a if long_a else box_b
-    radius = float(cut.rad()) / 2
-    for side in (-1, 1):
-        part = arb(
-            float(cut.mid()) + side * radius, radius * (1 + 1e-12)
-        )  # a little wider: rounding leaves no gap
-        yield (part, box_b) if long_a else (box_a, part)
+@searching
+def radial_factor_below(bound: str, u) -> bool | None:
+    """Whether |h' m| < ``bound`` on the ball ``u``, with m = 2u - 1: h' m = h(1 - h)(2u - 1)/2."""
+    odd = 2 / (1 + (-u).exp()) - 1
+    return bool((1 - odd * odd) / 8 * abs(2 * u - 1) < exactly(bound)) or None
 
 
-def stationary_points(data: Data, ridge: float) -> list[Point]:
-    """All stationary points, each in its own box, by halving a box that holds them all.
+def places(data: Data, ridge: float) -> tuple[Place, ...]:
+    """Stationary points in floats, the lowest first, by Newton's method from a grid of starts.
 
-    ``ArithmeticError`` if a box stays undecided.
+    That no other exists is for a cover to prove.
     """
-    module = intervals.flint()
-    with module.ctx.workprec(BITS):
-        arb = module.arb
-        reach = farthest(data, ridge)
-        ridge_ball = arb(ridge)
-        stack, found = [(arb(0, reach), arb(0, reach), 0)], []
-        while stack:
-            box_a, box_b, depth = stack.pop()
-            at = ball_slopes(data, box_a, box_b)
-            if not (
-                (at.a + 2 * ridge_ball * box_a).contains(0)
-                and (at.b + 2 * ridge_ball * box_b).contains(0)
-            ):
-                continue
-            if float(box_a.rad()) < 0.5:
-                # Twice the box, so that a root on an edge lies inside.
-                # The same root is met from both sides.
-                wide = [arb(float(side.mid()), 2 * float(side.rad())) for side in (box_a, box_b)]
-                point = point_in(data, ridge_ball, *wide)
-                if point is not None:
-                    known = any(
-                        wide[0].contains(other.a) and wide[1].contains(other.b) for other in found
-                    )
-                    if not known:
-                        found.append(refined(data, ridge_ball, point))
-                    continue
-            if depth == DEEPEST:
-                raise ArithmeticError(f"undecided box {box_a}, {box_b}")
-            stack += [(*half, depth + 1) for half in halves(box_a, box_b)]
-    return sorted(found, key=lambda point: (point.kind, float(point.value.mid())))
+    found: dict[tuple, Place] = {}
+    for start in itertools.product(range(-8, 9, 2), (-4, -3, -2, -1, -0.5, 0, 1, 2, 4)):
+        place = newton(data, ridge, start)
+        if place is not None:
+            found[round(place[0], 6), round(place[1], 6)] = place
+
+    def height(place: Place) -> float:
+        return slopes_at(data, *place, math.exp).value + ridge * (place[0] ** 2 + place[1] ** 2)
+
+    return tuple(sorted(found.values(), key=height))
 
 
-def refined(data: Data, ridge, point: Point) -> Point:
-    """The same point in a box of about 1e-20.
-
-    Newton's method in floats comes first, then certified images of ever smaller boxes.
-    """
-    module = intervals.flint()
-    settled = newton(data, float(ridge.mid()), (float(point.a.mid()), float(point.b.mid())))
-    if settled is None:
-        return point
-    with module.ctx.workprec(intervals.PRECISION):
-        centre = [module.arb(coordinate) for coordinate in settled]
-        for radius in (1e-8, 1e-13, 1e-20):
-            better = point_in(
-                data, ridge, *(module.arb(coordinate, radius) for coordinate in centre)
-            )
-            if better is None or not (point.a.contains(better.a) and point.b.contains(better.b)):
-                return point
-            point = better
-            centre = (better.a.mid(), better.b.mid())
-    return point
-
-
-def candidate(data: Data, ridges: tuple[float, float], box_a, box_b):
-    """The derivatives in the box and the ridges of its points. ``None`` if it holds no point.
-
-    A box holds none of a ridge in ``ridges`` if ∇J excludes 0 for all these ridges, if θ is nowhere
-    parallel to ∇L, or if c = -<θ, ∇L>/2|θ|² lies outside ``ridges``.
-    """
-    arb = intervals.flint().arb
-    span = arb((ridges[0] + ridges[1]) / 2, (ridges[1] - ridges[0]) / 2)
+@searching
+def no_point(data: Data, ridge: str, boxes: tuple[Box, ...], box_a, box_b) -> bool | None:
+    """Whether the box holds no stationary point, or lies in one of ``boxes``."""
     at = ball_slopes(data, box_a, box_b)
-    if not ((at.a + 2 * span * box_a).contains(0) and (at.b + 2 * span * box_b).contains(0)):
-        return None
-    move_a, move_b = box_a - box_a.mid(), box_b - box_b.mid()
-    middle = slopes(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
-    turn = middle.b * box_a.mid() - middle.a * box_b.mid()
-    turn += (at.b + box_a * at.ab - box_b * at.aa) * move_a + (
-        box_a * at.bb - at.a - box_b * at.ab
-    ) * move_b
-    if not turn.contains(0):
-        return None
-    if box_a.contains(0) and box_b.contains(0):
-        return at, span
-    ridge = -(box_a * at.a + box_b * at.b) / (2 * (box_a * box_a + box_b * box_b))
-    return None if ridge < ridges[0] or ridge > ridges[1] else (at, ridge)
+    twice = 2 * exactly(ridge)
+    if not ((at.a + twice * box_a).contains(0) and (at.b + twice * box_b).contains(0)):
+        return True
+    return _inside(boxes, box_a, box_b)
 
 
-def only_fold(
-    data: Data, ridges: tuple[float, float], fold: tuple[tuple, float] | None
-) -> tuple[bool, str]:
-    """Whether no (θ, c) with c in ``ridges`` has ∇J = 0 and det H = 0.
+def _inside(boxes: tuple[Box, ...], box_a, box_b) -> bool | None:
+    """True if the box certainly lies in one of ``boxes``, None if not."""
+    for box in boxes:
+        if all(
+            bool(abs(side - exactly(centre)) < exactly(box.radius))
+            for side, centre in zip((box_a, box_b), box.centre, strict=True)
+        ):
+            return True
+    return None
 
-    The box ``fold`` = (centre, radius) is left out, if there is one.
+
+@searching
+def is_minimum(data: Data, ridge: str, positive: tuple, box_a, box_b) -> bool | None:
+    """Whether H is positive definite and each cluster has h > 1/2 as ``positive`` says."""
+    at = ball_slopes(data, box_a, box_b)
+    twice = 2 * exactly(ridge)
+    p, q, r = at.aa + twice, at.ab, at.bb + twice
+    classes = tuple(certain_sign(1 + box_a * x + box_b * x**2) for x in POINTS)
+    return True if p > 0 and p * r - q * q > 0 and classes == positive else None
+
+
+@searching
+def is_saddle(data: Data, ridge: str, box_a, box_b) -> bool | None:
+    """Whether det H < 0."""
+    at = ball_slopes(data, box_a, box_b)
+    twice = 2 * exactly(ridge)
+    return True if (at.aa + twice) * (at.bb + twice) - at.ab * at.ab < 0 else None
+
+
+def certain_sign(ball) -> bool | None:
+    """True if the ball is positive, False if it is negative."""
+    return True if ball > 0 else False if ball < 0 else None
+
+
+@searching
+def no_fold(
+    data: Data, ridges: tuple[str, str], folds: tuple[Box, ...], box_a, box_b
+) -> bool | None:
+    """Whether no (θ, c) with θ in the box and c in ``ridges`` has ∇J = 0 and det H = 0.
+
+    The boxes ``folds`` are left out. A box holds no stationary point of such a ridge if ∇J excludes
+    0 for all of them, if θ is nowhere parallel to ∇L, or if c = -<θ, ∇L>/2|θ|² is another ridge.
     """
-    module = intervals.flint()
-    with module.ctx.workprec(BITS):
-        arb = module.arb
-        reach = farthest(data, ridges[0])
-        stack = [(arb(0, reach), arb(0, reach), 0)]
-        count = 0
-        while stack:
-            box_a, box_b, depth = stack.pop()
-            count += 1
-            found = candidate(data, ridges, box_a, box_b)
-            if found is None:
-                continue
-            at, ridge = found
-            determinant = (at.aa + 2 * ridge) * (at.bb + 2 * ridge) - at.ab * at.ab
-            if not determinant.contains(0):
-                continue
-            if fold is not None:
-                (a, b), radius = fold
-                if arb(a, radius).contains(box_a) and arb(b, radius).contains(box_b):
-                    continue
-            if depth == DEEPEST:
-                return False, f"undecided box {box_a}, {box_b}"
-            stack += [(*half, depth + 1) for half in halves(box_a, box_b)]
-    return True, f"{count} boxes"
+    all_ridges = span(ridges)
+    at = ball_slopes(data, box_a, box_b)
+    if not (
+        (at.a + 2 * all_ridges * box_a).contains(0) and (at.b + 2 * all_ridges * box_b).contains(0)
+    ):
+        return True
+    if not _turn(data, at, box_a, box_b).contains(0):
+        return True
+    ridge = all_ridges
+    if not (box_a.contains(0) and box_b.contains(0)):
+        ridge = -(box_a * at.a + box_b * at.b) / (2 * (box_a * box_a + box_b * box_b))
+        if ridge < exactly(ridges[0]) or ridge > exactly(ridges[1]):
+            return True
+    determinant = (at.aa + 2 * ridge) * (at.bb + 2 * ridge) - at.ab * at.ab
+    return _inside(folds, box_a, box_b) if determinant.contains(0) else True
+
+
+def _turn(data: Data, at: Slopes, box_a, box_b):
+    """θ × ∇L over the box, by mean values."""
+    middle = slopes_at(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
+    turn = middle.b * box_a.mid() - middle.a * box_b.mid()
+    turn += (at.b + box_a * at.ab - box_b * at.aa) * (box_a - box_a.mid())
+    turn += (box_a * at.bb - at.a - box_b * at.ab) * (box_b - box_b.mid())
+    return turn
+
+
+def branch(data: Data, ridges: tuple[str, str], start: Place, count: int = 60) -> Branch:
+    """The stationary point ``start`` of the first ridge, followed to the last one in floats.
+
+    Raises: ``ArithmeticError`` if Newton's method loses it.
+    """
+    low, high = (float(Fraction(ridge)) for ridge in ridges)
+    steps = tuple(low * (high / low) ** (k / count) for k in range(count + 1))
+    places, place = [], start
+    for ridge in steps:
+        place = newton(data, ridge, place)
+        if place is None:
+            raise ArithmeticError(f"the branch from {start} is lost at ridge {ridge}")
+        places.append(place)
+    return Branch(steps, tuple(places))
+
+
+def nearest_place(data: Data, along: Branch, ridge: float) -> Place | None:
+    """The point of the branch at ``ridge``, in floats."""
+    index = min(range(len(along.ridges)), key=lambda k: abs(along.ridges[k] - ridge))
+    return newton(data, ridge, along.places[index])
+
+
+def point_along(data: Data, along: Branch, ridge) -> Point | None:
+    """The point of the branch for all ridges of the ball ``ridge``, None if it is not certain."""
+    middle = float(ridge.mid())
+    place = nearest_place(data, along, middle)
+    if place is None:
+        return None
+    at = slopes_at(data, *place, math.exp)
+    p, q, r = at.aa + 2 * middle, at.ab, at.bb + 2 * middle
+    # dθ/dc = -2 H⁻¹θ
+    velocity = 2 * math.hypot(r * place[0] - q * place[1], p * place[1] - q * place[0])
+    radius = 1.5 * velocity / abs(p * r - q * q) * float(ridge.rad()) + 1e-9
+    return around(data, ridge, place, radius) if radius < 1 else None
+
+
+@searching
+def minimum_along(data: Data, along: Branch, positive: tuple, ridge) -> bool | None:
+    """Whether the branch is a minimum with these classes at every ridge of the ball."""
+    point = point_along(data, along, ridge)
+    certain = point is not None and point.kind == "minimum" and point.positive == positive
+    return True if certain else None
+
+
+@searching
+def lower_along(data: Data, low: Branch, high: Branch, positive: tuple, ridge) -> bool | None:
+    """Whether both branches are minima, with the lower one of these classes.
+
+    The higher one must have h(3) > 1/2, so that it is another minimum.
+    """
+    lower, higher = (point_along(data, along, ridge) for along in (low, high))
+    if lower is None or higher is None or not lower.kind == higher.kind == "minimum":
+        return None
+    different = lower.positive == positive and higher.positive[2] is True
+    return True if different and lower.value < higher.value else None
 
 
 class Line(NamedTuple):
     """The points origin + s direction, in floats."""
 
-    origin: tuple[float, float]
-    direction: tuple[float, float]
+    origin: Place
+    direction: Place
 
     def at(self, s):
         """The point at ``s``, a ball."""
@@ -359,85 +419,73 @@ class Line(NamedTuple):
         return self.direction[0] * (b - self.origin[1]) - self.direction[1] * (a - self.origin[0])
 
 
-def boundary(x: int, level: float = 0.0) -> Line:
-    """The line 1 + ax + bx² = ``level``. At level 0 it is h(x) = 1/2.
+class Trap(NamedTuple):
+    """R and descent-ascent, R's saddle and good minimum, and descent-ascent's minimum."""
 
-    It is exact in floats up to a rounding that :func:`none_on_line` allows for.
+    retrain: Data
+    ascend: Data
+    saddle: Branch
+    good: Branch
+    bottom: Branch
+
+
+@searching
+def barrier_holds(trap: Trap, direction: Place, ridge) -> bool | None:
+    """Whether J_R on a line through R's saddle exceeds its value at descent-ascent's minimum.
+
+    That minimum must lie on the right of the line, and R's good minimum on the left. The saddle
+    must be higher than the start, too. All this for every ridge of the ball.
     """
-    return Line((0.0, (level - 1) / x**2), (1.0, -1 / x))
+    saddle = point_along(trap.retrain, trap.saddle, ridge)
+    good = point_along(trap.retrain, trap.good, ridge)
+    bottom = point_along(trap.ascend, trap.bottom, ridge)
+    if saddle is None or good is None or bottom is None:
+        return None
+    line = Line((float(saddle.a.mid()), float(saddle.b.mid())), direction)
+    apart = line.side(good.a, good.b) > 0 and line.side(bottom.a, bottom.b) < 0
+    start = ball_slopes(trap.retrain, bottom.a, bottom.b).value
+    start += ridge * (bottom.a * bottom.a + bottom.b * bottom.b)
+    if not (apart and good.kind == bottom.kind == "minimum" and saddle.value > start):
+        return None
+    # J_R on the line increases with the ridge.
+    above = least_on_line(trap.retrain, ridge.lower(), line, start.upper())
+    return True if above else None
 
 
-def none_on_line(
-    data: Data, ridges: tuple[float, float], line: Line, below: int | None = None
-) -> tuple[bool, str]:
-    """Whether no minimum of a ridge in ``ridges`` lies on ``line``.
+def least_on_line(data: Data, ridge, line: Line, above) -> bool:
+    """Whether J > ``above`` everywhere on the line. Both numbers are balls.
 
-    With ``below``, only where h(below) < 1/2.
-
-    On a :func:`boundary` this keeps the class of a cluster constant along every branch of minima.
+    Nothing is left to show where c|θ|² alone exceeds ``above``: L >= 0, as no weight is negative.
+    The line is halved at dyadic fractions.
     """
-    module = intervals.flint()
-    with module.ctx.workprec(BITS):
-        arb = module.arb
-        length = math.hypot(*line.direction)
-        reach = (farthest(data, ridges[0]) + math.hypot(*line.origin)) / length
-        stack = [(arb(0, reach), 0)]
-        count = 0
-        while stack:
-            s, depth = stack.pop()
-            count += 1
-            # The line's numbers are rounded: a sliver of a box holds the exact line too.
-            box_a, box_b = (side + arb(0, 1e-15 * (1 + reach)) for side in line.at(s))
-            if below is not None and 1 + box_a * below + box_b * below**2 > 0:
-                continue
-            found = candidate(data, ridges, box_a, box_b)
-            if found is None:
-                continue
-            at, ridge = found
-            if (at.aa + 2 * ridge) * (
-                at.bb + 2 * ridge
-            ) - at.ab * at.ab < 0:  # saddles have no claim to a class
-                continue
-            if depth == DEEPEST:
-                return False, f"undecided at {box_a}, {box_b}"
-            stack += [(half, depth + 1) for half, _ in halves(s, arb(0))]
-    return True, f"{count} intervals"
-
-
-def least_on_line(data: Data, ridge: float, line: Line, above: float) -> bool:
-    """Whether J > ``above`` everywhere on the line, by halving.
-
-    Nothing is left to show where c|θ|² alone exceeds ``above``.
-    """
-    module = intervals.flint()
-    with module.ctx.workprec(BITS):
-        arb = module.arb
-        lowest = sum(
-            min(0, w) * max(t * t, (1 - t) ** 2)
-            for w, t in zip(data.weights, data.targets, strict=True)
-        )
-        reach = (math.sqrt((above - lowest) / ridge) + math.hypot(*line.origin)) / math.hypot(
-            *line.direction
-        )
-        stack = [(arb(0, reach), 0)]
-        while stack:
-            s, depth = stack.pop()
-            (box_a, box_b), middle = line.at(s), line.at(s.mid())
-            at = ball_slopes(data, box_a, box_b)
-            there = slopes(data, *middle, lambda z: z.exp())
-            move = s - s.mid()
-            value = at.value + ridge * (box_a * box_a + box_b * box_b)
-            # The mean value form in s of J itself:
-            # near the least point the slopes of L and of the ridge term cancel.
-            slope = line.direction[0] * (at.a + 2 * ridge * box_a) + line.direction[1] * (
-                at.b + 2 * ridge * box_b
-            )
-            along = (
-                there.value + ridge * (middle[0] * middle[0] + middle[1] * middle[1]) + slope * move
-            )
-            if value > above or along > above:
-                continue
-            if depth == 30:
-                return False
-            stack += [(half, depth + 1) for half, _ in halves(s, arb(0))]
+    if min(data.weights) < 0:
+        raise ValueError(f"weights must be >= 0, got {data.weights}")
+    length = math.hypot(*line.direction)
+    reach = math.sqrt(float(above) / float(ridge)) + math.hypot(*line.origin)
+    end = math.ceil(1.01 * reach / length)
+    stack = [(Fraction(-end), Fraction(end), 0)]
+    while stack:
+        low, high, depth = stack.pop()
+        if _above_on(data, ridge, line, above, intervals.ball(low).union(intervals.ball(high))):
+            continue
+        if depth == 30:
+            return False
+        middle = (low + high) / 2
+        stack += [(low, middle, depth + 1), (middle, high, depth + 1)]
     return True
+
+
+def _above_on(data: Data, ridge, line: Line, above, s) -> bool:
+    """Whether J > ``above`` on the part ``s`` of the line, by its range or by mean values.
+
+    Near the least point the slopes of L and of the ridge term cancel in the mean value form.
+    """
+    (box_a, box_b), middle = line.at(s), line.at(s.mid())
+    at = ball_slopes(data, box_a, box_b)
+    there = slopes_at(data, *middle, lambda z: z.exp())
+    value = at.value + ridge * (box_a * box_a + box_b * box_b)
+    slope = line.direction[0] * (at.a + 2 * ridge * box_a)
+    slope += line.direction[1] * (at.b + 2 * ridge * box_b)
+    square = middle[0] * middle[0] + middle[1] * middle[1]
+    along = there.value + ridge * square + slope * (s - s.mid())
+    return bool(value > above or along > above)

@@ -174,7 +174,8 @@ def rounds_to(ball, digits: str) -> bool | None:
 
 def _ball(side: tuple[Fraction, Fraction]):
     """A ball that contains the interval ``side``."""
-    low, high = (intervals.ball(f"{end.numerator}/{end.denominator}") for end in side)
+    module = intervals.flint()
+    low, high = (module.arb(module.fmpq(end.numerator, end.denominator)) for end in side)
     return low.union(high)
 
 

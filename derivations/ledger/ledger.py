@@ -202,6 +202,7 @@ class Claim:
 
         Raises:
             TypeError: a parameter is unknown, or one is missing. The message lists the known ones.
+                Also if the claim has neither an evaluation nor an identity.
             OutOfDomain: there are no such numbers at these parameters. The message says why.
         """
         if self.evaluation is None:
@@ -222,7 +223,9 @@ class Claim:
             ) from error
 
     def _compare_first_identity(self, parameters: Mapping[str, float]) -> tuple:
-        identity = next(step for step in self.own_steps if isinstance(step, Equal))
+        identity = next((step for step in self.own_steps if isinstance(step, Equal)), None)
+        if identity is None:
+            raise TypeError(f"claim {self.id!r} has no identity to evaluate: call its method at")
         left, right = (_for_one_loss(side) for side in (identity.left, identity.right))
         point = _assignment(self.id, left.free_symbols | right.free_symbols, parameters)
         return _number(left, point), _number(right, point)

@@ -70,6 +70,10 @@ def small_parameters(claim):
 
 @pytest.mark.parametrize("claim", CHECKED)
 def test_evaluate_agrees(claim):
+    if not claim.evaluation and not any(isinstance(step, Equal) for step in claim.own_steps):
+        with pytest.raises(TypeError, match="no identity to evaluate"):
+            claim.evaluate()
+        return
     computed, claimed = claim.evaluate(**({} if claim.evaluation else small_parameters(claim)))
     if claim.relation == "==":
         computed, claimed = (

@@ -230,3 +230,22 @@ def test_every_rule_states_what_it_needs():
     assert rules.basis(joined, "nothing") is None
     assert len(rules.undischarged(joined, set(), set(), set())) == 2
     assert Ge(p, q).sign == ">="
+
+
+def test_the_parts_of_a_cover_leave_no_gap():
+    seen = []
+
+    def small(side):
+        if side.rad() < 1e-7:
+            seen.append(side)
+            return True
+        return None
+
+    # An end that no binary number hits, and parts narrower than the rounding of 1e-9 about 1000.
+    cover = Cover("thin parts", (("1000", "1000.0000033"),), small)
+    assert cover.verify().holds
+    seen.sort(key=lambda side: float(side.mid()))
+    assert len(seen) > 16
+    assert all(one.overlaps(other) for one, other in itertools.pairwise(seen))
+    assert seen[0].contains(ball("1000"))
+    assert seen[-1].contains(ball("1000.0000033"))

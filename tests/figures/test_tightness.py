@@ -16,7 +16,6 @@ NOT_BOUNDS = {
         "lemma-9-window",
         "logistic-zero-or-two-folds",
     ),
-    *("trap-global-minima-hold", "trap-holds"),
 }
 
 
