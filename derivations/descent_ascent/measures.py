@@ -241,7 +241,7 @@ def curve(retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONE
     log_scale = float(mpmath.log(retain_mass / ridge))
     with np.errstate(all="ignore"):
         duals = np.exp(log_q)
-        log_p = _bisected(
+        log_p = bisected(
             lambda p: p - log_scale - loss.log_phi(uu * np.exp(p) - uv * duals), log_q.shape
         )
         x = uu * np.exp(log_p) - uv * duals
@@ -250,7 +250,7 @@ def curve(retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONE
     return Curve(x, y, excess)
 
 
-def _bisected(function: Callable, shape: tuple) -> np.ndarray:
+def bisected(function: Callable, shape: tuple) -> np.ndarray:
     """The roots of functions that increase, between -700 and 700, all at once."""
     low, high = np.full(shape, -700.0), np.full(shape, 700.0)
     for _ in range(64):
