@@ -3,18 +3,71 @@
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
 
+import mpmath
 import sympy as sp
+from mpmath import mpf
 
+from derivations.descent_ascent import data_measures, measures, scalar_measures
+from derivations.ledger.domains import (
+    Drawn,
+    Integers,
+    OneOf,
+    between,
+    nonnegative,
+    positive,
+    positive_within,
+    real,
+)
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Equal, Positive
-from derivations.ledger.symbols import phi, ridge, w
+from derivations.ledger.symbols import phi, ridge, strength, w
+from derivations.ledger.theorems import (
+    Eq,
+    Given,
+    Gt,
+    Iff,
+    Implies,
+    Le,
+    NoValue,
+    Theorem,
+    limit,
+)
 
-b, strength, retain_share, forget_share = sp.symbols("b gamma rho_R rho_F", positive=True)
+b, retain_share, forget_share = sp.symbols("b rho_R rho_F", positive=True)
 time, dimension, scale = sp.symbols("tau d z", positive=True)
 coefficient, dual, margin = sp.symbols("c_i p_i m_i", real=True)
 r11, r12, r22, z1, z2 = sp.symbols("R_11 R_12 R_22 z_1 z_2", real=True)
 share, whole, curvature = sp.symbols("rho S H", positive=True)
 weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
+
+
+data, loss, step = sp.Symbol("data"), sp.Symbol("loss"), sp.Symbol("h", positive=True)
+dual_error, margin_error, decay_found = sp.symbols("dual_error margin_error outside", real=True)
+SIGNED = Drawn(
+    "up to 4 samples in up to 3 dimensions, with weights of either sign",
+    data_measures.drawn(4, 3, signed=True),
+    special=data_measures.special(),
+)
+
+
+def _reduction(data, ridge, tau, loss, h=None):
+    """A stationary point against its duals, and the flow's part outside the span, by steps of h."""
+    rows, signed = data_measures.matrix(data.rows), data_measures.numbers(data.signed)
+    if h is not None:
+        start = data_measures.vector(data.point)
+        end = data_measures.flow(rows, signed, ridge, start, tau, loss, round(1 / h))
+        sizes = [data_measures.norm(data_measures.outside_span(rows, at)) for at in (start, end)]
+        exists = sizes[0] > mpmath.sqrt(mpmath.eps)
+        return {decay_found: sizes[1] / sizes[0] if exists else mpmath.exp(-ridge * tau)}
+    at = data_measures.stationary(rows, signed, ridge, loss)
+    margins = rows * at
+    duals = mpmath.matrix([c * loss.phi(m) / ridge for c, m in zip(signed, margins, strict=True)])
+    size = data_measures.norm(rows) + 1
+    return {
+        dual_error: data_measures.norm(at - rows.T * duals) / size,
+        margin_error: data_measures.norm(margins - rows * rows.T * duals) / size**2,
+    }
 
 
 @claim(
@@ -26,13 +79,49 @@ weight, gradient_there, rest = sp.symbols("w_0 G_0 q", real=True)
     ),
     explanation=(
         "The gradient is λw - Σ c_i φ(m_i) z_i. So a problem in d dimensions with k types has k "
-        "unknowns. The steps are written out for two types in three dimensions."
+        "unknowns. The steps are written out for two types in three dimensions. The sums are "
+        "linear, so each further type adds terms of the same form."
     ),
     where="Sec. 5.1, any data",
     domain="any margin loss, any signed weights c_i, λ > 0",
     origin="new",
     evidence="proved",
     backs="gda_theory.problem.objective.Objective",
+    theorem=Theorem(
+        domain={
+            data: SIGNED,
+            ridge: positive_within(1),
+            time: between(0, 2, "[]"),  # the steps h must be short against 1/λ
+            loss: OneOf((measures.LOGISTIC, measures.HEAVY, measures.EXPONENTIAL)),
+        },
+        conclusions={
+            "w = Σ p_i z_i": Eq(dual_error, 0),
+            "m = K p": Eq(margin_error, 0),
+            "decay": limit(decay_found, sp.exp(-ridge * time), step, power=4, at=("1/40", "1/80")),
+        },
+        measure=_reduction,
+        digits=20,
+        most_digits=40,
+        points=8,
+    ),
+    joins=[
+        join(
+            "identity",
+            "w = Σ p_i z_i",
+            equation=("gradient/λ = w - Σ p_i z_i", "known:sums of more types are linear"),
+        ),
+        join("identity", "m = K p", equation=("m = K p of a combination", "w = Σ p_i z_i")),
+        join(
+            "identity",
+            "decay",
+            equation=(
+                "flow across the span: -<∇J, e> = -λ<w, e>",
+                "so it decays",
+                "from where it was",
+                "known:sums of more types are linear",
+            ),
+        ),
+    ],
     counterexample="a stationary w outside the span of the y_i x_i",
 )
 def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ridge * time)):
@@ -57,7 +146,11 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
     p = sp.symbols("p_1:3", real=True)
     inside = p[0] * types[0] + p[1] * types[1]
     gram = sp.Matrix(2, 2, lambda i, j: types[i].dot(types[j]))
-    yield Equal("m = K p", sp.Matrix([kind.dot(inside) for kind in types]), gram * sp.Matrix(p))
+    yield Equal(
+        "m = K p of a combination",
+        sp.Matrix([kind.dot(inside) for kind in types]),
+        gram * sp.Matrix(p),
+    )
     across = types[0].cross(types[1])  # orthogonal to both types
     yield Equal(
         "flow across the span: -<∇J, e> = -λ<w, e>",
@@ -68,6 +161,28 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
     yield Equal("from where it was", decay.subs(time, 0), 1)
 
 
+ridge_error, span_error = sp.symbols("ridge_error span_error", real=True)
+
+
+def _in_span(data):
+    """Margins, ridge term and stationary form of w = Λ^-1/2 Q z, from a QR factorisation."""
+    rows = data_measures.matrix(data.rows)
+    if rows.rows > rows.cols:
+        raise NoValue("more rows than dimensions")
+    diagonal = [mpf(1) / 2 + abs(value) for value in data_measures.numbers(data.point)]
+    roots = mpmath.diag([mpmath.sqrt(value) for value in diagonal])
+    q, r = mpmath.qr(roots**-1 * rows.T, mode="skinny")
+    inside = data_measures.vector(data.signed)
+    weights = roots**-1 * q * inside
+    of_duals = roots * (mpmath.diag(diagonal) ** -1 * rows.T * inside)
+    ridge_term = data_measures.dot(weights, mpmath.diag(diagonal) * weights)
+    return {
+        margin_error: data_measures.norm(rows * weights - r.T * inside),
+        ridge_error: ridge_term - data_measures.dot(inside, inside),
+        span_error: data_measures.norm(of_duals - q * (q.T * of_duals)),
+    }
+
+
 @claim(
     "span-coordinates",
     statement=(
@@ -76,7 +191,8 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
     ),
     explanation=(
         "Only Q'Q = 1 is used of Q. The steps are written out for two types in two dimensions, "
-        "where Q is a rotation. Λ^{-1}T'p = Λ^{-1/2}Q(Rp)."
+        "where Q is a rotation. In general (ABC)' = C'B'A' gives Tw = R'Q'Qz. Λ^{-1}T'p = "
+        "Λ^{-1/2}Q(Rp)."
     ),
     where="Sec. 5.1, any data",
     domain=(
@@ -86,6 +202,32 @@ def type_reduction(dual_mass=coefficient * phi(margin) / ridge, decay=sp.exp(-ri
     origin="new",
     evidence="proved",
     backs="gda_theory.solve.span.into_span",
+    theorem=Theorem(
+        domain={
+            data: Drawn(
+                "2 or 3 samples in up to 5 dimensions",
+                data_measures.drawn(3, 5, signed=True),
+                special=data_measures.special(3),
+            )
+        },
+        conclusions={
+            "margins": Eq(margin_error, 0),
+            "ridge term": Eq(ridge_error, 0),
+            "stationary points": Eq(span_error, 0),
+        },
+        measure=_in_span,
+        most_digits=60,
+        points=15,
+    ),
+    joins=[
+        join("identity", "margins", equation=("Q'Q", "T w", "known:(ABC)' = C'B'A'")),
+        join("identity", "ridge term", equation=("Q'Q", "w'Λw/2", "known:(ABC)' = C'B'A'")),
+        join(
+            "identity",
+            "stationary points",
+            equation=("Λ^-1 T'p", "claim:type-reduction", "known:(ABC)' = C'B'A'"),
+        ),
+    ],
     counterexample=(
         "w = Λ^{-1/2} Q z with other margins than R'z, or another ridge term than |z|²/2"
     ),
@@ -111,6 +253,53 @@ def span_coordinates(
     )
 
 
+at_mean, at_sum = sp.symbols("G_of_mean G_of_sum", real=True)
+mean_error, sum_error, map_error = sp.symbols("mean_error sum_error map_error", real=True)
+
+
+def _shared(data, ridge):
+    """G at both oracles, and at a point against their gradients and the fixed-point map.
+
+    The last row is forgotten.
+    """
+    rows = data_measures.matrix(data.rows[:-1])
+    samples = [abs(value) for value in data_measures.numbers(data.signed)]
+    whole, kept = sum(samples), sum(samples[:-1])
+    shares = [value / whole for value in samples[:-1]]
+    there = data_measures.vector(data.point)
+    of_mean = [value / kept for value in samples[:-1]]
+    mean = data_measures.stationary(rows, of_mean, ridge)
+    total = data_measures.stationary(rows, samples[:-1], ridge)
+    left = {}
+    for name, penalty, w_at in (
+        (at_mean, kept / whole * ridge, mean),
+        (at_sum, ridge / whole, total),
+    ):
+        left[name] = data_measures.norm(data_measures.gradient(rows, shares, penalty, w_at))
+    of_g = data_measures.gradient(rows, shares, kept / whole * ridge, there)
+    of_sums = data_measures.gradient(rows, shares, ridge / whole, there)
+    return left | {
+        mean_error: data_measures.norm(
+            of_g - kept / whole * data_measures.gradient(rows, of_mean, ridge, there)
+        ),
+        sum_error: data_measures.norm(
+            of_sums - data_measures.gradient(rows, samples[:-1], ridge, there) / whole
+        ),
+        map_error: _fixed_point_error(rows, shares, kept / whole * ridge, there),
+    }
+
+
+def _fixed_point_error(rows, shares, penalty, at):
+    """|w - (its image) - H^-1 G(w)|, with w_0 = 0 as the centre."""
+    centre = mpmath.matrix(rows.cols, 1)
+    linear = data_measures.hessian(rows, shares, penalty, centre)
+    at_centre = data_measures.gradient(rows, shares, penalty, centre)
+    there = data_measures.gradient(rows, shares, penalty, at)
+    beyond = there - at_centre - linear * (at - centre)
+    image = centre - mpmath.lu_solve(linear, at_centre + beyond)
+    return data_measures.norm(at - image - mpmath.lu_solve(linear, there))
+
+
 @claim(
     "shared-centre",
     statement=(
@@ -128,7 +317,34 @@ def span_coordinates(
     origin="new",
     evidence="proved",
     backs="gda_theory.solve.many.retrain_many",
-    rules=["Taylor"],
+    theorem=Theorem(
+        domain={
+            data: Drawn(
+                "up to 4 samples in up to 3 dimensions, the last of which is forgotten",
+                data_measures.drawn(4, 3, signed=False),
+                special=data_measures.special()[:3],
+            ),
+            ridge: positive_within(2),
+        },
+        conclusions={
+            "zero at the mean's oracle": Eq(at_mean, 0),
+            "zero at the sum's oracle": Eq(at_sum, 0),
+            "G for means": Eq(mean_error, 0),
+            "G for sums": Eq(sum_error, 0),
+            "fixed points": Eq(map_error, 0),
+        },
+        measure=_shared,
+        digits=20,
+        most_digits=40,
+        points=8,
+    ),
+    joins=[
+        join("identity", "G for means", equation="means: ρ(Λw - Σ s φ t/Σ_R s)"),
+        join("identity", "G for sums", equation="sums: (Λw - Σ s φ t)/Σs"),
+        join("identity", "zero at the mean's oracle", equation="G for means"),
+        join("identity", "zero at the sum's oracle", equation="G for sums"),
+        join("identity", "fixed points", equation="w - (its next) = H⁻¹G(w)"),
+    ],
     counterexample="a data set and a forget set whose oracle is no zero of G",
 )
 def shared_centre(
@@ -148,18 +364,63 @@ def shared_centre(
     yield Equal("w - (its next) = H⁻¹G(w)", w - moved, whole_gradient / curvature)
 
 
+features = sp.Symbol("features")
+b_at = sp.Symbol("b", real=True)
+upward_found, downward_found = sp.symbols("upward downward", real=True)
+unbounded, change, reach = sp.symbols("unbounded change S", real=True)
+least_ratio = sp.Symbol("least_ratio", real=True)
+
+
+def _intercept(rho_R, rho_F, strength, ridge, features, weight, b):
+    """J along the intercept far away, and how much another weight changes it at ``b``.
+
+    One sample of each class stands for its class in R and in F.
+    """
+    kept, forgotten = (rho_R, 1 - rho_R), (-strength * rho_F, -strength * (1 - rho_F))
+    signed = [*zip((1, -1), kept, strict=True), *zip((1, -1), forgotten, strict=True)]
+    x = data_measures.numbers(features.signed)
+
+    def value(w_at, b_there):
+        losses = (
+            share * scalar_measures.logistic_loss(label * (w_at * x_i + b_there))
+            for (label, share), x_i in zip(signed, x, strict=True)
+        )
+        return sum(losses) + ridge * w_at**2 / 2
+
+    far = mpf(10) ** (2 * mpmath.mp.dps)
+    up, down = (
+        (value(weight, 2 * sign * far) - value(weight, sign * far)) / far for sign in (1, -1)
+    )
+    tolerance = mpmath.sqrt(mpmath.eps) * (1 + strength)
+    with mpmath.extradps(40):
+        changed = value(weight, b) - value(mpf(0), b)
+    return {
+        upward_found: up,
+        downward_found: down,
+        unbounded: int(min(up, down) < -tolerance),
+        change: changed,
+        least_ratio: min(rho_R / rho_F, (1 - rho_R) / (1 - rho_F)),
+        reach: sum(abs(share * x_i) for (_, share), x_i in zip(signed, x, strict=True)),
+    }
+
+
+def _four_numbers(generator):
+    values = [data_measures.Fraction(f"{generator.gauss(0, 2):.4g}") for _ in range(4)]
+    return data_measures.Data((), tuple(values), ())
+
+
 @claim(
     "class-share-bound",
     statement=(
         "Let ρ_R and ρ_F be the shares in R and F of the class that loses as b grows. Along the "
         "intercept b, J grows as |b|(ρ_R − γρ_F). So J is unbounded below exactly when γ > min_c "
-        "ρ_R^c/ρ_F^c, which is at most 1."
+        "ρ_R^c/ρ_F^c. This bound is at most 1, and 1 only for equal shares. The other weights w "
+        "lower J by less than S²/(2λ), where S is the mean of |x| over R plus γ times that over F."
     ),
     explanation=(
-        "ℓ(-b) = b + ℓ(b), so J(0, b) is a bounded term plus a linear one. The other weights "
-        "change it by at most S|w| (logistic-norm-bound: ℓ is 1-Lipschitz), and their ridge "
-        "outweighs that. In the steps ρ_R and ρ_F are the shares of class +1; the shares of the "
-        "two classes add up to 1."
+        "ℓ(-b) = b + ℓ(b), so J(0, b) is a bounded term plus a linear one. ℓ is 1-Lipschitz, so "
+        "the other weights change it by less than S|w|, and λ|w|²/2 - S|w| >= -S²/(2λ). In the "
+        "steps ρ_R and ρ_F are the shares of class +1; the shares of the two classes add up to 1."
     ),
     where="Sec. 5.1, with an unpenalised intercept",
     domain=(
@@ -169,7 +430,71 @@ def shared_centre(
     origin="new",
     evidence="proved",
     backs="gda_theory.problem.objective.Objective.recession_slopes",
-    rules=["triangle inequality"],
+    theorem=Theorem(
+        domain={
+            retain_share: between(0, 1),
+            forget_share: between(0, 1),
+            strength: nonnegative,
+            ridge: positive,
+            features: Drawn(
+                "one feature of each class in R and in F",
+                _four_numbers,
+                special=(data_measures.Data((), (data_measures.Fraction(0),) * 4, ()),),
+            ),
+            w: real,
+            b_at: real,
+        },
+        conclusions={
+            "upwards": Eq(upward_found, (1 - retain_share) - strength * (1 - forget_share)),
+            "downwards": Eq(downward_found, retain_share - strength * forget_share),
+            "unbounded": Iff(
+                Eq(unbounded, 0),
+                (
+                    Le(strength * forget_share, retain_share),
+                    Le(strength * (1 - forget_share), 1 - retain_share),
+                ),
+            ),
+            "at most 1": Le(least_ratio, 1),
+            "equal shares": Iff(Eq(least_ratio, 1), Eq(retain_share, forget_share)),
+            "other weights": Implies(Gt(reach, 0), Gt(change, -(reach**2) / (2 * ridge))),
+        },
+        measure=_intercept,
+        points=20,
+    ),
+    joins=[
+        join(
+            "identity",
+            ("upwards", "downwards"),
+            equation=(
+                "ℓ(-b) = b + ℓ(b), both exponentiated",
+                "J(0, b), b -> +oo",
+                "J(0, -b)",
+                "ℓ(b) -> 0",
+            ),
+        ),
+        join(
+            "triangle inequality",
+            "other weights",
+            terms=("ℓ is 1-Lipschitz: 1 - |ℓ'|", "λw²/2 - Sw over its least value"),
+        ),
+        join(
+            "equivalence",
+            "unbounded",
+            identity=(
+                "upwards",
+                "downwards",
+                "other weights",
+                "the downward slope turns at the class's ratio",
+            ),
+            factor="the downward slope falls in γ",
+        ),
+        join(
+            "contradiction",
+            ("at most 1", "equal shares"),
+            assumption="known:both ratios are above 1",
+            absurd="so one ratio is at most 1",
+        ),
+    ],
     counterexample="γ below the bound with J unbounded below, or above it with J bounded",
 )
 def class_share_bound(
@@ -199,9 +524,49 @@ def class_share_bound(
     yield Equal(
         "the downward slope turns at the class's ratio", downward.subs(strength, threshold), 0
     )
+    yield Positive("the downward slope falls in γ", -sp.diff(downward, strength))
+    yield Equal("ℓ is 1-Lipschitz: 1 - |ℓ'|", 1 + sp.diff(loss, b), 1 / (1 + sp.exp(-b)))
+    size, least = sp.symbols("S lambda", positive=True)
+    yield Equal(
+        "λw²/2 - Sw over its least value",
+        least * w**2 / 2 - size * w + size**2 / (2 * least),
+        least * (w - size / least) ** 2 / 2,
+    )
     # If both ratios were above 1, both differences of shares would be positive. Their sum is 0.
     differences = (retain_share - forget_share) + ((1 - retain_share) - (1 - forget_share))
     yield Equal("so one ratio is at most 1", differences, 0)
+
+
+below_one = sp.Symbol("h", positive=True)  # 1 - ε
+at_limit = {
+    name: sp.symbols(f"w1_{name} w2_{name} phi_{name}", real=True) for name in ("D", "R", "DA")
+}
+
+
+def _aligned(d, ridge, loss, h):
+    """The pair's weights at ε = 1 - h, from the duals of its margins, and φ(2 w_1)."""
+    if ridge <= 0:
+        raise NoValue("the ridge must be positive")
+    gram = measures.papers_gram(1 - h)
+    share = mpf(1) / (d - 1)
+    masses = {"D": (mpf(1) / d, mpf(1) / d), "R": (share, mpf(0)), "DA": (share, mpf(-1))}
+    measured = {}
+    for name, (on_u, on_v) in masses.items():
+        margins = (
+            measures.descent_ascent(on_u, -on_v, gram, ridge, loss)
+            if on_v < 0
+            else measures.margins((on_u, on_v), gram, ridge, loss)
+        )
+        p, q = (c * loss.phi(m) / ridge for c, m in zip((on_u, on_v), margins, strict=True))
+        values = (p + q * (1 - h), p * (1 - h) + q, loss.phi(2 * (p + q * (1 - h))))
+        measured |= dict(zip(at_limit[name], values, strict=True))
+    return measured
+
+
+def _exists_aligned(d, ridge, loss):
+    if d < 2:
+        raise NoValue("one sample is retained")
+    return loss is not measures.EXPONENTIAL or ridge > 2 * mpmath.e * (d - 2) / (d - 1)
 
 
 @claim(
@@ -218,13 +583,71 @@ def class_share_bound(
     ),
     where="App. J",
     domain=(
-        "ε -> 1⁻, d >= 3 samples, λ > 0; any loss, with W(z) the root of w = z φ(w); the threshold "
-        "for the exponential loss"
+        "ε -> 1⁻, d >= 2 samples, λ > 0; exponential or logistic loss, with W(z) the root of w = "
+        "z φ(w); the threshold for the exponential loss, strictly"
     ),
     origin="paper",
     evidence="proved",
     backs=["gda_theory.paper.appendix.aligned_limits", "gda_theory.paper.appendix.aligned_pair"],
-    rules=["definition of W", "implicit function"],
+    theorem=Theorem(
+        domain={
+            dimension: Integers(2, 40),
+            ridge: positive_within(2),
+            loss: OneOf((measures.EXPONENTIAL, measures.LOGISTIC)),
+        },
+        hypotheses=(Given("λ > 2e(d-2)/(d-1), if the loss is exponential", _exists_aligned),),
+        conclusions={
+            "same limit, pretraining": limit(
+                2 * at_limit["D"][1], 4 / (dimension * ridge) * at_limit["D"][2], below_one
+            ),
+            "same limit, oracle": limit(at_limit["R"][0] - at_limit["R"][1], 0, below_one),
+            "same limit, descent-ascent": limit(
+                at_limit["DA"][0] - at_limit["DA"][1], 0, below_one
+            ),
+            "pretraining": limit(
+                2 * at_limit["D"][0], 4 / (dimension * ridge) * at_limit["D"][2], below_one
+            ),
+            "oracle": limit(
+                2 * at_limit["R"][0],
+                2 / ((dimension - 1) * ridge) * at_limit["R"][2],
+                below_one,
+            ),
+            "descent-ascent": limit(
+                2 * at_limit["DA"][0],
+                -2 * (dimension - 2) / ((dimension - 1) * ridge) * at_limit["DA"][2],
+                below_one,
+            ),
+        },
+        measure=_aligned,
+        digits=20,
+        points=8,
+    ),
+    joins=[
+        join(
+            "implicit function",
+            "the solutions are continuous in ε",
+            jacobian=(
+                "-1/e at the least ridge",
+                "the least ridge, d = 2 + z",
+                "given:λ > 2e(d-2)/(d-1), if the loss is exponential",
+                "claim:lemma-2-branches",
+                "claim:logistic-minimum-exists",
+            ),
+            smooth="known:both losses are smooth",
+        ),
+        *(
+            join(
+                "identity",
+                (name, f"same limit, {name}"),
+                equation=(
+                    "∇J on the diagonal",
+                    f"{name}: 2K/λ",
+                    "the solutions are continuous in ε",
+                ),
+            )
+            for name in ("pretraining", "oracle", "descent-ascent")
+        ),
+    ],
     counterexample="d, λ at which the solutions, as ε -> 1, tend elsewhere",
 )
 def appendix_j(
