@@ -10,14 +10,18 @@ as ε -> 1. Scaled by that growth the equations are smooth in the limit, with a 
 # ruff: noqa: B008
 
 import functools
+from collections.abc import Mapping
 
 import mpmath
 import sympy as sp
 
-from derivations.ledger import intervals
+from derivations.descent_ascent import cusp_numbers
+from derivations.ledger.certificates import Root, digits_of
 from derivations.ledger.ledger import claim
-from derivations.ledger.steps import Certificate, Equal
+from derivations.ledger.rules import join
+from derivations.ledger.steps import Equal
 from derivations.ledger.symbols import P, Q, epsilon, q, s
+from derivations.ledger.theorems import Eq, Order, Printed, Theorem, limit
 
 rho, gap = sp.symbols("rho d", positive=True)  # the scaled P; 1 - ε
 level = sp.Symbol("varsigma", positive=True)  # σ(y), so that tanh(y/2) = 2ς - 1
@@ -79,19 +83,37 @@ def _closed_form(*, correlation=1e-3):
     return tuple(float(value.subs(at).subs(point).evalf(30)) for at in (found, explicit))
 
 
+measured_retain, measured_forget = sp.symbols("A_ratio B_ratio", positive=True)
+
+
+def cusp_near_zero(correlation=mpmath.mpf("0.1")) -> Mapping:
+    """A/λ and B/λ at the cusp, by differences along the curve of stationary points."""
+    start = 1 / correlation, 16 * correlation**5
+    found = cusp_numbers.cusp(correlation, start)
+    return {measured_retain: found.retain, measured_forget: found.forget}
+
+
+def _closed_value() -> sp.Expr:
+    """ln(P(1 + e^x)) of the closed form."""
+    x = (s * rho / epsilon - 4 * epsilon * rho / s).subs(rho, scaled_belief)
+    return sp.log(scaled_belief / epsilon) + sp.log(1 + sp.exp(x))
+
+
+NEAR_ZERO = ("0.05", "0.025")
+
+
 @claim(
     "logistic-cusp-closed-form",
     statement=(
         "Let P = ρ/ε with qρ² + (sε − s²)ρ − sε = 0, and x = sρ/ε − 4ερ/s. As ε → 0, κ_c = P(1 + "
-        "e^x) up to a factor 1 + O(ε⁴). So ln κ_c = 1/ε − ln ε + ε + O(ε²), and there B/λ = 4 + "
+        "e^x) up to a factor 1 + O(ε⁴). So ln κ_c = 1/ε − ln ε + ε + O(ε⁴), and there B/λ = 4 + "
         "12ε² + O(ε³)."
     ),
     explanation=(
         "In (ρ, y) the equations are smooth in ε >= 0, since e^{-x} ~ e^{-1/ε} is flat. At ε = 0 "
         "they have the root (1, 0), with an invertible Jacobian. The inhomogeneous term of the "
         "third-derivative condition is 8ε⁵. So y = 16ε⁵ + …, and up to that order det H = 0 is the "
-        "quadratic equation for ρ. At ε = 0.2 the closed form is 0.082 % above the certified value "
-        "of logistic-cusp-values; this is a number, and no step of the proof."
+        "quadratic equation for ρ."
     ),
     where="Sec. 5.1.2, the true loss, ε -> 0",
     domain=(
@@ -101,7 +123,49 @@ def _closed_form(*, correlation=1e-3):
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.cusp",
-    rules=["implicit function"],
+    theorem=Theorem(
+        domain={},
+        conclusions={
+            "the closed form": Order(
+                sp.log(measured_retain) - _closed_value(), epsilon, sp.Integer(4), NEAR_ZERO
+            ),
+            "ln κ_c": Order(
+                sp.log(measured_retain) - (1 / epsilon - sp.log(epsilon) + epsilon),
+                epsilon,
+                sp.Integer(4),
+                NEAR_ZERO,
+            ),
+            "B/λ": Order(measured_forget - 4 - 12 * epsilon**2, epsilon, sp.Integer(3), NEAR_ZERO),
+        },
+        measure=cusp_near_zero,
+        digits=20,
+        most_digits=20,
+    ),
+    joins=[
+        join(
+            "implicit function",
+            "a branch of cusps with y = 16ε⁵ + …",
+            jacobian=("both vanish at (1, 0)", "the Jacobian's determinant there", "y over ε⁵"),
+            smooth=(
+                "det H and third derivative at ε = 0",
+                "e^{-1/ε} is flat: e^{-1/ε}/ε^k -> 0",
+                "claim:cusp-condition",
+                "claim:dual-masses",
+            ),
+        ),
+        join(
+            "series",
+            "the closed form",
+            terms=("det H at y = 0", "its root", "x = sP - 2εQ at y = 0"),
+            analytic="a branch of cusps with y = 16ε⁵ + …",
+        ),
+        join(
+            "series",
+            ("ln κ_c", "B/λ"),
+            terms=("ln(A/λ) = ln P + x + flat, up to ε³", "B/λ = Q(1 + e^y), up to ε²"),
+            analytic="the closed form",
+        ),
+    ],
     evaluate=_closed_form,
     counterexample="correlations at which (ln κ_c - closed form)/ε⁴ is unbounded as ε -> 0",
 )
@@ -137,7 +201,7 @@ def cusp_closed_form(
         (s * P - 2 * epsilon * Q).subs({P: rho / epsilon, Q: orthogonal_forget}).subs(y, 0),
         margin,
     )
-    yield Equal("ln(A/λ) = ln P + x + flat, up to ε", log_retain, log_series)
+    yield Equal("ln(A/λ) = ln P + x + flat, up to ε³", log_retain, log_series)
     yield Equal("B/λ = Q(1 + e^y), up to ε²", forget, forget_series)
 
 
@@ -153,9 +217,9 @@ def _orthogonal():
     ]
     at_rest = {y: 0, level: sp.Rational(1, 2)}
     source = sp.cancel(scaled[1].subs(at_rest) / epsilon**5).subs(epsilon, 0).subs(rho, 1)
-    belief = sp.series(scaled_belief, epsilon, 0, 4).removeO()
+    belief = sp.series(scaled_belief, epsilon, 0, 6).removeO()
     margin = (s * rho / epsilon - 4 * epsilon * rho / s).subs(rho, belief)
-    finite = sp.series(sp.log(belief) + sp.cancel(margin - 1 / epsilon), epsilon, 0, 2).removeO()
+    finite = sp.series(sp.log(belief) + sp.cancel(margin - 1 / epsilon), epsilon, 0, 4).removeO()
     forget = sp.series(
         (2 * orthogonal_forget).subs(y, 0).subs(rho, belief), epsilon, 0, 3
     ).removeO()
@@ -180,21 +244,18 @@ equal = {
     t_y: tanh_half(y),
 }
 LIMIT = ("0.61984377015799826734", "1.34016250123905592281")  # z, ρ
-RADIUS = sp.Rational(1, 10**18)
 
 
 @functools.cache
-def certified_limit():
-    """(holds, detail, enclosure of ρ(1 + e^z)) of the equations at ε = 1."""
-    equations = [equation.subs(level, sigma(z)) for equation in (_limit_fold(), _limit_third())]
+def limit_place() -> tuple[tuple[sp.Expr, sp.Expr], tuple[str, ...]]:
+    """The equations at ε = 1 in (z, ρ), and their root in 34 digits."""
+    equations = tuple(
+        equation.subs(level, sigma(z)) for equation in (_limit_fold(), _limit_third())
+    )
     with mpmath.workdps(40):
-        found = mpmath.findroot(
-            sp.lambdify((z, rho), equations, "mpmath"), [mpmath.mpf(value) for value in LIMIT]
-        )
-        centre = [sp.Rational(mpmath.nstr(coordinate, 34)) for coordinate in found]
-    holds, detail = intervals.krawczyk(equations, (z, rho), centre, RADIUS, {})
-    box = dict(zip((z, rho), (intervals.ball(value, RADIUS) for value in centre), strict=True))
-    return holds, detail, intervals.enclose(rho * (1 + sp.exp(z)), box)
+        start = [mpmath.mpf(value) for value in LIMIT]
+        found = mpmath.findroot(sp.lambdify((z, rho), equations, "mpmath"), start)
+        return equations, tuple(mpmath.nstr(coordinate, 34) for coordinate in found)
 
 
 def _limit_fold():
@@ -205,24 +266,53 @@ def _limit_third():
     return 4 * rho**2 * level**2 * (2 - 3 * level) - (2 * level - 1) / 2
 
 
-def _near_one(*, gap_to_one=1e-14):
-    """(1 - ε) A/λ at the cusp, from both equations; and its limit."""
-    with mpmath.workdps(60):
-        at = {gap: sp.Rational(str(gap_to_one))}
-        equations = [expression.subs(equal).subs(near_one).subs(at) for expression in (fold, third)]
-        found = mpmath.findroot(
-            sp.lambdify((rho, y), equations, "mpmath"),
-            (mpmath.mpf(LIMIT[1]), mpmath.mpf(LIMIT[0])),
-            tol=1e-40,
-        )
-        margin = equal_margin.subs(near_one).subs(at).subs({rho: found[0], y: found[1]})
-        return float(found[0] * (1 + mpmath.exp(margin))), float(certified_limit()[2].mid())
+constant_seen, belief_seen = sp.symbols("constant rho_1", positive=True)
+margin_seen = sp.Symbol("z_1", real=True)
+CLOSE = mpmath.mpf("1e-18")  # to 1, where limits are extrapolated
+
+
+def scaled_cusp(to_one) -> tuple:
+    """(1-ε)A/λ, (1-ε)B/λ, y and (1-ε)P at the cusp, by differences along the curve."""
+    correlation = 1 - to_one
+    own, cross = 1 + correlation**2, 2 * correlation
+    retain_dual, y_start = mpmath.mpf("1.34") / to_one, mpmath.mpf("0.62")
+    forget_dual = (cross * retain_dual - y_start) / own
+    start = own * retain_dual - cross * forget_dual, y_start
+    found = cusp_numbers.cusp(correlation, start, scale=1 / to_one)
+    return (
+        to_one * found.retain,
+        to_one * found.forget,
+        found.y,
+        to_one * found.retain_dual,
+    )
+
+
+@functools.cache
+def extrapolated_cusp(digits: int) -> Mapping:
+    """The limits as ε -> 1, from two correlations: the error is of their distance squared."""
+    with mpmath.workdps(digits):
+        far, near = scaled_cusp(CLOSE), scaled_cusp(CLOSE / 2)
+        constant, _, margin, belief = (2 * b - a for a, b in zip(far, near, strict=True))
+    return {constant_seen: constant, margin_seen: margin, belief_seen: belief}
+
+
+def cusp_close_to_one(d=None) -> Mapping:
+    """The limits, and with ``d`` the scaled masses at ε = 1 - d."""
+    found = dict(extrapolated_cusp(mpmath.mp.dps))
+    if d is not None:
+        retain, forget, _, _ = scaled_cusp(d)
+        found |= {measured_retain: retain, measured_forget: forget}
+    return found
+
+
+CONSTANT = "3.83103897578526081"
+level_seen = 1 / (1 + sp.exp(-margin_seen))
 
 
 @claim(
     "logistic-cusp-near-one",
     statement=(
-        "As ε → 1, (1−ε)κ_c → 3.8310389757852…, and (1−ε)B/λ has the same limit. It is ρ(1 + e^z), "
+        "As ε → 1, (1−ε)κ_c → 3.83103897578526081, and (1−ε)B/λ has the same limit. It is ρ(1 + e^z), "
         "where ς = σ(z) solves (2ς−1)² = 2ς(2−3ς)(1 + zς) and ρ² = (2ς−1)/(8ς²(2−3ς))."
     ),
     explanation=(
@@ -239,15 +329,58 @@ def _near_one(*, gap_to_one=1e-14):
     origin="new",
     evidence="certified",
     backs="gda_theory.pair.cusp",
-    rules=["implicit function", "Krawczyk"],
-    evaluate=_near_one,
+    theorem=Theorem(
+        domain={},
+        conclusions={
+            "κ_c": limit(measured_retain, sp.Rational(CONSTANT), gap, 1, ("1e-8", "1e-10")),
+            "B/λ": limit(measured_forget, sp.Rational(CONSTANT), gap, 1, ("1e-8", "1e-10")),
+            "the constant": Printed(constant_seen, CONSTANT),
+            "ρ(1 + e^z)": Eq(constant_seen, belief_seen * (1 + sp.exp(margin_seen))),
+            "ς": Eq(
+                (2 * level_seen - 1) ** 2,
+                2 * level_seen * (2 - 3 * level_seen) * (1 + margin_seen * level_seen),
+            ),
+            "ρ": Eq(
+                belief_seen**2,
+                (2 * level_seen - 1) / (8 * level_seen**2 * (2 - 3 * level_seen)),
+            ),
+        },
+        measure=cusp_close_to_one,
+        digits=60,
+        most_digits=60,
+    ),
+    joins=[
+        join("Krawczyk", "one limit", box="one root in the box, and the constant"),
+        join(
+            "implicit function",
+            ("κ_c", "B/λ"),
+            jacobian="one limit",
+            smooth=(
+                "claim:cusp-condition",
+                "x, without 1/d",
+                "d times det H",
+                "d times third derivative",
+                "det H: at d = 0 it vanishes",
+                "third derivative: at d = 0 it vanishes",
+                "det H at ε = 1",
+                "third derivative at ε = 1",
+                "d Q and x at d = 0",
+            ),
+        ),
+        join("enclosure", ("the constant", "ρ(1 + e^z)"), ball=("κ_c", "one limit")),
+        join(
+            "identity",
+            ("ς", "ρ"),
+            equation=("κ_c", "ρ² from the third derivative", "det H with it"),
+        ),
+    ],
     counterexample="correlations near 1 at which (1-ε) κ_c tends to another number",
 )
 def cusp_near_one(
     fold_limit=_limit_fold(),
     third_limit=_limit_third(),
     eliminated=(2 * level - 1) ** 2 - 2 * level * (2 - 3 * level) * (1 + z * level),
-    constant=sp.Rational("3.83103897578526081"),
+    constant=sp.Rational(CONSTANT),
 ):
     scaled_h_u, scaled_h_v = sp.symbols("U V", positive=True)  # d h_u and d h_v
     over = (2 - gap) ** 2 * gap  # q/d
@@ -284,9 +417,12 @@ def cusp_near_one(
     yield Equal("ρ² from the third derivative", third_limit.subs(rho, sp.sqrt(squared)), 0)
     leading = -2 * level * (2 - 3 * level)
     yield Equal("det H with it", fold_limit.subs(rho, sp.sqrt(squared)) * leading, eliminated)
-    holds, detail, enclosure = certified_limit()
-    # 1e-16: the last digits given.
-    near = abs(enclosure - intervals.ball(constant)) < 1e-16
-    yield Certificate(
-        "one root in the box, and the constant", bool(holds and near), f"{detail}; {enclosure}"
+    yield Equal(
+        "d Q and x at d = 0",
+        sp.Matrix([sp.cancel(gap * equal_forget), margin]).subs(near_one).subs(gap, 0),
+        sp.Matrix([rho, y]),
     )
+    equations, centre = limit_place()
+    printed = {"(1-ε)κ_c": (rho * (1 + sp.exp(z)), digits_of(constant, len(CONSTANT) - 1))}
+    text = "one root in the box, and the constant"
+    yield Root(text, equations, (z, rho), centre, "1e-20", printed)

@@ -5,10 +5,22 @@ fold is where B is extremal along it, and a cusp is where its first two derivati
 are taken by differences. No formula for a fold or a cusp is used.
 """
 
+from typing import NamedTuple
+
 import mpmath
 
 from derivations.descent_ascent import measures
 from derivations.ledger.theorems import NoValue
+
+
+class Cusp(NamedTuple):
+    """A/λ and B/λ at a cusp, the margins x and y, and P = A φ(x)/λ."""
+
+    retain: object
+    forget: object
+    x: object
+    y: object
+    retain_dual: object
 
 
 def margin_of_retained(correlation, retain, forget_dual):
@@ -26,17 +38,17 @@ def margin_of_retained(correlation, retain, forget_dual):
     return measures.root_between(excess, rise, low, low + own * retain)
 
 
-def log_forget(correlation, log_retain, log_forget_dual):
-    """ln(B/λ) on the curve of stationary points."""
+def on_curve(correlation, log_retain, log_forget_dual) -> Cusp:
+    """The point of the curve of stationary points with this A and this Q, cusp or not."""
     retain, forget_dual = mpmath.exp(log_retain), mpmath.exp(log_forget_dual)
     x = margin_of_retained(correlation, retain, forget_dual)
-    on_retain = retain / (1 + mpmath.exp(x))
-    y = 2 * correlation * on_retain - (1 + correlation**2) * forget_dual
-    return log_forget_dual + mpmath.log(1 + mpmath.exp(y))
+    retain_dual = retain / (1 + mpmath.exp(x))
+    y = 2 * correlation * retain_dual - (1 + correlation**2) * forget_dual
+    return Cusp(retain, forget_dual * (1 + mpmath.exp(y)), x, y, retain_dual)
 
 
-def cusp(correlation, start: tuple, scale=1) -> tuple:
-    """(A/λ, B/λ) at the cusp near ``start`` = (x, y), by secants.
+def cusp(correlation, start: tuple, scale=1) -> Cusp:
+    """The cusp near ``start`` = (x, y), by secants in ln A and q.
 
     ``scale`` is the size that the derivatives in q have there.
     Raises: ``NoValue`` if the steps do not settle.
@@ -49,7 +61,7 @@ def cusp(correlation, start: tuple, scale=1) -> tuple:
 
     def bends(log_retain, log_dual):
         def along(q):
-            return log_forget(correlation, log_retain, q)
+            return mpmath.log(on_curve(correlation, log_retain, q).forget)
 
         return (
             mpmath.diff(along, log_dual) / scale,
@@ -61,4 +73,4 @@ def cusp(correlation, start: tuple, scale=1) -> tuple:
         found = mpmath.findroot(bends, first, tol=mpmath.eps**1.2, maxsteps=60)
     except (ValueError, ZeroDivisionError) as error:
         raise NoValue(str(error)) from error
-    return mpmath.exp(found[0]), mpmath.exp(log_forget(correlation, *found))
+    return on_curve(correlation, *found)

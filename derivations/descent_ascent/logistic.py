@@ -233,8 +233,8 @@ def measured_cusps() -> Mapping:
     """(A/λ, B/λ) at each correlation, by differences along the curve of stationary points."""
     found = {}
     for correlation, symbols in MEASURED.items():
-        masses = cusp_numbers.cusp(mpmath.mpf(correlation), GUESSES[correlation])
-        found |= dict(zip(symbols, masses, strict=True))
+        cusp = cusp_numbers.cusp(mpmath.mpf(correlation), GUESSES[correlation])
+        found |= dict(zip(symbols, (cusp.retain, cusp.forget), strict=True))
     return found
 
 

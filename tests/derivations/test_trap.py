@@ -47,3 +47,9 @@ def test_the_numbers_of_the_search_are_derivatives():
     assert float((up.value - down.value) / (2 * step)) == pytest.approx(float(at.a), rel=1e-7)
     assert float((up.a - down.a) / (2 * step)) == pytest.approx(float(at.aa), rel=1e-7)
     assert float((up.b - down.b) / (2 * step)) == pytest.approx(float(at.ab), rel=1e-7)
+
+
+@pytest.mark.parametrize("change", ["1e-17", "-1e-17"])
+def test_the_limit_of_the_cusp_has_one_last_digit(change):
+    claim = derivations.claim("logistic-cusp-near-one")
+    assert claim.broken_step(constant=claim.claimed["constant"] + sp.Rational(change)) is not None
