@@ -10,10 +10,14 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from derivations.descent_ascent import early_numbers
 from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.descent_ascent.pair import counted
+from derivations.descent_ascent.pair_numbers import DECREASING, loss
 from derivations.ledger import numeric
+from derivations.ledger.domains import Drawn, positive_within, real
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import (
     A,
@@ -32,6 +36,7 @@ from derivations.ledger.symbols import (
     x,
     y,
 )
+from derivations.ledger.theorems import Eq, Ge, Implies, Le, Order, Theorem
 
 p, q, p_R = sp.symbols(
     "p_D q_D p_R", positive=True
@@ -39,7 +44,8 @@ p, q, p_R = sp.symbols(
 x_R, y_R, x_D, y_D = sp.symbols("x_R y_R x_D y_D", real=True)
 g1, g2, w1, w2 = sp.symbols("g_1 g_2 w_1 w_2", real=True)
 i12 = sp.Symbol("i_12", real=True)
-i11, rest, rho = sp.symbols("i_11 k rho", positive=True)
+i11, rest = sp.symbols("i_11 k", positive=True)
+rho = early_numbers.rho
 inside, outside, farther, left = sp.symbols("S_in S_out a b", nonnegative=True)
 step, along, size, distance = sp.symbols("eta c |g| |d|", positive=True)
 
@@ -121,28 +127,83 @@ def first_step_pair(
 @claim(
     "first-step-any-data",
     statement=(
-        "⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²). Without the term λw_R "
-        "(with sums) this is always positive: the first step leads towards the oracle, whatever "
-        "the limit of the run."
+        "With means of losses ⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²), where "
+        "ρ = f/r and the right side is taken at w_R. With sums of convex losses it is at least "
+        "2λ|w_D − w_R|²: the first step leads towards the oracle, whatever the limit of the run."
     ),
     explanation=(
         "∇J_DA(w_D) = -(ρ + 1)∇L_F - ρλw_D (newton-step-is-preconditioned-ascent), and w_D - w_R = "
         "-ρH_R⁻¹(∇L_F + λw_R) + O(ρ²) (opposite-sides). The steps are written out for two weights, "
-        "with H⁻¹ = [[i11, i12], [i12, i12²/i11 + k]], any positive definite matrix."
+        "with H⁻¹ = [[i11, i12], [i12, i12²/i11 + k]], any positive definite matrix. With sums the "
+        "forget gradient at w_D is -∇J_R(w_D). So the product is 2⟨∇J_R(w_D), w_D - w_R⟩, and "
+        "∇J_R(w_R) = 0. Each row adds a nonnegative number, as φ decreases."
     ),
     where="Sec. 5.1, any data: why the first step says little",
-    domain="first order in ρ = f/r; any loss with H_R positive definite; mean losses",
+    domain="any convex margin loss with a smooth φ, any data, λ > 0; the order as ρ -> 0",
     origin="new",
     evidence="proved",
     backs="gda_theory.verdict.measure.Measurement",
-    rules=["implicit function"],
-    counterexample="data with <g, H⁻¹(g + λw)> > 0 whose first step, as f/r -> 0, leads away",
+    theorem=Theorem(
+        domain={
+            sp.Symbol("data"): Drawn(
+                "any rows of two numbers",
+                early_numbers.some_data,
+                special=early_numbers.SPECIAL_DATA,
+            ),
+            ridge: positive_within(2),  # Newton's method takes too many steps beyond
+            early_numbers.weight: positive_within(2),
+            loss: DECREASING,
+        },
+        conclusions={
+            "means": Order(
+                early_numbers.product - rho * early_numbers.leading,
+                rho,
+                sp.Integer(2),
+                at=("1e-9", "1e-10"),
+            ),
+            "sums": Ge(early_numbers.of_sums, 2 * ridge * early_numbers.distance**2),
+        },
+        measure=early_numbers.first_steps,
+        digits=60,
+        most_digits=60,
+        points=8,
+    ),
+    joins=[
+        join(
+            "implicit function",
+            "means",
+            jacobian=(
+                "∇J_DA(w_D), ∇J_R(w_D) being -ρ(∇L_F + λw_D)",
+                "first order in ρ",
+                "H⁻¹ is positive definite: determinant",
+                "claim:newton-step-is-preconditioned-ascent",
+                "claim:opposite-sides",
+            ),
+            smooth="known:φ is smooth",
+        ),
+        join(
+            "sign",
+            "sums",
+            sign=(
+                "sums: ∇S_F(w_D) = -∇J_R(w_D)",
+                "sums: a row's part of <∇J_R(w_D) - ∇J_R(w_R), d>",
+                "sums: a row with a larger margin at w_D",
+                "sums: a row with a smaller margin at w_D",
+                "sums: the ridge's part, twice",
+                f"given:loss {DECREASING}",
+            ),
+        ),
+    ],
+    counterexample=(
+        "data whose first step, as f/r -> 0, leads away although <g, H⁻¹(g + λw)> > 0, or sums "
+        "whose first step leads away"
+    ),
 )
 def first_step_any_data(
     leading=i11 * g1 * (g1 + ridge * w1)
     + i12 * (g1 * (g2 + ridge * w2) + g2 * (g1 + ridge * w1))
     + (i12**2 / i11 + rest) * g2 * (g2 + ridge * w2),
-    square=i11 * (g1 + i12 * g2 / i11) ** 2 + rest * g2**2,
+    sums_bound=2 * ridge * (w1**2 + w2**2),
 ):
     inverse = sp.Matrix([[i11, i12], [i12, i12**2 / i11 + rest]])
     g, w = sp.Matrix([g1, g2]), sp.Matrix([w1, w2])
@@ -152,13 +213,18 @@ def first_step_any_data(
         "∇J_DA(w_D), ∇J_R(w_D) being -ρ(∇L_F + λw_D)", gradient, -(1 + rho) * g - rho * ridge * w
     )
     yield Equal("first order in ρ", sp.diff(gradient.dot(move), rho).subs(rho, 0), leading)
-    yield Equal("without λw", leading.subs({w1: 0, w2: 0}), square)
     yield Equal("H⁻¹ is positive definite: determinant", inverse.det(), i11 * rest)
-    yield Positive(
-        "a sum of squares",
-        square.subs(g1, sp.Symbol("s", real=True) - i12 * g2 / i11),
-        strict=False,
+    # Sums: g is ∇J_R(w_D), w is w_D - w_R, and a row z has the margins <z, w_D>, <z, w_R>.
+    yield Equal("sums: ∇S_F(w_D) = -∇J_R(w_D)", (g - (-g)).dot(w), 2 * g.dot(w))
+    row, at_D, at_R = sp.Matrix(sp.symbols("z_1 z_2", real=True)), phi(x), phi(y)
+    part = (-at_D * row + at_R * row).dot(w)
+    yield Equal(
+        "sums: a row's part of <∇J_R(w_D) - ∇J_R(w_R), d>", part, (at_R - at_D) * row.dot(w)
     )
+    fall, growth = sp.symbols("e_phi m", nonnegative=True)
+    yield Positive("sums: a row with a larger margin at w_D", fall * growth, strict=False)
+    yield Positive("sums: a row with a smaller margin at w_D", (-fall) * (-growth), strict=False)
+    yield Equal("sums: the ridge's part, twice", 2 * (ridge * w).dot(w), sums_bound)
 
 
 def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
@@ -192,9 +258,8 @@ def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
 @claim(
     "early-stop-coordinates",
     statement=(
-        "min_t ‖w(t) − w_R‖²/‖w_D − w_R‖² is at least the share of ‖w_D − w_R‖² on coordinates "
-        "with f²/(r(f+n)) ≤ α_j ≤ f/r. If all coordinates are in this range, doing nothing is "
-        "best."
+        "For every t, ‖w(t) − w_R‖²/‖w_D − w_R‖² is at least the share of ‖w_D − w_R‖² on "
+        "coordinates with f²/(r(f+n)) ≤ α_j ≤ f/r. If this share is 1, doing nothing is best."
     ),
     explanation=(
         "The flow decouples. By best-early-stop a coordinate in the range only moves away, so its "
@@ -203,15 +268,47 @@ def _coordinates(*, alphas=(0.15, 0.255), ridge=0.01, time=2000.0):
     ),
     where="Sec. 5.1.1; stopping descent-ascent early, orthogonal coordinates together",
     domain=(
-        "orthogonal coordinates, each with its own r_j and α_j; gradient flow from w_D, "
-        "exponential loss; each with a minimum"
+        "orthogonal coordinates, each with its own r_j and α_j; exponential loss; gradient flow "
+        "from w_D != w_R, as long as it exists"
     ),
     origin="new",
     evidence="proved",
     backs="gda_theory.dynamics.trials.trials",
-    rules=["monotone bijection"],
     relation=">=",
     evaluate=_coordinates,
+    theorem=Theorem(
+        domain={
+            # The flow is integrated in double precision.
+            ridge: positive_within(3),
+            retain: positive_within(3),
+            forget: positive_within(3),
+            sp.Symbol("coordinates"): Drawn(
+                "any coordinates with (r_j, α_j r/f)",
+                early_numbers.some_coordinates,
+                special=early_numbers.SPECIAL_COORDINATES,
+            ),
+        },
+        conclusions={
+            "ratio": Ge(early_numbers.ratio, early_numbers.kept_share),
+            "doing nothing": Implies(Eq(early_numbers.kept_share, 1), Eq(early_numbers.ratio, 1)),
+        },
+        measure=early_numbers.flow_of_coordinates,
+        digits=15,
+        most_digits=15,
+        points=15,
+    ),
+    joins=[
+        join(
+            "sign",
+            "ratio",
+            sign=(
+                "the ratio at any time, less the share",
+                "over a sum of squares",
+                "claim:best-early-stop",
+            ),
+        ),
+        join("identity", "doing nothing", equation=("ratio", "all inside")),
+    ],
     counterexample=(
         "orthogonal data whose flow comes nearer to the oracle than the share of the distance "
         "inside Lemma 3's range"
@@ -227,6 +324,9 @@ def early_stop_coordinates(
     yield Equal("all inside", share.subs(outside, 0), 1)
 
 
+NEAREST = (1 - early_numbers.cosine**2) * early_numbers.start_distance**2
+
+
 @claim(
     "early-stop-one-step",
     statement=(
@@ -237,12 +337,36 @@ def early_stop_coordinates(
     explanation="|d - ηg|² = |d|² - 2ηc|g||d| + η²|g|² is a parabola in η.",
     where="Sec. 5.1, any data: what the best single step can do",
     domain=(
-        "any objective, any start w_D != w_R with gradient g, c the cosine of g and w_D - w_R, c > "
-        "0"
+        "any objective, any start w_D != w_R with a gradient g != 0; c is the cosine of g and w_D - "
+        "w_R (the step has η > 0 where c > 0)"
     ),
     origin="new",
     evidence="proved",
     backs="gda_theory.dynamics.trials.trials",
+    theorem=Theorem(
+        domain={
+            sp.Symbol("vectors"): Drawn(
+                "any g and d other than 0",
+                early_numbers.some_vectors,
+                special=early_numbers.SPECIAL_VECTORS,
+            ),
+            sp.Symbol("size"): real,
+        },
+        conclusions={
+            "what is left": Eq(early_numbers.best_left**2, NEAREST),
+            "the best size": Le(NEAREST, early_numbers.other_left**2),
+        },
+        measure=early_numbers.one_step,
+    ),
+    joins=[
+        join("identity", "what is left", equation="its value"),
+        join(
+            "convexity",
+            "the best size",
+            convex=("stationary", "it opens upwards"),
+            coercive="known:a parabola that opens upwards is coercive",
+        ),
+    ],
     counterexample=(
         "data on which no step size brings one step within √(1-c²) of the start's distance"
     ),

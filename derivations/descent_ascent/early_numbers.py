@@ -1,0 +1,230 @@
+"""What the claims about early stopping are compared with: Newton's method, flows and vectors.
+
+Each public function is the ``measure`` of a theorem. It takes the parameters by name and returns
+the measured symbols (:mod:`derivations.ledger.theorems`).
+"""
+
+from typing import NamedTuple
+
+import mpmath
+import numpy as np
+import sympy as sp
+from mpmath import mpf
+from scipy.integrate import solve_ivp
+
+from derivations.descent_ascent import measures
+from derivations.descent_ascent.measures import MarginLoss
+from derivations.descent_ascent.pair_numbers import require_positive
+from derivations.ledger.theorems import NoValue
+
+rho, weight = sp.symbols("rho weight", positive=True)
+product, leading, of_sums, distance = sp.symbols("product leading product_of_sums |w_D-w_R|")
+ratio, kept_share = sp.symbols("ratio share", nonnegative=True)
+best_left, other_left, start_distance, cosine = sp.symbols("best other |d| c", real=True)
+
+
+class Data(tuple):
+    """Retained and forgotten rows, each already multiplied by its label."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return f"retained {self[0]}, forgotten {self[1]}"
+
+
+def some_data(generator) -> Data:
+    """One to four rows of two numbers in each set."""
+
+    def rows():
+        count = generator.randint(1, 4)
+        return [[round(generator.gauss(0, 1), 6) for _ in range(2)] for _ in range(count)]
+
+    return Data((rows(), rows()))
+
+
+SPECIAL_DATA = tuple(
+    Data(sets)
+    for sets in (
+        ([[0, 0]], [[1, 1]]),  # a zero row
+        ([[1, 0]], [[1, 0]]),  # equal rows
+        ([[1, 0]], [[-1, 0]]),  # opposite rows
+        ([[1, 0], [1, 0]], [[0, 1]]),  # rank deficient
+        ([[1, 2]], [[2, 1], [0, 0]]),
+    )
+)
+
+
+def first_steps(data, ridge, weight, loss, rho=0) -> dict:
+    """Products of gradient and distance by Newton's method on the weights.
+
+    For mean losses with ρ = f/r, and for sums, whose forget rows count ``weight`` times.
+    """
+    require_positive(ridge=ridge, weight=weight)
+    retained, forgotten = (_averaged(rows) for rows in data)
+    oracle = _minimum([retained], ridge, loss)
+    both = [retained._replace(weight=retained.weight / (1 + rho))]
+    both += [forgotten._replace(weight=forgotten.weight * rho / (1 + rho))]
+    trained = _minimum(both, ridge, loss)
+    minus = forgotten._replace(weight=-forgotten.weight)
+    ascent, _ = _derivatives([retained, minus], ridge, loss, trained)
+    slope, _ = _derivatives([forgotten], mpf(0), loss, oracle)
+    _, hessian = _derivatives([retained], ridge, loss, oracle)
+    more = forgotten._replace(weight=weight * forgotten.weight)
+    summed = _minimum([retained, more], ridge, loss)
+    less = more._replace(weight=-more.weight)
+    ascent_of_sums, _ = _derivatives([retained, less], ridge, loss, summed)
+    return {
+        product: _without_noise(_dot(ascent, trained - oracle)),
+        leading: _without_noise(_dot(slope, mpmath.lu_solve(hessian, slope + ridge * oracle))),
+        of_sums: _dot(ascent_of_sums, summed - oracle),
+        distance: mpmath.norm(summed - oracle),
+    }
+
+
+def _without_noise(value):
+    """0 where ``value`` is rounding: for equal sets w_D is w_R, and both products are 0."""
+    return mpf(0) if abs(value) < mpmath.eps**0.75 else value
+
+
+class Rows(NamedTuple):
+    """Rows of data, and the weight of each one's loss."""
+
+    rows: mpmath.matrix
+    weight: mpf
+
+
+def _averaged(rows) -> Rows:
+    return Rows(mpmath.matrix(rows), mpf(1) / len(rows))
+
+
+def _derivatives(sets, ridge, loss: MarginLoss, w) -> tuple:
+    """Gradient and Hessian of ``sum of weight ℓ(<w, row>) + λ|w|²/2``."""
+    gradient, hessian = ridge * w, ridge * mpmath.eye(2)
+    for rows, weight in sets:
+        for index in range(rows.rows):
+            row = rows[index, :].T
+            margin = _dot(w, row)
+            gradient -= weight * loss.phi(margin) * row
+            hessian -= weight * loss.slope(margin) * row * row.T
+    return gradient, hessian
+
+
+def _minimum(sets, ridge, loss: MarginLoss):
+    w = mpmath.zeros(2, 1)
+    for _ in range(200):
+        gradient, hessian = _derivatives(sets, ridge, loss, w)
+        step = mpmath.lu_solve(hessian, -gradient)
+        size = mpmath.norm(step)
+        w += step / max(mpf(1), size)
+        if size <= 64 * mpmath.eps * (1 + mpmath.norm(w)):
+            return w
+    raise NoValue("Newton's method does not settle")
+
+
+def _dot(one, other):
+    return (one.T * other)[0]
+
+
+class Coordinates(tuple):
+    """Pairs (r_j, α_j f/r) of orthogonal coordinates."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return f"(r_j, α_j r/f) = {list(self)}"
+
+
+def some_coordinates(generator) -> Coordinates:
+    """One to four coordinates. Half of the shares are below f/r, the others up to three times it."""
+    return Coordinates(
+        (
+            round(generator.uniform(0.1, 10), 4),
+            round(generator.choice((1, 3)) * generator.random() + 1e-4, 6),
+        )
+        for _ in range(generator.randint(1, 4))
+    )
+
+
+SPECIAL_COORDINATES = (
+    Coordinates([(1, 0.5)]),
+    Coordinates([(1, 0.5), (2, 0.9)]),  # both inside for small f/r
+    Coordinates([(1, 1.0), (1, 0.5)]),  # at the upper end w_D = w_R
+    Coordinates([(1, 0.01), (1, 2.0)]),
+)
+
+
+def flow_of_coordinates(ridge, retain_size, forget_size, coordinates) -> dict:
+    """The least squared distance on the flow over the start's, and the share inside the range."""
+    require_positive(ridge=ridge, r=retain_size, f=forget_size)
+    retain_size, forget_size, ridge = float(retain_size), float(forget_size), float(ridge)
+    counts, relative = np.array(coordinates, float).T
+    shares = relative * forget_size / retain_size
+    masses = counts / retain_size * (1 - relative)
+    pretrained, oracle = (
+        np.array([float(measures.weight(mpf(float(mass)), mpf(ridge))) for mass in row])
+        for row in ((1 + shares) * counts / (retain_size + forget_size), counts / retain_size)
+    )
+    start = (pretrained - oracle) ** 2
+    if not np.sum(start) > 1e-20 * np.sum(oracle**2):
+        raise NoValue("pretraining is the oracle")
+
+    def escaped(_, w):
+        return np.min(w) + 50
+
+    escaped.terminal = True
+    run = solve_ivp(
+        lambda _, w: masses * np.exp(-w) / ridge - w,
+        (0, 40),
+        pretrained,
+        method="LSODA",
+        rtol=1e-9,
+        atol=1e-12,
+        events=escaped,
+    )
+    apart = np.sum((run.y - oracle[:, None]) ** 2, axis=0)
+    inside = (shares >= forget_size**2 / (retain_size * (2 * forget_size + retain_size))) & (
+        relative <= 1
+    )
+    return {
+        ratio: float(np.min(apart) / apart[0]),
+        kept_share: float(np.sum(start[inside]) / np.sum(start)),
+    }
+
+
+class Vectors(tuple):
+    """A gradient g and the way d from the oracle to the start."""
+
+    __slots__ = ()
+
+    @property
+    def name(self) -> str:
+        return f"g = {self[0]}, d = {self[1]}"
+
+
+def some_vectors(generator) -> Vectors:
+    """Two vectors of one to five numbers, neither of them 0."""
+    size = generator.randint(1, 5)
+    return Vectors([round(generator.gauss(0, 1), 6) + 1e-9 for _ in range(size)] for _ in range(2))
+
+
+SPECIAL_VECTORS = (
+    Vectors(([1, 0], [1, 0])),
+    Vectors(([1, 0], [0, 1])),
+    Vectors(([1, 0], [-1, 0])),
+    Vectors(([2, 1], [1, 3])),
+)
+
+
+def one_step(vectors, size) -> dict:
+    """What steps along g leave of |d|: the size c|d|/|g|, and another."""
+    gradient, apart = (mpmath.matrix(vector) for vector in vectors)
+    longest, whole = mpmath.norm(gradient), mpmath.norm(apart)
+    c = _dot(gradient, apart) / (longest * whole)
+    return {
+        cosine: c,
+        start_distance: whole,
+        best_left: mpmath.norm(apart - c * whole / longest * gradient),
+        other_left: mpmath.norm(apart - size * gradient),
+    }
