@@ -306,6 +306,14 @@ def cusp_close_to_one(d=None) -> Mapping:
 
 
 CONSTANT = "3.83103897578526081"
+
+
+def _near_one(*, gap_to_one=1e-14):
+    """(1 - ε) A/λ at the cusp, and its limit."""
+    with mpmath.workdps(60):
+        return float(scaled_cusp(mpmath.mpf(str(gap_to_one)))[0]), float(CONSTANT)
+
+
 level_seen = 1 / (1 + sp.exp(-margin_seen))
 
 
@@ -374,6 +382,7 @@ level_seen = 1 / (1 + sp.exp(-margin_seen))
             equation=("κ_c", "ρ² from the third derivative", "det H with it"),
         ),
     ],
+    evaluate=_near_one,
     counterexample="correlations near 1 at which (1-ε) κ_c tends to another number",
 )
 def cusp_near_one(

@@ -38,7 +38,7 @@ def margin_of_retained(correlation, retain, forget_dual):
     return measures.root_between(excess, rise, low, low + own * retain)
 
 
-def on_curve(correlation, log_retain, log_forget_dual) -> Cusp:
+def stationary_with(correlation, log_retain, log_forget_dual) -> Cusp:
     """The point of the curve of stationary points with this A and this Q, cusp or not."""
     retain, forget_dual = mpmath.exp(log_retain), mpmath.exp(log_forget_dual)
     x = margin_of_retained(correlation, retain, forget_dual)
@@ -61,7 +61,7 @@ def cusp(correlation, start: tuple, scale=1) -> Cusp:
 
     def bends(log_retain, log_dual):
         def along(q):
-            return mpmath.log(on_curve(correlation, log_retain, q).forget)
+            return mpmath.log(stationary_with(correlation, log_retain, q).forget)
 
         return (
             mpmath.diff(along, log_dual) / scale,
@@ -73,4 +73,4 @@ def cusp(correlation, start: tuple, scale=1) -> Cusp:
         found = mpmath.findroot(bends, first, tol=mpmath.eps**1.2, maxsteps=60)
     except (ValueError, ZeroDivisionError) as error:
         raise NoValue(str(error)) from error
-    return on_curve(correlation, *found)
+    return stationary_with(correlation, *found)

@@ -23,7 +23,7 @@ FARTHEST = 50.0  # where Newton's method gives up: exp overflows at 70
 Place = tuple[float, float]
 
 
-class Data(NamedTuple):
+class Clusters(NamedTuple):
     """Signed weights of the four clusters and their targets."""
 
     weights: tuple[int, ...]
@@ -91,7 +91,7 @@ def searching(decide: Callable) -> Callable:
     return at_working_precision
 
 
-def slopes_at(data: Data, a, b, exp: Callable) -> Slopes:
+def slopes_at(data: Clusters, a, b, exp: Callable) -> Slopes:
     """L and its derivatives; each enclosure of h(1 - h) uses h once."""
     total = [0] * 6
     for x, weight, target in zip(POINTS, data.weights, data.targets, strict=True):
@@ -114,7 +114,7 @@ def slopes_at(data: Data, a, b, exp: Callable) -> Slopes:
     return Slopes(*total)
 
 
-def ball_slopes(data: Data, a, b) -> Slopes:
+def ball_slopes(data: Clusters, a, b) -> Slopes:
     """Enclosures over the box (a, b).
 
     The gradient is also enclosed by mean values, which is tight on small boxes.
@@ -129,7 +129,7 @@ def ball_slopes(data: Data, a, b) -> Slopes:
     )
 
 
-def newton(data: Data, ridge: float, start, steps: int = 60):
+def newton(data: Clusters, ridge: float, start, steps: int = 60):
     """A stationary point near ``start`` in floats; ``None`` where Newton does not settle."""
     a, b = start
     for _ in range(steps):
@@ -149,7 +149,7 @@ def newton(data: Data, ridge: float, start, steps: int = 60):
     return (a, b) if math.hypot(*move) < 1e-9 else None
 
 
-def krawczyk_image(data: Data, ridge, box_a, box_b):
+def krawczyk_image(data: Clusters, ridge, box_a, box_b):
     """The Krawczyk image of the box for ∇J, and whether it lies in the interior of the box.
 
     ``ridge`` may be a ball.
@@ -195,7 +195,7 @@ def krawczyk_image(data: Data, ridge, box_a, box_b):
     )
 
 
-def point_in(data: Data, ridge, box_a, box_b) -> Point | None:
+def point_in(data: Clusters, ridge, box_a, box_b) -> Point | None:
     """The one stationary point of the box, if the Krawczyk test proves that there is one.
 
     ``None`` if it does not, or if the sign of the Hessian is not certain.
@@ -223,13 +223,13 @@ def point_in(data: Data, ridge, box_a, box_b) -> Point | None:
     return Point(image_a, image_b, value, kind, positive) if kind else None
 
 
-def around(data: Data, ridge, centre, radius: float) -> Point | None:
+def around(data: Clusters, ridge, centre, radius: float) -> Point | None:
     """:func:`point_in` the box of half width ``radius`` about ``centre``."""
     arb = intervals.flint().arb
     return point_in(data, ridge, arb(centre[0], radius), arb(centre[1], radius))
 
 
-def square_of_reach(data: Data, ridge: Fraction) -> Fraction:
+def square_of_reach(data: Clusters, ridge: Fraction) -> Fraction:
     """No stationary point of a ridge of at least ``ridge`` has |θ|² above this (trap-bounded)."""
     largest = sum(
         abs(w) * max(abs(t), abs(1 - t)) for w, t in zip(data.weights, data.targets, strict=True)
@@ -237,7 +237,7 @@ def square_of_reach(data: Data, ridge: Fraction) -> Fraction:
     return Fraction(RADIAL) * largest / ridge
 
 
-def region(data: Data, least_ridge: str) -> tuple[tuple[str, str], tuple[str, str]]:
+def region(data: Clusters, least_ridge: str) -> tuple[tuple[str, str], tuple[str, str]]:
     """The corners of a square that holds all stationary points of at least this ridge."""
     squared = square_of_reach(data, Fraction(least_ridge))
     reach = Fraction(math.isqrt(int(squared * 10**6)) + 1, 1000)  # its square is above ``squared``
@@ -251,7 +251,7 @@ def radial_factor_below(bound: str, u) -> bool | None:
     return bool((1 - odd * odd) / 8 * abs(2 * u - 1) < exactly(bound)) or None
 
 
-def places(data: Data, ridge: float) -> tuple[Place, ...]:
+def places(data: Clusters, ridge: float) -> tuple[Place, ...]:
     """Stationary points in floats, the lowest first, by Newton's method from a grid of starts.
 
     That no other exists is for a cover to prove.
@@ -269,7 +269,7 @@ def places(data: Data, ridge: float) -> tuple[Place, ...]:
 
 
 @searching
-def no_point(data: Data, ridge: str, boxes: tuple[Box, ...], box_a, box_b) -> bool | None:
+def no_point(data: Clusters, ridge: str, boxes: tuple[Box, ...], box_a, box_b) -> bool | None:
     """Whether the box holds no stationary point, or lies in one of ``boxes``."""
     at = ball_slopes(data, box_a, box_b)
     twice = 2 * exactly(ridge)
@@ -290,7 +290,7 @@ def _inside(boxes: tuple[Box, ...], box_a, box_b) -> bool | None:
 
 
 @searching
-def is_minimum(data: Data, ridge: str, positive: tuple, box_a, box_b) -> bool | None:
+def is_minimum(data: Clusters, ridge: str, positive: tuple, box_a, box_b) -> bool | None:
     """Whether H is positive definite and each cluster has h > 1/2 as ``positive`` says."""
     at = ball_slopes(data, box_a, box_b)
     twice = 2 * exactly(ridge)
@@ -300,7 +300,7 @@ def is_minimum(data: Data, ridge: str, positive: tuple, box_a, box_b) -> bool | 
 
 
 @searching
-def is_saddle(data: Data, ridge: str, box_a, box_b) -> bool | None:
+def is_saddle(data: Clusters, ridge: str, box_a, box_b) -> bool | None:
     """Whether det H < 0."""
     at = ball_slopes(data, box_a, box_b)
     twice = 2 * exactly(ridge)
@@ -314,7 +314,7 @@ def certain_sign(ball) -> bool | None:
 
 @searching
 def no_fold(
-    data: Data, ridges: tuple[str, str], folds: tuple[Box, ...], box_a, box_b
+    data: Clusters, ridges: tuple[str, str], folds: tuple[Box, ...], box_a, box_b
 ) -> bool | None:
     """Whether no (θ, c) with θ in the box and c in ``ridges`` has ∇J = 0 and det H = 0.
 
@@ -338,7 +338,7 @@ def no_fold(
     return _inside(folds, box_a, box_b) if determinant.contains(0) else True
 
 
-def _turn(data: Data, at: Slopes, box_a, box_b):
+def _turn(data: Clusters, at: Slopes, box_a, box_b):
     """θ × ∇L over the box, by mean values."""
     middle = slopes_at(data, box_a.mid(), box_b.mid(), lambda z: z.exp())
     turn = middle.b * box_a.mid() - middle.a * box_b.mid()
@@ -347,7 +347,7 @@ def _turn(data: Data, at: Slopes, box_a, box_b):
     return turn
 
 
-def branch(data: Data, ridges: tuple[str, str], start: Place, count: int = 60) -> Branch:
+def branch(data: Clusters, ridges: tuple[str, str], start: Place, count: int = 60) -> Branch:
     """The stationary point ``start`` of the first ridge, followed to the last one in floats.
 
     Raises: ``ArithmeticError`` if Newton's method loses it.
@@ -363,13 +363,13 @@ def branch(data: Data, ridges: tuple[str, str], start: Place, count: int = 60) -
     return Branch(steps, tuple(places))
 
 
-def nearest_place(data: Data, along: Branch, ridge: float) -> Place | None:
+def nearest_place(data: Clusters, along: Branch, ridge: float) -> Place | None:
     """The point of the branch at ``ridge``, in floats."""
     index = min(range(len(along.ridges)), key=lambda k: abs(along.ridges[k] - ridge))
     return newton(data, ridge, along.places[index])
 
 
-def point_along(data: Data, along: Branch, ridge) -> Point | None:
+def point_along(data: Clusters, along: Branch, ridge) -> Point | None:
     """The point of the branch for all ridges of the ball ``ridge``, None if it is not certain."""
     middle = float(ridge.mid())
     place = nearest_place(data, along, middle)
@@ -384,7 +384,7 @@ def point_along(data: Data, along: Branch, ridge) -> Point | None:
 
 
 @searching
-def minimum_along(data: Data, along: Branch, positive: tuple, ridge) -> bool | None:
+def minimum_along(data: Clusters, along: Branch, positive: tuple, ridge) -> bool | None:
     """Whether the branch is a minimum with these classes at every ridge of the ball."""
     point = point_along(data, along, ridge)
     certain = point is not None and point.kind == "minimum" and point.positive == positive
@@ -392,7 +392,7 @@ def minimum_along(data: Data, along: Branch, positive: tuple, ridge) -> bool | N
 
 
 @searching
-def lower_along(data: Data, low: Branch, high: Branch, positive: tuple, ridge) -> bool | None:
+def lower_along(data: Clusters, low: Branch, high: Branch, positive: tuple, ridge) -> bool | None:
     """Whether both branches are minima, with the lower one of these classes.
 
     The higher one must have h(3) > 1/2, so that it is another minimum.
@@ -422,8 +422,8 @@ class Line(NamedTuple):
 class Trap(NamedTuple):
     """R and descent-ascent, R's saddle and good minimum, and descent-ascent's minimum."""
 
-    retrain: Data
-    ascend: Data
+    retrain: Clusters
+    ascend: Clusters
     saddle: Branch
     good: Branch
     bottom: Branch
@@ -452,7 +452,7 @@ def barrier_holds(trap: Trap, direction: Place, ridge) -> bool | None:
     return True if above else None
 
 
-def least_on_line(data: Data, ridge, line: Line, above) -> bool:
+def least_on_line(data: Clusters, ridge, line: Line, above) -> bool:
     """Whether J > ``above`` everywhere on the line. Both numbers are balls.
 
     Nothing is left to show where c|θ|² alone exceeds ``above``: L >= 0, as no weight is negative.
@@ -475,7 +475,7 @@ def least_on_line(data: Data, ridge, line: Line, above) -> bool:
     return True
 
 
-def _above_on(data: Data, ridge, line: Line, above, s) -> bool:
+def _above_on(data: Clusters, ridge, line: Line, above, s) -> bool:
     """Whether J > ``above`` on the part ``s`` of the line, by its range or by mean values.
 
     Near the least point the slopes of L and of the ridge term cancel in the mean value form.

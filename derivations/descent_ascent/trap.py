@@ -21,7 +21,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.descent_ascent import landscapes, trap_numbers
-from derivations.descent_ascent.landscapes import Box, Branch, Data, Place
+from derivations.descent_ascent.landscapes import Box, Branch, Clusters, Place
 from derivations.descent_ascent.trap_numbers import (
     LITERAL,
     PROBLEMS,
@@ -51,12 +51,12 @@ APART = "1/5000"  # half the width of a box in which a stationary point is uniqu
 TIGHT = "1e-20"  # the same, where digits are printed
 
 
-def data(convention: str, problem: str) -> Data:
+def data(convention: str, problem: str) -> Clusters:
     """The weights of a problem and the targets of a convention."""
-    return Data(WEIGHTS[problem], TARGETS[convention])
+    return Clusters(WEIGHTS[problem], TARGETS[convention])
 
 
-def loss(of: Data) -> sp.Expr:
+def loss(of: Clusters) -> sp.Expr:
     """L(a, b)."""
     return sum(
         w * (1 / (1 + sp.exp(-(1 + a * x + b * x**2) / 2)) - t) ** 2
