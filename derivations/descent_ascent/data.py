@@ -459,7 +459,7 @@ def _four_numbers(generator):
             "other weights": Implies(Gt(reach, 0), Gt(change, -(reach**2) / (2 * ridge))),
         },
         measure=_intercept,
-        points=20,
+        points=35,
     ),
     joins=[
         join(
