@@ -13,9 +13,11 @@ from typing import NamedTuple
 import mpmath
 import sympy as sp
 
+from derivations.hierarchy import tree_measures
 from derivations.hierarchy.mean_field import (
     PAPER,
     certified_transition,
+    fraction,
     geometric,
     geometric_steps,
     numerator,
@@ -23,12 +25,11 @@ from derivations.hierarchy.mean_field import (
     slope_of_upward,
     tuples,
 )
+from derivations.hierarchy.measures import Shape
 from derivations.hierarchy.tree_correlations import (
     A,
-    System,
     ascent,
     damping,
-    enumerated,
     exponent,
     first,
     level,
@@ -62,6 +63,28 @@ pair_sum = (s - 1) * (
 ) - offset**2 * (kappa**level - lost ** (2 * level))
 leading = (s - 1) * (first / (kappa - 1) + second / (lost * (ascent - 1))) - offset**2
 remaining = 1 - (s - 1) * first / ((kappa - 1) * rest * (1 - rest))
+
+
+class System(NamedTuple):
+    """Numbers of a hierarchy whose states can be enumerated, and p_0."""
+
+    vocabulary: int = 4
+    rules_per_symbol: int = 2
+    branching: int = 2
+    depth: int = 3
+    belief: sp.Rational = sp.Rational(7, 10)
+
+    @property
+    def values(self) -> dict[sp.Symbol, int]:
+        return {v: self.vocabulary, m: self.rules_per_symbol, s: self.branching}
+
+
+def enumerated(system: System) -> list[Fraction]:
+    """Variance of a leaf, then its covariance with one leaf at each tree distance, exactly."""
+    shape = Shape(system.vocabulary, system.rules_per_symbol, system.branching)
+    leaves, *_ = tree_measures.all_states(shape, fraction(system.belief), system.depth)
+    nearest = [0, *(system.branching**height for height in range(system.depth))]
+    return [tree_measures.covariance_of(leaves, 0, leaf) for leaf in nearest]
 
 
 class Critical(NamedTuple):

@@ -115,6 +115,27 @@ RULES = {
         "a bounded orbit of w' = -∇J exists for all time and its limit points are stationary",
         ("gradient", "bounded"),
     ),
+    "Taylor series": Rule(
+        "a smooth function is its Taylor polynomial, up to an error of the next power",
+        ("derivatives", "smooth"),
+    ),
+    "affine iteration": Rule(
+        "P -> a + λP with |λ| < 1 moves to its rest point, and each step multiplies the distance "
+        "by λ",
+        ("rest point", "slope", "below one"),
+    ),
+    "substitution": Rule(
+        "an integral over k is one over u = g(k), with dk = du/g'(k)", ("integrand", "bijection")
+    ),
+    "integration by parts": Rule("∫ f g' = [f g] - ∫ f' g", ("derivative", "boundary")),
+    "positive integrand": Rule(
+        "a convergent integral is positive if its integrand is, on pieces that fill the range",
+        ("sign",),
+    ),
+    "concavity": Rule(
+        "a concave function on an interval is at least the smaller of its values at the ends",
+        ("concave", "ends"),
+    ),
     "geometric sum": Rule("(x - 1) sum_{k<s} x^k = x^s - 1, by induction on s", ("base", "step")),
     "induction": Rule("what holds at first, and carries over, holds always", ("base", "step")),
     "linearity of expectation": Rule(
