@@ -102,7 +102,8 @@ def page(rows: list[dict], machine: str) -> str:
         "",
         "Both sides are measured in one run, in turn, and the table shows medians in seconds.",
         "The ratio says how many times faster ours is. A machine that is busy with other work",
-        "slows both sides, but not always by the same factor.",
+        "slows both sides, but not always by the same factor. Programs of several threads lose",
+        "most, so the ratios of a quiet machine are smaller.",
         "",
         "*Time to verdict* compares CPU seconds of new processes, one of which only imports",
         "JAX. Commands and figures keep compiled functions in `~/.cache/gda-theory/compiled`",
@@ -141,6 +142,14 @@ def page(rows: list[dict], machine: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _load() -> str:
+    """How busy the machine was, where the system tells."""
+    if not hasattr(os, "getloadavg"):
+        return ""
+    busy = os.getloadavg()[2]
+    return f". In the last 15 minutes {busy:.1f} programs were running on average, these included"
+
+
 def main(argv: list[str] | None = None, package=benchmarks) -> int:
     """Run the benchmarks and return the exit code.
 
@@ -171,7 +180,7 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
     device = str(jax.devices()[0].device_kind)
     if chosen.markdown:
         chosen.markdown.write_text(
-            page(rows, f"{os.cpu_count()} cores, {device}, jax {jax.__version__}")
+            page(rows, f"{os.cpu_count()} cores, {device}, jax {jax.__version__}{_load()}")
         )
     if chosen.json:
         print(

@@ -149,7 +149,7 @@ def measure() -> Iterator[dict]:
             "target": target,
             **measured._asdict(),
             "compile_seconds": compiling,
-            "limit": f"Moving all messages through memory, {passes} times, takes "
+            "limit": f"All messages pass through memory at least {passes}x. This takes "
             f"{1e3 * least:.1f} ms, and ours takes {measured.ours_seconds / least:.1f} times that. "
             f"One pass makes {multiplications / 1e6:.1f} million multiplications. "
             f"Another grammar of this size needs {recompiling:.2f} s to compile",

@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from theory_common.printing import tables
+
 WITHOUT_CACHE, WITH_CACHE, SECOND, COMPILATIONS = 15, 5, 1, 40
 TURNS = 3
 ROOT = Path(__file__).parents[1]
@@ -152,7 +154,7 @@ def multiple_of_import(
         "ratio": unit / mine,
         "target": f"{allowed}x import jax at most",
         "met": mine <= allowed * unit,
-        "limit": f"It takes {mine / unit:.1f} times the CPU seconds of import jax",
+        "limit": f"It takes {tables.number(mine / unit, 2)} times the CPU seconds of import jax",
     }
 
 

@@ -149,6 +149,6 @@ def test_a_row_of_a_time_to_verdict():
     row = verdict.multiple_of_import("solve", [9.0, 1.0, 2.0], [0.5, 0.4, 0.6], 4)
     assert (row["ours_seconds"], row["theirs_seconds"], row["ratio"]) == (2.0, 0.5, 0.25)
     assert row["met"] is True
-    assert row["limit"] == "It takes 4.0 times the CPU seconds of import jax"
+    assert row["limit"] == "It takes 4 times the CPU seconds of import jax"
     assert verdict.multiple_of_import("solve", [2.1], [0.5], 4)["met"] is False
     assert set(row) <= set(command.COLUMNS)
