@@ -472,7 +472,7 @@ def fixed_points_between(vocabulary, rules_per_symbol, branching):
     ends = slope(mpmath.mpf(1)), slope(1 / vocabulary)
     if any(EQUAL_TO_ONE < abs(end - 1) < TOO_NEAR for end in ends):
         raise NoValue("a fixed point may be too near to an end")
-    found = measures.interior_fixed_points(shape)
+    found = measures.interior_fixed_points(shape, measures.FINE_GRID)
     return {
         count_between: len(found),
         slope_1: ends[0],
@@ -508,6 +508,7 @@ def fixed_points_between(vocabulary, rules_per_symbol, branching):
             "it repels": Implies(Eq(count_between, 1), Gt(slope_star, 1)),
         },
         measure=fixed_points_between,
+        points=15,
     ),
     joins=[
         GEOMETRIC,
@@ -950,7 +951,8 @@ def critical_numbers():
         found[EXPONENTS[system]] = mpmath.log(shape.branching) / mpmath.log(slope)
     for system in WITHOUT:
         shape = measures.Shape(*map(mpmath.mpf, system))
-        found[COUNTS[system]] = len(measures.interior_fixed_points(shape))
+        roots = measures.interior_fixed_points(shape, measures.FINE_GRID)
+        found[COUNTS[system]] = len(roots)
     return found
 
 

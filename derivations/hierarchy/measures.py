@@ -14,7 +14,8 @@ from mpmath import mpf
 from derivations.descent_ascent.measures import root_between
 from derivations.ledger.theorems import NoValue
 
-GRID = 100  # points on which sign changes are looked for
+GRID = 100  # cells in which sign changes are looked for, where the number of roots is known
+FINE_GRID = 300  # where it is not
 DECADES = 12  # how near to the ends of the interval they begin
 MOST_LEVELS = 4000
 NEAR_AN_END = mpf("1e-9")
@@ -55,21 +56,22 @@ def slope_at(function: Callable, at):
     return mpmath.im(function(mpmath.mpc(at, step))) / step
 
 
-def interior_fixed_points(shape: Shape) -> list:
+def interior_fixed_points(shape: Shape, cells: int = GRID) -> list:
     """All beliefs strictly between 1/v and 1 that :func:`bayes` keeps.
 
-    They are bracketed by sign changes on a grid that is fine near both ends, then bisected.
+    They are bracketed by sign changes on a grid that is fine near both ends, then bisected. Two in
+    one of the ``cells`` are missed.
     """
 
     def excess(at):
         return bayes(shape, at) - at
 
     low = 1 / mpf(shape.vocabulary)
-    odds = (mpf(10) ** (mpf(k) * 2 * DECADES / GRID - DECADES) for k in range(GRID + 1))
+    odds = (mpf(10) ** (mpf(k) * 2 * DECADES / cells - DECADES) for k in range(cells + 1))
     grid = [low + (1 - low) * t / (1 + t) for t in odds]
     signs = [mpmath.sign(excess(at)) for at in grid]
     found = [at for at, sign in zip(grid, signs, strict=True) if sign == 0]
-    for index in range(GRID):
+    for index in range(cells):
         if signs[index] * signs[index + 1] < 0:
             ends = grid[index], grid[index + 1]
             found.append(root_between(excess, lambda at: slope_at(excess, at), *ends))

@@ -239,35 +239,29 @@ def _linear_solution(
 ) -> Callable[[domains.Point], Fraction | None] | None:
     """The function of a point that solves ``left == right`` for ``symbol``, in fractions.
 
-    None if the equation is not rational, or not linear in ``symbol``.
+    None if the equation is not linear in ``symbol``. The function returns None where a coefficient
+    is no fraction. Symbolic exponents are allowed: they may be whole numbers at the point.
     """
     equation = sp.numer(sp.together(left - right))
+    if not equation.is_polynomial(symbol) or equation.atoms(sp.Float):
+        return None
+    # Not by Poly: it writes v^(s - 1) as v^s/v, which is no whole number in Python.
+    steep = sp.diff(equation, symbol)
+    if symbol in steep.free_symbols:
+        return None
     others = sorted(equation.free_symbols - {symbol}, key=lambda other: other.sort_key())
-    if not equation.is_polynomial(symbol, *others) or equation.atoms(sp.Float):
-        return None
-    polynomial = sp.Poly(equation, symbol, *others)
-    if not polynomial.domain.is_ZZ or polynomial.degree(symbol) != 1:
-        return None
-    slope = sp.lambdify(others, _part(polynomial, 1))
-    rest = sp.lambdify(others, _part(polynomial, 0))
+    slope, rest = (sp.lambdify(others, part, "math") for part in (steep, equation.subs(symbol, 0)))
 
     def solve(point: domains.Point) -> Fraction | None:
-        values = [point[other] for other in others]
-        denominator = slope(*values)
-        return None if denominator == 0 else Fraction(-rest(*values)) / Fraction(denominator)
+        try:
+            parts = [part(*(point[other] for other in others)) for part in (slope, rest)]
+        except (ArithmeticError, ValueError):
+            return None
+        if parts[0] == 0 or not all(isinstance(part, int | Fraction) for part in parts):
+            return None
+        return Fraction(-parts[1]) / Fraction(parts[0])
 
     return solve
-
-
-def _part(polynomial: sp.Poly, power: int) -> sp.Expr:
-    """The coefficient of the first generator's ``power``."""
-    others = polynomial.gens[1:]
-    terms = [
-        coefficient * sp.prod(other**n for other, n in zip(others, powers[1:], strict=True))
-        for powers, coefficient in polynomial.terms()
-        if powers[0] == power
-    ]
-    return sp.Add(*terms)
 
 
 def weakenings(theorem: Theorem, found: Search, seed: object) -> list[Weakening]:

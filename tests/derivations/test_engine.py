@@ -66,6 +66,17 @@ def test_equality_of_a_hypothesis_is_met_exactly():
     assert 3 * found[p] == found[q] - 2
 
 
+def test_boundaries_with_whole_exponents_are_met():
+    base, exponent, bound = sp.symbols("base exponent bound", positive=True)
+    domain = {base: Integers(2, 9), exponent: Integers(1, 4), bound: positive}
+    point = {base: 7, exponent: 3, bound: Fraction(1)}
+    relation = Le(bound, base ** (exponent - 1) / (base - 1))
+    (found,) = search.on_boundary(relation, domain, point, random.Random(0))
+    assert found[bound] == Fraction(49, 6)
+    irrational = Le(bound, sp.sqrt(base))
+    assert not list(search.on_boundary(irrational, domain, point, random.Random(0)))
+
+
 def test_close_sides_are_told_apart_by_more_digits():
     tiny = Fraction(1, 10**50)
     value = sp.Symbol("value")
