@@ -18,7 +18,7 @@ Claim = Any  # derivations.ledger.ledger.Claim, whose module imports this one
 SEED = 20261130
 # These wrong statements must be violated. The others are reported if nothing violates them.
 MUST_FAIL = ("direction", "digit")
-STRENGTH = ("proved", "certified", "proved on examples", "tested")
+STRENGTH = ("proved", "certified", "proved on examples", "tested", "conjecture")
 
 
 class CheckedStep(NamedTuple):
@@ -170,7 +170,7 @@ def searched(claim: Claim, seed: object = SEED) -> tuple[Search | None, tuple[We
 def open_needs(claim: Claim) -> list[str]:
     """What the claim's joins cite and nothing provides, and conclusions that do not exist."""
     steps = {step.text for step in claim.own_steps}
-    missing = rules.undischarged(claim.joins, steps, set(claim.known_claims()), premises(claim))
+    missing = rules.undischarged(claim.joins, steps, set(claim.ledger), premises(claim))
     if len(steps) < len(claim.own_steps):
         missing.append("two steps have the same text")
     return missing
@@ -188,19 +188,26 @@ def deserved(claim: Claim) -> str:
     """The word for the evidence that the proof gives: the weakest of its conclusions."""
     if claim.evidence == "conjecture" or claim.theorem is None:
         return claim.evidence
-    steps = {step.text: step for step in claim.own_steps}
-    words = [_word(rules.basis(claim.joins, name), steps) for name in claim.theorem.conclusions]
+    words = [_word(claim, rules.basis(claim.joins, name)) for name in claim.theorem.conclusions]
     return max(words, key=STRENGTH.index)
 
 
-def _word(basis: set[str] | None, steps: dict[str, Step]) -> str:
+def _word(claim: Claim, basis: set[str] | None) -> str:
+    """The weakest of the steps and claims in ``basis``. A conclusion without one is tested."""
     if basis is None:
         return "tested"
-    used = [steps[text] for text in basis if text in steps]
-    if any(isinstance(step, certificates.Enumerated) for step in used):
+    steps = {step.text: step for step in claim.own_steps}
+    words = [_word_of_step(steps[text]) for text in basis if text in steps]
+    cited = {text.removeprefix("claim:") for text in basis if text.startswith("claim:")}
+    words += [claim.ledger[name].evidence for name in cited if name in claim.ledger]
+    return max(words, key=STRENGTH.index, default="proved")
+
+
+def _word_of_step(step: Step) -> str:
+    if isinstance(step, certificates.Enumerated):
         return "proved on examples"
     rigorous = (certificates.Root, certificates.Enclosed, certificates.Cover, Certificate)
-    return "certified" if any(isinstance(step, rigorous) for step in used) else "proved"
+    return "certified" if isinstance(step, rigorous) else "proved"
 
 
 def broken_step(claim: Claim, statement: dict[str, sp.Expr]) -> str | None:

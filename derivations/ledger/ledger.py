@@ -117,7 +117,7 @@ class Claim:
     paper_says: str
     function: Callable[..., Iterable[Step]]
     evaluation: Callable[..., tuple] | None
-    known_claims: Callable[[], Iterable[str]]
+    ledger: Mapping[str, "Claim"]  # the claims beside it, which its joins may cite
 
     def steps(self, **statement: sp.Expr) -> Iterator[Step]:
         """The unchecked steps of the proof, for the claimed or other expressions."""
@@ -361,7 +361,7 @@ class Ledger:
                 paper_says=paper_says,
                 function=function,
                 evaluation=evaluate,
-                known_claims=self._claims.keys,
+                ledger=self._claims,
             )
             self._claims[identifier] = made
             return made

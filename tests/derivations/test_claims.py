@@ -1,6 +1,7 @@
 """Every claim of the ledger is proved, and every generated mutant is killed."""
 
 import ast
+import graphlib
 import json
 import pkgutil
 import re
@@ -12,6 +13,7 @@ import sympy as sp
 
 import derivations
 from derivations import render
+from derivations.ledger.rules import cited
 from derivations.ledger.steps import Certificate, Equal
 
 CLAIMS = list(derivations.LEDGER)
@@ -236,3 +238,12 @@ def test_no_two_functions_of_the_derivations_share_a_name():
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and not is_local(node.name):
                 written.setdefault(node.name, []).append(str(path))
     assert {name: paths for name, paths in written.items() if len(paths) > 1} == {}
+
+
+def test_no_claim_rests_on_itself():
+    graph = {
+        claim.id: {by.removeprefix("claim:") for by in cited(claim.joins) if by[:6] == "claim:"}
+        for claim in CLAIMS
+    }
+    order = list(graphlib.TopologicalSorter(graph).static_order())  # CycleError if one does
+    assert set(order) == set(graph)

@@ -288,3 +288,20 @@ def test_an_expanded_square_is_no_theorem_about_every_loss():
     failures = report_on(square, words=words).failures
     assert any("'every'" in failure for failure in failures)
     assert any("'tends'" in failure for failure in failures)
+
+
+def test_a_claim_is_no_stronger_than_one_it_cites():
+    mine = Ledger()
+    theorem = simple(Ge((x + 1) ** 2, 4 * x), {x: positive})
+
+    def prove(claimed=x**2 + 2 * x + 1):
+        yield Equal("expand", (x + 1) ** 2, claimed)
+
+    fields = {"statement": "As stated.", "theorem": theorem, **ABOUT}
+    mine.claim("guess", evidence="conjecture", **fields)(prove)
+    cites = [join("sign", "claimed", sign=("expand", "claim:guess"))]
+    citing = mine.claim("citing", evidence="proved", joins=cites, **fields)(prove)
+    assert citing.check().deserved == "conjecture"
+    unknown = [join("sign", "claimed", sign=("expand", "claim:nothing"))]
+    lost = mine.claim("lost", evidence="proved", joins=unknown, **fields)(prove)
+    assert any("claim:nothing" in failure for failure in lost.check().failures)
