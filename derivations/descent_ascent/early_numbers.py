@@ -15,6 +15,7 @@ from scipy.integrate import solve_ivp
 from derivations.descent_ascent import measures
 from derivations.descent_ascent.measures import MarginLoss
 from derivations.descent_ascent.pair_numbers import require_positive
+from derivations.descent_ascent.window_numbers import masses_of, vectors_of
 from derivations.ledger.theorems import NoValue
 
 rho, weight = sp.symbols("rho weight", positive=True)
@@ -228,3 +229,54 @@ def one_step(vectors, size) -> dict:
         best_left: mpmath.norm(apart - c * whole / longest * gradient),
         other_left: mpmath.norm(apart - size * gradient),
     }
+
+
+# first-step-sign-pair
+
+inner, p_D, q_D, x_D, y_D, x_R, y_R = sp.symbols("inner p_D q_D x_D y_D x_R y_R", real=True)
+p_0, p_R, small_inner, small, moved = sp.symbols("p_0 p_R inner_small small moved", positive=True)
+
+
+def first_step_of_pair(
+    ridge, alpha, retain_size, forget_size, retain_in_pair, k11, k22, cosine, share, loss, small=0
+) -> dict:
+    """The product and the step in the plane of u and v; also at the forget share ``small``."""
+    require_positive(ridge=ridge, k11=k11, k22=k22, share=share)
+    counts = (retain_size, forget_size, retain_in_pair)
+    if not -1 <= cosine <= 1:
+        raise NoValue("no vectors have this angle")
+    gram = measures.Gram(k11, cosine * mpmath.sqrt(k11 * k22), k22)
+    gradient, apart, trained, oracle = _plane(counts, alpha, gram, ridge, loss)
+    product, size = _dot(gradient, apart), mpmath.norm(gradient)
+    step = share * abs(2 * product) / size**2
+    a, A, _ = masses_of(*counts, alpha)
+    found = {
+        inner: product,
+        p_D: a * loss.phi(trained[0]) / ridge,
+        q_D: alpha * a * loss.phi(trained[1]) / ridge,
+        x_D: trained[0],
+        y_D: trained[1],
+        x_R: oracle[0],
+        y_R: oracle[1],
+        p_R: A * loss.phi(oracle[0]) / ridge,
+        p_0: measures.weight(k11 * a, ridge, loss) / k11,
+        moved: mpmath.norm(apart - step * gradient) / mpmath.norm(apart),
+    }
+    if small:
+        gradient, apart, start, _ = _plane(counts, small, gram, ridge, loss)
+        if loss.phi(start[1]) > mpf("1e6"):
+            raise NoValue("this α is not small: φ(y) is as large as its inverse")
+        found[small_inner] = _dot(gradient, apart) / ridge
+    return found
+
+
+def _plane(counts, alpha, gram, ridge, loss: MarginLoss) -> tuple:
+    """Gradient of descent-ascent at w_D, and w_D - w_R, in the plane; both points' margins."""
+    a, A, B = masses_of(*counts, alpha)
+    u, v = (mpmath.matrix(vector) for vector in vectors_of(gram))
+    trained = measures.pretrained(a, alpha, gram, ridge, loss)
+    oracle = measures.oracle(A, gram, ridge, loss)
+    w_D = (a * loss.phi(trained[0]) * u + alpha * a * loss.phi(trained[1]) * v) / ridge
+    w_R = A * loss.phi(oracle[0]) / ridge * u
+    gradient = ridge * w_D - A * loss.phi(_dot(w_D, u)) * u + B * loss.phi(_dot(w_D, v)) * v
+    return gradient, w_D - w_R, trained, oracle

@@ -15,7 +15,7 @@ from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.descent_ascent.pair import counted
 from derivations.descent_ascent.pair_numbers import DECREASING, loss
 from derivations.ledger import numeric
-from derivations.ledger.domains import Drawn, positive_within, real
+from derivations.ledger.domains import Drawn, between, positive_within, real
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join
 from derivations.ledger.steps import Equal, Positive
@@ -26,6 +26,7 @@ from derivations.ledger.symbols import (
     alpha,
     below_one,
     forget,
+    in_pair,
     k11,
     k12,
     k22,
@@ -36,7 +37,7 @@ from derivations.ledger.symbols import (
     x,
     y,
 )
-from derivations.ledger.theorems import Eq, Ge, Implies, Le, Order, Theorem
+from derivations.ledger.theorems import Eq, Ge, Gt, Iff, Implies, Le, Lt, Order, Theorem
 
 p, q, p_R = sp.symbols(
     "p_D q_D p_R", positive=True
@@ -73,6 +74,14 @@ def _pair_step(**parameters):
         )
 
 
+RETAIN_PART = forget / retain * early_numbers.p_D * (early_numbers.x_R - early_numbers.x_D)
+FORGET_PART = (
+    (total + forget) / forget * early_numbers.q_D * (early_numbers.y_R - early_numbers.y_D)
+)
+INNER_CLAIMED = RETAIN_PART - FORGET_PART
+AT_SMALL_SHARE = forget / retain * early_numbers.p_0 * k11 * (early_numbers.p_R - early_numbers.p_0)
+
+
 @claim(
     "first-step-sign-pair",
     statement=(
@@ -95,8 +104,67 @@ def _pair_step(**parameters):
     origin="new",
     evidence="proved",
     backs="gda_theory.verdict.measure.Measurement",
-    rules=["monotone bijection"],
     evaluate=_pair_step,
+    theorem=Theorem(
+        domain={
+            # Small α is tried at 1e-15 and 1e-16: the other numbers must not outweigh that.
+            **{
+                symbol: positive_within(1)
+                for symbol in (k11, k22, ridge, alpha, retain, forget, in_pair)
+            },
+            sp.Symbol("cosine"): between(-1, 1, "[]"),  # of u and v
+            sp.Symbol("share"): positive_within(3),
+            loss: DECREASING,
+        },
+        conclusions={
+            "product": Eq(early_numbers.inner / ridge, INNER_CLAIMED),
+            "approach": Iff(
+                Lt(early_numbers.moved, 1),
+                (Lt(sp.Symbol("share"), 1), Gt(early_numbers.inner, 0)),
+            ),
+            "condition": Iff(Gt(early_numbers.inner, 0), Lt(FORGET_PART, RETAIN_PART)),
+            "small α": Order(
+                early_numbers.small_inner - AT_SMALL_SHARE,
+                early_numbers.small,
+                sp.Integer(1),
+                at=("1e-15", "1e-16"),
+            ),
+            "small α: its sign": Gt(AT_SMALL_SHARE, 0),
+        },
+        measure=early_numbers.first_step_of_pair,
+        digits=60,
+        most_digits=60,
+        points=80,
+    ),
+    joins=[
+        join(
+            "identity",
+            "product",
+            equation=(
+                "the product",
+                "coefficient of u at w_D",
+                "coefficient of v at w_D",
+                "claim:dual-masses",
+            ),
+        ),
+        join(
+            "sign",
+            "approach",
+            sign=("|d - ηg|² - |d|², c = <g, d>", "known:η(η - b) < 0 exactly for 0 < η < b"),
+        ),
+        join("identity", "condition", equation="product"),
+        join(
+            "implicit function",
+            "small α",
+            jacobian=("as α -> 0", "product", "claim:pretrain-unique"),
+            smooth="known:φ is smooth",
+        ),
+        join(
+            "sign",
+            "small α: its sign",
+            sign=("which is positive for p < p_R", "x/φ(x) rises", "A > a"),
+        ),
+    ],
     counterexample=(
         "a pair and a step size η between 0 and the bound whose first step from w_D does not "
         "approach w_R, or one beyond the bound whose step does"
@@ -122,6 +190,11 @@ def first_step_pair(
     yield Equal("coefficient of v at w_D", (B / (alpha * a) * q).subs(duals), B * phi(y) / ridge)
     yield Equal("as α -> 0", product.subs(margins).subs(q, 0), at_small_alpha)
     yield Positive("which is positive for p < p_R", at_small_alpha.subs(p, p_R * below_one))
+    # x_R and k11 p at α = 0 solve λx/φ(x) = k11 K, for K = A and K = a < A.
+    fall, value, positive = sp.symbols("psi phi_x x_+", positive=True)
+    slope = sp.diff(x / phi(x), x).subs(phi(x).diff(x), -fall).subs(phi(x), value)
+    yield Positive("x/φ(x) rises", slope.subs(x, positive))
+    yield Positive("A > a", (A - a).subs(counted))
 
 
 @claim(

@@ -16,7 +16,7 @@ from mpmath import mpf
 from derivations.ledger.theorems import NoValue
 
 NEWTON_STEPS = 400
-CURVE_POINTS = 1500  # places at which a curve of stationary points is computed
+CURVE_POINTS = 800  # places at which a curve of stationary points is computed
 CURVE_LENGTH = 60  # how far ln Q runs along it, from its least possible value
 
 
@@ -253,7 +253,7 @@ def curve(retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONE
 def bisected(function: Callable, shape: tuple) -> np.ndarray:
     """The roots of functions that increase, between -700 and 700, all at once."""
     low, high = np.full(shape, -700.0), np.full(shape, 700.0)
-    for _ in range(64):
+    for _ in range(60):
         middle = (low + high) / 2
         below = function(middle) < 0
         low, high = np.where(below, middle, low), np.where(below, high, middle)

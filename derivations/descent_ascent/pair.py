@@ -56,7 +56,6 @@ from derivations.ledger.symbols import (
     Q,
     a,
     alpha,
-    below_one,
     epsilon,
     forget,
     in_pair,
@@ -345,12 +344,21 @@ def lemma_6(argument=k11 * A / ridge, ratio=any_k12 / k11):
     yield Equal("y/x", (oracle_y / oracle_x).subs(k12, any_k12), ratio)
 
 
+GRAM = Le(nonnegative_k12**2, k11 * k22)
+GIVEN_DECREASING = f"given:loss {DECREASING}"
+PLAIN_GRAM = Le(k12**2, k11 * k22)
+GIVEN_GRAM = f"given:{PLAIN_GRAM}"
+ANY_GRAM = Le(any_k12**2, k11 * k22)
+IN_ORDER = Le(alpha * (k22 - any_k12), k11 - any_k12)
+SMALL_CROSS = (Le(any_k12, k11), Le(any_k12, k22))
+
+
 @claim(
     "lemma-12-order",
     statement=(
         "y_D ≤ x_D exactly when α(k₂₂−k₁₂) ≤ k₁₁−k₁₂; for the paper's types, exactly when α ≤ 1. "
-        "If k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂ (always in the paper), then y_DA ≤ x_DA and y_R ≤ x_R. Both "
-        "are strict for k₁₂ < k₁₁, as in the paper."
+        "If k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂, as in the paper, every stationary point has y_DA ≤ x_DA. If "
+        "k₁₂ ≤ k₁₁, then y_R ≤ x_R. Both are strict for k₁₂ < k₁₁, as in the paper."
     ),
     explanation=(
         "The claimed gap is λ(x_D - y_D). Suppose y > x, so φ(x) = φ(y) + e with e >= 0. Under the "
@@ -361,12 +369,92 @@ def lemma_6(argument=k11 * A / ridge, ratio=any_k12 / k11):
     ),
     where="Lemma 12",
     domain=(
-        "φ > 0 decreasing, a Gram matrix k, A, a, α > 0, B >= 0; the paper's types: 0 <= ε < 1"
+        "φ > 0 decreasing, any types (k12 of either sign), λ, A, a, α, B > 0; the paper's types: 0 "
+        "<= ε < 1"
     ),
     origin="corrected",
     evidence="proved",
     backs=["gda_theory.pair.lemma_7_bounds", "gda_theory.pair.order_limit"],
     paper_says='The order y_D ≤ x_D holds for every α, "without loss of generality".',
+    theorem=Theorem(
+        domain={
+            **TYPES,
+            any_k12: real,
+            epsilon: between(0, 1, "[)"),
+            alpha: positive,
+            a: positive,
+            A: positive,
+            B: positive,
+            loss: DECREASING,
+        },
+        hypotheses=(ANY_GRAM,),
+        conclusions={
+            "pretraining": Iff(Le(y_D, x_D), IN_ORDER),
+            "the paper's types": Iff(Le(pair_numbers.y_P, pair_numbers.x_P), Le(alpha, 1)),
+            "descent-ascent": Implies((*SMALL_CROSS, Ge(count, 1)), Le(y_A, x_A)),
+            "its last point": Implies(
+                (*SMALL_CROSS, Ge(count, 1)), Le(pair_numbers.y_S, pair_numbers.x_S)
+            ),
+            "oracle": Implies(SMALL_CROSS[0], Le(y_R, x_R)),
+            "strictly, descent-ascent": Implies(
+                (Lt(any_k12, k11), SMALL_CROSS[1], Ge(count, 1)), Lt(y_A, x_A)
+            ),
+            "strictly, its last point": Implies(
+                (Lt(any_k12, k11), SMALL_CROSS[1], Ge(count, 1)),
+                Lt(pair_numbers.y_S, pair_numbers.x_S),
+            ),
+            "strictly, oracle": Implies(Lt(any_k12, k11), Lt(y_R, x_R)),
+        },
+        measure=pair_numbers.orders,
+        points=12,
+    ),
+    joins=[
+        join(
+            "contradiction",
+            "the condition gives y ≤ x",
+            assumption=(
+                "λ(x_D - y_D)",
+                "the condition, k12 <= k22: y > x would make the gap >= 0",
+                "k12 > k22, hence k12 < k11: the gap",
+                f"given:{ANY_GRAM}",
+            ),
+            absurd=GIVEN_DECREASING,
+        ),
+        join(
+            "contradiction",
+            "the reversed condition gives y > x",
+            assumption=(
+                "λ(x_D - y_D)",
+                "the condition reversed: x >= y would make the gap negative",
+                f"given:{ANY_GRAM}",
+            ),
+            absurd=GIVEN_DECREASING,
+        ),
+        join(
+            "equivalence",
+            "pretraining",
+            identity=("the condition gives y ≤ x", "the reversed condition gives y > x"),
+            factor="given:ridge in (0, oo)",
+        ),
+        join(
+            "equivalence",
+            "the paper's types",
+            identity=("pretraining", "the paper's k11 - k12", "the paper's k22 - k12"),
+            factor="(1-ε)² > 0 at ε = t/(1+t)",
+        ),
+        join(
+            "sign",
+            ("descent-ascent", "its last point"),
+            sign=("λ(x_DA - y_DA)", "the gap of descent-ascent"),
+        ),
+        join(
+            "sign",
+            ("strictly, descent-ascent", "strictly, its last point"),
+            sign=("λ(x_DA - y_DA)", "it is positive for k12 < k11"),
+        ),
+        join("sign", "oracle", sign=("λ(x_R - y_R)", "the gap of the oracle")),
+        join("sign", "strictly, oracle", sign=("λ(x_R - y_R)", "its sign for k12 < k11")),
+    ],
     counterexample=(
         "α <= 1 with y_D > x_D for the paper's types, or a stationary point of descent-ascent with "
         "y > x and k12 <= k11, k22"
@@ -382,6 +470,8 @@ def lemma_12(
     yield Equal("λ(x_R - y_R)", oracle_x - oracle_y, ascent_gap.subs(B, 0))
     for entry in (k11, k22):
         yield Equal(f"the paper's {entry} - k12", (entry - k12).subs(paper_gram), common)
+    small = sp.Symbol("t_0", nonnegative=True)
+    yield Positive("(1-ε)² > 0 at ε = t/(1+t)", common.subs(epsilon, small / (1 + small)))
     surplus, wide, higher = sp.symbols("d d_v e_0", nonnegative=True)
     under = {k11: k12 + alpha * wide + surplus, k22: k12 + wide}
     larger_at_x = {phi(x): phi_y + higher, phi(y): phi_y}
@@ -405,10 +495,11 @@ def lemma_12(
     yield Positive("the gap of descent-ascent", ascending.subs(either), strict=False)
     strictly = {k11: k12 + surplus_1, k22: k12 + wide, phi(x): phi_x, phi(y): phi_y}
     yield Positive("it is positive for k12 < k11", ascending.subs(strictly))
+    alone = ascent_gap.subs(B, 0).subs(phi(x), phi_x)
+    yield Positive("the gap of the oracle", alone.subs(k11, k12 + surplus), strict=False)
+    yield Positive("its sign for k12 < k11", alone.subs(k11, k12 + surplus_1))
 
 
-GRAM = Le(nonnegative_k12**2, k11 * k22)
-GIVEN_DECREASING = f"given:loss {DECREASING}"
 # α(k22 - k12) <= k11 - k12, or k12 = 0
 NARROW = Le(
     nonnegative_k12 * alpha * (k22 - nonnegative_k12), nonnegative_k12 * (k11 - nonnegative_k12)
@@ -687,34 +778,133 @@ def _lemma_9(**parameters):
         )
 
 
+COUNTS = {retain: positive, forget: positive, in_pair: positive, alpha: positive}
+ABOVE_X = Ge(alpha, k11 / k12 * forget**2 / (retain * (total + forget)))
+ABOVE_Y = Ge(alpha, k12 / k22 * forget * total / (retain * (total + forget)))
+WINDOW = {**TYPES, **COUNTS, k12: positive}
+SUMS = dict(zip(("x_D", "y_D", "x_R", "x_A", "y_A"), pair_numbers.sums, strict=True))
+POINT = Ge(count, 1)
+POINT_OF_SUMS = Ge(pair_numbers.count_sums, 1)
+COVERED = Eq(pair_numbers.covered, 1)
+SMALL = (Le(k12, k11), Le(k12, k22))
+GIVEN_SMALL = tuple(f"given:{relation}" for relation in SMALL)
+
+
 @claim(
     "lemma-9-window",
     statement=(
-        "If α ≥ max{(s/2ε) f²/(r(n+f)), (2ε/s) fn/(r(n+f))}, then x_DA ≤ x_D and y_DA ≤ y_D. For "
-        "any types, replace s/2ε by k₁₁/k₁₂ and 2ε/s by k₁₂/k₂₂. With sums x_DA < x_R < x_D for "
-        "every α > 0, and y holds from α = k₁₂/2k₂₂ on."
+        "Let k₁₂ ≤ k₁₁ and k₁₂ ≤ k₂₂, as in the paper. If α ≥ (k₁₂/k₂₂) fn/(r(n+f)), then y_DA ≤ "
+        "y_D. If also α ≥ (k₁₁/k₁₂) f²/(r(n+f)), then x_DA ≤ x_D for the exponential and the "
+        "logistic loss. For other losses the second threshold gives x_DA ≤ x_D if α(k₂₂−k₁₂) ≤ "
+        "k₁₁−k₁₂. With sums x_DA < x_R < x_D for every α > 0, and y_DA ≤ y_D for α ≥ k₁₂/2k₂₂."
     ),
     explanation=(
         "For y: y_D/φ(y_D) is at least αk22 a (Lemma 7, any α), and y_DA/φ(y_DA) is at most k12 A "
-        "- k22 B (Lemma 8). The y threshold puts these two in order. For x and α <= 1: the same "
-        "with (k11 + αk12) a and k11 A - k12 B. For x, the exponential loss, the paper's types and "
-        "any α: compare x_D e^{x_D} and x_DA e^{x_DA}, exactly, with the tangent line below "
-        "e^{x-y}. What is left is the x threshold, plus a term that is positive because y_DA <= "
-        "y_D. For x with sums a = A, so w/φ(w) is larger than A k11 at x_D, equal at x_R and "
-        "smaller at x_DA."
+        "- k22 B. The y threshold puts these two in order. For x under the condition: the same "
+        "with (k11 + αk12) a and k11 A - k12 B. Where x_DA or y_DA is negative there is nothing to "
+        "show. For x at any α see lemma-9-any-share. For x with sums a = A, so w/φ(w) is larger "
+        "than A k11 at x_D, equal at x_R and smaller at x_DA."
     ),
     where="Lemma 9",
     domain=(
-        "λ > 0, a stationary point of descent-ascent. The paper's types: exponential loss and "
-        "every α, or any decreasing φ and α <= 1. Any types with 0 < k12 <= k11, k22: y always, x "
-        "for α(k22 - k12) <= k11 - k12. Sums, x: any decreasing φ and any types with k12 > 0"
+        "φ > 0 decreasing, λ > 0, any types with 0 < k12 <= k11, k22; every stationary point of "
+        "descent-ascent"
     ),
     origin="paper",
     evidence="proved",
     backs=["gda_theory.pair.lemma_9_edges", "gda_theory.pair.sufficient_window"],
-    rules=["definition of W", "monotone bijection", "tangent line"],
     relation="<=",
     evaluate=_lemma_9,
+    theorem=Theorem(
+        domain={**WINDOW, loss: DECREASING},
+        hypotheses=SMALL,
+        conclusions={
+            "y": Implies((ABOVE_Y, POINT), Le(y_A, y_D)),
+            "y of the last point": Implies((ABOVE_Y, POINT), Le(pair_numbers.y_S, y_D)),
+            "x": Implies((ABOVE_X, ABOVE_Y, POINT, COVERED), Le(x_A, x_D)),
+            "x of the last point": Implies(
+                (ABOVE_X, ABOVE_Y, POINT, COVERED), Le(pair_numbers.x_S, x_D)
+            ),
+            "x, any loss": Implies(
+                (ABOVE_X, Le(alpha * (k22 - k12), k11 - k12), POINT), Le(x_A, x_D)
+            ),
+            "sums: x_DA < x_R": Implies(POINT_OF_SUMS, Lt(SUMS["x_A"], SUMS["x_R"])),
+            "sums: x_R < x_D": Lt(SUMS["x_R"], SUMS["x_D"]),
+            "sums: y": Implies(
+                (Ge(alpha, k12 / (2 * k22)), POINT_OF_SUMS), Le(SUMS["y_A"], SUMS["y_D"])
+            ),
+        },
+        measure=pair_numbers.windows,
+        points=40,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "w > 0 is ordered as w/φ(w)",
+            continuous="known:w/φ(w) is continuous",
+            slope=("w/φ(w) increases for w > 0", GIVEN_DECREASING),
+        ),
+        join(
+            "sign",
+            "y/φ(y) of descent-ascent is at most its ceiling",
+            sign=(
+                "ceiling φ(y) - λy",
+                "slack of the ceiling of y",
+                "claim:lemma-12-order",
+                *GIVEN_SMALL,
+            ),
+        ),
+        join(
+            "sign",
+            ("y", "y of the last point"),
+            sign=(
+                "w > 0 is ordered as w/φ(w)",
+                "claim:lemma-7-bounds",
+                "y/φ(y) of descent-ascent is at most its ceiling",
+                "y: floor - ceiling",
+                "y: its factor",
+            ),
+        ),
+        join("identity", ("x", "x of the last point"), equation="claim:lemma-9-any-share"),
+        join(
+            "sign",
+            "x, any loss",
+            sign=(
+                "w > 0 is ordered as w/φ(w)",
+                "claim:lemma-7-bounds",
+                "ceiling φ(x) - λx",
+                "slack of the ceiling of x",
+                "claim:lemma-12-order",
+                *GIVEN_SMALL,
+                "x, α <= 1: floor - ceiling",
+                "x: its factor",
+            ),
+        ),
+        join(
+            "monotone bijection",
+            ("sums: x_DA < x_R", "sums: x_R < x_D"),
+            continuous="known:λx - A k11 φ(x) is continuous",
+            slope=(
+                "sums: λ x_R",
+                "sums: λ x_D - A k11 φ(x_D)",
+                "sums: A k11 φ(x_DA) - λ x_DA",
+                "both",
+                "and λx - A k11 φ(x) increases",
+                GIVEN_DECREASING,
+            ),
+        ),
+        join(
+            "sign",
+            "sums: y",
+            sign=(
+                "w > 0 is ordered as w/φ(w)",
+                "claim:lemma-7-bounds",
+                "y/φ(y) of descent-ascent is at most its ceiling",
+                "sums, y: floor - ceiling",
+                "y: its factor",
+            ),
+        ),
+    ],
     counterexample="α above both thresholds and below the fold with x_DA > x_D or y_DA > y_D",
 )
 def lemma_9(
@@ -730,12 +920,25 @@ def lemma_9(
         (y_floor - y_ceiling).subs(counted),
         (alpha - y_threshold) * k22 * per_alpha,
     )
+    yield Positive("y: its factor", k22 * per_alpha)
     x_floor, x_ceiling = (k11 + alpha * k12) * a, k11 * A - k12 * B
     yield Equal(
         "x, α <= 1: floor - ceiling",
         (x_floor - x_ceiling).subs(counted),
         (alpha - x_threshold) * k12 * per_alpha,
     )
+    yield Positive("x: its factor", k12 * per_alpha)
+    higher = sp.Symbol("e_0", nonnegative=True)  # φ(y) - φ(x), as y <= x
+    for name, at, ceiling, side, mass in (
+        ("x", x, x_ceiling, ascent_x, B),
+        ("y", y, y_ceiling, ascent_y, A),
+    ):
+        slack = k12 * mass * (phi(y) - phi(x))
+        yield Equal(f"ceiling φ({name}) - λ{name}", ceiling * phi(at) - side, slack)
+        above = slack.subs(phi(y), phi(x) + higher)
+        yield Positive(f"slack of the ceiling of {name}", above, strict=False)
+    slope = sp.diff(x / phi(x), x).subs(phi(x).diff(x), -rise).subs(phi(x), phi_x).subs(x, x0)
+    yield Positive("w/φ(w) increases for w > 0", slope)
     of_sums = {a: in_pair, A: in_pair, B: alpha * in_pair}
     yield Equal(
         "sums, y: floor - ceiling",
@@ -749,29 +952,6 @@ def lemma_9(
     yield Positive("both", x_of_sums.subs(phi(y), phi_y))
     increase = sp.diff(ridge * x - alone, x).subs(phi(x).diff(x), -rise)
     yield Positive("and λx - A k11 φ(x) increases", increase)
-    t_D, t_A = sp.symbols("t_D t_DA", real=True)  # x - y at the two points
-    at_D, at_A = (sp.expand(papers(side) * sp.exp(x)) for side in (pretrain_x, ascent_x))
-    yield Equal("λ x_D e^x_D", at_D, a * s + 2 * alpha * epsilon * a * sp.exp(x - y))
-    yield Equal("λ x_DA e^x_DA", at_A, A * s - 2 * epsilon * B * sp.exp(x - y))
-    lowered = (a * s + 2 * alpha * epsilon * a * (1 + t_D)) - (A * s - 2 * epsilon * B * (1 + t_A))
-    rest = 2 * epsilon * alpha * in_pair * (t_D / total + t_A / forget)
-    yield Equal(
-        "their difference, e^t >= 1 + t",
-        lowered.subs(counted),
-        papers((alpha - x_threshold) * k12 * per_alpha) + rest,
-    )
-    gaps = {
-        t_D: papers(pretrain_x - pretrain_y).subs({x: x_D, y: y_D}) / ridge,
-        t_A: papers(ascent_x - ascent_y).subs({x: x_A, y: y_A}) / ridge,
-    }
-    positive = in_pair * sp.exp(-x_D) / total**2 + in_pair * sp.exp(-x_A) / (retain * forget)
-    signed = alpha * in_pair * (sp.exp(-y_A) / forget**2 - sp.exp(-y_D) / total**2)
-    both = (1 - epsilon) ** 2 * (positive + signed) / ridge
-    yield Equal("t_D/n + t_DA/f", (t_D / total + t_A / forget).subs(gaps).subs(counted), both)
-    yield Positive("first two terms", positive)
-    yield Positive(
-        "the difference, e^{y_DA - y_D} = t/(1+t) < 1", 1 / forget**2 - below_one / total**2
-    )
 
 
 @claim(
@@ -799,7 +979,41 @@ def lemma_9(
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.lemma_9_edges",
-    rules=["monotone bijection", "tangent line"],
+    theorem=Theorem(
+        domain={**WINDOW, loss: OneOf(measures.DECREASING[:2])},
+        hypotheses=SMALL,
+        conclusions={
+            "x": Implies((ABOVE_X, ABOVE_Y, POINT), Le(x_A, x_D)),
+            "x of the last point": Implies((ABOVE_X, ABOVE_Y, POINT), Le(pair_numbers.x_S, x_D)),
+        },
+        measure=pair_numbers.windows,
+        points=12,
+    ),
+    joins=[
+        join(
+            "sign",
+            "R_DA - 1 is large beyond Lemma 12's range",
+            sign=(
+                "λτ is less",
+                "λ(x_DA - y_DA) is more",
+                "B/(αa)",
+                "n/f > 1",
+                "claim:lemma-9-window",
+                "logistic: it rises with d",
+                "logistic: it rises with x",
+                "logistic: R_DA - 1",
+                "logistic: 1 - R_D",
+                "logistic: N (R_DA - 1) - (1 - R_D)",
+                "exponential: the same",
+            ),
+        ),
+        join(
+            "contradiction",
+            ("x", "x of the last point"),
+            assumption=("ψ(x_D) - ψ(x_DA)", "claim:lemma-12-order", *GIVEN_SMALL),
+            absurd="R_DA - 1 is large beyond Lemma 12's range",
+        ),
+    ],
     counterexample="an exponential or logistic pair with α above both thresholds and x_DA > x_D",
 )
 def lemma_9_any_share(
@@ -854,8 +1068,6 @@ def _lemma_10_x(**parameters):
 
 
 PAIRS = {**TYPES, k12: positive, alpha: positive, a: positive, A: positive, loss: DECREASING}
-PLAIN_GRAM = Le(k12**2, k11 * k22)
-GIVEN_GRAM = f"given:{PLAIN_GRAM}"
 quota = k22 / k12 * (x_R - pair_numbers.x_0)
 edge_of_x = ridge * quota / (k22 * a * pair_numbers.phi_Q)
 

@@ -254,3 +254,58 @@ def _share_at(x, a, gram: Gram, ridge, loss: MarginLoss):
     share = (ridge * x / a - gram.uu * loss.phi(x)) / gram.uv
     y = a * (gram.uv * loss.phi(x) + gram.vv * share) / ridge
     return share / loss.phi(y)
+
+
+# lemma-12-order
+
+x_P, y_P = sp.symbols("x_paper y_paper", real=True)
+
+
+def orders(ridge, alpha, a, retain_mass, forget_mass, k11, k12, k22, correlation, loss) -> dict:
+    """Pretraining for any and for the paper's types, the oracle, the first and the last point."""
+    require_positive(ridge=ridge, alpha=alpha, a=a, A=retain_mass, B=forget_mass)
+    require_positive(k11=k11, k22=k22)
+    gram = Gram(k11, k12, k22)
+    trained = measures.pretrained(a, alpha, gram, ridge, loss)
+    papers = measures.pretrained(a, alpha, measures.papers_gram(correlation), ridge, loss)
+    oracle = measures.oracle(retain_mass, gram, ridge, loss)
+    points = measures.stationary_points(retain_mass, forget_mass, gram, ridge, loss)
+    names = [(x_D, y_D), (x_P, y_P), (x_R, y_R), *([(x_A, y_A), (x_S, y_S)] if points else [])]
+    found = [trained, papers, oracle, *([points[0], points[-1]] if points else [])]
+    margins = {
+        symbol: value
+        for pair, point in zip(names, found, strict=True)
+        for symbol, value in zip(pair, point, strict=True)
+    }
+    return margins | {count: len(points)}
+
+
+# lemma-9-window
+
+covered, count_sums = sp.symbols("exponential_or_logistic count_sums")
+sums = sp.symbols("x_Ds y_Ds x_Rs x_As y_As", real=True)
+
+
+def windows(ridge, alpha, retain_size, forget_size, retain_in_pair, k11, k12, k22, loss) -> dict:
+    """Pretraining and the stationary points, for means and for sums of losses."""
+    require_positive(ridge=ridge, alpha=alpha, r=retain_size, f=forget_size, r_p=retain_in_pair)
+    require_positive(k11=k11, k22=k22, k12=k12)
+    gram = Gram(k11, k12, k22)
+    a = retain_in_pair / (retain_size + forget_size)
+    A, B = retain_in_pair / retain_size, alpha * retain_in_pair / forget_size
+    x, y = measures.pretrained(a, alpha, gram, ridge, loss)
+    points = measures.stationary_points(A, B, gram, ridge, loss)
+    found = {x_D: x, y_D: y, count: len(points), covered: int(loss in measures.DECREASING[:2])}
+    if points:
+        found |= {x_A: points[0][0], y_A: points[0][1], x_S: points[-1][0], y_S: points[-1][1]}
+    return found | _with_sums(retain_in_pair, alpha, gram, ridge, loss)
+
+
+def _with_sums(mass, alpha, gram: Gram, ridge, loss: MarginLoss) -> dict:
+    x, y = measures.pretrained(mass, alpha, gram, ridge, loss)
+    if alpha * gram.uv * loss.phi(y) < mpf("1e-40") * gram.uu * loss.phi(x):
+        raise NoValue("the forget losses have no visible effect on x")
+    points = measures.stationary_points(mass, alpha * mass, gram, ridge, loss)
+    found = {count_sums: len(points), sums[0]: x, sums[1]: y}
+    found[sums[2]] = measures.oracle(mass, gram, ridge, loss)[0]
+    return found | ({sums[3]: points[0][0], sums[4]: points[0][1]} if points else {})
