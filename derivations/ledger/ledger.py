@@ -273,7 +273,7 @@ class Ledger:
     def __getitem__(self, identifier: str) -> Claim:
         """The claim of that id, or the only one whose id begins with it.
 
-        For example ``lemma-9`` is ``lemma-9-window``.
+        For example ``lemma-3`` is ``lemma-3-order``.
         """
         if identifier in self._claims:
             return self._claims[identifier]

@@ -164,7 +164,7 @@ def test_evaluate_says_what_is_out_of_its_domain():
     window = derivations.claim("lemma-9-window")
     with pytest.raises(OutOfDomain, match="correlation must be < 1, got 2"):
         window.evaluate(correlation=2)
-    with pytest.raises(OutOfDomain, match=r"ridge must be finite and > 0, got nan.*domain: λ > 0"):
+    with pytest.raises(OutOfDomain, match=r"ridge must be finite and > 0, got nan.*domain: φ > 0"):
         window.evaluate(ridge=float("nan"))
 
 
@@ -174,7 +174,7 @@ def test_evaluate_says_where_descent_ascent_ends():
     # The fold of the reference system is at 0.178062078871913.
     message = r"ends between alpha = 0\.167 and 0\.188 at ridge = 0\.1 .* got alpha = 0\.5"
     with pytest.raises(OutOfDomain, match=message):
-        derivations.claim("lemma-9").evaluate(**beyond)
+        derivations.claim("lemma-9-window").evaluate(**beyond)
 
 
 def test_evaluate_says_that_a_solver_found_nothing():
