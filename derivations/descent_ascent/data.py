@@ -91,7 +91,8 @@ def _reduction(data, ridge, tau, loss, h=None):
         domain={
             data: SIGNED,
             ridge: positive_within(1),
-            time: between(0, 2, "[]"),  # the steps h must be short against 1/λ
+            # The steps h must be short against 1/λ, and their error above the rounding.
+            time: between(0, 2, "[]", decades=1),
             loss: OneOf((measures.LOGISTIC, measures.HEAVY, measures.EXPONENTIAL)),
         },
         conclusions={
@@ -100,7 +101,7 @@ def _reduction(data, ridge, tau, loss, h=None):
             "decay": limit(decay_found, sp.exp(-ridge * time), step, power=4, at=("1/40", "1/80")),
         },
         measure=_reduction,
-        digits=20,
+        digits=40,
         most_digits=40,
         points=8,
     ),
