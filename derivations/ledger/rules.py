@@ -124,6 +124,9 @@ RULES = {
         "by λ",
         ("rest point", "slope", "below one"),
     ),
+    "squeeze": Rule(
+        "a quantity between two positive multiples of another is of its order", ("bounds", "order")
+    ),
     "substitution": Rule(
         "an integral over k is one over u = g(k), with dk = du/g'(k)", ("integrand", "bijection")
     ),

@@ -1,5 +1,8 @@
 """The libraries' closed forms against the derivations' expressions and enumerations."""
 
+from fractions import Fraction
+from typing import NamedTuple
+
 import mpmath
 import numpy as np
 import pytest
@@ -13,8 +16,11 @@ from derivations.hierarchy import (
     enumeration,
     finite_size,
     mean_field,
+    tree_measures,
 )
 from derivations.hierarchy.enumeration import SMALL
+from derivations.hierarchy.measures import Shape
+from derivations.ledger import certificates
 
 SYSTEMS = ((16, 4, 2), (8, 16, 3), (5, 3, 2))
 # A few roundings for each of the two sides.
@@ -61,25 +67,70 @@ def test_the_transition_lies_in_its_enclosure(system):
     assert bool(found.diverges) == (float(certified.exponent.mid()) < 2)
 
 
+class Enumerable(NamedTuple):
+    """A hierarchy whose states can be enumerated, and p_0."""
+
+    vocabulary: int
+    rules_per_symbol: int
+    branching: int
+    depth: int
+    belief: Fraction
+
+    def covariances(self) -> list[Fraction]:
+        """Variance of a leaf, then its covariance with one leaf at each tree distance, exactly."""
+        leaves, *_ = tree_measures.all_states(Shape(*self[:3]), self.belief, self.depth)
+        nearest = [0, *(self.branching**height for height in range(self.depth))]
+        return [tree_measures.covariance_of(leaves, 0, leaf) for leaf in nearest]
+
+    def susceptibility(self) -> Fraction:
+        variance, *covariances = self.covariances()
+        partners = [(self.branching - 1) * self.branching**k for k in range(self.depth)]
+        pairs = zip(partners, covariances, strict=True)
+        return 1 + sum(number * covariance for number, covariance in pairs) / variance
+
+
 @pytest.mark.parametrize(
     "system",
-    [finite_size.System(), finite_size.System(vocabulary=3, branching=3, depth=2)],
+    [Enumerable(4, 2, 2, 3, Fraction(7, 10)), Enumerable(3, 2, 3, 2, Fraction(7, 10))],
 )
 def test_correlations_are_those_of_all_states(system):
-    noise = float((1 - system.belief) / (1 - sp.Rational(1, system.vocabulary)))
+    noise = float((1 - system.belief) / (1 - Fraction(1, system.vocabulary)))
     numbers = {
         "vocabulary": system.vocabulary,
         "rules_per_symbol": system.rules_per_symbol,
         "branching": system.branching,
     }
     found = rt.mean_field.correlations(noise, **numbers, depth=system.depth)
-    variance, *covariances = (float(value) for value in finite_size.enumerated(system))
+    variance, *covariances = (float(value) for value in system.covariances())
     assert float(found.variance) == pytest.approx(variance, rel=1e-14)
     np.testing.assert_allclose(found.covariance, covariances, rtol=1e-13)
-    partners = (system.branching - 1) * system.branching ** np.arange(system.depth)
-    assert float(found.susceptibility) == pytest.approx(
-        1 + partners @ covariances / variance, rel=1e-14
-    )
+    assert float(found.susceptibility) == pytest.approx(float(system.susceptibility()), rel=1e-14)
+
+
+# p* = (m-1)/(v-m) is rational for s = 2.
+@pytest.mark.parametrize(
+    "system",
+    [
+        Enumerable(4, 2, 2, 3, Fraction(1, 2)),
+        Enumerable(9, 3, 2, 3, Fraction(1, 3)),
+        Enumerable(16, 4, 2, 3, Fraction(1, 4)),
+    ],
+)
+def test_the_closed_form_at_the_transition_is_that_of_all_states(system):
+    """Exactly, in rational numbers."""
+    sizes = dict(zip((finite_size.v, finite_size.m, finite_size.s), system, strict=False))
+    values = sizes | {finite_size.p: sp.Rational(system.belief)}
+    exact = {
+        finite_size.p_star: values[finite_size.p],
+        finite_size.w_m: finite_size.true_rule.subs(values),
+        finite_size.A_m: sum(values[finite_size.p] ** k for k in range(system.branching)),
+        finite_size.slope_star: finite_size.slope_of_upward.subs(values),
+        finite_size.depth: system.depth,
+    }
+    exact[finite_size.damped] = exact[finite_size.w_m] / exact[finite_size.A_m]
+    conclusion = derivations.claim("rhm-critical-susceptibility").theorem.conclusions["χ"]
+    closed = conclusion.right.subs(sizes).subs(exact)
+    assert sp.nsimplify(closed) == sp.Rational(system.susceptibility())
 
 
 def test_a_peak_that_settles_need_not_stand_at_the_transition():
@@ -107,7 +158,10 @@ def test_no_noise_gives_more_than_the_largest_susceptibility():
     assert 3.3066 < np.max(chi) < 3.30675
     proof = derivations.claim("rhm-largest-susceptibility").prove(largest=sp.Rational("3.3066"))
     assert not proof.holds
-    assert finite_size.boxes_below(3.3066, system, depth, most=2000) is None
+    share = str(1 - sp.Rational(1, system[0]))
+    arguments = (sp.Rational("3.3066"), system, depth)
+    cover = certificates.Cover("too low", (("0", share),), finite_size.below_bound, arguments)
+    assert cover.verify().holds is False
 
 
 @pytest.mark.parametrize(
