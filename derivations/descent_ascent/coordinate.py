@@ -1160,14 +1160,20 @@ time, near_zero = sp.symbols("time delta_0", real=True)
 step_size = sp.Symbol("eta", positive=True)
 steps_done = sp.Symbol("n_steps", integer=True, positive=True)
 start_above = sp.Symbol("start_above", positive=True)  # w + 1 at the start of the long way
-time_above = sp.Symbol("time_above", real=True)
+time_above, time_farther = sp.symbols("time_above time_farther", real=True)
+delta_there = sp.Symbol("delta_there", real=True)
+SLOW_RATE = ridge * sp.sqrt(delta_there) / (sp.pi * sp.sqrt(2))
 
 
 def _running_away(ridge, delta, weight, eta, n_steps, start_above, delta_0=None):
     """What gradient steps do, and the flow's times by quadrature."""
     if delta_0 is not None:
-        time_there = scalar_measures.time_to_minus_infinity(start_above - 1, delta_0 - 1)
-        return {time_above: time_there / ridge}
+        small = delta_0 * min(1, start_above) ** 2  # the passage is as wide as the root of δ
+        times = (
+            scalar_measures.time_to_minus_infinity(factor * start_above - 1, small - 1) / ridge
+            for factor in (1, 3)
+        )
+        return {delta_there: small} | dict(zip((time_above, time_farther), times, strict=True))
     mass = -ridge * mpmath.exp(delta - 1)
     end = scalar_measures.steps_down(mass, ridge, weight, eta, int(n_steps))
     return {
@@ -1203,7 +1209,7 @@ def _running_away(ridge, delta, weight, eta, n_steps, start_above, delta_0=None)
             w: real,
             step_size: positive,
             steps_done: Integers(1, 4),
-            start_above: positive_within(1),  # smaller starts would need a smaller δ at the limit
+            start_above: positive,
         },
         conclusions={
             "steps": Ge(lowered / (step_size * ridge), steps_done * excess),
@@ -1212,9 +1218,10 @@ def _running_away(ridge, delta, weight, eta, n_steps, start_above, delta_0=None)
                 time,
                 (sp.Max(w - excess + 1, 0) / excess + sp.pi / sp.sqrt(2 * excess)) / ridge,
             ),
+            # The sum of two starts' errors: one alone may vanish at the first scale.
             "slow passage": limit(
-                time_above * ridge * sp.sqrt(near_zero) / (sp.pi * sp.sqrt(2)),
-                1,
+                sp.Abs(time_above * SLOW_RATE - 1) + sp.Abs(time_farther * SLOW_RATE - 1),
+                0,
                 near_zero,
                 power=sp.Rational(1, 2),
                 at=("1e-8", "1e-10"),

@@ -539,15 +539,20 @@ def class_share_bound(
 
 
 below_one = sp.Symbol("h", positive=True)  # 1 - ε
+PROBLEMS = ("pretraining", "oracle", "descent-ascent")
 at_limit = {
-    name: sp.symbols(f"w1_{name} w2_{name} phi_{name}", real=True) for name in ("D", "R", "DA")
+    name: sp.symbols(f"w1_{name} w2_{name} m_{name} phi_{name}", real=True)
+    for name in ("D", "R", "DA")
 }
 
 
 def _aligned(d, ridge, loss, h):
-    """The pair's weights at ε = 1 - h, from the duals of its margins, and φ(2 w_1)."""
+    """The pair's weights at ε = 1 - h, from the duals of its margins, and φ at the first margin."""
     if ridge <= 0:
         raise NoValue("the ridge must be positive")
+    if loss is measures.EXPONENTIAL and d > 2:
+        # Near the threshold h must be small against the square of the distance to it.
+        h *= min(1, ridge * (d - 1) / (2 * mpmath.e * (d - 2)) - 1) ** 2
     gram = measures.papers_gram(1 - h)
     share = mpf(1) / (d - 1)
     masses = {"D": (mpf(1) / d, mpf(1) / d), "R": (share, mpf(0)), "DA": (share, mpf(-1))}
@@ -559,7 +564,7 @@ def _aligned(d, ridge, loss, h):
             else measures.margins((on_u, on_v), gram, ridge, loss)
         )
         p, q = (c * loss.phi(m) / ridge for c, m in zip((on_u, on_v), margins, strict=True))
-        values = (p + q * (1 - h), p * (1 - h) + q, loss.phi(2 * (p + q * (1 - h))))
+        values = (p + q * (1 - h), p * (1 - h) + q, margins[0], loss.phi(margins[0]))
         measured |= dict(zip(at_limit[name], values, strict=True))
     return measured
 
@@ -598,24 +603,20 @@ def _exists_aligned(d, ridge, loss):
         },
         hypotheses=(Given("λ > 2e(d-2)/(d-1), if the loss is exponential", _exists_aligned),),
         conclusions={
-            "same limit, pretraining": limit(
-                2 * at_limit["D"][1], 4 / (dimension * ridge) * at_limit["D"][2], below_one
-            ),
-            "same limit, oracle": limit(at_limit["R"][0] - at_limit["R"][1], 0, below_one),
-            "same limit, descent-ascent": limit(
-                at_limit["DA"][0] - at_limit["DA"][1], 0, below_one
-            ),
+            **{
+                f"{index} of {name}": limit(2 * weight, margin, below_one)
+                for name, (*weights, margin, _) in zip(PROBLEMS, at_limit.values(), strict=True)
+                for index, weight in zip(("w_1", "w_2"), weights, strict=True)
+            },
             "pretraining": limit(
-                2 * at_limit["D"][0], 4 / (dimension * ridge) * at_limit["D"][2], below_one
+                at_limit["D"][2], 4 / (dimension * ridge) * at_limit["D"][3], below_one
             ),
             "oracle": limit(
-                2 * at_limit["R"][0],
-                2 / ((dimension - 1) * ridge) * at_limit["R"][2],
-                below_one,
+                at_limit["R"][2], 2 / ((dimension - 1) * ridge) * at_limit["R"][3], below_one
             ),
             "descent-ascent": limit(
-                2 * at_limit["DA"][0],
-                -2 * (dimension - 2) / ((dimension - 1) * ridge) * at_limit["DA"][2],
+                at_limit["DA"][2],
+                -2 * (dimension - 2) / ((dimension - 1) * ridge) * at_limit["DA"][3],
                 below_one,
             ),
         },
@@ -639,14 +640,14 @@ def _exists_aligned(d, ridge, loss):
         *(
             join(
                 "identity",
-                (name, f"same limit, {name}"),
+                (name, f"w_1 of {name}", f"w_2 of {name}"),
                 equation=(
                     "∇J on the diagonal",
                     f"{name}: 2K/λ",
                     "the solutions are continuous in ε",
                 ),
             )
-            for name in ("pretraining", "oracle", "descent-ascent")
+            for name in PROBLEMS
         ),
     ],
     counterexample="d, λ at which the solutions, as ε -> 1, tend elsewhere",
