@@ -229,15 +229,25 @@ class Curve(NamedTuple):
     excess: np.ndarray
 
 
-def curve(retain_mass, forget_mass, gram: Gram, ridge, loss: MarginLoss = EXPONENTIAL) -> Curve:
+def curve(
+    retain_mass,
+    forget_mass,
+    gram: Gram,
+    ridge,
+    loss: MarginLoss = EXPONENTIAL,
+    *,
+    before: float = 1,
+) -> Curve:
     """For each Q the x with ``x = k11 P - k12 Q`` and ``λP = A φ(x)``, by bisection in ln P.
 
-    As y falls with Q, φ(y) is at least φ(y_R): so no point has a smaller Q than B φ(y_R)/λ.
+    As y falls with Q, φ(y) is at least φ(y_R): so no point has a smaller Q than B φ(y_R)/λ. The
+    grid starts at that Q, less ``before`` in ln Q.
     """
     uu, uv, vv = (float(entry) for entry in gram)
     _, y_oracle = oracle(retain_mass, gram, ridge, loss)
     least = float(mpmath.log(forget_mass / ridge) + mpmath.log(loss.phi(y_oracle)))
-    log_q = least - 1 + np.linspace(0, CURVE_LENGTH, CURVE_POINTS)
+    points = round(CURVE_POINTS * (1 + before / CURVE_LENGTH))
+    log_q = least + np.linspace(-before, CURVE_LENGTH, points)
     log_scale = float(mpmath.log(retain_mass / ridge))
     with np.errstate(all="ignore"):
         duals = np.exp(log_q)
@@ -290,12 +300,12 @@ def descent_ascent(
 ) -> tuple:
     """(x_DA, y_DA): the minimum continued from the oracle by raising the forget mass.
 
-    It is the first point of the curve, if the forget mass rises up to it.
+    It is the first point of the curve, if the forget mass rises from 0 up to it.
     :class:`NoValue` beyond the fold.
     """
     if forget_mass == 0:
         return oracle(retain_mass, gram, ridge, loss)
-    found = curve(retain_mass, forget_mass, gram, ridge, loss)
+    found = curve(retain_mass, forget_mass, gram, ridge, loss, before=CURVE_LENGTH)
     beyond = np.flatnonzero(found.excess >= 0)
     if not beyond.size or np.any(np.diff(found.excess[: beyond[0] + 1]) < 0):
         raise NoValue("descent-ascent has lost its minimum")

@@ -1245,6 +1245,7 @@ edge_of_y = k12 / k22 * (A / a * ratio_of_losses - 1)
             "yet y_D > y_R": Gt(pair_numbers.y_DC, pair_numbers.y_RC),
         },
         measure=oracle_pretraining_and_counterexample,
+        digits=60,  # y_R - x_R may be 1e24, and is exponentiated
         points=12,
     ),
     joins=[

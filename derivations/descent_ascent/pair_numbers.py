@@ -36,7 +36,7 @@ def require_positive(**numbers) -> None:
 
 def require_visible(loss: MarginLoss, *margins) -> None:
     """:class:`NoValue` where φ = e^-m + 1/2 is 1/2 to all digits: different sides look equal."""
-    if loss is RAISED and min(margins) > 100:
+    if loss is RAISED and max(margins) > 100:
         raise NoValue("e^-m vanishes beside 1/2")
 
 

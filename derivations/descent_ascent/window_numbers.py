@@ -50,6 +50,8 @@ def both_points(
     gram = Gram(k11, k12, k22)
     x, y = measures.pretrained(a, alpha, gram, ridge, loss)
     found = {x_D: x, y_D: y, phi_xD: loss.phi(x), phi_yD: loss.phi(y)}
+    if alpha * abs(k12) * found[phi_yD] < mpf("1e-30") * k11 * found[phi_xD]:
+        raise NoValue("the forget losses have no visible effect on x")
     points = measures.stationary_points(A, B, gram, ridge, loss)
     found[count] = len(points)
     if points:
@@ -260,6 +262,8 @@ def counted_points(ridge, alpha, a, retain_mass, k11, k12, k22, loss) -> dict:
     for mass, margin, vector in ((a, x, u), (alpha * a, y, v)):
         matrix -= mass * loss.slope(margin) * vector * vector.T
     P, Q = a * loss.phi(x) / ridge, alpha * a * loss.phi(y) / ridge
+    if abs(mpmath.log(Q)) > 70:
+        raise NoValue("Q lies beyond the grid")
     return {
         count_D: _points_of_pretraining(a / ridge, alpha * a / ridge, gram, loss),
         count_R: _points_of_oracle(float(retain_mass * k11 / ridge), loss),
