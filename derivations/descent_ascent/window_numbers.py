@@ -57,6 +57,8 @@ def both_points(
     if points:
         x, y = points[0]
         found |= {x_A: x, y_A: y, phi_xA: loss.phi(x), phi_yA: loss.phi(y)}
+        if B * abs(k12) * found[phi_yA] < mpf("1e-30") * A * k11 * found[phi_xA]:
+            raise NoValue("the forget losses have no visible effect on x")
     return found
 
 
@@ -168,7 +170,7 @@ def lower_edge(ridge, alpha, retain_size, forget_size, retain_in_pair, k11, k12,
         ascended = measures.descent_ascent(A, share * per_share, gram, ridge, loss)[0]
     except NoValue:
         return found
-    if abs(ascended - root) > mpf("1e-10") * (1 + abs(root)):
+    if abs(ascended - root) > mpf("1e-10") * abs(root):
         return found
     trained = measures.pretrained(a, share, gram, ridge, loss)[0]
     return found | {exists: 1, edge: share, x_c: root, x_Dc: trained, x_Ac: ascended}
