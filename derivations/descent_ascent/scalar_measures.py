@@ -196,6 +196,8 @@ def time_between(high, low):
 
     if low <= 0 or high <= 0:
         raise NoValue("the flow does not leave w = -1")
+    if high / low > 10**7:
+        raise NoValue("too many decades for the quadrature")
     ends = mpmath.linspace(mpmath.log(low), mpmath.log(high), 9)
     return mpmath.quad(integrand, ends, method="gauss-legendre", maxdegree=5)
 
