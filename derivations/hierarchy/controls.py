@@ -289,7 +289,7 @@ LARGEST_FIRST = Given(
         },
         measure=ring_at_two_noises,
         digits=40,
-        points=25,
+        points=16,
     ),
     joins=[
         join(

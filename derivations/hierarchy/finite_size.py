@@ -484,7 +484,7 @@ of_unchanged = (-1) ** count * rest ** (-count - 1)
         measure=deep_tree,
         digits=400,  # χ is up to 1e160, and what is left down to 1e-160
         most_digits=400,
-        points=16,
+        points=10,
     ),
     joins=[
         GEOMETRIC,
@@ -644,7 +644,7 @@ def correlation_at_height(vocabulary, rules_per_symbol, branching, level, far=No
                 C_l - in_measured(constant / lost**2) * (s**level) ** (2 / nu_star - 2),
                 far,
                 of_size(1 / nu_star - 1),  # λ^L
-                at=(far_at(20), far_at(40)),
+                at=(far_at(100), far_at(200)),  # λ may be near 1
             ),
             "χ": Order(
                 chi,
@@ -658,9 +658,9 @@ def correlation_at_height(vocabulary, rules_per_symbol, branching, level, far=No
             "F' > 1": Gt(slope_star, 1),
         },
         measure=correlation_at_height,
-        digits=60,
-        most_digits=60,
-        points=12,
+        digits=250,  # λ^200 is down to 1e-156
+        most_digits=250,
+        points=8,
     ),
     joins=[
         GEOMETRIC,

@@ -458,7 +458,7 @@ def along_a_path(vocabulary, rules_per_symbol, branching, belief, level):
         },
         measure=along_a_path,
         digits=60,  # 1 - p falls to 1e-24
-        points=12,
+        points=9,
     ),
     joins=[
         join(
@@ -551,7 +551,7 @@ EIGHT_AND_SIXTEEN = ("256", "65536")
             "its limit is positive": Gt(cov_rest, 0),
         },
         measure=down_at_the_transition,
-        points=15,
+        points=10,
     ),
     joins=[
         GEOMETRIC,
