@@ -124,6 +124,8 @@ def one_child(vocabulary, rules_per_symbol, branching, belief):
             "λ": Eq(C_C - C_U, rule_weight / sum_of_powers),
         },
         measure=one_child,
+        digits=160,  # p^s is down to 1e-72, and m - 1 cancels where m = 1
+        most_digits=160,
         points=16,
     ),
     joins=[
@@ -276,6 +278,8 @@ def every_state(vocabulary, rules_per_symbol, branching, belief, depth, level):
     shape = Shape(vocabulary, rules_per_symbol, branching)
     if branching < 2 or not 1 <= level <= depth:
         raise NoValue("there is no such level")
+    if belief == 0:
+        raise NoValue("every leaf is changed")
     laws = tree_measures.all_states(shape, belief, depth)
     height, width = int(level), int(branching)
     leaves = laws[0]
@@ -323,7 +327,7 @@ def every_state(vocabulary, rules_per_symbol, branching, belief, depth, level):
         "the states of all nodes: up to depth 3 with s = 2, and up to depth 2 with s = 3."
     ),
     where=f"{PAPER}, mean field of the ε-process: C at every tree distance, χ at finite depth",
-    domain="as rhm-descent with s >= 2, any depth",
+    domain="as rhm-descent with s >= 2 and p > 0 (no leaf varies at p = 0), any depth",
     origin="new",
     evidence="proved",
     backs=[
@@ -343,6 +347,7 @@ def every_state(vocabulary, rules_per_symbol, branching, belief, depth, level):
             "P(changed)": Eq(below_m, (1 - above_m * w_m) / A_m),
         },
         measure=every_state,
+        digits=50,  # a leaf's variance is down to 1e-12
         points=10,
     ),
     joins=[
@@ -360,7 +365,6 @@ def every_state(vocabulary, rules_per_symbol, branching, belief, depth, level):
                 "covariance of a + Λn and b + Λn'",
                 "claim:rhm-descent",
                 "claim:rhm-sibling-covariance",
-                TO_ZERO,
             ),
         ),
         join(
