@@ -91,8 +91,8 @@ def gradient(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
     margins = rows * w
     if max(abs(margin) for margin in margins) > LARGEST_MARGIN:
         raise NoValue("the margins leave every range")
-    pull = mpmath.matrix([c * loss.phi(m) for c, m in zip(signed, margins, strict=True)])
-    return ridge * w - rows.T * pull
+    drift = mpmath.matrix([c * loss.phi(m) for c, m in zip(signed, margins, strict=True)])
+    return ridge * w - rows.T * drift
 
 
 def hessian(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
