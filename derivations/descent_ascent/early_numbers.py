@@ -24,7 +24,7 @@ ratio, kept_share = sp.symbols("ratio share", nonnegative=True)
 best_left, other_left, start_distance, cosine = sp.symbols("best other |d| c", real=True)
 
 
-class Data(tuple):
+class TwoSets(tuple):
     """Retained and forgotten rows, each already multiplied by its label."""
 
     __slots__ = ()
@@ -34,18 +34,18 @@ class Data(tuple):
         return f"retained {self[0]}, forgotten {self[1]}"
 
 
-def some_data(generator) -> Data:
+def some_data(generator) -> TwoSets:
     """One to four rows of two numbers in each set."""
 
     def rows():
         count = generator.randint(1, 4)
         return [[round(generator.gauss(0, 1), 6) for _ in range(2)] for _ in range(count)]
 
-    return Data((rows(), rows()))
+    return TwoSets((rows(), rows()))
 
 
 SPECIAL_DATA = tuple(
-    Data(sets)
+    TwoSets(sets)
     for sets in (
         ([[0, 0]], [[1, 1]]),  # a zero row
         ([[1, 0]], [[1, 0]]),  # equal rows
@@ -88,15 +88,15 @@ def _without_noise(value):
     return mpf(0) if abs(value) < mpmath.eps**0.75 else value
 
 
-class Rows(NamedTuple):
-    """Rows of data, and the weight of each one's loss."""
+class TrainingRows(NamedTuple):
+    """TrainingRows of data, and the weight of each one's loss."""
 
     rows: mpmath.matrix
     weight: mpf
 
 
-def _averaged(rows) -> Rows:
-    return Rows(mpmath.matrix(rows), mpf(1) / len(rows))
+def _averaged(rows) -> TrainingRows:
+    return TrainingRows(mpmath.matrix(rows), mpf(1) / len(rows))
 
 
 def _derivatives(sets, ridge, loss: MarginLoss, w) -> tuple:
