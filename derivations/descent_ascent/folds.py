@@ -14,8 +14,13 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from derivations.descent_ascent import fold_numbers
+from derivations.descent_ascent.pair_numbers import any_k12
 from derivations.descent_ascent.windows import alpha_ascent, y_ascent
+from derivations.ledger.certificates import Enclosed
+from derivations.ledger.domains import OneOf, between, positive, positive_within
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import (
     A,
@@ -38,6 +43,7 @@ from derivations.ledger.symbols import (
     x,
     y,
 )  # fmt: skip
+from derivations.ledger.theorems import Eq, Gt, Iff, Implies, Le, Lt, Order, Theorem, limit
 
 h_u, h_v, delta, sensitivity, cubic = sp.symbols("h_u h_v delta p c_3", positive=True)
 E, L, theta, P0, kappa = sp.symbols("E L theta P_0 kappa", positive=True)
@@ -53,13 +59,36 @@ decays = {h_u: -A * phi(x).diff(x) / ridge, h_v: -B * phi(y).diff(y) / ridge}
 fold_Q = (1 + k11 * P) / (k22 + gram_determinant * P)
 fold_theta = k12 / (k22 + gram_determinant * P)
 
+# Measured numbers, and the parameters of any Gram matrix: k11 follows from the determinant.
+P_f = fold_numbers.P_f
+Q_f = fold_numbers.Q_f
+level_f = fold_numbers.level_f
+determinant = fold_numbers.determinant
+TYPES = {
+    any_k12: between(None, None, decades=6),
+    k22: positive_within(6),
+    determinant: positive_within(6),
+}
+ANY_LOSS = fold_numbers.ANY_LOSS
+DECREASING = fold_numbers.DECREASING
+MEASURED_CONDITION = (2 * epsilon - s * fold_numbers.dy_dx) * fold_numbers.phi_at_y - (
+    2 * epsilon * fold_numbers.where_x - s * fold_numbers.y_of_x
+) * fold_numbers.phi_slope_y * fold_numbers.dy_dx
+THETA = any_k12 / (k22 + determinant * fold_numbers.rho_P)
+MEASURED_KAPPA = sp.sqrt(Q_f * (fold_numbers.tau_Q - fold_numbers.tau_P * THETA**3) / 2) / (
+    fold_numbers.sigma_Q - fold_numbers.rho_P * THETA**2
+)
+MEASURED_THETA = k12 / (k22 + determinant * fold_numbers.h_x)
+CORRELATION = {epsilon: between(0, 1)}
+PROBLEM = {A: positive, ridge: positive}
+
 
 @claim(
     "fold-hessian",
     statement=(
         "dα_DA/dx = −(f/r_p) det H/(k₁₂λφ(y)), with det H/λ² = 1 + k₁₁h_u − k₂₂h_v − Δh_u h_v. So "
-        "folds are the points with det H = 0. If φ decreases, minima lie where α_DA falls, and "
-        "saddles where it rises."
+        "α_DA is stationary exactly where det H = 0. If φ decreases, it falls exactly at minima, "
+        "and rises exactly at saddles."
     ),
     explanation=(
         "If φ decreases, h_u > 0, and H is positive on the vectors across v. So at most one "
@@ -78,6 +107,65 @@ fold_theta = k12 / (k22 + gram_determinant * P)
         "gda_theory.pair.folds",
         "gda_theory.pair.descent_ascent_curve",
         "gda_theory.pair.curve.log_bend",
+    ],
+    theorem=Theorem(
+        domain={
+            x: between(None, None, decades=1),
+            A: positive_within(2),
+            ridge: positive_within(2),
+            k12: positive_within(2),
+            k22: positive_within(2),
+            determinant: between(0, None, "[)", decades=2),
+            forget: positive_within(2),
+            in_pair: positive_within(2),
+            fold_numbers.loss: ANY_LOSS,
+            fold_numbers.where: OneOf(("anywhere", "fold")),
+        },
+        conclusions={
+            "slope": Eq(
+                fold_numbers.slope * fold_numbers.phi_at_y,
+                -forget / in_pair * ridge * fold_numbers.det_H / k12,
+            ),
+            "det H": Eq(
+                fold_numbers.det_H,
+                1
+                + k11 * fold_numbers.h_x
+                - k22 * fold_numbers.h_y
+                - determinant * fold_numbers.h_x * fold_numbers.h_y,
+            ),
+            "folds": Iff(Eq(fold_numbers.relative_slope, 0), Eq(fold_numbers.det_H, 0)),
+            "minima": Implies(
+                (Eq(fold_numbers.decreases, 1), Lt(fold_numbers.relative_slope, 0)),
+                Gt(fold_numbers.least, 0),
+            ),
+            "saddles": Implies(
+                (Eq(fold_numbers.decreases, 1), Gt(fold_numbers.relative_slope, 0)),
+                (Lt(fold_numbers.least, 0), Gt(fold_numbers.largest, 0)),
+            ),
+        },
+        measure=fold_numbers.along_x,
+    ),
+    joins=[
+        join("identity", "det H", equation="det H/λ²"),
+        join("identity", "slope", equation=("claim:explicit-curves", "dα_DA/dx", "det H")),
+        join(
+            "equivalence",
+            "folds",
+            identity="slope",
+            factor=(
+                "given:retain_in_pair in (0, oo)",
+                "given:forget_size in (0, oo)",
+                "given:ridge in (0, oo)",
+                "given:k12 in (0, oo)",
+                "known:φ(y) > 0",
+            ),
+        ),
+        join(
+            "inertia of order two",
+            ("minima", "saddles"),
+            direction=("n'Hn for n across v", "it is positive"),
+            determinant="slope",
+        ),
     ],
     counterexample=(
         "a stationary point with det H = 0 at which α_DA(x) is not stationary, or the reverse; a "
@@ -116,24 +204,71 @@ def fold_hessian(
 @claim(
     "exponential-one-fold",
     statement=(
-        "At a fold E = A e^{−x}/λ solves sE + ln E − ln(A/λ) = 2ε(1+sE)/(s+qE). This equation has "
-        "exactly one root, so there is exactly one fold."
+        "At a fold E = A e^{−x}/λ solves k₁₁E + ln E − ln(A/λ) = k₁₂(1+k₁₁E)/(k₂₂+ΔE). For k₁₂ ≤ "
+        "k₂₂ this equation has exactly one root, so there is exactly one fold."
     ),
     explanation=(
         "det H = 0 gives Q as a function of P = E. With L = ln(A/λ), x = k11 P - k12 Q and ln E = "
         "L - x give the equation. The left side runs from -oo to oo with slope above k11. The "
-        "right side is bounded, with slope at most k12³/k22² = 8ε³/s² <= s."
+        "right side is bounded, with slope at most k12³/k22² <= k11. The paper's types have k11 = "
+        "k22 = s, k12 = 2ε <= s and Δ = q. For k = (100, 10, 1.01) there may be three folds."
     ),
     where="Sec. 5.1.2",
     domain=(
-        "exponential loss, the paper's types with 0 < ε < 1 and any with k12 <= k22, negative ones "
-        "too; false for k = (100, 10, 1.01)"
+        "exponential loss, k12 <= k22 of either sign, as for the paper's types, Δ >= 0; A, λ > 0"
     ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.folds", "gda_theory.pair.curve.fold_points"],
-    rules=["monotone bijection", "intermediate value"],
-    counterexample="(ε, A/λ) for which sE + ln E - ln(A/λ) = 2ε(1+sE)/(s+qE) has no root or two",
+    theorem=Theorem(
+        domain=TYPES | {determinant: between(0, None, "[)", decades=6)} | PROBLEM,
+        hypotheses=(Le(any_k12, k22),),
+        conclusions={
+            "equation": Eq(
+                k11 * P_f + sp.log(P_f) - sp.log(A / ridge),
+                any_k12 * (1 + k11 * P_f) / (k22 + determinant * P_f),
+            ),
+            "one fold": Eq(fold_numbers.count, 1),
+        },
+        measure=fold_numbers.exponential_folds,
+        points=15,
+    ),
+    joins=[
+        join(
+            "identity",
+            "equation",
+            equation=("claim:fold-hessian", "claim:dual-masses", "ln E + x - L"),
+        ),
+        join(
+            "identity",
+            "both slopes",
+            equation=("slope of the right side", "slope of the left side"),
+        ),
+        join(
+            "sign",
+            "the left side rises faster",
+            sign=(
+                "both slopes",
+                "left slope - right slope, 0 < k12 <= k22",
+                "and for k12 = -κ <= 0",
+                "given:k12 <= k22",
+            ),
+        ),
+        join(
+            "intermediate value",
+            "a root",
+            continuous="known:ln E and a fraction with a positive denominator are continuous",
+            ends=("known:ln E runs from -oo to oo", "known:the right side is bounded"),
+        ),
+        join(
+            "monotone bijection",
+            "one fold",
+            continuous=("a root", "equation"),
+            slope="the left side rises faster",
+        ),
+        join("sign", "the condition is needed", sign="not for every k12 > k22"),
+    ],
+    counterexample="a Gram matrix with k12 <= k22, and A/λ, with no fold or two",
 )
 def exponential_one_fold(
     left=k11 * E + sp.log(E) - L,
@@ -144,18 +279,12 @@ def exponential_one_fold(
     margin = k11 * E - k12 * dual
     yield Equal("ln E + x - L", sp.log(E) + margin - L, left - right)
     yield Equal("slope of the right side", sp.diff(right, E), right_slope)
-    slack = (k11 + 1 / E - right_slope).subs(paper_gram).subs(epsilon, below_one)
     yield Equal("slope of the left side", sp.diff(left, E), k11 + 1 / E)
-    yield Positive("left slope - right slope, the paper's types", slack)
-    share, determinant = sp.symbols(
-        "kappa Delta", positive=True
-    )  # k22 = k12 + share, k11 from the determinant
-    general = (
-        (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k22, k12 + share)
-    )
-    yield Positive("the same for k12 <= k22", general)
-    opposed = (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22).subs(k12, -share)
-    yield Positive("and for k12 = -κ < 0", opposed)
+    # k11 from the determinant; k22 = k12 + κ, or k12 = -κ.
+    share, determinant = sp.symbols("kappa Delta", nonnegative=True)
+    slack = (k11 + 1 / E - right_slope).subs(k11, (determinant + k12**2) / k22)
+    yield Positive("left slope - right slope, 0 < k12 <= k22", slack.subs(k22, k12 + share))
+    yield Positive("and for k12 = -κ <= 0", slack.subs(k12, -share))
     # It fails for k12 > k22: u = (10, 0), v = (1, 1/10), E = 1/10.
     # So for some A/λ there are three folds.
     three = (right_slope - sp.diff(left, E)).subs(
@@ -186,7 +315,44 @@ def exponential_one_fold(
         "gda_theory.pair.descent_ascent",
         "gda_theory.pair.regime",
     ],
-    rules=["intermediate value", "monotone bijection"],
+    theorem=Theorem(
+        domain=CORRELATION | PROBLEM | {fold_numbers.share: positive},
+        conclusions={
+            "below the fold": Implies(
+                Lt(fold_numbers.share, 1),
+                (
+                    Eq(fold_numbers.points, 2),
+                    Gt(fold_numbers.x_1, fold_numbers.x_2),
+                    Gt(fold_numbers.least_1, 0),
+                    Lt(fold_numbers.least_2, 0),
+                    Gt(fold_numbers.largest_2, 0),
+                ),
+            ),
+            "at the fold": Implies(Eq(fold_numbers.share, 1), Eq(fold_numbers.points, 1)),
+            "above the fold": Implies(Gt(fold_numbers.share, 1), Eq(fold_numbers.points, 0)),
+        },
+        measure=fold_numbers.points_at_share,
+        points=15,
+    ),
+    joins=[
+        join(
+            "intermediate value",
+            "each value below the fold is met on both sides of it",
+            continuous="known:the terms of ln α_DA are continuous where α_DA > 0",
+            ends=(
+                "ln α_DA",
+                "E^m e^{-cE} -> 0",
+                "its exponent falls at rate c = q/(2ε) and more",
+                "that rate is positive for ε < 1",
+            ),
+        ),
+        join(
+            "monotone bijection",
+            ("below the fold", "at the fold", "above the fold"),
+            continuous="each value below the fold is met on both sides of it",
+            slope=("claim:exponential-one-fold", "claim:fold-hessian"),
+        ),
+    ],
     counterexample="α < α_fold without two stationary points, or α > α_fold with one",
 )
 def two_points_below_fold(
@@ -210,24 +376,47 @@ def two_points_below_fold(
         exponent_slope,
         -q / (2 * epsilon) - s / (2 * epsilon * E),
     )
-    yield Positive("q for ε < 1", q.subs(epsilon, below_one))
+    yield Positive("that rate is positive for ε < 1", (q / (2 * epsilon)).subs(epsilon, below_one))
 
 
 @claim(
     "fold-locus",
     statement=(
-        "The fold is at Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q} and B/λ = Q e^{k₁₂P−k₂₂Q}, "
-        "for P > 0. For the paper's types Q = (1+sP)/(s+qP)."
+        "Each P > 0 gives a fold. It has Q = (1+k₁₁P)/(k₂₂+ΔP), A/λ = P e^{k₁₁P−k₁₂Q} and B/λ = Q "
+        "e^{k₁₂P−k₂₂Q}. For the paper's types Q = (1+sP)/(s+qP)."
     ),
     explanation=(
         "det H = 0 with h_u = P and h_v = Q. Then A/λ = P e^x and B/λ = Q e^y, with x and y by "
         "dual-masses. α_fold = (f/r_p) B."
     ),
     where="Sec. 5.1.2, the upper (solid) curve of Fig. 4, in closed form",
-    domain="exponential loss, any Gram matrix; P > 0 the parameter",
+    domain="exponential loss, any Gram matrix with Δ >= 0 and k22 > 0; P > 0 the parameter",
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.fold_locus", "gda_theory.pair.curve.exponential_fold"],
+    theorem=Theorem(
+        domain={
+            P: positive_within(6),
+            any_k12: between(None, None, decades=6),
+            k22: positive_within(6),
+            determinant: between(0, None, "[)", decades=6),
+        },
+        conclusions={
+            "B is stationary": Eq(fold_numbers.slope_f, 0),
+            "P": Eq(P_f, P),
+            "Q": Eq(Q_f, (1 + k11 * P) / (k22 + determinant * P)),
+            "A": Eq(fold_numbers.log_A, sp.log(P) + k11 * P - any_k12 * Q_f),
+            "B": Eq(level_f, sp.log(Q_f) + any_k12 * P - k22 * Q_f),
+        },
+        measure=fold_numbers.on_locus,
+        points=15,
+    ),
+    joins=[
+        join("identity", ("Q", "P"), equation="det H = 0"),
+        join("identity", "B is stationary", equation=("Q", "claim:fold-hessian")),
+        join("identity", "A", equation=("claim:dual-masses", "ln(A/λ)")),
+        join("identity", "B", equation=("claim:dual-masses", "ln(B/λ)")),
+    ],
     counterexample="P > 0 whose (A/λ, B/λ) is not a fold",
 )
 def fold_locus(
@@ -283,17 +472,48 @@ def _locus_bounds(*, correlation=0.5, retain_mass=0.1, ridge=0.1):
 
 @claim(
     "fold-locus-bounds",
-    statement="λ/(es) ≤ B_fold ≤ (2εA + λ/e)/s.",
+    statement="λ/(es) < B_fold < (2εA + λ/e)/s.",
     explanation=(
-        "Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. The upper bound is "
-        "Lemma 8's: beyond it y e^y would lie below -1/e."
+        "Along the locus ln(B/λ) starts at -1 - ln s as P -> 0 and increases. For the upper bound "
+        "use y < x: λy e^y is less than 2εA - sB, and y e^y is never below -1/e."
     ),
     where="Sec. 5.1.2",
-    domain="exponential loss, 0 < ε < 1",
+    domain="exponential loss, 0 < ε < 1; A, λ > 0",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.folds",
-    rules=["monotone bijection"],
+    theorem=Theorem(
+        domain=CORRELATION | PROBLEM,
+        conclusions={
+            "lower bound": Lt(ridge / (sp.E * s), fold_numbers.B_f),
+            "upper bound": Lt(fold_numbers.B_f, (2 * epsilon * A + ridge / sp.E) / s),
+        },
+        measure=fold_numbers.papers_fold,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "lower bound",
+            continuous=("claim:fold-locus", "ln(B/λ) at P = 0"),
+            slope=("its slope along the locus", "the slope"),
+        ),
+        join(
+            "tangent line",
+            "w e^w >= -1/e",
+            use="known:e^t >= 1 + t at t = -1 - w",
+        ),
+        join(
+            "contradiction",
+            "upper bound",
+            assumption="Lemma 8's argument at the upper bound",
+            absurd=(
+                "λy e^y",
+                "it is less than 2εA - sB",
+                "claim:lemma-12-order",
+                "w e^w >= -1/e",
+            ),
+        ),
+    ],
     relation="<=",
     evaluate=_locus_bounds,
     counterexample="a fold with B_fold outside the bounds",
@@ -313,14 +533,20 @@ def fold_locus_bounds(
         (2 * epsilon * A - s * upper_tangency) / ridge,
         -sp.exp(-1),
     )
+    # y < x, so e^(y-x) = 1/(1+d).
+    times = sp.exp(y) * (2 * epsilon * A * sp.exp(-x) - s * B * sp.exp(-y))
+    yield Equal("λy e^y", times, 2 * epsilon * A * sp.exp(y - x) - s * B)
+    gap = sp.Symbol("d", positive=True)
+    yield Positive("it is less than 2εA - sB", 2 * epsilon * A * (1 - 1 / (1 + gap)))
 
 
 @claim(
     "fold-rates",
     statement=(
-        "To leading order in δ, at a fold with D³J[n,n,n] > 0: below it the slowest rate is 2λκ√δ. "
-        "Above it the escape takes the time π/(λκ√δ). Exponential loss: κ² = Q(Q−Pθ³)/(2(Q−Pθ²)²), θ = k₁₂/(k₂₂+ΔP). Any loss: κ² = Q(Qτ_y − "
-        "Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP), τ = φ″/φ."
+        "Let D³J[n,n,n] > 0 at a fold. As δ → 0 the slowest rate below it tends to 2λκ√δ, "
+        "relatively. The time of the escape above it tends to π/(λκ√δ). Here κ² = Q(Qτ_y − "
+        "Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP) and τ = φ″/φ. The exponential loss has ρ = σ = "
+        "τ = 1."
     ),
     explanation=(
         "h_u = ρP, h_v = σQ, t_u = τ_x P and t_v = τ_y Q. At the fold H has a unit null vector n; "
@@ -332,13 +558,77 @@ def fold_locus_bounds(
     ),
     where="Sec. 5.1.2; critical slowing down",
     domain=(
-        "φ > 0 decreasing with φ'' continuous, any types with k12 > 0, δ = |α/α_fold - 1| -> 0, "
-        "gradient flow, where c > 0; exponential: the paper's types and any with k12 <= k22"
+        "φ > 0 decreasing with φ'' continuous, any types, k12 of either sign, δ = |α/α_fold - 1|, "
+        "gradient flow; c > 0 holds for the exponential loss with k12 <= k22, as in the paper"
     ),
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.fold_rates",
-    rules=["saddle-node normal form"],
+    theorem=Theorem(
+        # The flow is integrated in double precision, for moderate types.
+        domain={
+            fold_numbers.log_steepness: between(None, None, decades=1),
+            ridge: positive_within(6),
+            any_k12: between(None, None, decades=1),
+            k22: positive_within(1),
+            determinant: between(0, None, "[)", decades=1),
+            fold_numbers.loss: DECREASING,
+            fold_numbers.which: OneOf(("first", "last")),
+        },
+        hypotheses=(Gt(fold_numbers.third, 0),),
+        conclusions={
+            "rate below": limit(
+                fold_numbers.least_rate
+                / (2 * ridge * MEASURED_KAPPA * sp.sqrt(fold_numbers.delta_below)),
+                1,
+                fold_numbers.delta_below,
+                power=sp.Rational(1, 2),
+                at=("1e-10", "1e-12"),
+            ),
+            "time above": limit(
+                fold_numbers.escape_time
+                * (ridge * MEASURED_KAPPA * sp.sqrt(fold_numbers.delta_above))
+                / sp.pi,
+                1,
+                fold_numbers.delta_above,
+                power=sp.Rational(1, 2),
+                at=("1e-6", "1e-8"),
+            ),
+        },
+        measure=fold_numbers.rates_at_fold,
+        points=8,
+    ),
+    joins=[
+        join(
+            "identity",
+            "null vector",
+            equation=(
+                "H n = 0 says n = h_v η v - h_u ξ u",
+                "<n, u> = ξ gives ξ = θη",
+                "<n, n> = h_v η² - h_u ξ²",
+                "1/<n,v>² is positive",
+            ),
+        ),
+        join("identity", "p and c", equation=("p = λQη", "c", "(λκ)² = p c/2")),
+        join(
+            "saddle-node normal form",
+            "the flow along n",
+            null_vector="null vector",
+            p="p and c",
+            c=("p and c", f"given:{Gt(fold_numbers.third, 0)}"),
+        ),
+        join(
+            "identity",
+            "rate below",
+            equation=("the flow along n", "below: z at rest", "below: rate there"),
+        ),
+        join("identity", "time above", equation=("the flow along n", "above: passage time")),
+        join(
+            "sign",
+            "the sign of c for the exponential loss",
+            sign=("exponential, k12 <= k22: c > 0", "exponential, k = (100, 10, 1.01): c < 0"),
+        ),
+    ],
     counterexample="(ε, A/λ) at which rate/√δ or escape time·√δ tends to another number",
 )
 def fold_rates(
@@ -394,8 +684,8 @@ def fold_rates(
     exponential = (fold_Q - P * fold_theta**3).subs(any_gram)
     yield Positive("exponential, k12 <= k22: c > 0", exponential.subs(k22, k12 + margin))
     three_folds = {k11: 100, k12: 10, k22: sp.Rational(101, 100), P: sp.Rational(1, 10)}
-    steep = (P * fold_theta**3 - fold_Q).subs(three_folds)
-    yield Positive("exponential, k = (100, 10, 1.01): c < 0", steep)
+    steep = (fold_Q - P * fold_theta**3).subs(three_folds)
+    yield Enclosed("exponential, k = (100, 10, 1.01): c < 0", steep, "<", -63)
 
 
 @claim(
@@ -409,10 +699,39 @@ def fold_rates(
         "along the curve is explicit, and it is stationary at a fold."
     ),
     where="Sec. 5.1.2, any loss",
-    domain="any φ > 0, 0 < ε < 1, along the curve of descent-ascent",
+    domain="any φ > 0, 0 < ε < 1, A, λ > 0; along the curve of descent-ascent, where B > 0",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.folds",
+    theorem=Theorem(
+        domain={
+            x: between(None, None, decades=1),
+            A: positive_within(2),
+            ridge: positive_within(2),
+            epsilon: between(0, 1, decades=3),
+            fold_numbers.loss: ANY_LOSS,
+            fold_numbers.where: OneOf(("anywhere", "fold")),
+        },
+        conclusions={
+            "y'": Eq(fold_numbers.dy_dx, (s + q * fold_numbers.h_x) / (2 * epsilon)),
+            "left side": Eq(
+                MEASURED_CONDITION,
+                -q * fold_numbers.phi_at_y * fold_numbers.det_H / (2 * epsilon),
+            ),
+            "fold": Iff(Eq(fold_numbers.dB_dx, 0), Eq(MEASURED_CONDITION, 0)),
+        },
+        measure=fold_numbers.along_papers_x,
+    ),
+    joins=[
+        join("identity", "y'", equation=("claim:explicit-curves", "y' along the curve")),
+        join("identity", "left side", equation=("y'", "against det H")),
+        join(
+            "equivalence",
+            "fold",
+            identity=("q B φ(y)", "d/dx (2εx - sy)/φ(y), y' = E", "y'"),
+            factor=("known:q > 0 for ε < 1", "known:φ(y) > 0", "given:correlation in (0, 1)"),
+        ),
+    ],
     counterexample="a fold at which the condition is not 0",
 )
 def fold_condition(
@@ -426,7 +745,7 @@ def fold_condition(
     on_curve = ((2 * epsilon * x - s * along) / phi(along)).diff(x).doit()
     derivative = on_curve.subs(sp.diff(along, x), E).subs(along, y).doit()
     yield Equal("d/dx (2εx - sy)/φ(y), y' = E", derivative * phi(y) ** 2, condition)
-    yield Equal("y'", sp.diff(y_ascent.subs(paper_gram), x), y_slope)
+    yield Equal("y' along the curve", sp.diff(y_ascent.subs(paper_gram), x), y_slope)
     forget_mass = {B: ridge * (2 * epsilon * x - s * y) / (q * phi(y))}
     determinant = reduced_determinant.subs(paper_gram).subs(decays).subs(forget_mass)
     yield Equal(
@@ -438,13 +757,14 @@ def fold_condition(
     "cusp-condition",
     statement=(
         "Where two folds merge, det H = 0 and Aφ″(x)θ³ = Bφ″(y), with θ = k₁₂/(k₂₂+Δh_u). At a "
-        "fold the second equation says D³J[n,n,n] = 0 along the null vector n."
+        "fold the second equation holds exactly where D³J[n,n,n] = 0 along the null vector n."
     ),
     explanation=(
         "det H vanishes at both folds, so its slope along the curve vanishes between them, and in "
         "the limit where they merge. This is necessary; that two folds merge wherever both "
-        "equations hold is not claimed. Along the curve y' = (k22 + Δh_u)/k12 = 1/θ, and B is stationary at a fold. So d(det "
-        "H)/dx there is the claimed slope. Since <n,u> : <n,v> = θ : 1, the third derivative along "
+        "equations hold is not claimed. Along the curve y' = (k22 + Δh_u)/k12 = 1/θ, and B is "
+        "stationary at a fold. So d(det H)/dx there is the claimed slope. Since <n,u> : <n,v> = θ "
+        ": 1, the third derivative along "
         "n is -Aφ''(x)θ³ + Bφ''(y), up to a positive factor."
     ),
     where="Sec. 5.1.2, any loss with folds that can merge (logistic)",
@@ -452,6 +772,41 @@ def fold_condition(
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.cusp",
+    theorem=Theorem(
+        domain={
+            k12: positive_within(1),
+            k22: positive_within(1),
+            determinant: between(0, None, "[)", decades=1),
+            fold_numbers.log_steepness: between(None, None, decades=1),
+            fold_numbers.loss: fold_numbers.BOUNDED,
+            fold_numbers.where: OneOf(("merging", "first fold")),
+        },
+        conclusions={
+            "merging": Implies(
+                Eq(fold_numbers.merging, 1),
+                (
+                    Eq(fold_numbers.det_H, 0),
+                    Eq(fold_numbers.phi_xx * MEASURED_THETA**3, fold_numbers.phi_yy),
+                ),
+            ),
+            "third derivative": Iff(
+                Eq(fold_numbers.third, 0),
+                Eq(fold_numbers.phi_xx * MEASURED_THETA**3, fold_numbers.phi_yy),
+            ),
+        },
+        measure=fold_numbers.at_merging,
+        points=8,
+        most_digits=60,
+    ),
+    joins=[
+        join("identity", "third derivative", equation=("y' = 1/θ", "D³J along n")),
+        join(
+            "Rolle",
+            "merging",
+            zeros=("claim:fold-hessian", "d(det H/λ²)/dx at a fold", "y' = 1/θ"),
+            smooth="known:det H is differentiable along the curve where φ'' is continuous",
+        ),
+    ],
     counterexample="a merging of two folds at which Aφ''(x) θ³ != Bφ''(y)",
 )
 def cusp_condition(
@@ -491,11 +846,49 @@ def _series(*, correlation=1e-5, retain_mass=0.1, ridge=0.1):
         "order, which gives p₁ and p₂. Then expand ln Q + 2εP - sQ."
     ),
     where="Sec. 5.1.2, ε -> 0",
-    domain="exponential loss, ε -> 0 at fixed A/λ = P₀ e^{P₀}",
+    domain="exponential loss, ε -> 0 at fixed A/λ = P₀ e^{P₀} > 0",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.folds",
-    rules=["implicit function"],
+    theorem=Theorem(
+        # ε must be small beside A/λ, where the next terms balance.
+        domain={A: positive_within(3), ridge: positive_within(3)},
+        conclusions={
+            "series": Order(
+                level_f
+                + 1
+                - (2 * P0 * epsilon + (4 * P0 / (1 + P0) - 1) * epsilon**2).subs(
+                    P0, sp.LambertW(A / ridge)
+                ),
+                epsilon,
+                sp.Integer(3),
+                at=("1e-8", "1e-10"),
+            ),
+        },
+        measure=fold_numbers.papers_fold,
+        digits=60,
+        points=12,
+    ),
+    joins=[
+        join(
+            "implicit function",
+            "B is smooth in ε",
+            jacobian=("claim:exponential-one-fold", "the locus has a slope at ε = 0"),
+            smooth="known:the locus is made of logarithms and fractions",
+        ),
+        join(
+            "series",
+            "series",
+            terms=(
+                "order 0 of ln(A/λ)",
+                "order 0 of ln(B/λ)",
+                "order 1 of ln(B/λ)",
+                "order 2 of ln(B/λ)",
+                "claim:fold-locus",
+            ),
+            analytic="B is smooth in ε",
+        ),
+    ],
     evaluate=_series,
     counterexample="A/λ at which (ln(B_fold/λ) - series)/ε³ is unbounded as ε -> 0",
 )
@@ -506,6 +899,7 @@ def small_correlation_series(first=2 * P0, second=4 * P0 / (1 + P0) - 1):
     ):
         yield Equal(f"order {order} of ln(B/λ)", derived, claimed)
     yield Equal("order 0 of ln(A/λ)", constant, sp.log(P0) + P0)
+    yield Positive("the locus has a slope at ε = 0", sp.diff(sp.log(P0) + P0, P0))
 
 
 @functools.cache
@@ -533,7 +927,8 @@ def _fold_series():
     "fold-power-law",
     statement=(
         "As λ → 0, α_fold ~ (f/r_p)(s/(eq)) A^{2ε/s} λ^{(1−ε)²/s} P^{−2ε/s}, with P ~ ln(A/λ)/s. "
-        "This is a power of λ, up to a logarithm."
+        "This is a power of λ, up to a logarithm. The logarithms of both sides differ by "
+        "O(1/ln²(A/λ))."
     ),
     explanation=(
         "On the locus ln(B/λ) = (2ε/s)(ln(A/λ) - ln P) + ln Q - qQ/s exactly. A/λ -> oo means P -> "
@@ -544,7 +939,58 @@ def _fold_series():
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.folds", "gda_theory.pair.fold_locus"],
-    rules=["implicit function"],
+    theorem=Theorem(
+        # The law needs ln(A/λ) large beside 1/(1-ε)²: so ε is sampled up to 0.9.
+        domain={
+            epsilon: between(0, 1, decades=1),
+            A: positive_within(3),
+            forget: positive_within(3),
+            in_pair: positive_within(3),
+        },
+        conclusions={
+            "power law": Order(
+                sp.log(fold_numbers.alpha_f)
+                - sp.log(forget / in_pair * s / q)
+                + 1
+                - 2 * epsilon / s * sp.log(A / P_f)
+                - (1 - epsilon) ** 2 / s * sp.log(ridge),
+                fold_numbers.log_steepness,
+                sp.Integer(-2),
+                at=("1e5", "1e7"),
+            ),
+            # The error is of order ln N/N.
+            "P": limit(
+                s * P_f / fold_numbers.log_steepness,
+                1,
+                fold_numbers.log_steepness,
+                power=-sp.Rational(9, 10),
+                at=("1e5", "1e7"),
+            ),
+        },
+        measure=fold_numbers.fold_of_small_ridge,
+        digits=50,
+        points=10,
+    ),
+    joins=[
+        join(
+            "identity",
+            "P",
+            equation=("claim:fold-locus", "sP/ln(A/λ) -> 1", "Q as P -> oo"),
+        ),
+        join(
+            "series",
+            "power law",
+            terms=(
+                "ln(B/λ)",
+                "the rest there",
+                "the rest is stationary there",
+                "B = λ (A/λ)^{2ε/s} ...: power of λ",
+                "Q - s/q is of order 1/P",
+            ),
+            analytic="P",
+        ),
+        join("sign", "the power is positive", sign="the power"),
+    ],
     counterexample=(
         "ε at which ln α_fold / ln λ, corrected by the logarithm, tends to another number"
     ),
@@ -560,6 +1006,12 @@ def fold_power_law(
     yield Equal("ln(B/λ)", log_forget, retain_power * (log_retain - sp.log(P)) + rest)
     yield Equal("Q as P -> oo", sp.limit(fold_Q.subs(paper_gram), P, sp.oo), s / q)
     yield Equal("the rest there", rest.subs(Q, s / q), constant)
+    yield Equal("the rest is stationary there", sp.diff(rest, Q).subs(Q, s / q), 0)
+    yield Equal(
+        "Q - s/q is of order 1/P",
+        fold_Q.subs(paper_gram) - s / q,
+        (q - s**2) / (q * (s + q * P)),
+    )
     yield Equal("B = λ (A/λ)^{2ε/s} ...: power of λ", 1 - retain_power, power)
     yield Equal("sP/ln(A/λ) -> 1", sp.limit(sp.log(P) / P, P, sp.oo), 0)
     yield Positive("the power", power.subs(epsilon, below_one))
@@ -568,8 +1020,8 @@ def fold_power_law(
 @claim(
     "fold-correlation-limits",
     statement=(
-        "As ε → 0 (orthogonal types), B_fold → λ/e, Lemma 2's threshold. As ε → 1 (one type of "
-        "squared norm 2, with net mass A − B), B_fold → A + λ/(2e)."
+        "As ε → 0, B_fold → λ/e, Lemma 2's threshold for orthogonal types. As ε → 1, B_fold → A + "
+        "λ/(2e). That is the threshold of one type of squared norm 2, with net mass A − B."
     ),
     explanation=(
         "On the locus Q -> 1 as ε -> 0, and ln(B/λ) -> ln Q - Q = -1. As ε -> 1 it is Q = P + 1/2, "
@@ -577,11 +1029,50 @@ def fold_power_law(
         "margin u. It ends at -1/e, which gives the same B."
     ),
     where="Sec. 5.1.2, ε -> 0 and ε -> 1; App. J",
-    domain="exponential loss, A/λ fixed",
+    domain="exponential loss, A/λ > 0 fixed",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.folds",
-    rules=["implicit function"],
+    theorem=Theorem(
+        # ε and 1-ε must be small beside A/λ and its inverse.
+        domain={A: positive_within(3), ridge: positive_within(3)},
+        conclusions={
+            "ε -> 0": limit(fold_numbers.B_f / ridge, sp.exp(-1), epsilon, at=("1e-8", "1e-10")),
+            "ε -> 1": limit(
+                fold_numbers.B_near_one / ridge,
+                A / ridge + sp.exp(-1) / 2,
+                fold_numbers.to_one,
+                at=("1e-9", "1e-11"),
+            ),
+            "merged type": Eq(fold_numbers.merged_B, A + ridge * sp.exp(-1) / 2),
+        },
+        measure=fold_numbers.fold_at_the_ends,
+        digits=50,
+        points=12,
+    ),
+    joins=[
+        join(
+            "implicit function",
+            "B is smooth in ε at both ends",
+            jacobian="claim:exponential-one-fold",
+            smooth="known:the locus is made of logarithms and fractions",
+        ),
+        join(
+            "identity",
+            "ε -> 0",
+            equation=("B is smooth in ε at both ends", "Q at ε = 0", "B at ε = 0"),
+        ),
+        join(
+            "identity",
+            "ε -> 1",
+            equation=("B is smooth in ε at both ends", "Q at ε = 1", "B at ε = 1"),
+        ),
+        join(
+            "definition of W",
+            "merged type",
+            equation=("the merged type's end of existence", "claim:lemma-2-branches"),
+        ),
+    ],
     counterexample="A/λ at which B_fold tends to another number",
 )
 def fold_correlation_limits(

@@ -57,6 +57,16 @@ RULES = {
         "a convex function is nowhere below its value where its slope is 0",
         ("convex", "stationary", "value"),
     ),
+    "inertia of order two": Rule(
+        "a symmetric form on a plane that is positive in one direction is positive definite where "
+        "its determinant is positive, and indefinite where it is negative",
+        ("direction", "determinant"),
+    ),
+    "Rolle": Rule(
+        "between two zeros of a differentiable function its derivative has a zero; "
+        "where two zeros merge, a continuous derivative is 0",
+        ("zeros", "smooth"),
+    ),
     "saddle-node normal form": Rule(
         "at a simple zero eigenvalue the flow along the null vector is z' = p δ + c z²/2 "
         "to leading order",
