@@ -4,6 +4,7 @@ By enumeration, reference values, exact integers, automatic differentiation of a
 """
 
 import functools
+import itertools
 import math
 from fractions import Fraction
 
@@ -369,6 +370,70 @@ def test_impossible_evidence():
     for level in traced:
         assert np.isfinite(level[0]).all()
         assert np.isnan(level[1:]).all()
+
+
+def nan_shares(found, number):
+    """Of each array: the share of the entries of one sequence that are NaN, -1 in integers."""
+    return [
+        np.mean(np.isnan(array[number]) if array.dtype.kind == "f" else array[number] == -1)
+        for array in map(np.asarray, jax.tree.leaves(found))
+    ]
+
+
+def every_posterior(model, likelihood, starts):
+    """What any model computes from its posterior."""
+    moments = rt.change_moments(model, likelihood, starts)
+    return (
+        rt.marginals(model, likelihood),
+        moments,
+        (moments.leaf_changed, moments.leaf_variance, moments.susceptibility),
+        rt.change_correlations(model, likelihood, starts),
+        rt.sample_posterior(jax.random.key(0), model, likelihood),
+    )
+
+
+def assert_nothing_but_nan_for_the_impossible(found, impossible):
+    for number, expected in enumerate(impossible):
+        shares = nan_shares(found, number)
+        assert shares == [float(expected)] * len(shares)
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_all_of_a_posterior_of_impossible_evidence_is_nan_inside_jit(cut, request):
+    """Never NaN mixed with 0: a dead leaf, a contradiction of two leaves, all zeros."""
+    grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
+    likelihood = enumeration.random_likelihoods(np.random.default_rng(4), grammar)[:4]
+    likelihood[:] = np.random.default_rng(4).uniform(0.1, 1, likelihood.shape)
+    derived = {tuple(rule) for rule in np.asarray(grammar.rules[0]).reshape(-1, 2).tolist()}
+    never = next(pair for pair in itertools.product(range(3), repeat=2) if pair not in derived)
+    likelihood[1, 5] = 0
+    likelihood[2, 2:4] = np.eye(3)[list(never)]
+    likelihood[3] = 0
+    starts = grammar.reference_start(np.arange(4) % 3).leaves
+    if cut:
+        request.getfixturevalue("tiny_cache")
+
+    def everything(likelihood):
+        return (
+            every_posterior(grammar, likelihood, starts),
+            rt.susceptibility(grammar, likelihood, starts),
+            rt.change_cumulants(grammar, likelihood, starts, order=3),
+            rt.change_distribution(grammar, likelihood, starts),
+            rt.mean_by_distance(rt.change_correlations(grammar, likelihood, starts)),
+        )
+
+    found = jax.jit(everything)(likelihood)
+    assert_nothing_but_nan_for_the_impossible(found, [False, True, True, True])
+
+
+def test_a_chain_gives_nan_alone_for_impossible_evidence():
+    cyclic = np.array([[0.5, 0.5, 0.0], [0.0, 0.5, 0.5], [0.5, 0.0, 0.5]])
+    chain = rt.controls.markov_chain(cyclic, length=6)
+    likelihood = np.random.default_rng(0).uniform(0.1, 1, (3, 6, 3))
+    likelihood[1, 2] = 0
+    likelihood[2, :2] = np.eye(3)[[0, 2]]  # 2 never follows 0
+    found = jax.jit(functools.partial(every_posterior, chain))(likelihood, np.zeros((3, 6), int))
+    assert_nothing_but_nan_for_the_impossible(found, [False, True, True])
 
 
 def test_impossible_evidence_has_derivatives_0():
