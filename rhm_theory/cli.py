@@ -73,7 +73,18 @@ def _parser() -> argparse.ArgumentParser:
     measured.add_argument(
         "sequences",
         help="a file: .npz with arrays starts and samples, .npy of shape starts x (1 + samples) x "
-        "length, or CSV with the label of a start and the symbols of a sequence in each line",
+        "length, .jsonl with start and samples in each line, or text with the label of a start and "
+        "the symbols of a sequence in each line, delimited by commas, semicolons or tabs; symbols "
+        "are integers or strings, and the file may be compressed by gzip",
+    )
+    measured.add_argument(
+        "--pad",
+        metavar="TOKEN",
+        help="the symbol that fills sequences up to one length: where a start has it, nothing "
+        "counts",
+    )
+    measured.add_argument(
+        "--delimiter", help="the character between the cells of text (default: it is found)"
     )
     measured.add_argument(
         "--r-max", type=int, help="largest distance r between positions (default: all)"
@@ -105,13 +116,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _probe(options: argparse.Namespace) -> Callable[[], None]:
-    sequences = probe.load(options.sequences)
+    sequences = probe.load(options.sequences, pad=options.pad, delimiter=options.delimiter)
     found = probe.probe(sequences, r_max=options.r_max)
     if options.out is not None:
         probe.draw(found, Path(options.out))
     if options.json:
         return lambda: print(tables.dumps(found, indent=2))
-    rows = [
+    rows: list[tuple] = [
         (name, estimate.value, estimate.error, (estimate.low, estimate.high))
         for name, estimate in (
             ("share of leaves that changed", found.mean_changed),
@@ -120,11 +131,13 @@ def _probe(options: argparse.Namespace) -> Callable[[], None]:
             ("second-moment length", found.second_moment_length),
         )
     ]
+    if np.isnan(found.half_length.value):
+        largest = len(found.correlation.value) - 1
+        rows[2] = (rows[2][0], f"none up to the largest distance, {largest}", "", "")
     starts, trajectories, length = sequences.samples.shape
+    leaves = f"{length} leaves" if sequences.inside is None else f"up to {length} leaves"
     groups = len(set(sequences.groups.tolist()))
-    title = (
-        f"{starts} starts x {trajectories} samples of {length} leaves; errors over {groups} groups"
-    )
+    title = f"{starts} starts x {trajectories} samples of {leaves}; errors over {groups} groups"
 
     def show():
         tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)

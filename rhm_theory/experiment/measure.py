@@ -75,7 +75,8 @@ class Measurement(NamedTuple):
     Attributes:
         correlation: C(r), r = 0 .. r_max.
         susceptibility: chi.
-        half_length: the first r at which C falls below C(0)/2, interpolated.
+        half_length: the first r at which C falls below C(0)/2, interpolated. It is NaN if there is
+            none up to r_max. Its error is NaN if there is none without some group.
         second_moment_length: see :func:`correlation_length`.
         mean_changed: the share of leaves that changed.
     """
@@ -241,8 +242,8 @@ def correlation_length(
 
     Args:
         correlation: C(0), C(1), .. in the last axis.
-        definition: ``"half"`` is the first r with C(r) < C(0)/2, interpolated linearly, and the
-            largest r if there is none. ``"second_moment"`` is
+        definition: ``"half"`` is the first r with C(r) < C(0)/2, interpolated linearly, and NaN if
+            there is none: the length is then longer than all r given. ``"second_moment"`` is
             :math:`\sqrt{\sum_r r^2 C(r)/\sum_r C(r)}` over :math:`-r_{\max} .. r_{\max}`, NaN if
             that is no real number.
 
@@ -263,12 +264,12 @@ def correlation_length(
             square = (distance**2 * both).sum(-1) / both.sum(-1)
             return np.where(positive, np.sqrt(square), np.nan)
     below = c < c[..., :1] / 2
-    first = np.where(below.any(-1), below.argmax(-1), c.shape[-1] - 1)
+    first = below.argmax(-1)
     before = np.maximum(first - 1, 0)
     at, earlier = (np.take_along_axis(c, index[..., None], -1)[..., 0] for index in (first, before))
     with np.errstate(invalid="ignore", divide="ignore"):
         crossed = before + (earlier - c[..., 0] / 2) / (earlier - at)
-    return np.where(positive, np.where(below.any(-1), crossed, first), np.nan)
+    return np.where(positive & below.any(-1), crossed, np.nan)
 
 
 def measure(
@@ -276,6 +277,7 @@ def measure(
     *,
     r_max: int | None = None,
     groups: Groups | None = None,
+    inside: Bool[ArrayLike, "starts length"] | None = None,
 ) -> Measurement:
     """All measurements, from which leaves changed. Lengths have jackknife errors over the groups.
 
@@ -284,6 +286,8 @@ def measure(
         r_max: the largest distance that enters chi and the lengths; all by default.
         groups: a label for each start; starts of one group (one grammar, one text) are not
             independent. Each start alone by default.
+        inside: which leaves a start has, if starts differ in length; all by default. Changes of
+            other leaves do not count, nor do pairs with them.
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     """
@@ -293,32 +297,69 @@ def measure(
             "changed must have shape (starts, trajectories, length) with at least one start, "
             f"got {shape}"
         )
-    return measurement(change_sums(changed), r_max=r_max, groups=groups)
+    if inside is None:
+        return measurement(change_sums(changed), r_max=r_max, groups=groups)
+    inside = np.asarray(inside)
+    if inside.dtype != bool or inside.shape != (shape[0], shape[2]):
+        raise ValueError(
+            f"inside must be boolean of shape {(shape[0], shape[2])}, one entry a leaf of each "
+            f"start, got {inside.dtype} of shape {inside.shape}"
+        )
+    sums = change_sums(np.asarray(changed) & inside[:, None])
+    return measurement(sums, r_max=r_max, groups=groups, inside=inside)
 
 
 def measurement(
-    sums: Sums, *, r_max: int | None = None, groups: Groups | None = None
+    sums: Sums,
+    *,
+    r_max: int | None = None,
+    groups: Groups | None = None,
+    inside: Bool[np.ndarray, "starts length"] | None = None,
 ) -> Measurement:
     """:func:`measure` from the sums of each start ``(starts, length)``, which are all it needs."""
     pair_sums = np.asarray(sums.pair_sums, float)
     starts, length = pair_sums.shape
-    r_max = length - 1 if r_max is None else checks.whole("r_max", r_max)
+    pairs = _pairs(starts, length, inside)
+    if r_max is None:
+        r_max = int(np.flatnonzero(pairs.any(0))[-1])
+    r_max = checks.whole("r_max", r_max)
     if r_max >= length:
         raise ValueError(f"r_max must be below the length = {length}, got {r_max}")
     group_of = labels(groups, starts)
     kept = pair_sums[:, : r_max + 1]
     weight = np.where(np.arange(r_max + 1) > 0, 2, 1)
-    pairs = 4 / (length - np.arange(r_max + 1))
-    correlation = ratio(kept * pairs, np.ones(starts), group_of)
+    unpadded = length - np.arange(r_max + 1)
+    # Over the pairs of unpadded starts, so that without padding the denominators are exactly 1.
+    numerators = kept * (4 / unpadded)
+    denominators = pairs[:, : r_max + 1] / unpadded
+    correlation = ratio(numerators, denominators, group_of)
+    both = np.stack([numerators, denominators], 1)
     chi = ratio((kept * weight).sum(-1), kept[:, 0], group_of)
-    second_moment = functools.partial(correlation_length, definition="second_moment")
     return Measurement(
         correlation=correlation,
         susceptibility=chi,
-        half_length=jackknife(correlation_length, kept * pairs, group_of),
-        second_moment_length=jackknife(second_moment, kept * pairs, group_of),
-        mean_changed=ratio(np.asarray(sums.mean), np.full(starts, float(length)), group_of),
+        half_length=jackknife(functools.partial(_length_of_ratio, "half"), both, group_of),
+        second_moment_length=jackknife(
+            functools.partial(_length_of_ratio, "second_moment"), both, group_of
+        ),
+        mean_changed=ratio(np.asarray(sums.mean), pairs[:, 0], group_of),
     )
+
+
+def _pairs(
+    starts: int, length: int, inside: Bool[np.ndarray, "starts length"] | None
+) -> Float[np.ndarray, "starts length"]:
+    """How many pairs of leaves of each start are at distance r = 0 .. length - 1."""
+    if inside is None:
+        return np.tile(np.arange(length, 0, -1.0), (starts, 1))
+    return np.array([np.correlate(row, row, "full")[length - 1 :] for row in inside.astype(float)])
+
+
+def _length_of_ratio(definition: str, both: Float[np.ndarray, "2 distances"]) -> np.ndarray:
+    """A length of the numerators of C over its denominators, NaN where a denominator is 0."""
+    numerators, denominators = both
+    known = np.where(denominators > 0, denominators, np.nan)
+    return correlation_length(numerators / known, definition)
 
 
 @backed_by("rhm-sample-covariance")
