@@ -238,9 +238,13 @@ def whole_range(pair: Pair) -> tuple[float, float]:
     return float(low), float(mpmath.log(own * logs / pair.determinant) + 6)
 
 
-def folds(pair: Pair) -> list[Point]:
-    """All folds of descent-ascent: sign changes of the slope of ln B along the curve."""
-    found = grid(pair, *whole_range(pair))
+def folds(pair: Pair, highest: float | None = None) -> list[Point]:
+    """All folds of descent-ascent: sign changes of the slope of ln B along the curve.
+
+    ``highest`` is an end of the search in ln Q that replaces a lower one.
+    """
+    low, high = whole_range(pair)
+    found = grid(pair, low, max(high, highest or high))
     rises = np.diff(found.level) > 0
     turns = np.flatnonzero(rises[1:] != rises[:-1])
     step = found.q[1] - found.q[0]
@@ -289,14 +293,17 @@ def first_fold(pair: Pair) -> Point:
     return found[0]
 
 
-def crossings(pair: Pair, target, extra: tuple = ()) -> Iterator[Point]:
+def crossings(
+    pair: Pair, target, extra: tuple = (), lowest: float | None = None
+) -> Iterator[Point]:
     """All points of descent-ascent with ln(B/λ) = ``target``, by rising q.
 
-    ``extra`` are further q that are looked at, such as the place of a peak.
+    ``extra`` are further q that are looked at, such as the place of a peak. ``lowest`` is where
+    the search begins; without it, 60 below ``target``.
     """
     low, high = whole_range(pair)
-    reach = float(target) - 60
-    found = grid(pair, min(low, reach), high)
+    start = float(target) - 60 if lowest is None else lowest
+    found = grid(pair, min(low, start), high)
     q = np.concatenate([found.q, [float(at) for at in extra]])
     sides = np.concatenate(
         [found.level - float(target), [float(level(pair, at) - target) for at in extra]]

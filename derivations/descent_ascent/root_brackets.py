@@ -10,8 +10,13 @@ has h = 1 (dual-curve). Each claim gives both ends and the sign of what remains.
 
 import sympy as sp
 
+from derivations.descent_ascent import bracket_numbers as numbers
+from derivations.descent_ascent import fold_numbers
 from derivations.descent_ascent.folds import fold_Q
+from derivations.descent_ascent.pair_numbers import any_k12
+from derivations.ledger.domains import OneOf, between, positive_within
 from derivations.ledger.ledger import claim
+from derivations.ledger.rules import join
 from derivations.ledger.steps import Equal, Positive
 from derivations.ledger.symbols import (
     A,
@@ -24,8 +29,10 @@ from derivations.ledger.symbols import (
     k22,
     ridge,
 )
+from derivations.ledger.theorems import Eq, Ge, Gt, Implies, Le, Lt, Theorem
 
-h_u, sigma, slope_excess, more, share = sp.symbols("h_u sigma m e s", positive=True)
+more, share = sp.symbols("e s", positive=True)
+h_u, sigma, slope_excess = sp.symbols("h_u sigma m", nonnegative=True)
 log_mass, shift, level, start, at_start = sp.symbols("ln_z c L q_0 L_0", real=True)
 cross, along = sp.symbols("kappa q", real=True)  # k12 of either sign; ln Q
 log_phi = sp.Function("ln_phi", real=True)
@@ -34,7 +41,17 @@ log_root, high_value, log_k22, log_reach, lean, margin_of_oracle = sp.symbols(
 )
 determinant, depth, t, apart, rest, largest = sp.symbols("Delta d t s_0 n g", positive=True)
 some_gram = {k11: (determinant + cross**2) / k22, k12: cross}
+# Any Gram matrix, for the searches: k11 follows from the determinant.
+TYPES = {
+    any_k12: between(None, None, decades=3),
+    k22: positive_within(3),
+    numbers.determinant: positive_within(3),
+}
+MASSES = {A: positive_within(3), B: positive_within(3), ridge: positive_within(3)}
 bend = Q * sigma * (k22 + gram_determinant * h_u) / (1 + k11 * h_u)  # h
+
+
+LOW_SIGN = "it is not positive there"
 
 
 @claim(
@@ -44,15 +61,46 @@ bend = Q * sigma * (k22 + gram_determinant * h_u) / (1 + k11 * h_u)  # h
         "t for t = zφ(t − c), lies between u₁ − F(u₁) and u₁."
     ),
     explanation=(
-        "φ decreases and t > 0, so F(u₁) = ln φ(-c) - ln φ(e^{u₁} - c) >= 0. The slope of F is 1 + "
+        "φ decreases, so F(u₁) = ln φ(-c) - ln φ(e^{u₁} - c) >= 0. The slope of F is 1 + "
         "σ e^u >= 1, with the decay σ of φ. So F(u₁ - d) <= F(u₁) - d, which is 0 at d = F(u₁)."
     ),
     where="Sec. 5.1.2, the retain dual of any margin loss",
-    domain="φ > 0 decreasing with a derivative, z > 0, c real",
+    domain="φ > 0 that does not increase, with a derivative; z > 0, c real",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.curve.shifted_dual",
-    rules=["monotone bijection", "intermediate value"],
+    theorem=Theorem(
+        domain={
+            numbers.log_z: between(None, None, decades=2),
+            numbers.c: between(None, None, decades=2),
+            numbers.loss: numbers.NOT_RISING,
+        },
+        conclusions={
+            "low end": Le(numbers.log_z + numbers.log_phi_high, numbers.root),
+            "high end": Le(numbers.root, numbers.log_z + numbers.log_phi_first),
+        },
+        measure=numbers.shifted_dual,
+    ),
+    joins=[
+        join(
+            "sign",
+            "F is not negative at the high end",
+            sign=("F(u₁)", "known:φ decreases, and t > 0"),
+        ),
+        join("sign", "F is not positive at the low end", sign=("F at the lower end", LOW_SIGN)),
+        join(
+            "intermediate value",
+            "a root between the ends",
+            continuous="known:φ > 0 has a derivative, so F is continuous",
+            ends=("F is not negative at the high end", "F is not positive at the low end"),
+        ),
+        join(
+            "monotone bijection",
+            ("low end", "high end"),
+            continuous="a root between the ends",
+            slope=("F'", "F' - 1"),
+        ),
+    ],
     counterexample="z, c and a decreasing φ whose root t lies outside",
 )
 def shifted_dual_bracket(
@@ -64,14 +112,17 @@ def shifted_dual_bracket(
     at = sp.Symbol("m", real=True)
     decreasing = sp.Lambda(at, -sigma * at)  # ln φ to first order: its slope is -σ
     yield Equal("F'", sp.diff(residual.replace(log_phi, decreasing).doit(), log_root), slope)
-    yield Positive("F' - 1", slope - 1)
+    yield Positive("F' - 1", slope - 1, strict=False)
     drop = log_phi(-shift) - log_phi(sp.exp(high) - shift)
     yield Equal("F(u₁)", residual.subs(log_root, high), drop)
     # F(u₁ - d) = F(u₁) - (1 + m) d with a mean slope 1 + m.
-    value = sp.Symbol("F_1", positive=True)
+    value = sp.Symbol("F_1", nonnegative=True)
     below = (high_value - (1 + slope_excess) * low_distance).subs(high_value, value)
     yield Equal("F at the lower end", below, -slope_excess * value)
-    yield Positive("it is not positive there", -below)
+    yield Positive(LOW_SIGN, -below, strict=False)
+
+
+REACHED = numbers.start_there + sp.log(B / ridge) - numbers.level_there
 
 
 @claim(
@@ -84,11 +135,49 @@ def shifted_dual_bracket(
         "q₀ and the root, the root is at q₀ + (L - L(q₀))/(1 + m)."
     ),
     where="Sec. 5.1.2",
-    domain="any margin loss with φ > 0 decreasing, any types, A, B, λ > 0, any start q₀",
+    domain="φ > 0 that does not increase, any types, A, B, λ > 0, any start q₀",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.curve.pretrain_point",
-    rules=["intermediate value"],
+    theorem=Theorem(
+        domain={
+            numbers.start: between(None, None, decades=1),
+            numbers.where: OneOf(("start", "the root")),
+        }
+        | TYPES
+        | {numbers.determinant: between(0, None, "[)", decades=3)}
+        | MASSES
+        | {numbers.loss: numbers.NOT_RISING},
+        conclusions={
+            "a start that is too low": Implies(
+                Ge(sp.log(B / ridge), numbers.level_there),
+                (Le(numbers.start_there, numbers.root), Le(numbers.root, REACHED)),
+            ),
+            "a start that is too high": Implies(
+                Le(sp.log(B / ridge), numbers.level_there),
+                (Le(REACHED, numbers.root), Le(numbers.root, numbers.start_there)),
+            ),
+        },
+        measure=numbers.pretrained,
+    ),
+    joins=[
+        join(
+            "identity",
+            "the root with the mean slope",
+            equation=("the level at the root", "root - q₀ is a part of the interval"),
+        ),
+        join(
+            "sign",
+            ("a start that is too low", "a start that is too high"),
+            sign=(
+                "the root with the mean slope",
+                "the part is positive",
+                "and at most 1",
+                "claim:pretrain-unique",
+                "claim:dual-curve",
+            ),
+        ),
+    ],
     counterexample="a start q₀ whose interval does not hold the pretrained solution",
 )
 def pretrain_bracket(reached=start + level - at_start):
@@ -98,7 +187,7 @@ def pretrain_bracket(reached=start + level - at_start):
     part = 1 / mean_slope
     yield Equal("root - q₀ is a part of the interval", root - start, part * (reached - start))
     yield Positive("the part is positive", part)
-    yield Positive("and below 1", 1 - part)
+    yield Positive("and at most 1", 1 - part, strict=False)
 
 
 @claim(
@@ -112,11 +201,64 @@ def pretrain_bracket(reached=start + level - at_start):
         "unbounded φ then has a fold between the two Q. The solver takes m = 30."
     ),
     where="Sec. 5.1.2, folds of any margin loss",
-    domain="φ > 0 decreasing, σ = -φ'/φ at y, Δ > 0, k12 of either sign, Q > 0",
+    domain="φ > 0 that does not increase, σ = -φ'/φ at y, Δ > 0, k12 of either sign, Q > 0",
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.curve.fold_points",
-    rules=["intermediate value"],
+    theorem=Theorem(
+        domain={
+            Q: positive_within(3),
+            numbers.m: between(0, None, "[)", decades=1),
+            numbers.log_mass: between(None, None, decades=1),
+        }
+        | TYPES
+        | {numbers.loss: numbers.NOT_RISING},
+        conclusions={
+            "lower bound": Le(
+                Q * numbers.sigma_there * numbers.determinant / k11, numbers.bend_there
+            ),
+            "upper bound": Le(numbers.bend_there, Q * numbers.sigma_there * k22),
+            "low end": Implies(
+                (
+                    Le(numbers.sigma_there, sp.exp(numbers.m)),
+                    Le(Q, sp.exp(-numbers.m) / k22),
+                ),
+                Le(numbers.bend_there, 1),
+            ),
+            "high end": Implies(
+                (
+                    Ge(numbers.sigma_there, sp.exp(-numbers.m)),
+                    Ge(Q, sp.exp(numbers.m) * k11 / numbers.determinant),
+                ),
+                Ge(numbers.bend_there, 1),
+            ),
+        },
+        measure=numbers.bend_at,
+    ),
+    joins=[
+        join(
+            "sign",
+            "lower bound",
+            sign=("claim:dual-curve", "h - lower bound", "slack of the lower bound"),
+        ),
+        join(
+            "sign",
+            "upper bound",
+            sign=("claim:dual-curve", "upper bound - h", "slack of the upper bound"),
+        ),
+        join(
+            "monotone bijection",
+            "low end",
+            continuous=("upper bound", "upper bound at the low end"),
+            slope="known:Qσk22 increases in Q and in σ",
+        ),
+        join(
+            "monotone bijection",
+            "high end",
+            continuous=("lower bound", "lower bound at the high end"),
+            slope="known:QσΔ/k11 increases in Q and in σ",
+        ),
+    ],
     counterexample="a point of the curve with h outside the two bounds",
 )
 def bend_bounds(
@@ -135,6 +277,14 @@ def bend_bounds(
     yield Equal("lower bound at the high end", lower.subs({Q: high_dual, sigma: sp.exp(-more)}), 1)
 
 
+DEPTH = (
+    sp.Abs(sp.log(k22))
+    + sp.Abs(any_k12) * numbers.P_R
+    + sp.Abs(sp.log(2 * k11 / numbers.determinant))
+    + 2
+)
+
+
 @claim(
     "bounded-fold-bracket",
     statement=(
@@ -146,17 +296,84 @@ def bend_bounds(
         "The low end: h <= Qσk22 (bend-bounds) and σ <= 1. The high end: k11 y = k12 x - ΔQ, and "
         "k12 x falls along the curve, from k12 k11 P_R at the oracle. With σ <= e^y, ln h <= ln "
         "k22 + ln Q + k12 P_R - ΔQ/k11. At Q = d·2k11/Δ the right side is at most ln d - d - 2 "
-        "<= -3. Its slope in Q is 1/Q - Δ/k11, which is negative there and beyond."
+        "<= -3. Its slope in Q is 1/Q - Δ/k11, which is negative there and beyond. How many folds "
+        "lie between is not claimed: see logistic-zero-or-two-folds."
     ),
     where="Sec. 5.1.2, the true loss",
     domain=(
-        "φ > 0 decreasing, decay at most min(1, e^y), Δ > 0, k12 of either sign, A, λ > 0; P_R is "
-        "the oracle's retain dual"
+        "φ > 0, decay at most min(1, e^y) and not negative, Δ > 0, k12 of either sign, A, λ > 0; "
+        "P_R is the oracle's retain dual"
     ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.curve.largest_bend", "gda_theory.pair.curve.fold_points"],
-    rules=["tangent line", "monotone bijection"],
+    theorem=Theorem(
+        domain={
+            numbers.beyond: between(1, None, "[)", decades=3),
+            numbers.log_mass: between(None, None, decades=1),
+        }
+        | TYPES
+        | {numbers.loss: numbers.ANY_DECREASING},
+        hypotheses=(numbers.SMALL_DECAY,),
+        conclusions={
+            "below the low end": Lt(numbers.h_low, 1),
+            "beyond the high end": Lt(numbers.h_high, 1),
+            "folds": Implies(
+                Gt(fold_numbers.count, 0),
+                (
+                    Lt(sp.exp(-30) / k22, numbers.Q_first),
+                    Lt(numbers.Q_last, 2 * k11 * DEPTH / numbers.determinant),
+                ),
+            ),
+        },
+        measure=numbers.bends_outside,
+        points=20,
+    ),
+    joins=[
+        join(
+            "sign",
+            "below the low end",
+            sign=(
+                "claim:bend-bounds",
+                "h at the low end is at most",
+                f"given:{numbers.SMALL_DECAY}",
+            ),
+        ),
+        join(
+            "monotone bijection",
+            "k12 x is at most its value at the oracle",
+            continuous="known:x is continuous along the curve",
+            slope=("claim:mass-order", "d(k12 x)/dQ", "k12 x does not rise"),
+        ),
+        join(
+            "identity",
+            "ln h is at most the ceiling",
+            equation=(
+                "claim:bend-bounds",
+                "k11 y = k12 x - ΔQ",
+                "k12 x is at most its value at the oracle",
+                "the ceiling: ln(k22 Q) and the bound on y",
+                f"given:{numbers.SMALL_DECAY}",
+            ),
+        ),
+        join(
+            "tangent line",
+            "the ceiling is negative at the high end",
+            use=("the ceiling at the high end", "it is ln d - d - 2, and less"),
+        ),
+        join(
+            "monotone bijection",
+            "beyond the high end",
+            continuous=("ln h is at most the ceiling", "the ceiling is negative at the high end"),
+            slope="the ceiling falls from there on",
+        ),
+        join(
+            "contradiction",
+            "folds",
+            assumption="known:a fold lies outside",
+            absurd=("below the low end", "beyond the high end", "claim:dual-curve"),
+        ),
+    ],
     counterexample="a logistic pair with h >= 1 outside the two ends",
 )
 def bounded_fold_bracket(
@@ -202,12 +419,21 @@ def _lift(dual, n=rest, s=apart):
     return dual * (n + s * dual) / (1 + s * dual)
 
 
+T_FOLD = k11 * fold_numbers.P_f
+S = numbers.determinant / (k11 * k22)
+N = S + (1 - S) * (1 - any_k12 / k22)
+C = sp.log(k11 * A / ridge) + any_k12 / k22
+G = sp.Max(C, N, 1)
+T_MOST = 2 * G / (sp.sqrt((N - S * G) ** 2 + 4 * S * G) + N - S * G)
+
+
 @claim(
     "exponential-fold-bracket",
     statement=(
-        "With t = k₁₁P, s = Δ/(k₁₁k₂₂) and n = s + (1−s)(1−k₁₂/k₂₂), the exponential fold solves ln "
-        "t + g(t) = c, g(t) = t(n+st)/(1+st), c = ln(k₁₁A/λ) + k₁₂/k₂₂. Let G = max(c, n, 1). Then "
-        "c − G ≤ ln t ≤ min(c, ln T), where T is the positive root of sT² + (n − sG)T = G."
+        "Let t = k₁₁P, s = Δ/(k₁₁k₂₂) and n = s + (1−s)(1−k₁₂/k₂₂). The exponential fold solves "
+        "ln t + g(t) = c, with g(t) = t(n+st)/(1+st) and c = ln(k₁₁A/λ) + k₁₂/k₂₂. Let G = "
+        "max(c, n, 1). Then c − G ≤ ln t, ln t < c and ln t ≤ ln T. Here T is the positive root of "
+        "sT² + (n − sG)T = G."
     ),
     explanation=(
         "The equation is that of fold-locus with Q = (1+t)/(k22(1+st)). g increases from 0. At the "
@@ -219,7 +445,42 @@ def _lift(dual, n=rest, s=apart):
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.curve.exponential_fold",
-    rules=["monotone bijection", "intermediate value"],
+    theorem=Theorem(
+        domain=TYPES | {A: positive_within(6), ridge: positive_within(6)},
+        hypotheses=(Le(any_k12, k22),),
+        conclusions={
+            "equation": Eq(sp.log(T_FOLD) + T_FOLD * (N + S * T_FOLD) / (1 + S * T_FOLD), C),
+            "low end": Le(C - G, sp.log(T_FOLD)),
+            "first high end": Lt(sp.log(T_FOLD), C),
+            "second high end": Le(sp.log(T_FOLD), sp.log(T_MOST)),
+            "T": Eq(S * T_MOST**2 + (N - S * G) * T_MOST, G),
+        },
+        measure=fold_numbers.exponential_folds,
+        points=10,
+    ),
+    joins=[
+        join(
+            "identity",
+            "equation",
+            equation=("claim:fold-locus", "claim:fold-hessian", "the equation of the fold"),
+        ),
+        join("sign", "n > 0", sign=("1 - s", "n", "given:k12 <= k22")),
+        join(
+            "monotone bijection",
+            "g(t) <= G at the root",
+            continuous=("equation", "n > 0", "g(1)", "a mean of n and 1"),
+            slope="g increases",
+        ),
+        join("identity", "T", equation="g(T) = G"),
+        join(
+            "monotone bijection",
+            "second high end",
+            continuous=("g(t) <= G at the root", "T"),
+            slope="g increases",
+        ),
+        join("sign", "first high end", sign=("equation", "g is positive")),
+        join("sign", "low end", sign=("equation", "g(t) <= G at the root")),
+    ],
     counterexample="(k, A/λ) with k12 <= k22 whose fold lies outside",
 )
 def exponential_fold_bracket(
@@ -266,13 +527,52 @@ def exponential_fold_bracket(
     ),
     where="Sec. 5.1.2, any margin loss",
     domain=(
-        "φ > 0 decreasing, Δ > 0, k12 of either sign, A, B, λ > 0; P_R is the oracle's retain dual; "
+        "φ > 0 that does not increase, Δ > 0, k12 of either sign, A, B, λ > 0; P_R is the oracle's "
+        "retain dual; "
         "the upper end is infinite for an unbounded φ"
     ),
     origin="new",
     evidence="proved",
     backs=["gda_theory.pair.curve.oracle_branch", "gda_theory.pair.curve.far_branch"],
-    rules=["monotone bijection", "intermediate value"],
+    theorem=Theorem(
+        domain=MASSES | TYPES | {numbers.loss: numbers.NOT_RISING},
+        conclusions={
+            "low end": Le(sp.log(B / ridge) + numbers.log_phi_R, numbers.q_least),
+            "high end": Implies(
+                Eq(numbers.bounded, 1),
+                Le(numbers.q_most, sp.log(B / ridge) + numbers.log_supremum),
+            ),
+            "continued minimum": Implies(
+                Eq(numbers.continued, 1), Lt(numbers.q_continued, numbers.q_fold)
+            ),
+        },
+        measure=numbers.branches,
+        points=15,
+    ),
+    joins=[
+        join(
+            "monotone bijection",
+            "y < k12 P_R",
+            continuous=("y at Q = 0", "known:y is continuous along the curve"),
+            slope=("claim:mass-order", "dy/dQ", "y falls"),
+        ),
+        join(
+            "sign",
+            "low end",
+            sign=("y < k12 P_R", "Q over the low end", "that ratio, less 1", "claim:dual-masses"),
+        ),
+        join(
+            "sign",
+            "high end",
+            sign=("the high end over Q", "known:φ(y) <= sup φ", "claim:dual-masses"),
+        ),
+        join(
+            "monotone bijection",
+            "continued minimum",
+            continuous="known:the continued minimum moves continuously, with det H > 0",
+            slope=("claim:dual-curve", "claim:fold-hessian"),
+        ),
+    ],
     counterexample="a stationary point of descent-ascent with ln Q outside",
 )
 def branch_bracket(
@@ -295,10 +595,14 @@ def branch_bracket(
     yield Equal("the high end over Q", sp.exp(above - at_point), supremum / (value + excess))
 
 
+GAP = numbers.drop + numbers.ease - 1 - sp.log(numbers.ease)
+
+
 @claim(
     "saddle-bracket",
     statement=(
-        "Let φ be unbounded with decay at least e^{−m} beyond the fold Q_f, and a = e^{−m}Q_f Δ/k₁₁. "
+        "Let φ be unbounded with decay at least e^{−m} beyond the fold Q_f. Let a = e^{−m}Q_f "
+        "Δ/k₁₁; it is at most 1. "
         "Where the ascent curve has fallen by D from the fold, ln(Q/Q_f) ≤ ln(−W/a), with W = "
         "W₋₁(−e^{−1−G}) and G = D + a − 1 − ln a. For the exponential loss m = 0."
     ),
@@ -313,7 +617,49 @@ def branch_bracket(
     origin="new",
     evidence="proved",
     backs="gda_theory.pair.curve.saddle_branch",
-    rules=["definition of W", "convexity", "intermediate value"],
+    theorem=Theorem(
+        domain={
+            numbers.drop: between(0, None, "[)", decades=2),
+            numbers.log_mass: between(None, None, decades=1),
+        }
+        | TYPES
+        | {numbers.loss: numbers.UNBOUNDED},
+        conclusions={
+            "end": Le(
+                numbers.gone,
+                sp.log(-sp.LambertW(-sp.exp(-1 - GAP), -1) / numbers.ease),
+            ),
+            "a": Le(numbers.ease, 1),
+        },
+        measure=numbers.fallen,
+        points=50,  # k12 = 0, where both are equalities, comes late
+    ),
+    joins=[
+        join("sign", "a", sign=("claim:bend-bounds", "claim:dual-curve")),
+        join(
+            "convexity",
+            "the least fall exceeds D beyond the end",
+            convex="it is convex",
+            coercive=(
+                "slope of the least fall: a e^v - 1",
+                "it starts at 0",
+                "the least fall at the end is D",
+                "slope at the end: e^t - 1",
+                "v >= 0 at the end",
+                "a",
+            ),
+        ),
+        join(
+            "definition of W",
+            "end",
+            equation=(
+                "ln(-W) + W + 1 at W = -e^t",
+                "the least fall exceeds D beyond the end",
+                "claim:bend-bounds",
+                "claim:dual-curve",
+            ),
+        ),
+    ],
     counterexample="an exponential pair whose saddle lies farther beyond the fold",
 )
 def saddle_bracket(
