@@ -462,7 +462,7 @@ def fold_at_the_ends(retain_mass, ridge, correlation=None, distance=None) -> dic
 loss = sp.Symbol("loss")
 where = sp.Symbol("at")
 decreases = sp.Symbol("decreases")
-slope, det_H, least, largest = sp.symbols("slope det_H least largest", real=True)
+alpha_there, det_H, least, largest = sp.symbols("alpha_DA det_H least largest", real=True)
 relative_slope = sp.Symbol("relative_slope", real=True)  # of α
 h_x, h_y, phi_at_y = sp.symbols("h_x h_y phi_y", real=True)
 y_of_x, dy_dx, phi_slope_y, dB_dx = sp.symbols("y dy_dx phi_slope_y dB_dx", real=True)
@@ -504,7 +504,7 @@ class AlongX(NamedTuple):
 
 
 def along_x(x, retain_mass, ridge, k12, k22, determinant, forget_size, retain_in_pair, loss, at):
-    """The slope of α along the curve over x, and the eigenvalues of H. ``at`` says where."""
+    """The relative slope of α along the curve over x, and the eigenvalues of H. ``at`` says where."""
     if not min(retain_mass, ridge, k12, forget_size, retain_in_pair) > 0:
         raise NoValue("masses, sizes, k12 and the ridge must be positive")
     curve = AlongX(pair_of(k12, k22, determinant, mpf(0), loss), retain_mass, ridge)
@@ -513,10 +513,9 @@ def along_x(x, retain_mass, ridge, k12, k22, determinant, forget_size, retain_in
     matrix = curve.hessian(x)
     y, forget_mass = curve.at(x)
     smaller, larger = eigenvalues(matrix)
-    to_alpha = forget_size / retain_in_pair
     return {
         relative_slope: mpmath.diff(lambda at: curve.at(at)[1] / forget_mass, x),
-        slope: mpmath.diff(lambda at: to_alpha * curve.at(at)[1], x),
+        alpha_there: forget_size / retain_in_pair * forget_mass,
         det_H: mpmath.det(matrix),
         least: smaller,
         largest: larger,
@@ -558,6 +557,7 @@ which = sp.Symbol("which")
 delta_below, delta_above = sp.symbols("delta_below delta_above", positive=True)
 third, least_rate, escape_time = sp.symbols("third least_rate escape_time", real=True)
 rho_P, sigma_Q, tau_P, tau_Q = sp.symbols("rho_P sigma_Q tau_P tau_Q", real=True)
+LARGEST_TERMS = 1e10  # times δ: the gradient is then known to 1e-6 of what δ changes
 FLOW_ENDS = 0.5  # how far in y from the fold the escape starts and ends
 
 
@@ -631,6 +631,9 @@ def flow_time(pair: Pair, fold: Point, null: Null, delta: float) -> float:
     along = np.array([float(null.on_u), float(null.on_v)]) * span
     middle = np.array([float(fold.x), float(fold.y)])
     log_phi = pair.loss.log_phi
+    terms = own * fold.retain_dual, abs(cross) * fold.retain_dual, other * fold.forget_dual
+    if max(terms) > LARGEST_TERMS * delta:
+        raise NoValue("the terms of the gradient are too large for double precision")
 
     def velocity(_, margins):
         on_retain = np.exp(base[0] + log_phi(margins[0]))

@@ -123,8 +123,12 @@ PROBLEM = {A: positive, ridge: positive}
         },
         conclusions={
             "slope": Eq(
-                fold_numbers.slope * fold_numbers.phi_at_y,
-                -forget / in_pair * ridge * fold_numbers.det_H / k12,
+                fold_numbers.relative_slope,
+                -forget
+                / in_pair
+                * ridge
+                * fold_numbers.det_H
+                / (k12 * fold_numbers.phi_at_y * fold_numbers.alpha_there),
             ),
             "det H": Eq(
                 fold_numbers.det_H,
@@ -144,6 +148,7 @@ PROBLEM = {A: positive, ridge: positive}
             ),
         },
         measure=fold_numbers.along_x,
+        digits=60,  # at a fold the slope is 0 up to rounding over k12 Q
     ),
     joins=[
         join("identity", "det H", equation="det H/λ²"),
@@ -592,7 +597,7 @@ def fold_locus_bounds(
                 1,
                 fold_numbers.delta_above,
                 power=sp.Rational(1, 2),
-                at=("1e-6", "1e-8"),
+                at=("1e-5", "1e-7"),
             ),
         },
         measure=fold_numbers.rates_at_fold,
@@ -721,6 +726,7 @@ def fold_rates(
             "fold": Iff(Eq(fold_numbers.dB_dx, 0), Eq(MEASURED_CONDITION, 0)),
         },
         measure=fold_numbers.along_papers_x,
+        digits=60,
     ),
     joins=[
         join("identity", "y'", equation=("claim:explicit-curves", "y' along the curve")),
