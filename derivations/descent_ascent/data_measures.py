@@ -102,12 +102,15 @@ def hessian(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
     return ridge * mpmath.eye(len(w)) + rows.T * curved * rows
 
 
-def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC):
-    """The stationary point that damped Newton steps from 0 reach. :class:`NoValue` if none."""
-    w = mpmath.matrix(rows.cols, 1)
+def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC, start=None):
+    """The stationary point that damped Newton steps from ``start`` (or 0) reach.
+
+    :class:`NoValue` if they do not settle.
+    """
+    w = mpmath.matrix(rows.cols, 1) if start is None else start.copy()
     left = gradient(rows, signed, ridge, w, loss)
     for _ in range(NEWTON_STEPS):
-        move = mpmath.lu_solve(hessian(rows, signed, ridge, w, loss), left)
+        move = solved(hessian(rows, signed, ridge, w, loss), left)
         share = mpf(1)
         while True:
             new = w - share * move
@@ -125,6 +128,14 @@ def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC):
     if norm(left) > mpf(10) ** (10 - mpmath.mp.dps) * (ridge * norm(w) + norm(rows) + 1):
         raise NoValue("Newton's steps do not settle")
     return w
+
+
+def solved(square: mpmath.matrix, right: mpmath.matrix) -> mpmath.matrix:
+    """The solution of a linear system. :class:`NoValue` if the matrix is singular."""
+    try:
+        return mpmath.lu_solve(square, right)
+    except ZeroDivisionError as error:
+        raise NoValue("the matrix is singular") from error
 
 
 def norm(values):
