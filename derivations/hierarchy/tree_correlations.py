@@ -461,7 +461,8 @@ def along_a_path(vocabulary, rules_per_symbol, branching, belief, level):
             "along a path": Eq(s**level * path_m, gained * p * (1 - p) / (at_top * (1 - at_top))),
         },
         measure=along_a_path,
-        digits=60,  # 1 - p falls to 1e-24
+        digits=120,  # 1 - p falls to 1e-24, and each of the levels loses such a factor
+        most_digits=240,
         points=9,
     ),
     joins=[
@@ -523,7 +524,7 @@ of_rest = (A_m - 1) / (A_m - w_m)
 below_true = p_star * w_m - p_star**s
 cov_rest = (1 - w_m) * below_true / (A_m - w_m) ** 2
 BY_LEVELS = sp.log(damped) / sp.log(2)
-EIGHT_AND_SIXTEEN = ("256", "65536")
+FORTY_AND_EIGHTY = (str(2**40), str(2**80))  # levels: there λ^2k is small beside λ^k
 
 
 @claim(
@@ -547,14 +548,15 @@ EIGHT_AND_SIXTEEN = ("256", "65536")
         domain=BRANCHING,
         hypotheses=WITH_TRANSITION,
         conclusions={
-            "the probability": limit(P_k, of_rest, far, BY_LEVELS, at=EIGHT_AND_SIXTEEN),
+            "the probability": limit(P_k, of_rest, far, BY_LEVELS, at=FORTY_AND_EIGHTY),
             "at the root": Eq(cov_root, below_true * (1 - p_star * w_m) / A_m**2),
-            "in the limit": limit(cov, cov_rest, far, BY_LEVELS, at=EIGHT_AND_SIXTEEN),
+            "in the limit": limit(cov, cov_rest, far, BY_LEVELS, at=FORTY_AND_EIGHTY),
             "pw > p^s": Gt(below_true, 0),
             "all positive": Gt(least, 0),
             "its limit is positive": Gt(cov_rest, 0),
         },
         measure=down_at_the_transition,
+        digits=100,  # λ > 1/s, so λ^80 is above 1e-60
         points=10,
     ),
     joins=[

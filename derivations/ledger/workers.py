@@ -9,13 +9,16 @@ FEWEST = 8  # with fewer tasks the processes would not pay
 
 
 def results(function: Callable, tasks: Sequence[tuple], workers: int | None = None) -> Iterator:
-    """``function(*task)`` for each task, as they end. One process if there are few tasks.
+    """``function(*task)`` for each task, as they end.
+
+    Without a number of ``workers`` there is one for each processor, and only one for few tasks.
 
     ``function`` and its results must be picklable. When the caller stops early, tasks that have not
     begun are dropped.
     """
-    number = min(workers or os.cpu_count() or 1, len(tasks))
-    if number < 2 or len(tasks) < FEWEST:
+    most = 1 if workers is None and len(tasks) < FEWEST else workers or os.cpu_count() or 1
+    number = min(most, len(tasks))
+    if number < 2:
         for task in tasks:
             yield function(*task)
         return
