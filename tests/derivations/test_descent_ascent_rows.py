@@ -542,3 +542,26 @@ def test_the_time_to_blow_up_on_both_sides_of_the_fold():
         assert 0 < time <= bound
     assert met > 20
     assert 0 < below < met
+
+
+# large-step-two-cycle
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_last_digit_of_each_margin_of_the_cycle_is_checked(sign):
+    claim = derivations.claim("large-step-two-cycle")
+    for name, value in claim.claimed.items():
+        assert claim.broken_step(**{name: value + sign * sp.Rational(1, 10**17)}) is not None
+
+
+# alternating-fixed-point
+
+
+def test_with_a_step_beyond_one_over_the_ridge_there_may_be_no_fixed_point():
+    # λ = η⁻¹ h with h = 2, descent first: the map is below w at every weight.
+    step, ridge, retain_mass, forget_mass = 1.0, 2.0, 0.5, 5.0
+    weight = np.concatenate([-np.geomspace(1e-6, 300, 4000), [0], np.geomspace(1e-6, 1e6, 4000)])
+    between = weight - step * (ridge * weight - retain_mass * np.exp(-weight))
+    with np.errstate(over="ignore"):
+        after = between - step * (ridge * between + forget_mass * np.exp(-between))
+    assert np.all(after < weight)
