@@ -27,6 +27,7 @@ Source: new.
 import dataclasses
 import functools
 import math
+import warnings
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -136,6 +137,8 @@ def retrain_many(
     Raises: ``TypeError`` or ``ValueError`` that names the set. There must be at least one set. Each
         set must have a row to forget and leave a row of each class to keep. Its row numbers must
         exist and differ. The oracle must have a minimum along every unpenalised coordinate.
+    Warns: ``RuntimeWarning`` that names unpenalised columns which together separate the labels of
+        a set's retained rows, or depend on each other there. ``converged`` of such a set is False.
     Accuracy: a gradient of at most 1e-10 in float64, or its rounding, which is larger for features
         in the thousands; rounding in float32.
     Cost: per set about four products with all rows in float32, one or two in float64, and
@@ -214,7 +217,37 @@ def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Or
         one = minimise.solve(objective, 0.0, oracles.weights[number])
         for name in ("weights", "value", "gradient_norm", "converged"):
             getattr(oracles, name)[number] = getattr(one, name)
+    _confirm(problem, forget, oracles)
     return jax.tree.map(jnp.asarray, oracles)
+
+
+def _confirm(problem: Problem, forget: list[np.ndarray], oracles: Oracles) -> None:
+    """Take back ``converged`` where an oracle does not exist or is not the only one, and warn.
+
+    With one unpenalised column :func:`_check_retained` has decided.
+    """
+    ridge = np.asarray(problem.ridge)
+    if np.sum(ridge == 0) < 2:
+        return
+    types = np.asarray(problem.signs[:, None] * problem.features)
+    lost = {}
+    for number, rows in enumerate(forget):
+        weight = np.array(problem.sample_weight)
+        weight[rows] = 0
+        converged = oracles.converged[number]
+        weights = oracles.weights[number] if converged else None
+        decided = minimise.unique_minimum(problem.loss, types, weight, ridge, weights)
+        if not decided.exists:
+            oracles.converged[number] = False
+            lost[number] = decided.reason
+    if lost:
+        first = min(lost)
+        warnings.warn(
+            f"{len(lost)} of {len(forget)} forget sets have no single oracle; "
+            f"forget_sets[{first}]: {lost[first]}",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def _first(count: int, array: Numbers) -> np.ndarray:

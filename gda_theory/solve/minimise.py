@@ -12,6 +12,7 @@ data that differ from the given data in their last digits. This holds for any ri
 
 import dataclasses
 import functools
+import warnings
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,10 +31,12 @@ from gda_theory.problem.objective import (
     MarginObjective,
     Objective,
     Rough,
+    broadcast,
     objective_of,
     over_batch,
     pretraining,
 )
+from gda_theory.solve.existence import Existence, existence, is_proved
 from gda_theory.solve.span import into_span, span_pattern
 from gda_theory.solve.stages import BY_STAGE, Staged, runs_by_stage
 from theory_common import checks
@@ -50,6 +53,7 @@ class Solution(NamedTuple):
     """A minimum, or the last iterate.
 
     ``converged``: the curvature is positive and ``backward_error`` is at most 16 machine epsilons.
+    :func:`pretrain` and :func:`retrain` also ask that a minimum exists.
     """
 
     weights: Float[Numbers, "*batch d"]
@@ -126,7 +130,8 @@ def pretrain(problem: Objective | HasObjective) -> Solution:
 
     Claim: ``one-path``.
     """
-    return solve(pretraining(objective_of(problem)), 0.0)
+    objective = pretraining(objective_of(problem))
+    return _warned("pretrain", *confirmed(objective, solve(objective, 0.0)))
 
 
 def retrain(problem: Objective | HasObjective) -> Solution:
@@ -137,10 +142,66 @@ def retrain(problem: Objective | HasObjective) -> Solution:
     and grad, with implicit derivatives in every array. Invalid traced input gives NaN and
     ``converged=False``.
 
+    Without a ridge on some coordinates there may be no minimum, or many: where these columns
+    separate the labels, or depend on each other. Then ``converged`` is False, and a
+    ``RuntimeWarning`` names the columns. Known numbers alone are checked in this way, not traced
+    ones. Where every coordinate has a ridge nothing needs to be checked.
+
     Args:
         problem: a Problem, a CorrelatedPair or an Objective.
     """
-    return solve(objective_of(problem), 0.0)
+    objective = objective_of(problem)
+    return _warned("retrain", *confirmed(objective, solve(objective, 0.0)))
+
+
+def confirmed(objective: Objective, found: Solution) -> tuple[Solution, Existence | None]:
+    """``found`` at strength 0, with ``converged`` False where there is not exactly one minimum.
+
+    Returns: the solution, and why the first of its problems is not solved, or None. Traced
+        numbers are not checked.
+    """
+    if not runs_by_stage(objective, found) or np.all(np.asarray(objective.ridge) > 0):
+        return found, None
+    converged = np.array(found.converged)
+    wide = jax.tree.map(np.asarray, broadcast(objective, converged.shape))
+    first = None
+    for index in np.ndindex(converged.shape):
+        decided = unique_minimum(
+            wide.loss,
+            wide.types[index],
+            wide.retain_weight[index],
+            wide.ridge[index],
+            np.asarray(found.weights)[index] if converged[index] else None,
+        )
+        if not decided.exists:
+            converged[index] = False
+            first = decided if first is None else first
+    return found._replace(converged=jnp.asarray(converged)), first
+
+
+def unique_minimum(
+    loss: Loss,
+    types: Float[np.ndarray, "k d"],
+    weight: Float[np.ndarray, " k"],
+    ridge: Float[np.ndarray, " d"],
+    weights: Float[np.ndarray, " d"] | None,
+) -> Existence:
+    """:func:`existence`, decided by the ``weights`` of a solution where these prove it."""
+    known = np.all(ridge > 0) or not np.all(np.isfinite(types))
+    if known or (weights is not None and is_proved(loss, types, weight, ridge, weights)):
+        return Existence(exists=True)
+    return existence(types, weight, ridge)
+
+
+def _warned(owner: str, found: Solution, decided: Existence | None) -> Solution:
+    if decided is not None:
+        warnings.warn(
+            f"{owner} has no single minimum: {decided.reason}; give them a ridge, or leave "
+            "columns out",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 @backed_by("logistic-norm-bound", "one-path")

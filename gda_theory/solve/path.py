@@ -40,6 +40,7 @@ from gda_theory.solve import continuation
 from gda_theory.solve.continuation import Fold, Line, Minima, Trace
 from gda_theory.solve.minimise import (
     Solution,
+    confirmed,
     gradient_norm,
     is_single,
     norm,
@@ -366,6 +367,8 @@ def _path_by_stage(
     trained = inside.pretraining()
     oracle = solved_by_stage(inside, 0.0, np.zeros_like(inside.given.ridge))
     pretrained = solved_by_stage(trained, 0.0, oracle.weights)
+    oracle, _ = confirmed(inside.given, oracle)
+    pretrained, _ = confirmed(trained.given, pretrained)
     start = inside.enter(oracle.weights)
     located, found = _locate(
         BY_STAGE,

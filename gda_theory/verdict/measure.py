@@ -26,8 +26,9 @@ from jaxtyping import ArrayLike, Bool, Float
 from gda_theory.codes import Cause, Outcome
 from gda_theory.dynamics import outcomes, trials
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.objective import Objective
+from gda_theory.problem.objective import Objective, pretraining
 from gda_theory.problem.problem import Problem
+from gda_theory.solve.existence import existence
 from gda_theory.solve.path import Path, ascent_path
 from gda_theory.solve.stages import padded, widened
 from theory_common.claims import backed_by
@@ -75,6 +76,8 @@ class Measurement:
       kept rows. ``newton_relative`` is this over ``pretrain_distance``.
     * ``retrain_iterations``: Newton steps of exact retraining.
     * ``..._gradient_norm`` and ``..._converged``: how well each minimum was found.
+    * ``no_minimum``: why pretraining or retraining has no single minimum, empty if each has one.
+      Without a ridge, some columns may separate the labels or depend on each other.
 
     Claims: ``first-step-any-data``, ``first-step-sign-pair``.
     """
@@ -102,6 +105,7 @@ class Measurement:
     descent_ascent_gradient_norm: float
     pretrain_converged: bool
     retrain_converged: bool
+    no_minimum: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,7 +232,21 @@ def measure(problem: Problem, objective: Objective, path: Path) -> Measurement:
         descent_ascent_gradient_norm=float(path.gradient_norm[0]),
         pretrain_converged=bool(path.pretrained.converged),
         retrain_converged=bool(path.oracle.converged),
+        no_minimum=_no_minimum(objective, path),
     )
+
+
+def _no_minimum(objective: Objective, path: Path) -> str:
+    """Why the retrained or the pretrained model is no single minimum, empty if both are."""
+    for name, one, found in (
+        ("retrained", objective, path.oracle),
+        ("pretrained", pretraining(objective), path.pretrained),
+    ):
+        if not found.converged:
+            decided = existence(*map(np.asarray, (one.types, one.retain_weight, one.ridge)))
+            if not decided.exists:
+                return f"there is no single {name} model, since {decided.reason}"
+    return ""
 
 
 def runaway_class(problem: Problem, strength: float) -> RunawayClass | None:

@@ -39,7 +39,11 @@ def sentences(
     return " ".join(said(verdict, numbers, strength, stops))
 
 
-def _uncertain(verdict, numbers, strength, stops) -> Iterable[str]:
+def _uncertain(verdict, numbers: Measurement, strength, stops) -> Iterable[str]:
+    if numbers.no_minimum:
+        yield f"No verdict: {numbers.no_minimum}."
+        yield "Give these columns a ridge, or leave columns out."
+        return
     yield "No verdict: a solver did not reach its tolerance."
     yield "Try a larger ridge or standardised features."
 
