@@ -1,7 +1,6 @@
 """The data of a problem, validated: features, labels and a forget mask; and its objective."""
 
 import dataclasses
-import inspect
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
+from gda_theory.problem import estimators
 from gda_theory.problem.losses import Loss, resolve
 from gda_theory.problem.objective import Objective
 from theory_common import checks, precision
@@ -146,6 +146,8 @@ class Problem:
     ) -> "Problem":
         """The problem that a fitted binary scikit-learn ``LogisticRegression`` solved.
 
+        A ``LogisticRegressionCV`` stands for the fit at its chosen ``C``, on all data.
+
         ``pretrain`` of this problem gives the estimator's solution. scikit-learn minimises
         ``C sum_i s_i loss_i + |w|^2/2``, so the reduction is ``"sum"`` and the ridge is ``1/C`` (0
         for ``C=inf`` or ``penalty=None``). Its intercept becomes an appended column of ones with
@@ -162,10 +164,13 @@ class Problem:
         Returns: the problem.
         Raises: ``TypeError`` for another estimator; ``ValueError`` if it is not fitted, not binary,
             or has another penalty.
+        Warns: ``UserWarning`` if the gradient at ``coef_`` on these data is above the solver's
+            tolerance. Then the estimator solved another problem, or did not finish. Traced ``X``
+            is not checked.
         """
-        scale, ridge = _estimator_penalty(fitted)
+        scale, ridge = estimators.penalty(fitted)
         features = checks.finite("X", X)
-        signs = _estimator_signs(fitted, y)
+        signs = estimators.signs(fitted, y)
         if features.ndim != 2 or features.shape[1] != fitted.coef_.shape[1]:
             raise ValueError(
                 f"X must have shape (n, {fitted.coef_.shape[1]}), as in the fit,"
@@ -175,12 +180,12 @@ class Problem:
             raise ValueError(
                 f"y must have shape ({len(features)},), one label per row of X, got {signs.shape}"
             )
-        sample_weight = _estimator_weight(fitted, y, sample_weight)
+        sample_weight = estimators.weights(fitted, y, sample_weight)
         ridges = np.full(features.shape[1], ridge)
         if scale is not None:
             features = jnp.concatenate([features, jnp.full_like(features[:, :1], scale)], 1)
             ridges = np.append(ridges, ridge if fitted.solver == "liblinear" else 0.0)
-        return cls(
+        problem = cls(
             features,
             signs,
             forget,
@@ -189,6 +194,10 @@ class Problem:
             reduction="sum",
             sample_weight=sample_weight,
         )
+        known = (features, signs, ridges, 1.0 if sample_weight is None else sample_weight)
+        if not any(map(checks.is_traced, known)):
+            estimators.warn_unless_solved(fitted, scale, *map(np.asarray, known))
+        return problem
 
 
 def _arrays(
@@ -350,66 +359,3 @@ def _check_sets(problem: Problem) -> None:
                 f"ridge must be > 0 at index ({column},): on the retain set y_i x_i{column} has one"
                 " sign only, so without a penalty no finite weight is best"
             )
-
-
-def _estimator_penalty(fitted: Any) -> tuple[float | None, float]:
-    """The value of the intercept's column (None without one), and the ridge."""
-    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-
-    if not isinstance(fitted, LogisticRegression) or isinstance(fitted, LogisticRegressionCV):
-        raise TypeError(
-            f"fitted must be a scikit-learn LogisticRegression, got {type(fitted).__name__}"
-            " (of a pipeline or a search, pass the fitted LogisticRegression inside,"
-            " with X as that step saw it)"
-        )
-    if not hasattr(fitted, "coef_"):
-        raise ValueError("fitted must be fitted: call fitted.fit(X, y) first")
-    if len(fitted.classes_) != 2 or fitted.coef_.shape[0] != 1:
-        raise ValueError(f"fitted must be binary, got {len(fitted.classes_)} classes")
-    if getattr(fitted, "multi_class", "auto") == "multinomial":
-        raise ValueError(
-            "fitted must be binary logistic regression, got multi_class='multinomial',"
-            " which penalises two weights a feature"
-        )
-    penalty = fitted.penalty
-    mix = fitted.l1_ratio or 0
-    # "deprecated" is scikit-learn 1.8's default: l1_ratio and C then say everything.
-    if penalty not in ("l2", "deprecated", None) and not (penalty == "elasticnet" and mix == 0):
-        raise ValueError(f"fitted must have an l2 penalty or none, got penalty={penalty!r}")
-    if penalty == "deprecated" and mix != 0:
-        raise ValueError(f"fitted must have an l2 penalty or none, got l1_ratio={mix!r}")
-    ridge = 0.0 if penalty is None else 1 / fitted.C
-    if not fitted.fit_intercept:
-        return None, ridge
-    return (float(fitted.intercept_scaling) if fitted.solver == "liblinear" else 1.0), ridge
-
-
-def _estimator_signs(fitted: Any, y: ArrayLike) -> np.ndarray:
-    """``y`` as ±1, the larger of ``classes_`` being +1."""
-    labels = np.asarray(y)
-    unknown = np.flatnonzero(~np.isin(labels, fitted.classes_))
-    if len(unknown):
-        raise ValueError(
-            f"y must hold the fitted classes {fitted.classes_.tolist()},"
-            f" got {labels[unknown[0]]!r} at index ({unknown[0]},)"
-        )
-    return np.where(labels == fitted.classes_[1], 1, -1)
-
-
-def _estimator_weight(
-    fitted: Any, y: ArrayLike, sample_weight: ArrayLike | None
-) -> ArrayLike | None:
-    """``sample_weight`` times the class weights that the fit used."""
-    if fitted.class_weight is None:
-        return sample_weight
-    from sklearn.utils.class_weight import compute_class_weight
-
-    labels = np.asarray(y)
-    options = {"class_weight": fitted.class_weight, "classes": fitted.classes_, "y": labels}
-    # From scikit-learn 1.7 on, "balanced" balances the sample weights and not the counts.
-    if "sample_weight" in inspect.signature(compute_class_weight).parameters:
-        options["sample_weight"] = sample_weight
-    of_class = compute_class_weight(**options)
-    return np.where(labels == fitted.classes_[1], of_class[1], of_class[0]) * (
-        1.0 if sample_weight is None else np.asarray(sample_weight)
-    )
