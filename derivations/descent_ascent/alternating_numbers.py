@@ -76,7 +76,7 @@ def epoch(*arguments) -> Callable:
 
 def _differenced(weight, mass, step, ridge):
     """One half-step, whose slope is a difference quotient of the objective."""
-    objective = scalar_measures.objective(mass, ridge)
+    objective = scalar_measures.one_weight_objective(mass, ridge)
     return weight - step * scalar_measures.derivative(objective, weight)
 
 

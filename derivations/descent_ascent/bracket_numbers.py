@@ -56,7 +56,9 @@ where = sp.Symbol("at")
 level_there = sp.Symbol("level_at_start", real=True)
 
 
-def pretrained(start, at, retain_mass, forget_mass, ridge, k12, k22, determinant, loss) -> dict:
+def pretrained_dual(
+    start, at, retain_mass, forget_mass, ridge, k12, k22, determinant, loss
+) -> dict:
     """ln Q of the pretrained model, by Newton's method on its margins; the level at the start.
 
     The start is ``start``, or the root itself.
@@ -163,7 +165,7 @@ def branches(retain_mass, forget_mass, ridge, k12, k22, determinant, loss) -> di
     return values
 
 
-def _raised(retain_mass, forget_mass, ridge, pair: fold_numbers.Pair):
+def _raised(retain_mass, forget_mass, ridge, pair: fold_numbers.PairOfTypes):
     """y of the minimum that Newton's method keeps as the forget mass is raised from 0, or None.
 
     A step is given up where det H is not positive, or where the margins jump.
@@ -182,7 +184,7 @@ def _raised(retain_mass, forget_mass, ridge, pair: fold_numbers.Pair):
     return point[1]
 
 
-def _is_minimum(retain_mass, mass, ridge, pair: fold_numbers.Pair, point) -> bool:
+def _is_minimum(retain_mass, mass, ridge, pair: fold_numbers.PairOfTypes, point) -> bool:
     loss = pair.loss
     return measures.reduced_determinant(retain_mass, mass, pair.gram, ridge, loss, *point) > 0
 

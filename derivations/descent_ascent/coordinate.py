@@ -249,8 +249,8 @@ ratio = sp.Symbol("ratio", real=True)  # K/λ
 
 def _branches(ratio, ridge):
     """How many stationary points there are, the minimum and the maximum, with J'' at both."""
-    points = scalar_measures.stationary_points(ratio * ridge, ridge)
-    objective = scalar_measures.objective(ratio * ridge, ridge)
+    points = scalar_measures.zeros_of_slope(ratio * ridge, ridge)
+    objective = scalar_measures.one_weight_objective(ratio * ridge, ridge)
     measured = {count: len(points)} | dict.fromkeys(
         (minimum, maximum, bend_min, bend_max), mpmath.nan
     )
@@ -797,7 +797,9 @@ offset = sp.Symbol("offset", real=True)  # K/λ - (w e^w + w)
 def _logistic_slope(ridge, weight, offset):
     """K for an offset from the equation, and J'(w) by a difference quotient of J."""
     signed_mass = ridge * (weight * mpmath.exp(weight) + weight + offset)
-    objective = scalar_measures.objective(signed_mass, ridge, scalar_measures.logistic_loss)
+    objective = scalar_measures.one_weight_objective(
+        signed_mass, ridge, scalar_measures.logistic_loss
+    )
     return {mass: signed_mass, slope_found: scalar_measures.derivative(objective, weight)}
 
 
@@ -932,7 +934,9 @@ def _logistic_count(mass, ridge):
 
     grid = scalar_measures.both_signs(10 * (1 + abs(mass / ridge)))
     at = measures.weight(mass, ridge, measures.LOGISTIC)
-    logistic_objective = scalar_measures.objective(mass, ridge, scalar_measures.logistic_loss)
+    logistic_objective = scalar_measures.one_weight_objective(
+        mass, ridge, scalar_measures.logistic_loss
+    )
     return {
         count: scalar_measures.sign_changes(slope, grid),
         stationary: at,
@@ -1312,7 +1316,9 @@ def _semistable(ridge, distance, start_distance, weight):
     return {
         time: scalar_measures.time_between(start_distance, distance) / ridge,
         fall_time: scalar_measures.time_below(distance) / ridge,
-        descent: scalar_measures.derivative(scalar_measures.objective(mass, ridge), weight),
+        descent: scalar_measures.derivative(
+            scalar_measures.one_weight_objective(mass, ridge), weight
+        ),
     }
 
 

@@ -46,7 +46,7 @@ data, loss, step = sp.Symbol("data"), sp.Symbol("loss"), sp.Symbol("h", positive
 dual_error, margin_error, decay_found = sp.symbols("dual_error margin_error outside", real=True)
 SIGNED = Drawn(
     "up to 4 samples in up to 3 dimensions, with weights of either sign",
-    data_measures.drawn(4, 3, signed=True),
+    data_measures.data_maker(4, 3, signed=True),
     special=data_measures.special(),
 )
 
@@ -207,7 +207,7 @@ def _in_span(data):
         domain={
             data: Drawn(
                 "2 or 3 samples in up to 5 dimensions",
-                data_measures.drawn(3, 5, signed=True),
+                data_measures.data_maker(3, 5, signed=True),
                 special=data_measures.special(3),
             )
         },
@@ -293,7 +293,7 @@ def _shared(data, ridge):
 def _fixed_point_error(rows, shares, penalty, at):
     """|w - (its image) - H^-1 G(w)|, with w_0 = 0 as the centre."""
     centre = mpmath.matrix(rows.cols, 1)
-    linear = data_measures.hessian(rows, shares, penalty, centre)
+    linear = data_measures.data_hessian(rows, shares, penalty, centre)
     at_centre = data_measures.gradient(rows, shares, penalty, centre)
     there = data_measures.gradient(rows, shares, penalty, at)
     beyond = there - at_centre - linear * (at - centre)
@@ -322,7 +322,7 @@ def _fixed_point_error(rows, shares, penalty, at):
         domain={
             data: Drawn(
                 "up to 4 samples in up to 3 dimensions, the last of which is forgotten",
-                data_measures.drawn(4, 3, signed=False),
+                data_measures.data_maker(4, 3, signed=False),
                 special=data_measures.special()[:3],
             ),
             ridge: positive_within(2),

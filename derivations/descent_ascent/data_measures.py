@@ -34,7 +34,7 @@ def _short(rows: Sequence[Sequence[Fraction]]) -> str:
     return "(" + ", ".join(f"({', '.join(f'{float(v):g}' for v in row)})" for row in rows) + ")"
 
 
-def drawn(rows: int, columns: int, *, signed: bool) -> Callable[[random.Random], Data]:
+def data_maker(rows: int, columns: int, *, signed: bool) -> Callable[[random.Random], Data]:
     """A maker of data with up to so many rows and columns, some rows equal, opposite or zero."""
 
     def make(generator: random.Random) -> Data:
@@ -95,7 +95,7 @@ def gradient(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
     return ridge * w - rows.T * drift
 
 
-def hessian(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
+def data_hessian(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
     """``ridge - sum c_i φ'(m_i) z_i z_i'``."""
     margins = rows * w
     curved = mpmath.diag([-c * loss.slope(m) for c, m in zip(signed, margins, strict=True)])
@@ -110,7 +110,7 @@ def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC, start
     w = mpmath.matrix(rows.cols, 1) if start is None else start.copy()
     left = gradient(rows, signed, ridge, w, loss)
     for _ in range(NEWTON_STEPS):
-        move = solved(hessian(rows, signed, ridge, w, loss), left)
+        move = linear_solution(data_hessian(rows, signed, ridge, w, loss), left)
         share = mpf(1)
         while True:
             new = w - share * move
@@ -130,7 +130,7 @@ def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC, start
     return w
 
 
-def solved(square: mpmath.matrix, right: mpmath.matrix) -> mpmath.matrix:
+def linear_solution(square: mpmath.matrix, right: mpmath.matrix) -> mpmath.matrix:
     """The solution of a linear system. :class:`NoValue` if the matrix is singular."""
     try:
         return mpmath.lu_solve(square, right)

@@ -57,7 +57,7 @@ ANY_LOSS = OneOf((*measures.DECREASING, measures.WAVY))
 BOUNDED = OneOf((measures.LOGISTIC, ROOT_LOGISTIC, measures.HEAVY))
 
 
-class Pair(NamedTuple):
+class PairOfTypes(NamedTuple):
     """A pair of sample types, ln(A/λ), and the loss. ``determinant`` is that of the Gram matrix.
 
     ``sign`` is -1 for descent-ascent and 1 for pretraining.
@@ -70,19 +70,19 @@ class Pair(NamedTuple):
     sign: int = -1
 
 
-def pair_of(k12, k22, determinant, log_mass, loss=EXPONENTIAL, sign: int = -1) -> Pair:
+def pair_of(k12, k22, determinant, log_mass, loss=EXPONENTIAL, sign: int = -1) -> PairOfTypes:
     """The pair whose k11 follows from the determinant. It keeps digits of a small determinant."""
     if not (k22 > 0 and determinant >= 0):
         raise NoValue("k22 must be > 0, and the determinant >= 0")
     gram = Gram(uu=(determinant + k12**2) / k22, uv=k12, vv=k22)
     if not gram.uu > 0:
         raise NoValue("the retained type must not be 0")
-    return Pair(gram, determinant, log_mass, loss, sign)
+    return PairOfTypes(gram, determinant, log_mass, loss, sign)
 
 
-def papers_pair(correlation, log_mass, loss=EXPONENTIAL) -> Pair:
+def papers_pair(correlation, log_mass, loss=EXPONENTIAL) -> PairOfTypes:
     """u = (1, ε) and v = (ε, 1)."""
-    return Pair(measures.papers_gram(correlation), (1 - correlation**2) ** 2, log_mass, loss)
+    return PairOfTypes(measures.papers_gram(correlation), (1 - correlation**2) ** 2, log_mass, loss)
 
 
 def log_ratio(mass, ridge):
@@ -108,7 +108,7 @@ def decay(loss: MarginLoss, margin):
     return mpf(1) if loss is EXPONENTIAL else -loss.slope(margin) / loss.phi(margin)
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """A stationary point of the curve: ln Q, ln P, both margins, and ln(B/λ)."""
 
     log_forget: mpf
@@ -126,7 +126,7 @@ class Point(NamedTuple):
         return mpmath.exp(self.log_forget)
 
 
-def point_at(pair: Pair, q) -> Point:
+def point_at(pair: PairOfTypes, q) -> CurvePoint:
     """The point of the curve at ln Q = q: Newton's method on ln P, safe by a bracket."""
     own, cross, _ = pair.gram
     loss = pair.loss
@@ -148,7 +148,7 @@ def point_at(pair: Pair, q) -> Point:
     u = root(miss, *_enclosing(miss, pair.log_mass), slope)
     x = own * mpmath.exp(u) + forget_part
     y = (cross * x + pair.sign * pair.determinant * mpmath.exp(q)) / own
-    return Point(q, u, x, y, q - log_phi(loss, y))
+    return CurvePoint(q, u, x, y, q - log_phi(loss, y))
 
 
 def _enclosing(function: Callable, near) -> tuple:
@@ -163,17 +163,17 @@ def _enclosing(function: Callable, near) -> tuple:
     return (low, high) if low < high else (low - 1, high + 1)
 
 
-def level(pair: Pair, q):
+def level(pair: PairOfTypes, q):
     """ln(B/λ) of the point at q."""
     return point_at(pair, q).level
 
 
-def level_slope(pair: Pair, q):
+def level_slope(pair: PairOfTypes, q):
     """d ln B/dq, by a difference quotient. mpmath doubles the precision for it."""
     return mpmath.diff(lambda at: level(pair, at), q)
 
 
-def hessian(pair: Pair, point: Point) -> mpmath.matrix:
+def hessian(pair: PairOfTypes, point: CurvePoint) -> mpmath.matrix:
     """H/λ in the plane of u = (√k11, 0) and v = (k12, √Δ)/√k11."""
     own, cross, _ = pair.gram
     first = mpmath.matrix([mpmath.sqrt(own), 0])
@@ -200,7 +200,7 @@ class Grid(NamedTuple):
     level: np.ndarray
 
 
-def grid(pair: Pair, low: float, high: float) -> Grid:
+def grid(pair: PairOfTypes, low: float, high: float) -> Grid:
     """The curve at evenly spread q: bisection in ln P, all at once."""
     own, cross = float(pair.gram.uu), float(pair.gram.uv)
     q = np.linspace(low, high, GRID)
@@ -218,14 +218,14 @@ def grid(pair: Pair, low: float, high: float) -> Grid:
         return Grid(q, q - pair.loss.log_phi(y))
 
 
-def _margins(pair: Pair, log_dual, forget_part, log_mass):
+def _margins(pair: PairOfTypes, log_dual, forget_part, log_mass):
     """x: for the exponential loss from the mass, without the difference of large numbers."""
     if pair.loss is EXPONENTIAL:
         return log_mass - log_dual
     return float(pair.gram.uu) * np.exp(log_dual) + forget_part
 
 
-def whole_range(pair: Pair) -> tuple[float, float]:
+def whole_range(pair: PairOfTypes) -> tuple[float, float]:
     """Where folds of descent-ascent may lie: from 60 below -ln k22 on, as far as they can be.
 
     The upper end is 12 above the places where ΔQ outweighs k11 times all logarithms that enter.
@@ -238,7 +238,7 @@ def whole_range(pair: Pair) -> tuple[float, float]:
     return float(low), float(mpmath.log(own * logs / pair.determinant) + 6)
 
 
-def folds(pair: Pair, highest: float | None = None) -> list[Point]:
+def folds(pair: PairOfTypes, highest: float | None = None) -> list[CurvePoint]:
     """All folds of descent-ascent: sign changes of the slope of ln B along the curve.
 
     ``highest`` is an end of the search in ln Q that replaces a lower one.
@@ -251,7 +251,7 @@ def folds(pair: Pair, highest: float | None = None) -> list[Point]:
     return [_fold_near(pair, mpf(float(found.q[index + 1])), mpf(float(step))) for index in turns]
 
 
-def _fold_near(pair: Pair, centre, step) -> Point:
+def _fold_near(pair: PairOfTypes, centre, step) -> CurvePoint:
     def determinant(q):
         return mpmath.det(hessian(pair, point_at(pair, q)))
 
@@ -285,7 +285,7 @@ def root(function: Callable, low, high, derivative: Callable | None = None):
     raise NoValue("the root was not reached")
 
 
-def first_fold(pair: Pair) -> Point:
+def first_fold(pair: PairOfTypes) -> CurvePoint:
     """The first fold of descent-ascent. :class:`NoValue` if there is none."""
     found = folds(pair)
     if not found:
@@ -294,8 +294,8 @@ def first_fold(pair: Pair) -> Point:
 
 
 def crossings(
-    pair: Pair, target, extra: tuple = (), lowest: float | None = None
-) -> Iterator[Point]:
+    pair: PairOfTypes, target, extra: tuple = (), lowest: float | None = None
+) -> Iterator[CurvePoint]:
     """All points of descent-ascent with ln(B/λ) = ``target``, by rising q.
 
     ``extra`` are further q that are looked at, such as the place of a peak. ``lowest`` is where
@@ -385,7 +385,7 @@ def on_locus(retain_dual, k12, k22, determinant) -> dict:
 
     def singular(q):
         pair, margin = pair_at(q)
-        point = Point(q, mpmath.log(retain_dual), margin, mpf(0), mpf(0))
+        point = CurvePoint(q, mpmath.log(retain_dual), margin, mpf(0), mpf(0))
         return mpmath.det(hessian(pair, point))
 
     low = high = -mpmath.log(k22)
@@ -471,7 +471,7 @@ y_of_x, dy_dx, phi_slope_y, dB_dx = sp.symbols("y dy_dx phi_slope_y dB_dx", real
 class AlongX(NamedTuple):
     """The curve of descent-ascent over x: y, and the forget mass B."""
 
-    pair: Pair
+    pair: PairOfTypes
     retain_mass: mpf
     ridge: mpf
 
@@ -491,7 +491,9 @@ class AlongX(NamedTuple):
         on_forget = forget_mass * loss.phi(y)
         if not on_forget > 0:
             raise NoValue("the forget mass must be positive")
-        return hessian(self.pair, Point(mpmath.log(on_forget / self.ridge), log_p, x, y, mpf(0)))
+        return hessian(
+            self.pair, CurvePoint(mpmath.log(on_forget / self.ridge), log_p, x, y, mpf(0))
+        )
 
     def fold_from(self, x):
         """The next x below with a singular H."""
@@ -597,7 +599,7 @@ class Null(NamedTuple):
     on_v: mpf
 
 
-def null_vector(pair: Pair, fold: Point) -> Null:
+def null_vector(pair: PairOfTypes, fold: CurvePoint) -> Null:
     """The unit eigenvector of H with the smallest eigenvalue, and <n, v> > 0."""
     values, vectors = mpmath.eigsy(hessian(pair, fold))
     own, cross, _ = pair.gram
@@ -608,7 +610,7 @@ def null_vector(pair: Pair, fold: Point) -> Null:
     return Null(on_u, on_v) if on_v > 0 else Null(-on_u, -on_v)
 
 
-def point_below(pair: Pair, fold: Point, log_share) -> Point:
+def point_below(pair: PairOfTypes, fold: CurvePoint, log_share) -> CurvePoint:
     """The minimum next to the fold at ``log_share`` below its ln B."""
 
     def excess(q):
@@ -623,7 +625,7 @@ def point_below(pair: Pair, fold: Point, log_share) -> Point:
     return point_at(pair, q)
 
 
-def flow_time(pair: Pair, fold: Point, null: Null, delta: float) -> float:
+def flow_time(pair: PairOfTypes, fold: CurvePoint, null: Null, delta: float) -> float:
     """λ times the time of the gradient flow past the fold, for the margins, in double precision."""
     own, cross, other = (float(entry) for entry in pair.gram)
     base = float(pair.log_mass), float(fold.level) + np.log1p(delta)
@@ -684,7 +686,7 @@ def at_merging(k12, k22, determinant, loss, at, log_ratio) -> dict:
     }
 
 
-def double_zero(pair: Pair) -> tuple:
+def double_zero(pair: PairOfTypes) -> tuple:
     """The pair, with another ln(A/λ), and the point at which det H and its slope are 0."""
     low, high = -30.0, 30.0
 

@@ -86,7 +86,7 @@ step_error, newton_error, squared = sp.symbols("step_error newton_error bound_d"
 NO_DATA = data_measures.Data(((0, 0), (0, 0)), (1, 1), (0, 0))  # the samples are all 0
 SETS = Drawn(
     "up to 4 samples in up to 2 dimensions, the last of which is forgotten",
-    data_measures.drawn(4, 2, signed=False),
+    data_measures.data_maker(4, 2, signed=False),
     special=(
         *data_measures.special()[:3],
         NO_DATA,
@@ -127,7 +127,7 @@ def around_the_oracle(data, rho, ridge) -> Around:
 def _opposite_sides(data, rho, gamma, ridge):
     """How far both displacements are from their first-order forms."""
     found = around_the_oracle(data, rho, ridge)
-    hessian = data_measures.hessian(found.rows, found.shares, ridge, found.oracle)
+    hessian = data_measures.data_hessian(found.rows, found.shares, ridge, found.oracle)
     direction = mpmath.lu_solve(hessian, found.slope_at_oracle + ridge * found.oracle)
     errors = {error_D: found.pretrained - found.oracle + rho * direction}
     if gamma * found.constants[smooth] < ridge:
@@ -142,7 +142,7 @@ def _opposite_sides(data, rho, gamma, ridge):
 def _newton(data, rho, ridge):
     """One Newton step from w_D on J_R, and where it ends."""
     found = around_the_oracle(data, rho, ridge)
-    hessian = data_measures.hessian(found.rows, found.shares, ridge, found.pretrained)
+    hessian = data_measures.data_hessian(found.rows, found.shares, ridge, found.pretrained)
     gradient = data_measures.gradient(found.rows, found.shares, ridge, found.pretrained)
     step = -mpmath.lu_solve(hessian, gradient)
     slope = data_measures.gradient(found.forgotten, [mpf(1)], mpf(0), found.pretrained)
@@ -436,7 +436,7 @@ def _origin(*, ridge=2.0, retained=1.0):
         domain={
             data: Drawn(
                 "up to 4 samples in up to 3 dimensions, with weights of either sign",
-                data_measures.drawn(4, 3, signed=True),
+                data_measures.data_maker(4, 3, signed=True),
                 special=(NO_DATA, *data_measures.special()),
             ),
             ridge: positive_within(2),

@@ -87,7 +87,7 @@ def path_hessian(
     parts: Split, strength: object, ridge: object, w: mpmath.matrix, loss: MarginLoss
 ) -> mpmath.matrix:
     """H_γ at ``w``."""
-    return data_measures.hessian(parts.rows, parts.weights(mpf(1), -strength), ridge, w, loss)
+    return data_measures.data_hessian(parts.rows, parts.weights(mpf(1), -strength), ridge, w, loss)
 
 
 class Beside(NamedTuple):
@@ -184,12 +184,12 @@ def of_data(data: Data, retain_loss: MarginLoss, forget_loss: MarginLoss) -> Lan
 
 def drawn_landscape(generator: random.Random) -> Landscape:
     """A small data set, a convex loss on R and one on F that ascent makes steep."""
-    data = data_measures.drawn(3, 2, signed=False)(generator)
+    data = data_measures.data_maker(3, 2, signed=False)(generator)
     retain_loss = generator.choice(measures.DECREASING)
     return of_data(data, retain_loss, generator.choice((measures.EXPONENTIAL, measures.RAISED)))
 
 
-def slope_at(problem: Landscape, ridge: object, w: mpmath.matrix, strength: object):
+def path_slope(problem: Landscape, ridge: object, w: mpmath.matrix, strength: object):
     """∇J_γ."""
     return problem.retain(w, ridge) - strength * problem.forget(w, ridge) + ridge * w
 
@@ -212,7 +212,7 @@ def root_near(function: Callable, start: mpmath.matrix) -> mpmath.matrix:
     """
     at, left = start.copy(), function(start)
     for _ in range(NEWTON_STEPS):
-        move = data_measures.solved(jacobian(function, at), left)
+        move = data_measures.linear_solution(jacobian(function, at), left)
         if norm(move) <= mpf(10) ** (4 - mpmath.mp.dps) * (1 + norm(at)):
             return at - move
         at, left = _shortened(function, at, move, norm(left))
@@ -242,7 +242,7 @@ def joined(w: Sequence, *more: object) -> mpmath.matrix:
 
 
 @functools.lru_cache(maxsize=256)
-def followed(problem: Landscape, ridge: object) -> tuple:
+def path_from_oracle(problem: Landscape, ridge: object) -> tuple:
     """The places (w, γ) on the path from the oracle to where γ turns back, with tangents.
 
     They are computed at 10 digits: the turn is found again from there. :class:`NoValue` if γ does
@@ -252,9 +252,9 @@ def followed(problem: Landscape, ridge: object) -> tuple:
         size = problem.dimension
 
         def slope(place):
-            return slope_at(problem, ridge, place[:size], place[size])
+            return path_slope(problem, ridge, place[:size], place[size])
 
-        w = root_near(lambda w: slope_at(problem, ridge, w, mpf(0)), mpmath.matrix(size, 1))
+        w = root_near(lambda w: path_slope(problem, ridge, w, mpf(0)), mpmath.matrix(size, 1))
         place, tangent = joined(w, 0), joined([mpf(0)] * size, 1)
         found, length = [], mpf(1) / 8
         for _ in range(LONGEST_PATH):
@@ -271,7 +271,7 @@ def followed(problem: Landscape, ridge: object) -> tuple:
 def _tangent(slope: Callable, place: mpmath.matrix, before: mpmath.matrix) -> mpmath.matrix:
     across = jacobian(slope, place)
     bordered = mpmath.matrix([*across.tolist(), list(before)])
-    direction = data_measures.solved(bordered, joined([mpf(0)] * (len(place) - 1), 1))
+    direction = data_measures.linear_solution(bordered, joined([mpf(0)] * (len(place) - 1), 1))
     return direction / norm(direction)
 
 
@@ -316,17 +316,17 @@ def _turn(problem: Landscape, ridge: object, digits: int) -> Turn:
             w = mpmath.matrix([problem.singular[0]])
             strength, null = mpf(problem.singular[1]), mpmath.matrix([1])
         else:
-            place, tangent = followed(problem, ridge)[-1]
+            place, tangent = path_from_oracle(problem, ridge)[-1]
             direction = mpmath.matrix(list(tangent[:size]))
             start = joined(place, *(direction / norm(direction)))
 
             def equations(at):
                 w, strength, null = at[:size], at[size], at[size + 1 :]
-                slope = slope_at(problem, ridge, w, strength)
+                slope = path_slope(problem, ridge, w, strength)
                 h = mpf(10) ** (-mpmath.mp.dps // 3)
                 bent = (
-                    slope_at(problem, ridge, w + h * null, strength)
-                    - slope_at(problem, ridge, w - h * null, strength)
+                    path_slope(problem, ridge, w + h * null, strength)
+                    - path_slope(problem, ridge, w - h * null, strength)
                 ) / (2 * h)
                 return joined(slope, *bent, data_measures.dot(null, null) - 1)
 
@@ -344,7 +344,7 @@ def _turn(problem: Landscape, ridge: object, digits: int) -> Turn:
 
 def _slope_along(problem: Landscape, ridge, w, strength, null, step) -> mpf:
     """<n, ∇J> at w + step n."""
-    return data_measures.dot(null, slope_at(problem, ridge, w + step * null, strength))
+    return data_measures.dot(null, path_slope(problem, ridge, w + step * null, strength))
 
 
 def second_difference(function: Callable) -> mpf:
@@ -355,7 +355,7 @@ def second_difference(function: Callable) -> mpf:
 
 def hessian_at(problem: Landscape, ridge, w, strength) -> mpmath.matrix:
     """H_γ, by differences."""
-    return jacobian(lambda at: slope_at(problem, ridge, at, strength), w)
+    return jacobian(lambda at: path_slope(problem, ridge, at, strength), w)
 
 
 def beside_turn(problem: Landscape, ridge: object, at: Turn, step: mpf) -> tuple:
@@ -364,7 +364,7 @@ def beside_turn(problem: Landscape, ridge: object, at: Turn, step: mpf) -> tuple
 
     def equations(place):
         w = place[:size]
-        slope = slope_at(problem, ridge, w, place[size])
+        slope = path_slope(problem, ridge, w, place[size])
         return joined(slope, data_measures.dot(at.null, w - at.w) - step)
 
     found = root_near(equations, joined(at.w + step * at.null, at.strength))
@@ -389,7 +389,7 @@ def halfway(problem: Landscape, ridge: object) -> tuple[mpmath.matrix, mpf]:
     if problem.singular is not None:
         start, strength = mpmath.matrix(problem.dimension, 1), mpf(problem.singular[1]) / 2
     else:
-        places = followed(problem, ridge)
+        places = path_from_oracle(problem, ridge)
         place = places[len(places) // 2][0]
         start, strength = place[: problem.dimension], place[problem.dimension]
-    return root_near(lambda w: slope_at(problem, ridge, w, strength), start), strength
+    return root_near(lambda w: path_slope(problem, ridge, w, strength), start), strength

@@ -39,7 +39,7 @@ c21, third_order, moved, bend = sp.symbols("c_21 T h_a k", real=True)
 data, loss, landscape = sp.symbols("data loss landscape")
 SPLITS = Drawn(
     "2 to 4 weighted samples in up to 3 dimensions, of which the first half is retained",
-    data_measures.drawn(4, 3, signed=False),
+    data_measures.data_maker(4, 3, signed=False),
     special=data_measures.special()[2::-1],
 )
 ANY_LOSS = OneOf(path_measures.LOSSES)
@@ -212,7 +212,7 @@ def _along_path(data, ridge, gamma, loss):
 
         return {
             velocity_error: data_measures.norm(hessian * velocity - slope),
-            form: data_measures.dot(slope, data_measures.solved(hessian, slope)),
+            form: data_measures.dot(slope, data_measures.linear_solution(hessian, slope)),
             forget_found: rate(parts.of_forget, mpmath.mpf(0)),
             retain_found: rate(parts.of_retain, ridge),
         }
@@ -377,7 +377,7 @@ def _continued(landscape, ridge, h=None):
     around = [mpmath.matrix([3 * sign] * landscape.dimension) for sign in (0, 1, -1)]
 
     def slope(strength):
-        return lambda w: path_measures.slope_at(landscape, ridge, w, strength)
+        return lambda w: path_measures.path_slope(landscape, ridge, w, strength)
 
     oracle = path_measures.root_near(slope(zero), around[0])
     half, strength = path_measures.halfway(landscape, ridge)
@@ -421,7 +421,7 @@ def _stays_bounded(landscape, ridge):
     if landscape.singular is not None:
         return True
     try:
-        path_measures.followed(landscape, ridge)
+        path_measures.path_from_oracle(landscape, ridge)
     except path_measures.EscapesError:
         return False
     return True
@@ -554,9 +554,9 @@ def _visible(error):
 def _first_order(data, ridge, loss, rho):
     """How far w_D and w(γ) are from their first order, with f/r = γ = ``rho``."""
     at = path_measures.beside_oracle(data, ridge, loss, rho)
-    drift = data_measures.solved(at.hessian, at.slope + ridge * at.oracle)
-    ascent = data_measures.solved(at.hessian, at.slope)
-    shrinkage = ridge * data_measures.solved(at.hessian, at.oracle)
+    drift = data_measures.linear_solution(at.hessian, at.slope + ridge * at.oracle)
+    ascent = data_measures.linear_solution(at.hessian, at.slope)
+    shrinkage = ridge * data_measures.linear_solution(at.hessian, at.oracle)
     pretrained, ascended = at.pretrained - at.oracle, at.ascended - at.oracle
     return {
         pretrain_error: _visible(data_measures.norm(pretrained + rho * drift)),
@@ -693,8 +693,10 @@ even_found, even_expected, even_of_sums, farther = sp.symbols(
 def _even(data, ridge, loss, multiple, rho):
     """γ_even r/f by equal distances, also with the ridge of sums, and the distance beyond it."""
     at = path_measures.beside_oracle(data, ridge, loss, rho)
-    reach = data_measures.norm(data_measures.solved(at.hessian, at.slope))
-    drift = data_measures.norm(data_measures.solved(at.hessian, at.slope + ridge * at.oracle))
+    reach = data_measures.norm(data_measures.linear_solution(at.hessian, at.slope))
+    drift = data_measures.norm(
+        data_measures.linear_solution(at.hessian, at.slope + ridge * at.oracle)
+    )
     if drift < mpmath.sqrt(mpmath.eps) * reach:
         raise NoValue("pretraining ends at the oracle")
     parts = path_measures.split(data)
@@ -811,7 +813,7 @@ def _one_step(data, ridge, loss, rho=None):
         path_measures.forget_slope(parts, at.pretrained, loss) + ridge * at.pretrained
     )
     hessian = path_measures.path_hessian(parts, zero, ridge, at.pretrained, loss)
-    end = at.pretrained - data_measures.solved(hessian, slope)
+    end = at.pretrained - data_measures.linear_solution(hessian, slope)
     return {
         slope_error: data_measures.norm(slope + claimed),
         step_error: data_measures.norm(hessian * (end - at.pretrained) - claimed),

@@ -158,7 +158,7 @@ REACHED = numbers.start_there + sp.log(B / ridge) - numbers.level_there
                 (Le(REACHED, numbers.root), Le(numbers.root, numbers.start_there)),
             ),
         },
-        measure=numbers.pretrained,
+        measure=numbers.pretrained_dual,
     ),
     joins=[
         join(

@@ -91,12 +91,12 @@ def logistic_loss(w):
     return mpmath.log1p(mpmath.exp(-w)) if w > 0 else -w + mpmath.log1p(mpmath.exp(w))
 
 
-def objective(mass, ridge, loss: Callable = exponential_loss) -> Callable:
+def one_weight_objective(mass, ridge, loss: Callable = exponential_loss) -> Callable:
     """The function ``K ℓ(w) + λw²/2`` of w."""
     return lambda w: mass * loss(w) + ridge * w**2 / 2
 
 
-def stationary_points(mass, ridge) -> list:
+def zeros_of_slope(mass, ridge) -> list:
     """All zeros of ``λw - K e^-w``, from the left to the right, by bisection.
 
     For K < 0 this slope falls, and then rises. Its least value decides how many zeros there are.

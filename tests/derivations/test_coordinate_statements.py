@@ -13,7 +13,7 @@ def test_the_end_of_existence_is_no_minimum(alpha):
     """At K/λ = -1/e the stationary point w = -1 is an inflection, whose third derivative is λ."""
     with mpmath.workdps(30):
         ridge = mpmath.mpf(1) / 2
-        objective = scalar_measures.objective(-ridge * mpmath.exp(-1), ridge)
+        objective = scalar_measures.one_weight_objective(-ridge * mpmath.exp(-1), ridge)
         slopes = [scalar_measures.derivative(objective, mpmath.mpf(-1), k) for k in (1, 2, 3)]
         assert abs(slopes[0]) < 1e-25
         assert abs(slopes[1]) < 1e-25
