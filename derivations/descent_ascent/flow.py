@@ -741,7 +741,7 @@ STEPS = sp.Symbol("n", integer=True, positive=True)
         domain={
             DATA: Drawn(
                 "data: any rows with weights of either sign, and a start",
-                data_measures.drawn(5, 3, signed=True),
+                data_measures.data_maker(5, 3, signed=True),
                 special=(*data_measures.special(), flow_numbers.NO_DATA),
             ),
             ridge: positive_within(4),
