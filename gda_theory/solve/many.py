@@ -28,7 +28,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import jax
@@ -586,6 +586,7 @@ def softplus(margin: Numbers) -> Numbers:
 
 def _each(forget_sets, count: int) -> list:
     """The sets, one by one."""
+    _refuse_names(forget_sets, count)
     if (
         isinstance(forget_sets, (np.ndarray, jax.Array))
         and forget_sets.dtype != object
@@ -606,6 +607,21 @@ def _each(forget_sets, count: int) -> list:
     if not given:
         raise ValueError("forget_sets must hold at least one set")
     return given
+
+
+def _refuse_names(forget_sets, count: int) -> None:
+    """``TypeError`` for a mapping or a data frame, which iterates the names of its sets."""
+    wanted = f"forget_sets must be a boolean array (B, {count}) or a list of index arrays"
+    kind = type(forget_sets).__name__
+    if isinstance(forget_sets, Mapping):
+        raise TypeError(f"{wanted}, got {kind}; pass list(forget_sets.values())")
+    if isinstance(forget_sets, str | bytes):
+        raise TypeError(f"{wanted}, got {forget_sets!r}")
+    if hasattr(forget_sets, "columns") or hasattr(forget_sets, "column_names"):
+        raise TypeError(
+            f"{wanted}, got {kind}; of a frame with a boolean column for each set pass"
+            " numpy.asarray(forget_sets).T, whose rows are the sets"
+        )
 
 
 def _rows_of(name: str, one, count: int) -> np.ndarray:

@@ -356,6 +356,28 @@ def test_bad_sets(sets, error, message):
         gt.retrain_many(tiny(), sets)
 
 
+def test_names_of_sets_are_not_taken_for_sets():
+    """A data frame or a mapping iterates its names; both have a remedy, which works."""
+    masks = masks_of([[1], [2, 3]], 10)
+    expected = gt.retrain_many(tiny(), masks)
+    frame = pytest.importorskip("polars").DataFrame({"first": masks[0], "second": masks[1]})
+    with pytest.raises(
+        TypeError, match=r"forget_sets must be .*got DataFrame; .*asarray\(forget_sets\).T"
+    ):
+        gt.retrain_many(tiny(), frame)
+    found = gt.retrain_many(tiny(), np.asarray(frame).T)
+    np.testing.assert_array_equal(found.weights, expected.weights)
+    for named in ({0: [1], 1: [2, 3]}, {"first": masks[0], "second": masks[1]}):
+        with pytest.raises(
+            TypeError, match=r"forget_sets must be .*got dict; pass list\(forget_sets.values\(\)\)"
+        ):
+            gt.retrain_many(tiny(), named)
+        found = gt.retrain_many(tiny(), list(named.values()))
+        np.testing.assert_array_equal(found.weights, expected.weights)
+    with pytest.raises(TypeError, match=r"forget_sets must be .*got 'random:2'"):
+        gt.retrain_many(tiny(), "random:2")
+
+
 @pytest.mark.parametrize("rows", [[0, 1], [2, 3, 4]])
 def test_a_coordinate_that_would_run_away(rows):
     """Without rows 0 and 1, or without 2, 3 and 4, the unpenalised coordinate has y_i x_i of one
