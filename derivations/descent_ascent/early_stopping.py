@@ -10,11 +10,10 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derivations.descent_ascent import early_numbers
+from derivations.descent_ascent import early_numbers, example_pairs
 from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.descent_ascent.pair import counted
 from derivations.descent_ascent.pair_numbers import DECREASING, loss
-from derivations.ledger import numeric
 from derivations.ledger.domains import Drawn, between, positive_within, real
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join
@@ -53,10 +52,10 @@ step, along, size, distance = sp.symbols("eta c |g| |d|", positive=True)
 
 def _pair_step(**parameters):
     """⟨∇J_DA(w_D), w_D - w_R⟩/λ from the weights of a pair, and by the claimed margins."""
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**parameters)
-        x_d, y_d = numeric.pretrain(system)
-        x_r, y_r = numeric.oracle(system)
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**parameters)
+        x_d, y_d = example_pairs.pretrained_margins(system)
+        x_r, y_r = example_pairs.oracle_margins(system)
         correlation = system.cross / 2
         to_weights = mpmath.matrix([[1, correlation], [correlation, 1]]) ** -1
         w_d, w_r = to_weights * mpmath.matrix([x_d, y_d]), to_weights * mpmath.matrix([x_r, y_r])

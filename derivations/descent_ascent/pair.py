@@ -16,7 +16,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derivations.descent_ascent import measures, pair_numbers
+from derivations.descent_ascent import example_pairs, measures, pair_numbers
 from derivations.descent_ascent.pair_numbers import (
     ANY_LOSS,
     DECREASING,
@@ -35,7 +35,6 @@ from derivations.descent_ascent.pair_numbers import (
     y_D,
     y_R,
 )
-from derivations.ledger import numeric
 from derivations.ledger.certificates import Enclosed
 from derivations.ledger.domains import (
     Drawn,
@@ -507,18 +506,18 @@ NARROW = Le(
 
 
 def _lemma_7(**parameters):
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**parameters)
-        x_value, y_value = numeric.pretrain(system)
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**parameters)
+        x_value, y_value = example_pairs.pretrained_margins(system)
         scale = system.pretrain / system.ridge
         cross = system.cross
         own = system.own
         share = system.alpha
-        upper_x = numeric.lambertw(own * scale) + cross / own * numeric.lambertw(
+        upper_x = example_pairs.lambertw(own * scale) + cross / own * example_pairs.lambertw(
             share * own * scale
         )
         lower_x, lower_y, upper_y = (
-            numeric.lambertw(z * scale)
+            example_pairs.lambertw(z * scale)
             for z in (own + share * cross, share * own, cross + share * own)
         )
         smaller, larger = (lower_x, x_value, lower_y, y_value), (x_value, upper_x, y_value, upper_y)
@@ -667,14 +666,14 @@ def lemma_7(
 
 
 def _lemma_8(**parameters):
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**parameters)
-        point = numeric.descent_ascent(system)
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**parameters)
+        point = example_pairs.descent_ascent_margins(system)
         arguments = (
             system.own * system.retain - system.cross * system.forget,
             system.cross * system.retain - system.own * system.forget,
         )
-        bounds = [numeric.lambertw(z / system.ridge) for z in arguments]
+        bounds = [example_pairs.lambertw(z / system.ridge) for z in arguments]
         return np.array(point, float), np.array(bounds, float)
 
 
@@ -771,10 +770,10 @@ def _lemma_9(**parameters):
         "forget_size": 5,
         "retain_in_pair": 9.5,
     }
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**example | parameters)
-        return np.array(numeric.descent_ascent(system), float), np.array(
-            numeric.pretrain(system), float
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**example | parameters)
+        return np.array(example_pairs.descent_ascent_margins(system), float), np.array(
+            example_pairs.pretrained_margins(system), float
         )
 
 
@@ -1058,13 +1057,13 @@ def lemma_9_any_share(
 
 
 def _lemma_10_x(**parameters):
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**parameters)
-        x_retrain = numeric.oracle(system)[0]
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**parameters)
+        x_retrain = example_pairs.oracle_margins(system)[0]
         scale = system.own * system.pretrain / system.ridge
-        quota = system.own / system.cross * (x_retrain - numeric.lambertw(scale))
-        edge = numeric.masses(**parameters | {"alpha": quota * mpmath.exp(quota) / scale})
-        return float(numeric.pretrain(edge)[0]), float(x_retrain)
+        quota = system.own / system.cross * (x_retrain - example_pairs.lambertw(scale))
+        edge = example_pairs.masses(**parameters | {"alpha": quota * mpmath.exp(quota) / scale})
+        return float(example_pairs.pretrained_margins(edge)[0]), float(x_retrain)
 
 
 PAIRS = {**TYPES, k12: positive, alpha: positive, a: positive, A: positive, loss: DECREASING}
@@ -1156,16 +1155,16 @@ def lemma_10_x(
 
 
 def _lemma_10_y(**parameters):
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**parameters)
-        x_retrain, y_retrain = numeric.oracle(system)
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**parameters)
+        x_retrain, y_retrain = example_pairs.oracle_margins(system)
         edge = (
             system.cross
             / system.own
             * (system.retain / system.pretrain * mpmath.exp(y_retrain - x_retrain) - 1)
         )
-        at_edge = numeric.masses(**parameters | {"alpha": max(edge, 0)})
-        return float(numeric.pretrain(at_edge)[1]), float(y_retrain)
+        at_edge = example_pairs.masses(**parameters | {"alpha": max(edge, 0)})
+        return float(example_pairs.pretrained_margins(at_edge)[1]), float(y_retrain)
 
 
 edge_of_y_exponential = k12 / k22 * (A / a * sp.exp(pair_numbers.y_E - pair_numbers.x_E) - 1)

@@ -13,7 +13,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from derivations.descent_ascent import window_numbers
+from derivations.descent_ascent import example_pairs, window_numbers
 from derivations.descent_ascent.pair import counted
 from derivations.descent_ascent.pair_numbers import (
     ANY_LOSS,
@@ -31,7 +31,6 @@ from derivations.descent_ascent.pair_numbers import (
     y_R,
 )
 from derivations.descent_ascent.window_numbers import edge, exists, rho, sigma, x_c
-from derivations.ledger import numeric
 from derivations.ledger.domains import OneOf, between, positive, positive_within, real
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join
@@ -170,11 +169,13 @@ def explicit_curves(y_D=y_pretrain, alpha_D=alpha_pretrain, y_DA=y_ascent, alpha
 
 def _bijections(*, alpha=0.1, **parameters):
     """x_D at α and at 1.01 α."""
-    with mpmath.workdps(numeric.DIGITS):
+    with mpmath.workdps(example_pairs.DIGITS):
         smaller, larger = (
-            numeric.masses(**parameters, alpha=share) for share in (alpha, 1.01 * alpha)
+            example_pairs.masses(**parameters, alpha=share) for share in (alpha, 1.01 * alpha)
         )
-        return float(numeric.pretrain(smaller)[0]), float(numeric.pretrain(larger)[0])
+        return float(example_pairs.pretrained_margins(smaller)[0]), float(
+            example_pairs.pretrained_margins(larger)[0]
+        )
 
 
 @claim(
@@ -278,11 +279,11 @@ def bijections(
 
 def _exact_windows(**parameters):
     """(x_D, x_R) at the edge α_D(x_R), x_D from the numerical minimiser."""
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**parameters)
-        x_R, _ = numeric.oracle(system)
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**parameters)
+        x_R, _ = example_pairs.oracle_margins(system)
         edge = curve_share(system, x_R)
-        return float(numeric.pretrain(system._replace(alpha=edge))[0]), float(x_R)
+        return float(example_pairs.pretrained_margins(system._replace(alpha=edge))[0]), float(x_R)
 
 
 def curve_share(system, x_value):
@@ -407,8 +408,8 @@ def _lower_edges(**parameters):
         "forget_size": 5,
         "retain_in_pair": 9.5,
     }
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**example | parameters)
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**example | parameters)
         whole = system.retain / system.pretrain  # n/r
         gone = system.forget / (system.alpha * system.pretrain)  # n/f
         # f²/(r(n+f)) and f n/(r(n+f)) by these ratios
@@ -443,7 +444,7 @@ def _common_margin(system, whole, gone, which, threshold):
 
     at = system._replace(alpha=threshold, forget=threshold * system.pretrain * gone)
     try:
-        ends = numeric.pretrain(at), numeric.descent_ascent(at)
+        ends = example_pairs.pretrained_margins(at), example_pairs.descent_ascent_margins(at)
         start = (
             threshold,
             (ends[0][which] + ends[1][which]) / 2,

@@ -7,8 +7,8 @@ import scipy.integrate
 import sympy as sp
 
 import derivations
-from derivations.descent_ascent import folds, influence, pair
-from derivations.ledger import numeric, symbols
+from derivations.descent_ascent import example_pairs, folds, influence, pair
+from derivations.ledger import symbols
 
 
 @pytest.mark.parametrize(
@@ -41,11 +41,11 @@ def test_lemma_10_y_fails_beyond_one():
         "ridge": 0.00106846,
         "correlation": 0.455356,
     }
-    with mpmath.workdps(numeric.DIGITS):
-        system = numeric.masses(**point, alpha=2.9)
-        assert numeric.pretrain(system)[1] > numeric.oracle(system)[1]
-        below = numeric.masses(**point, alpha=2.6)
-        assert numeric.pretrain(below)[1] < numeric.oracle(below)[1]
+    with mpmath.workdps(example_pairs.DIGITS):
+        system = example_pairs.masses(**point, alpha=2.9)
+        assert example_pairs.pretrained_margins(system)[1] > example_pairs.oracle_margins(system)[1]
+        below = example_pairs.masses(**point, alpha=2.6)
+        assert example_pairs.pretrained_margins(below)[1] < example_pairs.oracle_margins(below)[1]
 
 
 @pytest.mark.slow
@@ -75,7 +75,9 @@ def test_lemma_9_holds_for_alpha_above_one():
             continue
         point = dict(
             zip(
-                numeric.REFERENCE, (correlation, ridge, retain, forget, in_pair, alpha), strict=True
+                example_pairs.REFERENCE,
+                (correlation, ridge, retain, forget, in_pair, alpha),
+                strict=True,
             )
         )
         try:
