@@ -506,7 +506,7 @@ class AlongX(NamedTuple):
 
 
 def along_x(x, retain_mass, ridge, k12, k22, determinant, forget_size, retain_in_pair, loss, at):
-    """The relative slope of α along the curve over x, and the eigenvalues of H. ``at`` says where."""
+    """The relative slope of α over x, and the eigenvalues of H. ``at`` says where."""
     if not min(retain_mass, ridge, k12, forget_size, retain_in_pair) > 0:
         raise NoValue("masses, sizes, k12 and the ridge must be positive")
     curve = AlongX(pair_of(k12, k22, determinant, mpf(0), loss), retain_mass, ridge)

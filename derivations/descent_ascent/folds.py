@@ -236,7 +236,8 @@ def fold_hessian(
             "one fold": Eq(fold_numbers.count, 1),
         },
         measure=fold_numbers.exponential_folds,
-        points=15,
+        most_digits=60,
+        points=12,
     ),
     joins=[
         join(
@@ -337,7 +338,8 @@ def exponential_one_fold(
             "above the fold": Implies(Gt(fold_numbers.share, 1), Eq(fold_numbers.points, 0)),
         },
         measure=fold_numbers.points_at_share,
-        points=15,
+        most_digits=60,
+        points=12,
     ),
     joins=[
         join(
@@ -414,7 +416,8 @@ def two_points_below_fold(
             "B": Eq(level_f, sp.log(Q_f) + any_k12 * P - k22 * Q_f),
         },
         measure=fold_numbers.on_locus,
-        points=15,
+        most_digits=60,
+        points=12,
     ),
     joins=[
         join("identity", ("Q", "P"), equation="det H = 0"),
@@ -964,13 +967,13 @@ def _fold_series():
                 sp.Integer(-2),
                 at=("1e5", "1e7"),
             ),
-            # The error is of order ln N/N.
+            # The error (2εQ - ln P)/N changes its sign once: so the scales are far apart.
             "P": limit(
                 s * P_f / fold_numbers.log_steepness,
                 1,
                 fold_numbers.log_steepness,
-                power=-sp.Rational(9, 10),
-                at=("1e5", "1e7"),
+                power=-sp.Rational(1, 2),
+                at=("1e5", "1e9"),
             ),
         },
         measure=fold_numbers.fold_of_small_ridge,
@@ -1040,7 +1043,7 @@ def fold_power_law(
     evidence="proved",
     backs="gda_theory.pair.folds",
     theorem=Theorem(
-        # ε and 1-ε must be small beside A/λ and its inverse.
+        # ε and 1-ε must be small beside (λ/A)², where the next terms balance.
         domain={A: positive_within(3), ridge: positive_within(3)},
         conclusions={
             "ε -> 0": limit(fold_numbers.B_f / ridge, sp.exp(-1), epsilon, at=("1e-8", "1e-10")),
@@ -1048,12 +1051,12 @@ def fold_power_law(
                 fold_numbers.B_near_one / ridge,
                 A / ridge + sp.exp(-1) / 2,
                 fold_numbers.to_one,
-                at=("1e-9", "1e-11"),
+                at=("1e-18", "1e-20"),
             ),
             "merged type": Eq(fold_numbers.merged_B, A + ridge * sp.exp(-1) / 2),
         },
         measure=fold_numbers.fold_at_the_ends,
-        digits=50,
+        digits=70,
         points=12,
     ),
     joins=[

@@ -159,6 +159,7 @@ REACHED = numbers.start_there + sp.log(B / ridge) - numbers.level_there
             ),
         },
         measure=numbers.pretrained_dual,
+        most_digits=60,
     ),
     joins=[
         join(
@@ -327,6 +328,7 @@ DEPTH = (
             ),
         },
         measure=numbers.bends_outside,
+        most_digits=30,
         points=20,
     ),
     joins=[
@@ -456,6 +458,7 @@ T_MOST = 2 * G / (sp.sqrt((N - S * G) ** 2 + 4 * S * G) + N - S * G)
             "T": Eq(S * T_MOST**2 + (N - S * G) * T_MOST, G),
         },
         measure=fold_numbers.exponential_folds,
+        most_digits=60,
         points=10,
     ),
     joins=[
@@ -547,7 +550,8 @@ def exponential_fold_bracket(
             ),
         },
         measure=numbers.branches,
-        points=15,
+        most_digits=30,
+        points=12,
     ),
     joins=[
         join(
