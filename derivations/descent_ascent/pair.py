@@ -789,6 +789,67 @@ SMALL = (Le(k12, k11), Le(k12, k22))
 GIVEN_SMALL = tuple(f"given:{relation}" for relation in SMALL)
 
 
+TWO_LOSSES = OneOf(measures.DECREASING[:2])
+ORDER_OF_Y = "y_DA <= y_D above the y threshold"
+
+
+def order_joins(losses, gives):
+    """Lemma 9's y part, which both of the next claims prove."""
+    return [
+        join(
+            "monotone bijection",
+            "w > 0 is ordered as w/φ(w)",
+            continuous="known:w/φ(w) is continuous",
+            slope=("w/φ(w) increases for w > 0", f"given:loss {losses}"),
+        ),
+        join(
+            "sign",
+            "y/φ(y) of descent-ascent is at most its ceiling",
+            sign=(
+                "ceiling φ(y) - λy",
+                "slack of the ceiling of y",
+                "claim:lemma-12-order",
+                *GIVEN_SMALL,
+            ),
+        ),
+        join(
+            "sign",
+            gives,
+            sign=(
+                "w > 0 is ordered as w/φ(w)",
+                "claim:lemma-7-bounds",
+                "y/φ(y) of descent-ascent is at most its ceiling",
+                "y: floor - ceiling",
+                "y: its factor",
+            ),
+        ),
+    ]
+
+
+def ceiling_steps(name, at, ceiling, side, mass):
+    """``side`` is at most ``ceiling`` φ, as φ(y) - φ(x) = e >= 0 where y <= x."""
+    higher = sp.Symbol("e_0", nonnegative=True)
+    slack = k12 * mass * (phi(y) - phi(x))
+    yield Equal(f"ceiling φ({name}) - λ{name}", ceiling * phi(at) - side, slack)
+    above = slack.subs(phi(y), phi(x) + higher)
+    yield Positive(f"slack of the ceiling of {name}", above, strict=False)
+
+
+def order_steps(y_threshold):
+    """The steps of Lemma 9's y part."""
+    per_alpha = in_pair * (total + forget) / (forget * total)
+    floor, ceiling = alpha * k22 * a, k12 * A - k22 * B
+    yield Equal(
+        "y: floor - ceiling",
+        (floor - ceiling).subs(counted),
+        (alpha - y_threshold) * k22 * per_alpha,
+    )
+    yield Positive("y: its factor", k22 * per_alpha)
+    yield from ceiling_steps("y", y, ceiling, ascent_y, A)
+    slope = sp.diff(x / phi(x), x).subs(phi(x).diff(x), -rise).subs(phi(x), phi_x).subs(x, x0)
+    yield Positive("w/φ(w) increases for w > 0", slope)
+
+
 @claim(
     "lemma-9-window",
     statement=(
@@ -837,33 +898,7 @@ GIVEN_SMALL = tuple(f"given:{relation}" for relation in SMALL)
         points=40,
     ),
     joins=[
-        join(
-            "monotone bijection",
-            "w > 0 is ordered as w/φ(w)",
-            continuous="known:w/φ(w) is continuous",
-            slope=("w/φ(w) increases for w > 0", GIVEN_DECREASING),
-        ),
-        join(
-            "sign",
-            "y/φ(y) of descent-ascent is at most its ceiling",
-            sign=(
-                "ceiling φ(y) - λy",
-                "slack of the ceiling of y",
-                "claim:lemma-12-order",
-                *GIVEN_SMALL,
-            ),
-        ),
-        join(
-            "sign",
-            ("y", "y of the last point"),
-            sign=(
-                "w > 0 is ordered as w/φ(w)",
-                "claim:lemma-7-bounds",
-                "y/φ(y) of descent-ascent is at most its ceiling",
-                "y: floor - ceiling",
-                "y: its factor",
-            ),
-        ),
+        *order_joins(DECREASING, ("y", "y of the last point")),
         join("identity", ("x", "x of the last point"), equation="claim:lemma-9-any-share"),
         join(
             "sign",
@@ -914,12 +949,7 @@ def lemma_9(
 ):
     per_alpha = in_pair * (total + forget) / (forget * total)
     y_floor, y_ceiling = alpha * k22 * a, k12 * A - k22 * B
-    yield Equal(
-        "y: floor - ceiling",
-        (y_floor - y_ceiling).subs(counted),
-        (alpha - y_threshold) * k22 * per_alpha,
-    )
-    yield Positive("y: its factor", k22 * per_alpha)
+    yield from order_steps(y_threshold)
     x_floor, x_ceiling = (k11 + alpha * k12) * a, k11 * A - k12 * B
     yield Equal(
         "x, α <= 1: floor - ceiling",
@@ -927,17 +957,7 @@ def lemma_9(
         (alpha - x_threshold) * k12 * per_alpha,
     )
     yield Positive("x: its factor", k12 * per_alpha)
-    higher = sp.Symbol("e_0", nonnegative=True)  # φ(y) - φ(x), as y <= x
-    for name, at, ceiling, side, mass in (
-        ("x", x, x_ceiling, ascent_x, B),
-        ("y", y, y_ceiling, ascent_y, A),
-    ):
-        slack = k12 * mass * (phi(y) - phi(x))
-        yield Equal(f"ceiling φ({name}) - λ{name}", ceiling * phi(at) - side, slack)
-        above = slack.subs(phi(y), phi(x) + higher)
-        yield Positive(f"slack of the ceiling of {name}", above, strict=False)
-    slope = sp.diff(x / phi(x), x).subs(phi(x).diff(x), -rise).subs(phi(x), phi_x).subs(x, x0)
-    yield Positive("w/φ(w) increases for w > 0", slope)
+    yield from ceiling_steps("x", x, x_ceiling, ascent_x, B)
     of_sums = {a: in_pair, A: in_pair, B: alpha * in_pair}
     yield Equal(
         "sums, y: floor - ceiling",
@@ -979,7 +999,7 @@ def lemma_9(
     evidence="proved",
     backs="gda_theory.pair.lemma_9_edges",
     theorem=Theorem(
-        domain={**WINDOW, loss: OneOf(measures.DECREASING[:2])},
+        domain={**WINDOW, loss: TWO_LOSSES},
         hypotheses=SMALL,
         conclusions={
             "x": Implies((ABOVE_X, ABOVE_Y, POINT), Le(x_A, x_D)),
@@ -989,6 +1009,7 @@ def lemma_9(
         points=12,
     ),
     joins=[
+        *order_joins(TWO_LOSSES, ORDER_OF_Y),
         join(
             "sign",
             "R_DA - 1 is large beyond Lemma 12's range",
@@ -997,7 +1018,7 @@ def lemma_9(
                 "λ(x_DA - y_DA) is more",
                 "B/(αa)",
                 "n/f > 1",
-                "claim:lemma-9-window",
+                ORDER_OF_Y,
                 "logistic: it rises with d",
                 "logistic: it rises with x",
                 "logistic: R_DA - 1",
@@ -1017,9 +1038,11 @@ def lemma_9(
 )
 def lemma_9_any_share(
     x_threshold=k11 / k12 * forget**2 / (retain * (total + forget)),
+    y_threshold=k12 / k22 * forget * total / (retain * (total + forget)),
     factor=k12 * alpha * in_pair,
     widening=total / forget,
 ):
+    yield from order_steps(y_threshold)
     # R_D and R_DA, of which φ(y) = R φ(x).
     ratio_D, ratio_A = sp.symbols("R_D R_DA", positive=True)
     psi_D = (pretrain_x / phi(x)).subs(phi(y), ratio_D * phi(x))
