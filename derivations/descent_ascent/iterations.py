@@ -317,7 +317,7 @@ REST = {
             join(
                 "implicit function",
                 f"{name} first, limit",
-                jacobian=("claim:alternating-multiplier", f"{name} first, w*"),
+                jacobian=(f"{name} first, ridge 0: slope 1 - L² at rest", f"{name} first, w*"),
                 smooth="known:the map is elementary",
             )
             for name in ORDER_NAMES
@@ -349,6 +349,11 @@ def alternating_fixed_point(
             f"{name} first, ridge 0: at rest",
             composed(first, second, penalty=0).subs(w, rest),
             rest,
+        )
+        yield Equal(
+            f"{name} first, ridge 0: slope 1 - L² at rest",
+            sp.diff(composed(first, second, penalty=0), w).subs(w, rest),
+            1 - contrast**2,
         )
         # The terms η a e^{-w} and η b e^{-w₁}: the half-way point moves w by the first of them.
         between_steps = half_step(w, first, penalty=0)
