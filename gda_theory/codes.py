@@ -60,6 +60,7 @@ class Cause(IntEnum):
     TOO_FEW_EPOCHS = 14
     NOISE = 15
     DISORDER_PAST_FOLD = 16
+    ASCENT_ALONE = 17
 
 
 SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
@@ -138,6 +139,10 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
         ),
         Cause.TOO_FEW_EPOCHS: (
             "a minimum exists and the step size is small enough, so more epochs would reach it"
+        ),
+        Cause.ASCENT_ALONE: (
+            "nothing descends on the kept rows, so the run ends, or will end, where the ridge "
+            "alone stops the ascent"
         ),
         Cause.NOISE: "random minibatches keep the run moving; only its average can settle",
     },

@@ -8,9 +8,12 @@ A scheme with half-steps :math:`(\rho_h, \sigma_h)` follows, to first order in t
           - \gamma\sum_h\sigma_h\, b\bigr) \odot \varphi(Tw)\Bigr],
 
 with H half-steps. For example, alternating steps follow simultaneous descent-ascent with the ridge
-doubled. The cause follows from two facts: whether the effective objective has the minimum that
-continues its oracle, and the curvature there. Source: App. D.3 and new. Claims:
-``effective-ridge``, ``two-points-below-fold``, ``oracle-continuation``.
+doubled. Ascent alone follows the ridge minus the forget loss. The minimum of these continues the
+origin, which it is at strength 0, and not the oracle. With a loss of bounded slope, such as the
+logistic one, a ridge on every coordinate stops the ascent somewhere. Otherwise there is no lower
+bound, and at most a local minimum at small strengths. The cause follows from two facts: whether the
+effective objective has the minimum that continues its oracle, and the curvature there. Source: App.
+D.3 and new. Claims: ``effective-ridge``, ``two-points-below-fold``, ``oracle-continuation``.
 """
 
 import dataclasses
@@ -122,6 +125,8 @@ def explain(
         minimum = _minimum(known, _distinct(objective, lanes))
     else:
         minimum = _of_path(path, strength)
+    if not run.scheme.descends:
+        minimum = _where_unbounded(objective, minimum, strength)
     return _explained(
         objective,
         _Run(
@@ -136,6 +141,7 @@ def explain(
         strength,
         alternating=len(run.scheme.half_steps) > 1,
         noisy=run.scheme.batch_size is not None,
+        descends=run.scheme.descends,
     )
 
 
@@ -144,21 +150,30 @@ def effective(
 ) -> tuple[CorrelatedPair | Objective, checks.Numbers]:
     """The effective objective of a scheme and its strength, with the retained losses at weight 1.
 
-    Only the ridge changes. A pair stays a pair, whose minimum is known exactly.
+    Only the ridge changes. A pair stays a pair, whose minimum is known exactly. Of a scheme that
+    ascends alone the retained losses have weight 0, and the forgotten ones the given strength.
     """
     retained, forgotten = (sum(factors) for factors in zip(*scheme.half_steps, strict=True))
     factor = ridge_factor(scheme)
-    scaled = checks.unless_traced(strength) * (forgotten / retained)
-    if isinstance(problem, CorrelatedPair):
+    per = retained if scheme.descends else forgotten
+    scaled = checks.unless_traced(strength) * (forgotten / per)
+    if isinstance(problem, CorrelatedPair) and scheme.descends:
         return problem.replace(ridge=problem.ridge * factor), scaled
     known = objective_of(problem)
     ridge = precision.working(checks.unless_traced(known.ridge) * factor, known.ridge.dtype)
-    return dataclasses.replace(known, ridge=ridge), scaled
+    changed = dataclasses.replace(known, ridge=ridge)
+    if not scheme.descends:
+        changed = dataclasses.replace(changed, retain_weight=0 * known.retain_weight)
+    return changed, scaled
 
 
 def ridge_factor(scheme: Scheme) -> float:
-    """How many times the ridge acts in one epoch, for each time that the retained losses do."""
-    return len(scheme.half_steps) / sum(retained for retained, _ in scheme.half_steps)
+    """How many times the ridge acts in one epoch, for each time that the retained losses do.
+
+    Of a scheme that ascends alone, for each time that the forgotten losses do.
+    """
+    retained, forgotten = (sum(factors) for factors in zip(*scheme.half_steps, strict=True))
+    return len(scheme.half_steps) / (retained if scheme.descends else forgotten)
 
 
 # The minimum -------------------------------------------------------------------------------------
@@ -192,6 +207,16 @@ def _minimum(known: CorrelatedPair | Objective, strength: Array) -> _Minimum:
         return _Minimum(found.weights, found.reason, critical)
     continued = descent_ascent(known, strength)
     return _Minimum(continued.weights, continued.reason, continued.critical_strength)
+
+
+def _where_unbounded(objective: Objective, minimum: _Minimum, strength: ArrayLike) -> _Minimum:
+    """The minimum of ascent alone, ``UNBOUNDED`` where a coordinate without ridge runs away.
+
+    There is no path to it: at strength 0 such a coordinate has no minimum.
+    """
+    slopes = objective.recession_slopes(strength)
+    runs_away = jnp.any(slopes < 0, (-2, -1))
+    return minimum._replace(reason=jnp.where(runs_away, Reason.UNBOUNDED, minimum.reason))
 
 
 def _distinct(objective: Objective, strength: Array) -> Array:
@@ -228,7 +253,8 @@ class _Facts(NamedTuple):
     ``unbounded``. ``there``: the run ended at it. ``ascends``: the effective strength is not 0.
     ``too_large``: the step size exceeds 2 over the largest curvature met. ``near_fold``: the
     strength is just above it. ``to_and_fro``: the last moves nearly cancel.
-    ``elsewhere``: another minimum exists in any case. The last three hold for all lanes.
+    ``elsewhere``: another minimum exists in any case. ``descends``: the scheme does not ascend
+    alone. The last four hold for all lanes.
     """
 
     exists: Bool[Array, "*batch"]
@@ -242,9 +268,10 @@ class _Facts(NamedTuple):
     elsewhere: bool
     alternating: bool
     noisy: bool
+    descends: bool
 
 
-@functools.partial(jax.jit, static_argnames=("alternating", "noisy"))
+@functools.partial(jax.jit, static_argnames=("alternating", "noisy", "descends"))
 def _explained(
     objective: Objective,
     run: _Run,
@@ -253,6 +280,7 @@ def _explained(
     *,
     alternating: bool,
     noisy: bool,
+    descends: bool,
 ) -> Explanation:
     """:func:`explain`, once the minimum of the effective ``objective`` is known."""
     batch, dimension = run.outcome.shape, run.start.shape[-1]
@@ -282,6 +310,7 @@ def _explained(
         elsewhere=math.isfinite(objective.loss.slope_at_minus_infinity),
         alternating=alternating,
         noisy=noisy,
+        descends=descends,
     )
     settling = run.step_size * jnp.where(lowest > 0, lowest, jnp.nan)
     return Explanation(
@@ -332,11 +361,13 @@ def _cause(outcome: Int[Array, "*batch"], facts: _Facts) -> Int[Array, "*batch"]
     """The cause of the first rule whose condition holds, among those of the outcome seen."""
     converged = _alternating_rest if facts.alternating else _rest
     cycling = _alternating_cycle if facts.alternating else _cycle
+    if not facts.descends:
+        converged = _rest_alone
     tables = {
         Outcome.CONVERGED: converged(facts),
         Outcome.CYCLE: cycling(facts),
         Outcome.LEFT_RANGE: _left(facts),
-        Outcome.MOVING: _moving(facts),
+        Outcome.MOVING: _moving(facts) if facts.descends else _moving_alone(facts),
     }
     rules = [
         ((outcome == seen) & condition, cause)
@@ -396,3 +427,18 @@ def _moving(facts: _Facts) -> list[tuple[Array, Cause]]:
         (facts.unbounded, Cause.UNBOUNDED),
         (facts.gone, Cause.ESCAPING),
     ]
+
+
+def _rest_alone(facts: _Facts) -> list[tuple[Array, Cause]]:
+    """Of ascent alone: nothing but the ridge can stop it."""
+    return [(facts.ascends, Cause.ASCENT_ALONE)]
+
+
+def _moving_alone(facts: _Facts) -> list[tuple[Array, Cause]]:
+    """Of ascent alone: with a loss of bounded slope the ridge stops it, with others it may not."""
+    stops = ~facts.unbounded & ~facts.too_large & facts.ascends
+    if facts.elsewhere and not facts.noisy:
+        return [(stops, Cause.ASCENT_ALONE), *_moving(facts)]
+    # Whether the start lies in the basin of a local minimum is not known before the run settles.
+    later = [rule for rule in _moving(facts) if rule[1] != Cause.TOO_FEW_EPOCHS]
+    return later

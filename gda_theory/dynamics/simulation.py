@@ -9,6 +9,7 @@ factor :math:`\sigma` on the forget weights, and moves the weights by
 
 Each half-step applies the full ridge. ``simultaneous`` has the one half-step (1, 1).
 ``retain_first`` has (1, 0), then (0, 1). ``forget_first`` has the same two in the other order.
+``pure_ascent`` has (0, 1) alone: it never descends on the retain set.
 One pass through the list is an *epoch*; ``epochs`` counts these. For one coordinate with
 ``a = r_j/r``, ``b = alpha r_j/f`` and :math:`d = \lambda w - a e^{-w}`, an epoch of
 ``retain_first`` is exactly
@@ -62,7 +63,8 @@ class Scheme:
     In the first ``ascent_epochs`` epochs every half-step is one of ascent alone, (0, 1).
     ``batch_size`` is the one that :func:`simulate` was given, or None without minibatches.
 
-    Raises: ``ValueError`` if ``half_steps`` are no pairs of numbers, or if none descends.
+    Raises: ``ValueError`` if ``half_steps`` are no pairs of numbers, or if an epoch neither
+        descends nor ascends.
     """
 
     name: str
@@ -72,21 +74,29 @@ class Scheme:
 
     def __post_init__(self) -> None:
         factors = np.asarray(self.half_steps)
-        if (
-            factors.shape[1:] != (2,)
-            or factors.dtype.kind not in "iuf"
-            or not 0 < np.sum(factors[:, 0]) < np.inf
-        ):
+        pairs = factors.shape[1:] == (2,) and factors.dtype.kind in "iuf"
+        if not pairs or not (0 < np.sum(factors[:, 0]) < np.inf or _only_ascends(factors)):
             raise ValueError(
                 "half_steps must be pairs (retain factor, forget factor) whose retain factors "
-                f"have a finite sum > 0, so that an epoch descends, got {self.half_steps!r}"
+                "have a finite sum > 0, so that an epoch descends, or are all 0 beside forget "
+                f"factors with a finite sum > 0, so that it ascends, got {self.half_steps!r}"
             )
         # A scheme selects compiled code, so it must be hashable.
         object.__setattr__(self, "half_steps", tuple(map(tuple, factors.tolist())))
 
+    @property
+    def descends(self) -> bool:
+        """Whether an epoch lowers the retained losses; False for ascent alone."""
+        return not _only_ascends(np.asarray(self.half_steps))
+
     def ascends_alone(self, time: int | Array) -> bool | Array | None:
         """Whether epoch ``time`` is one of ascent alone; ``None`` if no epoch of the scheme is."""
         return time < self.ascent_epochs if self.ascent_epochs else None
+
+
+def _only_ascends(factors: np.ndarray) -> bool:
+    """Whether no half-step descends, and together they ascend."""
+    return bool(np.all(factors[:, 0] == 0) and 0 < np.sum(factors[:, 1]) < np.inf)
 
 
 class Factors(NamedTuple):
@@ -119,6 +129,7 @@ SCHEMES = {
         Scheme("simultaneous", ((1, 1),)),
         Scheme("retain_first", ((1, 0), (0, 1))),
         Scheme("forget_first", ((0, 1), (1, 0))),
+        Scheme("pure_ascent", ((0, 1),)),
     )
 }
 
@@ -243,8 +254,8 @@ def simulate(
         start: ``(*batch, d)``.
         step_size: > 0.
         epochs: >= 1.
-        scheme: ``"simultaneous"``, ``"retain_first"``, ``"forget_first"``, a :class:`Scheme`, or
-            what :func:`ascent_then_descent` returns.
+        scheme: ``"simultaneous"``, ``"retain_first"``, ``"forget_first"``, ``"pure_ascent"``, a
+            :class:`Scheme`, or what :func:`ascent_then_descent` returns.
         strength: of the ascent. 0 is plain descent on the retain set. Pretraining is -f/r with the
             reduction ``mean``, and -1 with ``sum``.
         schedule: factors >= 0 on the step size, an array ``(epochs,)``; or a function of the

@@ -32,6 +32,7 @@ SCHEMES: tuple[str | Scheme, ...] = (
     "retain_first",
     "forget_first",
     simulation.ascent_then_descent(5),
+    "pure_ascent",
 )
 DESCENT = Scheme("descent", ((1, 0),))
 GOOD = 0.5  # An epoch is good if at most this part of the distance is left.

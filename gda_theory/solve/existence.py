@@ -58,6 +58,8 @@ def existence(
     if not len(free):
         return Existence(exists=True)
     rows = np.asarray(types, float)[np.asarray(weight) > 0][:, free]
+    if not len(rows):
+        rows = np.zeros((1, len(free)))  # nothing to fit: every column is free
     largest = np.max(np.abs(rows), 0, initial=0)
     rows = rows / np.where(largest > 0, largest, 1)
     dependent = _dependent(rows)

@@ -314,13 +314,13 @@ def _causes(
 
     Schemes that follow the same objective share its path.
     """
-    paths: dict[tuple[float, float], Path] = {}
+    paths: dict[tuple[float, float, bool], Path] = {}
     causes = []
     for trial in found:
         effective, strength = outcomes.effective(objective, trial.scheme, path.strengths[0])
-        key = (outcomes.ridge_factor(trial.scheme), float(strength))
+        key = (outcomes.ridge_factor(trial.scheme), float(strength), trial.scheme.descends)
         if key not in paths:
-            same = key == (1.0, float(path.strengths[0]))
+            same = key == (1.0, float(path.strengths[0]), True)
             solved = path if same else ascent_path(effective, np.atleast_1d(strength))
             weights = padded(solved.weights, (1, *wide.ridge.shape))
             paths[key] = jax.tree.map(np.asarray, solved._replace(weights=weights))

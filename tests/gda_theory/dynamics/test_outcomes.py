@@ -1,5 +1,7 @@
 """One hand-made case for each cause, and the numbers behind it against closed forms."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -218,6 +220,72 @@ CASES = {
 }
 
 
+def alone(loss, ridge):
+    """One coordinate with both losses at weight 1, for ascent alone."""
+    objective = coordinate(1.0)
+    return dataclasses.replace(objective, loss=loss, ridge=jnp.full(1, ridge))
+
+
+CASES |= {
+    "ascent alone comes to rest": (
+        alone(gt.logistic, 0.1),
+        np.full(1, 2.0),
+        {"step_size": 1.0, "epochs": 3000, "scheme": "pure_ascent"},
+        Outcome.CONVERGED,
+        Cause.ASCENT_ALONE,
+    ),
+    "ascent alone will come to rest": (
+        alone(gt.logistic, 1e-2),
+        np.full(1, 2.0),
+        {"step_size": 1.0, "epochs": 3, "scheme": "pure_ascent"},
+        Outcome.MOVING,
+        Cause.ASCENT_ALONE,
+    ),
+    "ascent alone with too large steps": (
+        alone(gt.logistic, 0.1),
+        np.full(1, 2.0),
+        {"step_size": 30.0, "epochs": 3000, "scheme": "pure_ascent"},
+        Outcome.LEFT_RANGE,
+        Cause.STEP_TOO_LARGE,
+    ),
+    "ascent alone without a ridge": (
+        alone(gt.logistic, 0.0),
+        np.full(1, 2.0),
+        {"step_size": 1.0, "epochs": 300, "scheme": "pure_ascent"},
+        Outcome.MOVING,
+        Cause.UNBOUNDED,
+    ),
+    "ascent alone, exponential, from outside the basin": (
+        alone(gt.exponential, 1.0),
+        np.full(1, -3.0),
+        {"step_size": 0.1, "epochs": 2000, "scheme": "pure_ascent", "strength": 0.3},
+        Outcome.LEFT_RANGE,
+        Cause.OUTSIDE_BASIN,
+    ),
+    "ascent alone, exponential, above 1/e": (
+        alone(gt.exponential, 1.0),
+        np.zeros(1),
+        {"step_size": 0.1, "epochs": 2000, "scheme": "pure_ascent", "strength": 0.5},
+        Outcome.LEFT_RANGE,
+        Cause.NO_MINIMUM,
+    ),
+    "ascent alone, exponential, undecided": (
+        alone(gt.exponential, 1.0),
+        np.zeros(1),
+        {"step_size": 0.01, "epochs": 5, "scheme": "pure_ascent", "strength": 0.3},
+        Outcome.MOVING,
+        Cause.UNKNOWN,
+    ),
+    "ascent alone on a pair": (
+        EXPONENTIAL,
+        ORIGIN,
+        {"step_size": 0.1, "epochs": 2000, "scheme": "pure_ascent"},
+        Outcome.LEFT_RANGE,
+        Cause.NO_MINIMUM,
+    ),
+}
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_each_cause_has_a_case(name):
     problem, start, options, seen, why = CASES[name]
@@ -229,7 +297,30 @@ def test_each_cause_has_a_case(name):
 
 
 def test_every_cause_but_the_unknown_has_a_case():
-    assert {case[-1] for case in CASES.values()} == set(Cause) - {Cause.UNKNOWN}
+    assert {case[-1] for case in CASES.values()} == set(Cause)
+
+
+@pytest.mark.parametrize("strength", [0.05, 0.3, 0.36])
+def test_ascent_alone_on_one_coordinate_in_closed_form(strength):
+    """The minimum -v of the ridge minus the forget loss: ``v e^{-v}`` or ``v (1 + e^{-v})``.
+
+    The exponential one is there up to strength 1/e, the logistic one at any strength.
+    """
+    options = {"step_size": 0.1, "epochs": 20000, "scheme": "pure_ascent"}
+    exponential, logistic = alone(gt.exponential, 1.0), alone(gt.logistic, 1.0)
+    run = gt.simulate(exponential, [0.0], strength=strength, **options)
+    expected = float(gt.lambertw(-strength, branch=0))
+    np.testing.assert_allclose(gt.explain(run, exponential).minimum, [expected], rtol=1e-12)
+    np.testing.assert_allclose(run.weights, [expected], rtol=1e-9)
+    lost = gt.simulate(exponential, [0.0], strength=0.4, **options)
+    np.testing.assert_allclose(
+        gt.explain(lost, exponential).critical_strength, np.exp(-1), rtol=1e-12
+    )
+    run = gt.simulate(logistic, [0.0], strength=30 * strength, **options)
+    found = -gt.explain(run, logistic).minimum[0]
+    np.testing.assert_allclose(found * (1 + np.exp(-found)), 30 * strength, rtol=1e-12)
+    np.testing.assert_allclose(-run.weights[0], found, rtol=1e-9)
+    assert run.scheme.descends is False
 
 
 def test_the_numbers_behind_a_cause():

@@ -20,6 +20,7 @@ HALVES = {
     "simultaneous": [(1, 1)],
     "retain_first": [(1, 0), (0, 1)],
     "forget_first": [(0, 1), (1, 0)],
+    "pure_ascent": [(0, 1)],
 }
 PHI = {"exponential": lambda m: np.exp(-m), "logistic": lambda m: 1 / (1 + np.exp(m))}
 
@@ -696,7 +697,19 @@ def test_ascent_epochs_are_whole():
 
 @pytest.mark.parametrize(
     "half_steps",
-    [(), ((1,),), ((1, 1, 1),), (("a", 1),), ((0, 1),), ((np.nan, 1),), 3, ((True, False),)],
+    [
+        (),
+        ((1,),),
+        ((1, 1, 1),),
+        (("a", 1),),
+        ((0, 0),),
+        ((0, -1),),
+        ((-1, 0),),
+        ((np.nan, 1),),
+        ((0, np.nan),),
+        3,
+        ((True, False),),
+    ],
 )
 def test_a_scheme_of_ones_own_is_checked(half_steps):
     with pytest.raises(ValueError, match="half_steps must be pairs"):
