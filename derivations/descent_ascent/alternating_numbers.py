@@ -20,6 +20,7 @@ ORDERS = ("D", "A")  # descent first, ascent first
 LARGEST_EXPONENT = 10**5  # e^x counts as infinite beyond, and e^-x as 0
 FAR_LEFT, FAR_RIGHT = 5, 30  # decades up to which a fixed point is looked for
 NO_RIDGE = 4  # decades up to which it is looked for without ridge
+SMALL_EFFECT = mpf("1e-3")
 BEYOND = mpf("1e-8")  # ln b beyond a doubling at which a cycle is looked for
 
 small = sp.Symbol("small", positive=True)
@@ -74,6 +75,12 @@ def epoch(*arguments) -> Callable:
     return lambda weight: weight + by(weight)
 
 
+def _require_small(effect) -> None:
+    """:class:`NoValue` where a step of a Taylor series is not small."""
+    if effect > SMALL_EFFECT:
+        raise NoValue("the step is too large for the series")
+
+
 def _differenced(weight, mass, step, ridge):
     """One half-step, whose slope is a difference quotient of the objective."""
     objective = scalar_measures.one_weight_objective(mass, ridge)
@@ -87,6 +94,8 @@ def one_epoch(weight, ridge, a, b, eta, small=None) -> dict:
     """The weight after both half-steps, with the slopes from difference quotients."""
     require_positive(ridge=ridge, a=a, b=b, eta=eta)
     step = eta if small is None else small
+    if small is not None:
+        _require_small(small * (ridge * (1 + abs(weight)) + (a + b) * mpmath.exp(-weight)))
     found = {}
     for order, masses in (("D", (a, -b)), ("A", (-b, a))):
         between = _differenced(weight, masses[0], step, ridge)
@@ -100,6 +109,7 @@ def one_epoch(weight, ridge, a, b, eta, small=None) -> dict:
 def first_order(weight, ridge, a, b, loss: MarginLoss, eta) -> dict:
     """Both orders, and one simultaneous step with twice the ridge."""
     require_positive(ridge=ridge, a=a, b=b)
+    _require_small(eta * (ridge * (1 + abs(weight)) + (a + b) * abs(loss.slope(weight))))
     found = {end[order]: epoch(order, a, b, eta, ridge, loss.phi)(weight) for order in ORDERS}
     push = a * loss.phi(weight) - b * loss.phi(weight)
     return found | {exact_end: weight + eta * push - eta * 2 * ridge * weight}

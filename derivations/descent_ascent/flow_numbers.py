@@ -77,16 +77,17 @@ def ordered_flows(
         slope = data_measures.gradient(rows, signed, ridge, w, loss)
         return order_coordinates(rows, -slope / ridge)
 
-    start = weights_at(rows, p, y)
-    x = rows[0, 0] * start[0]
-    curved = [mass * abs(loss.slope(m)) for mass, m in ((retain_mass, x), (forget_mass, y))]
-    largest = ridge + k11 * curved[0] + k22 * curved[1]
-    if not curved[0] * min(k11, k12) > VISIBLE * largest:
+    starts = weights_at(rows, p, y), weights_at(rows, p + p_gap, y - y_gap)
+    x = rows[0, 0] * starts[0][0]
+    # The steps resolve both flows: the larger curvature counts.
+    bends = [_bends(rows, (retain_mass, forget_mass), w, loss) for w in starts]
+    largest = max(ridge + k11 * on_u + k22 * on_v for on_u, on_v in bends)
+    if not bends[0][0] * min(k11, k12) > VISIBLE * largest:
         raise NoValue("the coordinates have no visible effect on each other")
     time = 1 / (2 * largest)
     later = [
         order_coordinates(rows, data_measures.flow(rows, signed, ridge, w, time, loss, steps=15))
-        for w in (start, weights_at(rows, p + p_gap, y - y_gap))
+        for w in starts
     ]
     p_now, y_now = velocity(p, y)
     return {
@@ -102,6 +103,11 @@ def ordered_flows(
         p_later_other: later[1][0],
         y_later_other: later[1][1],
     }
+
+
+def _bends(rows, masses, w, loss: MarginLoss) -> list:
+    """Mass times |φ'| at both margins."""
+    return [mass * abs(loss.slope(m)) for mass, m in zip(masses, rows * w, strict=True)]
 
 
 def _product_in_duals(rows, signed, ridge, x, y, loss: MarginLoss):
@@ -136,6 +142,8 @@ def ordered_points(
     x_D, y_D = measures.pretrained(a, alpha, gram, ridge, loss)
     if not k12 * alpha * a * loss.phi(y_D) > VISIBLE * k11 * a * loss.phi(x_D):
         raise NoValue("what is forgotten has no visible effect on pretraining")
+    if any(not abs(loss.slope(x)) > VISIBLE * loss.phi(x) for x in (x_D, oracle[0])):
+        raise NoValue("φ is the same number at different margins")
     found = {
         p_D: a * loss.phi(x_D) / ridge,
         p_R: retain_mass * loss.phi(oracle[0]) / ridge,
@@ -149,6 +157,8 @@ def ordered_points(
     masses = [retain_mass * loss.phi(x) / ridge for x, _ in points]
     found[count] = len(points)
     if points:
+        if not k12 * forget_mass * loss.phi(points[0][1]) > VISIBLE * k11 * ridge * masses[0]:
+            raise NoValue("ascent has no visible effect on the first point")
         found |= {x_A: points[0][0], y_A: points[0][1], p_A: masses[0]}
     if len(points) > 1:
         found[p_rise] = min(after - before for before, after in itertools.pairwise(masses))
@@ -189,7 +199,11 @@ def ends_of_flows(
 
 
 class Flow:
-    """The gradient flow of a pair in its weights, in floats. Time is in units of 1/λ."""
+    """The orbits of the gradient flow of a pair, in weights and floats.
+
+    Time is in units of 1/λ for y >= 0. It is e^-y times slower for y < 0, so that floats resolve
+    the way to y = -oo.
+    """
 
     def __init__(self, rows, signed, ridge, loss: MarginLoss = EXPONENTIAL) -> None:
         self.rows = np.array(rows.tolist(), float)
@@ -197,9 +211,10 @@ class Flow:
         self.loss = loss
 
     def velocity(self, _, w: np.ndarray) -> np.ndarray:
-        """-∇J/λ."""
-        slopes = np.exp(np.minimum(self.loss.log_phi(self.rows @ w), 700.0))
-        return -w + (self.scale * slopes) @ self.rows
+        """-∇J/λ, for y < 0 times e^y."""
+        margins = self.rows @ w
+        slopes = np.exp(np.minimum(self.loss.log_phi(margins), 700.0))
+        return np.exp(min(margins[1], 0.0)) * (-w + (self.scale * slopes) @ self.rows)
 
     def run(self, start, *events):
         """SciPy's solution from ``start`` until the first event."""
@@ -467,7 +482,9 @@ def blow_ups(k11, k12, k22, ridge, retain_mass, forget_mass, p, y, y_gap, m) -> 
 
         event.terminal = True
         run = flow.run(weights_at(rows, p, y + y_gap), event, flow.runs_away)
-        found[gets_there] = int(reached(run.y[:, -1]) > -1e-6)
+        if len(run.t_events[1]):
+            raise NoValue("such a point lies beyond floats")
+        found[gets_there] = len(run.t_events[0])
     return found
 
 
