@@ -52,7 +52,9 @@ SCHEMES = [scheme for scheme in trials.SCHEMES if scheme != "pure_ascent"]
 
 def compute(preset, forgotten, ridge):
     draws = {"quick": 30, "paper": 400}[preset]
-    problem = datasets.load("breast_cancer", forget=f"random:{forgotten}").problem(ridge=ridge)
+    problem = datasets.load("breast_cancer", forget=f"random:{forgotten}", scale_on="all").problem(
+        ridge=ridge
+    )
     masks = np.stack(
         [datasets.random_forget_set(len(problem.signs), forgotten, seed) for seed in range(draws)]
     )

@@ -42,7 +42,9 @@ STRENGTHS = np.geomspace(1e-3, 10, 161)
 
 def compute(preset, forgotten, ridge):
     draws = {"quick": 30, "paper": 200}[preset]
-    problem = datasets.load("breast_cancer", forget=f"random:{forgotten}").problem(ridge=ridge)
+    problem = datasets.load("breast_cancer", forget=f"random:{forgotten}", scale_on="all").problem(
+        ridge=ridge
+    )
     count = len(problem.signs)
     sizes = sorted({*SIZES, forgotten})
     sides = {

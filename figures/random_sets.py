@@ -50,7 +50,9 @@ SIZES = {"forget_size": FORGET, "test_size": TEST}
 
 def compute(preset):
     draws = {"quick": 200, "paper": 2000}[preset]
-    problem = datasets.load("breast_cancer", forget=f"random:{FORGET}").problem(ridge=RIDGE)
+    problem = datasets.load("breast_cancer", forget=f"random:{FORGET}", scale_on="all").problem(
+        ridge=RIDGE
+    )
     orders = jax.vmap(lambda key: jax.random.permutation(key, len(problem.signs)))(
         jax.random.split(jax.random.key(SEED), draws)
     )

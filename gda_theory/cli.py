@@ -122,16 +122,28 @@ def _rows_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         help="breast_cancer, or two classes of another set (digits:3-8, iris:0-1, wine:0-1), "
-        "or a CSV file whose first line names the columns",
+        "or a file: CSV, Parquet, Arrow or JSON lines, packed with gzip or not",
     )
-    parser.add_argument(
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
         "--forget",
-        required=True,
         metavar="SPEC",
-        help="the rows to forget: numbers from 0 (3,17,20-25), random:N, or COLUMN==VALUE",
+        help="the rows to forget: numbers from 0 (3,17,20-25), random:N, COLUMN==VALUE, or an SQL "
+        "condition such as \"branch = 7 and opened < '2020-01-01'\"",
     )
+    which.add_argument(
+        "--forget-ids", metavar="FILE", help="a file of ids to forget, one a line; needs --id"
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="the column with the ids of --forget-ids")
+    parser.add_argument("--allow-missing", action="store_true", help="accept ids that match no row")
+    parser.add_argument("--seed", type=int, default=0, help="seed of random:N (default 0)")
+    _columns_of(parser)
+    _format_of(parser)
+
+
+def _columns_of(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--label", metavar="COLUMN", help="the column of a CSV file that holds the two classes"
+        "--label", metavar="COLUMN", help="the column of a file that holds the two classes"
     )
     parser.add_argument(
         "--drop",
@@ -140,7 +152,18 @@ def _rows_of(parser: argparse.ArgumentParser) -> None:
         metavar="COLUMN",
         help="a column that is not a feature (may be repeated)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of random:N (default 0)")
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is a feature although it looks like an identifier (may be repeated)",
+    )
+    parser.add_argument(
+        "--keep-selector",
+        action="store_true",
+        help="keep the column by which rows are selected as a feature",
+    )
     parser.add_argument(
         "--standardize",
         action=argparse.BooleanOptionalAction,
@@ -148,9 +171,38 @@ def _rows_of(parser: argparse.ArgumentParser) -> None:
         help="scale each feature to mean 0 and variance 1 (the default), or do not",
     )
     parser.add_argument(
+        "--scale-on",
+        choices=["kept", "all"],
+        default="kept",
+        help="the rows on which scaling, categories and imputation are fitted (default kept)",
+    )
+    parser.add_argument(
         "--intercept",
         action="store_true",
         help="add an intercept without ridge, as scikit-learn does",
+    )
+
+
+def _format_of(parser: argparse.ArgumentParser) -> None:
+    text = parser.add_argument_group("how a text file is written")
+    text.add_argument(
+        "--delimiter", metavar="CHAR", help="what separates cells (default: , ; tab or |, found)"
+    )
+    text.add_argument("--decimal", choices=[".", ","], default=".", help="decimal mark (default .)")
+    text.add_argument(
+        "--encoding", metavar="NAME", help="default: by the byte-order mark, else UTF-8"
+    )
+    text.add_argument(
+        "--comment",
+        metavar="TEXT",
+        default="#",
+        help="skip lines that begin with it (default #; '' for none)",
+    )
+    text.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the first line names the columns (default: it must)",
     )
 
 
@@ -201,10 +253,28 @@ def _loaded(options) -> data.Dataset:
         options.data,
         label=options.label,
         forget=options.forget,
+        forget_ids=options.forget_ids,
+        id=options.id,
+        allow_missing=options.allow_missing,
         seed=options.seed,
         standardize=options.standardize,
+        scale_on=options.scale_on,
         drop=options.drop,
+        keep=options.keep,
+        keep_selector=options.keep_selector,
+        settings=data.Format(
+            delimiter=_character(options.delimiter),
+            decimal=options.decimal,
+            encoding=options.encoding,
+            comment=options.comment,
+            header=options.header,
+        ),
     )
+
+
+def _character(delimiter: str | None) -> str | None:
+    """The delimiter. A tab is hard to type, so that its name and ``\\t`` mean it too."""
+    return "\t" if delimiter in ("tab", "\\t") else delimiter
 
 
 def _problem(options, loaded: data.Dataset) -> Problem:

@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gda_theory.problem import estimators
+from gda_theory.problem import estimators, prepared
 from gda_theory.problem.losses import Loss, resolve
 from gda_theory.problem.objective import Objective
 from theory_common import checks, precision
@@ -133,6 +133,45 @@ class Problem:
             loss=self.loss,
             reduction=self.reduction,
         )
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: Any,
+        *,
+        label: str,
+        forget: Any,
+        ridge: ArrayLike = 1e-2,
+        loss: str | Loss = "logistic",
+        reduction: str = "mean",
+        intercept: bool = False,
+        seed: int = 0,
+        **choices: Any,
+    ) -> "Problem":
+        """The problem of a data frame of pandas, Polars, PyArrow or another library.
+
+        Categories, booleans, dates and missing values are encoded as the command ``diagnose`` does.
+        :func:`gda_theory.problem.tables.from_frame` also says what was decided for each column.
+
+        Args:
+            frame: any data frame that narwhals knows.
+            label: the column with the two classes. The larger number is +1, or True, or the later
+                text by alphabet.
+            forget: a boolean mask, an expression of that library, or a text as in ``--forget``:
+                ``"3,17,20-25"``, ``"random:N"``, ``"COL==VALUE"`` or an SQL condition.
+            ridge, loss, reduction: as in :class:`Problem`.
+            intercept: add a last column of ones that carries no ridge.
+            seed: of ``"random:N"``.
+            choices: ``drop``, ``keep``, ``keep_selector``, ``standardize`` and ``scale_on``, as in
+                :class:`gda_theory.problem.prepared.Choices`.
+        Returns: the problem.
+        Raises: ``TypeError`` if it is no data frame; ``ValueError`` that names the columns at fault.
+        """
+        data = prepared.from_frame(
+            frame, label=label, forget=forget, seed=seed, choices=prepared.Choices(**choices)
+        )
+        features, ridges = prepared.features_and_ridge(data, ridge, intercept)
+        return cls(features, data.labels, data.forget, ridge=ridges, loss=loss, reduction=reduction)
 
     @classmethod
     def from_estimator(

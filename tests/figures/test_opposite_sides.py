@@ -17,7 +17,7 @@ def computed():
 
 
 def test_the_sets_are_those_of_the_command_line(computed):
-    problem = data.load("breast_cancer", forget="random:28", seed=2).problem(
+    problem = data.load("breast_cancer", forget="random:28", seed=2, scale_on="all").problem(
         ridge=opposite_sides.PARAMETERS["ridge"]
     )
     path = gt.ascent_path(problem, opposite_sides.STRENGTHS)

@@ -25,7 +25,9 @@ def computed():
 
 
 def test_oracles_are_scikit_learns(computed):
-    problem = datasets.load("breast_cancer", forget="random:57").problem(ridge=random_sets.RIDGE)
+    problem = datasets.load("breast_cancer", forget="random:57", scale_on="all").problem(
+        ridge=random_sets.RIDGE
+    )
     oracles = computed["models"]["0"]
     keys = jax.random.split(jax.random.key(random_sets.SEED), 200)
     for draw in (0, 7):

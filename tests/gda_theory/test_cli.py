@@ -46,7 +46,7 @@ def test_diagnose_prints_one_screen_and_says_what_was_done(run):
     code, out, err = run(DIAGNOSE)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert len(lines) <= 45
+    assert len(lines) <= 48
     assert max(map(len, lines)) <= 80
     for said in (
         "28 rows drawn at random (seed 0)",
@@ -106,11 +106,59 @@ def test_diagnose_takes_every_option(run, tmp_path):
     )
 
 
+def test_diagnose_says_what_became_of_each_column(run, tmp_path):
+    rng = np.random.default_rng(0)
+    lines = ["; age;city;joined;customer;y"]
+    for row in range(40):
+        age = "" if row % 9 == 0 else f"{rng.integers(18, 80)},5"
+        city = ["Oslo", "Rome", "Bonn"][row % 3]
+        cells = [row, age, city, f"20{row % 20:02d}-01-05", f"C{row}", rng.integers(2)]
+        lines.append("; ".join(map(str, cells)))
+    path = tmp_path / "customers.csv"
+    path.write_bytes("\n".join(lines).encode("utf-16"))
+    ids = tmp_path / "requests.txt"
+    ids.write_text("C3\nC17\nC80\n")
+    options = ["--label", "y", "--decimal", ",", "--ridge", "0.1", "--json"]
+    ids_of = ["--forget-ids", str(ids), "--id", "customer"]
+    code, _, err = run(["diagnose", str(path), *options, *ids_of])
+    assert code == 2
+    assert "1 of 3 ids match no row" in err
+    code, text, _ = run(["diagnose", str(path), *options, *ids_of, "--allow-missing"])
+    assert code == 0
+    said = "\n".join(reads(text)["data"])
+    for part in (
+        "customers.csv: 40 rows, 5 features",
+        "the unnamed first column is an index: dropped",
+        "to forget: 2 rows whose customer is among 3 ids (1 match no row)",
+        "  row 3: ",
+        "no feature, since rows were selected by it: customer (--keep-selector)",
+        "3 columns needed a decision:",
+        "  age: number; 5 empty cells imputed by the median",
+        "  city: text, 3 values, one-hot",
+        "  joined: date, as days from its mean",
+        "features standardised on 38 kept rows: |mean| <= ",
+    ):
+        assert part in said
+    condition = "city = 'Oslo' and joined < '2010-01-01'"
+    code, text, _ = run(["diagnose", str(path), *options, "--forget", condition])
+    assert code == 0
+    assert f"to forget: 7 rows where {condition}" in reads(text)["data"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["diagnose", "nowhere.csv", "--label", "y", "--forget", "0"], "no file 'nowhere.csv'"),
         (["diagnose", "FILE", "--label", "z", "--forget", "0"], "has no column 'z'"),
+        (["diagnose", "FILE", "--label", "y", "--forget", "a ="], "is no SQL condition"),
+        (
+            ["diagnose", "FILE", "--label", "y", "--forget-ids", "BROKEN"],
+            "forget_ids and id belong together",
+        ),
+        (
+            ["diagnose", "FILE", "--label", "y", "--forget-ids", "BROKEN", "--id", "a"],
+            "5 of 5 ids match no row",
+        ),
         (["diagnose", "FILE", "--label", "y", "--forget", "9"], "row numbers must be from 0 to 3"),
         (
             ["diagnose", "FILE", "--label", "y", "--forget", "y==1"],

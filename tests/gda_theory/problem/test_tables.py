@@ -1,16 +1,20 @@
-"""Files and forget specifications: what is read, and that what is wrong is named with its line and
-column.
-"""
+"""Data sets by name, by path and from data frames."""
 
 import subprocess
 import sys
 
 import jax
+import narwhals as nw
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 import sklearn.datasets
 from sklearn.preprocessing import StandardScaler
 
+import gda_theory as gt
 from gda_theory.problem import bundled
 from gda_theory.problem import tables as data
 
@@ -28,7 +32,7 @@ ROWS = (
 def table(tmp_path):
     def write(text, name="people.csv"):
         path = tmp_path / name
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        path.write_text(text)
         return str(path)
 
     return write
@@ -46,131 +50,21 @@ def test_a_file_is_read_as_it_stands(table):
     assert "features as they are, not standardised" in found.notes
 
 
-def test_a_value_selects_rows_and_its_text_column_is_no_feature(table):
-    found = data.load(table(ROWS), label="label", forget="city==Rome")
-    np.testing.assert_array_equal(found.forget, [True, False, True, False, False])
-    assert found.names == ("age", "score")
-    by_number = data.load(table(ROWS), label="label", forget="score == 0.50", drop=["city"])
-    np.testing.assert_array_equal(np.flatnonzero(by_number.forget), [0])
-    assert by_number.names == ("age", "score")
-
-
-def test_features_are_standardised_by_default_and_constant_ones_become_zero(table):
-    # 0.1 three times has a rounded mean: dividing by the rounding noise would make a feature of
-    # nothing.
-    found = data.load(table("a,b,y\n1,0.1,0\n2,0.1,1\n6,0.1,0\n"), label="y", forget="0")
-    np.testing.assert_allclose(
-        found.features[:, 0], (np.array([1, 2, 6]) - 3) / np.std([1, 2, 6]), rtol=4e-16
+def test_the_scaling_is_fitted_on_the_kept_rows_or_on_all(table):
+    path = table(ROWS)
+    numbers = np.array([[31, 0.5], [45, 1.5], [27, -2], [60, 4], [33, 1e-3]])
+    options = {"label": "label", "forget": "1,3", "drop": ["city"]}
+    found = data.load(path, **options)
+    expected = StandardScaler().fit(numbers[[0, 2, 4]]).transform(numbers)
+    np.testing.assert_array_equal(found.features, expected)
+    np.testing.assert_array_equal(
+        found.transformer.transform(pl.DataFrame(numbers, schema=["age", "score"])), expected
     )
-    np.testing.assert_array_equal(found.features[:, 1], 0)
-    assert any("1 constant column became 0" in note for note in found.notes)
-
-
-def test_separators_quotes_blank_lines_and_a_byte_order_mark(table):
-    plain = data.load(
-        table("a,b,y\n1,2,0\n3,4,1\n5,7,0\n"), label="y", forget="2", standardize=False
-    )
-    for text in (
-        "a;b;y\n1;2;0\n3;4;1\n5;7;0\n",
-        "a\tb\ty\r\n1\t2\t0\r\n3\t4\t1\r\n5\t7\t0",
-        '\ufeffa,"b",y\n1,"2",0\n\n3,4,1\n,,\n5,7,0\n',
-    ):
-        other = data.load(table(text), label="y", forget="2", standardize=False)
-        np.testing.assert_array_equal(other.features, plain.features)
-        np.testing.assert_array_equal(other.labels, plain.labels)
-
-
-def test_numbers_as_labels_are_compared_by_value(table):
-    found = data.load(table("a,y\n1,10\n2,9\n3,10.0\n4,9\n"), label="y", forget="0")
-    np.testing.assert_array_equal(found.labels, [1, -1, 1, -1])
-    assert found.classes == ("9", "10")
-
-
-def test_only_line_breaks_end_a_line(table):
-    found = data.load(
-        table("\r\na;city;y\r\n1;Oslo\x0c\u2028North;0\r\n2;Rome;1\r\n3;Rome;0\r\n"),
-        label="y",
-        forget="city==Rome",
-    )
-    np.testing.assert_array_equal(found.forget, [False, True, True])
-    assert found.names == ("a",)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "a,b,y\n1,2,0\n3,1\n5,6,1\n",
-            r"people.csv, line 3: expected 3 cells, as in the header, got 2",
-        ),
-        ("a,b,y\n1,2,0\n\n3,1,1,9\n", r"line 4: expected 3 cells, as in the header, got 4"),
-        (
-            'a,b,y\n1,2,0\n"3\n4",5,1\n6,x,1\n',
-            r"line 3, column 'a': the cell has '3\\n4', which is not a finite",
-        ),
-        (
-            "a,b,y\n1,2,0\n3,oops,1\n",
-            r"line 3, column 'b': the cell has 'oops', which is not a finite number",
-        ),
-        ("a,b,y\n1,2,0\n3,,1\n", r"line 3, column 'b': the cell is empty"),
-        (
-            "a,b,y\n1,2,0\n3,1_0,1\n",
-            r"line 3, column 'b': the cell has '1_0', which is not a finite number",
-        ),
-        (
-            "a,b,y\n1,1e308,0\n3,-1e308,1\n",
-            r"column 'b' is too large to be standardised: its variance overflows",
-        ),
-        ("a,b,y\n1,nan,0\n3,1,1\n", r"line 2, column 'b': the cell has 'nan'"),
-        (
-            "a,b,y\n1,Rome,0\n3,Oslo,1\n",
-            r"line 2, column 'b': 'Rome' is not a number; a column of text must be encoded",
-        ),
-        ("a,b,y\n1,2,0\n3,4,\n", r"line 3, column 'y': the cell is empty"),
-        ("a,b,y\n1,2,0\n3,4,1\n5,6,2\n", r"label column 'y' must have two values, got 3: 0, 1, 2"),
-        ("a,b,y\n1,2,0\n3,4,0\n", r"label column 'y' must have two values, got 1: 0"),
-        ("a,b,z\n1,2,0\n", r"label: .*people.csv has no column 'y'; it has 'a', 'b', 'z'"),
-        ("a,a,y\n1,2,0\n", r"line 1: each column needs a name of its own, got 'a' more than once"),
-        ("a,,y\n1,2,0\n", r"line 1: each column needs a name of its own, got nothing for column 2"),
-        ("1,2,0\n3,4,1\n", r"line 1: the first line must name the columns, got numbers: 1, 2, 0"),
-        ("a,b,y\n", r"has no rows after its header"),
-        ("", r"is empty"),
-        ("y\n1\n0\n", r"no column is left as a feature"),
-        (b"a,b,y\n1,2,0\n3,\xff,1\n", r"line 3: not UTF-8 text \(byte 0xff\)"),
-        ('a,b,y\n1,2,0\n3,"4,1\n', r"line 3: unexpected end of data"),
-    ],
-)
-def test_a_malformed_file_is_refused_with_its_line(table, text, message):
-    with pytest.raises(ValueError, match=message):
-        data.load(table(text), label="y", forget="0")
-
-
-@pytest.mark.parametrize(
-    ("forget", "message"),
-    [
-        ("5", r"row numbers must be from 0 to 4 and ranges must ascend, got '5'"),
-        ("1,3-2", r"row numbers must be from 0 to 4 and ranges must ascend, got '3-2'"),
-        ("1,-2", r"forget must be rows such as 3,17,20-25, or random:N, or COL==VALUE, got '-2'"),
-        ("", r"got '' in ''"),
-        ("0-4", r"forget must leave rows to keep, got all 5"),
-        ("random:5", r"random:N with 1 <= N < 5, the number of rows, got 'random:5'"),
-        ("random:0", r"random:N with 1 <= N"),
-        ("random:x", r"random:N with 1 <= N"),
-        ("town==Rome", r"forget: .* has no column 'town'; it has 'age', 'city'"),
-        (
-            "city==Paris",
-            r"no row of .* has 'Paris' in column 'city'; it has 'Bonn', 'Oslo', 'Rome'",
-        ),
-    ],
-)
-def test_a_bad_forget_specification_is_refused(table, forget, message):
-    with pytest.raises(ValueError, match=message):
-        data.load(table(ROWS), label="label", forget=forget, drop=["city"])
-
-
-def test_a_seed_beyond_64_bits_is_refused(table):
-    with pytest.raises(ValueError, match="seed must fit 64 bits, got 9223372036854775808"):
-        data.load(table(ROWS), label="label", forget="random:2", seed=2**63, drop=["city"])
+    found = data.load(path, **options, scale_on="all")
+    np.testing.assert_array_equal(found.features, StandardScaler().fit_transform(numbers))
+    assert any("standardised on 5 rows, which are all: " in note for note in found.notes)
+    with pytest.raises(ValueError, match="scale_on must be"):
+        data.load(path, **options, scale_on="none")
 
 
 def test_files_that_cannot_be_opened(table, tmp_path):
@@ -185,8 +79,24 @@ def test_files_that_cannot_be_opened(table, tmp_path):
         ValueError, match="label must name the column with the classes, one of 'age'"
     ):
         data.load(table(ROWS), forget="0")
+    with pytest.raises(ValueError, match=r"label: .* has no column 'lable'; did you mean 'label'"):
+        data.load(table(ROWS), label="lable", forget="0")
     with pytest.raises(ValueError, match=r"drop: .* has no column 'zip'"):
         data.load(table(ROWS), label="label", forget="0", drop=["zip"])
+    with pytest.raises(ValueError, match=r"keep: .* has no column 'zip'"):
+        data.load(table(ROWS), label="label", forget="0", keep=["zip"])
+    with pytest.raises(ValueError, match="no column is left as a feature"):
+        data.load(table("y\n1\n0\n"), label="y", forget="0")
+
+
+def test_the_nearest_name_is_offered_among_many_columns(table):
+    names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "churned"]
+    path = table(",".join(names) + "\n" + ",".join("1" * 10) + "\n")
+    with pytest.raises(ValueError, match="no column 'churn'; did you mean 'churned'"):
+        data.load(path, label="churn", forget="0")
+
+
+# Data sets of scikit-learn ----------------------------------------------------------------------
 
 
 def test_breast_cancer_is_scikit_learns():
@@ -201,6 +111,14 @@ def test_breast_cancer_is_scikit_learns():
     assert np.any(found.forget != data.load("breast_cancer", forget="random:28", seed=4).forget)
 
 
+@pytest.mark.parametrize("scale_on", ["kept", "all"])
+def test_bundled_features_are_scaled_as_scikit_learn_does(scale_on):
+    found = data.load("breast_cancer", forget="random:28", seed=3, scale_on=scale_on)
+    features, _ = sklearn.datasets.load_breast_cancer(return_X_y=True)
+    fitted = features[~found.forget] if scale_on == "kept" else features
+    np.testing.assert_array_equal(found.features, StandardScaler().fit(fitted).transform(features))
+
+
 def test_two_digits_are_a_data_set():
     found = data.load("digits:3-8", forget="target==8", standardize=False)
     features, target = sklearn.datasets.load_digits(return_X_y=True)
@@ -213,6 +131,16 @@ def test_two_digits_are_a_data_set():
             data.load(source, forget="0")
     with pytest.raises(ValueError, match="label is only for files"):
         data.load("digits:3-8", forget="0", label="target")
+
+
+def test_a_condition_selects_rows_of_a_bundled_set():
+    found = data.load("iris:0-1", forget='"sepal length (cm)" > 6')
+    features, target = sklearn.datasets.load_iris(return_X_y=True)
+    np.testing.assert_array_equal(found.forget, features[target < 2, 0] > 6)
+    assert found.names == tuple(bundled.read("iris").names[1:])
+    assert data.load("iris:0-1", forget="3", drop=["petal width (cm)"]).features.shape == (100, 3)
+    with pytest.raises(ValueError, match="has no column 'petal'; did you mean 'petal "):
+        data.load("iris:0-1", forget="3", drop=["petal"])
 
 
 def test_the_intercept_is_a_column_of_ones_without_ridge():
@@ -232,26 +160,112 @@ def test_bundled_data_are_those_of_scikit_learn(name):
     assert list(found.names) == [str(key) for key in expected.feature_names]
 
 
-def test_data_are_read_without_importing_scikit_learn():
+def test_bundled_data_are_read_without_importing_scikit_learn_or_polars():
     code = "import sys; from gda_theory.problem import tables; "
-    code += "tables.load('iris:0-1', forget='3'); sys.exit('sklearn' in sys.modules)"
+    code += "tables.load('iris:0-1', forget='3'); "
+    code += "sys.exit('sklearn' in sys.modules or 'polars' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_features_are_standardised_as_scikit_learn_does(tmp_path):
-    """To the last digit, also a column that varies by rounding alone."""
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(101, 4)) * [1, 1e9, 1e-9, 1e-16] + [3, 1e6, 0, 1]
-    rows = [[*row, index % 2] for index, row in enumerate(features.tolist())]
-    path = tmp_path / "data.csv"
-    path.write_text("\n".join(["a,b,c,d,y", *(",".join(map(repr, row)) for row in rows)]))
-    found = data.load(str(path), label="y", forget="3")
-    expected = StandardScaler().fit_transform(features)
-    np.testing.assert_array_equal(found.features, expected)
+# Data frames ------------------------------------------------------------------------------------
+
+COLUMNS = {
+    "branch": [7, 7, 8, 8, 9, 9],
+    "member": [True, False, True, True, False, True],
+    "income": [1.5, 2.5, None, 4.0, 2.0, 1.0],
+    "city": ["a", "b", "c", "a", "b", "a"],
+    "default": [False, True, False, True, True, False],
+}
+MASK = [True, True, False, False, False, False]
 
 
-@pytest.mark.parametrize("count", [1, 2, 569, 1024, 1626])
-def test_random_rows_are_the_first_of_a_permutation(count):
-    order = np.asarray(jax.random.permutation(jax.random.key(3), count))
-    chosen = np.flatnonzero(data.random_forget_set(count, (count + 1) // 2, 3))
-    np.testing.assert_array_equal(chosen, np.sort(order[: (count + 1) // 2]))
+def frames():
+    polars = pl.DataFrame(COLUMNS)
+    pandas = pd.DataFrame(COLUMNS)
+    typed = pandas.convert_dtypes()
+    arrow = pa.table(COLUMNS)
+    return [
+        pytest.param(polars, pl.col("branch") == 7, id="polars"),
+        pytest.param(polars.lazy(), nw.col("branch") == 7, id="polars-lazy"),
+        pytest.param(polars, polars["branch"] == 7, id="polars-mask"),
+        pytest.param(pandas, pandas["branch"] == 7, id="pandas"),
+        pytest.param(typed, typed["branch"] == 7, id="pandas-typed"),
+        pytest.param(pandas, nw.col("branch") == 7, id="pandas-narwhals"),
+        pytest.param(arrow, pc.field("branch") == 7, id="arrow"),
+        pytest.param(arrow, pc.equal(arrow["branch"], 7), id="arrow-mask"),
+        pytest.param(polars, np.array(MASK), id="numpy-mask"),
+        pytest.param(pandas, MASK, id="list"),
+        pytest.param(pandas, "branch==7", id="text"),
+        pytest.param(polars, "branch = 7 and income > 1", id="condition"),
+    ]
+
+
+@pytest.mark.parametrize(("frame", "forget"), frames())
+def test_a_data_frame_of_any_library_is_a_problem(frame, forget):
+    problem = gt.Problem.from_frame(
+        frame, label="default", forget=forget, drop=["branch", "income"], standardize=False
+    )
+    np.testing.assert_array_equal(problem.forget, MASK)
+    np.testing.assert_array_equal(problem.signs, [-1, 1, -1, 1, 1, -1])
+    np.testing.assert_array_equal(problem.features[:, 0], [1, 0, 1, 1, 0, 1])
+    np.testing.assert_array_equal(problem.features[:, 1], [1, 0, 0, 1, 0, 1])
+    found = data.from_frame(frame, label="default", forget=MASK)
+    assert found.names[:3] == ("branch", "member", "income")
+    kept = np.array([1.5, 2.5, 2.0, 4.0, 2.0, 1.0])
+    scaled = (kept - kept[2:].mean()) / kept[2:].std()
+    np.testing.assert_allclose(found.features[:, 2], scaled, rtol=1e-14)
+
+
+def test_the_column_of_an_expression_is_no_feature():
+    frame = pl.DataFrame(COLUMNS)
+    found = data.from_frame(frame, label="default", forget=pl.col("branch") == 7)
+    assert "branch" not in found.names
+    problem = gt.Problem.from_frame(
+        frame, label="default", forget=pl.col("branch") == 7, intercept=True, ridge=0.5
+    )
+    np.testing.assert_array_equal(problem.features[:, -1], 1)
+    np.testing.assert_array_equal(problem.ridge[-2:], [0.5, 0])
+
+
+def test_a_missing_answer_keeps_the_row():
+    frame = pl.DataFrame(COLUMNS)
+    found = data.from_frame(frame, label="default", forget=pl.col("income") > 2)
+    assert found.forget.tolist() == [False, True, False, True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("forget", "message"),
+    [
+        ([0, 1], "one entry for each of 6 rows"),
+        ([1, 0, 0, 0, 0, 0], "got 6 entries, such as 1"),
+        ([False] * 6, "must leave both rows to keep and rows to forget, got 0 of 6"),
+        (pd.Series(MASK, index=range(1, 7)), "must have the index of the frame"),
+    ],
+)
+def test_a_wrong_mask_is_refused(forget, message):
+    with pytest.raises(ValueError, match=message):
+        data.from_frame(pd.DataFrame(COLUMNS), label="default", forget=forget)
+
+
+def test_what_is_no_frame_is_refused():
+    with pytest.raises(TypeError, match="frame must be a data frame that narwhals knows, got dict"):
+        gt.Problem.from_frame(COLUMNS, label="default", forget="0")
+
+
+def test_missing_labels_of_a_frame_are_no_class():
+    frame = pd.DataFrame({"x": [1.0, 2, 3], "y": [1.0, np.nan, 1.0]})
+    with pytest.raises(ValueError, match="the label 'y' is missing in 1 row: 1"):
+        data.from_frame(frame, label="y", forget=[True, False, False])
+
+
+def test_float32_warns_of_lost_values_unless_they_are_scaled(table):
+    rows = [f"{1700000000 + 60 * row},{row % 5},{row % 2}" for row in range(60)]
+    path = table("\n".join(["at,x1,y", *rows]))
+    raw = data.load(path, label="y", forget="3", standardize=False)
+    scaled = data.load(path, label="y", forget="3")
+    with jax.enable_x64(False):
+        with pytest.warns(UserWarning, match=r"float32 .*'at' keeps 29 of 60 values"):
+            raw.problem(ridge=1.0)
+        assert len(np.unique(scaled.problem(ridge=1.0).features[:, 0])) == 60
+    with jax.enable_x64(True):
+        assert len(np.unique(raw.problem(ridge=1.0).features[:, 0])) == 60

@@ -112,12 +112,18 @@ class Reference(NamedTuple):
 def rows():
     features, target = sklearn.datasets.load_breast_cancer(return_X_y=True)
     features = (features - features.mean(0)) / features.std(0)
-    return features, 2.0 * target - 1, data.load("breast_cancer", forget="random:28", seed=0).forget
+    return (
+        features,
+        2.0 * target - 1,
+        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").forget,
+    )
 
 
 @pytest.fixture(scope="module")
 def found():
-    return gt.diagnose(data.load("breast_cancer", forget="random:28", seed=0).problem(ridge=RIDGE))
+    return gt.diagnose(
+        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").problem(ridge=RIDGE)
+    )
 
 
 def fitted(features, labels, ridge_of_sum):
@@ -266,9 +272,9 @@ def test_an_unpenalised_intercept_has_no_lower_bound_at_strength_one(rows):
     _, labels, mask = rows
     # One feature fewer and the intercept give the shape of the other tests, so nothing is compiled
     # again.
-    problem = data.load("breast_cancer", forget="random:28", seed=0, drop=["mean radius"]).problem(
-        ridge=RIDGE, intercept=True
-    )
+    problem = data.load(
+        "breast_cancer", forget="random:28", seed=0, scale_on="all", drop=["mean radius"]
+    ).problem(ridge=RIDGE, intercept=True)
     found = gt.diagnose(problem)
     shares = [np.mean(labels[~mask] == c) / np.mean(labels[mask] == c) for c in (-1, 1)]
     assert min(shares) < 1
@@ -430,12 +436,12 @@ def test_every_early_stop_again_by_a_plain_loop(rows, found):
 
 def test_below_break_even_ascent_is_not_refused(found):
     gentle = gt.diagnose(
-        data.load("breast_cancer", forget="random:28", seed=0).problem(ridge=RIDGE),
+        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").problem(ridge=RIDGE),
         found.given.break_even_strength * 0.99,
     )
     assert gentle.code == Verdict.NEARER
     firm = gt.diagnose(
-        data.load("breast_cancer", forget="random:28", seed=0).problem(ridge=RIDGE),
+        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").problem(ridge=RIDGE),
         found.given.break_even_strength * 1.01,
     )
     assert firm.code == Verdict.FARTHER
