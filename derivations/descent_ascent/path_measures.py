@@ -18,9 +18,9 @@ from derivations.descent_ascent.data_measures import Data, norm
 from derivations.descent_ascent.measures import MarginLoss
 from derivations.ledger.theorems import NoValue
 
-LONGEST_PATH = 150  # steps along a path before it counts as endless
+LONGEST_PATH = 40  # steps along a path before it counts as endless
 FARTHEST = 10**3  # weights beyond which a path counts as escaped
-NEWTON_STEPS = 60
+NEWTON_STEPS = 30
 
 # Losses with the slope -φ, each up to a constant.
 VALUES: dict[MarginLoss, Callable] = {
@@ -215,18 +215,23 @@ def root_near(function: Callable, start: mpmath.matrix) -> mpmath.matrix:
         move = data_measures.linear_solution(jacobian(function, at), left)
         if norm(move) <= mpf(10) ** (4 - mpmath.mp.dps) * (1 + norm(at)):
             return at - move
-        at, left = _shortened(function, at, move, norm(left))
+        shorter = _shortened(function, at, move, norm(left))
+        if shorter is None and norm(move) <= mpf(10) ** (-mpmath.mp.dps // 2) * (1 + norm(at)):
+            return at  # |function| is its rounding, which difference quotients make larger
+        if shorter is None:
+            break
+        at, left = shorter
     raise NoValue("Newton's steps do not settle")
 
 
-def _shortened(function: Callable, at, move, size) -> tuple:
+def _shortened(function: Callable, at, move, size) -> tuple | None:
     """The place after the longest of ``move``, half of it, ... that lowers |function|."""
     for halvings in range(20):
         new = at - move / 2**halvings
         left = _value_or_none(function, new)
         if left is not None and norm(left) < size:
             return new, left
-    raise NoValue("Newton's steps do not settle")
+    return None
 
 
 def _value_or_none(function: Callable, at) -> mpmath.matrix | None:
@@ -276,7 +281,7 @@ def _tangent(slope: Callable, place: mpmath.matrix, before: mpmath.matrix) -> mp
 
 
 def _next_place(slope: Callable, place, tangent, length) -> tuple:
-    while length > mpf("1e-6"):
+    while length > mpf("1e-4"):
         ahead = place + length * tangent
 
         def corrected(at, ahead=ahead):
@@ -316,9 +321,7 @@ def _turn(problem: Landscape, ridge: object, digits: int) -> Turn:
             w = mpmath.matrix([problem.singular[0]])
             strength, null = mpf(problem.singular[1]), mpmath.matrix([1])
         else:
-            place, tangent = path_from_oracle(problem, ridge)[-1]
-            direction = mpmath.matrix(list(tangent[:size]))
-            start = joined(place, *(direction / norm(direction)))
+            start = _near_turn(path_from_oracle(problem, ridge), size)
 
             def equations(at):
                 w, strength, null = at[:size], at[size], at[size + 1 :]
@@ -340,6 +343,15 @@ def _turn(problem: Landscape, ridge: object, digits: int) -> Turn:
             inner=data_measures.dot(null, problem.forget(w, ridge)),
             third=second_difference(along),
         )
+
+
+def _near_turn(places: tuple, size: int) -> mpmath.matrix:
+    """(w, γ, n) where γ' would vanish if it were linear between the last two places."""
+    (before, early), (after, late) = places[-2:]
+    share = early[size] / (early[size] - late[size])
+    place, tangent = before + share * (after - before), early + share * (late - early)
+    direction = mpmath.matrix(list(tangent[:size]))
+    return joined(place, *(direction / norm(direction)))
 
 
 def _slope_along(problem: Landscape, ridge, w, strength, null, step) -> mpf:

@@ -16,7 +16,15 @@ import sympy as sp
 
 import derivations
 import gda_theory as gt
-from derivations.descent_ascent import folds, lambert, logistic, paths
+from derivations.descent_ascent import (
+    data_measures,
+    folds,
+    lambert,
+    logistic,
+    measures,
+    path_measures,
+    paths,
+)
 from derivations.descent_ascent.coordinate import closed_form_weights
 from derivations.ledger import symbols
 from derivations.ledger.ledger import OutOfDomain
@@ -210,6 +218,22 @@ def test_the_strength_turns_back_where_it_does_not_vanish():
     assert abs(mpmath.diff(strength, -1)) < 1e-12
     assert float(mpmath.diff(strength, -1, 2)) == pytest.approx(float(claimed), rel=1e-9)
     assert claimed < 0
+
+
+def test_the_measured_path_turns_at_the_closed_form_of_one_coordinate():
+    # Means of e^{-w} on R and on F: the fold is at w = -1, γ = 1 + λ/e, and γ'' = -λ/e.
+    one = (Fraction(1),)
+    data = data_measures.Data((one, one), (Fraction(1), Fraction(2)), one)
+    exponential = measures.EXPONENTIAL
+    landscape = path_measures.of_data(data, exponential, exponential)
+    ridge = mpmath.mpf(1) / 10
+    with mpmath.workdps(15):
+        found = path_measures.turn(landscape, ridge)
+        assert float(found.w[0]) == pytest.approx(-1, abs=1e-12)
+        assert float(found.strength) == pytest.approx(1 + 0.1 / np.e, rel=1e-12)
+        assert float(found.third / found.inner) == pytest.approx(-0.1 / np.e, rel=1e-9)
+        with pytest.raises(path_measures.EscapesError):
+            path_measures.turn(path_measures.ESCAPING, ridge)
 
 
 # best-early-stop
