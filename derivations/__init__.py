@@ -45,7 +45,7 @@ from derivations.ledger.domains import (
 )
 from derivations.ledger.ledger import LEDGER, Claim, Ledger, LedgerError, OutOfDomain
 from derivations.ledger.rules import join
-from derivations.ledger.steps import Certificate, Continuous, Equal, Positive
+from derivations.ledger.steps import Continuous, Equal, Positive
 from derivations.ledger.theorems import (
     Eq,
     Ge,
@@ -65,7 +65,6 @@ from derivations.ledger.theorems import (
 
 __all__ = [
     "LEDGER",
-    "Certificate",
     "Claim",
     "Continuous",
     "Cover",

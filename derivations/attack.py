@@ -1,6 +1,6 @@
 """``python -m derivations attack``: search for violations of the claims, for as long as one likes.
 
-Every claim with a theorem gets the same share of the time. Half of the points are drawn from the
+Every claim gets the same share of the time. Half of the points are drawn from the
 whole domain with its boundary, half are steps away from the worst point so far. The exit status is
 1 if a claim is violated, 2 if an id is unknown and 130 after Ctrl-C.
 """
@@ -44,7 +44,7 @@ def _run(options: argparse.Namespace) -> int:
     except UnknownClaim as error:
         print(f"derivations attack: {error}", file=sys.stderr)
         return 2
-    identifiers = [claim.id for claim in chosen if claim.theorem is not None]
+    identifiers = [claim.id for claim in chosen]
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
     processes = min(options.workers or os.cpu_count() or 1, len(identifiers))
     share = max(options.seconds * processes / len(identifiers), LEAST_SECONDS)

@@ -114,8 +114,6 @@ def ledger_markdown(claims: Iterable[Claim] = LEDGER) -> str:
 def smallest_margin(identifier: str) -> tuple[str, str]:
     """The id of a claim, and what the search for violations met, in words."""
     claim = LEDGER[identifier]
-    if claim.theorem is None:
-        return identifier, "not searched"
     return identifier, _met(search.search(claim.theorem, f"{identifier} {checking.SEED}"))
 
 
@@ -153,7 +151,7 @@ def stated(claim: Claim) -> dict:
     return {field: getattr(claim, field) for field in STATED} | {
         "how": _how(claim),
         "rules": list(claim.rules),
-        "formal": [] if claim.theorem is None else claim.theorem.lines(),
+        "formal": claim.theorem.lines(),
         "joins": [str(one) for one in claim.joins],
         "backs": list(claim.backs),
         "claimed": {name: sp.latex(expression) for name, expression in claim.claimed.items()},
@@ -204,8 +202,6 @@ def outcome(report: Report) -> Outcome:
 
 def _worst(report: Report) -> str:
     """The smallest margin that the search met, and at how many points."""
-    if report.search is None:
-        return "-"
     margin = report.search.worst_margin
     shown = "-" if margin is None else f"{margin:.2g}"
     return f"{shown} in {report.search.measured} points"
@@ -227,8 +223,6 @@ def record(report: Report) -> dict:
 
 def _search(report: Report) -> dict | None:
     """The search for violations, and the wrong forms of the theorem that nothing violated."""
-    if report.search is None:
-        return None
     return {
         "points": report.search.measured,
         "worst_margin": report.search.worst_margin,
@@ -251,8 +245,7 @@ def details(report: Report) -> str:
     lines.append("")
     for name, value in _fields(claim):
         lines += textwrap.wrap(f"{name:>15}: {value}", 100, subsequent_indent=" " * 17)
-    if claim.theorem is not None:
-        lines += ["", "the statement as data", *(f"  {line}" for line in claim.theorem.lines())]
+    lines += ["", "the statement as data", *(f"  {line}" for line in claim.theorem.lines())]
     lines += ["", "steps"]
     for step, verdict in report.proof.steps:
         lines.append(f"  {MARKS[verdict.holds]:9} {step.text}  ({verdict.detail})")
@@ -269,8 +262,6 @@ def _details_of_search(report: Report) -> list[str]:
     """How the steps are joined, and what the search found."""
     lines = ["", "how the steps give the statement"]
     lines += [f"  {joined}" for joined in report.claim.joins]
-    if report.search is None:
-        return lines
     found = report.search
     lines += ["", f"search for violations: {found.measured} points measured, smallest margins"]
     lines += [f"  {worst}" for worst in found.worst.values()]
@@ -345,12 +336,10 @@ def _section(claim: Claim, margin: str) -> list[str]:
     for name, value in [*_fields(claim), ("smallest margin", margin)]:
         lines.append(f"| {name} | {value.replace('|', chr(92) + '|')} |")
     lines.append("")
-    if claim.theorem is not None:
-        lines += ["The statement as data:", "", "```text", *claim.theorem.lines(), "```", ""]
-    if claim.joins:
-        lines += ["How the steps give it:", ""]
-        lines += [f"* {one}".replace("|", r"\|") for one in claim.joins]
-        lines.append("")
+    lines += ["The statement as data:", "", "```text", *claim.theorem.lines(), "```", ""]
+    lines += ["How the steps give it:", ""]
+    lines += [f"* {one}".replace("|", r"\|") for one in claim.joins]
+    lines.append("")
     for name, expression in claim.claimed.items():
         lines.append(f"* {name.replace('_', ' ')}: ${sp.latex(expression)}$")
     return lines

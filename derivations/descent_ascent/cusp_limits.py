@@ -320,8 +320,8 @@ level_seen = 1 / (1 + sp.exp(-margin_seen))
 @claim(
     "logistic-cusp-near-one",
     statement=(
-        "As ε → 1, (1−ε)κ_c → 3.83103897578526081, and (1−ε)B/λ has the same limit. It is ρ(1 + e^z), "
-        "where ς = σ(z) solves (2ς−1)² = 2ς(2−3ς)(1 + zς) and ρ² = (2ς−1)/(8ς²(2−3ς))."
+        "As ε → 1, (1−ε)κ_c → 3.83103897578526081, and (1−ε)B/λ has the same limit. It is ρ(1 "
+        "+ e^z), where ς = σ(z) solves (2ς−1)² = 2ς(2−3ς)(1 + zς) and ρ² = (2ς−1)/(8ς²(2−3ς))."
     ),
     explanation=(
         "With P = ρ/(1-ε) both margins tend to z = y, and their difference is 2(1-ε)ρ + …. Both "

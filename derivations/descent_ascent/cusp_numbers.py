@@ -24,7 +24,7 @@ class Cusp(NamedTuple):
 
 
 def margin_of_retained(correlation, retain, forget_dual):
-    """x with ``x = (1 + ε²) A φ(x) - 2ε Q``, at ridge 1: the left side minus the right increases."""
+    """x with ``x = (1 + ε²) A φ(x) - 2ε Q``, at ridge 1: left minus right increases."""
     own, cross = 1 + correlation**2, 2 * correlation
 
     def excess(x):

@@ -138,7 +138,10 @@ class Coordinates(tuple):
 
 
 def some_coordinates(generator) -> Coordinates:
-    """One to four coordinates. Half of the shares are below f/r, the others up to three times it."""
+    """One to four coordinates.
+
+    Half of the shares are below f/r, the others up to three times it.
+    """
     return Coordinates(
         (
             round(generator.uniform(0.1, 10), 4),

@@ -409,8 +409,8 @@ NEAREST = (1 - early_numbers.cosine**2) * early_numbers.start_distance**2
     explanation="|d - ηg|² = |d|² - 2ηc|g||d| + η²|g|² is a parabola in η.",
     where="Sec. 5.1, any data: what the best single step can do",
     domain=(
-        "any objective, any start w_D != w_R with a gradient g != 0; c is the cosine of g and w_D - "
-        "w_R (the step has η > 0 where c > 0)"
+        "any objective, any start w_D != w_R with a gradient g != 0; c is the cosine of g and "
+        "w_D - w_R (the step has η > 0 where c > 0)"
     ),
     origin="new",
     evidence="proved",

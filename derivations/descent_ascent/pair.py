@@ -141,8 +141,8 @@ def _same_point(problem, sides):
         "for the oracle and (A, −B) for descent-ascent."
     ),
     explanation=(
-        "Multiply the gradient by the matrix that takes weights to margins. It is invertible, as its "
-        "determinant is 1 - ε²."
+        "Multiply the gradient by the matrix that takes weights to margins. It is invertible, "
+        "as its determinant is 1 - ε²."
     ),
     where="Sec. 5.1.2, App. I",
     domain="ε of either sign, ε² != 1; λ, a, α, A, B > 0",

@@ -177,7 +177,7 @@ def lower_edge(ridge, alpha, retain_size, forget_size, retain_in_pair, k11, k12,
 
 
 def _highest_root(function, low, high):
-    """The sign change nearest to ``high``, where the function is positive; it is negative at low."""
+    """The sign change nearest to ``high``. The function is positive there, negative at low."""
     shares = [*np.geomspace(1e-9, 0.05, 30), *np.linspace(0.05, 0.95, 60)[1:-1]]
     shares += [1 - share for share in np.geomspace(1e-9, 0.05, 30)[::-1]]
     above = None

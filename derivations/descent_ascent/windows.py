@@ -117,9 +117,9 @@ def at_positive(expression):
 @claim(
     "explicit-curves",
     statement=(
-        "Every stationary point lies on its curve. Pretraining: y_D(x) = (k₂₂x − aΔφ(x)/λ)/k₁₂ and α_D(x) = (λx − ak₁₁φ(x))/(k₁₂aφ(y_D)). "
-        "Descent-ascent: y_DA(x) = (k₂₂x − AΔφ(x)/λ)/k₁₂ and α_DA(x) = (f/(k₁₂r_p)) (Ak₁₁φ(x) − "
-        "λx)/φ(y_DA)."
+        "Every stationary point lies on its curve. Pretraining: y_D(x) = (k₂₂x − aΔφ(x)/λ)/k₁₂ "
+        "and α_D(x) = (λx − ak₁₁φ(x))/(k₁₂aφ(y_D)). Descent-ascent: y_DA(x) = (k₂₂x − "
+        "AΔφ(x)/λ)/k₁₂ and α_DA(x) = (f/(k₁₂r_p)) (Ak₁₁φ(x) − λx)/φ(y_DA)."
     ),
     explanation=(
         "k22 times the x equation minus k12 times the y equation no longer contains αφ(y). The x "

@@ -12,7 +12,7 @@ import sympy as sp
 from derivations.ledger import certificates, domains, mutation, rules, theorems
 from derivations.ledger import search as searching
 from derivations.ledger.search import Search, Weakening
-from derivations.ledger.steps import Certificate, Positive, Step, Verdict
+from derivations.ledger.steps import Positive, Step, Verdict
 
 Claim = Any  # derivations.ledger.ledger.Claim, whose module imports this one
 SEED = 20261130
@@ -63,7 +63,7 @@ class Report(NamedTuple):
     claim: Claim
     proof: Proof
     mutants: tuple[TriedMutant, ...]
-    search: Search | None
+    search: Search
     weakenings: tuple[Weakening, ...]
     open_needs: tuple[str, ...]
     deserved: str
@@ -111,16 +111,14 @@ class Report(NamedTuple):
             found.append("the proof has no step")
         if len(self.mutants) < 3:
             found.append(f"only {len(self.mutants)} mutants of at least 3")
-        if self.search is not None:
-            found += _failures_of_search(self.search, self.claim)
+        found += _failures_of_search(self.search, self.claim)
         found += [
             f"no point violates the wrong statement '{weak.change}'"
             for weak in self.unnoticed
             if weak.kind in MUST_FAIL
         ]
         found += self.open_needs
-        if self.claim.theorem is not None:
-            found += theorems.unsupported_words(self.claim.statement, self.claim.theorem)
+        found += theorems.unsupported_words(self.claim.statement, self.claim.theorem)
         if self.deserved != self.claim.evidence:
             found.append(f"it is called {self.claim.evidence}; its proof makes it {self.deserved}")
         return found
@@ -158,10 +156,8 @@ def check(claim: Claim) -> Report:
     )
 
 
-def searched(claim: Claim, seed: object = SEED) -> tuple[Search | None, tuple[Weakening, ...]]:
-    """The search against the theorem, and the theorem's wrong forms. Nothing without a theorem."""
-    if claim.theorem is None:
-        return None, ()
+def searched(claim: Claim, seed: object = SEED) -> tuple[Search, tuple[Weakening, ...]]:
+    """The search against the theorem, and the theorem's wrong forms."""
     found = searching.search(claim.theorem, f"{claim.id} {seed}")
     weaker = searching.weakenings(claim.theorem, found, f"{claim.id} {seed}")
     return found, tuple(weaker)
@@ -178,15 +174,13 @@ def open_needs(claim: Claim) -> list[str]:
 
 def premises(claim: Claim) -> set[str]:
     """What a join may cite as given: hypotheses and the ranges of the parameters."""
-    if claim.theorem is None:
-        return set()
     hypotheses = {str(hypothesis) for hypothesis in claim.theorem.hypotheses}
     return hypotheses | set(domains.in_words(claim.theorem.domain))
 
 
 def deserved(claim: Claim) -> str:
     """The word for the evidence that the proof gives: the weakest of its conclusions."""
-    if claim.evidence == "conjecture" or claim.theorem is None:
+    if claim.evidence == "conjecture":
         return claim.evidence
     words = [_word(claim, rules.basis(claim.joins, name)) for name in claim.theorem.conclusions]
     return max(words, key=STRENGTH.index)
@@ -206,7 +200,7 @@ def _word(claim: Claim, basis: set[str] | None) -> str:
 def _word_of_step(step: Step) -> str:
     if isinstance(step, certificates.Enumerated):
         return "proved on examples"
-    rigorous = (certificates.Root, certificates.Enclosed, certificates.Cover, Certificate)
+    rigorous = (certificates.Root, certificates.Enclosed, certificates.Cover)
     return "certified" if isinstance(step, rigorous) else "proved"
 
 

@@ -43,7 +43,7 @@ from derivations.ledger import checking, domains, mutation, symbols
 from derivations.ledger.certificates import Cover, Enclosed, Enumerated, Root
 from derivations.ledger.checking import CheckedStep, Proof, Report, TriedMutant
 from derivations.ledger.rules import Join
-from derivations.ledger.steps import Certificate, Continuous, Equal, Positive, Step, concrete
+from derivations.ledger.steps import Continuous, Equal, Positive, Step, concrete
 from derivations.ledger.theorems import Judged, NoValue, Numbers, Theorem
 
 ORIGINS = {
@@ -67,7 +67,7 @@ KINDS = {
     "signs": Positive,
     "continuities": Continuous,
     "enumerations": Enumerated,
-    "certificates": (Certificate, Root, Enclosed, Cover),
+    "certificates": (Root, Enclosed, Cover),
 }
 RELATIONS = ("==", "<=", ">=")
 
@@ -108,9 +108,8 @@ class Claim:
     evidence: str
     counterexample: str
     backs: tuple[str, ...]
-    theorem: Theorem | None
+    theorem: Theorem
     joins: tuple[Join, ...]
-    quoted: tuple[str, ...]
     claimed: Mapping[str, sp.Expr]
     relation: str
     slow: str
@@ -167,7 +166,7 @@ class Claim:
     @property
     def rules(self) -> tuple[str, ...]:
         """The rules that join the steps, each once."""
-        return tuple(dict.fromkeys(one.rule for one in self.joins)) or self.quoted
+        return tuple(dict.fromkeys(one.rule for one in self.joins))
 
     def at(self, **parameters) -> dict[str, Judged]:
         """The verdict on each conclusion at your own parameters, measured independently.
@@ -180,8 +179,6 @@ class Claim:
         Raises: ``TypeError`` if a parameter is missing or unknown, :class:`OutOfDomain` outside
             the domain or the hypotheses, and where the quantities do not exist.
         """
-        if self.theorem is None:
-            raise TypeError(f"claim {self.id!r} has no theorem as data")
         numbers = Numbers(self.theorem, _point(self, parameters))
         try:
             for hypothesis in self.theorem.hypotheses:
@@ -296,8 +293,7 @@ class Ledger:
         evidence: str,
         counterexample: str,
         backs: str | Iterable[str] = (),
-        rules: Iterable[str] = (),
-        theorem: Theorem | None = None,
+        theorem: Theorem,
         joins: Iterable[Join] = (),
         relation: str = "==",
         evaluate: Callable[..., tuple] | None = None,
@@ -354,7 +350,6 @@ class Ledger:
                 backs=backs,
                 theorem=theorem,
                 joins=tuple(joins),
-                quoted=tuple(rules),
                 claimed=claimed,
                 relation=relation,
                 slow=slow,

@@ -108,20 +108,6 @@ class Continuous(NamedTuple):
         return None
 
 
-class Certificate(NamedTuple):
-    """The outcome of a rigorous computation: interval enclosures, or an exact decision."""
-
-    text: str
-    holds: bool
-    detail: str
-
-    def verify(self) -> Verdict:
-        return Verdict(self.holds, self.detail)
-
-    def refute(self) -> Verdict | None:
-        return None if self.holds else Verdict(False, self.detail)
-
-
 @runtime_checkable
 class Step(Protocol):
     """What a proof consists of: it can be verified, and refuted for a wrong claim."""

@@ -13,11 +13,13 @@ import sympy as sp
 
 import derivations
 from derivations import render
+from derivations.ledger import checking, search
 from derivations.ledger.rules import cited
-from derivations.ledger.steps import Certificate, Equal
+from derivations.ledger.steps import Equal
 
 CLAIMS = list(derivations.LEDGER)
 DOCS = Path(__file__).parents[2] / "docs"
+FEW_POINTS = 6
 CHECKED = [
     pytest.param(claim, marks=[pytest.mark.slow] if claim.slow else [], id=claim.id)
     for claim in CLAIMS
@@ -25,39 +27,49 @@ CHECKED = [
 
 
 @pytest.fixture(scope="module", params=CHECKED)
-def report(request):
-    return request.param.check()
+def claim(request):
+    return request.param
 
 
-def test_proof_holds(report):
-    failed = [
-        (step.text, verdict) for step, verdict in report.proof.steps if verdict.holds is not True
-    ]
-    assert not failed
-    assert report.proof.steps
+def test_proof_holds(claim):
+    steps = claim.prove().steps
+    assert [(step.text, verdict) for step, verdict in steps if verdict.holds is not True] == []
+    assert steps
 
 
-def test_every_mutant_is_killed(report):
-    assert len(report.mutants) >= 3
-    assert not [(tried.name, tried.mutant) for tried in report.mutants if tried.broken_step is None]
+def test_every_mutant_is_killed(claim):
+    mutants = claim.mutants()
+    assert len(mutants) >= 3
+    assert [(tried.name, tried.mutant) for tried in mutants if tried.broken_step is None] == []
     # Every claimed expression is mutated, not just the first.
-    assert {tried.name for tried in report.mutants} == set(report.claim.claimed)
+    assert {tried.name for tried in mutants} == set(claim.claimed)
 
 
-def test_evidence_is_what_the_proof_consists_of(report):
-    if report.claim.evidence == "conjecture":
-        assert report.claim.evaluation is not None  # the search made against it can be repeated
-        assert "Conjectured" in report.claim.statement
-        return
-    if report.claim.theorem is not None:
-        assert not report.failures  # these include a word other than the deserved one
-        return
-    certified = any(isinstance(step, Certificate) for step, _ in report.proof.steps)
-    assert report.claim.evidence == ("certified" if certified else "proved")
+def test_nothing_violates_the_statement(claim):
+    """A few points here. The slow test below, the command and CI's attacks try many more."""
+    few = claim.theorem._replace(points=min(FEW_POINTS, claim.theorem.points))
+    assert search.search(few, f"{claim.id} few").violation is None
 
 
-def test_nine_rows_in_ten_are_proved_or_certified():
-    assert sum(claim.evidence in ("proved", "certified") for claim in CLAIMS) >= 0.9 * len(CLAIMS)
+def test_evidence_is_what_the_proof_deserves(claim):
+    assert checking.open_needs(claim) == []
+    assert checking.deserved(claim) == claim.evidence
+    if claim.evidence == "conjecture":
+        assert "Conjectured" in claim.statement
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("identifier", [claim.id for claim in CLAIMS if not claim.slow])
+def test_the_whole_check_passes(identifier):
+    assert derivations.claim(identifier).check().failures == []
+
+
+@pytest.mark.slow
+def test_few_steps_could_be_deleted_unnoticed():
+    quick = [claim for claim in CLAIMS if not claim.slow]
+    found = {claim.id: checking.necessity(claim) for claim in quick}
+    deletable = [text for one in found.values() for text in one.deletable]
+    assert len(deletable) < 0.05 * sum(len(claim.own_steps) for claim in quick), deletable
 
 
 def small_parameters(claim):

@@ -17,13 +17,19 @@ from derivations import attack, render
 from derivations.ledger.domains import positive
 from derivations.ledger.ledger import Ledger
 from derivations.ledger.steps import Equal
-from derivations.ledger.theorems import Lt, Theorem
+from derivations.ledger.theorems import Gt, Lt, Theorem
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PACKAGES = PYPROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
 x = sp.Symbol("x", positive=True)
+ANY = Theorem(
+    domain={x: positive},
+    conclusions={"larger": Gt(x + 1, x)},
+    measure=lambda x: {},
+)
 ABOUT = {
+    "theorem": ANY,
     "where": "test",
     "origin": "new",
     "evidence": "proved",
@@ -61,7 +67,7 @@ def test_command_fails_when_a_claim_does(monkeypatch, capsys):
 def test_slow_certificates_are_listed_and_left_out(monkeypatch, capsys):
     mine = Ledger()
 
-    @mine.claim("quick", statement="(x+1)² = x² + 2x + 1.", **ABOUT)
+    @mine.claim("quick", statement="(x+1)² = x² + 2x + 1.", **ABOUT | {"evidence": "tested"})
     def square(claimed=x**2 + 2 * x + 1):
         yield Equal("expand", (x + 1) ** 2, claimed)
 
@@ -167,7 +173,7 @@ def test_attack_reports_a_violation(monkeypatch, capsys):
         measure=lambda x: {value: x**2},  # it fails for x >= 3
     )
 
-    @mine.claim("false", statement="x² < 3x.", theorem=wrong, **ABOUT)
+    @mine.claim("false", statement="x² < 3x.", **ABOUT | {"theorem": wrong})
     def square(claimed=x**2 + 2 * x):
         yield Equal("expand", x**2 + 2 * x, claimed)
 

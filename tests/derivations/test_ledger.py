@@ -6,12 +6,20 @@ import sympy as sp
 
 import derivations
 from derivations.ledger import intervals, mutation
+from derivations.ledger.domains import positive
 from derivations.ledger.ledger import InvalidClaim, Ledger, LedgerError, OutOfDomain, UnknownClaim
 from derivations.ledger.steps import Equal, Positive
+from derivations.ledger.theorems import Gt, Theorem
 
 CLAIMS = list(derivations.LEDGER)
 x = sp.Symbol("x", positive=True)
+ANY = Theorem(
+    domain={x: positive},
+    conclusions={"larger": Gt(x + 1, x)},
+    measure=lambda x: {},
+)
 ABOUT = {
+    "theorem": ANY,
     "where": "test",
     "origin": "new",
     "evidence": "proved",

@@ -115,7 +115,7 @@ def test_the_exponential_fold_is_in_its_bracket():
             low = target - largest
             high = min(target, mpmath.log(most_of(largest, rest, apart)))
 
-            def equation(u):
+            def equation(u, rest=rest, apart=apart, target=target):
                 return u + lift(mpmath.exp(u), rest, apart) - target
 
             assert equation(low) <= 1e-25
