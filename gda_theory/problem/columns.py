@@ -53,12 +53,16 @@ class Column(NamedTuple):
 
 
 class Encoded(NamedTuple):
-    """Features, their names, sentences about them, and the fitted transformer, if there is one."""
+    """Features, their names, sentences about them, and the fitted transformer, if there is one.
+
+    ``dropped`` are the sentences about columns that were dropped without being asked for.
+    """
 
     features: Float[np.ndarray, "n d"]
     names: tuple[str, ...]
     notes: tuple[str, ...]
     transformer: Any = None
+    dropped: tuple[str, ...] = ()
 
 
 def encode(
@@ -113,6 +117,7 @@ def encode(
         tuple(map(str, transformer.get_feature_names_out())),
         (*_heading(decisions), *decisions, *scaling),
         transformer,
+        tuple(column.decision for column in columns if column.kind == Role.DROPPED),
     )
 
 
@@ -368,6 +373,9 @@ def _integer(
     shifted = [None if cell is None else float(cell - middle) for cell in series.to_list()]
     found = _number(name, pl.Series(name, shifted, dtype=pl.Float64), fitted_on)
     said = f"{name}: {middle} subtracted while the integers were exact"
+    left = found.values.n_unique()
+    if left < series.n_unique():
+        said += f"; as floats they keep {left} of {series.n_unique()} values"
     return found._replace(decision="; ".join(filter(None, [said, found.decision])))
 
 

@@ -46,7 +46,8 @@ class Prepared(NamedTuple):
 
     ``classes`` are the labels that were mapped to -1 and +1. ``notes`` say how the data were
     prepared. ``transformer`` is scikit-learn's fitted ``ColumnTransformer``, or None for a data set
-    that comes with scikit-learn.
+    that comes with scikit-learn. ``dropped`` are the sentences about columns that were dropped
+    without being asked for.
     """
 
     features: Float[np.ndarray, "n d"]
@@ -56,6 +57,7 @@ class Prepared(NamedTuple):
     classes: tuple[str, str]
     notes: tuple[str, ...]
     transformer: Any = None
+    dropped: tuple[str, ...] = ()
 
 
 def features_and_ridge(
@@ -144,6 +146,7 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
         classes=classes,
         notes=notes,
         transformer=encoded.transformer,
+        dropped=encoded.dropped,
     )
 
 
@@ -224,9 +227,26 @@ def from_frame(
 
 
 def _as_polars(known: Any) -> "pl.DataFrame":
-    frame = known.to_polars()
+    try:
+        frame = known.to_polars()
+    except Exception:
+        mixed = [name for name in known.columns if not _converts(known, name)]
+        if not mixed:
+            raise
+        raise ValueError(
+            f"frame: {listed(mixed)} of its columns hold values of several types;"
+            " make each one type, such as text"
+        ) from None
     texts = [str(name) for name in frame.columns]
     return frame.rename(dict(zip(frame.columns, texts, strict=True)))
+
+
+def _converts(known: Any, name: str) -> bool:
+    try:
+        known.select(name).to_polars()
+    except Exception:
+        return False
+    return True
 
 
 def _masked(known: Any, forget: Any) -> Selected:

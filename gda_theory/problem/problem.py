@@ -1,6 +1,7 @@
 """The data of a problem, validated: features, labels and a forget mask; and its objective."""
 
 import dataclasses
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -151,7 +152,8 @@ class Problem:
         """The problem of a data frame of pandas, Polars, PyArrow or another library.
 
         Categories, booleans, dates and missing values are encoded as the command ``diagnose`` does.
-        :func:`gda_theory.problem.tables.from_frame` also says what was decided for each column.
+        :func:`gda_theory.problem.tables.from_frame` also says what was decided for each column. A
+        warning names the columns that were dropped as identifiers.
 
         Args:
             frame: any data frame that narwhals knows.
@@ -170,6 +172,8 @@ class Problem:
         data = prepared.from_frame(
             frame, label=label, forget=forget, seed=seed, choices=prepared.Choices(**choices)
         )
+        if data.dropped:
+            warnings.warn("; ".join(data.dropped), stacklevel=2)
         features, ridges = prepared.features_and_ridge(data, ridge, intercept)
         return cls(features, data.labels, data.forget, ridge=ridges, loss=loss, reduction=reduction)
 

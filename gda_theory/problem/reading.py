@@ -229,7 +229,7 @@ def _cells(path: str, text: str, delimiter: str, width: int, comment: str) -> "p
         raise ValueError(f"{path} cannot be read: {_one_line(error)}") from None
     if frame[names[-1]].null_count():
         _check_widths(path, text, delimiter, width, comment)  # Polars fills short rows silently
-    blanks = any(blank in text for blank in " \t\xa0")
+    blanks = any(blank in text for blank in ' \t\xa0"')  # a quoted cell may end with a line break
     stripped = pl.all().str.strip_chars() if blanks else pl.all()
     frame = frame.select(stripped.replace("", None))
     return frame.filter(~pl.all_horizontal(pl.all().is_null()))

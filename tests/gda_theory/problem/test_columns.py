@@ -146,6 +146,12 @@ def test_large_integers_are_centred_while_they_are_exact():
     np.testing.assert_allclose(found.features[:, 0], (steps - 14.5) / steps.std(), rtol=1e-13)
 
 
+def test_integers_that_are_too_far_apart_lose_values_and_it_is_said():
+    cells = pl.Series([2**63, 2**63 + 5, 1] * 2, dtype=pl.UInt64)
+    found = encode({"hash": cells}, standardize=False)
+    assert found.notes[1].endswith("exact; as floats they keep 2 of 3 values")
+
+
 def test_integers_are_identifiers_only_with_a_reason():
     def kept(name, cells):
         cells = {name: cells, "x": [str(row % 4) for row in range(len(cells))]}

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import random
 
 import numpy as np
 import polars as pl
@@ -151,6 +152,28 @@ def test_other_formats_are_known_by_their_first_bytes(tmp_path, kind, packed):
 def test_a_malformed_file_is_refused_with_its_line(table, content, message):
     with pytest.raises(ValueError, match=message):
         loaded(table(content))
+
+
+def test_random_tables_are_read_as_the_csv_module_reads_them(tmp_path):
+    """Every mix of quotes, delimiters, blanks and line breaks in cells, seeded."""
+    chance = random.Random(0)
+    letters = ["a", '"', ",", ";", "\n", " ", "1", ".", "é", "#", "'", "|", "\t", ""]
+    path = tmp_path / "random.csv"
+    for _ in range(300):
+        width, delimiter = chance.randint(2, 4), chance.choice(",;\t|")
+        rows = [
+            ["".join(chance.choices(letters, k=chance.randint(0, 5))) for _ in range(width)]
+            for _ in range(chance.randint(1, 6))
+        ]
+        with path.open("w", newline="") as file:
+            quoting = chance.choice([csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+            writer = csv.writer(file, delimiter=delimiter, quoting=quoting)
+            writer.writerows([[f"c{place}" for place in range(width)], *rows])
+        expected = [tuple(cell.strip() or None for cell in row) for row in rows]
+        expected = [row for row in expected if any(row)]
+        if expected:
+            settings = Format(delimiter=delimiter, comment="")
+            assert read(str(path), settings).frame.rows() == expected, path.read_text()
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,20 @@ def test_what_is_no_frame_is_refused():
         gt.Problem.from_frame(COLUMNS, label="default", forget="0")
 
 
+def test_a_frame_loses_no_column_without_a_word():
+    frame = pl.DataFrame(COLUMNS).with_columns(name=pl.Series(list("uvwxyz")))
+    with pytest.warns(UserWarning, match="name: dropped as an identifier, since its 6 texts"):
+        problem = gt.Problem.from_frame(frame, label="default", forget=MASK)
+    assert problem.features.shape == (6, 6)
+    gt.Problem.from_frame(frame, label="default", forget=MASK, drop=["name"])
+
+
+def test_a_column_of_several_types_is_named():
+    frame = pd.DataFrame({**COLUMNS, "mixed": [1, "a", 2.5, 1, "a", 2.5]})
+    with pytest.raises(ValueError, match="frame: 'mixed' of its columns hold values of several"):
+        gt.Problem.from_frame(frame, label="default", forget=MASK)
+
+
 def test_missing_labels_of_a_frame_are_no_class():
     frame = pd.DataFrame({"x": [1.0, 2, 3], "y": [1.0, np.nan, 1.0]})
     with pytest.raises(ValueError, match="the label 'y' is missing in 1 row: 1"):
