@@ -2,7 +2,6 @@
 
 import datetime
 
-import jax
 import numpy as np
 import polars as pl
 import pytest
@@ -261,15 +260,3 @@ def test_a_condition_on_a_file_with_decimal_commas(tmp_path):
     settings = Format(decimal=",")
     found = data.load(str(path), label="y", forget="x < 0", settings=settings)
     assert np.flatnonzero(found.forget).tolist() == [1]
-
-
-def test_a_seed_beyond_64_bits_is_refused(table):
-    with pytest.raises(ValueError, match="seed must fit 64 bits, got 9223372036854775808"):
-        data.load(table, label="label", forget="random:2", seed=2**63, drop=["city"])
-
-
-@pytest.mark.parametrize("count", [1, 2, 569, 1024, 1626])
-def test_random_rows_are_the_first_of_a_permutation(count):
-    order = np.asarray(jax.random.permutation(jax.random.key(3), count))
-    chosen = np.flatnonzero(data.random_forget_set(count, (count + 1) // 2, 3))
-    np.testing.assert_array_equal(chosen, np.sort(order[: (count + 1) // 2]))

@@ -21,6 +21,7 @@ from gda_theory.verdict import decide, measure, report, words
 from gda_theory.verdict.decide import Verdict
 from theory_common.printing import tables
 
+SEED = 18  # its minimum disappears before strength 1 for means, and beyond it for sums
 RIDGE = 1e-2
 # Distances are differences of weights of size 1. These are known to about 1e-15 / (ridge times the
 # smallest curvature), which is some 1e-12.
@@ -108,6 +109,10 @@ class Reference(NamedTuple):
         return strength
 
 
+def cancer(**options):
+    return data.load("breast_cancer", forget="random:28", seed=SEED, scale_on="all", **options)
+
+
 @pytest.fixture(scope="module")
 def rows():
     features, target = sklearn.datasets.load_breast_cancer(return_X_y=True)
@@ -115,15 +120,13 @@ def rows():
     return (
         features,
         2.0 * target - 1,
-        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").forget,
+        cancer().forget,
     )
 
 
 @pytest.fixture(scope="module")
 def found():
-    return gt.diagnose(
-        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").problem(ridge=RIDGE)
-    )
+    return gt.diagnose(cancer().problem(ridge=RIDGE))
 
 
 def fitted(features, labels, ridge_of_sum):
@@ -177,8 +180,8 @@ def test_every_number_of_breast_cancer_again(rows, found, reduction):
     def excess(strength):
         return np.linalg.norm(reference.on_path(oracle, strength, 10) - oracle) - distance
 
-    even = brentq(excess, 1e-3 * (1 if mean else 20), 0.1 if mean else 2, xtol=1e-14)
-    fold = reference.fold(oracle, 0.1675 if mean else 3.2)
+    even = brentq(excess, 1e-3 * (1 if mean else 20), 0.1 if mean else 1, xtol=1e-14)
+    fold = reference.fold(oracle, 0.1785 if mean else 3.46)
     expected = {
         "ridge": ridge,
         "size_ratio": f / r,
@@ -233,7 +236,7 @@ def test_the_law_of_opposite_sides_on_thirty_random_sets(rows):
     assert np.all(even < 28 / 541)
     assert 1.15 < np.median(sides.first_order_break_even / even) < 1.4
     assert -0.97 < np.median(sides.opposite_cosine) < -0.92
-    assert np.sum(fold < 1) == 28
+    assert np.sum(fold < 1) == 25
     assert 0.3 < np.median(fold) < 0.45
     # Every first step leads towards the oracle. Still, no set is nearer at strength 1 than before.
     assert np.all(sides.first_step_towards)
@@ -273,7 +276,7 @@ def test_an_unpenalised_intercept_has_no_lower_bound_at_strength_one(rows):
     # One feature fewer and the intercept give the shape of the other tests, so nothing is compiled
     # again.
     problem = data.load(
-        "breast_cancer", forget="random:28", seed=0, scale_on="all", drop=["mean radius"]
+        "breast_cancer", forget="random:28", seed=SEED, scale_on="all", drop=["mean radius"]
     ).problem(ridge=RIDGE, intercept=True)
     found = gt.diagnose(problem)
     shares = [np.mean(labels[~mask] == c) / np.mean(labels[mask] == c) for c in (-1, 1)]
@@ -321,9 +324,9 @@ def test_the_sentences_follow_the_numbers(found):
         (but(given, pretrain_distance=1e-10), Verdict.NOTHING_TO_FORGET, "Do nothing"),
         (endless, Verdict.UNBOUNDED, "no lower bound"),
         (but(endless, runaway_class=runaway), Verdict.UNBOUNDED, "33.001 % of the forgotten but"),
-        (given, Verdict.LOST, "Above strength 0.036 it ends worse than doing nothing"),
-        (given, Verdict.LOST, "above 0.17 its minimum does not exist"),
-        (but(given, break_even_strength=np.nan), Verdict.LOST, "Above strength 0.17 its minimum"),
+        (given, Verdict.LOST, "Above strength 0.02 it ends worse than doing nothing"),
+        (given, Verdict.LOST, "above 0.18 its minimum does not exist"),
+        (but(given, break_even_strength=np.nan), Verdict.LOST, "Above strength 0.18 its minimum"),
         (but(given, reason=int(Reason.NOT_CONVERGED)), Verdict.UNCERTAIN, "No verdict"),
         (far, Verdict.FARTHER, "14 times as far"),
         (just, Verdict.FARTHER, "slightly farther from the retrained model than doing nothing"),
@@ -338,7 +341,7 @@ def test_the_sentences_follow_the_numbers(found):
         assert text.count(". ") <= 2
         assert text.endswith(".")
     poor = but(given, newton_relative=0.8)
-    assert "removes 97.4 % of the distance" in words.sentences(Verdict.LOST, given, 1.0)
+    assert "removes 92.9 % of the distance" in words.sentences(Verdict.LOST, given, 1.0)
     assert "Retrain instead, which takes 8 Newton steps." in words.sentences(
         Verdict.LOST, poor, 1.0
     )
@@ -376,7 +379,7 @@ def by_hand(reference, start, step, epochs, halves):
     seen = [start]
     for epoch in range(epochs):
         for retain, forget in halves(epoch):
-            phi = 1 / (1 + np.exp(reference.types @ w))
+            phi = 1 / (1 + np.exp(np.minimum(reference.types @ w, 700)))
             gradient = reference.types.T @ (
                 (retain * reference.retain - forget * reference.forget) * phi
             )
@@ -436,12 +439,12 @@ def test_every_early_stop_again_by_a_plain_loop(rows, found):
 
 def test_below_break_even_ascent_is_not_refused(found):
     gentle = gt.diagnose(
-        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").problem(ridge=RIDGE),
+        cancer().problem(ridge=RIDGE),
         found.given.break_even_strength * 0.99,
     )
     assert gentle.code == Verdict.NEARER
     firm = gt.diagnose(
-        data.load("breast_cancer", forget="random:28", seed=0, scale_on="all").problem(ridge=RIDGE),
+        cancer().problem(ridge=RIDGE),
         found.given.break_even_strength * 1.01,
     )
     assert firm.code == Verdict.FARTHER
