@@ -229,7 +229,7 @@ def from_frame(
 def _as_polars(known: Any) -> "pl.DataFrame":
     try:
         frame = known.to_polars()
-    except Exception:
+    except (TypeError, ValueError):
         mixed = [name for name in known.columns if not _converts(known, name)]
         if not mixed:
             raise
@@ -244,7 +244,7 @@ def _as_polars(known: Any) -> "pl.DataFrame":
 def _converts(known: Any, name: str) -> bool:
     try:
         known.select(name).to_polars()
-    except Exception:
+    except (TypeError, ValueError):
         return False
     return True
 
