@@ -35,6 +35,15 @@ class NoValue(Exception):
     """The quantities of a claim do not exist, or cannot be computed, at this point."""
 
 
+UNDEFINED = (ZeroDivisionError, ValueError, OverflowError)  # what mpmath raises where none exist
+
+
+def no_value_if_complex(error: TypeError) -> Exception:
+    """:class:`NoValue` if mpmath would not compare complex numbers, else the error itself."""
+    complex_numbers = any(word in str(error) for word in ("mpc", "complex numbers"))
+    return NoValue(str(error)) if complex_numbers else error
+
+
 class Relation(NamedTuple):
     """``left sign right``, with sign one of ``<= < >= > == !=``."""
 
@@ -214,8 +223,10 @@ class Numbers:
             } | {name: number(value) for name, value in scale.items()}
             try:
                 measured = self.theorem.measure(**given)
-            except (NoValue, ZeroDivisionError, ValueError, OverflowError) as error:
+            except (NoValue, *UNDEFINED) as error:
                 raise NoValue(str(error)) from error
+            except TypeError as error:
+                raise no_value_if_complex(error) from error
             return dict(self.point) | dict(measured)
 
     def allowed(self, hypothesis: Relation | Given) -> bool:
@@ -326,8 +337,10 @@ def evaluated(expression: sp.Expr, values: Mapping[sp.Symbol, object]) -> mpmath
         )
     try:
         value = mpmath.mpmathify(function(*(number(values[symbol]) for symbol in symbols)))
-    except (ZeroDivisionError, ValueError, OverflowError) as error:
+    except UNDEFINED as error:
         raise NoValue(str(error)) from error
+    except TypeError as error:
+        raise no_value_if_complex(error) from error
     if isinstance(value, mpmath.mpc) or mpmath.isnan(value):
         raise NoValue(f"{expression} is not real")
     return value

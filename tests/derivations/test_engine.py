@@ -136,6 +136,18 @@ def test_a_missing_quantity_is_named():
         theorems.evaluated(sp.log(r), {r: Fraction(-1)})
 
 
+def test_complex_numbers_have_no_value():
+    value = sp.Symbol("value")
+    theorem = Theorem({p: positive}, {}, lambda g: {value: max(mpmath.log(-g), 0)})
+    with pytest.raises(NoValue, match=r"mpc|complex"):
+        Numbers(theorem, {p: Fraction(1)}).judge(Le(value, p))
+    with pytest.raises(NoValue, match=r"mpc|complex"):
+        theorems.evaluated(sp.Max(sp.log(r), 1), {r: Fraction(-1)})
+    wrong_name = theorem._replace(measure=lambda another: {})
+    with pytest.raises(TypeError, match="unexpected keyword"):
+        Numbers(wrong_name, {p: Fraction(1)}).judge(Le(value, p))
+
+
 @pytest.mark.parametrize(
     ("expression", "strict"),
     [
