@@ -157,7 +157,8 @@ def _derivatives(
         curvatures.append(weight * rise * (rise + (h - target) * (1 - 2 * h)) / 2)
 
     def moment(values: list[Array], power: int) -> Array:
-        return sum(value * x**power for value, x in zip(values, POINTS, strict=True))
+        terms = [value * x**power for value, x in zip(values, POINTS, strict=True)]
+        return sum(terms[1:], start=terms[0])
 
     return _Derivatives(
         a=moment(slopes, 1) + 2 * ridge * a,

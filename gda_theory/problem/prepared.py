@@ -1,4 +1,4 @@
-"""A data set ready for a problem: features, labels and the rows to forget, with what was decided."""
+"""A data set ready for a problem: features, labels, rows to forget, and what was decided."""
 
 import warnings
 from collections.abc import Sequence

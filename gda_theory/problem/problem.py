@@ -167,7 +167,7 @@ class Problem:
             choices: ``drop``, ``keep``, ``keep_selector``, ``standardize`` and ``scale_on``, as in
                 :class:`gda_theory.problem.prepared.Choices`.
         Returns: the problem.
-        Raises: ``TypeError`` if it is no data frame; ``ValueError`` that names the columns at fault.
+        Raises: ``TypeError`` if it is no data frame. ``ValueError`` that names columns at fault.
         """
         data = prepared.from_frame(
             frame, label=label, forget=forget, seed=seed, choices=prepared.Choices(**choices)

@@ -1,4 +1,4 @@
-"""From a file to a Polars frame. The cells of a text file stay text, so that no identity is rounded.
+"""From a file to a Polars frame. Cells of a text file stay text: no identity is rounded.
 
 Polars reads every format. Python's ``csv`` looks at the first lines of a text file, for the
 delimiter and the header, and finds the line of an error.

@@ -76,7 +76,7 @@ def load(
         forget_ids: instead of ``forget``, a file of ids, one a line, of the column ``id``.
         id: the column with these ids.
         allow_missing: accept ids that no row has.
-        seed: a whole number of 64 bits.
+        seed: a whole number >= 0.
         standardize, scale_on, drop, keep, keep_selector: as in :class:`Choices`.
         settings: how a text file is written.
     Returns: :class:`Dataset`.
