@@ -133,7 +133,7 @@ def _probe(options: argparse.Namespace) -> Callable[[], None]:
     ]
     if np.isnan(found.half_length.value):
         largest = len(found.correlation.value) - 1
-        rows[2] = (rows[2][0], f"none up to the largest distance, {largest}", "", "")
+        rows[2] = (rows[2][0], f"none up to {largest}", "", "")
     starts, trajectories, length = sequences.samples.shape
     leaves = f"{length} leaves" if sequences.inside is None else f"up to {length} leaves"
     groups = len(set(sequences.groups.tolist()))
