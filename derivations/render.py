@@ -150,7 +150,7 @@ def stated(claim: Claim) -> dict:
     """What one claim says, as JSON."""
     return {field: getattr(claim, field) for field in STATED} | {
         "how": _how(claim),
-        "rules": list(claim.rules),
+        "rules": list(claim.quoted_rules),
         "formal": claim.theorem.lines(),
         "joins": [str(one) for one in claim.joins],
         "backs": list(claim.backs),
@@ -377,7 +377,11 @@ def _cells(claim: Claim, evidence: str, worst: str, killed: str) -> list[str]:
 
 def _how(claim: Claim) -> str:
     """``claim.how``. The steps of a slow certificate are its search, so it says what that is."""
-    return f"interval search, {claim.slow}; {', '.join(claim.rules)}" if claim.slow else claim.how
+    return (
+        f"interval search, {claim.slow}; {', '.join(claim.quoted_rules)}"
+        if claim.slow
+        else claim.how
+    )
 
 
 def _fields(claim: Claim) -> list[tuple[str, str]]:

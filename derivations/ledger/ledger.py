@@ -164,7 +164,7 @@ class Claim:
         return checking.check(self)
 
     @property
-    def rules(self) -> tuple[str, ...]:
+    def quoted_rules(self) -> tuple[str, ...]:
         """The rules that join the steps, each once."""
         return tuple(dict.fromkeys(one.rule for one in self.joins))
 
@@ -235,7 +235,9 @@ class Claim:
             for name, kinds in KINDS.items()
             if (number := sum(isinstance(step, kinds) for step in self.own_steps))
         ]
-        return ", ".join(counted) + (f"; {', '.join(self.rules)}" if self.rules else "")
+        return ", ".join(counted) + (
+            f"; {', '.join(self.quoted_rules)}" if self.quoted_rules else ""
+        )
 
     @property
     def url(self) -> str:
