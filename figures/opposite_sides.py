@@ -29,8 +29,8 @@ sizes of the forget set. It is somewhat below the first-order law γ = f/r (line
 which the minimum disappears is also shown.
 
 (d) The cosine compares two directions, both seen from the retrained model: that of the pretrained
-model, and the first move of ascent. At −1 they are exactly opposite. Boxes hold the middle half of
-the sets.
+model, and the first move of ascent. At −1 they are exactly opposite. A set of few rows may be an
+exception, with a cosine above 0. Boxes hold the middle half of the sets.
 """
 LEMMAS = ["Lemma 3", "Eq. 1", "Sec. 5.1"]
 SIZE = (10.5, 8.5)
