@@ -169,8 +169,13 @@ def margins(
         if settled or share < mpf("1e-12"):
             break
         (x, y), residual = new, left
-    largest = max(abs(ridge * x), abs(ridge * y), abs(masses[0] * loss.phi(x)) * abs(gram.uu))
-    if _size(residual) > mpmath.sqrt(mpmath.eps) * (largest + ridge):
+    on_u, on_v = abs(masses[0] * loss.phi(x)), abs(masses[1] * loss.phi(y))
+    sizes = (
+        abs(ridge * x) + abs(gram.uu) * on_u + abs(gram.uv) * on_v,
+        abs(ridge * y) + abs(gram.uv) * on_u + abs(gram.vv) * on_v,
+    )
+    close = mpmath.sqrt(mpmath.eps)
+    if any(abs(left) > close * size for left, size in zip(residual, sizes, strict=True)):
         raise NoValue("Newton's steps do not settle")
     return x, y
 
