@@ -24,15 +24,20 @@ def data(seed, scale=(1.0, 2.0, 0.5), shift=(0.0, 1.0, 0.0)):
     return features * scale + shift, labels, rng.uniform(0.2, 5, COUNT)
 
 
+def warnings_of(fitted, features, labels, **weights):
+    """The messages of the warnings when a problem is made of ``fitted``."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Problem.from_estimator(fitted, features, labels, MASK, **weights)
+    return [str(warning.message) for warning in caught]
+
+
 @pytest.mark.parametrize("solver", ["lbfgs", "newton-cholesky", "newton-cg", "liblinear"])
 @pytest.mark.parametrize("C", [0.01, 1.0, 1e4])
 @pytest.mark.parametrize("tol", [1e-2, 1e-4, 1e-6])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_a_fit_on_the_data_given_is_accepted(solver, C, tol, dtype):
-    """Without a warning, which would be an error here.
-
-    Columns may differ in size in float64. In float32 the smallest would not be solved for.
-    """
+    """Columns may differ in size in float64. In float32 the smallest would not be solved for."""
     scales = [(1.0, 2.0, 0.5), (1e-3, 1.0, 30.0)]
     for scale in scales if dtype == np.float64 else scales[:1]:
         features, labels, weight = data(0, scale)
@@ -41,7 +46,7 @@ def test_a_fit_on_the_data_given_is_accepted(solver, C, tol, dtype):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # line searches that stop at rounding
             fitted.fit(features, labels, weight)
-        Problem.from_estimator(fitted, features, labels, MASK, sample_weight=weight)
+        assert warnings_of(fitted, features, labels, sample_weight=weight) == []
 
 
 @pytest.mark.parametrize("solver", ["sag", "saga"])
@@ -49,7 +54,7 @@ def test_a_fit_on_the_data_given_is_accepted(solver, C, tol, dtype):
 def test_a_stochastic_fit_on_the_data_given_is_accepted(solver, tol):
     features, labels, _ = data(0)
     fitted = LogisticRegression(solver=solver, tol=tol, max_iter=10_000, random_state=0)
-    Problem.from_estimator(fitted.fit(features, labels), features, labels, MASK)
+    assert warnings_of(fitted.fit(features, labels), features, labels) == []
 
 
 @pytest.mark.parametrize("seed", range(10))
