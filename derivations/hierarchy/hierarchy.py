@@ -560,8 +560,8 @@ def forward_and_backward(experiment):
     "rhm-unbiased",
     statement=(
         "Averaged over starts and noise, marginals are the prior's: E P(x | y) = P(x). Start and "
-        "sample have the symmetric law P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y). Both its marginals are "
-        "the prior. So the mean belief in the truth is E Σ_x P(x | y)²."
+        "sample have the symmetric law P(x₀, x̂) = Σ_y J(x₀,y) J(x̂,y)/J(y). Both its marginals "
+        "are the prior. So the mean belief in the truth is E Σ_x P(x | y)²."
     ),
     explanation=(
         "J(x, y) = P(x) P(y | x), J(y) is its sum over x, and P(x | y) = J(x, y)/J(y). The steps "
