@@ -198,6 +198,9 @@ def ends_of_flows(
     return ends | {y_S: y_saddle, y_D: pretrained[1]}
 
 
+MOST_VELOCITIES = 100_000  # about a second
+
+
 class Flow:
     """The orbits of the gradient flow of a pair, in weights and floats.
 
@@ -217,12 +220,23 @@ class Flow:
         return np.exp(min(margins[1], 0.0)) * (-w + (self.scale * slopes) @ self.rows)
 
     def run(self, start, *events):
-        """SciPy's solution from ``start`` until the first event."""
+        """SciPy's solution from ``start`` until the first event.
+
+        :class:`NoValue` if that takes more than ``MOST_VELOCITIES`` evaluations: steps so short
+        say that floats do not resolve the flow.
+        """
         from scipy.integrate import solve_ivp
 
         begin = np.array([float(value) for value in start])
+        counted = itertools.count(1)
+
+        def velocity(time, w):
+            if next(counted) > MOST_VELOCITIES:
+                raise NoValue("the flow takes too many steps")
+            return self.velocity(time, w)
+
         return solve_ivp(
-            self.velocity, (0, LONG), begin, method="LSODA", rtol=1e-9, atol=1e-12, events=events
+            velocity, (0, LONG), begin, method="LSODA", rtol=1e-9, atol=1e-12, events=events
         )
 
     def runs_away(self, _, w: np.ndarray) -> float:
