@@ -11,6 +11,7 @@ import pytest
 
 import gda_theory as gt
 from gda_theory import cli
+from gda_theory.commands import diagnose as diagnose_command
 from gda_theory.problem import tables as data
 
 DIAGNOSE = ["diagnose", "breast_cancer", "--forget", "random:28", "--seed", "0", "--ridge", "1e-2"]
@@ -197,7 +198,7 @@ def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "diagnose", interrupted)
+    monkeypatch.setattr(diagnose_command, "diagnose", interrupted)
     assert run(DIAGNOSE) == (130, "", "gda_theory diagnose: interrupted\n")
 
 

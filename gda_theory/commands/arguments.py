@@ -1,0 +1,181 @@
+"""Arguments that several commands share, and the data and the problem that they describe."""
+
+import argparse
+from collections.abc import Callable
+
+from gda_theory.problem import tables as data
+from gda_theory.problem.problem import Problem
+
+RIDGE_MEANING = "weight of the penalty: ridge/2 times the squared length of the weights"
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    """The data, the rows to forget, the columns, and how a text file is written."""
+    parser.add_argument(
+        "data",
+        help="breast_cancer, or two classes of another set (digits:3-8, iris:0-1, wine:0-1), "
+        "or a file: CSV, Parquet, Arrow or JSON lines, packed with gzip or not",
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--forget",
+        metavar="SPEC",
+        help="the rows to forget: numbers from 0 (3,17,20-25), random:N, COLUMN==VALUE, or an SQL "
+        "condition such as \"branch = 7 and opened < '2020-01-01'\"",
+    )
+    which.add_argument(
+        "--forget-ids", metavar="FILE", help="a file of ids to forget, one a line; needs --id"
+    )
+    parser.add_argument("--id", metavar="COLUMN", help="the column with the ids of --forget-ids")
+    parser.add_argument("--allow-missing", action="store_true", help="accept ids that match no row")
+    parser.add_argument("--seed", type=int, default=0, help="seed of random:N (default 0)")
+    _add_columns(parser)
+    _add_format(parser)
+
+
+def _add_columns(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--label", metavar="COLUMN", help="the column of a file that holds the two classes"
+    )
+    parser.add_argument(
+        "--drop",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is not a feature (may be repeated)",
+    )
+    parser.add_argument(
+        "--keep",
+        action="append",
+        default=[],
+        metavar="COLUMN",
+        help="a column that is a feature although it looks like an identifier (may be repeated)",
+    )
+    parser.add_argument(
+        "--keep-selector",
+        action="store_true",
+        help="keep the column by which rows are selected as a feature",
+    )
+    parser.add_argument(
+        "--standardize",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="scale each feature to mean 0 and variance 1 (the default), or do not",
+    )
+    parser.add_argument(
+        "--scale-on",
+        choices=["kept", "all"],
+        default="kept",
+        help="the rows on which scaling, categories and imputation are fitted (default kept)",
+    )
+    parser.add_argument(
+        "--intercept",
+        action="store_true",
+        help="add an intercept without ridge, as scikit-learn does",
+    )
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    text = parser.add_argument_group("how a text file is written")
+    text.add_argument(
+        "--delimiter", metavar="CHAR", help="what separates cells (default: , ; tab or |, found)"
+    )
+    text.add_argument("--decimal", choices=[".", ","], default=".", help="decimal mark (default .)")
+    text.add_argument(
+        "--encoding", metavar="NAME", help="default: by the byte-order mark, else UTF-8"
+    )
+    text.add_argument(
+        "--comment",
+        metavar="TEXT",
+        default="#",
+        help="skip lines that begin with it (default #; '' for none)",
+    )
+    text.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="whether the first line names the columns (default: it must)",
+    )
+
+
+def add_problem(parser: argparse.ArgumentParser) -> None:
+    """The rows, and the ridge, strength, loss and reduction."""
+    add_rows(parser)
+    parser.add_argument("--ridge", type=float, default=1e-2, help=f"{RIDGE_MEANING} (default 0.01)")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=1.0,
+        help="weight of the ascent on the rows to forget (default 1, as in the paper)",
+    )
+    add_conventions(parser, "logistic")
+
+
+def add_command(commands, name: str, command: Callable, purpose: str) -> argparse.ArgumentParser:
+    """A parser of one command. ``command`` takes the options and returns what prints the answer."""
+    parser = commands.add_parser(name, help=purpose, description=purpose)
+    parser.set_defaults(command=command, name=name)
+    return parser
+
+
+def add_conventions(parser: argparse.ArgumentParser, loss: str) -> None:
+    """The loss, by default ``loss``, and the reduction."""
+    parser.add_argument(
+        "--loss",
+        choices=["logistic", "exponential"],
+        default=loss,
+        help=f"loss of one sample (default {loss})",
+    )
+    parser.add_argument(
+        "--reduction",
+        choices=["mean", "sum"],
+        default="mean",
+        help="average or add up the losses of each set (default mean, as in the paper)",
+    )
+
+
+def loaded_data(options) -> data.Dataset:
+    """The data that the options of :func:`add_rows` describe."""
+    return data.load(
+        options.data,
+        label=options.label,
+        forget=options.forget,
+        forget_ids=options.forget_ids,
+        id=options.id,
+        allow_missing=options.allow_missing,
+        seed=options.seed,
+        standardize=options.standardize,
+        scale_on=options.scale_on,
+        drop=options.drop,
+        keep=options.keep,
+        keep_selector=options.keep_selector,
+        settings=data.Format(
+            delimiter=_character(options.delimiter),
+            decimal=options.decimal,
+            encoding=options.encoding,
+            comment=options.comment,
+            header=options.header,
+        ),
+    )
+
+
+def _character(delimiter: str | None) -> str | None:
+    """The delimiter. A tab is hard to type, so that its name and ``\\t`` mean it too."""
+    return "\t" if delimiter in ("tab", "\\t") else delimiter
+
+
+def problem_of(options, loaded: data.Dataset) -> Problem:
+    """The problem that the options of :func:`add_problem` describe."""
+    return loaded.problem(
+        ridge=options.ridge,
+        loss=options.loss,
+        reduction=options.reduction,
+        intercept=options.intercept,
+    )
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Permission to replace a file."""
+    parser.add_argument(
+        "--force", action="store_true", help="replace the output file if there is one already"
+    )

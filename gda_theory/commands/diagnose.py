@@ -1,0 +1,32 @@
+"""``diagnose`` says whether gradient ascent would help to forget some rows of your data."""
+
+from collections.abc import Callable
+
+from gda_theory.commands import arguments
+from gda_theory.verdict import report
+from gda_theory.verdict.diagnosis import diagnose
+from theory_common.printing import tables
+
+
+def add(commands) -> None:
+    """Add the command's parser."""
+    parser = arguments.add_command(
+        commands,
+        "diagnose",
+        run,
+        "say whether gradient ascent would help to forget some rows of your data",
+    )
+    arguments.add_problem(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def run(options) -> Callable[[], None]:
+    """Diagnose, and return what prints the report."""
+    loaded = arguments.loaded_data(options)
+    problem = arguments.problem_of(options, loaded)
+    found = diagnose(problem, options.strength)
+    bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
+    notes = [*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}"]
+    if options.json:
+        return lambda: print(tables.dumps(report.as_json(found, notes), indent=2))
+    return lambda: print("\n".join([*notes, "", found.summary()]))
