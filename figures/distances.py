@@ -5,7 +5,7 @@ import numpy as np
 import gda_theory as gt
 from figures.parts import key
 from figures.style import COLOURS
-from gda_theory.solve import minimise
+from gda_theory.solve import minimise, newton
 
 TITLE = "Forgetting a few samples hardly moves the oracle, but descent-ascent moves the model far"
 CAPTION = """
@@ -109,7 +109,7 @@ def solved(problem):
         *(
             np.where(
                 end.converged & oracle.converged,
-                minimise.norm(end.weights - oracle.weights),
+                newton.norm(end.weights - oracle.weights),
                 np.nan,
             )
             for end in ends

@@ -25,7 +25,8 @@ from gda_theory.problem.losses import Loss, exponential, logistic, margin_loss
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.many import Oracles, retrain_many
-from gda_theory.solve.minimise import Solution, newton_step, pretrain, retrain
+from gda_theory.solve.minimise import newton_step, pretrain, retrain
+from gda_theory.solve.newton import Solution
 from gda_theory.solve.path import DescentAscent, Path, ascent_path, descent_ascent
 from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose

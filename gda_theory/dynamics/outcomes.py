@@ -35,7 +35,7 @@ from gda_theory.dynamics.simulation import Factors, Scheme, Trajectory
 from gda_theory.pair import CorrelatedPair
 from gda_theory.problem.objective import Objective, objective_of
 from gda_theory.problem.problem import Problem
-from gda_theory.solve.minimise import norm
+from gda_theory.solve.newton import norm
 from gda_theory.solve.path import Path, descent_ascent
 from theory_common import checks, precision
 from theory_common.claims import backed_by

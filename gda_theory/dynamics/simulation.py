@@ -41,7 +41,7 @@ from numpy.typing import ArrayLike
 from gda_theory.codes import Outcome
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import HasObjective, Objective, objective_of
-from gda_theory.solve import minimise
+from gda_theory.solve import minimise, newton
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
@@ -218,7 +218,7 @@ def distances_to(points: ArrayLike) -> Callable[[Array], Array]:
 
 
 def _distances(points, weights):
-    return minimise.norm(weights[..., None, :] - points)
+    return newton.norm(weights[..., None, :] - points)
 
 
 @backed_by(
@@ -675,7 +675,7 @@ def _size(
     gradient: Float[Array, "d lanes"], strength: Float[Array, "*batch"]
 ) -> Float[Array, "*batch"]:
     """The Euclidean length; infinite where an entry is beyond the range of the dtype."""
-    size = minimise.norm(gradient.T).reshape(strength.shape)
+    size = newton.norm(gradient.T).reshape(strength.shape)
     inside = _in_range(gradient).reshape(strength.shape)
     return jnp.where(inside | jnp.isnan(strength), size, jnp.inf)
 

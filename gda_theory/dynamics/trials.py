@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
 from gda_theory.problem.objective import RANKS, Objective
-from gda_theory.solve.minimise import norm
+from gda_theory.solve.newton import norm
 from theory_common.claims import backed_by
 
 EPOCHS = 1000

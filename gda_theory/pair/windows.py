@@ -19,7 +19,7 @@ from gda_theory.codes import Reason
 from gda_theory.pair import bifurcations, coordinate, curve, points
 from gda_theory.pair.curve import ASCENT, PRETRAIN
 from gda_theory.pair.model import CorrelatedPair, require_pair, with_arrays
-from gda_theory.solve import minimise
+from gda_theory.solve import newton
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.numerics import roots, special
@@ -534,8 +534,8 @@ def regime(pair: CorrelatedPair) -> Regime:
     oracle = points.retrain(pair)
     trained = points.pretrain(pair)
     ascended = points.descent_ascent(pair)
-    nothing = minimise.norm(trained.weights - oracle.weights)
-    ascent = minimise.norm(ascended.weights - oracle.weights)
+    nothing = newton.norm(trained.weights - oracle.weights)
+    ascent = newton.norm(ascended.weights - oracle.weights)
     ordered_x = (oracle.x >= trained.x) & (trained.x >= ascended.x)
     ordered_y = (oracle.y >= trained.y) & (trained.y >= ascended.y)
     return Regime(

@@ -33,7 +33,7 @@ from gda_theory.problem.objective import (
     recession_slopes,
     steering_hessian,
 )
-from gda_theory.solve.minimise import factor
+from gda_theory.solve.newton import factor
 from gda_theory.solve.stages import INSIDE, Runner
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks

@@ -42,7 +42,7 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import minimise
+from gda_theory.solve import minimise, newton
 from gda_theory.solve.span import Span, into_span, span_pattern
 from theory_common import checks
 from theory_common.checks import Numbers
@@ -375,7 +375,7 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Numbers | None) -
     ridge = sets.shrink[:, None] * centre.ridge
     forgotten_force, forgotten_curvature = _forgotten(centre, sets)
     force, curvature = centre.force - forgotten_force, centre.curvature - forgotten_curvature
-    lower, scale = jax.vmap(minimise.factor)(
+    lower, scale = jax.vmap(newton.factor)(
         curvature + ridge[:, :, None] * jnp.eye(ridge.shape[1], dtype=ridge.dtype)
     )
     forgotten = _forgotten_tiles(centre, sets)
@@ -390,14 +390,14 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Numbers | None) -
         )
 
     def length(gradient):
-        return sets.unit * minimise.norm(gradient if drop is None else gradient @ drop)
+        return sets.unit * newton.norm(gradient if drop is None else gradient @ drop)
 
     def measured(weights, best: _Best) -> _Best:
         """The better of ``weights``, measured on the exact gradient, and the best so far."""
         force, value = _pass(loss, centre, forgotten, weights)
         gradient = ridge * weights - force
         proposal, size = step(gradient), length(gradient)
-        small = (size <= TOLERANCE) & (minimise.norm(proposal) <= ERROR * minimise.norm(weights))
+        small = (size <= TOLERANCE) & (newton.norm(proposal) <= ERROR * newton.norm(weights))
 
         def rounding():
             terms = _noise(centre, sets) + ridge * jnp.abs(weights)

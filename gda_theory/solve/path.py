@@ -39,17 +39,16 @@ from gda_theory.problem.objective import (
 from gda_theory.solve import continuation
 from gda_theory.solve.continuation import Fold, Line, Minima, Trace
 from gda_theory.solve.minimise import (
-    Solution,
     confirmed,
     gradient_norm,
     is_single,
-    norm,
     objective_gradient,
     retrain,
     solve_from,
     solved_by_stage,
     strength_in_range,
 )
+from gda_theory.solve.newton import Solution, norm
 from gda_theory.solve.span import Span, into_span, span_pattern
 from gda_theory.solve.stages import BY_STAGE, INSIDE, Runner, Staged, padded, runs_by_stage, size
 from theory_common import checks
