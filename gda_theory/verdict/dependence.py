@@ -1,0 +1,256 @@
+r"""How the rows to forget depend on the rows to keep, in numbers of the pretrained model.
+
+The *cross-influence* of a row i to forget on a row j to keep says what removing i does to j, to
+first order. The paper proposes the spectral norm of this matrix as a proxy for the harm of ascent,
+without a formula (App. A). There are four natural definitions. With :math:`t_i = y_i x_i`,
+:math:`\varphi = -\ell'` and the Hessian :math:`H = \sum_i c_i \ell''(m_i) t_i t_i^\top + \Lambda`
+of pretraining,
+
+.. math::
+
+    C_{ij} &= \sqrt{c_i c_j}\; \varphi_i \varphi_j\; t_i^\top H^{-1} t_j & &\text{(loss)} \\
+    M_{ij} &= \sqrt{c_i c_j}\; \varphi_i\; t_i^\top H^{-1} t_j & &\text{(margin)} \\
+    K_{ij} &= \sqrt{c_i c_j\, \ell''_i \ell''_j}\; t_i^\top H^{-1} t_j & &\text{(leverage)} \\
+    N &= \|C\|_2 \,/\, (\|U\|_2 \|V\|_2) & &\text{(normalised)}
+
+The weights of the rows are :math:`c_i = s_i / \sum_k s_k` for means and :math:`s_i` for sums, with
+the sample weights s. Without these, :math:`c_i = 1/n`, and :math:`C_{ij}` is the rise of the loss
+of j when i is removed. U and V are the factors of :math:`C = U V^\top`, so that
+:math:`0 \le N \le 1`. The signs of M are those of a fall of the margin.
+
+A row of sample weight 2 gives the same norms as two equal rows. Both reductions give the same norms
+for the same pretrained model.
+
+If columns without a ridge depend on each other, H is singular, and its pseudo-inverse is meant. The
+norms stay defined, since all rows lie in the range of H.
+
+No matrix with a row for each row of the data is formed. The norm is
+:math:`\|C\|_2^2 = \lambda_{\max}(U^\top U\, V^\top V)`, from two d x d matrices.
+
+Source: the definitions and the formula are new. The proposal is App. A of *Ascent Fails to Forget*.
+"""
+
+import dataclasses
+import functools
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jaxtyping import ArrayLike, Bool, Float
+
+from gda_theory.problem.losses import Loss
+from gda_theory.problem.problem import Problem
+from gda_theory.solve.stages import padded, size
+from theory_common import checks
+from theory_common.printing.display import readable
+
+ROWS = 2**15  # of one matrix product, so that no second copy of the data is in memory
+
+
+@readable()
+@dataclasses.dataclass(frozen=True)
+class Dependence:
+    r"""How the forget set F depends on the retain set R, as Python floats.
+
+    NaN stands where a number does not exist, such as a cosine with a gradient of 0.
+
+    * ``loss_norm``, ``margin_norm``, ``leverage_norm``: the spectral norms of C, M and K. The last
+      is below 1. All grow with the size of F, so compare them at equal sizes.
+    * ``normalised_norm``: N, between 0 and 1. It does not grow with the size of F.
+    * ``mean_forget_loss``, ``mean_retain_loss``: the mean loss of a row, weighted by the sample
+      weights, without the ridge.
+    * ``mean_leverage``, ``max_leverage``: of the leverages
+      :math:`h_i = c_i \ell''_i\, t_i^\top H^{-1} t_i` of the rows of F, each between 0 and 1. Rows
+      of sample weight 0 do not count.
+    * ``mean_cosine``: the mean of the cosine between the loss gradients of a row of F and a row of
+      R, over all such pairs, weighted by the sample weights. The gradient of a margin loss has the
+      direction of :math:`-t_i`, so this cosine is that of :math:`t_i` and :math:`t_j`. It does not
+      depend on the model. A row of zeros has cosine 0.
+    * ``gradient_cosine``: the cosine between the gradients of the mean losses of F and of R. At a
+      minimum with a small ridge it is close to -1 for all data.
+    """
+
+    loss_norm: float
+    margin_norm: float
+    leverage_norm: float
+    normalised_norm: float
+    mean_forget_loss: float
+    mean_retain_loss: float
+    mean_leverage: float
+    max_leverage: float
+    mean_cosine: float
+    gradient_cosine: float
+
+
+def dependence(problem: Problem, weights: ArrayLike) -> Dependence:
+    """The cross-influence between the two sets of a problem, and other measures of dependence.
+
+    Everything is computed in float64, even if JAX is set to float32.
+
+    Args:
+        problem: a :class:`gda_theory.Problem` with concrete arrays.
+        weights: of the pretrained model, ``(d,)``.
+
+    Returns: :class:`Dependence`.
+    Raises: ``TypeError`` for anything that is not a concrete Problem, ``ValueError`` for weights of
+        another shape, or not finite.
+    Accuracy: of the norms, about ``eps`` over the square of ``normalised_norm``, relative.
+    Cost: O(n d^2), as matrix products in blocks.
+    """
+    if not isinstance(problem, Problem):
+        raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
+    checks.concrete("dependence", problem, weights)
+    with jax.enable_x64(True):
+        point = np.asarray(checks.finite("weights", weights), np.float64)
+        dimension = problem.features.shape[1]
+        if point.shape != (dimension,):
+            raise ValueError(
+                f"weights must have shape ({dimension},), one per column of features,"
+                f" got {point.shape}"
+            )
+        rows = _Rows.of(problem, point)
+    return _dependence(rows, np.asarray(problem.ridge, np.float64), problem)
+
+
+class _Rows(NamedTuple):
+    """What each row contributes at the pretrained model; ``weight`` is c."""
+
+    types: Float[np.ndarray, "n d"]
+    forget: Bool[np.ndarray, " n"]
+    weight: Float[np.ndarray, " n"]
+    loss: Float[np.ndarray, " n"]
+    force: Float[np.ndarray, " n"]
+    curvature: Float[np.ndarray, " n"]
+
+    @classmethod
+    def of(cls, problem: Problem, weights: Float[np.ndarray, " d"]) -> "_Rows":
+        features, signs, sample_weight = (
+            np.asarray(leaf, np.float64)
+            for leaf in (problem.features, problem.signs, problem.sample_weight)
+        )
+        total = np.sum(sample_weight) if problem.reduction == "mean" else 1.0
+        margins = signs * (features @ weights)
+        count = len(margins)
+        terms = _terms(problem.loss, padded(margins, (size(count),)))
+        loss, force, curvature = (np.asarray(term)[:count] for term in terms)
+        return cls(
+            types=signs[:, None] * features,
+            forget=np.asarray(problem.forget),
+            weight=sample_weight / total,
+            loss=loss,
+            force=force,
+            curvature=curvature,
+        )
+
+    def gram(self, chosen: Bool[np.ndarray, " n"], factor: Float[np.ndarray, " n"]):
+        """The sum of ``c_i factor_i t_i t_i'`` over the ``chosen`` rows."""
+        total = np.zeros((self.types.shape[1],) * 2)
+        for rows in _blocks(np.flatnonzero(chosen)):
+            types = self.types[rows]
+            total += types.T @ ((self.weight[rows] * factor[rows])[:, None] * types)
+        return total
+
+    def mean(self, chosen: Bool[np.ndarray, " n"], values: Float[np.ndarray, "n *m"]):
+        """The weighted mean of ``values`` over the ``chosen`` rows."""
+        weight = self.weight[chosen]
+        return weight @ values[chosen] / np.sum(weight)
+
+
+def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
+    return (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _terms(loss: Loss, margins):
+    return loss.value(margins), loss.phi(margins), loss.curvature(margins)
+
+
+@np.errstate(divide="ignore", invalid="ignore")  # what does not exist is NaN
+def _dependence(rows: _Rows, ridge: Float[np.ndarray, " d"], problem: Problem) -> Dependence:
+    present = rows.weight > 0
+    forget = rows.forget & present
+    retain = ~rows.forget & present
+    one = np.ones_like(rows.weight)
+    bends = [rows.gram(chosen, rows.curvature) for chosen in (forget, retain)]
+    whiten = _inverse_root(bends[0] + bends[1] + np.diag(ridge))
+
+    def whitened(gram):
+        return whiten @ gram @ whiten.T
+
+    forget_loss, retain_loss = (
+        whitened(rows.gram(chosen, rows.force**2)) for chosen in (forget, retain)
+    )
+    retain_margin = whitened(rows.gram(retain, one))
+    forget_bend, retain_bend = map(whitened, bends)
+    loss_norm = product_norm(forget_loss, retain_loss)
+    return Dependence(
+        loss_norm=loss_norm,
+        margin_norm=product_norm(forget_loss, retain_margin),
+        leverage_norm=product_norm(forget_bend, retain_bend),
+        normalised_norm=float(loss_norm / np.sqrt(largest(forget_loss) * largest(retain_loss))),
+        mean_forget_loss=float(rows.mean(forget, rows.loss)),
+        mean_retain_loss=float(rows.mean(retain, rows.loss)),
+        **_leverages(rows, forget, whiten),
+        **_cosines(rows, forget, retain),
+    )
+
+
+def _inverse_root(hessian: Float[np.ndarray, "d d"]) -> Float[np.ndarray, "m d"]:
+    """A matrix W with ``W' W = hessian^{-1}``, or its pseudo-inverse; NaN if it is not finite."""
+    if not np.all(np.isfinite(hessian)):
+        return np.full_like(hessian, math.nan)
+    diagonal = np.diagonal(hessian)
+    scale = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
+    values, vectors = np.linalg.eigh(hessian * scale[:, None] * scale)
+    rounding = len(values) * np.finfo(values.dtype).eps * values[-1]
+    chosen = values > rounding
+    return (vectors[:, chosen] / np.sqrt(values[chosen])).T * scale
+
+
+def product_norm(left: Float[np.ndarray, "d d"], right: Float[np.ndarray, "d d"]) -> float:
+    """The spectral norm of ``U V'``, from ``left = U'U`` and ``right = V'V``."""
+    if not np.all(np.isfinite(left + right)):
+        return math.nan
+    values, vectors = np.linalg.eigh(right)
+    root = vectors * np.sqrt(np.maximum(values, 0))
+    return math.sqrt(max(largest(root.T @ left @ root), 0.0))
+
+
+def largest(matrix: Float[np.ndarray, "d d"]) -> float:
+    """The largest eigenvalue of a symmetric matrix; NaN if an entry is not finite."""
+    if not np.all(np.isfinite(matrix)):
+        return math.nan
+    return float(np.linalg.eigvalsh((matrix + matrix.T) / 2)[-1])
+
+
+def _leverages(rows: _Rows, forget: Bool[np.ndarray, " n"], whiten) -> dict[str, float]:
+    """The mean and the largest leverage of the forgotten rows."""
+    total = largest_yet = 0.0
+    for chosen in _blocks(np.flatnonzero(forget)):
+        lengths = np.sum((rows.types[chosen] @ whiten.T) ** 2, 1)
+        leverages = rows.weight[chosen] * rows.curvature[chosen] * lengths
+        total += float(np.sum(leverages))
+        largest_yet = float(np.maximum(largest_yet, np.max(leverages)))
+    return {"mean_leverage": total / np.sum(forget).item(), "max_leverage": largest_yet}
+
+
+def _cosines(rows: _Rows, forget, retain) -> dict[str, float]:
+    """The mean cosine over pairs of rows, and the cosine of the mean gradients."""
+    lengths = np.linalg.norm(rows.types, axis=1)
+    inverse = np.where(lengths > 0, 1 / lengths, 0.0)
+    # The mean over pairs of an inner product is the inner product of the means.
+    units = [_mean_direction(rows, chosen, inverse) for chosen in (forget, retain)]
+    gradients = [_mean_direction(rows, chosen, rows.force) for chosen in (forget, retain)]
+    sizes = [np.linalg.norm(gradient) for gradient in gradients]
+    return {
+        "mean_cosine": float(units[0] @ units[1]),
+        "gradient_cosine": float(gradients[0] @ gradients[1] / np.prod(sizes)),
+    }
+
+
+def _mean_direction(rows: _Rows, chosen: Bool[np.ndarray, " n"], factor) -> np.ndarray:
+    """The weighted mean of ``factor_i t_i`` over the ``chosen`` rows."""
+    weight = np.where(chosen, rows.weight, 0.0)
+    return (weight * factor) @ rows.types / np.sum(weight)
