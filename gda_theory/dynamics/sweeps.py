@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def sweep(
     allow_unrealisable: bool = False,
     folder: str | Path | None = None,
     progress: bool = False,
+    executor: Executor | None = None,
     **axes: ArrayLike,
 ) -> Trajectory:
     """Do what :func:`simulate` does at every point of a grid.
@@ -92,6 +94,8 @@ def sweep(
         folder: where finished chunks are kept, so that a sweep that was stopped goes on. A loss of
             your own is known by its name there.
         progress: show how many chunks are finished.
+        executor: where chunks are computed: any ``concurrent.futures.Executor``, such as
+            ``client.get_executor()`` of a Dask client. None for threads in this process.
         axes: one number or an array ``(m,)`` each. The grid is the product of all arrays.
 
     Returns: :class:`Trajectory` with arrays of NumPy. Its batch dimensions are the axes of the
@@ -148,6 +152,7 @@ def sweep(
         folder=folder,
         name=name,
         progress=progress,
+        executor=executor,
     )
     return jax.tree.map(lambda leaf: leaf.reshape((*shape, *leaf.shape[1:])), found)
 

@@ -10,6 +10,7 @@ Where ``phi`` itself would underflow, closed forms use the *decay*
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
 import jax
@@ -57,6 +58,15 @@ class Loss:
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"
 
+    def __reduce__(self) -> tuple:
+        """Pickled by what made it, so that a process has it, and its compiled code, once."""
+        if self is _NAMED.get(self.name):
+            return resolve, (self.name,)
+        made = _margin_loss, (self.name, self.value, self.slope_at_minus_infinity)
+        if self is made[0](*made[1]):
+            return made
+        return Loss, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
 
 def margin_loss(name: str, value: Elementwise, *, slope_at_minus_infinity: float = jnp.inf) -> Loss:
     """A loss of your own, from its value. Derivatives come from automatic differentiation.
@@ -73,7 +83,11 @@ def margin_loss(name: str, value: Elementwise, *, slope_at_minus_infinity: float
 
         loss = margin_loss("softhinge", softhinge, slope_at_minus_infinity=1)
     """
+    return _margin_loss(name, value, float(slope_at_minus_infinity))
 
+
+@functools.lru_cache(maxsize=64)
+def _margin_loss(name: str, value: Elementwise, slope_at_minus_infinity: float) -> Loss:
     def derivative(function: Elementwise) -> Elementwise:
         return lambda margin: jax.jvp(function, (margin,), (jnp.ones_like(margin),))[1]
 

@@ -28,7 +28,8 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Executor
 from typing import NamedTuple
 
 import jax
@@ -45,6 +46,7 @@ from gda_theory.problem.problem import Problem
 from gda_theory.solve import minimise, newton
 from gda_theory.solve.span import Span, into_span, span_pattern
 from theory_common import checks
+from theory_common.batching import executors
 from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
@@ -119,7 +121,11 @@ class _Best(NamedTuple):
 
 @backed_by("shared-centre")
 def retrain_many(
-    problem: Problem, forget_sets: ArrayLike | Iterable[ArrayLike], *, progress: bool = False
+    problem: Problem,
+    forget_sets: ArrayLike | Iterable[ArrayLike],
+    *,
+    progress: bool = False,
+    executor: Executor | None = None,
 ) -> Oracles:
     r"""The oracle of each of many forget sets.
 
@@ -131,6 +137,9 @@ def retrain_many(
         forget_sets: boolean ``(B, n)``, True where a row is to be forgotten; or a list of B arrays
             of row numbers (or masks), of any sizes. Sets may overlap each other.
         progress: show a bar on standard error.
+        executor: where blocks of up to 256 sets are solved: any ``concurrent.futures.Executor``,
+            such as ``client.get_executor()`` of a Dask client. The data travel with each block.
+            None for this process.
 
     Returns: :class:`Oracles`. ``jnp.sum(oracles.fell_back)`` says how many sets needed Newton's
         method.
@@ -161,10 +170,12 @@ def retrain_many(
         for number, one in enumerate(given)
     ]
     _check_retained(problem, forget)
-    return _solve_all(problem, forget, progress)
+    return _solve_all(problem, forget, progress, executors.checked(executor))
 
 
-def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Oracles:
+def _solve_all(
+    problem: Problem, forget: list[np.ndarray], progress: bool, executor: Executor | None
+) -> Oracles:
     """:func:`retrain_many` of validated sets."""
     weight = np.asarray(problem.sample_weight, np.float64)
     total = float(weight.sum())
@@ -183,22 +194,26 @@ def _solve_all(problem: Problem, forget: list[np.ndarray], progress: bool) -> Or
     )
     width = len(blocks[0])  # the largest: one shape, compiled once
     most = GATHERED * 2 ** math.ceil(math.log2(max(1, max(map(len, forget)) / GATHERED)))
-    found = []
-    for block in _tracked(blocks, progress):
+    drop = None if span.basis is None else span.drop
+
+    def sets_of(block: np.ndarray) -> Sets:
         rows = np.full((width, most), NO_ROW, np.int32)
         for place, number in enumerate(block):
             rows[place, : len(forget[number])] = forget[number]
         padded = np.resize(block, width)  # a block that is one short solves its first set twice
         rows[len(block) :] = rows[0]
-        sets = Sets(
-            rows=jnp.asarray(rows),
-            shrink=jnp.asarray(shrink[padded], dtype),
-            unit=jnp.asarray(unit[padded], dtype),
-        )
-        solved = _solve_block(problem.loss, centre, sets, None if span.basis is None else span.drop)
-        # NumPy waits for the result. Here an interrupt is obeyed, and no two blocks are in memory
-        # at once.
-        found.append(jax.tree.map(functools.partial(_first, len(block)), solved))
+        return Sets(rows=rows, shrink=shrink[padded].astype(dtype), unit=unit[padded].astype(dtype))
+
+    items = ((problem.loss, centre, sets_of(block), drop) for block in blocks)
+    solved = (
+        _one_by_one(items)
+        if executor is None
+        else executors.in_order(executor, _solve_block, items)
+    )
+    found = [
+        jax.tree.map(functools.partial(_first, len(block)), one)
+        for block, one in zip(_tracked(blocks, progress), solved, strict=True)
+    ]
     order = np.argsort(np.concatenate(blocks))
     all_found = jax.tree.map(lambda *arrays: np.concatenate(arrays)[order], *found)
     fell_back = ~all_found.converged
@@ -248,6 +263,12 @@ def _confirm(problem: Problem, forget: list[np.ndarray], oracles: Oracles) -> No
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def _one_by_one(items: Iterable[tuple]) -> Iterator[_Best]:
+    """Each block in this process. NumPy waits for it, so that no two are in memory at once."""
+    for item in items:
+        yield jax.tree.map(np.asarray, _solve_block(*item))
 
 
 def _first(count: int, array: Numbers) -> np.ndarray:

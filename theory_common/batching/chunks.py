@@ -7,19 +7,22 @@ device wait for the slowest. The numbers of a row do not depend on how many devi
 """
 
 import concurrent.futures
+import contextlib
+import functools
 import hashlib
 import inspect
 import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from theory_common.batching import threads
+from theory_common.batching import executors, threads
 
 
 def mapped(
@@ -31,6 +34,7 @@ def mapped(
     folder: str | os.PathLike | None = None,
     name: str = "",
     progress: bool = False,
+    executor: Executor | None = None,
 ) -> Any:
     """``function(shared, rows)``, computed chunk by chunk, as NumPy arrays.
 
@@ -46,41 +50,43 @@ def mapped(
         name: with ``folder``, tells this function and what it shares from others. Rows and
             ``chunk`` are told apart without it.
         progress: show a bar.
+        executor: where the chunks are computed; None for the devices of this process. Elsewhere
+            ``shared`` travels with each chunk.
     Returns: a pytree of NumPy arrays with the rows in their first axis.
-    Raises: ``TypeError`` if ``folder`` is no path, ``NotADirectoryError`` if it is a file.
+    Raises: ``TypeError`` if ``folder`` is no path, or ``executor`` none.
+        ``NotADirectoryError`` if ``folder`` is a file.
     """
     folder = _directory(folder)
+    executor = executors.checked(executor)
     leaves, structure = jax.tree.flatten(rows)
     leaves = [np.asarray(leaf) for leaf in leaves]
-    devices = jax.local_devices()
-    everywhere = [jax.device_put(shared, device) for device in devices]
-    structures: list = []
+    parts = [[leaf[at : at + chunk] for leaf in leaves] for at in range(0, len(leaves[0]), chunk)]
+    kept: list[Path | None] = [None] * len(parts)
+    if folder is not None:
+        kept = [folder / f"{_fingerprint(name, chunk, structure, part)}.npz" for part in parts]
+    done = [None if path is None else _load(path) for path in kept]
+    forms: list = []
 
-    def compute(index: int, part: list[np.ndarray]) -> list[np.ndarray]:
-        size = len(part[0])
-        padded = [np.concatenate([leaf, np.repeat(leaf[-1:], chunk - size, 0)]) for leaf in part]
-        place = index % len(devices)
-        there = jax.device_put(jax.tree.unflatten(structure, padded), devices[place])
-        computed, form = jax.tree.flatten(function(everywhere[place], there))
-        structures.append(form)
-        return [np.asarray(leaf)[:size] for leaf in computed]
+    def padded(index: int) -> Any:
+        full = [np.concatenate([a, np.repeat(a[-1:], chunk - len(a), 0)]) for a in parts[index]]
+        return jax.tree.unflatten(structure, full)
 
-    def one(index: int) -> list[np.ndarray]:
-        part = [leaf[index * chunk : (index + 1) * chunk] for leaf in leaves]
-        if folder is None:
-            return compute(index, part)
-        kept = folder / f"{_fingerprint(name, chunk, structure, part)}.npz"
-        found = _load(kept)
-        if found is None:
-            found = compute(index, part)
-            _save(kept, found)
-        return found
+    def finish(index: int, result: Any) -> None:
+        computed, form = jax.tree.flatten(result)
+        forms.append(form)
+        found = [leaf[: len(parts[index][0])] for leaf in computed]
+        done[index] = found
+        path = kept[index]
+        if path is not None:
+            _save(path, found)
 
-    total = -(-len(leaves[0]) // chunk)
-    workers = min(threads.count(devices), total)
-    done = _in_threads(threads.with_precision_of_caller(one), total, workers, name, progress)
-    if structures:
-        form = structures[0]
+    missing = [index for index in range(len(parts)) if done[index] is None]
+    begin = _here(function, shared) if executor is None else _there(executor, function, shared)
+    with begin as submit:
+        waiting = {submit(index, padded): index for index in missing}
+        _finish_all(waiting, finish, name, progress)
+    if forms:
+        form = forms[0]
     else:  # every chunk was kept
         one_chunk = [jax.ShapeDtypeStruct((chunk, *leaf.shape[1:]), leaf.dtype) for leaf in leaves]
         # Options of the compiler do not nest, so the shape is asked of what is under jit.
@@ -90,21 +96,51 @@ def mapped(
     return jax.tree.unflatten(form, [np.concatenate(column) for column in zip(*done, strict=True)])
 
 
-def _in_threads(
-    one: Callable[[int], list[np.ndarray]], total: int, workers: int, name: str, progress: bool
-) -> list[list[np.ndarray]]:
-    """``one(index)`` for each of ``total`` chunks, in order."""
-    done: list[list[np.ndarray]] = [[]] * total
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        waiting = {pool.submit(one, index): index for index in range(total)}
-        try:
-            for future in _shown(concurrent.futures.as_completed(waiting), total, name, progress):
-                done[waiting[future]] = future.result()
-        except BaseException:
-            # An interruption waits for the chunks that are being computed, not for the others.
-            pool.shutdown(cancel_futures=True)
-            raise
-    return done
+@contextlib.contextmanager
+def _here(function: Callable[[Any, Any], Any], shared: Any) -> Iterator[Callable]:
+    """Chunks in threads of this process, over all its devices."""
+    devices = jax.local_devices()
+    everywhere = [jax.device_put(shared, device) for device in devices]
+
+    def compute(index: int, padded: Callable[[int], Any]) -> Any:
+        place = index % len(devices)
+        rows = jax.device_put(padded(index), devices[place])
+        return jax.tree.map(np.asarray, function(everywhere[place], rows))
+
+    with concurrent.futures.ThreadPoolExecutor(threads.count(devices)) as pool:
+        yield functools.partial(pool.submit, threads.with_precision_of_caller(compute))
+
+
+@contextlib.contextmanager
+def _there(
+    executor: Executor, function: Callable[[Any, Any], Any], shared: Any
+) -> Iterator[Callable]:
+    """Chunks on an executor of the caller's."""
+
+    def submit(index: int, padded: Callable[[int], Any]) -> Future:
+        return executors.submitted(executor, function, shared, padded(index))
+
+    yield submit
+
+
+def _finish_all(
+    waiting: dict[Future, int], finish: Callable[[int, Any], None], name: str, progress: bool
+) -> None:
+    """``finish(index, result)`` of each chunk, as soon as it is computed."""
+    left = dict(waiting)
+    try:
+        futures = concurrent.futures.as_completed(waiting)
+        for future in _shown(futures, len(waiting), name, progress):
+            finish(left.pop(future), future.result())
+    except BaseException:
+        # An interruption waits for the chunks that are being computed, not for the others.
+        executors.cancel(left)
+        begun = [future for future in left if not future.cancelled()]
+        concurrent.futures.wait(begun)
+        for future in begun:
+            if future.exception() is None:
+                finish(left[future], future.result())
+        raise
 
 
 def _directory(folder: str | os.PathLike | None) -> Path | None:
