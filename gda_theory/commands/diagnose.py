@@ -1,9 +1,9 @@
 """``diagnose`` says whether gradient ascent would help to forget some rows of your data."""
 
+import dataclasses
 from collections.abc import Callable
 
 from gda_theory.commands import arguments
-from gda_theory.verdict import report
 from gda_theory.verdict.diagnosis import diagnose
 from theory_common.printing import tables
 
@@ -26,7 +26,9 @@ def run(options) -> Callable[[], None]:
     problem = arguments.problem_of(options, loaded)
     found = diagnose(problem, options.strength)
     bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
-    notes = [*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}"]
+    notes = (*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}")
+    found = dataclasses.replace(found, names=loaded.names, notes=notes)
     if options.json:
-        return lambda: print(tables.dumps(report.as_json(found, notes), indent=2))
+        text = tables.dumps(found.to_dict(), indent=2)
+        return lambda: print(text)
     return lambda: print("\n".join([*notes, "", found.summary()]))

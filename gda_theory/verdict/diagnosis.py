@@ -72,6 +72,8 @@ def _diagnosed(problem: Problem, strength: float) -> Diagnosis:
         given=given_numbers,
         other=other_numbers,
         stops=measure.stops(objective, path, strength),
+        problem=problem,
+        path=jax.tree.map(np.asarray, path),
     )
 
 

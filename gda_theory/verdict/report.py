@@ -1,14 +1,18 @@
 """A diagnosis, as text for a terminal of 80 columns and as JSON."""
 
 import dataclasses
+import functools
 import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from gda_theory.codes import Reason, sentence
-from gda_theory.verdict import words
+from gda_theory.problem.problem import Problem
+from gda_theory.solve.path import Path
+from gda_theory.verdict import evidence, words
 from gda_theory.verdict.decide import Verdict, decide
+from gda_theory.verdict.evidence import Evidence
 from gda_theory.verdict.measure import Measurement, Stop
 from theory_common.printing import tables
 
@@ -38,12 +42,20 @@ class Diagnosis:
             model.
         stops: what early stopping can do in the given reduction
             (:class:`~gda_theory.verdict.measure.Stop`), for each scheme and step size.
+        problem: the data in float64, and ``path``, the minima that were found for it. The sections
+            of :attr:`evidence` are computed from them.
+        names: of the features, for the report.
+        notes: sentences about the data, for the report.
     """
 
     strength: float
     given: Measurement
     other: Measurement
     stops: tuple[Stop, ...]
+    problem: Problem = dataclasses.field(repr=False, compare=False)
+    path: Path = dataclasses.field(repr=False, compare=False)
+    names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    notes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def code(self) -> Verdict:
@@ -64,6 +76,15 @@ class Diagnosis:
     def other_verdict(self) -> str:
         """The verdict in sentences for the other reduction."""
         return words.sentences(self.other_code, self.other, self.strength)
+
+    @functools.cached_property
+    def evidence(self) -> Evidence:
+        """The further sections of the report, computed when they are first asked for."""
+        return evidence.evidence(self.problem, self.path, self.given, self.strength, self.names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All numbers and sentences in types of JSON: what ``diagnose --json`` prints."""
+        return tables.to_json(as_json(self))
 
     def rows(self) -> list[tuple]:
         """The table of :meth:`summary`: quantity, given reduction, other reduction."""
@@ -106,18 +127,20 @@ def rows(found: Diagnosis) -> list[tuple]:
     ]
 
 
-def as_json(found: Diagnosis, notes: Sequence[str] = ()) -> dict[str, Any]:
+def as_json(found: Diagnosis) -> dict[str, Any]:
     """The dictionary that ``diagnose --json`` prints, with the verdict first.
 
-    Each reduction has its numbers, the ``code`` of its verdict and the verdict in words.
+    Each reduction has its numbers, the ``code`` of its verdict and the verdict in words. The
+    sections of :class:`~gda_theory.verdict.evidence.Evidence` follow.
     """
     return {
         "verdict": found.verdict,
-        "data": list(notes),
+        "data": list(found.notes),
         "strength": found.strength,
         "given": _judged(found.given, found.code, found.verdict),
         "other": _judged(found.other, found.other_code, found.other_verdict),
         "stops": [_stop(stop) for stop in found.stops],
+        **found.evidence._asdict(),
     }
 
 

@@ -470,7 +470,7 @@ def test_the_summary_fits_a_terminal_and_ends_with_the_verdict(found):
         found.other.break_even_strength,
     ]
     assert values["gradient ascent at strength 1"][0] == "no minimum"
-    back = tables.from_json(json.loads(tables.dumps(found)))
+    back = tables.from_json(json.loads(tables.dumps(found.to_dict())))
     assert back["given"]["pretrain_distance"] == found.given.pretrain_distance
 
 

@@ -1,0 +1,164 @@
+r"""The minimum along the ascent strength, how it slows down before the fold, and the jump beyond.
+
+Near the fold, at strength :math:`\gamma_*`, the motion along the null vector v of the Hessian is
+that of a saddle-node:
+
+.. math:: \dot s = -\tfrac b2 s^2 + a\,(\gamma - \gamma_*), \qquad
+          a = v^\top \nabla L_F, \qquad b = \sum_i c_i\, \ell'''(m_i)\, (v^\top t_i)^3 .
+
+So at :math:`\gamma = (1 - \delta)\gamma_*` the smallest curvature is
+:math:`\sqrt{2|ab|\gamma_*\delta}`. At :math:`\gamma = (1 + \delta)\gamma_*` the flow needs the time
+:math:`\pi\sqrt{2/(|ab|\gamma_*\delta)}` to pass the place of the former minimum. Both hold to
+leading order in :math:`\delta`. Source: new; for the pair see
+:func:`gda_theory.pair.fold_rates`.
+"""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from gda_theory.problem.objective import Objective
+from gda_theory.solve.minimise import solve
+from gda_theory.solve.path import Path, ascent_path
+from gda_theory.verdict import models as of_models
+from gda_theory.verdict.measure import Measurement, norm
+from gda_theory.verdict.models import Models
+
+POINTS = 24  # strengths at which the minimum is given
+NEAR = 0.01  # relative distance to the fold at which slowness and the jump are given
+FARTHEST = 1.5  # the course ends at this many times the largest of strength and break-even
+
+
+class NearFold(NamedTuple):
+    """What happens around the critical strength.
+
+    * ``distance``: of the fold's weights from the retrained ones, over that of the pretrained.
+    * ``near``: the relative distance to the critical strength of what follows.
+    * ``oracle_epochs``: epochs that halve a distance along the slowest direction at the oracle,
+      with step size one over the largest curvature there.
+    * ``before_epochs``: the same at a strength just below the critical one.
+    * ``slowdown``: the latter over the former.
+    * ``passage_epochs``: epochs for which a run stays near the former minimum, just above the
+      critical strength.
+    * ``beyond``: relative distance of a minimum that a descent from the fold reaches just above the
+      critical strength; NaN if it reaches none.
+    """
+
+    distance: float
+    near: float
+    oracle_epochs: float
+    before_epochs: float
+    slowdown: float
+    passage_epochs: float
+    beyond: float
+
+
+class MinimumCourse(NamedTuple):
+    """The minimum at several ``strengths`` from 0 to the critical one.
+
+    ``distance`` is its distance from the retrained weights, over that of the pretrained weights.
+    ``along`` is the signed component towards the pretrained weights, in the same unit. ``fold`` is
+    None if no fold was met.
+    """
+
+    strengths: tuple[float, ...]
+    distance: tuple[float, ...]
+    along: tuple[float, ...]
+    fold: NearFold | None
+
+
+def course(models: Models, objective: Objective, path: Path, given: Measurement) -> MinimumCourse:
+    """The minimum along the strength.
+
+    Cost: one :func:`gda_theory.ascent_path`, two Hessians and one minimisation.
+
+    Args:
+        models: the data.
+        objective: the problem's objective.
+        path: its path at the asked strength.
+        given: what was measured of it.
+    """
+    oracle = models.weights["retrained"]
+    away = models.weights["pretrained"] - oracle
+    unit = norm(away)
+    end, strengths = _strengths(given, models.strength)
+    found = ascent_path(objective, strengths, search_to=end)
+    moved = np.asarray(found.weights) - oracle
+    return MinimumCourse(
+        strengths=tuple(strengths.tolist()),
+        distance=tuple((norm(moved) / unit).tolist()),
+        along=tuple((moved @ away / unit**2).tolist()),
+        fold=_fold(models, objective, np.asarray(path.fold_weights), given),
+    )
+
+
+def _strengths(given: Measurement, strength: float) -> tuple[float, Float[np.ndarray, " q"]]:
+    """The end of the course, and strengths that are closer together towards a fold."""
+    steps = np.linspace(0, 1, POINTS)
+    critical = given.critical_strength
+    wanted = np.nanmax([FARTHEST * strength, FARTHEST * given.break_even_strength])
+    if not critical <= wanted:
+        end = float(min(wanted, given.searched_to))
+        return end, end * steps
+    # The last one is so close below the fold that its minimum is still well separated.
+    return critical, critical * (1 - 1e-6) * (1 - (1 - steps) ** 2)
+
+
+def _fold(
+    models: Models, objective: Objective, weights: Float[np.ndarray, " d"], given: Measurement
+) -> NearFold | None:
+    critical = given.critical_strength
+    if not np.all(np.isfinite(weights)) or not critical > 0:
+        return None
+    oracle = models.weights["retrained"]
+    curvatures = np.linalg.eigvalsh(_hessian(models, objective, oracle, 0.0))
+    steepest, flattest = curvatures[-1], curvatures[0]
+    null = np.linalg.eigh(_hessian(models, objective, weights, critical))[1][:, 0]
+    force, bend = _saddle_node(models, objective, weights, null, critical)
+    product = abs(force * bend) * critical * NEAR
+    rate = math.sqrt(2 * product)
+    half_way = math.sqrt(2 * abs(force) * critical * NEAR / abs(bend))
+    start = weights + math.copysign(half_way, force) * null
+    landed = solve(objective, (1 + NEAR) * critical, start)
+    unit = norm(models.weights["pretrained"] - oracle)
+    beyond = norm(np.asarray(landed.weights) - oracle) / unit if landed.converged else math.nan
+    return NearFold(
+        distance=float(norm(weights - oracle) / unit),
+        near=NEAR,
+        oracle_epochs=float(math.log(2) * steepest / flattest),
+        before_epochs=float(math.log(2) * steepest / rate),
+        slowdown=float(flattest / rate),
+        passage_epochs=float(math.pi * math.sqrt(2 / product) * steepest),
+        beyond=float(beyond),
+    )
+
+
+def _hessian(
+    models: Models, objective: Objective, weights: Float[np.ndarray, " d"], strength: float
+) -> Float[np.ndarray, "d d"]:
+    bend = np.asarray(objective.coefficients(strength)) * of_models.curvature(
+        models, of_models.margins(models, weights)
+    )
+    return of_models.gram(models.features, bend) + np.diag(models.ridge)
+
+
+def _saddle_node(
+    models: Models,
+    objective: Objective,
+    weights: Float[np.ndarray, " d"],
+    null: Float[np.ndarray, " d"],
+    strength: float,
+) -> tuple[float, float]:
+    """The numbers a and b of the module's formula."""
+    margins = jnp.asarray(of_models.margins(models, weights))
+    along = of_models.margins(models, null)
+    third = np.asarray(jax.jvp(models.loss.curvature, (margins,), (jnp.ones_like(margins),))[1])
+    force = -np.sum(
+        np.asarray(objective.forget_weight) * np.asarray(models.loss.phi(margins)) * along
+    )
+    bend = np.sum(np.asarray(objective.coefficients(strength)) * third * along**3)
+    return float(force), float(bend)

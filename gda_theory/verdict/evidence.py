@@ -1,0 +1,65 @@
+"""The sections of a report beyond the numbers of the verdict, computed together."""
+
+from typing import NamedTuple
+
+import jax
+
+from gda_theory.problem.problem import Problem
+from gda_theory.solve.path import Path
+from gda_theory.verdict import course, differences, effects, measure, membership, random_test
+from gda_theory.verdict.course import MinimumCourse
+from gda_theory.verdict.differences import Differences
+from gda_theory.verdict.effects import Effects
+from gda_theory.verdict.measure import Measurement
+from gda_theory.verdict.membership import Membership
+from gda_theory.verdict.models import models_of
+from gda_theory.verdict.random_test import RandomTest
+
+UNSOLVED = "pretraining or retraining has no single minimum that was found to its tolerance"
+EQUAL = "the pretrained and the retrained model are equal, so there is no difference to explain"
+
+
+class Evidence(NamedTuple):
+    """The sections of a report; None where there is nothing to compute, and ``missing`` says why.
+
+    Each section is described in the module of its name.
+    """
+
+    missing: str
+    effects: Effects | None = None
+    differences: Differences | None = None
+    course: MinimumCourse | None = None
+    random_test: RandomTest | None = None
+    membership: Membership | None = None
+
+
+def evidence(
+    problem: Problem, path: Path, given: Measurement, strength: float, names: tuple[str, ...] = ()
+) -> Evidence:
+    """Every section of a report.
+
+    Cost: some passes over the data, one path and one retraining. Nothing is simulated.
+
+    Args:
+        problem: the data, in float64.
+        path: its ``ascent_path(objective, [strength])``, as NumPy arrays.
+        given: what was measured of it.
+        strength: of the ascent.
+        names: of the features.
+    Returns: the sections.
+    """
+    if not (given.pretrain_converged and given.retrain_converged):
+        return Evidence(missing=given.no_minimum or UNSOLVED)
+    if given.pretrain_distance <= measure.NEGLIGIBLE * given.retrain_norm:
+        return Evidence(missing=EQUAL)
+    with jax.enable_x64(True):
+        models = models_of(problem, path, strength, names)
+        objective = measure.objective_of(problem)
+        return Evidence(
+            missing="",
+            effects=effects.effects(models),
+            differences=differences.differences(models),
+            course=course.course(models, objective, path, given),
+            random_test=random_test.random_test(problem, models),
+            membership=membership.membership(models),
+        )

@@ -1,0 +1,117 @@
+r"""Does the forget set look like a random one?
+
+If the forgotten rows F are drawn at random, a model that never saw them is as accurate on F as on
+other rows that it never saw. The kept rows are no such rows, since the retrained model was trained
+on them. So a part T of them is *held out*: drawn at random, and left out of a further training.
+Given the rows in F and T together, a random F is a random part of them. So the rows that this model
+gets right are distributed among F and T as if by a lottery
+(:func:`gda_theory.random_sets.two_sided_subset`), and
+
+.. math:: P(|\mathrm{Acc}_T - \mathrm{Acc}_F| \ge t) \le 2 e^{-2 t^2 f m/(f+m)} .
+
+Two things are approximate. The model is trained without T, so it is slightly different from the
+retrained model. And features that were scaled on the kept rows were scaled with T and without F.
+A test cannot show that F is random. It can only fail to show that it is not.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from gda_theory.paper import random_sets
+from gda_theory.problem.problem import Problem
+from gda_theory.solve.minimise import retrain
+from gda_theory.verdict import measure
+from gda_theory.verdict import models as of_models
+from gda_theory.verdict.models import Models
+
+HELD_OUT = 0.2  # part of the kept rows
+SIGNIFICANCE = 0.05
+SEED = 0
+
+
+class RandomTest(NamedTuple):
+    """Accuracies of a model that saw neither the forgotten nor the held-out rows.
+
+    * ``forget_size``, ``test_size``: f and m, rows of positive weight. Each counts once.
+    * ``forget_accuracy``, ``test_accuracy``, and ``gap``, the latter minus the former.
+    * ``bound``: Hoeffding's bound on the probability of such a distance, at most 1.
+    * ``half_width``: the distance at which the bound is ``significance``.
+    * ``exact``: the probability of such a distance among all ways to draw f of the f + m rows.
+    * ``looks_random``: whether ``exact`` is at least ``significance``.
+    * ``models``: accuracy on the forgotten rows of the models that are compared.
+    * ``outside``: which of these are farther from ``test_accuracy`` than ``half_width``.
+    """
+
+    forget_size: int
+    test_size: int
+    forget_accuracy: float
+    test_accuracy: float
+    gap: float
+    bound: float
+    significance: float
+    half_width: float
+    exact: float
+    looks_random: bool
+    models: dict[str, float]
+    outside: tuple[str, ...]
+
+
+def random_test(problem: Problem, models: Models) -> RandomTest | None:
+    """Whether the forget set is distinguishable from a random one, by its accuracy.
+
+    Cost: one retraining. None if the rows that are left have no single minimum.
+    """
+    held = held_out(models)
+    rest = np.where(held, 0, models.sample_weight)
+    try:
+        trained = retrain(measure.objective_of(problem.replace(sample_weight=rest)))
+    except ValueError:  # a class is gone
+        return None
+    if not trained.converged:
+        return None
+    forget = models.forget & (models.sample_weight > 0)
+    f, m = int(np.sum(forget)), int(np.sum(held))
+    right = of_models.margins(models, np.asarray(trained.weights)) > 0
+    in_forget, in_test = int(np.sum(right[forget])), int(np.sum(right[held]))
+    gap = in_test / m - in_forget / f
+    exact = random_sets.two_sided_subset(
+        abs(gap), correct=in_forget + in_test, forget_size=f, test_size=m
+    )
+    width = random_sets.two_sided_half_width(SIGNIFICANCE, forget_size=f, test_size=m)
+    accuracies = {
+        name: _accuracy(models, weights, forget) for name, weights in models.weights.items()
+    }
+    return RandomTest(
+        forget_size=f,
+        test_size=m,
+        forget_accuracy=in_forget / f,
+        test_accuracy=in_test / m,
+        gap=gap,
+        bound=float(random_sets.two_sided_bound(abs(gap), forget_size=f, test_size=m)),
+        significance=SIGNIFICANCE,
+        half_width=float(width),
+        exact=float(exact),
+        looks_random=bool(exact >= SIGNIFICANCE),
+        models=accuracies,
+        outside=tuple(
+            name for name, value in accuracies.items() if abs(value - in_test / m) > float(width)
+        ),
+    )
+
+
+def held_out(models: Models) -> Bool[np.ndarray, " n"]:
+    """A fifth of the kept rows of positive weight, at least one, drawn by ``default_rng(0)``."""
+    candidates = np.flatnonzero(~models.forget & (models.sample_weight > 0))
+    size = max(1, round(HELD_OUT * len(candidates)))
+    mask = np.zeros_like(models.forget)
+    mask[np.random.default_rng(SEED).choice(candidates, size, replace=False)] = True
+    return mask
+
+
+def _accuracy(
+    models: Models, weights: Float[np.ndarray, " d"], members: Bool[np.ndarray, " n"]
+) -> float:
+    margin = models.signs[members] * (models.features[members] @ weights)
+    return float(np.mean(margin > 0))
