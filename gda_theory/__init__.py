@@ -3,7 +3,7 @@
 Closed forms, solvers and verdicts for descent-ascent in logistic regression.
 """
 
-from gda_theory import pair
+from gda_theory import evaluation, pair
 from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.dynamics import simulation, trials
 from gda_theory.dynamics.flows import Flow, flow
@@ -65,6 +65,7 @@ __all__ = [
     "descent_ascent",
     "diagnose",
     "distances_to",
+    "evaluation",
     "explain",
     "exponential",
     "flow",

@@ -4,10 +4,16 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gda_theory.commands import certify, check, diagnose, solve
+from gda_theory.commands import certify, check, diagnose, evaluate, solve
 from theory_common import entry
 
-COMMANDS = {"diagnose": diagnose, "certify": certify, "check": check, "solve": solve}
+COMMANDS = {
+    "diagnose": diagnose,
+    "certify": certify,
+    "check": check,
+    "evaluate": evaluate,
+    "solve": solve,
+}
 LARGE = 8_000_000  # bytes of a file, about a million numbers: then optimised programs pay
 
 

@@ -42,6 +42,7 @@ ORDER = {
         "dynamics",
         "paper",
         "deletion",
+        "evaluation",
         "verdict",
         "__init__",
         "commands",

@@ -109,6 +109,17 @@ def print_table(
     console(file).print(table)
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of text in columns, as lines; the first row is the heading, with a line below it."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
+    return lines
+
+
 def console(file: Output | None = None) -> "rich.console.Console":
     """A rich console on ``file``, by default standard output.
 

@@ -1,0 +1,52 @@
+"""``evaluate`` compares unlearned models with retrained ones, from arrays of any framework."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from gda_theory.commands import arguments
+from theory_common.printing import files, tables
+
+
+def add(commands) -> None:
+    """Add the command's parser."""
+    from gda_theory.evaluation.klom import DIRECTIONS, SPLITS
+
+    parser = arguments.add_command(
+        commands,
+        "evaluate",
+        run,
+        "compare unlearned models with retrained ones, by their outputs (KLoM, membership tests)",
+    )
+    parser.add_argument(
+        "arrays",
+        help=".npz file with unlearned, oracle (margins or logits), split, and labels for logits",
+    )
+    parser.add_argument(
+        "--direction",
+        choices=DIRECTIONS,
+        default=DIRECTIONS[0],
+        help=f"of the divergence (default {DIRECTIONS[0]})",
+    )
+    parser.add_argument(
+        "--splits", type=int, default=SPLITS, help=f"random halves for intervals (default {SPLITS})"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the random halves (default 0)")
+    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print or write JSON")
+    parser.add_argument("--force", action="store_true", help="replace files that are there")
+
+
+def run(options) -> Callable[[], None]:
+    """Evaluate, and return what prints the scores."""
+    from gda_theory.evaluation import runs
+
+    if options.json not in (None, "-"):
+        files.require_free(options.json, options.force)
+    arrays = runs.load(Path(options.arrays))
+    found = runs.evaluate(
+        arrays, direction=options.direction, splits=options.splits, seed=options.seed
+    )
+    if options.json == "-":
+        return lambda: print(tables.dumps(found.to_dict(), indent=2))
+    if options.json is not None:
+        files.write_whole(options.json, tables.dumps(found.to_dict(), indent=2), options.force)
+    return lambda: print(found.summary())

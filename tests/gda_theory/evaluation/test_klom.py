@@ -1,0 +1,142 @@
+"""KLoM, membership tests and whole evaluations, against closed forms and scikit-learn."""
+
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+from sklearn.metrics import roc_auc_score
+
+from gda_theory import cli, evaluation
+from gda_theory.evaluation import runs
+from gda_theory.evaluation.klom import noise_floor
+
+SPLIT = np.array(["forget"] * 20 + ["validation"] * 30 + ["retain"] * 30)
+
+
+def margins(shift=0.0, models: int = 40, seed: int = 1) -> np.ndarray:
+    """Normal margins of all points, with the mean moved by ``shift``."""
+    generator = np.random.default_rng(seed)
+    return np.linspace(-2, 4, len(SPLIT)) + shift + generator.normal(size=(models, len(SPLIT)))
+
+
+def test_the_noise_floor_of_few_and_of_many_models():
+    for models, mean, high in ((20, 3.0, 5.0), (50, 0.87, 1.74), (100, 0.34, 0.67)):
+        np.testing.assert_allclose(noise_floor(models, models), (mean, high), rtol=0.08)
+
+
+def test_the_summary_is_that_of_the_scores():
+    found = evaluation.klom(margins(seed=1), margins(1.0, seed=2), splits=20, seed=3)
+    for name in ("histogram", "gaussian", "nearest_neighbour"):
+        scores = getattr(found, name)
+        np.testing.assert_allclose(
+            scores, getattr(evaluation, name)(margins(seed=1), margins(1.0, seed=2))
+        )
+        assert found.summary[name]["mean"].value == pytest.approx(scores.mean())
+        numbers = found.summary[name]["p95"]
+        assert numbers.low < numbers.value < numbers.high
+        assert np.min(scores) <= numbers.value <= np.max(scores)
+    turned = evaluation.klom(
+        margins(1.0, seed=2), margins(seed=1), direction="oracle||unlearned", splits=20
+    )
+    np.testing.assert_array_equal(turned.histogram, found.histogram)
+
+
+def test_intervals_cover_and_equal_models_are_at_the_floor():
+    covered, at_floor = 0, 0
+    for seed in range(20):
+        first, second = margins(0.7, seed=100 + seed), margins(seed=200 + seed)
+        numbers = evaluation.klom(first, second, splits=40).summary["gaussian"]["mean"]
+        covered += numbers.low <= 0.7**2 / 2 <= numbers.high
+        same = evaluation.klom(first - 0.7, second, splits=40)
+        at_floor += runs.standing(same, None) == runs.Standing.FLOOR
+    # Of 20 true intervals of 95 %, 15 or fewer cover with probability 0.0003.
+    assert covered >= 16
+    assert at_floor >= 16
+
+
+def test_few_models_are_refused_with_the_floor():
+    with pytest.raises(ValueError, match=r"at least 20 models, got 12: .* score \d\.\d on average"):
+        evaluation.klom(margins()[:12], margins())
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 3.0])
+def test_membership_has_the_accuracy_of_the_best_test(shift):
+    ours, theirs = margins(shift, models=400, seed=7), margins(models=400, seed=8)
+    found = evaluation.membership(ours, theirs)
+    assert found.mean_accuracy.value == pytest.approx(norm.cdf(shift / 2), abs=0.01)
+    rate = found.true_positive_rates[0.1].value
+    assert rate == pytest.approx(norm.sf(norm.isf(0.1) - shift), abs=0.02)
+    assert np.mean(found.accuracy) <= np.mean(found.pinsker) + 0.01
+
+
+def test_the_area_of_unseen_points_is_that_of_scikit_learn():
+    ours = margins(0.4)
+    found = evaluation.membership(ours[:, :20], margins(seed=2)[:, :20], ours[:, 20:50])
+    member = np.repeat([1, 0], [20, 30])
+    expected = np.mean([roc_auc_score(member, model[:50]) for model in ours])
+    assert found.holdout_area == pytest.approx(expected, rel=1e-12)
+
+
+def saved(path, **arrays) -> str:
+    named = {"unlearned": margins(seed=1), "oracle": margins(seed=2), "split": SPLIT} | arrays
+    np.savez(path, **{name: array for name, array in named.items() if array is not None})
+    return str(path)
+
+
+def test_evaluate_says_where_each_run_stands(tmp_path, capsys):
+    shift = np.where(SPLIT == "forget", 1.5, 0)
+    path = saved(
+        tmp_path / "run.npz",
+        unlearned=np.stack([margins(seed=3), margins(shift / 2, seed=4), margins(-2.5, seed=5)]),
+        pretrained=margins(shift, seed=6),
+        names=["step", "half", "ascent"],
+        cost=[0.1, 0.2, 0.3],
+    )
+    out = tmp_path / "out.json"
+    assert cli.main(["evaluate", path, "--splits", "40", "--json", str(out)]) == 0
+    assert "STEP: On the rows to forget, KLoM cannot tell" in capsys.readouterr().out
+    found = json.loads(out.read_text())
+    assert [run["standing"]["forget"] for run in found["runs"]] == [
+        "at the noise floor",
+        "better than nothing",
+        "worse than nothing",
+    ]
+    assert found["runs"][2]["standing"]["retain"] == "worse than nothing"
+    assert found["points"] == {"forget": 20, "validation": 30, "retain": 30}
+    assert cli.main(["evaluate", path, "--json", str(out)]) == 2
+    assert "--force" in capsys.readouterr().err
+
+
+def test_logits_and_margins_agree():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(3, size=len(SPLIT))
+    logits = generator.normal(size=(2, 20, len(SPLIT), 3))
+    named = {"unlearned": logits[0], "oracle": logits[1], "split": SPLIT, "labels": labels}
+    arrays = runs.arrays_of(named)
+    np.testing.assert_array_equal(arrays.unlearned[0], evaluation.margins(logits[0], labels))
+    assert arrays.unlearned.shape == (1, 20, len(SPLIT))
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"split": None}, "no array 'split'"),
+        ({"split": np.where(SPLIT == "validation", "retain", SPLIT)}, "some points 'validation'"),
+        ({"split": np.where(SPLIT == "validation", "val", SPLIT)}, "did you mean 'validation'"),
+        ({"split": SPLIT[:70]}, "split must have shape"),
+        ({"unlearned": margins()[:, :70]}, "the 80 points of oracle, got 70"),
+        ({"unlearned": np.full((20, 80), np.nan)}, "finite; 1600 of 1600"),
+        ({"unlearned": margins(models=12)}, "at least 20 models"),
+        ({"labels": np.ones(80, int)}, "two classes or more"),
+        (
+            {"oracle": np.zeros((20, 80, 3)), "unlearned": np.zeros((20, 80, 3))},
+            "labels are needed",
+        ),
+        ({"names": ["a", "b"]}, "one text for each of 1 runs"),
+        ({"margins": margins()}, "unknown array 'margins'"),
+    ],
+)
+def test_bad_files_are_refused_in_words(tmp_path, capsys, changed, said):
+    assert cli.main(["evaluate", saved(tmp_path / "bad.npz", **changed)]) == 2
+    assert said in capsys.readouterr().err
