@@ -24,6 +24,7 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss, exponential, logistic, margin_loss
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
+from gda_theory.problem.row_span import RowSpan, row_span
 from gda_theory.solve.many import Oracles, retrain_many
 from gda_theory.solve.minimise import newton_step, pretrain, retrain
 from gda_theory.solve.newton import Solution
@@ -54,6 +55,7 @@ __all__ = [
     "Path",
     "Problem",
     "Reason",
+    "RowSpan",
     "Scheme",
     "Solution",
     "Trajectory",
@@ -84,6 +86,7 @@ __all__ = [
     "recorded_weights",
     "retrain",
     "retrain_many",
+    "row_span",
     "simulate",
     "simulation",
     "sweep",

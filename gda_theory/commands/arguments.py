@@ -14,9 +14,9 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data",
         help="breast_cancer, or two classes of another set (digits:3-8, iris:0-1, wine:0-1), "
-        "or a file: CSV, Parquet, Arrow or JSON lines, packed with gzip or not",
+        "or a file: CSV, Parquet, Arrow, JSON lines, npz or svmlight, packed with gzip or not",
     )
-    which = parser.add_mutually_exclusive_group(required=True)
+    which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--forget",
         metavar="SPEC",
@@ -36,6 +36,9 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label", metavar="COLUMN", help="the column of a file that holds the two classes"
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", help="of arrays without labels, a file that holds them"
     )
     parser.add_argument(
         "--drop",
@@ -139,6 +142,7 @@ def loaded_data(options) -> data.Dataset:
     return data.load(
         options.data,
         label=options.label,
+        labels=options.labels,
         forget=options.forget,
         forget_ids=options.forget_ids,
         id=options.id,

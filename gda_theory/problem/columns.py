@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from gda_theory.problem.naming import listed, plural
 from gda_theory.problem.reading import Table
@@ -180,22 +180,56 @@ def labels(table: Table, name: str) -> tuple[Float[np.ndarray, " n"], tuple[str,
     texts = as_text(series)
     empty = texts.is_null() | texts.is_in(MISSING)
     if empty.any():
-        rows = empty.arg_true().to_list()
-        raise ValueError(
-            f"{table.source}: the label {name!r} is missing in {plural(len(rows), 'row')}:"
-            f" {', '.join(map(str, rows[:8]))}{', ...' * (len(rows) > 8)} (counted from 0)"
-        )
+        raise ValueError(_missing_labels(table.source, name, empty.arg_true().to_list()))
     values = _comparable(series if series.dtype.is_numeric() else texts, table.decimal)
     classes = values.unique().sort().to_list()
-    if len(classes) != 2:
-        raise ValueError(
-            f"{table.source}: label column {name!r} must have two values,"
-            f" got {len(classes)}: {', '.join(map(_plain, classes[:5]))}"
-            f"{', ...' * (len(classes) > 5)}"
-        )
+    _require_two(table.source, name, classes)
     positive = (values == classes[1]).to_numpy()
     lower, upper = int(np.argmin(positive)), int(np.argmax(positive))
     return np.where(positive, 1.0, -1.0), (str(texts[lower]), str(texts[upper]))
+
+
+def array_labels(
+    source: str, name: str, values: Shaped[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, " n"], tuple[str, str]]:
+    """An array of labels as -1 and +1, and the texts of its two values, as :func:`labels`.
+
+    Raises: ``ValueError`` that names the rows without a label, or the values if they are not two.
+    """
+    empty = values != values if values.dtype.kind in "fM" else values == ""
+    if np.any(empty):
+        raise ValueError(_missing_labels(source, name, np.flatnonzero(empty)))
+    classes, places = np.unique(values, return_inverse=True)
+    _require_two(source, name, classes.tolist())
+    return np.where(places == 1, 1.0, -1.0), (_class_name(classes[0]), _class_name(classes[1]))
+
+
+def classes_note(name: str, classes: Sequence[str]) -> str:
+    """Which label is +1 and which is -1."""
+    return f"label {name}: {classes[1]} is +1, {classes[0]} is -1"
+
+
+def _class_name(value: np.generic) -> str:
+    """A label as text. Whole numbers that are floats lose their point."""
+    whole = value.dtype.kind == "f" and value == np.floor(value) and abs(value) <= EXACT
+    return str(int(value)) if whole else str(value)
+
+
+def _missing_labels(source: str, name: str, rows: Sequence[int]) -> str:
+    shown = ", ".join(map(str, rows[:8]))
+    return (
+        f"{source}: the label {name!r} is missing in {plural(len(rows), 'row')}:"
+        f" {shown}{', ...' * (len(rows) > 8)} (counted from 0)"
+    )
+
+
+def _require_two(source: str, name: str, classes: Sequence[object]) -> None:
+    if len(classes) != 2:
+        raise ValueError(
+            f"{source}: label column {name!r} must have two values,"
+            f" got {len(classes)}: {', '.join(map(_plain, classes[:5]))}"
+            f"{', ...' * (len(classes) > 5)}"
+        )
 
 
 def _plain(value: object) -> str:

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 from gda_theory.problem import columns, rows
 from gda_theory.problem.naming import listed, no_column, plural
 from gda_theory.problem.reading import Table
+from gda_theory.problem.row_span import RowSpan
 from gda_theory.problem.rows import Selected
 from theory_common import checks
 from theory_common.precision import ArrayLike
@@ -46,8 +47,8 @@ class Prepared(NamedTuple):
 
     ``classes`` are the labels that were mapped to -1 and +1. ``notes`` say how the data were
     prepared. ``transformer`` is scikit-learn's fitted ``ColumnTransformer``, or None for a data set
-    that comes with scikit-learn. ``dropped`` are the sentences about columns that were dropped
-    without being asked for.
+    that comes as arrays. ``dropped`` are the sentences about columns that were dropped without
+    being asked for. ``span`` is there if the features are coordinates of their row span.
     """
 
     features: Float[np.ndarray, "n d"]
@@ -58,6 +59,7 @@ class Prepared(NamedTuple):
     notes: tuple[str, ...]
     transformer: Any = None
     dropped: tuple[str, ...] = ()
+    span: RowSpan | None = None
 
 
 def features_and_ridge(
@@ -133,9 +135,13 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
         f"{table.source}: {len(labels)} rows, {plural(len(encoded.names), 'feature')}",
         *table.notes,
         f"to forget: {rows.described(selected)}",
-        *rows.examples(table.frame.columns, table.frame.row, selected.mask, LINE),
+        *rows.examples(
+            lambda row: zip(table.frame.columns, table.frame.row(row), strict=True),
+            selected.mask,
+            LINE,
+        ),
         *dropped,
-        f"label {label}: {classes[1]} is +1, {classes[0]} is -1",
+        columns.classes_note(label, classes),
         *encoded.notes,
     )
     return Prepared(
@@ -281,11 +287,7 @@ def _masked(known: Any, forget: Any) -> Selected:
     mask = np.array(
         [bool(value) and not gone for value, gone in zip(values, missing, strict=True)], bool
     )
-    if not mask.any() or mask.all():
-        raise ValueError(
-            f"forget must leave both rows to keep and rows to forget, got {mask.sum()} of {height}"
-        )
-    return Selected(mask, names, "of the mask")
+    return rows.checked(Selected(mask, names, "of the mask"))
 
 
 def _arrow_rows(native: Any, expression: Any) -> list[bool]:

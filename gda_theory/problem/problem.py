@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float
 from gda_theory.problem import estimators, prepared
 from gda_theory.problem.losses import Loss, resolve
 from gda_theory.problem.objective import Objective
+from gda_theory.problem.row_span import dense_features
 from theory_common import checks, precision
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
@@ -37,7 +38,9 @@ class Problem:
               N_S = \sum_{i \in S} s_i \ (\texttt{mean}) \text{ or } 1 \ (\texttt{sum}).
 
     Args:
-        features: finite, ``(n, d)``; a column of ones is an intercept.
+        features: finite, ``(n, d)``; a column of ones is an intercept. Sparse matrices of SciPy
+            become dense. One with more columns than rows is replaced by the coordinates of
+            :func:`gda_theory.row_span`, which keep margins, distances and the ridge.
         labels: ``(n,)``, -1/+1. 0/1 and booleans are mapped to -1/+1. Labels may all be of one
             class; with label +1 the rows are then the types ``y_i x_i`` themselves.
         forget: boolean mask ``(n,)``, True where the sample is to be forgotten.
@@ -251,6 +254,7 @@ def _arrays(
     sample_weight: ArrayLike | None,
 ) -> dict[str, Array]:
     """The array fields of :class:`Problem`, converted, each with its values and shape validated."""
+    features, ridge = dense_features(features, ridge)
     named = {"features": features, "ridge": ridge}
     if sample_weight is not None:
         named["sample_weight"] = sample_weight

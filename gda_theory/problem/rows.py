@@ -3,8 +3,9 @@
 An identity is compared as text, as it is written in a text file. Integers are compared exactly.
 """
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -67,9 +68,20 @@ def select(
         found = _by_cells(table(), forget)
     if not found.mask.any():
         raise ValueError(f"forget: no row of {source} meets {forget!r}")
-    if found.mask.all():
-        raise ValueError(f"forget must leave rows to keep, got all {height} of them")
-    return found
+    return checked(found)
+
+
+def checked(selected: Selected) -> Selected:
+    """The rows, if some are selected and some are not.
+
+    Raises: ``ValueError`` otherwise.
+    """
+    if not selected.mask.any() or selected.mask.all():
+        raise ValueError(
+            "forget must leave both rows to keep and rows to forget,"
+            f" got {selected.mask.sum()} of {len(selected.mask)}"
+        )
+    return selected
 
 
 def by_ids(table: Table, path: str, column: str, *, allow_missing: bool = False) -> Selected:
@@ -103,10 +115,8 @@ def by_ids(table: Table, path: str, column: str, *, allow_missing: bool = False)
     mask = cells.is_in(ids).fill_null(False).to_numpy()
     if not mask.any():
         raise ValueError(f"forget_ids: no id in {path} matches a row of {table.source}")
-    if mask.all():
-        raise ValueError(f"forget must leave rows to keep, got all {len(mask)} of them")
     unmatched = f" ({len(missing)} match no row)" if missing else ""
-    return Selected(mask, (column,), f"whose {column} is among {len(ids)} ids{unmatched}")
+    return checked(Selected(mask, (column,), f"whose {column} is among {len(ids)} ids{unmatched}"))
 
 
 def described(selected: Selected) -> str:
@@ -115,23 +125,21 @@ def described(selected: Selected) -> str:
 
 
 def examples(
-    names: Sequence[str],
-    cells: Callable[[int], Sequence[object]],
+    pairs: Callable[[int], Iterable[tuple[str, object]]],
     mask: Bool[np.ndarray, " n"],
     width: int,
 ) -> list[str]:
     """Some of the rows in ``mask``, each on one line of at most ``width`` characters.
 
     Args:
-        names: of the columns.
-        cells: gives the cells of a row.
+        pairs: gives the name and the cell of each column of a row.
         mask: of the rows.
         width: of a line.
     """
     lines = []
     for row in np.flatnonzero(mask)[:SHOWN].tolist():
-        pairs = zip(names[:width], cells(row), strict=False)
-        text = ", ".join(f"{name} {_shown(cell, width)}" for name, cell in pairs)
+        some = itertools.islice(pairs(row), width)
+        text = ", ".join(f"{name} {_shown(cell, width)}" for name, cell in some)
         line = f"  row {row}: {text}"
         lines.append(line if len(line) <= width else f"{line[: width - 3].rstrip()}...")
     return lines

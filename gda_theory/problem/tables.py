@@ -1,19 +1,20 @@
 """Data sets by name or path: features, labels and the rows to forget."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
 
-from gda_theory.problem import bundled, columns, prepared, reading, rows
+from gda_theory.problem import arrays, bundled, prepared, reading, rows
+from gda_theory.problem.arrays import Arrays
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.prepared import Choices, Prepared
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.random_rows import random_forget_set
 from gda_theory.problem.reading import Format, Table
+from gda_theory.problem.rows import Selected
 from theory_common.precision import ArrayLike
 
 __all__ = ["Dataset", "Format", "from_frame", "load", "random_forget_set"]
@@ -50,6 +51,7 @@ def load(
     source: str,
     *,
     label: str | None = None,
+    labels: str | None = None,
     forget: str | None = None,
     forget_ids: str | None = None,
     id: str | None = None,
@@ -66,13 +68,16 @@ def load(
 
     Args:
         source: ``"breast_cancer"``, two classes of another set of scikit-learn, or the path of a
-            file: CSV or another delimited text, Parquet, Arrow (Feather) or JSON lines. Two
-            classes are written ``"digits:3-8"`` or ``"iris:0-1"``.
-        label: the column of a file that holds the two classes. The larger number is +1, or True, or
+            file: CSV or another delimited text, Parquet, Arrow (Feather) or JSON lines; or arrays
+            as :func:`gda_theory.problem.arrays.read` takes them. Two classes are written
+            ``"digits:3-8"`` or ``"iris:0-1"``.
+        label: the column or array that holds the two classes. The larger number is +1, or True, or
             the later text by alphabet.
+        labels: of arrays without labels, a file that holds them.
         forget: ``"3,17,20-25"`` or ``"rows 3,17"``: data rows, counted from 0, ranges with both
             ends. ``"random:N"``: N rows drawn without replacement from ``seed``. ``"COL==VALUE"``:
-            the rows whose cell is written so. Anything else is an SQL condition.
+            the rows whose cell is written so. Anything else is an SQL condition. Arrays may hold
+            the rows themselves, in an array ``forget``.
         forget_ids: instead of ``forget``, a file of ids, one a line, of the column ``id``.
         id: the column with these ids.
         allow_missing: accept ids that no row has.
@@ -84,22 +89,46 @@ def load(
         ``OSError`` for a file that cannot be opened.
     """
     choices = Choices(drop, keep, keep_selector, standardize, scale_on)
-    if (forget is None) == (forget_ids is None):
-        raise ValueError("give either forget or forget_ids, not both")
+    which = Which(forget, forget_ids, id, allow_missing, seed)
     if (forget_ids is None) != (id is None):
         raise ValueError("forget_ids and id belong together: a file, and the column of its ids")
-    if source.partition(":")[0] in bundled.BUILT_IN:
-        if forget is None:
-            raise ValueError(f"forget_ids is only for files, got {source!r}")
-        return _built_in(source, label, forget, seed, choices)
+    if forget is not None and forget_ids is not None:
+        raise ValueError("give either forget or forget_ids, not both")
+    built_in = source.partition(":")[0] in bundled.BUILT_IN
+    if built_in or arrays.holds_arrays(source):
+        data = _built_in(source, label) if built_in else arrays.read(source, label, labels)
+        return Dataset(*arrays.prepare(data, _of_arrays(data, which), choices))
+    if labels is not None:
+        raise ValueError(f"labels is only for arrays; name the column of {source} with label")
     table = _read(source, settings)
     label = prepared.checked_label(table, label)
-    if forget_ids is not None and id is not None:
-        selected = rows.by_ids(table, forget_ids, id, allow_missing=allow_missing)
-    else:
-        assert forget is not None
-        selected = rows.select(source, table.frame.height, forget, seed=seed, table=lambda: table)
+    selected = which.of(source, table.frame.height, lambda: table)
     return Dataset(*prepared.prepare(table, label, selected, choices))
+
+
+class Which(NamedTuple):
+    """Which rows to forget, as :func:`load` takes them."""
+
+    forget: str | None
+    forget_ids: str | None
+    id: str | None
+    allow_missing: bool
+    seed: int
+
+    def of(self, source: str, height: int, table: Callable[[], Table]) -> Selected:
+        """The rows of a table that :func:`rows.select` or :func:`rows.by_ids` finds."""
+        if self.forget_ids is not None and self.id is not None:
+            return rows.by_ids(table(), self.forget_ids, self.id, allow_missing=self.allow_missing)
+        if self.forget is None:
+            raise ValueError("give forget or forget_ids, which say what rows to forget")
+        return rows.select(source, height, self.forget, seed=self.seed, table=table)
+
+
+def _of_arrays(data: Arrays, which: Which) -> Selected:
+    """The rows that are asked for, else those that came with the arrays."""
+    if which.forget is None and which.forget_ids is None and data.forget is not None:
+        return rows.checked(Selected(data.forget, (), "of the array 'forget'"))
+    return which.of(data.source, data.features.shape[0], data.table)
 
 
 def from_frame(frame: Any, *, label: str, forget: Any, seed: int = 0, **choices: Any) -> Dataset:
@@ -129,51 +158,13 @@ def _read(source: str, settings: Format | None) -> Table:
 # Data sets that come with scikit-learn ----------------------------------------------------------
 
 
-def _built_in(source: str, label: str | None, forget: str, seed: int, choices: Choices) -> Dataset:
+def _built_in(source: str, label: str | None) -> Arrays:
     """Two classes of such a set. Its features are numbers, so that it needs no scikit-learn."""
     name = source.partition(":")[0]
     if label is not None:
         raise ValueError(f"label is only for files: {name} has its own classes, got {label!r}")
     data = _two_classes(source)
-    selected = rows.select(
-        source,
-        len(data.targets),
-        forget,
-        seed=seed,
-        table=lambda: _table(source, data),
-    )
-    names, dropped = prepared.features_of(
-        source, [*data.names, "target"], "target", selected, choices
-    )
-    fitted_on = prepared.fitted_rows(selected.mask, choices.scale_on)
-    features = data.features[:, [data.names.index(key) for key in names]]
-    if choices.standardize:
-        features = scaled(features, fitted_on)
-    features, scaling = columns.scaled_note(
-        features, names, fitted_on, choices.standardize, prepared.SCALE_ON[choices.scale_on]
-    )
-    classes = np.unique(data.targets)
-    notes = (
-        f"{source}: {len(features)} rows, {len(names)} features",
-        f"to forget: {rows.described(selected)}",
-        *rows.examples(
-            [*data.names, "target"],
-            lambda row: [*data.features[row].tolist(), int(data.targets[row])],
-            selected.mask,
-            prepared.LINE,
-        ),
-        *dropped,
-        f"label target: {classes[1]} is +1, {classes[0]} is -1",
-        *scaling,
-    )
-    return Dataset(
-        features=features,
-        labels=np.where(data.targets == classes[1], 1.0, -1.0),
-        forget=selected.mask,
-        names=tuple(names),
-        classes=(str(classes[0]), str(classes[1])),
-        notes=notes,
-    )
+    return Arrays(source, data.features, data.names, "target", {"target": data.targets})
 
 
 def _two_classes(source: str) -> bundled.Bundled:
@@ -191,28 +182,3 @@ def _two_classes(source: str) -> bundled.Bundled:
         )
     chosen_rows = np.isin(data.targets, list(classes))
     return data._replace(features=data.features[chosen_rows], targets=data.targets[chosen_rows])
-
-
-def _table(source: str, data: bundled.Bundled) -> Table:
-    import polars as pl
-
-    frame = pl.DataFrame(dict(zip(data.names, data.features.T, strict=True)))
-    return Table(source, frame.with_columns(pl.Series("target", data.targets)))
-
-
-def scaled(
-    features: Float[np.ndarray, "n d"], fitted_on: Bool[np.ndarray, " n"]
-) -> Float[np.ndarray, "n d"]:
-    """What scikit-learn's ``StandardScaler``, fitted on these rows, returns to the last digit.
-
-    A column whose variance may be rounding keeps its scale. Source: Chan, Golub and LeVeque, 1983.
-    """
-    fitted = features[fitted_on]
-    count = len(fitted)
-    mean = np.sum(fitted, axis=0) / count
-    centred = fitted - mean
-    squares = np.sum(centred**2, axis=0) - np.sum(centred, axis=0) ** 2 / count
-    variance = squares / count
-    eps = np.finfo(features.dtype).eps
-    rounding = variance <= count * eps * variance + (count * mean * eps) ** 2
-    return (features - mean) / np.where(rounding, 1.0, np.sqrt(variance))

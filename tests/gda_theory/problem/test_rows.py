@@ -179,7 +179,7 @@ def test_rows_by_number(table, forget):
         ("1,3-2", r"row numbers must be from 0 to 4 and ranges must ascend, got '3-2'"),
         ("1,-2", r"forget must be rows such as 3,17,20-25, or random:N, .* got '-2'"),
         ("", r"got '' in ''"),
-        ("0-4", r"forget must leave rows to keep, got all 5"),
+        ("0-4", r"forget must leave both rows to keep and rows to forget, got 5 of 5"),
         ("random:5", r"random:N with 1 <= N < 5, the number of rows, got 'random:5'"),
         ("random:0", r"random:N with 1 <= N"),
         ("random:x", r"random:N with 1 <= N"),
@@ -195,7 +195,7 @@ def test_rows_by_number(table, forget):
         ("age >", r"'age >' is no SQL condition"),
         ("age + 1", r"'age \+ 1' must be true or false for each row"),
         ("age > 200", r"no row of .* meets 'age > 200'"),
-        ("age > 0", r"must leave rows to keep, got all 5"),
+        ("age > 0", r"rows to keep and rows to forget, got 5 of 5"),
         ("age > 'x'", r"cannot be decided"),
     ],
 )
