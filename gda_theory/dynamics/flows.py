@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from gda_theory.codes import Outcome
-from gda_theory.problem.objective import RANKS, HasObjective, Objective, objective_of
+from gda_theory.problem.objective import HasObjective, Objective, objective_of
 from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.claims import backed_by
@@ -115,7 +115,7 @@ def flow(
             leaf, (*batch, *leaf.shape[leaf.ndim - rank :])
         ).reshape(-1, *leaf.shape[leaf.ndim - rank :]),
         (*jax.tree.leaves(objective), start, strength),
-        (*RANKS, 1, 0),
+        (*objective.ranks, 1, 0),
     )
     weights, outcome, reached = _flows(jax.tree.structure(objective), lanes, times, relative)
     return Flow(

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from gda_theory.dynamics import simulation
 from gda_theory.dynamics.simulation import Scheme, Trajectory
-from gda_theory.problem.objective import RANKS, Objective
+from gda_theory.problem.objective import Objective
 from gda_theory.solve.newton import norm
 from theory_common.claims import backed_by
 
@@ -178,6 +178,6 @@ def _with_axis(objective: Objective) -> Objective:
     leaves, structure = jax.tree.flatten(objective)
     wide = [
         leaf if leaf.ndim == rank else np.expand_dims(leaf, leaf.ndim - rank)
-        for leaf, rank in zip(leaves, RANKS, strict=True)
+        for leaf, rank in zip(leaves, objective.ranks, strict=True)
     ]
     return jax.tree.unflatten(structure, wide)

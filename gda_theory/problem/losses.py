@@ -9,21 +9,102 @@ Where ``phi`` itself would underflow, closed forms use the *decay*
 :math:`\ell''/\varphi = -(\log\varphi)'`.
 """
 
+import abc
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
+from theory_common.checks import Numbers
 from theory_common.numerics import special
 
 Elementwise = Callable[[Array], Array]
 
 
+class RowLoss(abc.ABC):
+    """What the solvers ask of a loss: sums over the rows, from what each row *scores*.
+
+    A score is linear in the weights. A margin loss (:class:`Loss`) has one score a row, the margin.
+    The softmax loss (:class:`gda_theory.problem.classes.Softmax`) has one score a class. ``types``
+    is what turns weights into scores. It is an array or a pytree, of a kind that belongs to the
+    loss. ``weight`` holds one number a row, of either sign.
+
+    An instance is immutable, hashable, and static under jit.
+    """
+
+    slope_at_minus_infinity: float
+
+    @abc.abstractmethod
+    def scores(self, types: Any, weights: Float[Numbers, " m"]) -> Float[Numbers, "k *s"]:
+        """The scores of each row."""
+
+    @abc.abstractmethod
+    def losses(self, types: Any, scores: Float[Numbers, "k *s"]) -> Float[Numbers, " k"]:
+        """The loss of each row."""
+
+    @abc.abstractmethod
+    def slope(
+        self, types: Any, weight: Float[Numbers, " k"], scores: Float[Numbers, "k *s"]
+    ) -> Float[Numbers, " m"]:
+        """The gradient in the weights of ``sum_i weight_i loss_i``."""
+
+    @abc.abstractmethod
+    def bend(self, weight: Float[Numbers, " k"], scores: Float[Numbers, "k *s"]) -> Numbers:
+        """``weight`` times the second derivatives in the scores, for :meth:`product`."""
+
+    @abc.abstractmethod
+    def product(self, types: Any, bend: Numbers) -> Float[Numbers, "m m"]:
+        """The Hessian in the weights, from the second derivatives in the scores."""
+
+    @abc.abstractmethod
+    def gram(self, types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
+        """The matrix of ``sum_i weight_i |scores_i|^2``, a square of the weights' length."""
+
+    @abc.abstractmethod
+    def sizes(self, types: Any) -> Any:
+        """The absolute values of ``types``, for :meth:`scale`; made once for many calls."""
+
+    @abc.abstractmethod
+    def scale(
+        self,
+        sizes: Any,
+        weight: Float[Numbers, " k"],
+        scores: Float[Numbers, "k *s"],
+        weights: Float[Numbers, " m"],
+    ) -> Float[Numbers, " m"]:
+        """The sizes of the terms in :meth:`slope`, with an allowance for their rounding.
+
+        A score is known to ``eps`` times the sum of the sizes of its terms. The row's term in the
+        gradient inherits that error.
+        """
+
+    @abc.abstractmethod
+    def force(self, types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, ""]:
+        """A bound on the entries of :meth:`slope` at the origin, up to a factor near 1."""
+
+    @abc.abstractmethod
+    def recession_slopes(
+        self,
+        types: Any,
+        retain_weight: Float[Numbers, "*batch k"],
+        forget_weight: Float[Numbers, "*batch k"],
+        ridge: Float[Numbers, "*batch m"],
+        strength: Float[Numbers, "*batch"],
+    ) -> Float[Numbers, "*batch p q"]:
+        """Slopes of J far out along the unpenalised directions.
+
+        If one is negative, J is unbounded below.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
-class Loss:
+class Loss(RowLoss):
     """A convex, decreasing margin loss.
 
     It is immutable and hashable, and static under jit: each loss has its own compiled code.
@@ -54,6 +135,72 @@ class Loss:
             if self.log_decay_closed is None
             else self.log_decay_closed(margin)
         )
+
+    def scores(self, types: Any, weights: Float[Numbers, " m"]) -> Float[Numbers, " k"]:
+        """The margins of the ``types``, which are rows ``y_i x_i``."""
+        # In this order the margins of many weights are one product of whole matrices.
+        return weights @ types.T
+
+    def losses(self, types: Any, scores: Float[Numbers, " k"]) -> Float[Numbers, " k"]:
+        """The loss of each margin."""
+        return self.value(scores)
+
+    def slope(
+        self, types: Any, weight: Float[Numbers, " k"], scores: Float[Numbers, " k"]
+    ) -> Float[Numbers, " m"]:
+        """``-T' (weight * phi)``."""
+        return -((weight * self.phi(scores)) @ types)
+
+    def bend(
+        self, weight: Float[Numbers, " k"], scores: Float[Numbers, " k"]
+    ) -> Float[Numbers, " k"]:
+        """``weight`` times the curvature."""
+        return weight * self.curvature(scores)
+
+    def product(self, types: Any, bend: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
+        """``T' diag(bend) T``."""
+        return (types.T * bend) @ types
+
+    def gram(self, types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
+        """``T' diag(weight) T``."""
+        return self.product(types, weight)
+
+    def sizes(self, types: Any) -> Float[Numbers, "k m"]:
+        """``|T|``."""
+        return jnp.abs(types)
+
+    def scale(
+        self,
+        sizes: Any,
+        weight: Float[Numbers, " k"],
+        scores: Float[Numbers, " k"],
+        weights: Float[Numbers, " m"],
+    ) -> Float[Numbers, " m"]:
+        """``|T|' |weight| (phi + curvature |T||w|)``."""
+        unsure = self.curvature(scores) * (jnp.abs(weights) @ sizes.T)
+        return (jnp.abs(weight) * (self.phi(scores) + unsure)) @ sizes
+
+    def force(self, types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, ""]:
+        """The largest entry of ``|T|' |weight|``."""
+        return jnp.max(jnp.abs(weight) @ jnp.abs(types))
+
+    def recession_slopes(
+        self,
+        types: Any,
+        retain_weight: Float[Numbers, "*batch k"],
+        forget_weight: Float[Numbers, "*batch k"],
+        ridge: Float[Numbers, "*batch m"],
+        strength: Float[Numbers, "*batch"],
+    ) -> Float[Numbers, "*batch m 2"]:
+        """Slopes to both sides along each coordinate; +inf where a ridge acts."""
+        sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
+        # Summed before the strength enters, so that many strengths cost no more than one.
+        retain = jnp.einsum("...k,...kds->...ds", retain_weight, sides)
+        forget = jnp.einsum("...k,...kds->...ds", forget_weight, sides)
+        total = retain - strength[..., None, None] * forget
+        slope = self.slope_at_minus_infinity
+        steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
+        return jnp.where((ridge > 0)[..., None], jnp.inf, steep)
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"

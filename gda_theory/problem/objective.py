@@ -15,7 +15,6 @@ strength -1 and the same ridge.
 """
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -26,13 +25,15 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.losses import Loss, RowLoss
 from theory_common import checks
 from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
-RANKS = (2, 1, 1, 1, 0)  # of one objective's arrays, in the order of its leaves
+# Fields of results that hold weights, and those that hold a solution of their own.
+VECTORS = {"weights", "fold_weights"}
+SOLUTIONS = {"oracle", "pretrained"}
 
 
 @readable()
@@ -55,6 +56,11 @@ class Objective:
     size_ratio: Float[Numbers, "*batch"]
     loss: Loss = dataclasses.field(metadata={"static": True})
     reduction: str = dataclasses.field(metadata={"static": True})
+
+    @property
+    def ranks(self) -> tuple[int, ...]:
+        """The ranks of the leaves of one objective, without a batch."""
+        return (2, 1, 1, 1, 0)
 
     @property
     def pretrain_strength(self) -> Float[checks.Numbers, "*batch"]:
@@ -93,10 +99,10 @@ class Objective:
         )
 
     def _number(self, strength: ArrayLike) -> Numbers:
-        """The strength in the dtype of the types; of known numbers a NumPy array."""
+        """The strength in the dtype of the arrays; of known numbers a NumPy array."""
         if isinstance(strength, Array | np.ndarray):
-            return strength.astype(self.types.dtype)
-        return np.asarray(strength, self.types.dtype)
+            return strength.astype(self.ridge.dtype)
+        return np.asarray(strength, self.ridge.dtype)
 
     def margins(self, weights: Float[checks.Numbers, "*batch d"]) -> Float[Numbers, "*batch k"]:
         """``m_i = y_i <w, x_i>``."""
@@ -145,6 +151,9 @@ class Objective:
         )
         return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 
+    def require_path(self) -> None:
+        """``ValueError`` if the problem is too large for its path; no limit for one score a row."""
+
     @backed_by("path-monotone")
     def forget_gradient(
         self, weights: Float[checks.Numbers, "*batch d"]
@@ -172,29 +181,13 @@ class Objective:
 
         Source: new. Claim: ``class-share-bound``.
         """
-        strength = jnp.asarray(strength, self.types.dtype)
-        return recession_slopes(
-            self.loss, self.types, self.retain_weight, self.forget_weight, self.ridge, strength
+        return self.loss.recession_slopes(
+            self.types,
+            self.retain_weight,
+            self.forget_weight,
+            self.ridge,
+            jnp.asarray(strength, self.ridge.dtype),
         )
-
-
-def recession_slopes(
-    loss: Loss,
-    types: Float[Numbers, "*batch k d"],
-    retain_weight: Float[Numbers, "*batch k"],
-    forget_weight: Float[Numbers, "*batch k"],
-    ridge: Float[Numbers, "*batch d"],
-    strength: Float[Numbers, "*batch"],
-) -> Float[Numbers, "*batch d 2"]:
-    """:meth:`Objective.recession_slopes`, of the arrays alone."""
-    sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
-    # Summed before the strength enters, so that many strengths cost no more than one.
-    retain = jnp.einsum("...k,...kds->...ds", retain_weight, sides)
-    forget = jnp.einsum("...k,...kds->...ds", forget_weight, sides)
-    total = retain - strength[..., None, None] * forget
-    slope = loss.slope_at_minus_infinity
-    steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
-    return jnp.where((ridge > 0)[..., None], jnp.inf, steep)
 
 
 def objective_of(problem: "Objective | HasObjective") -> Objective:
@@ -206,7 +199,7 @@ def objective_of(problem: "Objective | HasObjective") -> Objective:
         return problem
     if not hasattr(problem, "objective"):
         raise TypeError(
-            "problem must be a Problem, a CorrelatedPair or an Objective, "
+            "problem must be a Problem, a MultinomialProblem, a CorrelatedPair or an Objective, "
             f"got {type(problem).__name__}"
         )
     return problem.objective()
@@ -217,6 +210,28 @@ class HasObjective(Protocol):
     """A Problem, a CorrelatedPair or a Coordinate."""
 
     def objective(self) -> Objective: ...
+
+
+def in_weights(problem: Any, result: Any) -> Any:
+    """A result of the solvers with weights as the problem has them.
+
+    The solvers work with vectors. A problem with several classes has the method ``weights_of``,
+    which turns the last dimension of a vector into the shape (K, d).
+    """
+    convert = getattr(problem, "weights_of", None)
+    if convert is None:
+        return result
+    changes = {name: convert(getattr(result, name)) for name in VECTORS & set(result._fields)}
+    changes |= {
+        name: in_weights(problem, getattr(result, name)) for name in SOLUTIONS & set(result._fields)
+    }
+    return result._replace(**changes)
+
+
+def in_coordinates(problem: Any, weights: Any) -> Any:
+    """Weights as the solvers have them, the inverse of :func:`in_weights`."""
+    convert = getattr(problem, "coordinates_of", None)
+    return weights if convert is None else convert(weights)
 
 
 def pretraining(objective: Objective) -> Objective:
@@ -262,8 +277,13 @@ class Rough(NamedTuple):
     squares: Float[Numbers, " k"]
 
     @classmethod
-    def of(cls, types: Float[Numbers, "k m"]) -> "Rough | None":
-        """The types in float32; None where the product is small, or is in float32 already."""
+    def of(cls, types: Any) -> "Rough | None":
+        """The types in float32; None where the product is small, or is in float32 already.
+
+        Also None for types of several scores a row, whose products are many small ones.
+        """
+        if not hasattr(types, "shape"):
+            return None
         count, dimension = types.shape
         if types.dtype == jnp.float32 or count * dimension**2 <= 2**20:
             return None
@@ -271,15 +291,15 @@ class Rough(NamedTuple):
 
 
 def steering_hessian(
-    types: Float[Numbers, "k m"],
-    rough: Rough | None,
-    bend: Float[Numbers, " k"],
-    ridge: Float[Numbers, " m"],
+    loss: RowLoss, types: Any, rough: Rough | None, bend: Numbers, ridge: Float[Numbers, " m"]
 ) -> Float[Numbers, "m m"]:
-    """``T' diag(bend) T + diag(ridge)``, in float32 where its rounding is far below the ridge."""
+    """The Hessian of the losses and the ridge, in float32 where its rounding does not matter.
+
+    That is where the rounding is far below the ridge.
+    """
 
     def double():
-        return (types.T * bend) @ types
+        return loss.product(types, bend)
 
     def single():
         top = jnp.max(jnp.abs(bend))
@@ -299,70 +319,55 @@ def steering_hessian(
 
 
 class MarginObjective(NamedTuple):
-    """A margin objective at a fixed strength: ``sum_i coefficients_i loss(m_i) + w' ridge w / 2``.
+    """An objective at a fixed strength: ``sum_i coefficients_i loss_i(w) + w' ridge w / 2``.
 
-    The loss selects code, so it is an argument of the methods.
+    The loss selects code, so it is an argument of the methods. It is a margin loss, or the softmax
+    loss with the types that belong to it.
     """
 
-    types: Float[Numbers, "k d"]
+    types: Any
     coefficients: Float[Numbers, " k"]
     ridge: Float[Numbers, " d"]
 
-    def value(self, loss: Loss, weights: Float[Numbers, " d"]) -> Float[Numbers, ""]:
+    def value(self, loss: RowLoss, weights: Float[Numbers, " d"]) -> Float[Numbers, ""]:
         """The objective."""
-        losses = self.coefficients * loss.value(self.types @ weights)
-        return jnp.sum(losses) + jnp.sum(self.ridge * weights**2) / 2
+        losses = loss.losses(self.types, loss.scores(self.types, weights))
+        return jnp.sum(self.coefficients * losses) + jnp.sum(self.ridge * weights**2) / 2
 
-    def gradient(self, loss: Loss, weights: Float[Numbers, " d"]) -> Float[Numbers, " d"]:
+    def gradient(self, loss: RowLoss, weights: Float[Numbers, " d"]) -> Float[Numbers, " d"]:
         """The gradient."""
-        forces = self.coefficients * loss.phi(self.types @ weights)
-        return self.ridge * weights - forces @ self.types
+        scores = loss.scores(self.types, weights)
+        return self.ridge * weights + loss.slope(self.types, self.coefficients, scores)
 
     def hessian(
-        self, loss: Loss, weights: Float[Numbers, " d"], rough: Rough | None = None
+        self, loss: RowLoss, weights: Float[Numbers, " d"], rough: Rough | None = None
     ) -> Float[Numbers, "d d"]:
         """The Hessian; with ``rough`` one that only steers, see :func:`steering_hessian`."""
-        bend = self.coefficients * loss.curvature(self.types @ weights)
-        return steering_hessian(self.types, rough, bend, self.ridge)
+        bend = loss.bend(self.coefficients, loss.scores(self.types, weights))
+        return steering_hessian(loss, self.types, rough, bend, self.ridge)
 
-    def local(
-        self, loss: Loss, sizes: Float[Numbers, "k d"], weights: Float[Numbers, " d"]
-    ) -> Local:
-        """Value and gradient; ``sizes`` is ``|types|``, made once for many calls."""
-        margins = self.types @ weights
-        values = self.coefficients * loss.value(margins)
-        forces = self.coefficients * loss.phi(margins)
+    def local(self, loss: RowLoss, sizes: Any, weights: Float[Numbers, " d"]) -> Local:
+        """Value and gradient; ``sizes`` is the loss's ``sizes(types)``."""
+        scores = loss.scores(self.types, weights)
+        values = self.coefficients * loss.losses(self.types, scores)
         decay = self.ridge * weights
         penalty = jnp.sum(decay * weights) / 2
+        force = loss.scale(sizes, self.coefficients, scores, weights)
         return Local(
             value=jnp.sum(values) + penalty,
             value_scale=jnp.sum(jnp.abs(values)) + penalty,
-            gradient=decay - forces @ self.types,
-            gradient_scale=jnp.abs(decay) + self.loss_scale(loss, sizes, margins, weights),
+            gradient=decay + loss.slope(self.types, self.coefficients, scores),
+            gradient_scale=jnp.abs(decay) + force,
         )
 
-    def loss_scale(
-        self,
-        loss: Loss,
-        sizes: Float[Numbers, "k d"],
-        margins: Float[Numbers, " k"],
-        weights: Float[Numbers, " d"],
-    ) -> Float[Numbers, " d"]:
-        """The sizes of the terms in the gradient of the losses.
-
-        A margin is known to ``eps sum |t||w|``, and its term inherits that error.
-        """
-        unsure = loss.curvature(margins) * (jnp.abs(weights) @ sizes.T)
-        return (jnp.abs(self.coefficients) * (loss.phi(margins) + unsure)) @ sizes
-
-    def scaled(self) -> "tuple[MarginObjective, Numbers]":
+    def scaled(self, loss: RowLoss) -> "tuple[MarginObjective, Numbers]":
         """The objective in a unit in which neither the ridge nor the losses underflow; the unit.
 
         The unit is a power of 2. At the minimum both parts of the gradient are about
         ``ridge * w``, with w between ``|c t|/ridge`` and a few hundred. So the unit is about the
         smaller of the largest ridge and the largest gradient of the losses at the origin.
         """
-        force = jnp.max(jnp.abs(self.coefficients) @ jnp.abs(self.types))
+        force = loss.force(self.types, self.coefficients)
         ridge = jnp.max(self.ridge)
         small = jnp.minimum(
             jnp.where(ridge > 0, ridge, jnp.inf), jnp.where(force > 0, force, jnp.inf)
@@ -385,7 +390,7 @@ def over_batch(
 
     Each argument is a pair: an array or None, and its rank within one problem.
     """
-    ranks = [*RANKS, *(rank for _, rank in arguments)]
+    ranks = [*objective.ranks, *(rank for _, rank in arguments)]
     leaves, structure = jax.tree.flatten(objective)
     given = [*leaves, *(argument for argument, _ in arguments)]
     pairs = list(zip(given, ranks, strict=True))
@@ -406,6 +411,6 @@ def broadcast(objective: Objective, batch: tuple[int, ...]) -> Objective:
     leaves, structure = jax.tree.flatten(objective)
     wide = [
         jnp.broadcast_to(leaf, batch + leaf.shape[leaf.ndim - rank :])
-        for leaf, rank in zip(leaves, RANKS, strict=True)
+        for leaf, rank in zip(leaves, objective.ranks, strict=True)
     ]
     return jax.tree.unflatten(structure, wide)

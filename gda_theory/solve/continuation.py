@@ -16,7 +16,7 @@ curve a fold is an ordinary point (Keller's pseudo-arclength).
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -25,12 +25,11 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.losses import RowLoss
 from gda_theory.problem.objective import (
     MarginObjective,
     Objective,
     Rough,
-    recession_slopes,
     steering_hessian,
 )
 from gda_theory.solve.newton import factor
@@ -42,6 +41,7 @@ from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
 
 ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one with margins of hundreds over 100
+FEWEST_ANCHORS = 64  # 2 GB of Hessians for 2,000 weights
 TURNS = 12  # of a correction between anchors, at most
 CORRECTIONS = 8  # of an anchor, at most
 # The error of a predictor to aim at, in margins. A larger one means fewer anchors, and more
@@ -57,12 +57,12 @@ RUNNING, FOLD, REACHED, FAILED, ESCAPED = range(5)
 
 
 class Line(NamedTuple):
-    """A line of objectives, ``ridge w^2/2 + sum_i (retain_i - time * forget_i) loss(m_i)``.
+    """A line of objectives, ``ridge w^2/2 + sum_i (retain_i - time * forget_i) loss_i``.
 
     It is measured in ``unit``. ``step`` is the strength of one unit of time.
     """
 
-    types: Float[Numbers, "k m"]
+    types: Any
     retain_weight: Float[Numbers, " k"]
     forget_weight: Float[Numbers, " k"]
     ridge: Float[Numbers, " m"]
@@ -79,34 +79,31 @@ class Line(NamedTuple):
             types=self.types, coefficients=self.coefficients(time), ridge=self.ridge
         )
 
-    def gradient(self, loss: Loss, weights: Numbers, time: ArrayLike) -> tuple[Numbers, Numbers]:
+    def gradient(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> tuple[Numbers, Numbers]:
         """The gradient, and its derivative in time."""
-        phi = loss.phi(self.types @ weights)
-        slope = self.ridge * weights - (self.coefficients(time) * phi) @ self.types
-        return slope, (self.forget_weight * phi) @ self.types
+        scores = loss.scores(self.types, weights)
+        slope = loss.slope(self.types, self.coefficients(time), scores)
+        return self.ridge * weights + slope, -loss.slope(self.types, self.forget_weight, scores)
 
-    def bend(self, loss: Loss, weights: Numbers, time: ArrayLike) -> Float[Numbers, " k"]:
-        """The weights of the types in the Hessian."""
-        return self.coefficients(time) * loss.curvature(self.types @ weights)
+    def bend(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Numbers:
+        """The second derivatives in the scores."""
+        return loss.bend(self.coefficients(time), loss.scores(self.types, weights))
 
-    def hessian(self, loss: Loss, weights: Numbers, time: ArrayLike) -> Float[Numbers, "m m"]:
+    def hessian(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Float[Numbers, "m m"]:
         """The Hessian."""
-        return self.weighted(self.bend(loss, weights, time)) + jnp.diag(self.ridge)
+        return loss.product(self.types, self.bend(loss, weights, time)) + jnp.diag(self.ridge)
 
     def steering_hessian(
-        self, loss: Loss, rough: Rough | None, weights: Numbers, time: ArrayLike
+        self, loss: RowLoss, rough: Rough | None, weights: Numbers, time: ArrayLike
     ) -> Float[Numbers, "m m"]:
         """The Hessian for steps and tangents, which corrections follow."""
-        return steering_hessian(self.types, rough, self.bend(loss, weights, time), self.ridge)
+        bend = self.bend(loss, weights, time)
+        return steering_hessian(loss, self.types, rough, bend, self.ridge)
 
-    def weighted(self, weight: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
-        """``T' diag(weight) T``."""
-        return (self.types.T * weight) @ self.types
-
-    def bounded_below(self, loss: Loss, time: ArrayLike) -> Bool[Numbers, ""]:
+    def bounded_below(self, loss: RowLoss, time: ArrayLike) -> Bool[Numbers, ""]:
         """Whether the objective is bounded below along each unpenalised coordinate."""
-        slopes = recession_slopes(
-            loss, self.types, self.retain_weight, self.forget_weight, self.ridge, time
+        slopes = loss.recession_slopes(
+            self.types, self.retain_weight, self.forget_weight, self.ridge, time
         )
         return jnp.all(slopes >= 0)
 
@@ -133,14 +130,14 @@ def downward(objective: Objective) -> tuple[Line, np.ndarray]:
     mean = objective.reduction == "mean"
     forget = objective.forget_weight
     weight = objective.retain_weight - forget if mean else -forget
-    growth = np.asarray(float(mean), objective.types.dtype)
+    growth = np.asarray(float(mean), objective.ridge.dtype)
     return upward(objective)._replace(forget_weight=weight), growth
 
 
 class Metric(NamedTuple):
     """Length in the plane of weights and time.
 
-    It is the root mean square change of the margins, retained and forgotten alike.
+    It is the root mean square change of the scores, retained and forgotten alike.
     """
 
     gram: Float[Numbers, "m m"]
@@ -219,7 +216,7 @@ class Fold(NamedTuple):
 
 
 def trace_of(
-    loss: Loss, line: Line, start: Numbers, limit: Numbers, run: Runner = INSIDE
+    loss: RowLoss, line: Line, start: Numbers, limit: Numbers, run: Runner = INSIDE
 ) -> tuple[Trace, Line, Fold]:
     """Anchors from time 0 to the fold, or until the strength ``limit`` is passed.
 
@@ -245,16 +242,16 @@ def running(trace: Trace) -> Bool[Numbers, ""]:
     return status == RUNNING
 
 
-def begin(loss: Loss, line: Line, start: Numbers, limit: Numbers) -> tuple[Trace, Course, Fold]:
+def begin(loss: RowLoss, line: Line, start: Numbers, limit: Numbers) -> tuple[Trace, Course, Fold]:
     """The first anchor, at time 0, what to follow from there, and the place of a fold."""
-    margins, unit = line.at(jnp.zeros_like(limit)).scaled()
+    margins, unit = line.at(jnp.zeros_like(limit)).scaled(loss)
     line = line._replace(
         retain_weight=margins.coefficients,
         forget_weight=line.forget_weight / unit,
         ridge=margins.ridge,
         unit=unit,
     )
-    gram = line.weighted(_share_of(line.retain_weight) + _share_of(line.forget_weight))
+    gram = loss.gram(line.types, _share_of(line.retain_weight) + _share_of(line.forget_weight))
     metric = Metric(gram)
     hessian = line.hessian(loss, start, 0.0)
     _, force = line.gradient(loss, start, jnp.zeros_like(limit))
@@ -270,8 +267,7 @@ def begin(loss: Loss, line: Line, start: Numbers, limit: Numbers) -> tuple[Trace
     velocity = velocity * step
     length = metric.length(velocity, 1.0)
     ended = jnp.where(jnp.all(jnp.isfinite(velocity)), REACHED, FAILED)
-    # With more than 128 weights their Hessians would fill the memory.
-    capacity = ANCHORS if len(start) <= 128 else ANCHORS // 2
+    capacity = _capacity(len(start))
 
     def first_of(value):
         return jnp.zeros((capacity, *value.shape), start.dtype).at[0].set(value)
@@ -296,6 +292,13 @@ def begin(loss: Loss, line: Line, start: Numbers, limit: Numbers) -> tuple[Trace
         closed=jnp.bool_(False),
     )
     return trace, Course(line=line, rough=Rough.of(line.types), limit=limit / step), nowhere
+
+
+def _capacity(dimension: int) -> int:
+    """The number of anchors to hold: fewer where their Hessians would fill the memory."""
+    if dimension <= 128:
+        return ANCHORS
+    return min(ANCHORS // 2, max(FEWEST_ANCHORS, 2**28 // dimension**2))
 
 
 def _share_of(weight: Numbers) -> Numbers:
@@ -411,7 +414,7 @@ class Anchor(NamedTuple):
     cosine: Float[Numbers, ""]
 
 
-def advance(loss: Loss, course: Course, trace: Trace) -> Trace:
+def advance(loss: RowLoss, course: Course, trace: Trace) -> Trace:
     """One more anchor, or the same trace with a shorter step."""
     prediction = predict(trace)
     tolerance = _tolerance(trace, prediction)
@@ -450,7 +453,7 @@ def _bordered(hessian: Numbers, force: Numbers, along: Dual) -> Float[Numbers, "
 
 
 def correct(
-    loss: Loss, course: Course, trace: Trace, prediction: Prediction, tolerance: Numbers
+    loss: RowLoss, course: Course, trace: Trace, prediction: Prediction, tolerance: Numbers
 ) -> Correction:
     """Chord steps from the prediction, with its extrapolated Hessian."""
     line = course.line
@@ -492,7 +495,7 @@ def correct(
 
 
 def refine(
-    loss: Loss, course: Course, trace: Trace, prediction: Prediction, correction: Correction
+    loss: RowLoss, course: Course, trace: Trace, prediction: Prediction, correction: Correction
 ) -> Anchor:
     """One full Newton step and the tangent, with the Hessian that an anchor keeps anyway."""
     line = course.line
@@ -605,7 +608,7 @@ def _turns_back(rise: Numbers, step: Numbers, first: Numbers, last: Numbers) -> 
 # The end -------------------------------------------------------------------------------------
 
 
-def end(loss: Loss, course: Course, trace: Trace) -> tuple[Trace, Fold]:
+def end(loss: RowLoss, course: Course, trace: Trace) -> tuple[Trace, Fold]:
     """Close on the fold that was met, or go back and cross it by a shorter step.
 
     A closed fold takes the place of the anchor behind it. Where Newton's method does not close on
@@ -638,7 +641,7 @@ def end(loss: Loss, course: Course, trace: Trace) -> tuple[Trace, Fold]:
     return trace._replace(status=status.astype(jnp.int32)), fold
 
 
-def _ends_boundedness(loss: Loss, line: Line, time: Numbers) -> Bool[Numbers, ""]:
+def _ends_boundedness(loss: RowLoss, line: Line, time: Numbers) -> Bool[Numbers, ""]:
     """Whether the objective ceases to be bounded below at this time.
 
     A path that gets no further has run to infinity.
@@ -659,7 +662,7 @@ class _Approach(NamedTuple):
     turns: Numbers
 
 
-def fold_of(loss: Loss, line: Line, trace: Trace) -> Fold:
+def fold_of(loss: RowLoss, line: Line, trace: Trace) -> Fold:
     """The fold between the last two anchors, to full precision.
 
     It is found by Newton's method on the system of Moore and Spence.
@@ -718,18 +721,25 @@ def fold_of(loss: Loss, line: Line, trace: Trace) -> Fold:
 
 
 def _towards_fold(
-    loss: Loss, line: Line, metric: Metric, scale: Numbers, state: _Approach
+    loss: RowLoss, line: Line, metric: Metric, scale: Numbers, state: _Approach
 ) -> _Approach:
     """One step of Newton's method for ``gradient = 0``, ``H null = 0``, ``scale . null = 1``."""
     weights, time, null = state.weights, state.time, state.null
     dimension = len(weights)
     slope, force = line.gradient(loss, weights, time)
-    tilt = line.types @ null
-    curvature, third = jax.jvp(loss.curvature, (line.types @ weights,), (tilt,))
-    coefficients = line.coefficients(time)
-    hessian = line.weighted(coefficients * curvature) + jnp.diag(line.ridge)
-    bent = line.weighted(coefficients * third)
-    flatter = -(line.forget_weight * curvature * tilt) @ line.types
+    scores = loss.scores(line.types, weights)
+    tilt = loss.scores(line.types, null)
+
+    def bend(scores):
+        return loss.bend(line.coefficients(time), scores)
+
+    def forget_slope(scores):
+        return loss.slope(line.types, line.forget_weight, scores)
+
+    curvature, third = jax.jvp(bend, (scores,), (tilt,))
+    hessian = loss.product(line.types, curvature) + jnp.diag(line.ridge)
+    bent = loss.product(line.types, third)
+    flatter = -jax.jvp(forget_slope, (scores,), (tilt,))[1]
     zero = jnp.zeros_like(hessian)
     column = jnp.zeros_like(null)
     matrix = jnp.block(
@@ -835,7 +845,7 @@ class _Point(NamedTuple):
     covered: Numbers
 
 
-def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Numbers, " q"]) -> Minima:
+def at_times(loss: RowLoss, line: Line, trace: Trace, times: Float[Numbers, " q"]) -> Minima:
     """The minima at the given times; gradients in the line's unit.
 
     Each time starts between the anchors, with the inverse of its interpolated Hessian, which is
@@ -848,18 +858,19 @@ def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Numbers, " q"]) 
     factors, scales = jax.vmap(factor)(guesses.hessians)
     # Inverted once: a triangular solve for each of many small matrices costs as much as their
     # inverse.
-    identity = jnp.eye(line.types.shape[-1], dtype=times.dtype)
-    sizes = jnp.abs(line.types)
+    identity = jnp.eye(len(line.ridge), dtype=times.dtype)
+    sizes = loss.sizes(line.types)
 
     def inverse(lower):
         return jax.scipy.linalg.solve_triangular(lower, identity, lower=True)
 
     def first(weights, time):
-        margins = weights @ line.types.T
-        force = line.at(time).loss_scale(loss, sizes, margins, weights)
-        return _slope(loss, line, weights, time), force
+        scores = loss.scores(line.types, weights)
+        force = loss.scale(sizes, line.coefficients(time), scores, weights)
+        return line.at(time).gradient(loss, weights), force
 
-    blocks = -(-count // max(8, 2**19 // len(line.types)))  # their margins fit the caches
+    rows = len(line.retain_weight)
+    blocks = -(-count // max(8, 2**19 // rows))  # their scores fit the caches
     block = -(-count // blocks)
     slopes, forces = in_blocks(jax.vmap(first), block, guesses.weights, times)
     points = _Point(
@@ -895,12 +906,6 @@ def at_times(loss: Loss, line: Line, trace: Trace, times: Float[Numbers, " q"]) 
     return Minima(weights=weights, exist=guesses.covered & near & exact, gradients=slopes)
 
 
-def _slope(loss: Loss, line: Line, weights: Numbers, time: Numbers) -> Numbers:
-    """The gradient, written so that of many weights it is two products of whole matrices."""
-    forces = line.coefficients(time) * loss.phi(weights @ line.types.T)
-    return line.ridge * weights - forces @ line.types
-
-
 def _error(line: Line, slope: Numbers, weights: Numbers, force: Numbers) -> Numbers:
     """Largest ``abs(gradient) / (abs(ridge * w) + force)``.
 
@@ -919,7 +924,7 @@ class _Broyden(NamedTuple):
     history: Numbers
 
 
-def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Numbers, Numbers]:
+def _settled(loss: RowLoss, line: Line, point: _Point) -> tuple[Numbers, Numbers]:
     """Broyden's method, until the gradient is rounding or no longer halved.
 
     Returns: the weights and their gradient.
@@ -936,7 +941,7 @@ def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Numbers, Numbers]:
         step = jax.lax.fori_loop(0, turns - 1, updated, step)
         step = jnp.where(turns > 0, step / (1 - _share(history[turns - 1], step)), step)
         proposal = state.weights + point.scale * step
-        after = _slope(loss, line, proposal, point.time)
+        after = line.at(point.time).gradient(loss, proposal)
         now = _error(line, after, proposal, point.force)
         before = _error(line, state.slope, state.weights, point.force)
         return _Broyden(
@@ -963,7 +968,7 @@ def _settled(loss: Loss, line: Line, point: _Point) -> tuple[Numbers, Numbers]:
 
 
 def _newton(
-    loss: Loss,
+    loss: RowLoss,
     line: Line,
     weights: Numbers,
     slope: Numbers,
@@ -976,7 +981,7 @@ def _newton(
     def step(_, state):
         weights, slope = state
         proposal = weights - solve_linear(line.hessian(loss, weights, time), slope)
-        after = _slope(loss, line, proposal, time)
+        after = line.at(time).gradient(loss, proposal)
         better = _error(line, after, proposal, force) < _error(line, slope, weights, force)
         return jnp.where(better, proposal, weights), jnp.where(better, after, slope)
 

@@ -22,15 +22,16 @@ from jax import Array
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.losses import Loss, RowLoss
 from gda_theory.problem.objective import (
-    RANKS,
     HasObjective,
     Local,
     MarginObjective,
     Objective,
     Rough,
     broadcast,
+    in_coordinates,
+    in_weights,
     objective_of,
     over_batch,
     pretraining,
@@ -112,7 +113,8 @@ def pretrain(problem: Objective | HasObjective) -> Solution:
     Claim: ``one-path``.
     """
     objective = pretraining(objective_of(problem))
-    return _warned("pretrain", *confirmed(objective, solve(objective, 0.0)))
+    found = _warned("pretrain", *confirmed(objective, solve(objective, 0.0)))
+    return in_weights(problem, found)
 
 
 def retrain(problem: Objective | HasObjective) -> Solution:
@@ -129,10 +131,11 @@ def retrain(problem: Objective | HasObjective) -> Solution:
     ones. Where every coordinate has a ridge nothing needs to be checked.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective.
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective.
     """
     objective = objective_of(problem)
-    return _warned("retrain", *confirmed(objective, solve(objective, 0.0)))
+    found = _warned("retrain", *confirmed(objective, solve(objective, 0.0)))
+    return in_weights(problem, found)
 
 
 def confirmed(objective: Objective, found: Solution) -> tuple[Solution, Existence | None]:
@@ -142,6 +145,10 @@ def confirmed(objective: Objective, found: Solution) -> tuple[Solution, Existenc
         numbers are not checked.
     """
     if not runs_by_stage(objective, found) or np.all(np.asarray(objective.ridge) > 0):
+        return found, None
+    if not hasattr(objective.types, "shape"):
+        # Of several classes only the intercept may lack a ridge. The constructor has seen that
+        # each class has rows to keep. Then there is exactly one minimum.
         return found, None
     converged = np.array(found.converged)
     wide = jax.tree.map(np.asarray, broadcast(objective, converged.shape))
@@ -210,10 +217,9 @@ def solve(
     strength = strength_in_range(objective.pretrain_strength, strength)
     if start is None:
         # Always an array, so that one shape is compiled once.
-        shape = (*objective.types.shape[:-2], objective.types.shape[-1])
-        start = np.zeros(shape, objective.types.dtype)
+        start = np.zeros(objective.ridge.shape, objective.ridge.dtype)
     else:
-        start = checks.real("start", start, objective.types.dtype)
+        start = checks.real("start", start, objective.ridge.dtype)
     pattern = span_pattern(objective)
     if is_single(objective, strength) and runs_by_stage(objective, strength, start):
         return solved_by_stage(
@@ -225,7 +231,7 @@ def solve(
 def is_single(objective: Objective, *numbers: Numbers) -> bool:
     """Whether no array carries a batch dimension."""
     leaves = jax.tree.leaves(objective)
-    single = all(leaf.ndim == rank for leaf, rank in zip(leaves, RANKS, strict=True))
+    single = all(leaf.ndim == rank for leaf, rank in zip(leaves, objective.ranks, strict=True))
     return single and all(number.ndim == 0 for number in numbers)
 
 
@@ -240,15 +246,21 @@ def newton_step(
     oracle's curvature: ``w_D + (f/r) H_R^{-1}(grad L_F + ridge w_D)``.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective.
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective.
         start: the weights to step from, ``(*batch, d)``.
         strength: of the objective; 0 is the oracle's.
     Claims: ``newton-step-is-preconditioned-ascent``, ``influence-error``.
     """
     objective = objective_of(problem)
     strength = strength_in_range(objective.pretrain_strength, strength)
-    start = checks.real("start", start, objective.types.dtype)
-    single = is_single(objective, strength) and start.shape == objective.types.shape[1:]
+    start = checks.real("start", start, objective.ridge.dtype)
+    stepped = _newton_step(objective, strength, in_coordinates(problem, start))
+    return problem.weights_of(stepped) if hasattr(problem, "weights_of") else stepped
+
+
+def _newton_step(objective: Objective, strength: Numbers, start: Numbers) -> Numbers:
+    """:func:`newton_step` in the coordinates of the objective."""
+    single = is_single(objective, strength) and start.shape == objective.ridge.shape
     if single and runs_by_stage(objective, strength, start):
         inside = Staged.of(objective, None)
         stepped = BY_STAGE.stage(_stepped)(
@@ -260,7 +272,7 @@ def newton_step(
 
 
 def _stepped(
-    loss: Loss, margins: MarginObjective, start: Float[Numbers, " d"]
+    loss: RowLoss, margins: MarginObjective, start: Float[Numbers, " d"]
 ) -> Float[Numbers, " d"]:
     return start - solve_linear(margins.hessian(loss, start), margins.gradient(loss, start))
 
@@ -350,14 +362,14 @@ def solved_by_stage(
 
 
 def lowest_point(
-    loss: Loss,
+    loss: RowLoss,
     margins: MarginObjective,
     start: Float[Numbers, " m"],
     max_iterations: Int[Numbers, ""] | int,
 ) -> Solution:
     """:func:`iterate` on a margin objective, in a unit that neither overflows nor underflows."""
-    inside, unit = margins.scaled()
-    sizes = jnp.abs(inside.types)
+    inside, unit = margins.scaled(loss)
+    sizes = loss.sizes(inside.types)
     rough = Rough.of(inside.types)
     convex = jnp.all(inside.coefficients >= 0) & jnp.all(inside.ridge > 0)
 
@@ -374,7 +386,7 @@ def lowest_point(
 
 
 def gradient_norm(
-    loss: Loss, margins: MarginObjective, weights: Float[Numbers, " d"]
+    loss: RowLoss, margins: MarginObjective, weights: Float[Numbers, " d"]
 ) -> Float[Numbers, ""]:
     """The length of the gradient."""
     return norm(margins.gradient(loss, weights))

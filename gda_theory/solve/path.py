@@ -25,13 +25,14 @@ from jax.typing import ArrayLike
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.codes import Reason
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.losses import RowLoss
 from gda_theory.problem.objective import (
     HasObjective,
     MarginObjective,
     Objective,
     Rough,
     broadcast,
+    in_weights,
     objective_of,
     over_batch,
     pretraining,
@@ -112,22 +113,23 @@ def descent_ascent(problem: Objective | HasObjective, strength: ArrayLike = 1.0)
     derivatives in every array and the strength. The derivatives are NaN where the numbers are.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions are a batch).
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective (leading dimensions are a batch).
         strength: at least the path's pretraining strength; 1 is the paper's.
     Claim: ``oracle-continuation``.
     """
     objective = objective_of(problem)
+    objective.require_path()
     given = strength
     strength = strength_in_range(objective.pretrain_strength, given)
     pattern = span_pattern(objective)
     if is_single(objective, strength) and runs_by_stage(objective, strength):
-        return _point_by_stage(objective, strength, pattern)
+        return in_weights(problem, _point_by_stage(objective, strength, pattern))
     oracle = retrain(objective)
     branch, _ = _path(
         objective, strength[..., None], strength, oracle.weights, pattern, _below(given)
     )
     weights = branch.weights[..., 0, :]
-    return DescentAscent(
+    found = DescentAscent(
         weights=weights,
         value=objective.value(weights, strength),
         gradient_norm=branch.gradient_norm[..., 0],
@@ -136,6 +138,7 @@ def descent_ascent(problem: Objective | HasObjective, strength: ArrayLike = 1.0)
         critical_strength=branch.critical_strength,
         bounded_below=branch.bounded_below[..., 0],
     )
+    return in_weights(problem, found)
 
 
 @backed_by(
@@ -162,7 +165,7 @@ def ascent_path(
     many times.
 
     Args:
-        problem: a Problem, a CorrelatedPair or an Objective (leading dimensions are a batch).
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective (leading dimensions are a batch).
         strengths: ``(q,)`` in any order, each at least the path's pretraining strength.
         search_to: how far to look for the fold; ten times the largest of the strengths and 1 by
             default.
@@ -170,6 +173,7 @@ def ascent_path(
         ``break-even-first-order``, ``opposite-sides-error``.
     """
     objective = objective_of(problem)
+    objective.require_path()
     given = strengths
     strengths = strength_in_range(objective.pretrain_strength[..., None], given, "strengths")
     if strengths.ndim < 1 or strengths.shape[-1] == 0:
@@ -178,8 +182,8 @@ def ascent_path(
     pattern = span_pattern(objective)
     single = is_single(objective, limit) and strengths.ndim == 1
     if single and runs_by_stage(objective, strengths, limit):
-        return _path_by_stage(objective, strengths, limit, pattern)
-    return _whole(objective, strengths, limit, pattern, _below(given))
+        return in_weights(problem, _path_by_stage(objective, strengths, limit, pattern))
+    return in_weights(problem, _whole(objective, strengths, limit, pattern, _below(given)))
 
 
 def _search_limit(strengths: Numbers, search_to: ArrayLike | None) -> Numbers:
@@ -257,7 +261,7 @@ def _locate(
     return located, found
 
 
-def _minima(loss: Loss, line: Line, trace: Trace, distances: Numbers, growth: Numbers) -> Minima:
+def _minima(loss: RowLoss, line: Line, trace: Trace, distances: Numbers, growth: Numbers) -> Minima:
     """The minima at these distances from the oracle; ``growth`` as in ``downward``."""
     factors = 1 + growth * distances
     found = continuation.at_times(loss, line, trace, distances / factors / line.step)
@@ -265,7 +269,7 @@ def _minima(loss: Loss, line: Line, trace: Trace, distances: Numbers, growth: Nu
 
 
 def _located(
-    loss: Loss,
+    loss: RowLoss,
     up: Line,
     found: Traced,
     strengths: Numbers,
@@ -306,7 +310,7 @@ def _located(
 
 
 def _even(
-    loss: Loss,
+    loss: RowLoss,
     found: Traced,
     basis: Float[Numbers, "d m"] | None,
     oracle: Float[Numbers, " m"],
@@ -463,7 +467,7 @@ def _whole(
 ) -> Path:
     """:func:`ascent_path` in one program: what its parts make of the data is made once."""
     none = jnp.zeros_like(objective.size_ratio)
-    origin = jnp.zeros_like(objective.types[..., 0, :])
+    origin = jnp.zeros_like(objective.ridge)
     oracle = solve_from(origin, objective, none, pattern)
     pretrained = solve_from(oracle.weights, pretraining(objective), none, pattern)
     branch, found = _path(objective, strengths, search_to, oracle.weights, pattern, below)
@@ -528,7 +532,7 @@ def _path_one(
 
 def _fold_residual(point: Numbers, objective: Objective) -> Numbers:
     """The equations of a fold ``(weights, null vector, strength)``: they are 0 there."""
-    dimension = objective.types.shape[-1]
+    dimension = objective.ridge.shape[-1]
     weights, null, strength = point[:dimension], point[dimension:-1], point[-1]
 
     def gradient(weights):
@@ -547,7 +551,7 @@ def _critical(
     weights = span.lift(located.fold_weights)
     point = jnp.concatenate([weights, null, located.fold_strength[None]])
     point = implicit(_fold_residual, jnp.where(located.closed, point, jnp.nan), objective)
-    return point[-1], point[: objective.types.shape[-1]]
+    return point[-1], point[: objective.ridge.shape[-1]]
 
 
 @functools.partial(jax.jit, static_argnums=4)
@@ -579,5 +583,5 @@ def _even_residual(
     return jnp.append(objective.gradient(weights, strength), gap / 2)
 
 
-def _value(loss: Loss, margins: MarginObjective, weights: Numbers) -> Numbers:
+def _value(loss: RowLoss, margins: MarginObjective, weights: Numbers) -> Numbers:
     return margins.value(loss, weights)

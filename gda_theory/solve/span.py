@@ -3,7 +3,7 @@ r"""Coordinates of the span of the types, for data with fewer rows than columns.
 A stationary point reads :math:`w = \Lambda^{-1} T^\top p`, so that it lies in this span.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,7 @@ class Span(NamedTuple):
     reduction ``basis`` is None and ``drop`` the identity.
     """
 
-    types: Float[Numbers, "k m"]
+    types: Any
     ridge: Float[Numbers, " m"]
     basis: Float[Numbers, "d m"] | None
     drop: Float[Numbers, "m d"]
@@ -39,8 +39,10 @@ def span_pattern(objective: Objective) -> tuple[int, ...] | None:
     shapes, so it must be known. With a traced ridge the answer is None: the solution is the same,
     and takes longer.
     """
-    *_, count, dimension = objective.types.shape
-    if count >= dimension or checks.is_traced(objective.ridge):
+    count = objective.retain_weight.shape[-1]
+    dimension = objective.ridge.shape[-1]
+    several = not hasattr(objective.types, "shape")  # scores a row: not reduced
+    if several or count >= dimension or checks.is_traced(objective.ridge):
         return None
     free = np.asarray(objective.ridge) == 0
     free = free.reshape(-1, dimension)
@@ -49,19 +51,16 @@ def span_pattern(objective: Objective) -> tuple[int, ...] | None:
 
 
 @backed_by("span-coordinates")
-def into_span(
-    types: Float[Numbers, "k d"], ridge: Float[Numbers, " d"], pattern: tuple[int, ...] | None
-) -> Span:
+def into_span(types: Any, ridge: Float[Numbers, " d"], pattern: tuple[int, ...] | None) -> Span:
     r"""The span of the types; unpenalised coordinates are kept as they are.
 
     :math:`w = \Lambda^{-1/2} Q z`, with :math:`\Lambda^{-1/2} T^\top = QR`. The ridge on ``z`` is
     one number, and the margins are :math:`R^\top z`. Claim: ``span-coordinates``.
     """
-    count, dimension = types.shape
     if pattern is None:
-        return Span(
-            types=types, ridge=ridge, basis=None, drop=jnp.eye(dimension, dtype=types.dtype)
-        )
+        identity = jnp.eye(ridge.shape[0], dtype=ridge.dtype)
+        return Span(types=types, ridge=ridge, basis=None, drop=identity)
+    count, dimension = types.shape
     free = np.array(pattern, int)
     held = np.setdiff1d(np.arange(dimension), free)
     last = count + np.arange(len(free))

@@ -11,7 +11,7 @@ weight 0, and columns of zeros with a ridge, are added up to these sizes. Neithe
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -96,16 +96,29 @@ def widened(objective: Objective) -> Objective:
     Where the weights of these columns are 0 they stay 0, and they add a curvature of 0.
     """
     given = jax.tree.map(np.asarray, objective)
-    count, dimension = given.types.shape
-    rows = size(count, ROWS if dimension <= NARROW else 1)
-    columns = size(dimension, COLUMNS)
+    count = len(given.retain_weight)
+    rows = size(count, ROWS if len(given.ridge) <= NARROW else 1)
+    columns = _columns(given)
     return dataclasses.replace(
         given,
-        types=padded(given.types, (rows, columns)),
+        types=_padded_types(given.types, rows, columns),
         retain_weight=padded(given.retain_weight, (rows,)),
         forget_weight=padded(given.forget_weight, (rows,)),
         ridge=padded(given.ridge, (columns,)),
     )
+
+
+def _columns(objective: Objective) -> int:
+    """The padded number of weights. That of several classes is not padded."""
+    count = len(objective.ridge)
+    return size(count, COLUMNS) if hasattr(objective.types, "shape") else count
+
+
+def _padded_types(types: Any, rows: int, columns: int) -> Any:
+    """The types with rows of zeros, and an array of types also with columns of zeros."""
+    if hasattr(types, "shape"):
+        return padded(types, (rows, columns))
+    return jax.tree.map(lambda leaf: padded(leaf, (rows, *leaf.shape[1:])), types)
 
 
 class Staged(NamedTuple):
@@ -128,13 +141,13 @@ class Staged(NamedTuple):
             span = Span(types=given.types, ridge=given.ridge, basis=None, drop=np.empty((0, 0)))
         else:
             span = jax.tree.map(np.asarray, _into_span(given.types, given.ridge, pattern))
-        rows = size(span.types.shape[0], ROWS)
-        columns = size(span.types.shape[1], COLUMNS)
+        rows = size(len(given.retain_weight), ROWS)
+        columns = _columns(dataclasses.replace(given, types=span.types, ridge=span.ridge))
         highest = float(np.max(span.ridge))
         inside = dataclasses.replace(
             given,
             # Sent to the device once, not by each stage.
-            types=jax.device_put(padded(span.types, (rows, columns))),
+            types=jax.device_put(_padded_types(span.types, rows, columns)),
             retain_weight=padded(given.retain_weight, (rows,)),
             forget_weight=padded(given.forget_weight, (rows,)),
             ridge=padded(span.ridge, (columns,), highest if highest > 0 else 1.0),
@@ -162,7 +175,7 @@ class Staged(NamedTuple):
 
     def leave(self, weights: Numbers) -> Float[Numbers, "*batch d"]:
         """Weights in the original coordinates."""
-        return self.span.lift(np.asarray(weights)[..., : self.span.types.shape[1]])
+        return self.span.lift(np.asarray(weights)[..., : len(self.span.ridge)])
 
 
 _into_span = jax.jit(into_span, static_argnums=2)
