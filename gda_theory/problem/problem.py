@@ -11,7 +11,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Bool, Float
 
-from gda_theory.problem import estimators, prepared
+from gda_theory.problem import estimators, prepared, validation
 from gda_theory.problem.losses import Loss, resolve
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.row_span import dense_features
@@ -259,75 +259,18 @@ def _arrays(
     if sample_weight is not None:
         named["sample_weight"] = sample_weight
     common = checks.reals(**named)
-    features = common["features"]
-    if features.ndim != 2 or 0 in features.shape:
-        raise ValueError(f"features must have shape (n, d) with n, d >= 1, got {features.shape}")
+    features = validation.table(common["features"])
     count, dimension = features.shape
-    mask = _mask(forget, count)
+    mask = validation.mask(forget, count)
     signs = precision.working(_signs(labels, count), features.dtype)
-    ridges = _ridges(ridge, common["ridge"], dimension)
-    weight = common.get("sample_weight")
-    if weight is None:
-        weight = jax.device_put(np.ones(count, features.dtype))
-    if weight.shape != (count,):
-        raise ValueError(
-            f"sample_weight must have shape ({count},), one per row of features, got {weight.shape}"
-        )
+    ridges = validation.ridges(ridge, common["ridge"], dimension)
     return {
         "features": checks.finite("features", features),
         "signs": signs,
         "forget": mask,
         "ridge": ridges,
-        "sample_weight": checks.nonnegative("sample_weight", weight),
+        "sample_weight": validation.weights(common.get("sample_weight"), features),
     }
-
-
-def _ridges(given: ArrayLike, ridge: Array, dimension: int) -> Float[Array, " d"]:
-    """One ridge per coordinate, from ``ridge``, which is ``given`` in the working dtype."""
-    if ridge.ndim == 0:
-        # The value as given: its message knows that float32 rounded it to 0.
-        checks.positive("ridge", given)
-        ridge = checks.positive("ridge", ridge)
-        if checks.is_traced(ridge):
-            return jnp.broadcast_to(ridge, (dimension,))
-        return jax.device_put(np.full(dimension, ridge))
-    if ridge.shape == (dimension,):
-        return checks.nonnegative("ridge", ridge)
-    raise ValueError(
-        f"ridge must be one number or have shape ({dimension},), one per column of features,"
-        f" got {ridge.shape}"
-    )
-
-
-def _mask(forget: ArrayLike, count: int) -> Bool[Array, " n"]:
-    """``forget`` as a boolean array of length ``count``.
-
-    Indices and 0/1 are refused, since each could mean the other.
-    """
-    array = checks.unless_traced(forget)
-    if array.dtype != bool:
-        raise TypeError(_no_mask(array, count))
-    if array.shape != (count,):
-        raise ValueError(
-            f"forget must have shape ({count},), one per row of features, got {array.shape}"
-        )
-    return array if isinstance(array, Array) else jax.device_put(array)
-
-
-def _no_mask(array: checks.Numbers, count: int) -> str:
-    """What to say of a forget set that is no boolean mask."""
-    indices = array.dtype.kind in "iu" and array.shape != (count,)
-    found = "indices" if indices else "0/1 or other values"
-    advice = "True where a sample is to be forgotten"
-    if array.dtype.kind in "iuf":
-        advice = (
-            f"for indices build one with mask = numpy.zeros({count}, bool); mask[indices] = True;"
-            " for 0/1 use numpy.asarray(forget) == 1"
-        )
-    return (
-        f"forget must be a boolean mask, not {found}: {advice};"
-        f" got dtype {array.dtype} with shape {array.shape}"
-    )
 
 
 def _signs(labels: ArrayLike, count: int) -> checks.Numbers:
@@ -384,13 +327,7 @@ def _check_sets(problem: Problem) -> None:
     forget = np.asarray(problem.forget)
     signs = np.asarray(problem.signs)
     present = np.asarray(problem.sample_weight) > 0
-    for name, members in (("retain", ~forget), ("forget", forget)):
-        if not np.any(members & present):
-            why = "no sample" if not np.any(members) else "no sample of positive sample_weight"
-            raise ValueError(
-                f"forget must leave both sets with samples: the {name} set has {why}"
-                f" (n = {len(forget)})"
-            )
+    validation.both_sets(forget, present)
     for sign in (-1, 1):
         of_class = present & (signs == sign)
         if np.any(of_class) and not np.any(of_class & ~forget):
