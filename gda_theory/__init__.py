@@ -22,6 +22,7 @@ from gda_theory.pair.coordinate import Coordinate
 from gda_theory.paper import random_sets, trap
 from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss, exponential, logistic, margin_loss
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.row_span import RowSpan, row_span
@@ -49,6 +50,7 @@ __all__ = [
     "Flow",
     "Kind",
     "Loss",
+    "MultinomialProblem",
     "Objective",
     "Oracles",
     "Outcome",
