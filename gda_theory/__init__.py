@@ -3,7 +3,7 @@
 Closed forms, solvers and verdicts for descent-ascent in logistic regression.
 """
 
-from gda_theory import evaluation, pair
+from gda_theory import deletion, evaluation, pair
 from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.dynamics import simulation, trials
 from gda_theory.dynamics.flows import Flow, flow
@@ -66,6 +66,7 @@ __all__ = [
     "ascent_then_descent",
     "basins",
     "coordinate",
+    "deletion",
     "descent_ascent",
     "diagnose",
     "distances_to",

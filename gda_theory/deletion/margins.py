@@ -1,0 +1,146 @@
+r"""The objectives of deletion in NumPy and float64: weighted margin losses and a ridge.
+
+.. math:: J(w) = \sum_i a_i\, \ell(y_i\langle w, x_i\rangle) + \tfrac12 w^\top\Lambda w,
+          \qquad a_i \ge 0 .
+
+Deletion needs few gradients and Hessians of one data set. NumPy computes them without compiling,
+and in float64 whatever JAX's settings.
+"""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Float
+
+from gda_theory.problem import losses
+from gda_theory.problem.losses import Loss
+from gda_theory.problem.problem import Problem
+from theory_common import checks
+from theory_common.precision import ArrayLike
+
+Floats = np.ndarray
+
+
+class AtPoint(NamedTuple):
+    """An objective at one point.
+
+    ``forces`` are ``a_i phi(m_i)`` and ``bend`` is ``a_i loss''(m_i)``, row by row.
+    """
+
+    gradient: Float[Floats, " d"]
+    hessian: Float[Floats, "d d"]
+    forces: Float[Floats, " n"]
+    bend: Float[Floats, " n"]
+
+
+class Margins(NamedTuple):
+    """Margin losses with weights ``a_i >= 0``, and a ridge for each coordinate.
+
+    ``features`` and ``signs`` may hold rows of weight 0. They take no part in any result.
+    """
+
+    features: Float[Floats, "n d"]
+    signs: Float[Floats, " n"]
+    weight: Float[Floats, " n"]
+    ridge: Float[Floats, " d"]
+    loss: Loss
+
+    def forces(self, weights: Float[Floats, " d"]) -> tuple[Float[Floats, " n"], Floats]:
+        """``a_i phi(m_i)`` and ``a_i loss''(m_i)``."""
+        phi, curvature = slopes(self.loss, self.signs * (self.features @ weights))
+        if not np.all(np.isfinite(phi)):
+            # A row of weight 0 has no force, however large its slope.
+            absent = self.weight == 0
+            phi, curvature = np.where(absent, 0, phi), np.where(absent, 0, curvature)
+        return self.weight * phi, self.weight * curvature
+
+    def gradient(self, weights: Float[Floats, " d"]) -> Float[Floats, " d"]:
+        """The gradient."""
+        forces, _ = self.forces(weights)
+        return self.ridge * weights - (self.signs * forces) @ self.features
+
+    def local(self, weights: Float[Floats, " d"]) -> AtPoint:
+        """Gradient and Hessian, which share the margins."""
+        forces, bend = self.forces(weights)
+        gradient = self.ridge * weights - (self.signs * forces) @ self.features
+        hessian = self.product(bend) + np.diag(self.ridge)
+        return AtPoint(gradient, hessian, forces, bend)
+
+    def product(self, factors: Float[Floats, " n"]) -> Float[Floats, "d d"]:
+        """``X' diag(factors) X`` for factors >= 0."""
+        # NumPy computes a matrix times its own transpose with half the work.
+        rooted = np.sqrt(factors)[:, None] * self.features
+        return rooted.T @ rooted
+
+    def lengths(self) -> Float[Floats, " n"]:
+        """``|x_i|``, and 0 for a row of weight 0."""
+        squares = np.einsum("ij,ij->i", self.features, self.features)
+        return np.where(self.weight > 0, np.sqrt(squares), 0.0)
+
+
+def kept(problem: Problem) -> Margins:
+    """The oracle's objective: the rows that are kept, and the ridge."""
+    checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
+    return _part(problem, ~np.asarray(problem.forget))
+
+
+def everything(problem: Problem) -> Margins:
+    """The objective of pretraining: all rows, and the ridge."""
+    checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
+    return _part(problem, np.ones(len(problem.forget), bool))
+
+
+def forgotten(problem: Problem) -> Margins:
+    """The forget loss minus the ridge penalty: what ascent raises."""
+    checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
+    part = _part(problem, np.asarray(problem.forget))
+    return part._replace(ridge=-part.ridge)
+
+
+def _part(problem: Problem, mask: np.ndarray) -> Margins:
+    weight = np.where(mask, np.asarray(problem.sample_weight, float), 0.0)
+    if problem.reduction == "mean":
+        weight = weight / np.sum(weight)
+    return Margins(
+        features=np.asarray(problem.features, float),
+        signs=np.asarray(problem.signs, float),
+        weight=weight,
+        ridge=np.asarray(problem.ridge, float),
+        loss=problem.loss,
+    )
+
+
+def slopes(loss: Loss, margins: Float[Floats, " n"]) -> tuple[Floats, Floats]:
+    """``phi = -loss'`` and ``loss''`` at these margins.
+
+    A loss of your own is computed by JAX, in its working dtype.
+    """
+    if loss == losses.logistic:
+        from scipy.special import expit
+
+        phi = expit(-margins)
+        return phi, phi * expit(margins)
+    if loss == losses.exponential:
+        with np.errstate(over="ignore"):
+            phi = np.exp(-margins)
+        return phi, phi
+    given = jnp.asarray(margins)
+    return np.asarray(loss.phi(given), float), np.asarray(loss.curvature(given), float)
+
+
+def is_self_concordant(loss: Loss) -> bool:
+    """Whether ``|loss'''| <= loss''``: the logistic and the exponential loss."""
+    return loss in (losses.logistic, losses.exponential)
+
+
+def vector(name: str, problem: Problem, start: ArrayLike) -> Float[Floats, " d"]:
+    """``start`` as one weight for each feature, in float64.
+
+    Raises: ``TypeError`` or ``ValueError`` that quotes ``name``.
+    """
+    shape = np.shape(checks.finite(name, start))
+    size = problem.features.shape[1]
+    if shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), one per feature, got {shape}")
+    return np.asarray(start, float)
