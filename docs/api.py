@@ -11,7 +11,7 @@ import sys
 from types import ModuleType
 
 # The public packages, in the order of the pages. Their public modules get pages of their own.
-PACKAGES = ("gda_theory", "gda_theory.pair", "rhm_theory", "derivations")
+PACKAGES = ("gda_theory", "gda_theory.pair", "gda_theory.evaluation", "rhm_theory", "derivations")
 # Modules for users that no package lists.
 FURTHER = ("gda_theory.paper.appendix", "theory_common.entry", "theory_common.checks")
 

@@ -25,6 +25,7 @@ ORDER = (
     "large_steps",
     "basin",
     "random_sets",
+    "klom",
     "rhm_tree",
     "rhm_epsilon",
     "rhm_masking",

@@ -7,11 +7,11 @@ from gda_theory.evaluation import public
 from gda_theory.evaluation.divergence import gaussian, histogram, nearest_neighbour
 from gda_theory.evaluation.klom import Klom, Statistic, klom
 from gda_theory.evaluation.margins import margins
-from gda_theory.evaluation.membership import Membership, membership
+from gda_theory.evaluation.membership import MembershipTest, membership
 
 __all__ = [
     "Klom",
-    "Membership",
+    "MembershipTest",
     "Statistic",
     "gaussian",
     "histogram",

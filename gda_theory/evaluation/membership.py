@@ -1,4 +1,4 @@
-r"""Membership tests: what someone could tell who sees the margin of one model at one point.
+r"""MembershipTest tests: what someone could tell who sees the margin of one model at one point.
 
 *U-LiRA* (arXiv:2403.01218) fits a normal law to the margins of unlearned models at a point, and one
 to those of retrained models. Of a further model it says which law fits better. If unlearning
@@ -35,7 +35,7 @@ class Estimate(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Membership:
+class MembershipTest:
     """How well tests tell unlearned from retrained models; ideal are 0.5 and the rates themselves.
 
     * ``accuracy``: of U-LiRA at each point. ``mean_accuracy`` has its mean over the points.
@@ -69,7 +69,7 @@ class Membership:
 
 def membership(
     unlearned: ArrayLike, oracle: ArrayLike, holdout: ArrayLike | None = None, *, seed: int = 0
-) -> Membership:
+) -> MembershipTest:
     """Test whether a model's margin tells if it was unlearned or retrained.
 
     Laws are fitted to one half of the models and tested on the other, so that equal laws give the
@@ -82,7 +82,7 @@ def membership(
             has seen.
         seed: of NumPy's generator, which draws halves.
 
-    Returns: :class:`Membership`.
+    Returns: :class:`MembershipTest`.
     Raises: ``ValueError`` or ``TypeError`` that names the argument.
     """
     ours = of_models("unlearned", unlearned, FEWEST)
@@ -92,7 +92,7 @@ def membership(
     tested = [_tested(ours, theirs, generator) for _ in range(SPLITS)]
     ours_right = np.mean([_positive(split.unlearned) for split in tested], axis=0)
     theirs_right = 1 - np.mean([_positive(split.oracle) for split in tested], axis=0)
-    return Membership(
+    return MembershipTest(
         accuracy=(ours_right.mean(0) + theirs_right.mean(0)) / 2,
         mean_accuracy=_mean_accuracy(ours_right, theirs_right, generator),
         pinsker=_pinsker(ours, theirs),

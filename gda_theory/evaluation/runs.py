@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from gda_theory.evaluation.klom import SPLITS, Klom, Statistic, klom, noise_floor
 from gda_theory.evaluation.margins import finite, margins
-from gda_theory.evaluation.membership import Membership, membership
+from gda_theory.evaluation.membership import MembershipTest, membership
 from theory_common.printing import tables
 
 NEEDED = ("forget", "validation")
@@ -57,7 +57,7 @@ class Run:
     epoch: float
     klom: dict[str, Klom]
     standing: dict[str, Standing]
-    membership: Membership
+    membership: MembershipTest
 
     @property
     def sentence(self) -> str:
@@ -105,7 +105,7 @@ class Evaluation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Arrays:
+class RunArrays:
     """The validated arrays of a file: margins, splits, and names, costs and epochs of the runs."""
 
     unlearned: Float[np.ndarray, "runs models points"]
@@ -117,7 +117,7 @@ class Arrays:
     epoch: Float[np.ndarray, " runs"]
 
 
-def load(path: str | Path) -> Arrays:
+def load(path: str | Path) -> RunArrays:
     """Read and validate an ``.npz`` file, see :func:`arrays_of`.
 
     Raises: ``ValueError`` if it is no such file, or as :func:`arrays_of` does.
@@ -135,7 +135,7 @@ def load(path: str | Path) -> Arrays:
         ) from None
 
 
-def arrays_of(named: Mapping[str, ArrayLike]) -> Arrays:
+def arrays_of(named: Mapping[str, ArrayLike]) -> RunArrays:
     """The arrays of one or many runs, validated.
 
     Args:
@@ -159,7 +159,7 @@ def arrays_of(named: Mapping[str, ArrayLike]) -> Arrays:
     unlearned = of("unlearned", named["unlearned"], runs=True)
     runs = len(unlearned)
     before = named.get("pretrained")
-    return Arrays(
+    return RunArrays(
         unlearned=unlearned,
         oracle=of("oracle", oracle),
         pretrained=None if before is None else of("pretrained", before),
@@ -171,7 +171,7 @@ def arrays_of(named: Mapping[str, ArrayLike]) -> Arrays:
 
 
 def evaluate(
-    arrays: Arrays,
+    arrays: RunArrays,
     *,
     direction: str = "unlearned||oracle",
     splits: int = SPLITS,
