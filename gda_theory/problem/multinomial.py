@@ -11,9 +11,9 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem import classes as softmax
-from gda_theory.problem import validation
+from gda_theory.problem import estimators, validation
 from gda_theory.problem.classes import ClassObjective, ClassRows
-from gda_theory.problem.problem import REDUCTIONS, Problem
+from gda_theory.problem.row_span import dense_features
 from theory_common import checks
 from theory_common.checks import Numbers
 from theory_common.precision import ArrayLike
@@ -41,7 +41,8 @@ class MultinomialProblem:
     has none, as scikit-learn does.
 
     Args:
-        features: finite, ``(n, d)``; a column of ones is an intercept.
+        features: finite, ``(n, d)``, dense or sparse as in :class:`gda_theory.Problem`; a column of
+            ones is an intercept.
         labels: ``(n,)``, whole numbers 0 to K-1.
         forget: boolean mask ``(n,)``, True where the row is to be forgotten.
         ridge: > 0, one number or one per column. A 0 in a vector declares an unpenalised intercept,
@@ -93,6 +94,7 @@ class MultinomialProblem:
         sample_weight: ArrayLike | None = None,
         classes: Sequence[Any] | None = None,
     ) -> None:
+        features, ridge = dense_features(features, ridge)
         named = {"features": features, "ridge": ridge}
         if sample_weight is not None:
             named["sample_weight"] = sample_weight
@@ -107,7 +109,7 @@ class MultinomialProblem:
             ridge=validation.ridges(ridge, common["ridge"], dimension),
             sample_weight=validation.weights(common.get("sample_weight"), table),
             classes=names,
-            reduction=checks.choice("reduction", reduction, REDUCTIONS),
+            reduction=checks.choice("reduction", reduction, validation.REDUCTIONS),
         )
         if not any(checks.is_traced(leaf) for leaf in jax.tree.leaves(self)):
             _check(self)
@@ -181,16 +183,42 @@ class MultinomialProblem:
             raise ValueError(f"weights must have shape {shape}, got {given.shape}")
         return softmax.coordinates_of(given)
 
-    def against_rest(self, number: int) -> Problem:
-        """The binary problem of one class against all others, at the same ridge."""
-        sign = np.where(np.asarray(self.labels) == number, 1, -1)
-        return Problem(
-            self.features,
-            sign,
-            self.forget,
-            ridge=self.ridge,
-            reduction=self.reduction,
-            sample_weight=self.sample_weight,
+    @classmethod
+    def from_estimator(
+        cls,
+        fitted: Any,
+        X: ArrayLike,
+        y: ArrayLike,
+        forget: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+    ) -> "MultinomialProblem":
+        """The problem that a fitted multinomial ``LogisticRegression`` solved.
+
+        Arguments, errors and warnings are those of :meth:`gda_theory.Problem.from_estimator`, which
+        takes such an estimator too. ``classes`` are its ``classes_``.
+
+        Raises: ``ValueError`` for a binary estimator.
+        """
+        found = estimators.estimated(fitted, X, y, sample_weight)
+        if len(found.classes) < 3:
+            raise ValueError(
+                "fitted must have more than two classes: of a binary estimator take"
+                " gt.Problem.from_estimator"
+            )
+        return cls.of_estimated(found, forget)
+
+    @classmethod
+    def of_estimated(cls, found: estimators.Estimated, forget: ArrayLike) -> "MultinomialProblem":
+        """The problem that was read from an estimator, with the rows to forget."""
+        return cls(
+            found.features,
+            found.labels,
+            forget,
+            ridge=found.ridge,
+            reduction=found.reduction,
+            sample_weight=found.sample_weight,
+            classes=found.classes,
         )
 
 

@@ -13,13 +13,13 @@ from jaxtyping import Bool, Float
 
 from gda_theory.problem import estimators, prepared, validation
 from gda_theory.problem.losses import Loss, resolve
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.row_span import dense_features
 from theory_common import checks, precision
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
-REDUCTIONS = ("mean", "sum")
 _ARRAYS = ("features", "signs", "forget", "ridge", "sample_weight")
 
 
@@ -83,7 +83,7 @@ class Problem:
         vars(self).update(
             _arrays(features, labels, forget, ridge, sample_weight),
             loss=resolve(loss),
-            reduction=checks.choice("reduction", reduction, REDUCTIONS),
+            reduction=checks.choice("reduction", reduction, validation.REDUCTIONS),
         )
         if any(checks.is_traced(leaf) for leaf in jax.tree.leaves(self)):
             vars(self).update(sample_weight=jnp.where(_is_split(self), self.sample_weight, jnp.nan))
@@ -189,61 +189,52 @@ class Problem:
         forget: ArrayLike,
         *,
         sample_weight: ArrayLike | None = None,
-    ) -> "Problem":
-        """The problem that a fitted binary scikit-learn ``LogisticRegression`` solved.
+    ) -> "Problem | MultinomialProblem":
+        """The problem that a fitted scikit-learn classifier solved.
 
-        A ``LogisticRegressionCV`` stands for the fit at its chosen ``C``, on all data.
+        ``pretrain`` of this problem gives the estimator's solution. It may be
 
-        ``pretrain`` of this problem gives the estimator's solution. scikit-learn minimises
-        ``C sum_i s_i loss_i + |w|^2/2``, so the reduction is ``"sum"`` and the ridge is ``1/C`` (0
-        for ``C=inf`` or ``penalty=None``). Its intercept becomes an appended column of ones with
-        ridge 0. The solver liblinear penalises the intercept: for it the column holds
-        ``intercept_scaling`` and has ridge ``1/C``. The larger of ``classes_`` is +1. Class weights
-        become sample weights. They are computed from all data, so ``"balanced"`` is not balanced
-        again on the retain set.
+        * a ``LogisticRegression``. scikit-learn minimises ``C sum_i s_i loss_i + |w|^2/2``, so the
+          reduction is ``"sum"`` and the ridge is ``1/C`` (0 for ``C=inf`` or ``penalty=None``).
+          With more than two classes the answer is a :class:`gda_theory.MultinomialProblem`.
+        * a ``LogisticRegressionCV``, which stands for the fit at its chosen ``C``, on all data.
+        * an ``SGDClassifier`` with ``loss="log_loss"`` and two classes. The reduction is ``"mean"``
+          and the ridge is ``alpha`` (times n over the total weight, if rows have weights). It stops
+          before its minimum, so ``pretrain`` is not ``coef_``; a warning says how far it is.
+        * a ``Pipeline`` that ends with one of these. Give ``X`` as the pipeline received it. Its
+          fitted steps transform it. They were fitted on all rows, also on those to forget, and are
+          kept as they are: the oracle is retrained behind the same transformation.
+
+        An unpenalised intercept becomes an appended column of ones with ridge 0. The solver
+        liblinear penalises the intercept: for it the column holds ``intercept_scaling`` and has
+        ridge ``1/C``. The larger of two ``classes_`` is +1. Class weights become sample weights.
+        They are computed from all data, so ``"balanced"`` is not balanced again on the retain set.
 
         Args:
-            fitted: the estimator. For a pipeline, give its last step, and ``X`` as that step
-                received it.
-            X, y, sample_weight: what it was fitted on.
+            fitted: the estimator, or a pipeline.
+            X, y: what it was fitted on. A sparse ``X`` is made dense, up to 2^28 entries.
+            sample_weight: the weights that the estimator was fitted with; of a pipeline, those
+                that its last step was given (``fit(X, y, name__sample_weight=...)``).
             forget: boolean mask, as in :class:`Problem`.
         Returns: the problem.
-        Raises: ``TypeError`` for another estimator; ``ValueError`` if it is not fitted, not binary,
-            or has another penalty.
+        Raises: ``TypeError`` for another estimator; ``ValueError`` if it is not fitted, has another
+            loss or penalty, or was fitted each class against the rest.
         Warns: ``UserWarning`` if the gradient at ``coef_`` on these data is above the solver's
             tolerance. Then the estimator solved another problem, or did not finish. Traced ``X``
             is not checked.
         """
-        scale, ridge = estimators.penalty(fitted)
-        features = checks.finite("X", X)
-        signs = estimators.signs(fitted, y)
-        if features.ndim != 2 or features.shape[1] != fitted.coef_.shape[1]:
-            raise ValueError(
-                f"X must have shape (n, {fitted.coef_.shape[1]}), as in the fit,"
-                f" got {features.shape}"
-            )
-        if signs.shape != features.shape[:1]:
-            raise ValueError(
-                f"y must have shape ({len(features)},), one label per row of X, got {signs.shape}"
-            )
-        sample_weight = estimators.weights(fitted, y, sample_weight)
-        ridges = np.full(features.shape[1], ridge)
-        if scale is not None:
-            features = jnp.concatenate([features, jnp.full_like(features[:, :1], scale)], 1)
-            ridges = np.append(ridges, ridge if fitted.solver == "liblinear" else 0.0)
-        problem = cls(
-            features,
-            signs,
+        found = estimators.estimated(fitted, X, y, sample_weight)
+        if len(found.classes) > 2:
+            return MultinomialProblem.of_estimated(found, forget)
+        return cls(
+            found.features,
+            np.where(found.labels == 1, 1, -1),
             forget,
-            ridge=ridges,
+            ridge=found.ridge,
             loss="logistic",
-            reduction="sum",
-            sample_weight=sample_weight,
+            reduction=found.reduction,
+            sample_weight=found.sample_weight,
         )
-        known = (features, signs, ridges, 1.0 if sample_weight is None else sample_weight)
-        if not any(map(checks.is_traced, known)):
-            estimators.warn_unless_solved(fitted, scale, *map(np.asarray, known))
-        return problem
 
 
 def _arrays(

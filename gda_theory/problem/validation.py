@@ -9,6 +9,8 @@ from jaxtyping import Bool, Float
 from theory_common import checks
 from theory_common.precision import ArrayLike
 
+REDUCTIONS = ("mean", "sum")
+
 
 def table(features: Array) -> Float[Array, "n d"]:
     """``features`` if they are a table with a row and a column, else ``ValueError``."""

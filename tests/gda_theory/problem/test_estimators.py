@@ -5,10 +5,14 @@ import warnings
 import jax
 import numpy as np
 import pytest
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
-from sklearn.preprocessing import StandardScaler
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.solve import minimise
 
@@ -132,3 +136,145 @@ def test_the_mean_over_folds_is_no_fit():
         fitted = LogisticRegressionCV(Cs=[0.3], cv=3, refit=False).fit(features, labels)
     with pytest.raises(ValueError, match="refit=False, whose coef_ is a mean over folds"):
         Problem.from_estimator(fitted, features, labels, MASK)
+
+
+EXACT = {"solver": "newton-cholesky", "tol": 1e-12, "max_iter": 1000}
+
+
+def solved(fitted, features, labels, **weights):
+    """The pretrained weights of the problem of an estimator, and those of its last step."""
+    problem = Problem.from_estimator(fitted, features, labels, MASK, **weights)
+    last = fitted[-1] if hasattr(fitted, "steps") else fitted
+    return problem, np.asarray(minimise.pretrain(problem).weights), last
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_a_pipeline_takes_the_raw_features():
+    features, labels, weight = data(3)
+    site = np.array(["a", "b", "c"])[np.arange(COUNT) % 3]
+    raw = np.column_stack([features.astype(object), site])
+    columns = ColumnTransformer(
+        [("numbers", StandardScaler(), [0, 1, 2]), ("site", OneHotEncoder(), [3])]
+    )
+    fitted = make_pipeline(columns, LogisticRegression(C=0.7, **EXACT))
+    fitted.fit(raw, labels, logisticregression__sample_weight=weight)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        problem, found, last = solved(fitted, raw, labels, sample_weight=weight)
+    assert problem.features.shape == (COUNT, 3 + 3 + 1)
+    np.testing.assert_allclose(found, np.append(last.coef_, last.intercept_), atol=1e-8)
+    with pytest.warns(UserWarning, match=f"{UNSOLVED}.*Were sample weights"):
+        Problem.from_estimator(fitted, raw, labels, MASK)
+
+
+def test_a_sparse_transformation_is_made_dense(monkeypatch):
+    words = np.array(["red", "green", "blue", "small", "large"])
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words, 6)) for _ in range(COUNT)]
+    labels = np.array([text.count("red") > text.count("blue") for text in texts])
+    fitted = make_pipeline(CountVectorizer(), LogisticRegression(C=0.5, tol=1e-10))
+    fitted.fit(texts, labels)
+    _, found, last = solved(fitted, texts, labels)
+    np.testing.assert_allclose(found, np.append(last.coef_, last.intercept_), atol=1e-5)
+    monkeypatch.setattr("gda_theory.problem.estimators.LARGEST_DENSE", 100)
+    with pytest.raises(ValueError, match="TruncatedSVD"):
+        Problem.from_estimator(fitted, texts, labels, MASK)
+
+
+def test_a_pipeline_of_another_estimator_is_refused():
+    features, labels, _ = data(0)
+    fitted = make_pipeline(StandardScaler(), StandardScaler()).fit(features)
+    with pytest.raises(TypeError, match=r"or a Pipeline that ends so, got StandardScaler"):
+        Problem.from_estimator(fitted, features, labels, MASK)
+    with pytest.raises(ValueError, match="fitted must be fitted"):
+        Problem.from_estimator(
+            make_pipeline(StandardScaler(), LogisticRegression()), features, labels, MASK
+        )
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {False: 2.0, True: 0.5}])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_stochastic_descent_has_the_ridge_alpha_of_means(class_weight, weighted):
+    """C sum_i s_i loss_i + |w|^2/2 has the minimum of SGD's mean over n rows at C = 1/(n alpha)."""
+    features, labels, weight = data(4, scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0))
+    weight = weight if weighted else None
+    alpha = 0.02
+    settings = {"loss": "log_loss", "alpha": alpha, "tol": None, "max_iter": 300}
+    fitted = SGDClassifier(class_weight=class_weight, random_state=0, **settings)
+    fitted.fit(features, labels, sample_weight=weight)
+    with pytest.warns(UserWarning, match="Stochastic descent stops early"):
+        problem, found, _ = solved(fitted, features, labels, sample_weight=weight)
+    assert problem.reduction == "mean"
+    # "balanced" balances the number of rows here, but the sample weights in the exact solver.
+    of_row = np.ones(COUNT) if weight is None else weight
+    if class_weight == "balanced":
+        counts = np.bincount(labels)
+        of_row = of_row * (COUNT / (2 * counts))[labels.astype(int)]
+        class_weight = None
+    exact = LogisticRegression(C=1 / (COUNT * alpha), class_weight=class_weight, **EXACT)
+    exact.fit(features, labels, of_row)
+    expected = np.append(exact.coef_, exact.intercept_)
+    np.testing.assert_allclose(found, expected, atol=1e-7)
+    # It comes near, so that alpha and the weights were read as it means them.
+    near = np.linalg.norm(np.append(fitted.coef_, fitted.intercept_) - expected)
+    assert near < 0.15 * np.linalg.norm(expected)
+
+
+def test_the_warning_of_stochastic_descent_gives_the_gradient_of_the_mean():
+    features, labels, _ = data(4)
+    scaled = StandardScaler().fit_transform(features)
+    fitted = SGDClassifier(loss="log_loss", alpha=0.01, random_state=0).fit(scaled, labels)
+    probability = fitted.predict_proba(scaled)[:, 1]
+    wide = np.column_stack([scaled, np.ones(COUNT)])
+    gradient = (probability - labels) @ wide / COUNT + np.append(0.01 * fitted.coef_[0], 0)
+    with pytest.warns(UserWarning, match="not reached the minimum") as caught:
+        Problem.from_estimator(fitted, scaled, labels, MASK)
+    assert f"is {np.max(np.abs(gradient)):.2g}," in str(caught[0].message)
+    assert "pretrain of this problem gives the exact minimum" in str(caught[0].message)
+
+
+def classes(seed=0):
+    features, _, weight = data(seed, scale=(1.0, 1.0, 1.0), shift=(0.0, 0.0, 0.0))
+    rng = np.random.default_rng(seed)
+    scores = features @ rng.normal(size=(3, 3)) + rng.gumbel(size=(COUNT, 3))
+    return features, np.array(["cat", "dog", "owl"])[np.argmax(scores, 1)], weight
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"cat": 2.0, "owl": 0.5}])
+@pytest.mark.parametrize("cross_validated", [False, True])
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_a_multinomial_fit_becomes_a_problem_with_classes(class_weight, cross_validated):
+    features, labels, weight = classes()
+    settings = {"solver": "newton-cg", "tol": 1e-10, "class_weight": class_weight}
+    if cross_validated:
+        last = LogisticRegressionCV(Cs=[0.1, 1.0], cv=3, max_iter=1000, **settings)
+    else:
+        last = LogisticRegression(C=0.3, max_iter=1000, **settings)
+    fitted = make_pipeline(StandardScaler(), last)
+    fitted.fit(features, labels, **{f"{fitted.steps[-1][0]}__sample_weight": weight})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        problem, found, last = solved(fitted, features, labels, sample_weight=weight)
+    assert isinstance(problem, MultinomialProblem)
+    assert problem.classes == ("cat", "dog", "owl")
+    np.testing.assert_allclose(found, np.column_stack([last.coef_, last.intercept_]), atol=1e-6)
+    again = MultinomialProblem.from_estimator(fitted, features, labels, MASK, sample_weight=weight)
+    np.testing.assert_array_equal(again.features, problem.features)
+
+
+def test_a_multinomial_fit_on_other_data_is_seen():
+    features, labels, weight = classes()
+    fitted = LogisticRegression().fit(3 * features, labels)
+    with pytest.warns(UserWarning, match=f"{UNSOLVED}.*column . of class '(cat|dog|owl)'"):
+        Problem.from_estimator(fitted, features, labels, MASK)
+    fitted = LogisticRegression().fit(features, labels, weight)
+    with pytest.warns(UserWarning, match=f"{UNSOLVED}.*Were sample weights"):
+        Problem.from_estimator(fitted, features, labels, MASK)
+
+
+def test_a_binary_fit_has_no_problem_with_classes():
+    features, labels, _ = data(0)
+    fitted = LogisticRegression().fit(features, labels)
+    with pytest.raises(ValueError, match=r"take gt\.Problem\.from_estimator"):
+        MultinomialProblem.from_estimator(fitted, features, labels, MASK)

@@ -130,10 +130,3 @@ def test_it_is_a_pytree():
     assert again.reduction == problem.reduction
     np.testing.assert_array_equal(again.labels, problem.labels)
     assert problem.size == CLASSES * FEATURES
-
-
-def test_one_class_against_the_rest():
-    problem = class_data.problem()
-    binary = problem.against_rest(2)
-    np.testing.assert_array_equal(binary.signs, np.where(np.asarray(problem.labels) == 2, 1, -1))
-    np.testing.assert_array_equal(binary.ridge, problem.ridge)

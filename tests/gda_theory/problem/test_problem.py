@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 
 from gda_theory.problem.losses import logistic
 from gda_theory.problem.problem import Problem
@@ -262,15 +262,22 @@ def test_estimator_errors():
             X,
             Y,
             TypeError,
-            "fitted must be a scikit-learn LogisticRegression, got RidgeClassifier",
+            "fitted must be a scikit-learn LogisticRegression, .* got RidgeClassifier",
         ),
         (LogisticRegression(), X, Y, ValueError, "fitted must be fitted"),
         (
-            LogisticRegression(max_iter=1000).fit(X, np.arange(80) % 3),
+            SGDClassifier(loss="log_loss").fit(X, np.arange(80) % 3),
             X,
             Y,
             ValueError,
-            "fitted must be binary, got 3 classes",
+            "fitted must be binary if it is an SGDClassifier.*got 3 classes",
+        ),
+        (
+            SGDClassifier(loss="hinge").fit(X, Y),
+            X,
+            Y,
+            ValueError,
+            "fitted must have loss='log_loss', got loss='hinge'",
         ),
         (
             LogisticRegression(l1_ratio=1.0, solver="liblinear").fit(X, Y),
