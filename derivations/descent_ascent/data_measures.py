@@ -125,9 +125,18 @@ def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC, start
             return w
         if share < mpf("1e-6"):
             break
-    if norm(left) > mpf(10) ** (10 - mpmath.mp.dps) * (ridge * norm(w) + norm(rows) + 1):
+    if norm(left) > mpf(10) ** (10 - mpmath.mp.dps) * _terms(rows, signed, ridge, w, loss):
         raise NoValue("Newton's steps do not settle")
     return w
+
+
+def _terms(rows, signed: Sequence, ridge, w, loss: MarginLoss):
+    """The size of the terms of the gradient."""
+    on_rows = (
+        abs(c * loss.phi(m)) * norm(rows[index, :])
+        for index, (c, m) in enumerate(zip(signed, rows * w, strict=True))
+    )
+    return abs(ridge) * norm(w) + sum(on_rows)
 
 
 def linear_solution(square: mpmath.matrix, right: mpmath.matrix) -> mpmath.matrix:

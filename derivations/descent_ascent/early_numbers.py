@@ -4,15 +4,13 @@ Each public function is the ``measure`` of a theorem. It takes the parameters by
 the measured symbols (:mod:`derivations.ledger.theorems`).
 """
 
-from typing import NamedTuple
-
 import mpmath
 import numpy as np
 import sympy as sp
 from mpmath import mpf
 from scipy.integrate import solve_ivp
 
-from derivations.descent_ascent import measures
+from derivations.descent_ascent import data_measures, measures
 from derivations.descent_ascent.measures import MarginLoss
 from derivations.descent_ascent.pair_numbers import require_positive
 from derivations.descent_ascent.window_numbers import masses_of, vectors_of
@@ -62,22 +60,30 @@ def first_steps(data, ridge, weight, loss, rho=0) -> dict:
     For mean losses with ρ = f/r, and for sums, whose forget rows count ``weight`` times.
     """
     require_positive(ridge=ridge, weight=weight)
-    retained, forgotten = (_averaged(rows) for rows in data)
-    oracle = _minimum([retained], ridge, loss)
-    both = [retained._replace(weight=retained.weight / (1 + rho))]
-    both += [forgotten._replace(weight=forgotten.weight * rho / (1 + rho))]
-    trained = _minimum(both, ridge, loss)
-    minus = forgotten._replace(weight=-forgotten.weight)
-    ascent, _ = _derivatives([retained, minus], ridge, loss, trained)
-    slope, _ = _derivatives([forgotten], mpf(0), loss, oracle)
-    _, hessian = _derivatives([retained], ridge, loss, oracle)
-    more = forgotten._replace(weight=weight * forgotten.weight)
-    summed = _minimum([retained, more], ridge, loss)
-    less = more._replace(weight=-more.weight)
-    ascent_of_sums, _ = _derivatives([retained, less], ridge, loss, summed)
+    retained, forgotten = data
+    rows = data_measures.matrix([*retained, *forgotten])
+
+    def weights(retain_share, forget_share) -> list:
+        on_each = (retain_share / len(retained), forget_share / len(forgotten))
+        return [on_each[0]] * len(retained) + [on_each[1]] * len(forgotten)
+
+    def minimum(signed):
+        return data_measures.stationary(rows, signed, ridge, loss)
+
+    def slope_at(signed, w):
+        return data_measures.gradient(rows, signed, ridge, w, loss)
+
+    alone = weights(mpf(1), mpf(0))
+    oracle, trained = minimum(alone), minimum(weights(1 / (1 + rho), rho / (1 + rho)))
+    summed = minimum(weights(mpf(1), weight))
+    ascent = slope_at(weights(mpf(1), mpf(-1)), trained)
+    ascent_of_sums = slope_at(weights(mpf(1), -weight), summed)
+    with_ridge = slope_at(weights(mpf(0), mpf(1)), oracle)  # of the forget losses and the ridge
+    slope = with_ridge - ridge * oracle
+    hessian = data_measures.data_hessian(rows, alone, ridge, oracle, loss)
     return {
         product: _without_noise(_dot(ascent, trained - oracle)),
-        leading: _without_noise(_dot(slope, mpmath.lu_solve(hessian, slope + ridge * oracle))),
+        leading: _without_noise(_dot(slope, mpmath.lu_solve(hessian, with_ridge))),
         of_sums: _dot(ascent_of_sums, summed - oracle),
         distance: mpmath.norm(summed - oracle),
     }
@@ -86,41 +92,6 @@ def first_steps(data, ridge, weight, loss, rho=0) -> dict:
 def _without_noise(value):
     """0 where ``value`` is rounding: for equal sets w_D is w_R, and both products are 0."""
     return mpf(0) if abs(value) < mpmath.eps**0.75 else value
-
-
-class TrainingRows(NamedTuple):
-    """TrainingRows of data, and the weight of each one's loss."""
-
-    rows: mpmath.matrix
-    weight: mpf
-
-
-def _averaged(rows) -> TrainingRows:
-    return TrainingRows(mpmath.matrix(rows), mpf(1) / len(rows))
-
-
-def _derivatives(sets, ridge, loss: MarginLoss, w) -> tuple:
-    """Gradient and Hessian of ``sum of weight ℓ(<w, row>) + λ|w|²/2``."""
-    gradient, hessian = ridge * w, ridge * mpmath.eye(2)
-    for rows, weight in sets:
-        for index in range(rows.rows):
-            row = rows[index, :].T
-            margin = _dot(w, row)
-            gradient -= weight * loss.phi(margin) * row
-            hessian -= weight * loss.slope(margin) * row * row.T
-    return gradient, hessian
-
-
-def _minimum(sets, ridge, loss: MarginLoss):
-    w = mpmath.zeros(2, 1)
-    for _ in range(200):
-        gradient, hessian = _derivatives(sets, ridge, loss, w)
-        step = mpmath.lu_solve(hessian, -gradient)
-        size = mpmath.norm(step)
-        w += step / max(mpf(1), size)
-        if size <= 64 * mpmath.eps * (1 + mpmath.norm(w)):
-            return w
-    raise NoValue("Newton's method does not settle")
 
 
 def _dot(one, other):

@@ -165,19 +165,27 @@ def margins(
             if _size(left) < _size(residual) or share < mpf("1e-12"):
                 break
             share /= 2
-        settled = _size(move) <= 8 * mpmath.eps * (1 + _size((x, y)))
+        terms = _terms(masses, gram, ridge, loss, x, y)
+        settled = all(
+            abs(ridge * one) <= 8 * mpmath.eps * term for one, term in zip(move, terms, strict=True)
+        )
         if settled or share < mpf("1e-12"):
             break
         (x, y), residual = new, left
+    terms = _terms(masses, gram, ridge, loss, x, y)
+    close = mpmath.sqrt(mpmath.eps)
+    if any(abs(left) > close * term for left, term in zip(residual, terms, strict=True)):
+        raise NoValue("Newton's steps do not settle")
+    return x, y
+
+
+def _terms(masses, gram: Gram, ridge, loss: MarginLoss, x, y) -> tuple:
+    """The sizes of the terms of both equations. Steps and residuals are compared with them."""
     on_u, on_v = abs(masses[0] * loss.phi(x)), abs(masses[1] * loss.phi(y))
-    sizes = (
+    return (
         abs(ridge * x) + abs(gram.uu) * on_u + abs(gram.uv) * on_v,
         abs(ridge * y) + abs(gram.uv) * on_u + abs(gram.vv) * on_v,
     )
-    close = mpmath.sqrt(mpmath.eps)
-    if any(abs(left) > close * size for left, size in zip(residual, sizes, strict=True)):
-        raise NoValue("Newton's steps do not settle")
-    return x, y
 
 
 def _residual(masses, gram: Gram, ridge, loss: MarginLoss, x, y) -> tuple:

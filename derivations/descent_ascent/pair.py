@@ -255,7 +255,7 @@ def pair_gradient(
             ),
         },
         measure=pair_numbers.full_space,
-        points=12,
+        points=18,
     ),
     joins=[
         join(

@@ -9,7 +9,7 @@ import mpmath
 import sympy as sp
 from mpmath import mpf
 
-from derivations.descent_ascent import measures
+from derivations.descent_ascent import data_measures, measures
 from derivations.descent_ascent.measures import EXPONENTIAL, RAISED, Gram, MarginLoss
 from derivations.ledger.domains import OneOf, positive
 from derivations.ledger.symbols import k11, k22, ridge
@@ -130,7 +130,9 @@ def full_space(types, retain_mass, forget_mass, ridge, loss) -> dict:
     """A stationary point of descent-ascent by Newton's method on all weights, and its duals."""
     require_positive(ridge=ridge, A=retain_mass, B=forget_mass)
     u, v = (mpmath.matrix(vector) for vector in types)
-    w = _newton(u, v, (retain_mass, -forget_mass), ridge, loss)
+    rows = data_measures.matrix(types)
+    oracle = data_measures.stationary(rows, (retain_mass, mpf(0)), ridge, loss)
+    w = data_measures.stationary(rows, (retain_mass, -forget_mass), ridge, loss, oracle)
     x, y = _dot(w, u), _dot(w, v)
     P, Q = retain_mass * loss.phi(x) / ridge, forget_mass * loss.phi(y) / ridge
     return {
@@ -144,21 +146,6 @@ def full_space(types, retain_mass, forget_mass, ridge, loss) -> dict:
         vv: _dot(v, v),
         is_exponential: int(loss is EXPONENTIAL),
     }
-
-
-def _newton(u, v, masses, ridge, loss: MarginLoss):
-    w = mpmath.zeros(len(u), 1)
-    for _ in range(60):
-        x, y = _dot(w, u), _dot(w, v)
-        gradient = ridge * w - masses[0] * loss.phi(x) * u - masses[1] * loss.phi(y) * v
-        hessian = ridge * mpmath.eye(len(u)) - masses[0] * loss.slope(x) * u * u.T
-        hessian -= masses[1] * loss.slope(y) * v * v.T
-        step = mpmath.lu_solve(hessian, -gradient)
-        longest = max(mpf(1), mpmath.norm(step))
-        w += step / longest
-        if mpmath.norm(step) <= 64 * mpmath.eps * (1 + mpmath.norm(w)):
-            return w
-    raise NoValue("Newton's method does not settle")
 
 
 def _dot(one, other):

@@ -28,6 +28,8 @@ from derivations.ledger import domains
 
 DIGITS = 30
 MOST_DIGITS = 120
+SAME = 1e-6  # how well two precisions must agree on a difference that is no rounding
+ROUNDING_DIGITS = 10  # the last digits, which rounding may have changed
 SLOPE_TOLERANCE = 0.25  # how far the observed exponent of an error term may be off
 
 
@@ -276,8 +278,13 @@ class Numbers:
         return Judged(directed > 0 or (directed == 0 and not strict), directed, equal=directed == 0)
 
     def _gap(self, left: sp.Expr, right: sp.Expr) -> float:
-        """(right - left)/(the larger of both), 0 if they agree to the last precision tried."""
+        """(right - left)/(the larger of both), 0 if they agree to the last precision tried.
+
+        A difference in the second half of the digits may be rounding. It counts if the last two
+        precisions give the same one: sides may be tiny. The last digits never count.
+        """
         digits = self.theorem.digits
+        before = None
         while True:
             with mpmath.workdps(digits):
                 known = left.free_symbols | right.free_symbols <= self.point.keys()
@@ -292,7 +299,8 @@ class Numbers:
                 if abs(difference) > mpmath.mpf(10) ** (-digits // 2) * max(1, size):
                     return float(difference / size)
             if digits >= self.theorem.most_digits:
-                return 0.0
+                return float(difference / size) if _same(before, difference, digits) else 0.0
+            before = difference
             digits = min(2 * digits, self.theorem.most_digits)
 
     def _printed(self, printed: Printed) -> Judged:
@@ -324,6 +332,13 @@ class Numbers:
         if order.exactly:
             surplus = -abs(surplus)
         return Judged(surplus >= -SLOPE_TOLERANCE, surplus + SLOPE_TOLERANCE)
+
+
+def _same(before: mpmath.mpf | None, difference: mpmath.mpf, digits: int) -> bool:
+    """Whether two precisions give the same difference, larger than the last of ``digits``."""
+    if before is None or abs(difference) < mpmath.mpf(10) ** (ROUNDING_DIGITS - digits):
+        return False
+    return abs(difference - before) < SAME * abs(difference)
 
 
 def evaluated(expression: sp.Expr, values: Mapping[sp.Symbol, object]) -> mpmath.mpf:

@@ -26,11 +26,13 @@ from derivations.descent_ascent import (
     paths,
 )
 from derivations.descent_ascent.coordinate import closed_form_weights
-from derivations.ledger import symbols
+from derivations.ledger import domains, symbols, theorems
 from derivations.ledger.ledger import OutOfDomain
+from derivations.ledger.theorems import Numbers
 from gda_theory.pair import basins, curve, model
 
 LOSSES = ("exponential", "logistic")
+ONES = mpmath.matrix([1, 1])
 
 
 def pairs_of(generator, count, **fixed):
@@ -49,6 +51,42 @@ def pairs_of(generator, count, **fixed):
         allow_unrealisable=True,
         **fixed,
     )
+
+
+# lemma-7-bounds
+
+
+def test_margins_of_size_1e_24_are_told_apart():
+    """The condition fails by 8.5e-4, and x_D is below the bound W by 3e-37 of its size."""
+    values = {
+        "k11": Fraction("0.0168915393531"),
+        "k22": Fraction("0.999483398039"),
+        "ridge": Fraction("5746591668.89"),
+        "k12": Fraction("1.22961013367e-10"),
+        "alpha": Fraction("0.0169145633129"),
+        "a": Fraction("1e-12"),
+        "loss": measures.EXPONENTIAL,
+    }
+    theorem = derivations.claim("lemma-7-bounds").theorem
+    numbers = Numbers(theorem, {one: values[domains.word(one)] for one in theorem.domain})
+    judged = numbers.judge(theorem.conclusions["x above W"])
+    assert judged.holds
+    assert judged.sides == (False, False)
+    with mpmath.workdps(60):
+        x, y = measures.pretrained(
+            *(theorems.number(values[name]) for name in ("a", "alpha")),
+            measures.Gram(*(theorems.number(values[name]) for name in ("k11", "k12", "k22"))),
+            theorems.number(values["ridge"]),
+        )
+        # φ = 1 - m + O(m²): two linear equations.
+        scale = theorems.number(values["a"] / values["ridge"])
+        k11, k12, k22, alpha = (
+            theorems.number(values[name]) for name in ("k11", "k12", "k22", "alpha")
+        )
+        products = mpmath.matrix([[k11, alpha * k12], [k12, alpha * k22]])
+        linear = mpmath.lu_solve(mpmath.eye(2) + scale * products, scale * products * ONES)
+        assert abs(x / linear[0] - 1) < mpmath.mpf("1e-46")
+        assert abs(y / linear[1] - 1) < mpmath.mpf("1e-46")
 
 
 # lemma-12-order

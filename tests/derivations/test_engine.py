@@ -93,6 +93,24 @@ def test_close_sides_are_told_apart_by_more_digits():
     assert not same.judge(Lt(value, p)).holds
 
 
+def test_differences_of_tiny_sides_are_told_from_rounding():
+    shift = sp.Symbol("shift")
+    left, right = sp.symbols("left right")
+
+    def measure(h, shift):
+        tiny = mpmath.mpf("1e-24") / 3
+        return {left: tiny, right: tiny * (1 + shift) * h / h}
+
+    theorem = Theorem({q: positive, shift: real}, {}, measure)
+    seventh = {q: Fraction(1, 7)}
+    apart = Numbers(theorem, seventh | {shift: Fraction(-1, 10**37)})
+    assert apart.judge(Lt(right, left)).holds
+    assert apart.judge(Lt(right, left)).margin == pytest.approx(1e-37)
+    equal = Numbers(theorem, seventh | {shift: Fraction(0)})
+    assert equal.judge(Le(left, right)).margin == 0
+    assert not equal.judge(Lt(left, right)).holds
+
+
 def test_orders_are_measured_towards_zero_and_infinity():
     value = sp.Symbol("value")
     numbers = Numbers(Theorem({}, {}, lambda g: {value: g**2 + g**3}), {})
