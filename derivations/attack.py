@@ -1,8 +1,9 @@
 """``python -m derivations attack``: search for violations of the claims, for as long as one likes.
 
 Every claim gets the same share of the time. Half of the points are drawn from the
-whole domain with its boundary, half are steps away from the worst point so far. The exit status is
-1 if a claim is violated, 2 if an id is unknown and 130 after Ctrl-C.
+whole domain with its boundary, half are steps away from the worst point so far. A point that takes
+too long is abandoned and counted. The exit status is 1 if a claim is violated, 2 if an id is
+unknown and 130 after Ctrl-C.
 """
 
 import argparse
@@ -10,7 +11,7 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from derivations import LEDGER
@@ -18,18 +19,30 @@ from derivations.ledger import search, workers
 from derivations.ledger.ledger import UnknownClaim
 from theory_common import entry
 
-LEAST_SECONDS = 0.05
+LIMIT = 20.0  # seconds for one point
+SENT_EVERY = 0.5  # seconds between two states of an attack
+HANGS_AFTER = 3.0  # seconds beyond two limits: hypotheses and conclusions have one each
 
 
 class Attacked(NamedTuple):
-    """What the attack on one claim found, as plain text and numbers."""
+    """What the attack on one claim has found so far, as plain text and numbers."""
 
     id: str
-    measured: int
-    unmeasured: int
-    violation: str | None
-    worst_margin: float | None
-    worst: str
+    measured: int = 0
+    too_long: int = 0
+    violation: str | None = None
+    worst_margin: float | None = None
+    worst: str = ""
+    error: str | None = None
+
+    def __str__(self) -> str:
+        margin = "-" if self.worst_margin is None else f"{self.worst_margin:.2g}"
+        word = "RAISED" if self.error else "VIOLATED" if self.violation else "holds"
+        slow = f"{self.too_long} took too long  " if self.too_long else ""
+        return (
+            f"{word:8} {self.id:38} margin {margin:>9}  {self.measured:7} points  {slow}"
+            f"{self.error or self.violation or self.worst}"
+        )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,81 +57,118 @@ def _run(options: argparse.Namespace) -> int:
     except UnknownClaim as error:
         print(f"derivations attack: {error}", file=sys.stderr)
         return 2
-    identifiers = [claim.id for claim in chosen]
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
-    processes = min(options.workers or os.cpu_count() or 1, len(identifiers))
-    share = max(options.seconds * processes / len(identifiers), LEAST_SECONDS)
+    number = min(options.workers or os.cpu_count() or 1, len(chosen))
     print(
-        f"attacking {len(identifiers)} claims for {options.seconds:g} s with seed {seed}, "
-        f"{share:.1f} s each in {processes} processes",
+        f"attacking {len(chosen)} claims for {options.seconds:g} s with seed {seed} "
+        f"in {number} processes",
         flush=True,
     )
-    found = []
+    tasks = [(claim.id, seed, options.limit) for claim in chosen]
     started = time.monotonic()
+    found: dict[str, Attacked] = {}
+    ended: set[str] = set()
     try:
-        for attacked in _attacks(identifiers, seed, share, processes):
-            found.append(attacked)
+        for state in _states(tasks, number, options.seconds, options.limit):
+            one = _with_stop(state)
+            found[one.id] = one
+            if state.ended:
+                ended.add(one.id)
+                print(one, flush=True)
     finally:
-        _report(sorted(found, key=_order), time.monotonic() - started)
-    return 1 if any(attacked.violation for attacked in found) else 0
+        _report(found, ended, time.monotonic() - started)
+    return 1 if any(one.violation or one.error for one in found.values()) else 0
 
 
-def attacked(identifier: str, seed: int, seconds: float) -> Attacked:
-    """Attack one claim for so many seconds."""
-    found = search.attack(LEDGER[identifier].theorem, f"{identifier} {seed}", seconds)
+def attacked(identifier: str, seed: int, limit: float, seconds: float) -> Iterator[Attacked]:
+    """The states of an attack on one claim for so many seconds. The last one is always sent."""
+    sent = time.monotonic()
+    one = Attacked(identifier)
+    searches = search.attack(LEDGER[identifier].theorem, f"{identifier} {seed}", seconds, limit)
+    try:
+        for found in searches:
+            one = _as_text(identifier, found)
+            if time.monotonic() > sent + SENT_EVERY:
+                sent = time.monotonic()
+                yield one
+    except Exception as error:  # a measure must not raise: report where it does
+        notes = getattr(error, "__notes__", ())
+        one = one._replace(error=" ".join([f"{type(error).__name__}: {error}", *notes]))
+    yield one
+
+
+def _as_text(identifier: str, found: search.Search) -> Attacked:
     nearest = min(found.worst.values(), key=lambda one: one.margin, default=None)
     return Attacked(
         id=identifier,
         measured=found.measured,
-        unmeasured=found.unmeasured,
+        too_long=found.too_long,
         violation=None if found.violation is None else str(found.violation),
         worst_margin=None if nearest is None else nearest.margin,
         worst="" if nearest is None else str(nearest),
     )
 
 
-def _attacks(identifiers: list[str], seed: int, share: float, processes: int) -> Iterator[Attacked]:
-    """The attacks as they end, with a progress bar where a terminal is attached."""
+def _with_stop(state: workers.State) -> Attacked:
+    """The attack of ``state``. A process that had to be stopped hung in one more point."""
+    one = state.value or Attacked(id=state.task[0])
+    return one._replace(too_long=one.too_long + 1) if state.stopped else one
+
+
+def _states(
+    tasks: Sequence[tuple], number: int, seconds: float, limit: float
+) -> Iterator[workers.State]:
+    """The states of all attacks, with a progress bar where a terminal is attached."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         Progress,
         TextColumn,
+        TimeElapsedColumn,
         TimeRemainingColumn,
     )
 
     console = Console(stderr=True)
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("claims"), TimeRemainingColumn())
-    tasks = [(identifier, seed, share) for identifier in identifiers]
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    silence = 2 * limit + HANGS_AFTER
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns,
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+        redirect_stdout=sys.stdout.isatty(),
     ) as bar:
-        task = bar.add_task("", total=len(tasks))
-        for one in workers.results(attacked, tasks, processes):
-            bar.advance(task)
-            yield one
+        task = bar.add_task("", total=seconds)
+        started = time.monotonic()
+        ended = 0
+        for state in workers.streamed(attacked, tasks, number, seconds, silence):
+            ended += state.ended
+            bar.update(
+                task,
+                completed=time.monotonic() - started,
+                description=f"{ended} of {len(tasks)} claims",
+            )
+            yield state
 
 
-def _order(attacked: Attacked) -> tuple:
-    margin = attacked.worst_margin
-    return (attacked.violation is None, margin is None, margin)
-
-
-def _report(found: list[Attacked], seconds: float) -> None:
-    """One line a claim, the worst first: margin, points, and where the margin was smallest."""
-    for one in found:
-        margin = "-" if one.worst_margin is None else f"{one.worst_margin:.2g}"
-        word = "VIOLATED" if one.violation else "holds"
-        print(
-            f"{word:8} {one.id:38} margin {margin:>9}  {one.measured:7} points  "
-            f"{one.violation or one.worst}"
-        )
-    violated = sum(one.violation is not None for one in found)
-    points = sum(one.measured for one in found)
+def _report(found: dict[str, Attacked], ended: set[str], seconds: float) -> None:
+    """What was attacked when the time or the user's patience ended, and how much was found."""
+    for one in found.values():
+        if one.id not in ended:
+            print(one)
+    violated = [one for one in found.values() if one.violation or one.error]
+    points = sum(one.measured for one in found.values())
+    slow = sum(one.too_long for one in found.values())
+    too_long = f", {slow} took too long" if slow else ""
     print(
-        f"{violated} of {len(found)} claims violated; {points} points measured in {seconds:.0f} s"
+        f"{len(violated)} of {len(found)} claims violated{_names(violated)}; "
+        f"{points} points measured{too_long} in {seconds:.0f} s"
     )
+
+
+def _names(violated: list[Attacked]) -> str:
+    return f" ({', '.join(one.id for one in violated)})" if violated else ""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -136,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, help="of the points drawn (default: a new one)")
     parser.add_argument("--workers", type=int, help="processes (default: one a processor)")
+    parser.add_argument(
+        "--limit",
+        type=_seconds,
+        default=LIMIT,
+        help="seconds after which a point is abandoned (default: %(default)s)",
+    )
     return parser
 
 

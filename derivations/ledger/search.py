@@ -12,11 +12,11 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import sympy as sp
 
-from derivations.ledger import domains
+from derivations.ledger import domains, limits
 from derivations.ledger.theorems import (
     Conclusion,
     Given,
@@ -33,6 +33,7 @@ from derivations.ledger.theorems import (
     relations_of,
 )
 
+Result = TypeVar("Result")
 FEWEST = 8  # a search that measured fewer points found nothing out
 ATTEMPTS = 12  # points drawn for one that is measured
 OUTSIDE = 12  # points measured outside a hypothesis or range
@@ -54,10 +55,14 @@ class Found(NamedTuple):
 
 
 class Search(NamedTuple):
-    """What a search found. ``numbers`` are the points that lie in the domain."""
+    """What a search found. ``numbers`` are the points that lie in the domain.
+
+    ``unmeasured`` points have no value. ``too_long`` of them were abandoned at the time limit.
+    """
 
     measured: int
     unmeasured: int
+    too_long: int
     violation: Found | None
     worst: Mapping[str, Found]
     silent: tuple[str, ...]
@@ -93,42 +98,52 @@ def search(theorem: Theorem, seed: object, attempts: int = ATTEMPTS) -> Search:
     wanted = theorem.points if theorem.domain else 1
     hunt = Hunt(theorem, seed)
     for numbers in hunt.candidates(wanted * attempts):
-        if hunt.take(numbers) is not None or hunt.measured >= wanted:
+        hunt.take(numbers)
+        if hunt.violation is not None or hunt.measured >= wanted:
             break
     return hunt.result()
 
 
-def attack(theorem: Theorem, seed: object, seconds: float) -> Search:
-    """Search for ``seconds``: every second point is a step away from the worst one so far."""
+def attack(
+    theorem: Theorem, seed: object, seconds: float, limit: float | None = None
+) -> Iterator[Search]:
+    """What a search of ``seconds`` has found so far, after each point, until a violation.
+
+    Every second point is a step away from the worst one so far. A point is abandoned if it takes
+    more than ``limit`` seconds.
+    """
     ends = time.monotonic() + seconds
-    hunt = Hunt(theorem, seed, keep=False)
+    hunt = Hunt(theorem, seed, keep=False, limit=limit)
     for numbers in hunt.candidates(None):
-        if hunt.take(numbers) is not None or time.monotonic() > ends:
-            break
-        if not theorem.domain:
-            break
-        worse = hunt.beside_the_worst()
-        if worse is not None and hunt.take(worse) is not None:
-            break
-    return hunt.result()
+        hunt.take(numbers)
+        if hunt.worst and hunt.violation is None:
+            hunt.take(hunt.beside_the_worst())
+        yield hunt.result()
+        over = time.monotonic() > ends
+        if over or hunt.violation is not None or not theorem.domain:
+            return
 
 
 class Hunt:
     """The state of a search: what was measured, and the worst point of each conclusion."""
 
-    def __init__(self, theorem: Theorem, seed: object, *, keep: bool = True) -> None:
+    def __init__(
+        self, theorem: Theorem, seed: object, *, keep: bool = True, limit: float | None = None
+    ) -> None:
         self.theorem = theorem
         self.generator = random.Random(str(seed))
         self.keep = keep
+        self.limit = limit
         self.measured = 0
         self.unmeasured = 0
+        self.too_long = 0
         self.worst: dict[str, Found] = {}
         self.violation: Found | None = None
         self.numbers: list[Numbers] = []
         self.truths: dict[str, set] = {name: set() for name in theorem.conclusions}
 
     def candidates(self, most: int | None) -> Iterator[Numbers]:
-        """Points that satisfy the hypotheses, boundaries first and again and again."""
+        """Points of the domain, each second one on the boundary of a relation if there are any."""
         boundaries = list(boundaries_of(self.theorem))
         for index, point in enumerate(domains.sample(self.theorem.domain, self.generator)):
             if most is not None and index >= most:
@@ -138,30 +153,44 @@ class Hunt:
                 relation = boundaries[index % len(boundaries)]
                 chosen += list(on_boundary(relation, self.theorem.domain, point, self.generator))
             for candidate in chosen:
-                numbers = Numbers(self.theorem, candidate)
-                if self._allowed(numbers):
-                    yield numbers
+                yield Numbers(self.theorem, candidate)
 
     def _allowed(self, numbers: Numbers) -> bool:
-        try:
-            return all(numbers.allowed(hypothesis) for hypothesis in self.theorem.hypotheses)
-        except NoValue:
-            self.unmeasured += 1
-            return False
+        return bool(
+            self._within_limit(
+                lambda: all(numbers.allowed(hypothesis) for hypothesis in self.theorem.hypotheses)
+            )
+        )
 
-    def take(self, numbers: Numbers) -> Found | None:
-        """Judge every conclusion at a point; returns the violation if there is one."""
+    def _within_limit(self, compute: Callable[[], Result]) -> Result | None:
+        """``compute()``. None if there is no value, or none within the time limit."""
         try:
-            judged = {name: numbers.judge(c) for name, c in self.theorem.conclusions.items()}
+            return limits.within(self.limit, compute)
         except NoValue:
             self.unmeasured += 1
-            return None
+        except limits.TookTooLong:
+            self.unmeasured += 1
+            self.too_long += 1
+        return None
+
+    def take(self, numbers: Numbers) -> None:
+        """Judge every conclusion at a point, if it satisfies the hypotheses."""
+        if not self._allowed(numbers):
+            return
+        try:
+            judged = self._within_limit(
+                lambda: {name: numbers.judge(c) for name, c in self.theorem.conclusions.items()}
+            )
+        except Exception as error:
+            error.add_note(f"at {domains.describe_point(numbers.point)}")
+            raise
+        if judged is None:
+            return
         self.measured += 1
         if self.keep:
             self.numbers.append(numbers)
         for name, verdict in judged.items():
             self._note(name, numbers, verdict)
-        return self.violation
 
     def _note(self, name: str, numbers: Numbers, verdict: Judged) -> None:
         if verdict.holds is None:
@@ -173,14 +202,11 @@ class Hunt:
         if not verdict.holds and self.violation is None:
             self.violation = found
 
-    def beside_the_worst(self) -> Numbers | None:
-        """A point next to the worst one of some conclusion, None if the hypotheses fail there."""
-        if not self.worst:
-            return None
+    def beside_the_worst(self) -> Numbers:
+        """A point next to the worst one of some conclusion."""
         start = self.generator.choice(list(self.worst.values()))
         point = domains.moved(self.theorem.domain, start.point, self.generator)
-        numbers = Numbers(self.theorem, point)
-        return numbers if self._allowed(numbers) else None
+        return Numbers(self.theorem, point)
 
     def result(self) -> Search:
         silent = tuple(
@@ -191,6 +217,7 @@ class Hunt:
         return Search(
             measured=self.measured,
             unmeasured=self.unmeasured,
+            too_long=self.too_long,
             violation=self.violation,
             worst=self.worst,
             silent=silent,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tomllib
@@ -13,11 +14,11 @@ import sympy as sp
 
 import derivations
 from derivations import __main__ as command
-from derivations import attack, render
+from derivations import render
 from derivations.ledger.domains import positive
 from derivations.ledger.ledger import Ledger
 from derivations.ledger.steps import Equal
-from derivations.ledger.theorems import Gt, Lt, Theorem
+from derivations.ledger.theorems import Gt, Theorem
 
 ROOT = Path(__file__).parents[2]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -155,7 +156,7 @@ def test_the_ledger_is_packaged():
 def test_attack_searches_and_reports(capsys):
     assert command.main(["attack", "lemma-3-order", "--seconds", "1", "--seed", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "attacking 1 claims for 1 s with seed 1" in printed
+    assert "attacking 1 claims for 1 s with seed 1 in 1 processes" in printed
     assert re.search(r"holds +lemma-3-order +margin +\S+ +\d+ points", printed)
     assert "0 of 1 claims violated" in printed
     assert command.main(["attack", "lemma-99"]) == 2
@@ -164,21 +165,95 @@ def test_attack_searches_and_reports(capsys):
         command.main(["attack", "--seconds", "-1"])
 
 
-def test_attack_reports_a_violation(monkeypatch, capsys):
-    mine = Ledger()
-    value = sp.Symbol("value")
-    wrong = Theorem(
-        domain={x: positive},
-        conclusions={"below": Lt(value, 3 * x)},
-        measure=lambda x: {value: x**2},  # it fails for x >= 3
-    )
+ATTACKED = """
+import itertools, sys
+import mpmath
+import sympy as sp
+from derivations import attack
+from derivations.ledger.domains import positive
+from derivations.ledger.ledger import Ledger
+from derivations.ledger.steps import Equal
+from derivations.ledger.theorems import Lt, Theorem
 
-    @mine.claim("false", statement="x² < 3x.", **ABOUT | {"theorem": wrong})
+x = sp.Symbol("x", positive=True)
+value = sp.Symbol("value")
+mine = Ledger()
+
+
+def in_python(x):
+    while True:
+        mpmath.exp(x)
+
+
+def add(identifier, measure):
+    about = dict(where="test", origin="new", evidence="proved", domain="x > 0")
+    theorem = Theorem({x: positive}, {"below": Lt(value, 3 * x)}, measure)
+
+    @mine.claim(
+        identifier, statement="x² < 3x.", theorem=theorem, counterexample="none", **about
+    )
     def square(claimed=x**2 + 2 * x):
         yield Equal("expand", x**2 + 2 * x, claimed)
 
-    monkeypatch.setattr(attack, "LEDGER", mine)
-    assert command.main(["attack", "--seconds", "5", "--seed", "3"]) == 1
-    printed = capsys.readouterr().out
-    assert "VIOLATED" in printed
-    assert "1 of 1 claims violated" in printed
+
+add("false", lambda x: {value: x**2})  # it fails for x >= 3
+add("hangs", in_python)
+add("raises", lambda x: {value: [][1]})
+add("compiled", lambda x: sum(itertools.repeat(1)))  # no signal ends it
+add("last", lambda x: {value: x})
+attack.LEDGER = mine
+if __name__ == "__main__":
+    sys.exit(attack.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def attacking(tmp_path):
+    (tmp_path / "mine.py").write_text(ATTACKED)
+
+    def start(*options):
+        return subprocess.Popen(
+            [sys.executable, "mine.py", "--workers", "1", "--seed", "3", *options],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return start
+
+
+def test_attack_goes_on_after_violations_and_points_that_hang(attacking):
+    claims = ("false", "hangs", "raises", "compiled")
+    with attacking(*claims, "--seconds", "2", "--limit", "0.2") as process:
+        lines = iter(process.stdout.readline, "")
+        assert "attacking 4 claims for 2 s with seed 3 in 1 processes" in next(lines)
+        assert re.match(r"VIOLATED false .* below at x = ", next(lines))
+        assert process.poll() is None  # so the violation was printed at once
+        rest = "".join(lines)
+        errors = process.stderr.read()
+    assert re.search(r"holds +hangs +margin +- +0 points +[1-9]\d* took too long", rest)
+    assert re.search(r"RAISED +raises .* IndexError: list index out of range at x = ", rest)
+    assert re.search(r"holds +compiled +margin +- +0 points", rest)  # it is killed at the end
+    assert "2 of 4 claims violated (false, raises); " in rest.splitlines()[-1]
+    assert (process.returncode, errors) == (1, "")
+
+
+@pytest.mark.slow
+def test_a_process_that_hangs_in_compiled_code_is_replaced(attacking):
+    with attacking("compiled", "last", "--seconds", "20", "--limit", "0.2") as process:
+        printed, _ = process.communicate(timeout=120)
+    assert re.search(r"holds +compiled .* 0 points  1 took too long", printed)
+    assert re.search(r"holds +last .* [1-9]\d* points", printed)
+
+
+def test_ctrl_c_prints_what_the_attack_found(attacking):
+    with attacking("false", "last", "--seconds", "600") as process:
+        assert "attacking 2 claims" in process.stdout.readline()
+        assert process.stdout.readline().startswith("VIOLATED false")
+        process.send_signal(signal.SIGINT)
+        printed, errors = process.communicate(timeout=60)
+    assert "claims violated (false)" in printed
+    assert process.returncode == 130
+    assert errors == "derivations attack: interrupted\n"
