@@ -2,10 +2,13 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 from gda_theory.commands import arguments
-from gda_theory.verdict.diagnosis import diagnose
-from theory_common.printing import tables
+from gda_theory.verdict.diagnosis import Diagnosis, diagnose
+from theory_common.printing import files, tables
+
+TERMINAL = "-"  # as the file of --json
 
 
 def add(commands) -> None:
@@ -17,18 +20,48 @@ def add(commands) -> None:
         "say whether gradient ascent would help to forget some rows of your data",
     )
     arguments.add_problem(parser)
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a report as one HTML page that needs no network"
+    )
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const=TERMINAL,
+        metavar="FILE",
+        help="print all numbers as JSON instead of a table, or write them to a file",
+    )
+    arguments.add_force(parser)
 
 
 def run(options) -> Callable[[], None]:
-    """Diagnose, and return what prints the report."""
+    """Diagnose, write the files that are wanted, and return what prints the report."""
+    page, numbers = options.html, None if options.json == TERMINAL else options.json
+    wanted = [Path(name) for name in (page, numbers) if name is not None]
+    if len(set(wanted)) < len(wanted):
+        raise ValueError(f"--html and --json must name two files, got {page} twice")
+    for path in wanted:
+        files.require_free(path, force=options.force)
+    found = _found(options)
+    texts = {page: found.to_html} if page is not None else {}
+    if numbers is not None:
+        texts[numbers] = lambda: _json(found)
+    for name, text in [(name, make()) for name, make in texts.items()]:
+        files.write_whole(name, text, force=options.force)
+    if options.json == TERMINAL:
+        printed = _json(found)
+        return lambda: print(printed, end="")
+    places = [f"Written: {' and '.join(texts)}"] if texts else []
+    told = "\n".join([*found.notes, "", found.summary(), *places])
+    return lambda: print(told)
+
+
+def _found(options) -> Diagnosis:
     loaded = arguments.loaded_data(options)
-    problem = arguments.problem_of(options, loaded)
-    found = diagnose(problem, options.strength)
+    found = diagnose(arguments.problem_of(options, loaded), options.strength)
     bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
-    notes = (*loaded.notes, f"model: {options.loss} loss, {options.reduction}s, {bias}")
-    found = dataclasses.replace(found, names=loaded.names, notes=notes)
-    if options.json:
-        text = tables.dumps(found.to_dict(), indent=2)
-        return lambda: print(text)
-    return lambda: print("\n".join([*notes, "", found.summary()]))
+    model = f"model: {options.loss} loss, {options.reduction}s, {bias}"
+    return dataclasses.replace(found, names=loaded.names, notes=(*loaded.notes, model))
+
+
+def _json(found: Diagnosis) -> str:
+    return tables.dumps(found.to_dict(), indent=2) + "\n"

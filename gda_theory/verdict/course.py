@@ -28,9 +28,10 @@ from gda_theory.verdict import models as of_models
 from gda_theory.verdict.measure import Measurement, norm
 from gda_theory.verdict.models import Models
 
-POINTS = 24  # strengths at which the minimum is given
+POINTS = 20  # strengths at which the minimum is given
+AROUND_EVEN = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # and these times the break-even strength
 NEAR = 0.01  # relative distance to the fold at which slowness and the jump are given
-FARTHEST = 1.5  # the course ends at this many times the largest of strength and break-even
+FARTHEST = 1.5  # without a fold, the course ends at so many times the strength or break-even
 
 
 class NearFold(NamedTuple):
@@ -97,15 +98,19 @@ def course(models: Models, objective: Objective, path: Path, given: Measurement)
 
 
 def _strengths(given: Measurement, strength: float) -> tuple[float, Float[np.ndarray, " q"]]:
-    """The end of the course, and strengths that are closer together towards a fold."""
+    """The end of the course, and strengths, more of them around break-even and before a fold."""
+    critical, even = given.critical_strength, given.break_even_strength
     steps = np.linspace(0, 1, POINTS)
-    critical = given.critical_strength
-    wanted = np.nanmax([FARTHEST * strength, FARTHEST * given.break_even_strength])
-    if not critical <= wanted:
-        end = float(min(wanted, given.searched_to))
-        return end, end * steps
-    # The last one is so close below the fold that its minimum is still well separated.
-    return critical, critical * (1 - 1e-6) * (1 - (1 - steps) ** 2)
+    if math.isnan(critical):
+        end = float(min(np.nanmax([FARTHEST * strength, FARTHEST * even]), given.searched_to))
+        grid = end * steps
+    else:
+        # The last one is so close below the fold that its minimum is still well separated.
+        end, grid = critical, critical * (1 - 1e-6) * (1 - (1 - steps) ** 2)
+    if math.isnan(even):
+        return end, grid
+    near = even * np.array(AROUND_EVEN)
+    return end, np.unique(np.concatenate([grid, near[near < grid[-1]]]))
 
 
 def _fold(

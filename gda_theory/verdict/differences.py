@@ -66,7 +66,7 @@ class Row(NamedTuple):
 class Differences(NamedTuple):
     """Which features and which rows make the difference.
 
-    * ``features``: by decreasing ``abs(effect)``.
+    * ``features``: by decreasing ``abs(effect)``, and ``feature_count``, how many there are.
     * ``half``: the smallest number of features whose effects have half of the sum of all
       ``abs(effect)``.
     * ``rows``: the :data:`LISTED` forgotten rows of the largest ``abs(along)``, in that order.
@@ -78,6 +78,7 @@ class Differences(NamedTuple):
     """
 
     features: tuple[Feature, ...]
+    feature_count: int
     half: int
     rows: tuple[Row, ...]
     quantiles: tuple[float, ...]
@@ -100,6 +101,7 @@ def differences(models: Models) -> Differences:
     tenth = max(1, len(along) // 10)
     return Differences(
         features=features,
+        feature_count=len(features),
         half=int(np.searchsorted(np.cumsum(effects), np.sum(effects) / 2) + 1),
         rows=tuple(
             Row(

@@ -6,8 +6,17 @@ import jax
 
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
-from gda_theory.verdict import course, differences, effects, measure, membership, random_test
+from gda_theory.verdict import (
+    course,
+    dependence,
+    differences,
+    effects,
+    measure,
+    membership,
+    random_test,
+)
 from gda_theory.verdict.course import MinimumCourse
+from gda_theory.verdict.dependence import Dependence
 from gda_theory.verdict.differences import Differences
 from gda_theory.verdict.effects import Effects
 from gda_theory.verdict.measure import Measurement
@@ -29,6 +38,7 @@ class Evidence(NamedTuple):
     effects: Effects | None = None
     differences: Differences | None = None
     course: MinimumCourse | None = None
+    dependence: Dependence | None = None
     random_test: RandomTest | None = None
     membership: Membership | None = None
 
@@ -60,6 +70,7 @@ def evidence(
             effects=effects.effects(models),
             differences=differences.differences(models),
             course=course.course(models, objective, path, given),
+            dependence=dependence.dependence(problem, models.weights["pretrained"]),
             random_test=random_test.random_test(problem, models),
             membership=membership.membership(models),
         )

@@ -2,19 +2,25 @@
 
 import dataclasses
 import functools
+import html
 import math
+import os
 import textwrap
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gda_theory.codes import Reason, sentence
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
-from gda_theory.verdict import evidence, words
+from gda_theory.verdict import answers, evidence, page, page_tables, plotting, words
 from gda_theory.verdict.decide import Verdict, decide
 from gda_theory.verdict.evidence import Evidence
 from gda_theory.verdict.measure import Measurement, Stop
-from theory_common.printing import tables
+from theory_common.printing import files, tables
+
+if TYPE_CHECKING:
+    import polars as pl
+    from matplotlib.figure import Figure
 
 WIDTH = 80
 OTHER = {
@@ -84,7 +90,48 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers and sentences in types of JSON: what ``diagnose --json`` prints."""
-        return tables.to_json(as_json(self))
+        document = tables.to_json(as_json(self))
+        return document | {"answers": answers.sentences(document)}
+
+    def to_html(self, path: str | os.PathLike | None = None, *, force: bool = False) -> str:
+        """The report as one HTML page that needs no network, written to ``path`` if it is given.
+
+        Args:
+            path: a file in a folder that is there.
+            force: whether a file of that name may be replaced.
+        Returns: the page.
+        Raises: ``OSError`` as :func:`theory_common.printing.files.write_whole`.
+        """
+        if path is not None:
+            files.require_free(path, force=force)
+        text = page.page(self.to_dict())
+        if path is not None:
+            files.write_whole(path, text, force=force)
+        return text
+
+    def to_frame(self) -> "pl.DataFrame":
+        """The numbers of both reductions as a Polars frame: ``quantity``, ``given``, ``other``.
+
+        True and False are 1 and 0. ``to_pandas()`` of the frame gives pandas' kind.
+        """
+        import polars as pl
+
+        both = [dataclasses.asdict(numbers) for numbers in (self.given, self.other)]
+        names = [name for name, value in both[0].items() if isinstance(value, int | float)]
+        given, other = ([float(one[name]) for name in names] for one in both)
+        return pl.DataFrame({"quantity": names, "given": given, "other": other})
+
+    def plot(self) -> "Figure":
+        """A Matplotlib figure: the minimum along the strength, and the best early stops."""
+        return plotting.figure(self.to_dict())
+
+    def _repr_html_(self) -> str:
+        """The verdict and the table of numbers, for a notebook."""
+        heads = ["", f"{self.given.reduction} (given)", self.other.reduction]
+        cells = [[html.escape(tables.cell(cell)) for cell in row] for row in self.rows()]
+        return f"<p><strong>{html.escape(self.verdict)}</strong></p>" + page_tables.table(
+            heads, cells
+        )
 
     def rows(self) -> list[tuple]:
         """The table of :meth:`summary`: quantity, given reduction, other reduction."""

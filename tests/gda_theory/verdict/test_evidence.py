@@ -20,6 +20,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 import gda_theory as gt
 from gda_theory.verdict import membership, report
 from gda_theory.verdict.evidence import EQUAL
+from tests.gda_theory.verdict.page_reading import check
 
 CLOSE = 1e-6
 RIDGE = 1e-2
@@ -487,7 +488,84 @@ def test_total_variation(ratio, shift):
     assert found <= np.sqrt(membership.divergence(law, other) / 2) + 1e-15
 
 
+# (e) dependence ----------------------------------------------------------------------------------
+
+
+def test_dependence(one):
+    """The four matrices, formed, and their spectral norms."""
+    w, n = one.weights["pretrained"], len(one.signs)
+    margin = one.margins(w)
+    types = one.signs[:, None] * one.features
+    chance = scipy.special.expit(margin)
+    inverse = np.linalg.inv(one.hessian(w, np.full(n, 1 / n)))
+    between = types[one.forget] @ inverse @ types[one.kept].T / n
+    force, bend = 1 - chance, np.sqrt(chance * (1 - chance))
+    margins = force[one.forget][:, None] * between
+    losses = margins * force[one.kept]
+    root = np.linalg.cholesky(inverse)
+    parts = [
+        np.linalg.norm((force[:, None] * types @ root)[rows], 2) / np.sqrt(n)
+        for rows in (one.forget, one.kept)
+    ]
+    units = types / np.linalg.norm(types, axis=1, keepdims=True)
+    leverage = bend**2 * np.sum(types @ inverse * types, 1) / n
+    found = one.found.evidence.dependence
+    close(found.loss_norm, np.linalg.norm(losses, 2))
+    close(found.margin_norm, np.linalg.norm(margins, 2))
+    close(
+        found.leverage_norm,
+        np.linalg.norm(bend[one.forget][:, None] * between * bend[one.kept], 2),
+    )
+    close(found.normalised_norm, np.linalg.norm(losses, 2) / np.prod(parts))
+    close(found.mean_forget_loss, -np.log(chance[one.forget]).mean())
+    close(found.mean_retain_loss, -np.log(chance[one.kept]).mean())
+    close(
+        [found.mean_leverage, found.max_leverage],
+        [leverage[one.forget].mean(), leverage[one.forget].max()],
+    )
+    close(found.mean_cosine, (units[one.forget] @ units[one.kept].T).mean())
+
+
 # All together ------------------------------------------------------------------------------------
+
+
+def test_every_number_in_the_page_is_in_the_json(one):
+    check(one.found.to_html(), one.found.to_dict())
+
+
+def test_the_numbers_of_the_verdict_with_an_intercept(wine):
+    """Those of ``breast_cancer`` are in test_diagnosis."""
+    given, pretrained, retrained = (
+        wine.found.given,
+        wine.weights["pretrained"],
+        wine.weights["retrained"],
+    )
+    away = pretrained - retrained
+    oracle, share = wine.coefficients(0), wine.forget / wine.forget.sum()
+    pushed = np.linalg.solve(
+        wine.hessian(retrained, oracle), wine.gradient(retrained, share) - wine.ridge * retrained
+    )
+    ratio = wine.forget.sum() / wine.kept.sum()
+    close(given.size_ratio, ratio)
+    close([given.retrain_norm, given.pretrain_distance], np.linalg.norm([retrained, away], axis=1))
+    close(given.newton_relative, wine.distance(wine.weights["newton"]))
+    close(given.newton_distance, np.linalg.norm(wine.weights["newton"] - retrained))
+    close(given.descent_ascent_distance, np.linalg.norm(wine.weights["ascent"] - retrained))
+    close(given.opposite_cosine, away @ pushed / np.linalg.norm(away) / np.linalg.norm(pushed))
+    first = np.linalg.solve(
+        wine.hessian(retrained, oracle), ratio * wine.gradient(retrained, share)
+    )
+    close(given.first_order_break_even, np.linalg.norm(first) / np.linalg.norm(pushed))
+
+    def excess(strength):
+        w = retrained
+        for now in np.linspace(0, strength, 12)[1:]:
+            w = wine.newton(w, wine.coefficients(now), 8)
+        return wine.distance(w) - 1
+
+    near = given.break_even_strength * np.array([0.8, 1.25])
+    even = scipy.optimize.brentq(excess, *near, xtol=1e-12)
+    close(given.break_even_strength, even)
 
 
 def test_where_nothing_is_to_forget_there_is_no_section(cancer):

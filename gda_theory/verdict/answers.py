@@ -1,0 +1,168 @@
+"""The questions that a report answers, each with one plain sentence.
+
+A sentence is a template over the report's JSON (:mod:`gda_theory.verdict.page_values`), so that
+each of its numbers has a key. Numbers decide which sentence is written.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from gda_theory.verdict.page_values import plain
+
+OPPOSITE = -0.5  # a cosine below it counts as opposite sides
+DESCENDS_LATER = "ascent_then_descent"  # at its best epoch descent alone has done the work
+
+
+class Answer(NamedTuple):
+    """One answer: the section's key in the JSON, and templates of headline and sentence."""
+
+    key: str
+    question: str
+    headline: str
+    sentence: str
+
+
+def answers(document: Any) -> list[Answer]:
+    """The answers whose sections are in the JSON, in order."""
+    found = []
+    for key, question, answer in QUESTIONS:
+        if document.get(key):
+            headline, sentence = answer(document)
+            found.append(Answer(key, question, headline, sentence))
+    return found
+
+
+def sentences(document: Any) -> dict[str, dict[str, str]]:
+    """Question and sentence of each answer as text, for the JSON itself."""
+    return {
+        answer.key: {
+            "question": answer.question,
+            "headline": plain(answer.headline, document),
+            "sentence": plain(answer.sentence, document),
+        }
+        for answer in answers(document)
+    }
+
+
+Said = tuple[str, str]
+
+
+def _effects(document: Any) -> Said:
+    place = "effects.change.pretrained.all"
+    return (
+        f"{{{place}.largest|points}} points at most",
+        "The pretrained model's probabilities differ from the retrained model's by "
+        f"{{{place}.mean|points}} percentage points on average, and by "
+        f"{{{place}.largest|points}} at most.",
+    )
+
+
+def _differences(document: Any) -> Said:
+    half = document["differences"]["half"]
+    several = "features account" if half > 1 else "feature accounts"
+    return (
+        "{differences.half|number} of {differences.feature_count|number} features",
+        f"{{differences.half|number}} of {{differences.feature_count|number}} {several} for half "
+        "of the difference, and the strongest tenth of the forgotten rows covers "
+        "{differences.strongest_tenth|percent} of the way to the retrained model.",
+    )
+
+
+def best_ascent(stops: Sequence[Any]) -> int | None:
+    """The place of the stop that leaves the least, of all schemes that go on ascending."""
+    places = [index for index, stop in enumerate(stops) if stop["scheme"] != DESCENDS_LATER]
+    return min(places, key=lambda index: stops[index]["best_relative"], default=None)
+
+
+def _stops(document: Any) -> Said:
+    best = best_ascent(document["stops"])
+    place = f"stops.{best}"
+    if document["stops"][best]["best_epoch"] == 0:
+        return (
+            "none helps",
+            "No early stop comes closer to the retrained model than doing nothing, while plain "
+            f"descent on the kept rows leaves {{{place}.descent_final|percent}} of the distance "
+            f"after {{{place}.epochs|number}} epochs.",
+        )
+    return (
+        f"{{{place}.best_relative|percent}} left at best",
+        f"The best early stop leaves {{{place}.best_relative|percent}} of the distance, at epoch "
+        f"{{{place}.best_epoch|number}}; plain descent on the kept rows leaves "
+        f"{{{place}.descent_relative|percent}} by then.",
+    )
+
+
+def _course(document: Any) -> Said:
+    given, fold = document["given"], document["course"]["fold"]
+    if given["critical_strength"] is None:
+        return (
+            "none up to {given.searched_to|short}",
+            "Up to strength {given.searched_to|short}, as far as it was followed, the minimum of "
+            "ascent does not disappear.",
+        )
+    lost = "Above strength {given.critical_strength|short} the minimum of ascent does not exist"
+    headline = "strength {given.critical_strength|short}"
+    if fold is None:
+        return headline, f"{lost}, and the weights run to infinity."
+    if fold["beyond"] is None:
+        return headline, f"{lost}, and no other minimum was found beyond it."
+    return (
+        headline,
+        f"{lost}: from {{course.fold.distance|short}} times the distance of doing nothing, a run "
+        "moves on to {course.fold.beyond|short} times.",
+    )
+
+
+def _dependence(document: Any) -> Said:
+    given = document["given"]
+    cosine = "(cosine {given.opposite_cosine|short})"
+    opposite = given["opposite_cosine"] is not None and given["opposite_cosine"] < OPPOSITE
+    if given["break_even_strength"] is None:
+        even = "no strength up to {given.searched_to|short} is worse than doing nothing"
+        headline = "cosine {given.opposite_cosine|short}"
+    else:
+        even = "ascent is worse than doing nothing above strength {given.break_even_strength|short}"
+        headline = "break-even at {given.break_even_strength|short}"
+    if opposite:
+        lies = f"Ascent and pretraining lie on opposite sides of the retrained model {cosine}"
+        return headline, f"{lies}, and {even}."
+    lies = f"Ascent does not lie opposite to pretraining {cosine}"
+    return headline, f"{lies}, and {even}."
+
+
+def _random_test(document: Any) -> Said:
+    share = (
+        "a model that saw neither is right on {random_test.forget_accuracy|percent} of them and on "
+        "{random_test.test_accuracy|percent} of held-out rows"
+    )
+    if document["random_test"]["looks_random"]:
+        return (
+            "yes, by its accuracy",
+            f"The forgotten rows may be a random sample: {share}.",
+        )
+    return (
+        "no",
+        f"The forgotten rows are no random sample: {share}, and chance explains such a gap with "
+        "probability {random_test.exact|short}.",
+    )
+
+
+def _membership(document: Any) -> Said:
+    place = "membership.attack"
+    return (
+        f"{{{place}.pretrained.median|percent}} after doing nothing",
+        "For the median forgotten row, the best guess whether the model was trained with it is "
+        f"right in {{{place}.pretrained.median|percent}} of cases after doing nothing and in "
+        f"{{{place}.newton.median|percent}} after one Newton step; guessing is right in half.",
+    )
+
+
+QUESTIONS: tuple[tuple[str, str, Callable[[Any], Said]], ...] = (
+    ("effects", "How far is the model from the retrained one?", _effects),
+    ("differences", "Which features and which forgotten rows make the difference?", _differences),
+    ("stops", "What can stopping early reach?", _stops),
+    ("course", "At which strength does ascent break down?", _course),
+    ("dependence", "How much do the two sets depend on each other?", _dependence),
+    ("random_test", "Does the forget set look random?", _random_test),
+    ("membership", "What could an outsider still tell?", _membership),
+)

@@ -1,0 +1,146 @@
+"""The report as one HTML page, made from the report's JSON alone.
+
+The page needs no network: style and pictures are inside, and there is no script. Every number of
+the data stands in an element with its key in the JSON, its format and its value
+(:mod:`gda_theory.verdict.page_values`).
+"""
+
+import html
+import importlib.resources
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from gda_theory.verdict import page_pictures as pictures
+from gda_theory.verdict import page_tables as page_tables
+from gda_theory.verdict.answers import Answer, answers
+from gda_theory.verdict.decide import Verdict
+from gda_theory.verdict.page_texts import CAPTIONS, METHODS
+from gda_theory.verdict.page_values import marked, tags
+
+WIDTHS = (680.0, 350.0)  # of a picture on a wide screen and on a phone
+FORMULA = re.compile(r"`([^`]+)`")
+BADGES = {
+    Verdict.UNCERTAIN: ("", "No verdict"),
+    Verdict.NOTHING_TO_FORGET: ("good", "Nothing to do"),
+    Verdict.UNBOUNDED: ("bad", "✕ Ascent would destroy the model"),
+    Verdict.LOST: ("bad", "✕ Ascent would destroy the model"),
+    Verdict.FARTHER: ("bad", "✕ Ascent would do harm"),
+    Verdict.NEARER: ("good", "✓ Ascent would help"),
+}
+# A browser refuses whatever is not inside the page.
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+Picture = Callable[[Any, float], str]
+
+
+class Section(NamedTuple):
+    """Pictures, each with the name of its caption, and the table of one answer."""
+
+    pictures: tuple[tuple[str, Picture], ...]
+    table: Callable[[Any], str]
+
+
+SECTIONS = {
+    "effects": Section((("changes", pictures.changes),), page_tables.effects),
+    "differences": Section(
+        (("features", pictures.features), ("rows", pictures.rows)), page_tables.differences
+    ),
+    "stops": Section((("stops", pictures.stops),), page_tables.stops),
+    "course": Section((("course", pictures.course),), page_tables.course),
+    "dependence": Section((("sides", pictures.sides),), page_tables.dependence),
+    "random_test": Section((("accuracies", pictures.accuracies),), page_tables.random_test),
+    "membership": Section((("attacks", pictures.attacks),), page_tables.membership),
+}
+
+
+def page(document: Any) -> str:
+    """The whole page.
+
+    Args:
+        document: what :meth:`gda_theory.Diagnosis.to_dict` returns.
+    """
+    found = answers(document)
+    style = importlib.resources.files(__package__).joinpath("page.css").read_text("utf-8")
+    body = [_opening(document), _contents(document, found)]
+    body += [_section(document, answer, letter) for answer, letter in _lettered(found)]
+    body.append(_other(document))
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="color-scheme" content="light dark">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        # An empty icon, so that a browser does not ask for one.
+        '<link rel="icon" href="data:,">'
+        f"<title>Can this model forget? A diagnosis</title><style>{style}</style></head>"
+        f"<body><main>{''.join(body)}</main></body></html>\n"
+    )
+
+
+def _lettered(found: list[Answer]) -> list[tuple[Answer, str]]:
+    return [(answer, "abcdefgh"[index]) for index, answer in enumerate(found)]
+
+
+def _opening(document: Any) -> str:
+    kind, badge = BADGES[Verdict(document["given"]["code"])]
+    first, _, rest = document["verdict"].partition(". ")
+    first = first if first.endswith(".") else f"{first}."
+    rest = f' <span class="lead">{html.escape(rest)}</span>' if rest else ""
+    return (
+        f'<header><p class="kind"><span class="badge {kind}">{badge}</span></p>'
+        f"<div{tags(document, 'verdict', 'text')}><h1>{html.escape(first)}</h1>{rest}</div>"
+        f"{_data(document)}</header>"
+    )
+
+
+def _data(document: Any) -> str:
+    if not document["data"]:
+        return ""
+    notes = "".join(
+        f"<li{tags(document, f'data.{index}', 'text')}>{html.escape(note)}</li>"
+        for index, note in enumerate(document["data"])
+    )
+    return f'<details class="data"><summary>The data</summary><ul>{notes}</ul></details>'
+
+
+def _contents(document: Any, found: list[Answer]) -> str:
+    if not found:
+        return f"<p>There is no further answer: {html.escape(document['missing'])}.</p>"
+    items = "".join(
+        f'<li><a href="#{answer.key}"><span class="question">{letter}. '
+        f'{html.escape(answer.question)}</span><span class="headline">'
+        f"{marked(answer.headline, document)}</span></a></li>"
+        for answer, letter in _lettered(found)
+    )
+    return f'<nav aria-label="Contents"><ol class="contents">{items}</ol></nav>'
+
+
+def _section(document: Any, answer: Answer, letter: str) -> str:
+    section = SECTIONS[answer.key]
+    figures = "".join(
+        f"<figure>{''.join(draw(document, width) for width in WIDTHS)}"
+        f"<figcaption>{html.escape(CAPTIONS[name])}</figcaption></figure>"
+        for name, draw in section.pictures
+    )
+    return (
+        f'<section id="{answer.key}"><h2>{letter}. {html.escape(answer.question)}</h2>'
+        f'<p class="answer">{marked(answer.sentence, document)}</p>'
+        f"{figures}{section.table(document)}{_method(document, answer.key)}</section>"
+    )
+
+
+def _method(document: Any, key: str) -> str:
+    texts = (FORMULA.sub(r"<code>\1</code>", marked(text, document)) for text in METHODS[key])
+    paragraphs = "".join(f"<p>{text}</p>" for text in texts)
+    return f"<details><summary>How this is computed</summary>{paragraphs}</details>"
+
+
+def _other(document: Any) -> str:
+    """What changes if the losses are added up instead of averaged, or the other way round."""
+    averaged = document["given"]["reduction"] == "mean"
+    lead = (
+        "If your code sums losses instead of averaging them"
+        if averaged
+        else "If your code averages losses instead of summing them"
+    )
+    said = f"<span{tags(document, 'other.verdict', 'text')}>{html.escape(document['other']['verdict'])}</span>"
+    return f"<footer><p><strong>{lead}:</strong> {said}</p></footer>"
