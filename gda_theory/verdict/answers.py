@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from gda_theory.verdict.page_values import plain
+from gda_theory.verdict.remedies import DESCRIPTIONS
 
+LITTLE = 0.1  # a remedy that leaves at most this part is recommended
 OPPOSITE = -0.5  # a cosine below it counts as opposite sides
 DESCENDS_LATER = "ascent_then_descent"  # at its best epoch descent alone has done the work
 
 
-class Answer(NamedTuple):
+class ReportAnswer(NamedTuple):
     """One answer: the section's key in the JSON, and templates of headline and sentence."""
 
     key: str
@@ -22,13 +24,13 @@ class Answer(NamedTuple):
     sentence: str
 
 
-def answers(document: Any) -> list[Answer]:
+def answers(document: Any) -> list[ReportAnswer]:
     """The answers whose sections are in the JSON, in order."""
     found = []
     for key, question, answer in QUESTIONS:
         if document.get(key):
             headline, sentence = answer(document)
-            found.append(Answer(key, question, headline, sentence))
+            found.append(ReportAnswer(key, question, headline, sentence))
     return found
 
 
@@ -147,6 +149,37 @@ def _random_test(document: Any) -> Said:
     )
 
 
+def recommended(methods: Sequence[Any]) -> int:
+    """The place of the cheapest method that leaves at most a tenth of the distance."""
+    good = [index for index, method in enumerate(methods) if _is_good(method)]
+    return min(good, key=lambda index: methods[index]["work"])
+
+
+def _is_good(method: Any) -> bool:
+    """Exact retraining always is, so that there is one."""
+    if method["name"] == "retrain":
+        return True
+    # Ascent cannot be recommended, since without the retrained model nobody knows where to stop.
+    return method["name"].startswith(("newton", "fine")) and float(method["distance"]) <= LITTLE
+
+
+def _remedies(document: Any) -> Said:
+    methods = document["remedies"]["methods"]
+    best = recommended(methods)
+    again = next(index for index, method in enumerate(methods) if method["name"] == "retrain")
+    place, name = f"remedies.methods.{best}", DESCRIPTIONS[methods[best]["name"]]
+    work = f"the work of {{{place}.work|short}} gradients"
+    if best == again:
+        return name, f"Retrain: it takes {work}, and nothing cheaper leaves little of the distance."
+    certified = "" if methods[best]["bound"] == "inf" else f" (certified: {{{place}.bound|bound}})"
+    return (
+        name,
+        f"{name[0].upper()}{name[1:]} leaves {{{place}.distance|percent}} of the distance"
+        f"{certified} for {work}; exact retraining takes "
+        f"{{remedies.methods.{again}.work|short}}.",
+    )
+
+
 def _membership(document: Any) -> Said:
     place = "membership.attack"
     return (
@@ -164,5 +197,6 @@ QUESTIONS: tuple[tuple[str, str, Callable[[Any], Said]], ...] = (
     ("course", "At which strength does ascent break down?", _course),
     ("dependence", "How much do the two sets depend on each other?", _dependence),
     ("random_test", "Does the forget set look random?", _random_test),
+    ("remedies", "What should be done instead?", _remedies),
     ("membership", "What could an outsider still tell?", _membership),
 )

@@ -14,6 +14,7 @@ from gda_theory.verdict import (
     measure,
     membership,
     random_test,
+    remedies,
 )
 from gda_theory.verdict.course import MinimumCourse
 from gda_theory.verdict.dependence import Dependence
@@ -23,6 +24,7 @@ from gda_theory.verdict.measure import Measurement
 from gda_theory.verdict.membership import Membership
 from gda_theory.verdict.models import models_of
 from gda_theory.verdict.random_test import RandomTest
+from gda_theory.verdict.remedies import Remedies
 
 UNSOLVED = "pretraining or retraining has no single minimum that was found to its tolerance"
 EQUAL = "the pretrained and the retrained model are equal, so there is no difference to explain"
@@ -40,6 +42,7 @@ class Evidence(NamedTuple):
     course: MinimumCourse | None = None
     dependence: Dependence | None = None
     random_test: RandomTest | None = None
+    remedies: Remedies | None = None
     membership: Membership | None = None
 
 
@@ -72,5 +75,6 @@ def evidence(
             course=course.course(models, objective, path, given),
             dependence=dependence.dependence(problem, models.weights["pretrained"]),
             random_test=random_test.random_test(problem, models),
+            remedies=remedies.remedies(problem, models),
             membership=membership.membership(models),
         )

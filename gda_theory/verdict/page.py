@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from gda_theory.verdict import page_pictures as pictures
 from gda_theory.verdict import page_tables as page_tables
-from gda_theory.verdict.answers import Answer, answers
+from gda_theory.verdict.answers import ReportAnswer, answers
 from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.page_texts import CAPTIONS, METHODS
 from gda_theory.verdict.page_values import marked, tags
@@ -49,6 +49,7 @@ SECTIONS = {
     "course": Section((("course", pictures.course),), page_tables.course),
     "dependence": Section((("sides", pictures.sides),), page_tables.dependence),
     "random_test": Section((("accuracies", pictures.accuracies),), page_tables.random_test),
+    "remedies": Section((("remedies", pictures.remedies),), page_tables.remedies),
     "membership": Section((("attacks", pictures.attacks),), page_tables.membership),
 }
 
@@ -76,7 +77,7 @@ def page(document: Any) -> str:
     )
 
 
-def _lettered(found: list[Answer]) -> list[tuple[Answer, str]]:
+def _lettered(found: list[ReportAnswer]) -> list[tuple[ReportAnswer, str]]:
     return [(answer, "abcdefgh"[index]) for index, answer in enumerate(found)]
 
 
@@ -102,7 +103,7 @@ def _data(document: Any) -> str:
     return f'<details class="data"><summary>The data</summary><ul>{notes}</ul></details>'
 
 
-def _contents(document: Any, found: list[Answer]) -> str:
+def _contents(document: Any, found: list[ReportAnswer]) -> str:
     if not found:
         return f"<p>There is no further answer: {html.escape(document['missing'])}.</p>"
     items = "".join(
@@ -114,7 +115,7 @@ def _contents(document: Any, found: list[Answer]) -> str:
     return f'<nav aria-label="Contents"><ol class="contents">{items}</ol></nav>'
 
 
-def _section(document: Any, answer: Answer, letter: str) -> str:
+def _section(document: Any, answer: ReportAnswer, letter: str) -> str:
     section = SECTIONS[answer.key]
     figures = "".join(
         f"<figure>{''.join(draw(document, width) for width in WIDTHS)}"

@@ -9,6 +9,7 @@ from typing import Any
 from gda_theory.verdict import page_drawing as draw
 from gda_theory.verdict.page_drawing import AXIS, ROW, SIDE, Scale
 from gda_theory.verdict.page_values import drawn, lookup, tags
+from gda_theory.verdict.remedies import DESCRIPTIONS
 
 MODELS = {
     "pretrained": "doing nothing",
@@ -323,6 +324,38 @@ def accuracies(document: Any, width: float) -> str:
             draw.text(x + 11, y + 4, drawn(document, key, "percent"), "number"),
         ]
     return draw.picture(width, bottom + AXIS, parts, "accuracies on forgotten and held-out rows")
+
+
+def remedies(document: Any, width: float) -> str:
+    """(g) What each method leaves and what is certified, by increasing work."""
+    methods = document["remedies"]["methods"]
+    order = sorted(range(len(methods)), key=lambda index: methods[index]["work"])
+    scale = Scale(1e-6, 1e4, SIDE + 22, width - SIDE - 22, log=True)
+    parts, top = draw.legend(
+        [
+            (draw.mark("disc", 0, 0, "one"), "what is left"),
+            (draw.line(-9, 0, 9, 0, "thin") + draw.line(9, -6, 9, 6, "thin"), "what is certified"),
+            (draw.line(0, -8, 0, 8, "limit"), "doing nothing"),
+        ],
+        TOP + 8,
+        width,
+    )
+    bottom = top + ROW * len(order)
+    parts += draw.axis_below(scale, bottom, "part of the distance that is left", top)
+    one = scale.at(1.0)
+    parts.append(draw.line(one, top, one, bottom, "limit"))
+    for row, index in enumerate(order):
+        method, place = methods[index], f"remedies.methods.{index}"
+        y = top + ROW * row + 32
+        left, bound = (scale.at(float(method[name])) for name in ("distance", "bound"))
+        work = drawn(document, f"{place}.work", "short")
+        parts += [
+            draw.text(SIDE, y - 13, f"{DESCRIPTIONS[method['name']]}: work {work}", "label"),
+            draw.line(left, y, bound, y, "thin"),
+            "" if method["bound"] == "inf" else draw.line(bound, y - 6, bound, y + 6, "thin"),
+            draw.mark("disc", left, y, "one", tags=tags(document, f"{place}.distance", "left")),
+        ]
+    return draw.picture(width, bottom + AXIS, parts, "what each method leaves")
 
 
 def attacks(document: Any, width: float) -> str:

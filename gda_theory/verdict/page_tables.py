@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from gda_theory.verdict.page_pictures import LISTED, MODELS, best_stops
-from gda_theory.verdict.page_values import value
+from gda_theory.verdict.page_values import marked, value
+from gda_theory.verdict.remedies import DESCRIPTIONS
 
 Cells = Sequence[Sequence[str]]
 
 
-def table(head: Sequence[str], body: Cells, caption: str = "") -> str:
+def table(head: Sequence[str], body: Cells) -> str:
     """A table whose cells are markup. The first cell of a row names it.
 
     A row of one cell is the heading of a group.
     """
-    said = f"<caption>{caption}</caption>" if caption else ""
     heads = "".join(f'<th scope="col">{cell}</th>' for cell in head)
     rows = "".join(f"<tr>{_row(cells, len(head))}</tr>" for cells in body)
     return (
-        f'<div class="scroll"><table>{said}<thead><tr>{heads}</tr></thead>'
+        f'<div class="scroll"><table><thead><tr>{heads}</tr></thead>'
         f"<tbody>{rows}</tbody></table></div>"
     )
 
@@ -122,7 +122,8 @@ def stops(document: Any) -> str:
         "good epochs",
         "left at the end",
     ]
-    return table(head, rows, f"Of {value(document, 'stops.0.epochs')} epochs in all.")
+    note = f"Each run has {value(document, 'stops.0.epochs')} epochs."
+    return f'{table(head, rows)}<p class="note">{note}</p>'
 
 
 def _listed(document: Any, rows: Sequence[tuple[str, str, str]]) -> str:
@@ -195,6 +196,29 @@ def random_test(document: Any) -> str:
             ("at significance", "random_test.significance", "percent"),
         ],
     )
+
+
+def remedies(document: Any) -> str:
+    """What each method costs and leaves."""
+    found = document["remedies"]
+    rows = [
+        [
+            DESCRIPTIONS[method["name"]],
+            value(document, f"remedies.methods.{index}.gradients"),
+            value(document, f"remedies.methods.{index}.hessians"),
+            value(document, f"remedies.methods.{index}.work", "short"),
+            value(document, f"remedies.methods.{index}.distance", "left"),
+            value(document, f"remedies.methods.{index}.bound", "bound"),
+        ]
+        for index, method in enumerate(found["methods"])
+    ]
+    head = ["method", "gradients", "Hessians", "work", "left", "certified"]
+    steps = "{remedies.few|number} steps are few and {remedies.many|number} are many."
+    if found["missing"]:
+        noisy = "There is no noisy descent: {remedies.missing|text}."
+    else:
+        noisy = "Noisy descent: epsilon {remedies.epsilon|number}, delta {remedies.delta|number}."
+    return f'{table(head, rows)}<p class="note">{marked(f"{steps} {noisy}", document)}</p>'
 
 
 def membership(document: Any) -> str:

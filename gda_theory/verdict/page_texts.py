@@ -26,9 +26,9 @@ CAPTIONS = {
     "outside it has an accuracy on the forgotten rows that no retrained model would have.",
     "attacks": "The closer a curve is to the lower edge, the less an outsider can tell. Each curve "
     "shows one model: how often the best guess is right, over the forgotten rows in order.",
-    "remedies": "The best choices are at the lower left: few passes over the data, and little "
-    "distance left. A line reaches up to the distance that is certified without knowing the "
-    "retrained model.",
+    "remedies": "Further left is better, and methods come in the order of their work. The "
+    "mark is what a method leaves, and the bar ends where the bound lies that is certified without "
+    "knowing the retrained model. The axis is logarithmic; marks at its ends may lie beyond.",
 }
 
 METHODS = {
@@ -93,7 +93,17 @@ METHODS = {
         "one, and features that were scaled on the kept rows were scaled with the held-out rows. "
         "A set that passes need not be random.",
     ),
-    "remedies": (),
+    "remedies": (
+        "Every method starts at the pretrained weights. What is left is the distance of its "
+        "weights to the retrained ones, over that of doing nothing. What is certified is a bound "
+        "on it that is computed without the retrained weights, from the gradient and the Hessian "
+        "of the loss of the kept rows. So it is what one can know in practice.",
+        "Work is counted in gradients over the kept rows. A Hessian over d features counts as "
+        "`1 + d/2` of them, with its gradient. Certifying costs one Hessian more, which is not "
+        "counted. Pure ascent and fine-tuning take the step size `2/(M + m)`, with the largest and "
+        "smallest possible curvature. Noisy descent is Descent-to-Delete: its noise hides the "
+        "deletion by a guarantee, and is most of what it leaves.",
+    ),
     "membership": (
         "Training is made random by a term `b' w` with Gaussian b in the sum of the losses. Its "
         "deviation is {membership.noise|number} in each coordinate, so that b is as long as the "

@@ -47,11 +47,17 @@ def _left(value: Any) -> str:
     return _percent(known) if known is None or known < MANY else f"{_short(known)} times"
 
 
+def _bound(value: Any) -> str:
+    """A bound on a part; it may be infinite."""
+    return "none" if value == "inf" else _left(value)
+
+
 FORMATS: dict[str, Callable[[Any], str]] = {
     "number": _number,
     "short": _short,
     "percent": _percent,
     "left": _left,
+    "bound": _bound,
     "points": _points,
     "text": str,
 }

@@ -415,6 +415,95 @@ def test_a_set_of_hard_rows_does_not_look_random(cancer):
     assert test.exact < test.bound < 0.01
 
 
+# (g) remedies ------------------------------------------------------------------------------------
+
+
+def descended(one, coefficients, step_size, steps):
+    w = one.weights["pretrained"]
+    for _ in range(steps):
+        w = w - step_size * one.gradient(w, coefficients)
+    return w
+
+
+def noise_scale(distance, epsilon, delta):
+    """The analytic Gaussian mechanism (Balle and Wang, 2018, Theorem 8)."""
+    phi = scipy.stats.norm.cdf
+
+    def excess(scale):
+        half, shift = distance / (2 * scale), epsilon * scale / distance
+        return phi(half - shift) - np.exp(epsilon) * phi(-half - shift) - delta
+
+    return scipy.optimize.brentq(excess, 0.1 * distance, 100 * distance, xtol=1e-12 * distance)
+
+
+def test_remedies(one):
+    """The weights of each method again; the bounds hold, and those of Newton's steps are tight."""
+    found = one.found.evidence.remedies
+    kept, f, r, d = one.coefficients(0), one.forget.sum(), one.kept.sum(), one.features.shape[1]
+    rows = one.features[one.kept]
+    least = one.ridge.min()
+    largest = np.linalg.eigvalsh(rows.T @ rows / (4 * r) + np.diag(one.ridge))[-1]
+    rate = 2 / (largest + least) if least > 0 else 1 / largest
+    rise = -1.0 * one.forget / f
+    newton = [one.newton(one.weights["pretrained"], kept, steps) for steps in (1, 2, 3)]
+    wanted = {
+        "nothing": (one.weights["pretrained"], 0, 0, 0),
+        # Ascent has a ridge that shrinks the weights too.
+        "pure_ascent": (
+            descended(one, rise, rate, found.few),
+            found.few,
+            1,
+            found.few * f / r + 1 + d / 2,
+        ),
+        "fine_tune_few": (
+            descended(one, kept, rate, found.few),
+            found.few,
+            1,
+            found.few + 1 + d / 2,
+        ),
+        "fine_tune_many": (
+            descended(one, kept, rate, found.many),
+            found.many,
+            1,
+            found.many + 1 + d / 2,
+        ),
+        **{
+            f"newton_{steps}": (newton[steps - 1], 0, steps, steps * (1 + d / 2))
+            for steps in (1, 2, 3)
+        },
+        "retrain": (one.weights["retrained"], 0, None, None),
+    }
+    methods = {method.name: method for method in found.methods}
+    if least > 0:
+        wanted["noisy_descent"] = (noisy(one, found), found.many, 0, found.many)
+        assert not found.missing
+    else:
+        assert "ridge must be one number > 0" in found.missing
+    assert methods.keys() == wanted.keys()
+    for name, (w, gradients, hessians, work) in wanted.items():
+        method = methods[name]
+        close(method.distance, one.distance(w), atol=1e-11)
+        assert method.distance <= method.bound
+        assert method.gradients == gradients
+        if hessians is not None:
+            assert method.hessians == hessians
+            close(method.work, work)
+    assert 3 <= methods["retrain"].hessians <= 12
+    close(methods["retrain"].work, methods["retrain"].hessians * (1 + d / 2))
+    assert methods["newton_1"].bound < 1.2 * methods["newton_1"].distance
+
+
+def noisy(one, found):
+    f, r = one.forget.sum(), one.kept.sum()
+    longest = np.linalg.norm(one.features, axis=1).max()
+    least, largest = RIDGE, RIDGE + longest**2 / 4
+    contraction = ((largest - least) / (largest + least)) ** found.many
+    error = contraction / (1 - contraction) * 2 * f * longest / (least * r)
+    scale = noise_scale(2 * error, found.epsilon, found.delta)
+    w = descended(one, one.coefficients(0), 2 / (largest + least), found.many)
+    return w + scale * np.random.default_rng(0).standard_normal(len(w))
+
+
 # (h) membership ----------------------------------------------------------------------------------
 
 

@@ -250,6 +250,20 @@ def test_where_no_stop_helps_the_sentence_says_so(document):
     assert "No early stop comes closer" in answers.sentences(new)["stops"]["sentence"]
 
 
+def test_what_is_recommended(document):
+    """The cheapest method that leaves little; retraining where none does; never ascent."""
+    new = copy.deepcopy(document)
+    methods = new["remedies"]["methods"]
+    assert "One Newton step leaves" in answers.sentences(new)["remedies"]["sentence"]
+    for method in methods:
+        if method["name"] == "pure_ascent":
+            method["distance"] = 0.0
+        elif method["name"] != "retrain":
+            method["distance"] = 0.5
+    assert answers.sentences(new)["remedies"]["sentence"].startswith("Retrain: it takes the work")
+    check(page.page(new), new)
+
+
 def test_the_best_stop_is_of_a_scheme_that_goes_on_ascending(document):
     best = document["stops"][answers.best_ascent(document["stops"])]
     others = [stop for stop in document["stops"] if stop["scheme"] != "ascent_then_descent"]
@@ -278,6 +292,8 @@ def test_sentences_are_short_and_without_missing_numbers(document):
         ("left", 0.5, "50 %"),
         ("left", 1234.5, "1,234 times"),
         ("left", None, "–"),
+        ("bound", "inf", "none"),
+        ("bound", 0.25, "25 %"),
     ],
 )
 def test_formats(format, value, text):
