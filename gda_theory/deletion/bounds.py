@@ -307,7 +307,7 @@ def residual_bound(
 ) -> float:
     """:func:`newton_residual_bound`, with the step already known."""
     change = np.abs(objective.features @ step)
-    _, curvature = slopes(objective.loss, objective.signs * (objective.features @ start))
+    _, curvature = slopes(objective.loss, objective.margins(start))
     with np.errstate(over="ignore"):
         rows = curvature * (np.expm1(change) - change)
     if objective.loss == losses.logistic:

@@ -46,9 +46,13 @@ class Margins(NamedTuple):
     ridge: Float[Floats, " d"]
     loss: Loss
 
+    def margins(self, weights: Float[Floats, " d"]) -> Float[Floats, " n"]:
+        """``m_i = y_i <w, x_i>``."""
+        return self.signs * (self.features @ weights)
+
     def forces(self, weights: Float[Floats, " d"]) -> tuple[Float[Floats, " n"], Floats]:
         """``a_i phi(m_i)`` and ``a_i loss''(m_i)``."""
-        phi, curvature = slopes(self.loss, self.signs * (self.features @ weights))
+        phi, curvature = slopes(self.loss, self.margins(weights))
         if not np.all(np.isfinite(phi)):
             # A row of weight 0 has no force, however large its slope.
             absent = self.weight == 0
@@ -116,17 +120,26 @@ def slopes(loss: Loss, margins: Float[Floats, " n"]) -> tuple[Floats, Floats]:
 
     A loss of your own is computed by JAX, in its working dtype.
     """
+    phi = slope(loss, margins)
     if loss == losses.logistic:
         from scipy.special import expit
 
-        phi = expit(-margins)
         return phi, phi * expit(margins)
     if loss == losses.exponential:
-        with np.errstate(over="ignore"):
-            phi = np.exp(-margins)
         return phi, phi
-    given = jnp.asarray(margins)
-    return np.asarray(loss.phi(given), float), np.asarray(loss.curvature(given), float)
+    return phi, np.asarray(loss.curvature(jnp.asarray(margins)), float)
+
+
+def slope(loss: Loss, margins: Float[Floats, " n"]) -> Floats:
+    """``phi = -loss'`` at these margins."""
+    if loss == losses.logistic:
+        from scipy.special import expit
+
+        return expit(-margins)
+    if loss == losses.exponential:
+        with np.errstate(over="ignore"):
+            return np.exp(-margins)
+    return np.asarray(loss.phi(jnp.asarray(margins)), float)
 
 
 def is_self_concordant(loss: Loss) -> bool:

@@ -4,6 +4,7 @@ Every method starts at given weights, as a rule the pretrained ones, and aims at
 bound is about the weights that are returned. It does not trust the method that found them.
 """
 
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -91,13 +92,7 @@ def newton(problem: Problem, start: ArrayLike, steps: int = 1) -> Deleted:
     Source: Guo, Goldstein, Hannun and van der Maaten, ICML 2020.
     """
     checks.whole("steps", steps, least=1)
-
-    def run(objective: Margins, weights: Floats) -> Found:
-        for _ in range(steps):
-            weights = weights + newton_direction(objective.local(weights))
-        return Found(weights, gradients=0, hessians=steps)
-
-    return _deleted("newton", problem, start, run)
+    return _deleted("newton", problem, start, functools.partial(newton_steps, steps=steps))
 
 
 def retrain(problem: Problem, start: ArrayLike) -> Deleted:
@@ -138,14 +133,10 @@ def fine_tune(
     Raises: ``ValueError`` for a bad argument.
     """
     checks.whole("steps", steps, least=1)
-    size = None if step_size is None else float(checks.positive("step_size", step_size))
-
-    def run(objective: Margins, weights: Floats) -> Found:
-        rate = _step_size(objective, weights) if size is None else size
-        found = descent(objective, weights, steps, rate)
-        return found._replace(hessians=int(size is None))
-
-    return _deleted("fine_tune", problem, start, run)
+    size = _checked_step_size(step_size)
+    return _deleted(
+        "fine_tune", problem, start, functools.partial(tuned, steps=steps, step_size=size)
+    )
 
 
 def pure_ascent(
@@ -164,14 +155,10 @@ def pure_ascent(
     Raises: ``ValueError`` for a bad argument.
     """
     checks.whole("steps", steps, least=1)
-    size = None if step_size is None else float(checks.positive("step_size", step_size))
-    forget = margins.forgotten(problem)
-
-    def run(objective: Margins, weights: Floats) -> Found:
-        rate = _step_size(objective, weights) if size is None else size
-        found = descent(forget, weights, steps, -rate)
-        return found._replace(hessians=int(size is None))
-
+    size = _checked_step_size(step_size)
+    run = functools.partial(
+        ascended, forget=margins.forgotten(problem), steps=steps, step_size=size
+    )
     return _deleted("pure_ascent", problem, start, run)
 
 
@@ -239,6 +226,10 @@ class DescentConstants(NamedTuple):
     shift: float
 
 
+def _checked_step_size(step_size: float | None) -> float | None:
+    return None if step_size is None else float(checks.positive("step_size", step_size))
+
+
 def descent_constants(problem: Problem, row_bound: float | None = None) -> DescentConstants:
     """The constants of :func:`noisy_descent`, from its premises.
 
@@ -290,7 +281,8 @@ def noised(problem: Problem, deleted: Deleted, noise: Noise, seed: int) -> Delet
             guarantee does not hold.
         seed: a secret.
     """
-    weights = deleted.weights + drawn(noise, len(deleted.weights), seed)
+    forget = np.asarray(problem.forget)
+    weights = deleted.weights + drawn(noise, len(deleted.weights), seed, forget)
     objective = margins.kept(problem)
     certificate = certified_at(objective, weights, objective.local(weights))
     return deleted._replace(weights=weights, certificate=certificate, noise=noise)
@@ -356,6 +348,34 @@ def _deleted(
     return Deleted(method, found.weights, certificate, cost)
 
 
+def newton_steps(objective: Margins, weights: Float[Floats, " d"], steps: int) -> Found:
+    """Full Newton steps."""
+    for _ in range(steps):
+        weights = weights + newton_direction(objective.local(weights))
+    return Found(weights, gradients=0, hessians=steps)
+
+
+def tuned(
+    objective: Margins, weights: Float[Floats, " d"], *, steps: int, step_size: float | None
+) -> Found:
+    """Gradient steps on the kept rows, by default of the size in :func:`fine_tune`."""
+    size = default_step_size(objective, weights) if step_size is None else step_size
+    return descent(objective, weights, steps, size)._replace(hessians=int(step_size is None))
+
+
+def ascended(
+    objective: Margins,
+    weights: Float[Floats, " d"],
+    *,
+    forget: Margins,
+    steps: int,
+    step_size: float | None,
+) -> Found:
+    """Steps up the forget loss; ``objective`` decides the default size only."""
+    size = default_step_size(objective, weights) if step_size is None else step_size
+    return descent(forget, weights, steps, -size)._replace(hessians=int(step_size is None))
+
+
 def descent(
     objective: Margins, weights: Float[Floats, " d"], steps: int, step_size: float
 ) -> Found:
@@ -395,7 +415,7 @@ def _rounding(objective: Margins, weights: Float[Floats, " d"]) -> float:
     return float(np.finfo(float).eps * (size + ridge))
 
 
-def _step_size(objective: Margins, weights: Float[Floats, " d"]) -> float:
+def default_step_size(objective: Margins, weights: Float[Floats, " d"]) -> float:
     """The step size of :func:`fine_tune`."""
     if objective.loss == losses.logistic:
         curvature = objective.product(objective.weight) / 4 + np.diag(objective.ridge)

@@ -7,11 +7,12 @@ most :math:`e^\varepsilon` times the other plus :math:`\delta`. That depends on 
 :math:`\Delta = |w^- - w_R|` alone, through :math:`\Delta/\sigma`.
 """
 
+import hashlib
 import math
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from theory_common import checks
 
@@ -93,13 +94,22 @@ def _largest_ratio(epsilon: float, delta: float) -> float:
     return found
 
 
-def drawn(noise: Noise, size: int, seed: int) -> Float[Floats, " d"]:
-    """The noise itself, from NumPy's generator at ``seed``.
+def drawn(
+    noise: Noise, size: int, seed: int, forget: Bool[np.ndarray, " n"]
+) -> Float[Floats, " d"]:
+    """The noise itself, from NumPy's generator.
 
-    Whoever knows the seed can subtract the noise. So it must be secret, and not be guessed: take
-    ``secrets.randbits(128)``.
+    Args:
+        noise: its scale.
+        size: the number of weights.
+        seed: a secret. Whoever knows it can subtract the noise. So it must not be guessed either:
+            take ``secrets.randbits(128)``.
+        forget: the rows that are not in the model. Other rows get other noise from the same seed.
     """
-    generator = np.random.default_rng(checks.whole("seed", seed))
+    rows = hashlib.sha256(np.packbits(forget).tobytes()).digest()
+    generator = np.random.default_rng(
+        [checks.whole("seed", seed), int.from_bytes(rows), len(forget)]
+    )
     return noise.scale * generator.standard_normal(size)
 
 
