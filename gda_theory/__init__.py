@@ -3,6 +3,8 @@
 Closed forms, solvers and verdicts for descent-ascent in logistic regression.
 """
 
+from typing import TYPE_CHECKING
+
 from gda_theory import deletion, evaluation, pair
 from gda_theory.codes import Cause, Kind, Outcome, Reason
 from gda_theory.dynamics import simulation, trials
@@ -40,6 +42,9 @@ from theory_common.numerics.special import (
     wright_omega,
 )
 
+if TYPE_CHECKING:
+    from gda_theory.deletion.estimator import ForgettingLogisticRegression
+
 __all__ = [
     "Cause",
     "Coordinate",
@@ -48,6 +53,7 @@ __all__ = [
     "Diagnosis",
     "Explanation",
     "Flow",
+    "ForgettingLogisticRegression",
     "Kind",
     "Loss",
     "MultinomialProblem",
@@ -97,3 +103,12 @@ __all__ = [
     "trials",
     "wright_omega",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The estimator, whose import of scikit-learn takes a second."""
+    if name == "ForgettingLogisticRegression":
+        from gda_theory.deletion.estimator import ForgettingLogisticRegression
+
+        return ForgettingLogisticRegression
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,475 @@
+"""A scikit-learn estimator that can forget rows: ``ForgettingLogisticRegression``."""
+
+import copy
+import functools
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from gda_theory.deletion import methods, receipts
+from gda_theory.deletion.bounds import Certificate, certified_at, newton_direction
+from gda_theory.deletion.margins import AtPoint, Floats, Margins, slope
+from gda_theory.deletion.noise import Noise, drawn, gaussian_noise
+from gda_theory.deletion.receipts import DeletionSettings
+from gda_theory.problem import losses
+from theory_common import checks
+from theory_common.precision import ArrayLike
+
+METHODS = ("newton", "retrain", "fine_tune", "pure_ascent")
+OF_A_REQUEST = ("certificate_", "distance_bound_", "receipt_", "noise_")
+CLOSE = 0.1  # a larger change of a margin asks for a new Hessian in the certificate
+
+
+class Memory(NamedTuple):
+    """What a fitted model keeps in order to forget: the rows, and its weights without noise.
+
+    Forgotten rows are zeros here, and have weight 0. ``margins`` and ``at`` are those at the
+    weights. ``at`` is None where the Hessian there is not known.
+    """
+
+    features: Float[Floats, "n d"]
+    signs: Float[Floats, " n"]
+    sample_weight: Float[Floats, " n"]
+    lengths: Float[Floats, " n"]
+    forgotten: Bool[np.ndarray, " n"]
+    data: str
+    weights: Float[Floats, " d"]
+    margins: Float[Floats, " n"]
+    at: AtPoint | None
+
+
+class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
+    r"""Logistic regression with two classes that can forget rows of the data it was fitted on.
+
+    :meth:`fit` finds the minimum of ``C sum_i s_i loss_i + |w|^2 / 2``, which is that of
+    scikit-learn's ``LogisticRegression``. The intercept carries no ridge. :meth:`forget` takes
+    rows out by the chosen method, and certifies how far the result is from the model retrained
+    without them.
+
+    Args:
+        method: ``"newton"``, ``"retrain"``, ``"fine_tune"`` or ``"pure_ascent"``, as in
+            :mod:`gda_theory.deletion`.
+        C: inverse of the ridge, finite and > 0.
+        fit_intercept: whether there is an intercept.
+        steps: Newton steps or gradient steps of one request.
+        distance_limit: the distance to the retrained model beyond which one should retrain. With
+            noise, the sum of the distances of all published models.
+        epsilon, delta: of the guarantee. Given together, noise is added to what :meth:`forget`
+            publishes. Its scale follows from ``distance_limit``, which is then needed.
+        noise_seed: of the noise. It must be secret: take ``secrets.randbits(128)``.
+
+    After :meth:`fit`: ``coef_``, ``intercept_``, ``classes_``, ``n_features_in_``, ``n_iter_``.
+    After :meth:`forget` also
+
+    * ``certificate_``: a :class:`gda_theory.deletion.Certificate` of the weights without noise;
+    * ``distance_bound_``: its bound on the Euclidean distance of the weights, intercept included,
+      to the retrained ones;
+    * ``bound_sum_``: the sum of these bounds over the requests since the last fit;
+    * ``needs_retraining_``: whether ``distance_bound_`` is above ``distance_limit``;
+    * ``noise_``: what was added, or None;
+    * ``receipt_``: a dict for JSON, see :mod:`gda_theory.deletion.receipts`.
+
+    The fitted object holds the data, since further requests need them. Forgotten rows are
+    overwritten. :meth:`without_data` gives a copy to hand out, which predicts only.
+
+    The guarantee of the noise is about each published model by itself, and all of them together:
+    while ``bound_sum_`` is at most ``distance_limit``, the published models and models retrained
+    for each request, with the same noise, are indistinguishable up to ``(epsilon, delta)``. A
+    request that would exceed the limit is refused. The model that :meth:`fit` publishes has no
+    noise, and no guarantee covers it.
+
+    Source: new; the step is that of Guo et al., 2020.
+
+    Example::
+
+        import gda_theory as gt
+        from sklearn.datasets import load_breast_cancer
+        from sklearn.preprocessing import StandardScaler
+
+        X, y = load_breast_cancer(return_X_y=True)
+        model = gt.ForgettingLogisticRegression(C=1.0).fit(StandardScaler().fit_transform(X), y)
+        model.forget([3, 17, 20]).distance_bound_
+    """
+
+    _memory: Memory | None
+
+    def __init__(
+        self,
+        method: str = "newton",
+        C: float = 1.0,
+        *,
+        fit_intercept: bool = True,
+        steps: int = 1,
+        distance_limit: float | None = None,
+        epsilon: float | None = None,
+        delta: float | None = None,
+        noise_seed: int | None = None,
+    ) -> None:
+        self.method = method
+        self.C = C
+        self.fit_intercept = fit_intercept
+        self.steps = steps
+        self.distance_limit = distance_limit
+        self.epsilon = epsilon
+        self.delta = delta
+        self.noise_seed = noise_seed
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> "ForgettingLogisticRegression":
+        """Find the minimum over all rows.
+
+        Args:
+            X: ``(n, d)``, finite.
+            y: ``(n,)``, two classes.
+            sample_weight: ``(n,)``, >= 0.
+        Returns: the estimator.
+        Raises: ``ValueError`` for bad data or a bad argument of the constructor.
+        """
+        self._validate()
+        table, labels = validate_data(self, X, y, dtype=np.float64)
+        signs = self._signs(labels)
+        weight = _weights(sample_weight, len(table))
+        _require_both_classes(signs, weight)
+        features = np.array(table)
+        if self.fit_intercept:
+            features = np.column_stack([features, np.ones(len(features))])
+        for name in OF_A_REQUEST:
+            if hasattr(self, name):
+                delattr(self, name)
+        self._memory = Memory(
+            features=features,
+            signs=signs,
+            sample_weight=weight,
+            lengths=np.sqrt(np.einsum("ij,ij->i", features, features)),
+            forgotten=np.zeros(len(features), bool),
+            data=receipts.digest(features, signs, weight),
+            weights=np.zeros(features.shape[1]),
+            margins=np.zeros(len(features)),
+            at=None,
+        )
+        self._retrain()
+        self.bound_sum_ = 0.0
+        self.needs_retraining_ = False
+        return self
+
+    def forget(self, rows: ArrayLike) -> "ForgettingLogisticRegression":
+        """Take rows out of the model.
+
+        Args:
+            rows: a boolean mask over the rows of :meth:`fit`, or their numbers from 0.
+        Returns: the estimator, changed.
+        Raises: ``ValueError`` for rows that are not there or were forgotten before, or if a class
+            would have no rows left; also if the noise's budget is spent. Nothing is changed then.
+        Warns: ``UserWarning`` where ``distance_bound_`` is above ``distance_limit``.
+        """
+        check_is_fitted(self)
+        self._validate()
+        memory = self._known()
+        mask = _mask(rows, memory.forgotten)
+        weight = np.where(mask, 0.0, memory.sample_weight)
+        _require_both_classes(memory.signs, weight)
+        weights, margins, at, certificate = self._deleted(memory, mask, weight)
+        total = self.bound_sum_ + certificate.distance_bound
+        forgotten = memory.forgotten | mask
+        noise = self._noise(total)
+        published = weights
+        if noise is not None and self.noise_seed is not None:
+            published = weights + drawn(noise, len(weights), self.noise_seed, forgotten)
+        self.receipt_ = receipts.make(
+            memory.data,
+            forgotten,
+            self._settings(len(weights)),
+            memory.weights,
+            published,
+            certificate,
+            request=mask,
+            noise=noise,
+        )
+        # What is forgotten is overwritten, not only left out.
+        memory.features[mask] = 0
+        memory.signs[mask] = 0
+        self._memory = memory._replace(
+            sample_weight=weight,
+            forgotten=forgotten,
+            weights=weights,
+            margins=np.where(mask, 0.0, margins),
+            at=at,
+        )
+        self.certificate_ = certificate
+        self.distance_bound_ = certificate.distance_bound
+        self.bound_sum_ = total
+        self.noise_ = noise
+        self._publish(published)
+        self._advise()
+        return self
+
+    def without_data(self) -> "ForgettingLogisticRegression":
+        """A copy that predicts and holds no rows. It cannot forget."""
+        check_is_fitted(self)
+        twin = copy.copy(self)
+        twin._memory = None
+        for name in ("receipt_", "noise_seed"):
+            if hasattr(twin, name):
+                setattr(twin, name, None)
+        return twin
+
+    def decision_function(self, X: ArrayLike) -> Float[Floats, " n"]:
+        """The score of each row: positive means the second class."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        return X @ self.coef_[0] + self.intercept_[0]
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """The class of each row."""
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int)]
+
+    def predict_proba(self, X: ArrayLike) -> Float[Floats, "n 2"]:
+        """The probability of each class, row by row."""
+        from scipy.special import expit
+
+        scores = self.decision_function(X)
+        return np.column_stack([expit(-scores), expit(scores)])
+
+    # How it works -------------------------------------------------------------------------------
+
+    def _validate(self) -> None:
+        checks.choice("method", self.method, METHODS)
+        if not self.C > 0 or not math.isfinite(self.C):
+            raise ValueError(f"C must be finite and > 0, got {self.C!r}")
+        checks.whole("steps", self.steps, least=1)
+        if self.distance_limit is not None and not self.distance_limit > 0:
+            raise ValueError(f"distance_limit must be > 0, got {self.distance_limit!r}")
+        if (self.epsilon is None) != (self.delta is None):
+            raise ValueError("epsilon and delta belong together: give both or neither")
+        self._noise(0.0)
+
+    def _signs(self, labels: np.ndarray) -> Float[Floats, " n"]:
+        """The labels as -1 and 1, and ``classes_``."""
+        check_classification_targets(labels)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) > 2:
+            raise ValueError(
+                "Only binary classification is supported. The type of the target is"
+                f" {type_of_target(labels)}."
+            )
+        if len(self.classes_) < 2:
+            raise ValueError(f"y must have two classes, got one class: {self.classes_[0]!r}")
+        return np.where(codes == 1, 1.0, -1.0)
+
+    def _known(self) -> Memory:
+        if self._memory is None:
+            raise ValueError("this model holds no data, so it cannot forget rows: fit it again")
+        return self._memory
+
+    def _objective(self, memory: Memory, weight: Float[Floats, " n"]) -> Margins:
+        ridge = np.full(memory.features.shape[1], 1 / self.C)
+        if self.fit_intercept:
+            ridge[-1] = 0
+        return Margins(memory.features, memory.signs, weight, ridge, losses.logistic)
+
+    def _retrain(self) -> None:
+        memory = self._known()
+        objective = self._objective(memory, memory.sample_weight)
+        found = methods.minimum(objective, memory.weights)
+        self.n_iter_ = found.hessians
+        self._memory = memory._replace(
+            weights=found.weights,
+            margins=objective.margins(found.weights),
+            at=objective.local(found.weights),
+        )
+        self._publish(found.weights)
+
+    def _publish(self, weights: Float[Floats, " d"]) -> None:
+        size = self.n_features_in_
+        self.coef_ = weights[None, :size].copy()
+        self.intercept_ = weights[size:].copy() if self.fit_intercept else np.zeros(1)
+
+    def _settings(self, size: int) -> DeletionSettings:
+        ridge = np.full(size, 1 / self.C)
+        if self.fit_intercept:
+            ridge[-1] = 0
+        return DeletionSettings(
+            method=self.method,
+            steps=None if self.method == "retrain" else self.steps,
+            step_size=None,
+            loss="logistic",
+            reduction="sum",
+            ridge=ridge.tolist(),
+            intercept=self.fit_intercept,
+        )
+
+    def _noise(self, total: float) -> Noise | None:
+        """The noise of a request after which the bounds sum up to ``total``."""
+        if self.epsilon is None or self.delta is None:
+            return None
+        if self.distance_limit is None or self.noise_seed is None:
+            raise ValueError(
+                "epsilon needs distance_limit, the distance for which the noise is made, and"
+                " noise_seed, a secret such as secrets.randbits(128)"
+            )
+        if not total <= self.distance_limit:
+            raise ValueError(
+                f"the noise's budget is spent: the bounds of all published models sum up to"
+                f" {total:.3g}, and distance_limit is {self.distance_limit:.3g}. Set"
+                " method='retrain', whose bound is nearly 0, for this request"
+            )
+        return gaussian_noise(self.distance_limit, self.epsilon, self.delta)
+
+    def _advise(self) -> None:
+        limit = self.distance_limit
+        self.needs_retraining_ = limit is not None and not self.distance_bound_ <= limit
+        if self.needs_retraining_:
+            warnings.warn(
+                f"the model is only known to be within {self.distance_bound_:.3g} of the retrained"
+                f" one, above distance_limit = {limit:.3g}: fit it again on the kept rows, or set"
+                " method='retrain' or more steps",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _deleted(
+        self, memory: Memory, mask: Bool[np.ndarray, " n"], weight: Float[Floats, " n"]
+    ) -> "Result":
+        """The model after deletion of ``mask``, which leaves ``weight``."""
+        objective = self._objective(memory, weight)
+        if self.method == "newton":
+            return _newton(objective, memory, mask, self.steps)
+        if self.method == "retrain":
+            found = methods.minimum(objective, memory.weights)
+        elif self.method == "fine_tune":
+            run = functools.partial(methods.tuned, steps=self.steps, step_size=None)
+            found = run(objective, memory.weights)
+        else:
+            forget = self._objective(memory, np.where(mask, memory.sample_weight, 0.0))
+            found = methods.ascended(
+                objective,
+                memory.weights,
+                forget=forget._replace(ridge=-forget.ridge),
+                steps=self.steps,
+                step_size=None,
+            )
+        return _result(objective, found.weights)
+
+
+class Result(NamedTuple):
+    """A model after deletion; ``at`` is None where the Hessian there is not known."""
+
+    weights: Float[Floats, " d"]
+    margins: Float[Floats, " n"]
+    at: AtPoint | None
+    certificate: Certificate
+
+
+def _result(objective: Margins, weights: Float[Floats, " d"]) -> Result:
+    at = objective.local(weights)
+    certificate = certified_at(objective, weights, at)
+    return Result(weights, objective.margins(weights), at, certificate)
+
+
+def _newton(objective: Margins, memory: Memory, mask: Bool[np.ndarray, " n"], steps: int) -> Result:
+    """Newton steps. The first takes the Hessian of the last request less the forgotten rows'.
+
+    So one small request costs two passes over the data: the margins after the step, and the
+    gradient. The certificate takes the same Hessian, and allows for the change of the margins.
+    """
+    at = objective.local(memory.weights) if memory.at is None else _less(memory, mask)
+    weights = memory.weights + newton_direction(at)
+    if steps > 1:
+        found = methods.newton_steps(objective, weights, steps - 1)
+        return _result(objective, found.weights)
+    margins = objective.margins(weights)
+    # The margins are rounded, each by less than 1e-9 of the largest.
+    change = float(np.max(np.abs(margins - memory.margins) * (objective.weight > 0)))
+    change += 1e-9 * float(np.max(np.abs(margins)))
+    if change > CLOSE:
+        return _result(objective, weights)
+    forces = objective.weight * slope(objective.loss, margins)
+    here = AtPoint(
+        gradient=objective.ridge * weights - (objective.signs * forces) @ objective.features,
+        hessian=at.hessian,
+        forces=forces,
+        # Of the bound on rounding alone: loss'' <= phi, and the rows that were subtracted count.
+        bend=np.maximum(forces, at.bend),
+    )
+    certificate = certified_at(objective, weights, here, change=change, lengths=memory.lengths)
+    return Result(weights, margins, None, certificate)
+
+
+def _less(memory: Memory, mask: Bool[np.ndarray, " n"]) -> AtPoint:
+    """The objective at the weights without the rows of ``mask``. ``bend`` still has them."""
+    at = memory.at
+    assert at is not None
+    rows = memory.features[mask]
+    rooted = np.sqrt(at.bend[mask])[:, None] * rows
+    return AtPoint(
+        gradient=at.gradient + (memory.signs[mask] * at.forces[mask]) @ rows,
+        hessian=at.hessian - rooted.T @ rooted,
+        forces=at.forces,
+        bend=at.bend,
+    )
+
+
+def _mask(rows: ArrayLike, forgotten: Bool[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """``rows`` as a mask of rows that are there.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the rows at fault.
+    """
+    given = np.asarray(rows)
+    count = len(forgotten)
+    if given.ndim != 1:
+        raise ValueError(f"rows must be a mask or a list of row numbers, got shape {given.shape}")
+    if given.dtype == bool:
+        if len(given) != count:
+            raise ValueError(
+                f"rows must have {count} entries, one per fitted row, got {len(given)}"
+            )
+        mask = given.copy()
+    else:
+        if given.size and given.dtype.kind not in "iu":
+            raise TypeError(
+                f"rows must be a boolean mask or whole row numbers, got dtype {given.dtype}"
+            )
+        outside = given[(given < 0) | (given >= count)]
+        if len(outside):
+            raise ValueError(f"rows must be from 0 to {count - 1}, got {outside[0]}")
+        mask = np.zeros(count, bool)
+        mask[given.astype(int)] = True
+    if not np.any(mask):
+        raise ValueError("rows must name at least one row to forget, got none")
+    again = np.flatnonzero(mask & forgotten)
+    if len(again):
+        raise ValueError(f"rows must not be forgotten twice, got row {again[0]} again")
+    return mask
+
+
+def _weights(sample_weight: ArrayLike | None, count: int) -> Float[Floats, " n"]:
+    if sample_weight is None:
+        return np.ones(count)
+    found = np.array(checks.nonnegative("sample_weight", np.asarray(sample_weight, float)), float)
+    if found.ndim == 0:
+        return np.full(count, float(found))
+    if found.shape != (count,):
+        raise ValueError(f"sample_weight must have shape ({count},), got {found.shape}")
+    return np.array(sample_weight, float)
+
+
+def _require_both_classes(signs: Float[Floats, " n"], weight: Float[Floats, " n"]) -> None:
+    for sign, name in ((1.0, "second"), (-1.0, "first")):
+        if not np.any((signs == sign) & (weight > 0)):
+            raise ValueError(
+                "each class must keep a row whose sample_weight is not zero, and the"
+                f" {name} class has none"
+            )
