@@ -114,7 +114,7 @@ def explain(
         )
     known, strength = effective(problem, run.scheme, run.strength)
     objective = known.objective() if isinstance(known, CorrelatedPair) else known
-    coordinates, of_run = objective.types.shape[-1], np.shape(run.start)[-1]
+    coordinates, of_run = objective.ridge.shape[-1], np.shape(run.start)[-1]
     if coordinates != of_run:
         raise ValueError(
             "problem must be what the run was made with: "
@@ -130,7 +130,7 @@ def explain(
     return _explained(
         objective,
         _Run(
-            factors=simulation.factors_of([run.scheme], objective.types.dtype),
+            factors=simulation.factors_of([run.scheme], objective.ridge.dtype),
             weights=run.weights,
             start=run.start,
             outcome=run.outcome,
@@ -223,7 +223,7 @@ def _distinct(objective: Objective, strength: Array) -> Array:
     """One strength where all lanes share it and the objective: its minimum is then sought once."""
     if (
         objective.size_ratio.ndim
-        or objective.types.ndim > 2
+        or (objective.has_margins and objective.types.ndim > 2)
         or checks.is_traced(strength)
         or not strength.ndim
     ):

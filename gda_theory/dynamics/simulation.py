@@ -39,7 +39,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from gda_theory.codes import Outcome
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.losses import RowLoss
 from gda_theory.problem.objective import HasObjective, Objective, objective_of
 from gda_theory.solve import minimise, newton
 from theory_common import checks
@@ -288,7 +288,7 @@ def simulate(
     if observe is not None and observe_every > epochs:
         raise ValueError(f"observe_every must be <= epochs = {epochs}, got {observe_every}")
     lanes = _lanes(objective, start, step_size, strength)
-    rows = _batch_size(batch_size, key, objective.types.shape[-2])
+    rows = _batch_size(batch_size, key, objective.retain_weight.shape[-1])
     return _simulated(
         objective.loss,
         lanes,
@@ -347,7 +347,7 @@ def simulate_schemes(
 
 
 def _simulated(
-    loss: Loss,
+    loss: RowLoss,
     given: "_Given",
     scheme: Scheme | Factors,
     named: Scheme,
@@ -410,7 +410,7 @@ class _Ended(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _ended(loss: Loss, given: "_Given", state: "_State", factors: Array | None) -> _Ended:
+def _ended(loss: RowLoss, given: "_Given", state: "_State", factors: Array | None) -> _Ended:
     """The last state in the shape of the batch, with the gradient and step size there."""
     lanes = given.lanes
     batch = given.step_size.shape
@@ -478,7 +478,7 @@ def epoch_jacobian(
     Raises: as :func:`epoch`.
     Claim: ``alternating-multiplier``.
     """
-    weights = checks.finite("weights", weights).astype(objective_of(problem).types.dtype)
+    weights = checks.finite("weights", weights).astype(objective_of(problem).ridge.dtype)
     moved = functools.partial(epoch, problem, step_size=step_size, scheme=scheme, strength=strength)
 
     def along(direction: Array) -> Array:
@@ -493,10 +493,11 @@ def epoch_jacobian(
 class Lanes(NamedTuple):
     """Objectives side by side, with the batch in the last axis.
 
-    ``forget`` contains the strength. Types that all lanes share have no batch axis.
+    ``forget`` contains the strength. Types ``(k, d, *lanes)`` that all lanes share have no batch
+    axis. Those of several classes are always shared.
     """
 
-    types: Float[Array, "k d *lanes"]
+    types: Any
     retain: Float[Array, "k #lanes"]
     forget: Float[Array, "k #lanes"]
     ridge: Float[Array, "d #lanes"]
@@ -520,8 +521,9 @@ def _lanes(
     objective: Objective, start: ArrayLike, step_size: ArrayLike, strength: ArrayLike
 ) -> _Given:
     """The arguments of a run, checked and broadcast."""
-    start = checks.finite("start", start).astype(objective.types.dtype)
-    dimension = objective.types.shape[-1]
+    start = checks.finite("start", start).astype(objective.ridge.dtype)
+    dimension = objective.ridge.shape[-1]
+    of_types = objective.types.shape[:-2] if objective.has_margins else ()
     if start.ndim < 1 or start.shape[-1] != dimension:
         raise ValueError(
             f"start must have shape (*batch, {dimension}), one entry per coordinate, "
@@ -530,13 +532,11 @@ def _lanes(
     step_size = checks.positive("step_size", step_size).astype(start.dtype)
     strength = minimise.strength_in_range(objective.pretrain_strength, strength)
     try:
-        batch = jnp.broadcast_shapes(
-            objective.types.shape[:-2], start.shape[:-1], step_size.shape, strength.shape
-        )
+        batch = jnp.broadcast_shapes(of_types, start.shape[:-1], step_size.shape, strength.shape)
     except ValueError:
         raise ValueError(
             "the batch dimensions of problem, start, step_size and strength must broadcast to one "
-            f"shape, got {objective.types.shape[:-2]}, {start.shape[:-1]}, {step_size.shape}, "
+            f"shape, got {of_types}, {start.shape[:-1]}, {step_size.shape}, "
             f"{strength.shape}"
         ) from None
     return _spread(batch, objective, start, step_size, strength)
@@ -545,13 +545,13 @@ def _lanes(
 @functools.partial(jax.jit, static_argnums=0)
 def _spread(batch: tuple[int, ...], objective: Objective, start, step_size, strength) -> _Given:
     """Broadcast to the batch and flatten it."""
-    start = jnp.broadcast_to(start, (*batch, objective.types.shape[-1]))
+    start = jnp.broadcast_to(start, (*batch, objective.ridge.shape[-1]))
     step_size, strength = (jnp.broadcast_to(leaf, batch) for leaf in (step_size, strength))
 
     def spread(leaf, rank):
         return _last(jnp.broadcast_to(leaf, (*batch, *leaf.shape[leaf.ndim - rank :])), rank)
 
-    shared = objective.types.ndim == 2
+    shared = not objective.has_margins or objective.types.ndim == 2
     lanes = Lanes(
         types=objective.types if shared else spread(objective.types, 2),
         retain=spread(objective.retain_weight, 1),
@@ -664,8 +664,20 @@ def _products(types: Array, columns: Float[Array, "d lanes"]) -> Array:
     return functools.reduce(jnp.add, [types[:, j] * columns[j] for j in range(types.shape[1])])
 
 
-def _gradient(loss: Loss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
+def _slopes_of_classes(loss: RowLoss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
+    """The gradient of weighted losses with several scores a row, lane by lane."""
+
+    def one(coefficients, weights):
+        return loss.slope(lanes.types, coefficients, loss.scores(lanes.types, weights))
+
+    wide = jnp.broadcast_to(coefficients, (len(coefficients), weights.shape[-1]))
+    return jax.vmap(one, -1, -1)(wide, weights)
+
+
+def _gradient(loss: RowLoss, lanes: Lanes, coefficients: Array, weights: Array) -> Array:
     """The gradient of the losses, weighted by ``coefficients``, and of the ridge."""
+    if not hasattr(lanes.types, "shape"):
+        return lanes.ridge * weights + _slopes_of_classes(loss, lanes, coefficients, weights)
     # Clipped: a row of weight 0 adds nothing, even if its loss is infinite.
     slopes = jnp.minimum(loss.phi(_products(lanes.types, weights)), jnp.finfo(weights.dtype).max)
     return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), coefficients * slopes)
@@ -681,7 +693,7 @@ def _size(
 
 
 def _epoch(
-    loss: Loss,
+    loss: RowLoss,
     scheme: Scheme | Factors,
     lanes: Lanes,
     weights: Array,
@@ -702,7 +714,8 @@ def _drawn(lanes: Lanes, order: Int[Array, " k"], rows: int, time: int | Array) 
     """The lanes of one minibatch of the shuffled rows, scaled to all rows."""
     count = order.shape[0]
     chosen = jax.lax.dynamic_slice(order, (time % (count // rows) * rows,), (rows,))
-    types, retain, forget = (array[chosen] for array in (lanes.types, lanes.retain, lanes.forget))
+    rows_of = (lanes.types, lanes.retain, lanes.forget)
+    types, retain, forget = jax.tree.map(lambda array: array[chosen], rows_of)
     return lanes._replace(
         types=types, retain=retain * (count / rows), forget=forget * (count / rows)
     )
@@ -762,7 +775,7 @@ def _advance(
     loss, scheme, rows, lanes: Lanes, factors, key, tolerance, epochs, state: _State
 ) -> _State:
     """Make ``epochs`` more epochs, and look at what happened."""
-    count = lanes.types.shape[0]
+    count = lanes.retain.shape[0]
     size = jnp.where(state.live, lanes.step, 0)
 
     def one(index, carry):
@@ -880,7 +893,7 @@ def _run(loss, scheme, rows, lanes: Lanes, start, factors, key, tolerance, epoch
         loss,
         scheme,
         lanes,
-        jax.lax.while_loop(more, block, _initial(start, rows, lanes.types.shape[0])),
+        jax.lax.while_loop(more, block, _initial(start, rows, lanes.retain.shape[0])),
     )
 
 
@@ -901,7 +914,7 @@ def _run_recorded(
         state = advance(every, state)
         return state, seen(state.held)
 
-    initial = _initial(start, rows, lanes.types.shape[0])
+    initial = _initial(start, rows, lanes.retain.shape[0])
     state, observed = jax.lax.scan(block, initial, length=whole)
     state = advance(rest, state) if rest else state
     observed = jax.tree.map(

@@ -120,7 +120,7 @@ def trials(
     Claims: ``early-stop-coordinates``, ``early-stop-one-step``.
     """
     lanes = _with_axis(objective)
-    dtype = objective.types.dtype
+    dtype = objective.ridge.dtype
     start = np.asarray(pretrained, dtype)[..., None, :]
     target = np.asarray(oracle, dtype)[..., None, :]
     step_size = np.asarray(step_sizes, dtype) / np.asarray(_steepest(objective, pretrained))
@@ -170,7 +170,7 @@ def _distance(target: Array | np.ndarray, weights: Array | np.ndarray) -> Float[
 
 def _with_axis(objective: Objective) -> Objective:
     """The objective with an axis for the step sizes after its batch."""
-    if objective.types.ndim > 2:
+    if objective.has_margins and objective.types.ndim > 2:
         raise ValueError(
             "objective must share its types (k, d) among its batch, "
             f"got types of shape {objective.types.shape}"

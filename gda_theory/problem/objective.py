@@ -63,6 +63,11 @@ class Objective:
         return (2, 1, 1, 1, 0)
 
     @property
+    def has_margins(self) -> bool:
+        """Whether each row has one score, its margin, so that ``types`` is an array."""
+        return hasattr(self.types, "shape")
+
+    @property
     def pretrain_strength(self) -> Float[checks.Numbers, "*batch"]:
         """The strength at which this path is pretraining: -f/r for means, -1 for sums.
 

@@ -146,7 +146,7 @@ def confirmed(objective: Objective, found: Solution) -> tuple[Solution, Existenc
     """
     if not runs_by_stage(objective, found) or np.all(np.asarray(objective.ridge) > 0):
         return found, None
-    if not hasattr(objective.types, "shape"):
+    if not objective.has_margins:
         # Of several classes only the intercept may lack a ridge. The constructor has seen that
         # each class has rows to keep. Then there is exactly one minimum.
         return found, None

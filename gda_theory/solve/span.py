@@ -41,8 +41,7 @@ def span_pattern(objective: Objective) -> tuple[int, ...] | None:
     """
     count = objective.retain_weight.shape[-1]
     dimension = objective.ridge.shape[-1]
-    several = not hasattr(objective.types, "shape")  # scores a row: not reduced
-    if several or count >= dimension or checks.is_traced(objective.ridge):
+    if not objective.has_margins or count >= dimension or checks.is_traced(objective.ridge):
         return None
     free = np.asarray(objective.ridge) == 0
     free = free.reshape(-1, dimension)

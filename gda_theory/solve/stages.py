@@ -111,7 +111,7 @@ def widened(objective: Objective) -> Objective:
 def _columns(objective: Objective) -> int:
     """The padded number of weights. That of several classes is not padded."""
     count = len(objective.ridge)
-    return size(count, COLUMNS) if hasattr(objective.types, "shape") else count
+    return size(count, COLUMNS) if objective.has_margins else count
 
 
 def _padded_types(types: Any, rows: int, columns: int) -> Any:
