@@ -44,7 +44,11 @@ EPOCHS = 5000
 LAST = 64  # iterates that are drawn in (b)
 BETWEEN = 9  # points from one iterate to the next, at which the curvature is computed
 GROUPS = {  # name: hue and the causes, of runs that left the range or did not
-    "reached the minimum": ("#CFE8DC", (gt.Cause.REACHED_MINIMUM, gt.Cause.TOO_FEW_EPOCHS), None),
+    "reached the minimum": (
+        "#CFE8DC",
+        (gt.Cause.REACHED_MINIMUM, gt.Cause.TOO_FEW_EPOCHS, gt.Cause.UNDECIDED),
+        None,
+    ),
     "step too large: bounded": ("#F7D9A8", (gt.Cause.STEP_TOO_LARGE,), False),
     "step too large: left": (COLOURS["orange"], (gt.Cause.STEP_TOO_LARGE,), True),
     "cycle past the fold": (COLOURS["blue"], (gt.Cause.CYCLE_PAST_FOLD,), None),

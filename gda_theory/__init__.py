@@ -6,7 +6,7 @@ Closed forms, solvers and verdicts for descent-ascent in logistic regression.
 from typing import TYPE_CHECKING
 
 from gda_theory import deletion, evaluation, pair
-from gda_theory.codes import Cause, Kind, Outcome, Reason
+from gda_theory.codes import Cause, Kind, Outcome, Reason, RunEnd
 from gda_theory.dynamics import simulation, trials
 from gda_theory.dynamics.flows import Flow, flow
 from gda_theory.dynamics.outcomes import Explanation, explain
@@ -64,6 +64,7 @@ __all__ = [
     "Problem",
     "Reason",
     "RowSpan",
+    "RunEnd",
     "Scheme",
     "Solution",
     "Trajectory",

@@ -40,6 +40,19 @@ class Outcome(IntEnum):
     LEFT_RANGE = 3
 
 
+class RunEnd(IntEnum):
+    """Where descent-ascent with small steps from the pretrained model ends.
+
+    It is followed, not concluded from the minimum that continues the retrained model.
+    """
+
+    NOT_FOLLOWED = -1
+    UNDECIDED = 0
+    CONTINUED = 1
+    ELSEWHERE = 2
+    DIVERGES = 3
+
+
 class Cause(IntEnum):
     """Why a run did what it did, according to the theory (:mod:`gda_theory.dynamics.outcomes`)."""
 
@@ -61,6 +74,7 @@ class Cause(IntEnum):
     NOISE = 15
     DISORDER_PAST_FOLD = 16
     ASCENT_ALONE = 17
+    UNDECIDED = 18
 
 
 SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
@@ -75,6 +89,13 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
             "the minimum has disappeared, and the objective has no lower bound along a "
             "coordinate without ridge"
         ),
+    },
+    RunEnd: {
+        RunEnd.NOT_FOLLOWED: "not followed",
+        RunEnd.UNDECIDED: "not decided: the run was still moving when it was no longer followed",
+        RunEnd.CONTINUED: "at the minimum that continues the retrained model",
+        RunEnd.ELSEWHERE: "at another minimum than the one that continues the retrained model",
+        RunEnd.DIVERGES: "nowhere: the weights grow without end",
     },
     Outcome: {
         Outcome.MOVING: "still moving when the epochs were used up",
@@ -106,8 +127,8 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
             "diverges along it"
         ),
         Cause.STEP_TOO_LARGE: (
-            "a minimum exists, but the step size exceeds 2 over the largest curvature met; with "
-            "smaller steps the run would settle"
+            "a minimum exists, but the step size exceeds 2 over the largest curvature met, too "
+            "large for the run to settle there"
         ),
         Cause.CYCLE_PAST_FOLD: (
             "the minimum has disappeared (past the fold), and only the large step size keeps "
@@ -138,7 +159,12 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
             "away"
         ),
         Cause.TOO_FEW_EPOCHS: (
-            "a minimum exists and the step size is small enough, so more epochs would reach it"
+            "the run is still on its way to a minimum: the objective is convex as far around it as "
+            "the run is away, and the step size is small enough there"
+        ),
+        Cause.UNDECIDED: (
+            "a minimum exists and the step size is small enough there, but it is not known whether "
+            "this run leads to it"
         ),
         Cause.ASCENT_ALONE: (
             "nothing descends on the kept rows, so the run ends, or will end, where the ridge "

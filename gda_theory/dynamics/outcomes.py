@@ -265,6 +265,7 @@ class _Facts(NamedTuple):
     too_large: Bool[Array, "*batch"]
     near_fold: Bool[Array, "*batch"]
     to_and_fro: Bool[Array, "*batch"]
+    approaches: Bool[Array, "*batch"]
     elsewhere: bool
     alternating: bool
     noisy: bool
@@ -306,6 +307,12 @@ def _explained(
         too_large=run.step_size * met > 2,
         near_fold=gone & ~unbounded & (strength <= (1 + BOTTLENECK) * critical),
         to_and_fro=_to_and_fro(objective, run, moves),
+        # Proved for the steps of one exact gradient.
+        approaches=jnp.zeros_like(exists)
+        if alternating or noisy
+        else _approaches(
+            objective, run, reference, strength, exists & (run.outcome == Outcome.MOVING)
+        ),
         # A loss of bounded slope has a minimum somewhere, even if none where the oracle's was.
         elsewhere=math.isfinite(objective.loss.slope_at_minus_infinity),
         alternating=alternating,
@@ -350,6 +357,47 @@ def _to_and_fro(objective: Objective, run: _Run, asked: Bool[Array, "*batch"]) -
 
         end, length = jax.lax.fori_loop(0, MORE_EPOCHS, one, (weights, jnp.zeros_like(step)))
         return (norm(end - weights) < length / 4) & (step > 0)
+
+    return asked & jax.lax.cond(jnp.any(asked), look, lambda: jnp.zeros_like(asked))
+
+
+def _approaches(
+    objective: Objective,
+    run: _Run,
+    minimum: Float[Array, "*batch d"],
+    strength: Float[Array, "*batch"],
+    asked: Bool[Array, "*batch"],
+) -> Bool[Array, "*batch"]:
+    r"""Where ``asked``: whether small steps are proved to lead from the run's end to the minimum.
+
+    Within the run's distance of the minimum, margins change by at most s, that distance times the
+    longest row. There :math:`\Lambda + e^{-s} H_R - \gamma e^{s} H_F \preceq H \preceq \Lambda
+    + e^s H_R`, for a loss with :math:`|\ell^{(3)}| \le \ell''`. If the lower bound is positive
+    and the step at most 2 over the upper one, every step of descent shortens the distance.
+    """
+    rate = objective.loss.curvature_rate
+    if not math.isfinite(rate):
+        return jnp.zeros_like(asked)
+    longest = jnp.sqrt(jnp.max(jnp.sum(objective.types**2, -1), -1))
+    spread = jnp.minimum(norm(run.weights - minimum) * longest * rate, 300.0)
+    change = jnp.exp(jnp.where(asked, spread, 0.0))
+
+    def curvatures(retain, forget):
+        changed = dataclasses.replace(
+            objective,
+            retain_weight=retain[..., None] * objective.retain_weight,
+            forget_weight=forget[..., None] * objective.forget_weight,
+        )
+        return changed.curvatures(minimum, strength)
+
+    # A coordinate that no row has, without a ridge, does not move.
+    still = jnp.sum((objective.ridge == 0) & jnp.all(objective.types == 0, -2), -1)
+
+    def look() -> Array:
+        least = curvatures(1 / change, change)
+        positive = jnp.sum(least > 0, -1) + still == least.shape[-1]
+        highest = curvatures(change, jnp.zeros_like(change))[..., -1]
+        return positive & (least[..., 0] >= 0) & (run.step_size * highest <= 2)
 
     return asked & jax.lax.cond(jnp.any(asked), look, lambda: jnp.zeros_like(asked))
 
@@ -421,7 +469,8 @@ def _left(facts: _Facts) -> list[tuple[Array, Cause]]:
 def _moving(facts: _Facts) -> list[tuple[Array, Cause]]:
     return [
         (facts.exists & facts.too_large, Cause.UNKNOWN if facts.noisy else Cause.STEP_TOO_LARGE),
-        (facts.exists, Cause.NOISE if facts.noisy else Cause.TOO_FEW_EPOCHS),
+        (facts.exists & facts.approaches, Cause.TOO_FEW_EPOCHS),
+        (facts.exists, Cause.NOISE if facts.noisy else Cause.UNDECIDED),
         (facts.to_and_fro, Cause.DISORDER_PAST_FOLD),
         (facts.near_fold, Cause.BOTTLENECK),
         (facts.unbounded, Cause.UNBOUNDED),
@@ -440,5 +489,5 @@ def _moving_alone(facts: _Facts) -> list[tuple[Array, Cause]]:
     if facts.elsewhere and not facts.noisy:
         return [(stops, Cause.ASCENT_ALONE), *_moving(facts)]
     # Whether the start lies in the basin of a local minimum is not known before the run settles.
-    later = [rule for rule in _moving(facts) if rule[1] != Cause.TOO_FEW_EPOCHS]
-    return later
+    unsaid = (Cause.TOO_FEW_EPOCHS, Cause.UNDECIDED)
+    return [rule for rule in _moving(facts) if rule[1] not in unsaid]

@@ -70,10 +70,15 @@ def _pairs(classes: int) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Softmax(RowLoss):
-    """The softmax loss. A row's scores are those of all classes less that of its own class."""
+    """The softmax loss. A row's scores are those of all classes less that of its own class.
+
+    The third derivative along v is at most ``max v - min v <= sqrt(2) |v|`` times the second one,
+    since it is a third central moment. So ``curvature_rate`` is sqrt(2).
+    """
 
     name: str = "softmax"
     slope_at_minus_infinity: float = 1.0
+    curvature_rate: float = 2**0.5
 
     def scores(self, types: ClassRows, weights: Float[Numbers, " m"]) -> Float[Numbers, "k s"]:
         """``(W x)_k - (W x)_y``."""

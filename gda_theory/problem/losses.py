@@ -35,10 +35,14 @@ class RowLoss(abc.ABC):
     is what turns weights into scores. It is an array or a pytree, of a kind that belongs to the
     loss. ``weight`` holds one number a row, of either sign.
 
+    While the scores of a row move by at most s, its curvature stays within the factors
+    ``exp(curvature_rate * s)`` and ``exp(-curvature_rate * s)``.
+
     An instance is immutable, hashable, and static under jit.
     """
 
     slope_at_minus_infinity: float
+    curvature_rate: float = float("inf")
 
     @abc.abstractmethod
     def scores(self, types: Any, weights: Float[Numbers, " m"]) -> Float[Numbers, "k *s"]:
@@ -105,14 +109,15 @@ class RowLoss(abc.ABC):
 
 @dataclasses.dataclass(frozen=True)
 class Loss(RowLoss):
-    """A convex, decreasing margin loss.
+    r"""A convex, decreasing margin loss.
 
     It is immutable and hashable, and static under jit: each loss has its own compiled code.
 
     ``slope_at_minus_infinity`` is the limit of ``phi`` at m = -infinity. It is 1 for the logistic
     loss, which makes descent-ascent coercive in every penalised direction. It is infinite for the
     exponential loss. ``shifted_dual(log_ratio, shift)``, if given, is the closed form of
-    :func:`gda_theory.pair.curve.shifted_dual`.
+    :func:`gda_theory.pair.curve.shifted_dual`. ``curvature_rate`` bounds the third derivative,
+    :math:`|\ell^{(3)}| \le \mathrm{rate}\, \ell''`; it is infinite if no bound is known.
     """
 
     name: str
@@ -123,6 +128,7 @@ class Loss(RowLoss):
     slope_at_minus_infinity: float
     shifted_dual: Callable[[Array, Array], Array] | None = None
     log_decay_closed: Elementwise | None = None
+    curvature_rate: float = float("inf")
 
     def decay(self, margin: Array) -> Array:
         r""":math:`\ell''(m)/\varphi(m) = -(\log\varphi)'(m)`, without forming the two factors."""
@@ -259,6 +265,7 @@ exponential = Loss(
     # t = W_0(z e^shift): Lambert W, in the log domain the Wright omega function.
     shifted_dual=lambda log_ratio, shift: special.wright_omega(log_ratio + shift),
     log_decay_closed=jnp.zeros_like,
+    curvature_rate=1.0,
 )
 
 logistic = Loss(
@@ -271,6 +278,7 @@ logistic = Loss(
     # t (e^t + e^shift) = z e^shift: the r-Lambert function at r = e^shift.
     shifted_dual=lambda log_ratio, shift: special.r_lambertw_exp(log_ratio + shift, shift),
     log_decay_closed=lambda margin: -jnp.logaddexp(-margin, 0.0),
+    curvature_rate=1.0,
 )
 
 _NAMED = {loss.name: loss for loss in (exponential, logistic)}

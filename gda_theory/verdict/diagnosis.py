@@ -66,7 +66,8 @@ def _diagnosed(problem: Problem, strength: float) -> Diagnosis:
         objective = measure.objective_of(one)
         solved.append((one, objective, ascent_path(objective, np.array([strength]))))
     (_, objective, path), _ = solved
-    given_numbers, other_numbers = (measure.measure(*one) for one in solved)
+    given_numbers = measure.measure(*solved[0])
+    other_numbers = measure.measure(*solved[1], follow=False)
     return Diagnosis(
         strength=strength,
         given=given_numbers,

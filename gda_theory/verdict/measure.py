@@ -14,7 +14,6 @@ A few stages of fixed shape are compiled. Everything between them is NumPy.
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -23,14 +22,15 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float
 
-from gda_theory.codes import Cause, Outcome
+from gda_theory.codes import Cause, Outcome, RunEnd
 from gda_theory.dynamics import outcomes, trials
-from gda_theory.problem.losses import Loss
 from gda_theory.problem.objective import Objective, pretraining
 from gda_theory.problem.problem import Problem
+from gda_theory.problem.set_losses import SetLosses, set_losses_of
 from gda_theory.solve.existence import existence
 from gda_theory.solve.path import Path, ascent_path
 from gda_theory.solve.stages import padded, widened
+from gda_theory.verdict.runs import FoundMinimum, destination
 from theory_common.claims import backed_by
 
 NEGLIGIBLE = 1e-9  # of the retrained weights' length: closer models count as equal
@@ -78,6 +78,12 @@ class Measurement:
     * ``..._gradient_norm`` and ``..._converged``: how well each minimum was found.
     * ``no_minimum``: why pretraining or retraining has no single minimum, empty if each has one.
       Without a ridge, some columns may separate the labels or depend on each other.
+    * ``run_end`` (:class:`gda_theory.RunEnd`): where descent-ascent with small steps ends, which
+      starts from the pretrained model.  ``run_distance`` is
+      the distance from there to the retrained model, NaN unless the run ends in a minimum.
+      ``run_time`` is the time that it takes; one epoch with step size s takes the time s.
+    * ``minima``: the minima of descent-ascent that were found, each with its distance to the
+      retrained model and the starts that led to it. There may be more.
 
     Claims: ``first-step-any-data``, ``first-step-sign-pair``.
     """
@@ -106,6 +112,20 @@ class Measurement:
     pretrain_converged: bool
     retrain_converged: bool
     no_minimum: str = ""
+    run_end: RunEnd = RunEnd.NOT_FOLLOWED
+    run_distance: float = math.nan
+    run_time: float = math.nan
+    minima: tuple[FoundMinimum, ...] = ()
+
+    @property
+    def end_distance(self) -> float:
+        """The distance to the retrained model at which ascent ends, NaN if that is not known.
+
+        It is that of the run if it was followed, else that of the continued minimum.
+        """
+        if self.run_end in (RunEnd.CONTINUED, RunEnd.ELSEWHERE):
+            return self.run_distance
+        return math.nan if self.run_end == RunEnd.DIVERGES else self.descent_ascent_distance
 
 
 @dataclasses.dataclass(frozen=True)
@@ -192,22 +212,29 @@ def other_reduction(problem: Problem) -> Problem:
     return problem.replace(reduction="mean", ridge=np.asarray(problem.ridge) / total)
 
 
-def measure(problem: Problem, objective: Objective, path: Path) -> Measurement:
+def measure(
+    problem: Problem, objective: Objective, path: Path, *, follow: bool = True
+) -> Measurement:
     """The numbers of one problem from its path, which holds one strength.
 
     Args:
         problem: the data.
         objective: the problem's objective.
         path: ``ascent_path(objective, [strength])``.
+        follow: whether the run from the pretrained model is followed to its end.
     """
     path = jax.tree.map(np.asarray, path)
-    around = _Around.of(widened(objective), path)
+    losses = set_losses_of(objective, widened(objective))
+    around = _Around.of(objective, losses, path)
     sides = _sides(around, path)
     distance = float(sides.pretrain_distance)
-    stepped = path.pretrained.weights - solved(around.hessian(1), around.gradient(1, 0.0))
+    stepped = path.pretrained.weights - solved(around.hessians[1], around.gradient(1, 0.0))
     newton_distance = norm(stepped - path.oracle.weights)
     ridges = np.unique(around.ridge[around.ridge > 0])
     bounded = bool(path.bounded_below[0])
+    strength = float(path.strengths[0])
+    followed = follow and bool(path.oracle.converged and path.pretrained.converged)
+    run = destination(losses, path, strength) if followed else None
     return Measurement(
         reduction=problem.reduction,
         ridge=float(ridges[0]) if len(ridges) == 1 else math.nan,
@@ -217,7 +244,7 @@ def measure(problem: Problem, objective: Objective, path: Path) -> Measurement:
         descent_ascent_distance=float(norm(path.weights[0] - path.oracle.weights)),
         reason=int(path.reason[0]),
         bounded_below=bounded,
-        runaway_class=None if bounded else runaway_class(problem, float(path.strengths[0])),
+        runaway_class=None if bounded else runaway_class(problem, strength),
         break_even_strength=float(sides.break_even_strength),
         first_order_break_even=float(sides.first_order_break_even),
         critical_strength=float(sides.critical_strength),
@@ -233,6 +260,10 @@ def measure(problem: Problem, objective: Objective, path: Path) -> Measurement:
         pretrain_converged=bool(path.pretrained.converged),
         retrain_converged=bool(path.oracle.converged),
         no_minimum=_no_minimum(objective, path),
+        run_end=RunEnd.NOT_FOLLOWED if run is None else run.end,
+        run_distance=math.nan if run is None else run.distance,
+        run_time=math.nan if run is None else run.time,
+        minima=() if run is None else run.minima,
     )
 
 
@@ -332,50 +363,32 @@ def _causes(
 # What an objective is around the oracle and the pretrained model ---------------------------------
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _local(loss: Loss, types, weights, points):
-    """Gradients and Hessians of the retained and of the forgotten losses, at each of the points."""
-
-    def at(point, weight):
-        margins = types @ point
-        gradient = -(types.T @ (weight * loss.phi(margins)))
-        hessian = types.T @ ((weight * loss.curvature(margins))[:, None] * types)
-        return gradient, hessian
-
-    return jax.vmap(lambda point: jax.vmap(lambda weight: at(point, weight))(weights))(points)
-
-
 @dataclasses.dataclass(frozen=True)
 class _Around:
-    """An objective at two points: 0 is the oracle, 1 the pretrained model."""
+    """A problem at two points: 0 is the oracle, 1 the pretrained model."""
 
     points: Float[np.ndarray, "2 d"]
     gradients: Float[np.ndarray, "2 2 d"]  # of the retained, of the forgotten losses
-    hessians: Float[np.ndarray, "2 2 d d"]
+    hessians: Float[np.ndarray, "2 d d"]  # of the oracle's objective
     ridge: Float[np.ndarray, " d"]
     reduction: str
     size_ratio: float
 
     @classmethod
-    def of(cls, objective: Objective, path: Path) -> "_Around":
-        """The objective may be :func:`widened`, so that data of other sizes reuse ``_local``."""
-        points = np.stack([path.oracle.weights, path.pretrained.weights])
-        weights = np.stack([objective.retain_weight, objective.forget_weight])
-        wide = padded(points, (len(points), len(objective.ridge)))
-        gradients, hessians = _local(objective.loss, objective.types, weights, wide)
-        dimension = points.shape[-1]
+    def of(cls, objective: Objective, losses: SetLosses, path: Path) -> "_Around":
+        """From the two solutions of the path."""
+        points = np.stack([np.asarray(path.oracle.weights), np.asarray(path.pretrained.weights)])
+        parts = ((1.0, 0.0), (0.0, 1.0))
         return cls(
             points=points,
-            gradients=np.asarray(gradients)[..., :dimension],
-            hessians=np.asarray(hessians)[..., :dimension, :dimension],
-            ridge=np.asarray(objective.ridge)[:dimension],
+            gradients=np.stack(
+                [[losses.gradient(point, *part) for part in parts] for point in points]
+            ),
+            hessians=np.stack([losses.curvature(point, 0.0) for point in points]),
+            ridge=losses.ridge,
             reduction=objective.reduction,
             size_ratio=float(objective.size_ratio),
         )
-
-    def hessian(self, point: int) -> Float[np.ndarray, "d d"]:
-        """That of the oracle's objective."""
-        return self.hessians[point, 0] + np.diag(self.ridge)
 
     def gradient(self, point: int, strength: float) -> Float[np.ndarray, " d"]:
         """That of :meth:`Objective.gradient`."""
@@ -387,7 +400,7 @@ class _Around:
 def _sides_of(problem: Problem, strengths: ArrayLike) -> OppositeSides:
     objective = objective_of(problem)
     path = jax.tree.map(np.asarray, ascent_path(objective, strengths))
-    return _sides(_Around.of(objective, path), path)
+    return _sides(_Around.of(objective, set_losses_of(objective), path), path)
 
 
 @np.errstate(divide="ignore", invalid="ignore")  # rows without effect give 0/0, which is NaN
@@ -398,7 +411,7 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
     distance = norm(away)
     unit = distance if distance > 0 else math.nan
     direction = away / unit
-    curvature = around.hessian(0)
+    curvature = around.hessians[0]
     # At the oracle the retained part of pretraining's gradient vanishes. What is left is what the
     # forget set and its share of the ridge add.
     lowest = -around.size_ratio if around.reduction == "mean" else -1.0

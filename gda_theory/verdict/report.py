@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from gda_theory.codes import Reason, sentence
+from gda_theory.codes import Reason, RunEnd, sentence
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
 from gda_theory.verdict import answers, evidence, page, page_tables, plotting, words
@@ -208,11 +208,13 @@ def _quantities(numbers: Measurement, strength: float) -> Iterator[tuple[str, An
     yield "forgotten rows per kept row, f/r", numbers.size_ratio
     yield "distance to the retrained model", ""
     yield "  doing nothing (the pretrained model)", numbers.pretrain_distance
-    yield f"  gradient ascent at strength {at}", _ascent(numbers)
+    yield f"  ascent's minimum at strength {at}", _ascent(numbers)
+    yield "  the run of ascent from your model", _run(numbers)
     yield "  one Newton step from the pretrained model", numbers.newton_distance
     yield "strength where ascent stops helping", _or(numbers.break_even_strength, none)
     yield "  predicted to first order in f/r", numbers.first_order_break_even
     yield "strength where ascent's minimum disappears", _or(numbers.critical_strength, none)
+    yield "minima of ascent that were found", len(numbers.minima) if numbers.minima else ""
     yield f"objective bounded below at strength {at}", numbers.bounded_below
     yield "cosine between ascent and pretraining", numbers.opposite_cosine
     yield "Newton steps of exact retraining", numbers.retrain_iterations
@@ -226,6 +228,15 @@ def _ascent(numbers: Measurement) -> float | str:
     if numbers.reason == Reason.FOUND:
         return numbers.descent_ascent_distance
     return NO_MINIMUM[Reason(numbers.reason)]
+
+
+def _run(numbers: Measurement) -> float | str:
+    """How far the run from the pretrained model ends."""
+    if numbers.run_end == RunEnd.NOT_FOLLOWED:
+        return "not followed"
+    if numbers.run_end == RunEnd.UNDECIDED:
+        return "not decided"
+    return "diverges" if numbers.run_end == RunEnd.DIVERGES else numbers.run_distance
 
 
 def _stops(stops: Sequence[Stop]) -> list[str]:

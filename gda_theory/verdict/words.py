@@ -7,11 +7,13 @@ are written with enough digits to tell them apart.
 import math
 from collections.abc import Iterable, Sequence
 
+from gda_theory.codes import Reason, RunEnd
 from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.measure import Measurement, Stop
 from theory_common.printing import tables
 
-NO_MINIMUM = "its minimum does not exist"
+FROM = " from the retrained model"
+DESCENDS_AFTER = "ascent_then_descent"
 GOOD_STEP = 0.5  # a Newton step that leaves more than this part is not recommended
 LEAST_PERCENT = 0.01
 MOST_DIGITS = 17
@@ -55,21 +57,17 @@ def _nothing_to_forget(verdict, numbers, strength, stops) -> Iterable[str]:
 
 def _nearer(verdict, numbers: Measurement, strength: float, stops) -> Iterable[str]:
     at = tables.number(strength)
-    left = numbers.descent_ascent_distance / numbers.pretrain_distance
+    left = numbers.end_distance / numbers.pretrain_distance
+    part = f"{percent(left)} of the distance to the retrained model"
     if percent(left) in ("100 %", "almost 100 %"):
-        yield (
-            f"Gradient ascent at strength {at} gains nothing: it leaves {percent(left)} of the "
-            "distance to the retrained model."
-        )
+        yield f"Gradient ascent at strength {at} gains nothing: {_end(numbers)} leaves {part}."
     else:
-        yield (
-            f"Gradient ascent at strength {at} helps: it leaves {percent(left)} of the distance "
-            "to the retrained model."
-        )
-    even = numbers.break_even_strength
-    if even > strength:
-        _, limit = apart(strength, even, digits=2)
-        yield f"Above strength {limit} it would be worse than doing nothing."
+        yield f"Gradient ascent at strength {at} helps: {_end(numbers)} leaves {part}."
+    if numbers.run_end == RunEnd.UNDECIDED:
+        yield "Where the run from your model ends was not decided."
+    elif numbers.break_even_strength > strength:
+        _, limit = apart(strength, numbers.break_even_strength, digits=2)
+        yield f"At strength {limit} its minimum is as far away as the pretrained model."
     if numbers.newton_relative < min(GOOD_STEP, left):
         yield (
             f"One Newton step on the kept rows removes {percent(1 - numbers.newton_relative)} "
@@ -77,6 +75,15 @@ def _nearer(verdict, numbers: Measurement, strength: float, stops) -> Iterable[s
         )
     else:
         yield f"Retraining leaves nothing and takes {numbers.retrain_iterations} Newton steps."
+
+
+def _end(numbers: Measurement) -> str:
+    """What the distance of ascent's end belongs to."""
+    if numbers.run_end == RunEnd.CONTINUED:
+        return "the run from your model"
+    if numbers.run_end == RunEnd.ELSEWHERE:
+        return "the run from your model ends in another minimum than that near retraining and"
+    return "its minimum"
 
 
 def _refused(verdict, numbers: Measurement, strength: float, stops) -> Iterable[str]:
@@ -93,14 +100,20 @@ def _refused(verdict, numbers: Measurement, strength: float, stops) -> Iterable[
 def _early_stop(stops: Sequence[Stop]) -> str:
     """What stopping early can do.
 
-    The scheme that ascends first and then only descends is left out: descent does its work.
+    The scheme that ascends first and then only descends is told apart: descent does its work.
     """
-    ascending = [stop for stop in stops if stop.scheme != "ascent_then_descent"]
+    ascending = [stop.best_relative for stop in stops if stop.scheme != DESCENDS_AFTER]
+    descending = [stop.best_relative for stop in stops if stop.scheme == DESCENDS_AFTER]
     if not ascending:
         return ""
-    best = min(stop.best_relative for stop in ascending)
+    best = min(ascending)
     if not best < 1:
-        return ": it never comes closer to the retrained model than doing nothing"
+        if descending and min(descending) < 1:
+            return (
+                ": while it ascends, no epoch comes closer to the retrained model than doing "
+                f"nothing, and only descent afterwards does (it leaves {percent(min(descending))})"
+            )
+        return ": no epoch comes closer to the retrained model than doing nothing"
     left = f"{percent(best)} of the distance to the retrained model"
     if best >= GOOD_STEP:
         return f": even its best epoch leaves {left}"
@@ -109,6 +122,8 @@ def _early_stop(stops: Sequence[Stop]) -> str:
 
 def _why_unbounded(numbers: Measurement, strength: float) -> str:
     runaway = numbers.runaway_class
+    if runaway is None and numbers.run_end == RunEnd.DIVERGES:
+        return "The run from your model diverges: its weights grow without end."
     if runaway is None:
         return "Its objective has no lower bound along a coordinate without ridge."
     name = f"class {runaway.label:+d}"
@@ -120,30 +135,61 @@ def _why_unbounded(numbers: Measurement, strength: float) -> str:
     else:
         forgotten, kept = apart(runaway.forgotten, runaway.kept)
         part = f"{forgotten} forgotten and {kept} kept rows are of {name}"
-    return f"{part[0].upper()}{part[1:]}, so the intercept, which has no ridge, diverges."
+    part = f"{part[0].upper()}{part[1:]}"
+    if numbers.run_end == RunEnd.DIVERGES:
+        return f"{part}, so the intercept, which has no ridge, diverges."
+    return f"{part}, so the objective has no lower bound along the intercept without ridge."
 
 
 def _why_lost(numbers: Measurement, strength: float) -> str:
     even, lost = numbers.break_even_strength, numbers.critical_strength
     if math.isnan(lost):
-        return f"{NO_MINIMUM[0].upper()}{NO_MINIMUM[1:]} at this strength."
-    if not even < lost:
-        return f"Above strength {tables.number(lost, 2)} {NO_MINIMUM}."
-    first, second = apart(even, lost, digits=2)
-    return (
-        f"Above strength {first} it ends worse than doing nothing, and above {second} {NO_MINIMUM}."
-    )
+        facts = "Its minimum does not exist at this strength"
+    elif even < lost:
+        first, second = apart(even, lost, digits=2)
+        facts = (
+            f"At strength {first} its minimum is as far away as the pretrained model, and at "
+            f"{second} it disappears"
+        )
+    else:
+        facts = f"At strength {tables.number(lost, 2)} its minimum disappears"
+    if numbers.run_end == RunEnd.DIVERGES:
+        return f"{facts}: the run from your model diverges."
+    if numbers.run_end == RunEnd.ELSEWHERE:
+        return f"{facts}: the run from your model ends {_times(numbers.run_distance, numbers)}."
+    return f"{facts}."
 
 
 def _why_farther(numbers: Measurement, strength: float) -> str:
-    times = numbers.descent_ascent_distance / numbers.pretrain_distance
-    nearly = tables.number(times, 3) == "1"
-    far = "slightly farther" if nearly else f"{tables.number(times, 3)} times as far"
-    end = f"It ends {far} from the retrained model {'than' if nearly else 'as'} doing nothing"
-    if not numbers.break_even_strength < strength:
+    even = numbers.break_even_strength
+    limit = apart(even, strength, digits=2)[0] if even < strength else None
+    if numbers.run_end == RunEnd.ELSEWHERE:
+        end = f"The run from your model ends {_times(numbers.run_distance, numbers, FROM)}"
+        if numbers.reason != Reason.FOUND:
+            return f"{end}."
+        other = _times(numbers.descent_ascent_distance, numbers)
+        return f"{end}, and the minimum that continues the retrained one lies {other}."
+    if numbers.run_end == RunEnd.CONTINUED:
+        end = f"It ends {_times(numbers.run_distance, numbers, FROM)}"
+    else:
+        distance = numbers.descent_ascent_distance
+        end = f"Its minimum lies {_times(distance, numbers, FROM)}"
+    if numbers.run_end == RunEnd.UNDECIDED:
+        return f"{end}; where the run from your model ends was not decided."
+    if limit is None:
         return f"{end}."
-    limit, _ = apart(numbers.break_even_strength, strength, digits=2)
-    return f"{end}, and helps only below strength {limit}."
+    return f"{end}; up to strength {limit} its minimum is closer than doing nothing."
+
+
+def _times(distance: float, numbers: Measurement, place: str = "") -> str:
+    """A distance to the retrained model, compared with that of doing nothing."""
+    ratio = distance / numbers.pretrain_distance
+    text = tables.number(ratio, 3)
+    if text != "1":
+        return f"{text} times as far{place} as doing nothing"
+    if ratio == 1:
+        return f"exactly as far{place} as doing nothing"
+    return f"slightly {'farther' if ratio > 1 else 'closer'}{place} than doing nothing"
 
 
 def _instead(numbers: Measurement) -> str:

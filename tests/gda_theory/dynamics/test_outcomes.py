@@ -192,6 +192,13 @@ CASES = {
         Outcome.MOVING,
         Cause.TOO_FEW_EPOCHS,
     ),
+    "stopped early, far from the minimum": (
+        at(LOGISTIC, 0.2),
+        np.array([3.0, -9.0]),
+        {"step_size": 0.1, "epochs": 20},
+        Outcome.MOVING,
+        Cause.UNDECIDED,
+    ),
     "stopped early, the step from a schedule": (
         EXPONENTIAL,
         ORIGIN,
@@ -358,3 +365,22 @@ def test_what_is_no_run_of_the_problem_is_named():
         match="problem must be what the run was made with: it has 3 coordinates, the run 2",
     ):
         gt.explain(run, other)
+
+
+def test_a_run_said_to_be_on_its_way_arrives_there():
+    """Starts all around the minimum: those that are promised an end reach it, if run on."""
+    pair = at(LOGISTIC, 0.1)
+    minimum = np.asarray(gt.descent_ascent(pair).weights)
+    rng = np.random.default_rng(0)
+    away = rng.normal(size=(200, 2)) * 10 ** rng.uniform(-3, 1, (200, 1))
+    starts = minimum + away
+    step = 1.0
+    short = gt.simulate(pair, starts, step_size=step, epochs=1)
+    promised = np.asarray(gt.explain(short, pair).cause) == Cause.TOO_FEW_EPOCHS
+    assert 20 < promised.sum() < 190
+    long = gt.simulate(pair, starts, step_size=step, epochs=200_000)
+    distance = np.linalg.norm(np.asarray(long.weights) - minimum, axis=1)
+    assert np.max(distance[promised]) < 1e-6
+    # A promise is kept step by step too.
+    before, after = (np.linalg.norm(x - minimum, axis=1) for x in (starts, short.weights))
+    assert np.all(after[promised] < before[promised])

@@ -15,7 +15,7 @@ from scipy.optimize import brentq
 from sklearn.linear_model import LogisticRegression
 
 import gda_theory as gt
-from gda_theory.codes import Cause, Reason
+from gda_theory.codes import Cause, Reason, RunEnd
 from gda_theory.problem import tables as data
 from gda_theory.verdict import decide, measure, report, words
 from gda_theory.verdict.decide import Verdict
@@ -311,9 +311,18 @@ def test_the_sentences_follow_the_numbers(found):
         return dataclasses.replace(numbers, **changes)
 
     given = found.given
+    apart = given.pretrain_distance
     met = but(
-        given, reason=int(Reason.FOUND), descent_ascent_distance=0.1 * given.pretrain_distance
+        given,
+        reason=int(Reason.FOUND),
+        descent_ascent_distance=0.1 * apart,
+        run_end=RunEnd.NOT_FOLLOWED,
+        run_distance=np.nan,
     )
+    elsewhere = but(met, run_end=RunEnd.ELSEWHERE, run_distance=7 * apart)
+    nearby = but(given, run_distance=0.5 * apart)
+    leaves = but(met, run_end=RunEnd.DIVERGES)
+    unknown = but(met, run_end=RunEnd.UNDECIDED)
     far = but(met, descent_ascent_distance=14 * given.pretrain_distance)
     tie = but(met, descent_ascent_distance=given.pretrain_distance)
     just = but(met, descent_ascent_distance=given.pretrain_distance * (1 + 1e-9))
@@ -324,14 +333,28 @@ def test_the_sentences_follow_the_numbers(found):
         (but(given, pretrain_distance=1e-10), Verdict.NOTHING_TO_FORGET, "Do nothing"),
         (endless, Verdict.UNBOUNDED, "no lower bound"),
         (but(endless, runaway_class=runaway), Verdict.UNBOUNDED, "33.001 % of the forgotten but"),
-        (given, Verdict.LOST, "Above strength 0.02 it ends worse than doing nothing"),
-        (given, Verdict.LOST, "above 0.18 its minimum does not exist"),
-        (but(given, break_even_strength=np.nan), Verdict.LOST, "Above strength 0.18 its minimum"),
-        (but(given, reason=int(Reason.NOT_CONVERGED)), Verdict.UNCERTAIN, "No verdict"),
+        (
+            given,
+            Verdict.LOST,
+            "At strength 0.02 its minimum is as far away as the pretrained model",
+        ),
+        (given, Verdict.LOST, "and at 0.18 it disappears: the run from your model ends"),
+        (but(given, break_even_strength=np.nan), Verdict.LOST, "At strength 0.18 its minimum"),
+        (but(given, run_end=RunEnd.DIVERGES), Verdict.LOST, "the run from your model diverges"),
+        (nearby, Verdict.NEARER, "leaves 50 % of the distance"),
+        (elsewhere, Verdict.FARTHER, "The run from your model ends 7 times as far"),
+        (elsewhere, Verdict.FARTHER, "continues the retrained one lies 0.1 times as far"),
+        (leaves, Verdict.UNBOUNDED, "The run from your model diverges"),
+        (unknown, Verdict.NEARER, "Where the run from your model ends was not decided"),
+        (
+            but(met, reason=int(Reason.NOT_CONVERGED), descent_ascent_distance=np.nan),
+            Verdict.UNCERTAIN,
+            "No verdict",
+        ),
         (far, Verdict.FARTHER, "14 times as far"),
         (just, Verdict.FARTHER, "slightly farther from the retrained model than doing nothing"),
         (met, Verdict.NEARER, "10 % of the distance"),
-        (tie, Verdict.NEARER, "gains nothing: it leaves 100 % of the distance"),
+        (tie, Verdict.NEARER, "gains nothing: its minimum leaves 100 % of the distance"),
     ]
     for numbers, code, said in cases:
         for towards in (True, False):  # the sign of the first step decides nothing
@@ -462,14 +485,14 @@ def test_samples_that_change_nothing_need_no_forgetting(rows):
 def test_the_summary_fits_a_terminal_and_ends_with_the_verdict(found):
     text = str(found)
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) <= 39  # one screen, with a row for each scheme
+    assert len(text.splitlines()) <= 43  # one screen, with a row for each scheme
     assert " ".join(text.split("VERDICT: ")[1].split()) == found.verdict
     values = dict((name.strip(), rest) for name, *rest in found.rows())
     assert values["strength where ascent stops helping"] == [
         found.given.break_even_strength,
         found.other.break_even_strength,
     ]
-    assert values["gradient ascent at strength 1"][0] == "no minimum"
+    assert values["ascent's minimum at strength 1"][0] == "no minimum"
     back = tables.from_json(json.loads(tables.dumps(found.to_dict())))
     assert back["given"]["pretrain_distance"] == found.given.pretrain_distance
 
