@@ -34,6 +34,7 @@ from gda_theory.solve.newton import Solution
 from gda_theory.solve.path import DescentAscent, Path, ascent_path, descent_ascent
 from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
+from gda_theory.verdict.ranking import Ranking, rank
 from theory_common.numerics.special import (
     lambertw,
     lambertw_exp,
@@ -62,6 +63,7 @@ __all__ = [
     "Outcome",
     "Path",
     "Problem",
+    "Ranking",
     "Reason",
     "RowSpan",
     "RunEnd",
@@ -93,6 +95,7 @@ __all__ = [
     "r_lambertw",
     "r_lambertw_exp",
     "random_sets",
+    "rank",
     "recorded_weights",
     "retrain",
     "retrain_many",

@@ -198,7 +198,7 @@ def array_labels(
     """
     empty = values != values if values.dtype.kind in "fM" else values == ""
     if np.any(empty):
-        raise ValueError(_missing_labels(source, name, np.flatnonzero(empty)))
+        raise ValueError(_missing_labels(source, name, np.flatnonzero(empty).tolist()))
     classes, places = np.unique(values, return_inverse=True)
     _require_two(source, name, classes.tolist())
     return np.where(places == 1, 1.0, -1.0), (_class_name(classes[0]), _class_name(classes[1]))
@@ -209,7 +209,7 @@ def classes_note(name: str, classes: Sequence[str]) -> str:
     return f"label {name}: {classes[1]} is +1, {classes[0]} is -1"
 
 
-def _class_name(value: np.generic) -> str:
+def _class_name(value: Any) -> str:
     """A label as text. Whole numbers that are floats lose their point."""
     whole = value.dtype.kind == "f" and value == np.floor(value) and abs(value) <= EXACT
     return str(int(value)) if whole else str(value)
