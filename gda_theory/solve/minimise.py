@@ -36,6 +36,8 @@ from gda_theory.problem.objective import (
     over_batch,
     pretraining,
 )
+from gda_theory.problem.partitions import PartitionedProblem
+from gda_theory.solve import by_sums
 from gda_theory.solve.existence import Existence, existence, is_proved
 from gda_theory.solve.newton import MAX_ITERATIONS, Solution, iterate, norm
 from gda_theory.solve.span import into_span, span_pattern
@@ -107,17 +109,19 @@ def _minimise(
 
 
 @backed_by("one-path")
-def pretrain(problem: Objective | HasObjective) -> Solution:
+def pretrain(problem: Objective | HasObjective | PartitionedProblem) -> Solution:
     """The minimum over all data, retained and forgotten; see :func:`retrain`.
 
     Claim: ``one-path``.
     """
+    if isinstance(problem, PartitionedProblem):
+        return by_sums.pretrain(problem)
     objective = pretraining(objective_of(problem))
     found = _warned("pretrain", *confirmed(objective, solve(objective, 0.0)))
     return in_weights(problem, found)
 
 
-def retrain(problem: Objective | HasObjective) -> Solution:
+def retrain(problem: Objective | HasObjective | PartitionedProblem) -> Solution:
     """The *oracle*: the minimum over the retain set alone.
 
     If every coordinate has a ridge, the objective is strictly convex and its minimum is unique.
@@ -131,8 +135,11 @@ def retrain(problem: Objective | HasObjective) -> Solution:
     ones. Where every coordinate has a ridge nothing needs to be checked.
 
     Args:
-        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective.
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective; or a
+            PartitionedProblem, without derivatives.
     """
+    if isinstance(problem, PartitionedProblem):
+        return by_sums.retrain(problem)
     objective = objective_of(problem)
     found = _warned("retrain", *confirmed(objective, solve(objective, 0.0)))
     return in_weights(problem, found)
@@ -237,7 +244,9 @@ def is_single(objective: Objective, *numbers: Numbers) -> bool:
 
 @backed_by("newton-step-is-preconditioned-ascent", "influence-error")
 def newton_step(
-    problem: Objective | HasObjective, start: ArrayLike, strength: ArrayLike = 0.0
+    problem: Objective | HasObjective | PartitionedProblem,
+    start: ArrayLike,
+    strength: ArrayLike = 0.0,
 ) -> Float[Numbers, "*batch d"]:
     r"""One full Newton step :math:`w - \nabla^2 J_\gamma(w)^{-1} \nabla J_\gamma(w)`.
 
@@ -246,11 +255,15 @@ def newton_step(
     oracle's curvature: ``w_D + (f/r) H_R^{-1}(grad L_F + ridge w_D)``.
 
     Args:
-        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective.
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective; or a
+            PartitionedProblem, without derivatives.
         start: the weights to step from, ``(*batch, d)``.
         strength: of the objective; 0 is the oracle's.
     Claims: ``newton-step-is-preconditioned-ascent``, ``influence-error``.
     """
+    if isinstance(problem, PartitionedProblem):
+        point, level = np.asarray(start, float), float(np.asarray(strength))
+        return by_sums.newton_step(problem, point, level)
     objective = objective_of(problem)
     strength = strength_in_range(objective.pretrain_strength, strength)
     start = checks.real("start", start, objective.ridge.dtype)

@@ -72,7 +72,7 @@ def iterate(
         return (error > 2 * eps) & (state.iteration < max_iterations) & (state.stalls < 2)
 
     def body(state):
-        step = direction(hessian(state.point), state.local.gradient)
+        step = run.stage(_direction)(None, hessian(state.point), state.local.gradient)
         point, proposal = _search(local, state.point, state.local, step, run)
         decrease = state.local.value - proposal.value > 8 * eps * state.local.value_scale
         before = state.local.backward_error()
@@ -140,6 +140,11 @@ def direction(
 
     usable = jnp.all(jnp.isfinite(lower))
     return -scale * jax.lax.cond(usable, newton, reflected, hessian * scale[:, None] * scale)
+
+
+def _direction(code: None, hessian: Numbers, gradient: Numbers) -> Numbers:
+    """:func:`direction` as a stage, whose first argument would select code."""
+    return direction(hessian, gradient)
 
 
 class _Trial(NamedTuple):

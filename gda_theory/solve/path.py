@@ -37,7 +37,8 @@ from gda_theory.problem.objective import (
     over_batch,
     pretraining,
 )
-from gda_theory.solve import continuation
+from gda_theory.problem.partitions import PartitionedProblem
+from gda_theory.solve import by_sums, continuation, sums_path
 from gda_theory.solve.continuation import Fold, Line, Minima, Trace
 from gda_theory.solve.minimise import (
     confirmed,
@@ -106,17 +107,22 @@ class Path(NamedTuple):
 
 
 @backed_by("oracle-continuation")
-def descent_ascent(problem: Objective | HasObjective, strength: ArrayLike = 1.0) -> DescentAscent:
+def descent_ascent(
+    problem: Objective | HasObjective | PartitionedProblem, strength: ArrayLike = 1.0
+) -> DescentAscent:
     """The minimum of descent-ascent at one strength *continued from the oracle*.
 
     Where there is none, the result says why. Weights and the critical strength have implicit
     derivatives in every array and the strength. The derivatives are NaN where the numbers are.
 
     Args:
-        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective (leading dimensions are a batch).
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective (leading dimensions
+            are a batch); or a PartitionedProblem, without derivatives.
         strength: at least the path's pretraining strength; 1 is the paper's.
     Claim: ``oracle-continuation``.
     """
+    if isinstance(problem, PartitionedProblem):
+        return _point_by_sums(problem, strength)
     objective = objective_of(problem)
     objective.require_path()
     given = strength
@@ -149,7 +155,7 @@ def descent_ascent(problem: Objective | HasObjective, strength: ArrayLike = 1.0)
     "opposite-sides-error",
 )
 def ascent_path(
-    problem: Objective | HasObjective,
+    problem: Objective | HasObjective | PartitionedProblem,
     strengths: ArrayLike,
     *,
     search_to: ArrayLike | None = None,
@@ -165,13 +171,16 @@ def ascent_path(
     many times.
 
     Args:
-        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective (leading dimensions are a batch).
+        problem: a Problem, MultinomialProblem, CorrelatedPair or Objective (leading dimensions
+            are a batch); or a PartitionedProblem, without derivatives.
         strengths: ``(q,)`` in any order, each at least the path's pretraining strength.
         search_to: how far to look for the fold; ten times the largest of the strengths and 1 by
             default.
     Claims: ``path-monotone``, ``oracle-continuation``, ``opposite-sides``,
         ``break-even-first-order``, ``opposite-sides-error``.
     """
+    if isinstance(problem, PartitionedProblem):
+        return _path_by_sums(problem, strengths, search_to)
     objective = objective_of(problem)
     objective.require_path()
     given = strengths
@@ -443,6 +452,44 @@ def _branch_by_stage(inside: Staged, located: Located, strengths: Numbers) -> "B
         searched_to=known.searched_to,
     )
     return jax.device_put(branch)
+
+
+# By sums over partitions -----------------------------------------------------------------------
+
+
+def _path_by_sums(
+    problem: PartitionedProblem, strengths: ArrayLike, search_to: ArrayLike | None
+) -> Path:
+    """:func:`ascent_path` of rows in partitions."""
+    with jax.enable_x64(True):
+        given = strength_in_range(problem.pretrain_strength[None], strengths, "strengths")
+        if given.ndim != 1 or len(given) == 0:
+            raise ValueError(f"strengths must have shape (q,) with q >= 1, got {given.shape}")
+        limit = float(_search_limit(given, search_to))
+    found = sums_path.follow(problem, np.asarray(given), limit)._asdict()
+    del found["passes"]
+    return Path(strengths=given, **found)
+
+
+def _point_by_sums(problem: PartitionedProblem, strength: ArrayLike) -> DescentAscent:
+    """:func:`descent_ascent` of rows in partitions."""
+    with jax.enable_x64(True):
+        given = np.asarray(strength_in_range(problem.pretrain_strength, strength))
+    found = sums_path.follow(problem, given[None], float(given))
+    weights = found.weights[0]
+    value = np.asarray(np.nan)
+    if found.exists[0]:
+        mix = by_sums.at_strength(problem, float(given))
+        value = np.asarray(mix.local(problem.sums(weights), weights).value)
+    return DescentAscent(
+        weights=weights,
+        value=value,
+        gradient_norm=found.gradient_norm[0],
+        exists=found.exists[0],
+        reason=found.reason[0],
+        critical_strength=np.asarray(found.critical_strength),
+        bounded_below=found.bounded_below[0],
+    )
 
 
 # In one program ------------------------------------------------------------------------------
