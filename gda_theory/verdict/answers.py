@@ -7,9 +7,11 @@ each of its numbers has a key. Numbers decide which sentence is written.
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from gda_theory.verdict.differences import LISTED
 from gda_theory.verdict.page_values import plain
 from gda_theory.verdict.remedies import DESCRIPTIONS
 
+WIDE = 0.2  # a test that lets a larger gap pass cannot tell
 LITTLE = 0.1  # a remedy that leaves at most this part is recommended
 OPPOSITE = -0.5  # a cosine below it counts as opposite sides
 DESCENDS_LATER = "ascent_then_descent"  # at its best epoch descent alone has done the work
@@ -62,10 +64,12 @@ def _effects(document: Any) -> Said:
 def _differences(document: Any) -> Said:
     half = document["differences"]["half"]
     several = "features account" if half > 1 else "feature accounts"
+    alone = len(document["differences"]["rows"]) < LISTED  # then a tenth is one row
+    strongest = "forgotten row" if alone else "tenth of the forgotten rows"
     return (
         "{differences.half|number} of {differences.feature_count|number} features",
         f"{{differences.half|number}} of {{differences.feature_count|number}} {several} for half "
-        "of the difference, and the strongest tenth of the forgotten rows covers "
+        f"of the difference, and the strongest {strongest} covers "
         "{differences.strongest_tenth|percent} of the way to the retrained model.",
     )
 
@@ -137,7 +141,14 @@ def _random_test(document: Any) -> Said:
         "a model that saw neither is right on {random_test.forget_accuracy|percent} of them and on "
         "{random_test.test_accuracy|percent} of held-out rows"
     )
-    if document["random_test"]["looks_random"]:
+    found = document["random_test"]
+    if found["looks_random"] and found["half_width"] > WIDE:
+        return (
+            "too few rows to tell",
+            f"There are too few forgotten rows to tell: {share}, but with so few rows even a gap "
+            "of {random_test.half_width|points} percentage points would not be unusual.",
+        )
+    if found["looks_random"]:
         return (
             "yes, by its accuracy",
             f"The forgotten rows may be a random sample: {share}.",

@@ -80,7 +80,7 @@ def bars(
     """
     values = [lookup(document, key) for key in keys]
     low, high = draw.span([0.0, *values])
-    scale = Scale(low, high, SIDE + 40, width - SIDE - 40)
+    scale = Scale(low, high, SIDE + 40, width - SIDE - 62)
     bottom = TOP + 44 * len(keys)
     parts = draw.axis_below(scale, bottom, axis, TOP, percent=format == "percent")
     zero = scale.at(0.0)

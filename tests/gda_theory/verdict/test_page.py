@@ -232,6 +232,7 @@ def changed(document, key, value):
         ("given.opposite_cosine", 0.3, "dependence", "does not lie opposite"),
         ("given.break_even_strength", None, "dependence", "no strength up to"),
         ("random_test.looks_random", False, "random_test", "are no random sample"),
+        ("random_test.half_width", 0.15, "random_test", "may be a random sample"),
         ("differences.half", 1, "differences", "1 of 14 feature accounts"),
     ],
 )
