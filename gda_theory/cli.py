@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from gda_theory.commands import certify, check, diagnose, evaluate, solve
+from gda_theory.commands import certify, check, diagnose, evaluate, forget, solve
 from theory_common import entry
 
 COMMANDS = {
     "diagnose": diagnose,
+    "forget": forget,
     "certify": certify,
     "check": check,
     "evaluate": evaluate,

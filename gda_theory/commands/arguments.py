@@ -3,8 +3,10 @@
 import argparse
 from collections.abc import Callable
 
+from gda_theory.problem import reading
 from gda_theory.problem import tables as data
 from gda_theory.problem.problem import Problem
+from gda_theory.problem.reading import Table
 
 RIDGE_MEANING = "weight of the penalty: ridge/2 times the squared length of the weights"
 
@@ -137,8 +139,11 @@ def add_conventions(parser: argparse.ArgumentParser, loss: str) -> None:
     )
 
 
-def loaded_data(options) -> data.Dataset:
-    """The data that the options of :func:`add_rows` describe."""
+def loaded_data(options, *, standardize: bool | None = None) -> data.Dataset:
+    """The data that the options of :func:`add_rows` describe.
+
+    ``standardize`` takes the place of the option of that name.
+    """
     return data.load(
         options.data,
         label=options.label,
@@ -148,18 +153,27 @@ def loaded_data(options) -> data.Dataset:
         id=options.id,
         allow_missing=options.allow_missing,
         seed=options.seed,
-        standardize=options.standardize,
+        standardize=options.standardize if standardize is None else standardize,
         scale_on=options.scale_on,
         drop=options.drop,
         keep=options.keep,
         keep_selector=options.keep_selector,
-        settings=data.Format(
-            delimiter=_character(options.delimiter),
-            decimal=options.decimal,
-            encoding=options.encoding,
-            comment=options.comment,
-            header=options.header,
-        ),
+        settings=_format(options),
+    )
+
+
+def table_of(options) -> Table:
+    """The cells of the file of :func:`add_rows`, as they are written."""
+    return reading.read(options.data, _format(options))
+
+
+def _format(options) -> data.Format:
+    return data.Format(
+        delimiter=_character(options.delimiter),
+        decimal=options.decimal,
+        encoding=options.encoding,
+        comment=options.comment,
+        header=options.header,
     )
 
 

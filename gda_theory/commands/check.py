@@ -1,10 +1,12 @@
-"""``check`` verifies a certificate against its data."""
+"""``check`` verifies a certificate or a receipt against its data."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from gda_theory.commands import arguments
+from gda_theory.commands import arguments, forget
+from gda_theory.deletion import receipts
 from gda_theory.verdict import checker
 
 
@@ -14,27 +16,59 @@ def add(commands) -> None:
         commands,
         "check",
         run,
-        "check a certificate against its data, with rigorous bounds on every rounding error",
+        "check what certify or forget wrote against its data: a certificate with rigorous bounds "
+        "on every rounding error, a receipt by computing the deletion again",
     )
-    parser.add_argument("certificate", help="the JSON file that certify wrote")
+    parser.add_argument("receipt", metavar="FILE", help="the JSON that certify or forget wrote")
     arguments.add_rows(parser)
+    parser.add_argument(
+        "--model", metavar="FILE", help="of a receipt: the model (default: beside the receipt)"
+    )
+    parser.add_argument(
+        "--noise-seed",
+        type=int,
+        metavar="SECRET",
+        help="of a receipt: compute the noise again from this seed",
+    )
 
 
 def run(options) -> Callable[[], None]:
     """Check, and return what prints the answer.
 
-    Raises: ``ValueError`` where the certificate is rejected.
+    Raises: ``ValueError`` where the certificate or the receipt is rejected.
     """
+    path = options.receipt
+    written = Path(path).read_bytes()
     try:
-        certificate = json.loads(Path(options.certificate).read_bytes())
+        content = json.loads(written)
     except ValueError as error:
         raise ValueError(
-            f"{options.certificate} must be a JSON file that certify wrote: {error}"
+            f"{path} must be a JSON file that certify or forget wrote: {error}"
         ) from None
+    if isinstance(content, dict) and content.get("kind") == receipts.KIND:
+        wrong, notes = _wrong_receipt(options, written)
+    else:
+        wrong, notes = _wrong_certificate(options, content), []
+    if wrong:
+        raise ValueError(f"{path} is rejected: {'; '.join(wrong)}")
+    return lambda: print("\n".join([f"CHECKED: {content['claim']}.", *notes]))
+
+
+def _wrong_certificate(options, certificate: Any) -> list[str]:
     # The ridge plays no part in how rows are read.
     loaded = arguments.loaded_data(options)
     problem = loaded.problem(ridge=1.0, intercept=options.intercept)
-    wrong = checker.failures(certificate, problem.features, problem.signs, problem.forget)
-    if wrong:
-        raise ValueError(f"{options.certificate} is rejected: {'; '.join(wrong)}")
-    return lambda: print(f"CHECKED: {certificate['claim']}.")
+    return checker.failures(certificate, problem.features, problem.signs, problem.forget)
+
+
+def _wrong_receipt(options, written: bytes) -> tuple[list[str], list[str]]:
+    try:
+        receipt, wrong = forget.checked(options, written)
+    except (AttributeError, KeyError, TypeError) as error:
+        return [f"the receipt is malformed: {type(error).__name__}: {error}"], []
+    notes = []
+    if "model" in receipt["files"]:
+        notes.append("The model file is that of the receipt. It was not opened.")
+    if receipt["noise"] is not None and options.noise_seed is None:
+        notes.append("The noise was not computed again, since --noise-seed was not given.")
+    return wrong, notes

@@ -80,9 +80,9 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
 
     The guarantee of the noise is about each published model by itself, and all of them together:
     while ``bound_sum_`` is at most ``distance_limit``, the published models and models retrained
-    for each request, with the same noise, are indistinguishable up to ``(epsilon, delta)``. A
-    request that would exceed the limit is refused. The model that :meth:`fit` publishes has no
-    noise, and no guarantee covers it.
+    for each request, with the same noise, are indistinguishable up to ``(epsilon, delta)``, if no
+    request depends on a published model. A request that would exceed the limit is refused. The
+    model that :meth:`fit` publishes has no noise, and no guarantee covers it.
 
     Source: new; the step is that of Guo et al., 2020.
 

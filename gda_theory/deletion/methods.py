@@ -25,6 +25,7 @@ from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
 STEPS = 10  # of the methods that take gradient steps
+LEAST_ERROR = 1e-9  # of the shift of the minimum: far above rounding
 MOST_STEPS = 200  # of retraining
 AT_REST = 4  # retraining ends where the gradient is this many times its rounding error
 
@@ -181,7 +182,8 @@ def noisy_descent(
     for means and :math:`kG/m` for sums. So the error stays below
     :math:`e = \gamma^I s/(1 - \gamma^I)` through a sequence of such requests, and the results of
     deleting and of retraining with the same accuracy are at most :math:`2e` apart. The noise is
-    :func:`gda_theory.deletion.gaussian_noise` for this distance.
+    :func:`gda_theory.deletion.gaussian_noise` for this distance. Of e at least 1e-9 s is taken,
+    which is far above rounding.
 
     The premise, that ``start`` is within e of the pretrained model, is checked.
 
@@ -201,7 +203,8 @@ def noisy_descent(
     checks.whole("steps", steps, least=1)
     checked_budget(epsilon, delta)
     constants = descent_constants(problem, row_bound)
-    error = constants.contraction**steps / (1 - constants.contraction**steps) * constants.shift
+    part = constants.contraction**steps
+    error = max(part / (1 - part), LEAST_ERROR) * constants.shift
     everything = margins.everything(problem)
     point = margins.vector("start", problem, start)
     away = certified_at(everything, point, everything.local(point)).distance_bound

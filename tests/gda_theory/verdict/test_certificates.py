@@ -193,4 +193,7 @@ def test_the_commands(tmp_path, capsys):
     for damage in (b"", b"{", bytes(range(256))):
         (tmp_path / "damaged.json").write_bytes(damage)
         assert cli.main(["check", str(tmp_path / "damaged.json"), *rows]) == 2
-        assert "damaged.json must be a JSON file that certify wrote" in capsys.readouterr().err
+        assert (
+            "damaged.json must be a JSON file that certify or forget wrote"
+            in capsys.readouterr().err
+        )

@@ -1,0 +1,302 @@
+"""``forget`` deletes rows from a model, and writes the model and a receipt."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gda_theory.commands import arguments
+from gda_theory.deletion import margins, methods, receipts
+from gda_theory.deletion.methods import Deleted
+from gda_theory.problem import tables as data
+from gda_theory.problem.naming import plural
+from gda_theory.problem.problem import Problem
+from theory_common.printing import files, tables
+
+FAR = 0.1  # of the weights' length: a model with a larger bound is not called close
+GRADIENT_METHODS = ("fine_tune", "pure_ascent", "noisy_descent")
+
+
+def add(commands) -> None:
+    """Add the command's parser."""
+    parser = arguments.add_command(
+        commands,
+        "forget",
+        run,
+        "delete rows from a logistic-regression model: write the model, and a receipt with a bound "
+        "on its distance to the model retrained without them",
+    )
+    arguments.add_rows(parser)
+    parser.add_argument(
+        "--ridge", type=float, default=1e-2, help=f"{arguments.RIDGE_MEANING} (default 0.01)"
+    )
+    parser.add_argument(
+        "--reduction",
+        choices=["mean", "sum"],
+        default="mean",
+        help="average or add up the losses of the rows (default mean)",
+    )
+    _add_method(parser)
+    parser.add_argument(
+        "--out", metavar="FILE", required=True, help="the model, a joblib file of scikit-learn"
+    )
+    parser.add_argument(
+        "--receipt", metavar="FILE", help="default: the model's name with .receipt.json"
+    )
+    arguments.add_force(parser)
+
+
+def _add_method(parser) -> None:
+    method = parser.add_argument_group("how rows are deleted")
+    method.add_argument(
+        "--method",
+        choices=list(receipts.METHODS),
+        default="newton",
+        help="newton (the default), retrain, fine_tune, pure_ascent or noisy_descent",
+    )
+    method.add_argument(
+        "--steps", type=int, help="Newton steps (default 1) or gradient steps (default 10)"
+    )
+    method.add_argument("--step-size", type=float, help="of gradient steps (default: by curvature)")
+    method.add_argument(
+        "--epsilon", type=float, help="add noise for a guarantee with this epsilon; needs --delta"
+    )
+    method.add_argument("--delta", type=float, help="of the guarantee, such as 1e-6")
+    method.add_argument(
+        "--noise-seed",
+        type=int,
+        metavar="SECRET",
+        help="a secret number that decides the noise; needed with --epsilon",
+    )
+    method.add_argument(
+        "--distance-limit",
+        type=float,
+        help="make the noise for this distance, and refuse a model that may be farther away",
+    )
+
+
+def run(options) -> Callable[[], None]:
+    """Delete, write both files, and return what prints the answer."""
+    out = Path(options.out)
+    receipt_path = Path(options.receipt) if options.receipt else receipt_beside(out)
+    _check(options)
+    for path in (out, receipt_path):
+        files.require_free(path, options.force)
+    loaded = arguments.loaded_data(options)
+    problem = loaded.problem(
+        ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
+    )
+    everything = margins.everything(problem)
+    start = methods.minimum(everything, np.zeros(len(everything.ridge))).weights
+    plain, deleted, step_size = deletion_of(options, problem, start)
+    model = _model(options, loaded, problem, deleted.weights)
+    settings = receipts.DeletionSettings(
+        method=options.method,
+        steps=None if options.method == "retrain" else _steps(options),
+        step_size=step_size,
+        loss="logistic",
+        reduction=options.reduction,
+        ridge=np.asarray(problem.ridge).tolist(),
+        intercept=options.intercept,
+    )
+    written = {"model": {"name": out.name, "sha256": receipts.sha256(model)}}
+    if Path(options.data).is_file():
+        content = Path(options.data).read_bytes()
+        written["data"] = {"name": Path(options.data).name, "sha256": receipts.sha256(content)}
+    receipt = receipts.make(
+        receipts.digest(*rows_of(problem)),
+        np.asarray(problem.forget),
+        settings,
+        start,
+        deleted.weights,
+        plain.certificate,
+        noise=deleted.noise,
+        files=written,
+    )
+    files.write_whole(out, model, options.force)
+    files.write_whole(receipt_path, receipts.text(receipt), options.force)
+    said = [*loaded.notes, "", *sentences(problem, start, plain, deleted)]
+    said += [f"The model is in {out}, and the receipt in {receipt_path}."]
+    return lambda: print("\n".join(said))
+
+
+def receipt_beside(model: Path) -> Path:
+    """Where the receipt of a model is, by default."""
+    return model.with_suffix(".receipt.json")
+
+
+def rows_of(problem: Problem) -> receipts.Rows:
+    """The data of a problem, as receipts take them."""
+    return receipts.Rows(
+        np.asarray(problem.features, float),
+        np.asarray(problem.signs, float),
+        np.asarray(problem.sample_weight, float),
+    )
+
+
+def _check(options) -> None:
+    """``ValueError`` for options that do not go together, before anything is read."""
+    if (options.epsilon is None) != (options.delta is None):
+        raise ValueError("--epsilon and --delta belong together: give both or neither")
+    if options.epsilon is None and options.method == "noisy_descent":
+        raise ValueError("--method noisy_descent needs --epsilon and --delta")
+    if options.epsilon is not None and options.noise_seed is None:
+        raise ValueError(
+            "--epsilon needs --noise-seed, a secret number; make one with"
+            " python -c 'import secrets; print(secrets.randbits(128))'"
+        )
+    if options.epsilon is None and options.distance_limit is not None:
+        raise ValueError("--distance-limit is for noise, which --epsilon and --delta ask for")
+    if options.step_size is not None and options.method not in ("fine_tune", "pure_ascent"):
+        raise ValueError(f"--step-size is not for --method {options.method}")
+    if options.steps is not None and options.method == "retrain":
+        raise ValueError("--steps is not for --method retrain, which takes as many as it needs")
+
+
+def _steps(options) -> int:
+    if options.steps is not None:
+        return options.steps
+    return methods.STEPS if options.method in GRADIENT_METHODS else 1
+
+
+def deletion_of(
+    options, problem: Problem, start: np.ndarray
+) -> tuple[Deleted, Deleted, float | None]:
+    """The model without noise, the published one, and the step size if it is no default."""
+    steps = _steps(options)
+    if options.method == "noisy_descent":
+        size = methods.descent_constants(problem).step_size
+        published = methods.noisy_descent(
+            problem,
+            start,
+            epsilon=options.epsilon,
+            delta=options.delta,
+            seed=options.noise_seed,
+            steps=steps,
+        )
+        plain = methods.fine_tune(problem, start, steps, size)
+        return plain._replace(method="noisy_descent"), published, size
+    if options.method == "retrain":
+        plain = methods.retrain(problem, start)
+    elif options.method == "newton":
+        plain = methods.newton(problem, start, steps)
+    elif options.method == "fine_tune":
+        plain = methods.fine_tune(problem, start, steps, options.step_size)
+    else:
+        plain = methods.pure_ascent(problem, start, steps, options.step_size)
+    if options.epsilon is None:
+        return plain, plain, options.step_size
+    published = methods.published(
+        problem,
+        plain,
+        epsilon=options.epsilon,
+        delta=options.delta,
+        seed=options.noise_seed,
+        distance_limit=options.distance_limit,
+    )
+    return plain, published, options.step_size
+
+
+def _model(options, loaded: data.Dataset, problem: Problem, weights: np.ndarray) -> bytes:
+    """The bytes of the model's file."""
+    from gda_theory.deletion import pipelines
+
+    count = int(np.sum(~loaded.forget)) if options.reduction == "mean" else 1
+    classifier = pipelines.classifier_of(
+        weights, loaded.classes, options.intercept, 1 / (options.ridge * count)
+    )
+    fitted_on = ~loaded.forget if options.scale_on == "kept" else np.ones_like(loaded.forget)
+    if loaded.transformer is not None:
+        table = arguments.table_of(options)
+        pipeline = pipelines.of_table(table, loaded, fitted_on, options.keep, classifier)
+    elif loaded.span is not None:
+        raise ValueError(
+            f"{options.data} has more columns than rows, and no model of it can be saved: reduce"
+            " them first, for example by scikit-learn's TruncatedSVD"
+        )
+    else:
+        raw = arguments.loaded_data(options, standardize=False).features
+        standardize = options.standardize and not np.array_equal(raw, loaded.features)
+        pipeline = pipelines.of_numbers(raw, loaded, fitted_on, standardize, classifier)
+    return pipelines.dumped(pipeline)
+
+
+def sentences(problem: Problem, start: np.ndarray, plain: Deleted, deleted: Deleted) -> list[str]:
+    """What was done, in plain words."""
+    count = int(np.sum(np.asarray(problem.forget)))
+    number = tables.number
+    cost = plain.cost
+    before = margins.kept(problem).gradient(start)
+    said = [
+        f"method: {plain.method}, {plural(cost.gradients, 'gradient')} and"
+        f" {plural(cost.hessians, 'Hessian')} in {number(cost.seconds, 2)} s",
+        "gradient norm of the kept rows' objective:"
+        f" {number(np.linalg.norm(before), 3)} before, {number(plain.gradient_norm, 3)} after",
+        f"bound on the distance to the retrained model: {number(plain.distance_bound, 3)}"
+        f" ({plain.certificate.reason}); length of the weights:"
+        f" {number(np.linalg.norm(plain.weights), 3)}",
+    ]
+    if deleted.noise is not None:
+        noise = deleted.noise
+        said.append(
+            f"noise: standard deviation {number(noise.scale, 3)} for epsilon = {noise.epsilon:g}"
+            f" and delta = {noise.delta:g}, made for a distance of {number(noise.distance, 3)}"
+        )
+    return [*said, "", _verdict(count, plain, deleted)]
+
+
+def _verdict(count: int, plain: Deleted, deleted: Deleted) -> str:
+    rows = plural(count, "row")
+    if not math.isfinite(plain.distance_bound):
+        return (
+            f"UNPROVED: {plain.method} was run to delete {rows}, but nothing is known of the"
+            " distance to the retrained model. Use --method retrain."
+        )
+    share = plain.distance_bound / max(float(np.linalg.norm(plain.weights)), 1e-300)
+    far = (
+        f"the weights differ by at most {100 * share:.2g} % of their length from those of the"
+        " model retrained without these rows"
+    )
+    if share > FAR:
+        return f"NOT CLOSE: it is only proved that {far}. Use --method newton or retrain."
+    verdict = f"DELETED: {rows}. It is proved that {far}."
+    if deleted.noise is None:
+        return verdict + " This is no guarantee of privacy, since no noise was added."
+    return verdict + " Noise was added to hide this difference."
+
+
+def checked(options, written: bytes) -> tuple[dict[str, Any], list[str]]:
+    """A receipt, and what is wrong with it for the data of the options."""
+    import json
+
+    receipt = json.loads(written)
+    settings = receipt["settings"]
+    loaded = arguments.loaded_data(options)
+    ridge = float(settings["ridge"][0])
+    problem = loaded.problem(
+        ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
+    )
+    wrong = receipts.failures(
+        written,
+        rows_of(problem),
+        np.asarray(problem.forget),
+        files=_files_of(options, receipt),
+        noise_seed=options.noise_seed,
+    )
+    return receipt, wrong
+
+
+def _files_of(options, receipt: dict[str, Any]) -> dict[str, bytes]:
+    """The bytes of the files that a receipt names. The model is beside it unless given."""
+    found = {}
+    for name, entry in receipt["files"].items():
+        path = Path(options.receipt).with_name(Path(entry["name"]).name)
+        if name == "data":
+            path = Path(options.data)
+        elif name == "model" and options.model is not None:
+            path = Path(options.model)
+        if path.is_file():
+            found[name] = path.read_bytes()
+    return found
