@@ -26,6 +26,7 @@ ORDER = (
     "basin",
     "random_sets",
     "klom",
+    "cross_influence",
     "rhm_tree",
     "rhm_epsilon",
     "rhm_masking",
