@@ -103,7 +103,8 @@ def pooled(
     totals = mean(by_source[which, chosen], 1)
     known = np.any(np.isfinite(totals), axis=0)
     low, high = np.full((2, *known.shape), np.nan)
-    low[known], high[known] = np.nanpercentile(totals[:, known], COVERAGE, axis=0)
+    if np.any(known):
+        low[known], high[known] = np.nanpercentile(totals[:, known], COVERAGE, axis=0)
     return Pooled(
         value=mean(np.stack([mean(here[names == name], 0) for name in order]), 0),
         low=low,

@@ -187,7 +187,7 @@ def outcomes(data: Dataset, sets, problems, paths) -> dict[str, np.ndarray]:
         "budget_alternating": ratio(runs.alternating),
         "limit": np.where(exist[1], ratio(limits[1]), np.inf),
         "limit_weak": np.where(exist[0], ratio(limits[0]), np.inf),
-        "early_stop": np.log10(runs.nearest / apart),
+        "early_stop": np.log10(runs.nearest),
         "retain_rise": np.log10(_rises(problems, runs.strong, oracle)),
     }
 
@@ -224,7 +224,10 @@ def shared_objective(data: Dataset, sets: list[ForgetSet], problems) -> gt.Objec
 
 
 class Runs(NamedTuple):
-    """Where the runs from the pretrained models end, and how near the best epoch came."""
+    """Where the runs from the pretrained models end, and the least relative distance on the way.
+
+    ``nearest`` is exactly 1 where doing nothing was best, so that such sets share a rank.
+    """
 
     strong: Float[np.ndarray, "sets d"]
     weak: Float[np.ndarray, "sets d"]
@@ -248,11 +251,12 @@ class Runs(NamedTuple):
             gt.simulate(objective, start, step_size=budget, epochs=EPOCHS, **choice).weights
             for choice in ({"strength": objective.size_ratio}, {"scheme": "retain_first"})
         )
+        distances = np.asarray(strong.observed)[..., 0]
         return cls(
             strong=np.asarray(strong.weights)[:, BUDGET],
             weak=np.asarray(weak)[:, 0],
             alternating=np.asarray(alternating)[:, 0],
-            nearest=np.min(np.asarray(strong.observed), axis=(1, 2, 3)),
+            nearest=np.min(distances / distances[..., :1], axis=(1, 2)),
         )
 
 

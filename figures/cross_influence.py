@@ -53,13 +53,30 @@ from pathlib import Path
 
 import numpy as np
 
-from figures import _influence_data, _influence_ranks, _influence_study
+from figures import _influence_data, _influence_study
+from figures._influence_numbers import (
+    HARM,
+    LABELS,
+    NEEDS_ORACLE,
+    NORMS,
+    PRIMARY,
+    SHARES,
+    analysed,
+    best_predictor,
+    centred,
+    estimate,
+    interval,
+    ordered,
+    page,
+    study,
+)
 from figures.parts import DOTTED
 from figures.style import COLOURS
+from gda_theory.verdict import dependence
 from theory_common.printing import tables
 from theory_common.printing.files import write_whole
 
-TITLE = "Does the harm of ascent grow with the cross-influence? A study on real data"
+TITLE = "Of four cross-influence norms, one grows with the harm of ascent, and weakly"
 CAPTION = """
 Panel (a) shows how the harm of ascent is correlated with what one can know of a forget set before.
 The harm is how far 100 epochs at strength 1 end from the retrained model, over the distance of the
@@ -67,54 +84,25 @@ pretrained model. A dot is the mean rank correlation over the data sets, at equa
 the forget set. A ring is the same, given the mean forget loss. Bars are 95 % intervals over the
 data sets. Below the line are predictors that need the retrained model.
 
-Panel (b) shows the same correlations for other measures of harm. White on colour marks those whose
-interval excludes 0. The column *budget* is panel (a).
+Panel (b) shows the same correlations for other measures of harm. The rows are those of (a), and the
+first column is (a). Bold numbers are those whose interval excludes 0.
 
 Panels (c) and (d) show every forget set: its harm against the best predictor above the line, and
-against the spectral norm of the loss cross-influence. In these panels the data sets, ridges and
-sizes are mixed.
+against the spectral norm of the loss cross-influence. From each number the median of its cell is
+subtracted, that is of the forget sets of the same data set, ridge and size.
 
 With the preset *quick* there are only the data sets of scikit-learn and one ridge. The intervals
 are then over three sources and mean little. The protocol is in the docs, on the page
 cross_influence.
 """
 LEMMAS = ["App. A"]
-SIZE = (11, 10)
-SHARES = (0.01, 0.05)
-PRIMARY = "budget"
-NORMS = ("loss_norm", "margin_norm", "leverage_norm", "normalised_norm")
-NEEDS_ORACLE = ("break_even_strength", "critical_strength", "pretrain_distance")
-LABELS = {
-    "loss_norm": "cross-influence, loss",
-    "margin_norm": "cross-influence, margin",
-    "leverage_norm": "cross-influence, leverage",
-    "normalised_norm": "cross-influence, normalised",
-    "mean_forget_loss": "mean forget loss",
-    "mean_leverage": "mean leverage",
-    "mean_cosine": "mean cosine of rows",
-    "gradient_cosine": "cosine of mean gradients",
-    "size": "size of the set",
-    "break_even_strength": "break-even strength",
-    "critical_strength": "critical strength",
-    "pretrain_distance": "pretrained to retrained",
-}
+SIZE = (12, 10.5)
 KIND_COLOURS = dict(
     zip(
         _influence_study.KINDS,
         ("blue", "orange", "green", "sky", "vermillion", "purple"),
         strict=True,
     )
-)
-# The study's results that come with the package, to three digits.
-STUDY = Path("gda_theory", "verdict", "study.json")
-KEPT = (
-    "ridge",
-    "size_ratio",
-    "break_even_strength",
-    "critical_strength",
-    "normalised_norm",
-    "mean_forget_loss",
-    "budget",
 )
 
 
@@ -138,50 +126,12 @@ def compute(preset):
         "predictors": list(LABELS),
         "outcomes": list(_influence_study.OUTCOMES),
         "table": {name: np.concatenate([one[name] for one in cells]) for name in cells[0]},
+        "centred": {
+            name: centred([one[name] for one in cells])
+            for name in (*LABELS, PRIMARY)
+            if name not in (*NEEDS_ORACLE, "size")
+        },
         **analysed(cells, sources, replicates),
-    }
-
-
-def analysed(cells, sources, replicates):
-    """All pooled correlations, ``(predictors, outcomes)``, and those of each data set and ridge."""
-    columns = [*LABELS, *_influence_study.OUTCOMES]
-    values = [np.stack([one[name] for name in columns], axis=1) for one in cells]
-    joined = [
-        np.concatenate(values[place : place + len(SHARES)])
-        for place in range(0, len(values), len(SHARES))
-    ]
-    rows = list(range(len(LABELS)))
-    harm = list(range(len(LABELS), len(columns)))
-    loss, size = columns.index("mean_forget_loss"), columns.index("size")
-
-    def pool(cells, sources, controls):
-        found = _influence_ranks.pooled(
-            cells, sources, rows, harm, controls, replicates=replicates, seed=0
-        )
-        return found._asdict()
-
-    natural = [
-        one[~np.isin(cell["kind"], ("mislabelled", "easy"))]
-        for one, cell in zip(values, cells, strict=True)
-    ]
-    both = sources[:: len(SHARES)]
-    each = np.stack([_influence_ranks.correlations(one)[np.ix_(rows, harm)] for one in values])
-    return {
-        "equal_size": pool(values, sources, []),
-        "given_loss": pool(values, sources, [loss]),
-        "both_sizes": pool(joined, both, []),
-        "given_size_and_loss": pool(joined, both, [size, loss]),
-        "without_mislabelled_and_easy": pool(natural, sources, []),
-        "by_dataset": _split(each, [one["dataset"][0] for one in cells]),
-        "by_ridge": _split(each, [f"{one['ridge'][0]:g}" for one in cells]),
-    }
-
-
-def _split(each, names):
-    """The mean correlations of the cells that share a name."""
-    names = np.array(names)
-    return {
-        name: _influence_ranks.mean(each[names == name], 0) for name in np.unique(names).tolist()
     }
 
 
@@ -194,38 +144,10 @@ def draw(figure, data):
     correlations(forest, data, order)
     outcomes(figure, table, data, order)
     chosen = best_predictor(data)
-    scatter(best, data, chosen, f"(c) the best predictor: {LABELS[chosen]}")
-    scatter(norm, data, "loss_norm", "(d) the spectral norm of the loss cross-influence")
-    best.legend(loc="upper left", ncols=2, handletextpad=0.2, columnspacing=0.8)
-
-
-def ordered(data):
-    """The predictors from top to bottom: what can be known before, and then the others."""
-    names = [name for name in data["predictors"] if name != "size"]
-    value = dict(
-        zip(data["predictors"], data["equal_size"]["value"][:, _primary(data)], strict=True)
-    )
-
-    def place(name):
-        return name in NEEDS_ORACLE, -value[name]
-
-    return sorted(names, key=place)
-
-
-def _primary(data):
-    return list(data["outcomes"]).index(PRIMARY)
-
-
-def best_predictor(data):
-    """Of those that need no retrained model, that of the largest absolute correlation."""
-    known = [name for name in ordered(data) if name not in NEEDS_ORACLE]
-    return max(known, key=lambda name: abs(estimate(data, "equal_size", name)[0]))
-
-
-def estimate(data, analysis, predictor, outcome=PRIMARY):
-    """Value, low and high."""
-    place = list(data["predictors"]).index(predictor), list(data["outcomes"]).index(outcome)
-    return tuple(float(data[analysis][name][place]) for name in ("value", "low", "high"))
+    scatter(best, data, chosen, "(c) harm against the best predictor")
+    scatter(norm, data, "loss_norm", "(d) harm against the spectral norm")
+    handles, labels = norm.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), markerscale=2)
 
 
 def correlations(panel, data, order):
@@ -249,8 +171,9 @@ def correlations(panel, data, order):
     line = sum(name not in NEEDS_ORACLE for name in order) - 0.5
     panel.axhline(line, **DOTTED)
     panel.set_yticks(range(len(order)), [LABELS[name] for name in order])
-    panel.set(xlim=(-1, 1), ylim=(len(order) - 0.5, -0.5), xlabel="rank correlation with the harm")
-    panel.set_ylabel("known of a forget set")
+    # Room for the legend below the last row.
+    panel.set(xlim=(-1, 1), ylim=(len(order) + 1.2, -0.5))
+    panel.set(xlabel="rank correlation with the harm", ylabel="known of a forget set")
     panel.set_title("(a) harm after 100 epochs at γ = 1")
     panel.legend(loc="lower left")
 
@@ -274,13 +197,13 @@ def outcomes(figure, panel, data, order):
             color="white" if abs(value) > 0.6 else "black",
             fontweight="bold" if sure else "normal",
         )
-    panel.set_yticks(range(len(order)), [LABELS[name] for name in order])
-    labels = [name.replace("_", "\n") for name in names]
-    panel.set_xticks(range(len(names)), labels)
+    panel.set_yticks(range(len(order)), [""] * len(order))
+    panel.set_xticks(range(len(names)), [HARM[name] for name in names])
     panel.grid(False)
-    panel.set(xlabel="measure of harm", ylabel="known of a forget set")
+    # The rows stand where those of (a) stand.
+    panel.set(ylim=(len(order) + 1.2, -0.5), xlabel="measure of harm", ylabel="as in (a)")
     panel.set_title("(b) all measures of harm; bold: the interval excludes 0")
-    figure.colorbar(image, ax=panel, label="rank correlation", shrink=0.6)
+    figure.colorbar(image, ax=panel, label="rank correlation")
 
 
 def scatter(panel, data, name, title):
@@ -288,8 +211,8 @@ def scatter(panel, data, name, title):
     for kind, colour in KIND_COLOURS.items():
         here = kinds == kind
         panel.plot(
-            data["table"][name][here],
-            data["table"][PRIMARY][here],
+            data["centred"][name][here],
+            data["centred"][PRIMARY][here],
             "o",
             color=COLOURS[colour],
             ms=3,
@@ -298,10 +221,9 @@ def scatter(panel, data, name, title):
             label=kind,
             rasterized=True,
         )
-    panel.axhline(0, color="black", lw=0.8)
-    panel.set(xlabel=LABELS[name], ylabel="log10 of distance / doing nothing's", title=title)
-    if np.min(data["table"][name]) > 0:
-        panel.set_xscale("log")
+    what = "log10 of " if np.min(data["table"][name]) > 0 else ""
+    panel.set(xlabel=f"{what}{LABELS[name]}, less its cell's median", title=title)
+    panel.set_ylabel("harm, less its cell's median")
 
 
 # The claims --------------------------------------------------------------------------------------
@@ -334,38 +256,12 @@ def claims(data):
         yield f"rise of the retain objective against {LABELS[name]}", "proposed as a proxy", here
 
 
-def interval(data, analysis, predictor, outcome=PRIMARY):
-    """An estimate in words."""
-    value, low, high = estimate(data, analysis, predictor, outcome)
-    return f"{value:+.2f}, 95 % interval {low:+.2f} to {high:+.2f}"
-
-
 def _left_out(data):
     return f"; not installed: {', '.join(data['missing'])}" if len(data["missing"]) else ""
 
 
-# What comes with the package ---------------------------------------------------------------------
-
-
-def study(data):
-    """The text of the table that :func:`gda_theory.verdict.dependence.position` reads."""
-    table = data["table"]
-    names, places = np.unique(table["dataset"], return_inverse=True)
-    kinds, of_kind = np.unique(table["kind"], return_inverse=True)
-    numbers = {name: [float(f"{value:.3g}") for value in table[name]] for name in KEPT}
-    return tables.dumps(
-        {
-            "datasets": names.tolist(),
-            "kinds": kinds.tolist(),
-            "dataset": places,
-            "kind": of_kind,
-            **{name: np.array(values) for name, values in numbers.items()},
-        }
-    )
-
-
 def main(arguments):
-    """Write the package's table from the stored data of the figure.
+    """Write the package's table from the stored data of the figure, and print the page's tables.
 
     Use: ``python -m figures.cross_influence out/cross_influence.json``.
     """
@@ -373,8 +269,8 @@ def main(arguments):
     stored = tables.loads(Path(source).read_text(encoding="utf-8"))
     if stored["preset"] != "paper":
         raise ValueError(f"{source} must be made with --preset paper, got {stored['preset']}")
-    write_whole(STUDY, study(stored["data"]) + "\n", force=True)
-    print(f"wrote {STUDY}")
+    write_whole(dependence.STUDY, study(stored["data"]) + "\n", force=True)
+    print(page(stored["data"]))
 
 
 if __name__ == "__main__":

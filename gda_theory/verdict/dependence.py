@@ -27,6 +27,9 @@ norms stay defined, since all rows lie in the range of H.
 No matrix with a row for each row of the data is formed. The norm is
 :math:`\|C\|_2^2 = \lambda_{\max}(U^\top U\, V^\top V)`, from two d x d matrices.
 
+:func:`position` compares a problem with those of the study that comes with the package. The page
+"Does harm grow with the cross-influence?" of the docs describes this study.
+
 Source: the definitions and the formula are new. The proposal is App. A of *Ascent Fails to Forget*.
 """
 
@@ -34,6 +37,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -44,8 +48,10 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.stages import padded, size
 from theory_common import checks
+from theory_common.printing import tables
 from theory_common.printing.display import readable
 
+STUDY = Path(__file__).with_name("study.json")  # written by figures/cross_influence.py
 ROWS = 2**15  # of one matrix product, so that no second copy of the data is in memory
 
 
@@ -254,3 +260,81 @@ def _mean_direction(rows: _Rows, chosen: Bool[np.ndarray, " n"], factor) -> np.n
     """The weighted mean of ``factor_i t_i`` over the ``chosen`` rows."""
     weight = np.where(chosen, rows.weight, 0.0)
     return (weight * factor) @ rows.types / np.sum(weight)
+
+
+# The study that comes with the package ------------------------------------------------------------
+
+
+@readable()
+@dataclasses.dataclass(frozen=True)
+class Position:
+    """Where a problem lies among those of the study: for each number a share between 0 and 1.
+
+    A share is that of the study's forget sets with a smaller value. Equal values count by half.
+    ``break_even_relative`` is that of the break-even strength over f/r. The study has the sizes 1 %
+    and 5 %, so the shares of ``break_even_strength`` say little for forget sets of another size.
+    ``forget_sets`` and ``datasets`` say how many the study has.
+    """
+
+    break_even_strength: float
+    break_even_relative: float
+    critical_strength: float
+    normalised_norm: float
+    mean_forget_loss: float
+    forget_sets: int
+    datasets: int
+
+
+def position(
+    found: Dependence,
+    *,
+    break_even_strength: float,
+    critical_strength: float,
+    size_ratio: float,
+) -> Position:
+    """Where a problem lies among the study's, which are real data sets under mean losses.
+
+    Args:
+        found: what :func:`dependence` gives for the problem.
+        break_even_strength: of the problem under mean losses. NaN where no break-even was met: then
+            the critical strength takes its place, as in the study.
+        critical_strength: NaN where the minimum was not lost, which counts as infinite.
+        size_ratio: f/r, the ratio of the total weights of both sets.
+
+    Returns: :class:`Position`. The share of a number that is NaN is NaN.
+    """
+    known = study()
+    critical = math.inf if math.isnan(critical_strength) else critical_strength
+    even = critical if math.isnan(break_even_strength) else break_even_strength
+    return Position(
+        break_even_strength=_share(known["break_even_strength"], even),
+        break_even_relative=_share(
+            known["break_even_strength"] / known["size_ratio"], even / size_ratio
+        ),
+        critical_strength=_share(known["critical_strength"], critical),
+        normalised_norm=_share(known["normalised_norm"], found.normalised_norm),
+        mean_forget_loss=_share(known["mean_forget_loss"], found.mean_forget_loss),
+        forget_sets=len(known["dataset"]),
+        datasets=len(np.unique(known["dataset"])),
+    )
+
+
+@functools.cache
+def study() -> dict[str, np.ndarray]:
+    """The table of the study: arrays with one entry for each forget set, to three digits.
+
+    They are texts (``dataset``, ``kind``), what was chosen (``ridge``, ``size_ratio``), what is
+    known before (as in :class:`Dependence`, and ``break_even_strength`` and ``critical_strength``),
+    and the harm ``budget``: log10 of the distance to the retrained model after 100 epochs, over
+    that of doing nothing.
+    """
+    columns = tables.loads(STUDY.read_text(encoding="utf-8"))
+    levels = columns.pop("levels")
+    return columns | {name: np.asarray(levels[name])[columns[name]] for name in levels}
+
+
+def _share(values: Float[np.ndarray, " n"], value: float) -> float:
+    """The share of ``values`` below ``value``, with half of those that are equal."""
+    if math.isnan(value):
+        return math.nan
+    return float(np.mean(values < value) + np.mean(values == value) / 2)
