@@ -31,13 +31,27 @@ class Pooled(NamedTuple):
 
 
 def correlations(values: Float[np.ndarray, "*b m c"]) -> Float[np.ndarray, "*b c c"]:
-    """Spearman's rank correlation of every two columns; NaN for a column of equal values."""
-    ranks = rankdata(values, axis=-2)
-    centred = ranks - np.mean(ranks, -2, keepdims=True)
-    lengths = np.linalg.norm(centred, axis=-2, keepdims=True)
-    with np.errstate(invalid="ignore"):
-        unit = np.where(lengths > 0, centred, np.nan) / lengths
-    return np.swapaxes(unit, -1, -2) @ unit
+    """Spearman's rank correlation of every two columns; NaN for a column of equal values.
+
+    A pair of columns is compared on the rows where neither is NaN, by their ranks in the whole
+    column.
+    """
+    known = ~np.isnan(values)
+    # Those that are not known come first: this moves the other ranks by a constant.
+    ranks = rankdata(np.where(known, values, -np.inf), axis=-2)
+    middle = np.mean(ranks, -2, keepdims=True)
+    ranks = np.where(known, ranks - middle, 0)
+    share = known.astype(float)
+    turned = np.swapaxes(ranks, -1, -2)
+    # Entry (x, y) is a sum over the rows where both x and y are known: of 1, of x, and of x^2.
+    count = np.swapaxes(share, -1, -2) @ share
+    total = turned @ share
+    squares = turned**2 @ share
+    with np.errstate(invalid="ignore", divide="ignore"):
+        spread = squares - total**2 / count
+        spread = np.where(spread > 1e-9 * count, spread, np.nan)
+        covariance = turned @ ranks - total * np.swapaxes(total, -1, -2) / count
+        return covariance / np.sqrt(spread * np.swapaxes(spread, -1, -2))
 
 
 def partial(

@@ -16,7 +16,7 @@ from scipy.special import expit
 import gda_theory as gt
 from figures._influence_data import SEED, Dataset
 from gda_theory.dynamics import simulation
-from gda_theory.verdict.dependence import dependence
+from gda_theory.verdict.dependence import SEARCHED, dependence
 
 DRAWS = {"random": 6, "group": 4, "component": 4, "nearest": 4, "mislabelled": 4, "easy": 4}
 KINDS = tuple(DRAWS)
@@ -140,19 +140,18 @@ def solved(problem: gt.Problem) -> gt.Path:
     """Pretrained and retrained model, and the minima at the weak strength f/r and at strength 1."""
     forgotten = int(np.sum(np.asarray(problem.forget)))
     weak = forgotten / (len(problem.forget) - forgotten)
-    path = gt.ascent_path(problem, [weak, 1.0])
+    path = gt.ascent_path(problem, [weak, 1.0], search_to=SEARCHED)
     return path._replace(**{name: np.asarray(getattr(path, name)) for name in _ARRAYS})
 
 
-_ARRAYS = ("weights", "exists", "critical_strength", "break_even_strength")
+_ARRAYS = ("weights", "reason", "critical_strength", "break_even_strength", "searched_to")
 
 
 def predictors(problem: gt.Problem, path: gt.Path) -> dict[str, float]:
-    """What might predict the harm. A critical strength that was not found is infinite."""
+    """What might predict the harm."""
     pretrained, oracle = (np.asarray(one.weights) for one in (path.pretrained, path.oracle))
     measured = dataclasses.asdict(dependence(problem, pretrained))
-    critical = float(path.critical_strength)
-    critical = np.inf if np.isnan(critical) else critical
+    critical = critical_strength(path)
     even = float(path.break_even_strength)
     return measured | {
         # From the critical strength on there is no minimum that could be better than nothing.
@@ -164,11 +163,31 @@ def predictors(problem: gt.Problem, path: gt.Path) -> dict[str, float]:
     }
 
 
+def critical_strength(path: gt.Path) -> float:
+    """Infinite if the minimum exists up to strength 10, NaN if the path could not be followed."""
+    found = float(path.critical_strength)
+    if np.isnan(found) and path.searched_to >= SEARCHED:
+        return np.inf
+    return found
+
+
+def relative_limit(path: gt.Path, place: int) -> float:
+    """log10 of the relative distance of the minimum at one strength.
+
+    Infinite if it is lost, NaN if the path could not be followed so far.
+    """
+    if path.reason[place] == gt.Reason.PAST_FOLD:
+        return np.inf
+    pretrained, oracle = (np.asarray(one.weights) for one in (path.pretrained, path.oracle))
+    moved = np.linalg.norm(path.weights[place] - oracle)
+    return np.log10(moved / np.linalg.norm(pretrained - oracle))
+
+
 # The harm ----------------------------------------------------------------------------------------
 
 
 def outcomes(data: Dataset, sets, problems, paths) -> dict[str, np.ndarray]:
-    """Every measure of harm, as in the protocol; infinite where a minimum is lost."""
+    """Every measure of harm, as in the protocol."""
     pretrained, oracle = (
         np.stack([np.asarray(getattr(path, name).weights) for path in paths])
         for name in ("pretrained", "oracle")
@@ -178,15 +197,13 @@ def outcomes(data: Dataset, sets, problems, paths) -> dict[str, np.ndarray]:
     def ratio(weights):
         return np.log10(np.linalg.norm(weights - oracle, axis=-1) / apart)
 
-    limits = [np.stack([path.weights[place] for path in paths]) for place in (0, 1)]
-    exist = [np.array([path.exists[place] for path in paths]) for place in (0, 1)]
     runs = Runs.of(shared_objective(data, sets, problems), pretrained, oracle)
     return {
         "budget": ratio(runs.strong),
         "budget_weak": ratio(runs.weak),
         "budget_alternating": ratio(runs.alternating),
-        "limit": np.where(exist[1], ratio(limits[1]), np.inf),
-        "limit_weak": np.where(exist[0], ratio(limits[0]), np.inf),
+        "limit": np.array([relative_limit(path, 1) for path in paths]),
+        "limit_weak": np.array([relative_limit(path, 0) for path in paths]),
         "early_stop": np.log10(runs.nearest),
         "retain_rise": np.log10(_rises(problems, runs.strong, oracle)),
     }

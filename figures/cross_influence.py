@@ -24,6 +24,8 @@ The *relative distance* of w is :math:`|w - w_R| / |w_D - w_R|`; above 1, doing 
   steps, descent first, at strength 1.
 * ``limit``, ``limit_weak``: log10 of the relative distance of the minimum of descent-ascent at
   strength 1 and at f/r. Where the minimum is lost, the harm counts as larger than all others.
+  Where the path of minima could not be followed so far, the harm is unknown, and the set does not
+  count for this measure. The critical strength may be unknown in the same way.
 * ``early_stop``: log10 of the least relative distance in these 100 epochs, over the step sizes
   0.01, 0.1 and 1 over the largest curvature.
 * ``retain_rise``: log10 of the rise of the retain objective above its minimum, after the run of
@@ -48,7 +50,7 @@ measure is above 0. The norm *adds to the mean forget loss* if that of the parti
 How long the budget is was set on the data set wine, which is not a part of the study.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -237,8 +239,8 @@ def claims(data):
     yield "models that did not converge", "none", int(np.sum(table["converged"] == 0))
     worse = np.sum(table[PRIMARY] > 0)
     yield "sets that end farther than doing nothing", "most", f"{worse} of {count}"
-    lost = np.sum(np.isinf(table["limit"]))
-    yield "minimum lost before γ = 1", "not treated", f"{lost} of {count}"
+    lost, known = np.sum(np.isinf(table["limit"])), np.sum(~np.isnan(table["limit"]))
+    yield "minimum lost before γ = 1, where it is known", "not treated", f"{lost} of {known}"
     for name in ordered(data):
         said = "proposed as a proxy" if name in NORMS else "not treated"
         yield f"harm against {LABELS[name]}", said, interval(data, "equal_size", name)
@@ -260,18 +262,23 @@ def _left_out(data):
     return f"; not installed: {', '.join(data['missing'])}" if len(data["missing"]) else ""
 
 
-def main(arguments):
-    """Write the package's table from the stored data of the figure, and print the page's tables.
-
-    Use: ``python -m figures.cross_influence out/cross_influence.json``.
-    """
-    (source,) = arguments
-    stored = tables.loads(Path(source).read_text(encoding="utf-8"))
+def main(arguments=None):
+    """Write the package's table from the stored data of the figure, and print the page's tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m figures.cross_influence",
+        description="Write the table of the study that comes with gda_theory, and print the tables"
+        " of the docs page as Markdown.",
+    )
+    parser.add_argument(
+        "source", type=Path, help="cross_influence.json, which the preset paper has written"
+    )
+    source = parser.parse_args(arguments).source
+    stored = tables.loads(source.read_text(encoding="utf-8"))
     if stored["preset"] != "paper":
-        raise ValueError(f"{source} must be made with --preset paper, got {stored['preset']}")
+        parser.error(f"{source} must be made with --preset paper, got {stored['preset']}")
     write_whole(dependence.STUDY, study(stored["data"]) + "\n", force=True)
     print(page(stored["data"]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -52,6 +52,7 @@ from theory_common.printing import tables
 from theory_common.printing.display import readable
 
 STUDY = Path(__file__).with_name("study.json")  # written by figures/cross_influence.py
+SEARCHED = 10.0  # how far the study follows a path
 ROWS = 2**15  # of one matrix product, so that no second copy of the data is in memory
 
 
@@ -290,21 +291,24 @@ def position(
     *,
     break_even_strength: float,
     critical_strength: float,
+    searched_to: float,
     size_ratio: float,
 ) -> Position:
     """Where a problem lies among the study's, which are real data sets under mean losses.
 
     Args:
         found: what :func:`dependence` gives for the problem.
-        break_even_strength: of the problem under mean losses. NaN where no break-even was met: then
-            the critical strength takes its place, as in the study.
-        critical_strength: NaN where the minimum was not lost, which counts as infinite.
+        break_even_strength, critical_strength, searched_to: of :func:`gda_theory.ascent_path` under
+            mean losses. A critical strength that is NaN counts as infinite if the path was searched
+            to 10, and is unknown if not. Where no break-even was met, the critical strength takes
+            its place.
         size_ratio: f/r, the ratio of the total weights of both sets.
 
     Returns: :class:`Position`. The share of a number that is NaN is NaN.
     """
     known = study()
-    critical = math.inf if math.isnan(critical_strength) else critical_strength
+    never = math.isnan(critical_strength) and searched_to >= SEARCHED
+    critical = math.inf if never else critical_strength
     even = critical if math.isnan(break_even_strength) else break_even_strength
     return Position(
         break_even_strength=_share(known["break_even_strength"], even),
@@ -324,8 +328,8 @@ def study() -> dict[str, np.ndarray]:
     """The table of the study: arrays with one entry for each forget set, to three digits.
 
     They are texts (``dataset``, ``kind``), what was chosen (``ridge``, ``size_ratio``), what is
-    known before (as in :class:`Dependence`, and ``break_even_strength`` and ``critical_strength``),
-    and the harm ``budget``: log10 of the distance to the retrained model after 100 epochs, over
+    known before (as in :class:`Dependence`, and ``break_even_strength`` and ``critical_strength``,
+    which is infinite above 10 and NaN where the path could not be followed), and the harm ``budget``: log10 of the distance to the retrained model after 100 epochs, over
     that of doing nothing.
     """
     columns = tables.loads(STUDY.read_text(encoding="utf-8"))
@@ -334,7 +338,8 @@ def study() -> dict[str, np.ndarray]:
 
 
 def _share(values: Float[np.ndarray, " n"], value: float) -> float:
-    """The share of ``values`` below ``value``, with half of those that are equal."""
+    """The share of the known ``values`` below ``value``, with half of those that are equal."""
     if math.isnan(value):
         return math.nan
+    values = values[~np.isnan(values)]
     return float(np.mean(values < value) + np.mean(values == value) / 2)

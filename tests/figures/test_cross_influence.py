@@ -1,14 +1,18 @@
 """The study of cross-influence: its forget sets, its measures of harm, and its figure."""
 
 import importlib.util
+import re
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
 import pytest
 from scipy.special import expit
+from scipy.stats import spearmanr
 from sklearn.datasets import load_wine
 
-from figures import _influence_data, _influence_study, cross_influence
+from figures import _influence_data, _influence_numbers, _influence_study, cross_influence
+from gda_theory.verdict import dependence
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 RIDGE = 0.01
@@ -99,6 +103,42 @@ def test_the_shared_objective_is_that_of_each_problem(wine):
                 np.mean(own[members, None] * types[members], 0),
                 rtol=1e-12,
             )
+
+
+def test_the_page_has_the_numbers_of_the_packages_table():
+    """Correlations with the primary measure, by SciPy, from three digits of each number."""
+    study = dependence.study()
+    cells = np.unique(
+        np.stack([study["dataset"], study["ridge"], study["size_ratio"]]),
+        axis=1,
+        return_inverse=True,
+    )[1]
+    sources = np.array([name.partition(" ")[0] for name in study["dataset"]])
+    page = (Path(__file__).parents[2] / "docs" / "cross_influence.md").read_text()
+    for name in (
+        "loss_norm",
+        "leverage_norm",
+        "normalised_norm",
+        "mean_forget_loss",
+        "break_even_strength",
+    ):
+        by_source = {}
+        for number in np.unique(cells):
+            here = cells == number
+            found = spearmanr(study[name][here], study["budget"][here]).statistic
+            by_source.setdefault(sources[here][0], []).append(found)
+        expected = np.mean([np.mean(found) for found in by_source.values()])
+        row = re.search(rf"^\| {re.escape(_influence_numbers.LABELS[name])} \| (\S+)", page, re.M)
+        # Values that agree to three digits are ties here, and have an order in the study.
+        assert float(row[1]) == pytest.approx(expected, abs=0.015), name
+
+
+def test_only_the_paper_preset_gives_the_packages_table(tmp_path, capsys):
+    source = tmp_path / "cross_influence.json"
+    source.write_text('{"preset": "quick"}')
+    with pytest.raises(SystemExit):
+        cross_influence.main([str(source)])
+    assert "must be made with --preset paper, got quick" in capsys.readouterr().err
 
 
 # What takes seconds ------------------------------------------------------------------------------

@@ -29,6 +29,20 @@ def test_correlations_are_spearmans():
     assert np.isnan(ranks.correlations(np.column_stack([values, np.ones(30)]))[-1]).all()
 
 
+def test_what_is_not_known_does_not_count():
+    values = drawn()
+    values[[3, 8, 20], 1] = np.nan
+    values[[8, 9], 2] = np.nan
+    found = ranks.correlations(values)
+    known = ~np.isnan(values)
+    for x in range(4):
+        for y in range(4):
+            both = known[:, x] & known[:, y]
+            pair = [rankdata(values[known[:, z], z]) for z in (x, y)]
+            pair = [of[both[known[:, z]]] for of, z in zip(pair, (x, y), strict=True)]
+            np.testing.assert_allclose(found[x, y], np.corrcoef(*pair)[0, 1], atol=1e-12)
+
+
 @pytest.mark.parametrize("controls", [[2], [2, 3]])
 def test_partial_correlations_are_those_of_the_residuals(controls):
     values = drawn()

@@ -1,6 +1,8 @@
 """Cross-influence and other measures of dependence, against the matrices formed in NumPy."""
 
+import dataclasses
 import itertools
+import json
 
 import jax
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 from scipy.special import expit
 
 import gda_theory as gt
-from gda_theory.verdict.dependence import dependence
+from gda_theory.verdict import dependence as module
+from gda_theory.verdict.dependence import dependence, position
 
 COUNT, DIMENSION, FORGOTTEN = 60, 4, 7
 RIDGE = 0.02
@@ -227,3 +230,80 @@ def test_bad_arguments_are_named():
         dependence(problem, np.full(DIMENSION, np.nan))
     with pytest.raises(TypeError, match="dependence must be concrete"):
         jax.jit(lambda w: dependence(problem, w))(np.zeros(DIMENSION))
+
+
+# Where a problem lies in the study ---------------------------------------------------------------
+
+
+def middle():
+    return module.Dependence(
+        loss_norm=0.1,
+        margin_norm=0.1,
+        leverage_norm=0.1,
+        normalised_norm=0.5,
+        mean_forget_loss=0.3,
+        mean_retain_loss=0.3,
+        mean_leverage=0.01,
+        max_leverage=0.1,
+        mean_cosine=0.0,
+        gradient_cosine=-1.0,
+    )
+
+
+def stored(name):
+    """A column of the package's table, read by ``json`` alone."""
+    table = json.loads(module.STUDY.read_text())
+    if name in table["levels"]:
+        return [table["levels"][name][place] for place in table[name]]
+    return [np.nan if value is None else float(value) for value in table[name]]
+
+
+def share(values, value):
+    known = [x for x in values if not np.isnan(x)]
+    return (sum(x < value for x in known) + sum(x == value for x in known) / 2) / len(known)
+
+
+def place(**changes):
+    given = {"break_even_strength": 0.02, "critical_strength": 0.7, "searched_to": 0.7}
+    return position(middle(), size_ratio=1 / 30, **given | changes)
+
+
+def test_a_position_counts_the_sets_of_the_study_that_are_below():
+    there = place()
+    even, ratio = stored("break_even_strength"), stored("size_ratio")
+    relative = [one / other for one, other in zip(even, ratio, strict=True)]
+    assert there.break_even_strength == pytest.approx(share(even, 0.02))
+    assert there.break_even_relative == pytest.approx(share(relative, 0.6))
+    assert there.critical_strength == pytest.approx(share(stored("critical_strength"), 0.7))
+    assert there.normalised_norm == pytest.approx(share(stored("normalised_norm"), 0.5))
+    assert there.mean_forget_loss == pytest.approx(share(stored("mean_forget_loss"), 0.3))
+    assert there.forget_sets == len(even)
+    assert there.datasets == len(set(stored("dataset")))
+    assert all(0 < value < 1 for value in list(vars(there).values())[:5])
+
+
+def test_a_strength_that_was_not_found_is_infinite_or_unknown():
+    nan = float("nan")
+    never = share(stored("critical_strength"), np.inf)
+    assert place(critical_strength=nan, searched_to=10.0).critical_strength == pytest.approx(never)
+    assert np.isnan(place(critical_strength=nan, searched_to=0.3).critical_strength)
+    lost = place(break_even_strength=nan, critical_strength=0.02)
+    assert lost == place(break_even_strength=0.02, critical_strength=0.02)
+    without = dataclasses.replace(middle(), normalised_norm=nan)
+    unknown = position(
+        without, break_even_strength=0.1, critical_strength=1.0, searched_to=1.0, size_ratio=0.01
+    )
+    assert np.isnan(unknown.normalised_norm)
+
+
+def test_the_table_of_the_study_is_small_and_whole():
+    assert module.STUDY.stat().st_size < 100_000
+    study = module.study()
+    assert len(set(map(len, study.values()))) == 1
+    assert len(np.unique(study["dataset"])) >= 6
+    assert np.all((study["normalised_norm"] > 0) & (study["normalised_norm"] <= 1))
+    assert np.all((study["leverage_norm"] > 0) & (study["leverage_norm"] < 1))
+    known = ~np.isnan(study["critical_strength"])
+    assert np.mean(known) > 0.8
+    assert np.all((study["break_even_strength"] <= study["critical_strength"])[known])
+    assert np.isfinite(study["budget"]).all()
