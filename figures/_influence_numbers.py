@@ -211,8 +211,43 @@ def page(data):
             _markdown(["known of a forget set", "correlation", "given size and loss"], sizes),
             _markdown(["known of a forget set", *(f"`{name}`" for name in others)], harm),
             _markdown(["data set or ridge", *heads], parts),
+            _markdown(["other numbers of the page", "value"], remarks(data).items()),
         ]
     )
+
+
+def remarks(data):
+    """The numbers in the text of the page that no other table has."""
+    table = data["table"]
+    large = table["share"] == max(SHARES)
+    unknown = np.isnan(table["limit"])
+    growth = {
+        f"median of {LABELS[name]} at 5 % over 1 %": f"{ratio:.2f}"
+        for name in (*NORMS, "pretrain_distance")
+        for ratio in [np.median(table[name][large]) / np.median(table[name][~large])]
+    }
+    return {
+        "sets that end farther than doing nothing": int(np.sum(table[PRIMARY] > 0)),
+        "sets whose path could not be followed up to strength 1": int(np.sum(unknown)),
+        "sets whose path could": int(np.sum(~unknown)),
+        "of these, minimum lost": int(np.sum(np.isinf(table["limit"]))),
+        **growth,
+        "mean forget loss against pretrained to retrained": f"{_loss_against_distance(table):+.2f}",
+    }
+
+
+def _loss_against_distance(table):
+    """The rank correlation in each cell, averaged over the cells of a source, then over sources."""
+    cells = np.stack([np.array(table[name]) for name in ("dataset", "ridge", "share")])
+    number = np.unique(cells, axis=1, return_inverse=True)[1]
+    by_source = {}
+    for cell in np.unique(number):
+        here = number == cell
+        both = [table[name][here] for name in ("mean_forget_loss", "pretrain_distance")]
+        found = _influence_ranks.correlations(np.stack(both, axis=1))[0, 1]
+        source = cells[0][here][0].partition(" ")[0]
+        by_source.setdefault(source, []).append(found)
+    return np.mean([np.mean(found) for found in by_source.values()])
 
 
 def _markdown(heads, rows):
