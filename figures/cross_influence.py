@@ -173,7 +173,7 @@ def correlations(panel, data, order):
     line = sum(name not in NEEDS_ORACLE for name in order) - 0.5
     panel.axhline(line, **DOTTED)
     panel.set_yticks(range(len(order)), [LABELS[name] for name in order])
-    # Room for the legend below the last row.
+    # Space for the legend below the last row.
     panel.set(xlim=(-1, 1), ylim=(len(order) + 1.2, -0.5))
     panel.set(xlabel="rank correlation with the harm", ylabel="known of a forget set")
     panel.set_title("(a) harm after 100 epochs at γ = 1")
