@@ -49,6 +49,17 @@ class Estimates(NamedTuple):
     not_nearer: Bool[np.ndarray, " sets"]
 
 
+class _Row(NamedTuple):
+    """One set's entries of :class:`Estimates`."""
+
+    pretrain_distance: float
+    newton_distance: float
+    mean_forget_loss: float
+    break_even_strength: float
+    unbounded: bool
+    not_nearer: bool
+
+
 class _Data(NamedTuple):
     """All rows, and what is known of them at the pretrained model."""
 
@@ -104,7 +115,8 @@ def estimates(
             for at, oracle, phi in zip(block, weights, slopes, strict=True):
                 one = _One(oracle, float(norms[at]), sets[at])
                 found.append(_estimated(data, one, phi, strength))
-    return Estimates(*(np.array(column) for column in zip(*found, strict=True)))
+    columns = zip(_Row._fields, zip(*found, strict=True), strict=True)
+    return Estimates(**{name: np.array(column) for name, column in columns})
 
 
 def _data(problem: Problem, pretrained: Float[np.ndarray, " d"]) -> _Data:
@@ -172,7 +184,7 @@ def _slopes_at(
     return np.split(slopes, np.cumsum([len(one) for one in margins])[:-1])
 
 
-def _estimated(data: _Data, one: _One, phi: Float[np.ndarray, " f"], strength: float) -> Estimates:
+def _estimated(data: _Data, one: _One, phi: Float[np.ndarray, " f"], strength: float) -> _Row:
     """One set. Its sums are those of all rows less those of the forgotten ones."""
     types, weight = data.types[one.rows], data.weight[one.rows]
     forgotten = weight.sum()
@@ -186,7 +198,7 @@ def _estimated(data: _Data, one: _One, phi: Float[np.ndarray, " f"], strength: f
     step = measure.solved(hessian, gradient)
     distance = float(measure.norm(data.pretrained - one.oracle))
     moved = float(measure.norm(measure.solved(hessian, uphill)))
-    return Estimates(
+    return _Row(
         pretrain_distance=distance,
         newton_distance=float(measure.norm(data.pretrained - step - one.oracle)),
         mean_forget_loss=float(weight @ data.values[one.rows] / forgotten),

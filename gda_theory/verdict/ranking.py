@@ -6,12 +6,11 @@ pretrained model, the Newton step, the losses, and an estimate of harm
 with the largest estimates.
 """
 
-import dataclasses
 import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -60,8 +59,7 @@ LEGEND = (
 )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Ranking:
+class Ranking(NamedTuple):
     """Forget sets in the order of harm, the worst first.
 
     The sets with an exact path come first. Among them those without a minimum stand first, the one
@@ -127,7 +125,7 @@ class Ranking:
         return self.summary()
 
     def _columns(self) -> dict[str, list]:
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields = self._asdict()
         fields.pop("strength")
         columns = {"rank": list(range(1, len(self.names) + 1)), "set": list(fields.pop("names"))}
         return columns | {name: np.asarray(values).tolist() for name, values in fields.items()}
