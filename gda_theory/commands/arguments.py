@@ -11,8 +11,11 @@ from gda_theory.problem.reading import Table
 RIDGE_MEANING = "weight of the penalty: ridge/2 times the squared length of the weights"
 
 
-def add_rows(parser: argparse.ArgumentParser) -> None:
-    """The data, the rows to forget, the columns, and how a text file is written."""
+def add_rows(parser: argparse.ArgumentParser, *, many_sets: bool = False) -> None:
+    """The data, the rows to forget, the columns, and how a text file is written.
+
+    With ``many_sets`` there is an option for many forget sets.
+    """
     parser.add_argument(
         "data",
         help="breast_cancer, or two classes of another set (digits:3-8, iris:0-1, wine:0-1), "
@@ -28,7 +31,14 @@ def add_rows(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--forget-ids", metavar="FILE", help="a file of ids to forget, one a line; needs --id"
     )
-    parser.add_argument("--id", metavar="COLUMN", help="the column with the ids of --forget-ids")
+    if many_sets:
+        which.add_argument(
+            "--forget-sets",
+            metavar="FILE",
+            help="many forget sets, ranked by harm: an npz file with a mask or row numbers for each"
+            " set, or a table of two columns, set and row number (or id, with --id)",
+        )
+    parser.add_argument("--id", metavar="COLUMN", help="the column with the ids of such a file")
     parser.add_argument("--allow-missing", action="store_true", help="accept ids that match no row")
     parser.add_argument("--seed", type=int, default=0, help="seed of random:N (default 0)")
     _add_columns(parser)
@@ -103,9 +113,9 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_problem(parser: argparse.ArgumentParser) -> None:
+def add_problem(parser: argparse.ArgumentParser, *, many_sets: bool = False) -> None:
     """The rows, and the ridge, strength, loss and reduction."""
-    add_rows(parser)
+    add_rows(parser, many_sets=many_sets)
     parser.add_argument("--ridge", type=float, default=1e-2, help=f"{RIDGE_MEANING} (default 0.01)")
     parser.add_argument(
         "--strength",
@@ -150,6 +160,7 @@ def loaded_data(options, *, standardize: bool | None = None) -> data.Dataset:
         labels=options.labels,
         forget=options.forget,
         forget_ids=options.forget_ids,
+        forget_sets=getattr(options, "forget_sets", None),
         id=options.id,
         allow_missing=options.allow_missing,
         seed=options.seed,

@@ -1,11 +1,13 @@
 """``diagnose`` says whether gradient ascent would help to forget some rows of your data."""
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from gda_theory.commands import arguments
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
+from gda_theory.verdict.ranking import rank
 from theory_common.printing import files, tables
 
 TERMINAL = "-"  # as the file of --json
@@ -19,7 +21,13 @@ def add(commands) -> None:
         run,
         "say whether gradient ascent would help to forget some rows of your data",
     )
-    arguments.add_problem(parser)
+    arguments.add_problem(parser, many_sets=True)
+    parser.add_argument(
+        "--exact",
+        type=int,
+        metavar="N",
+        help="of --forget-sets: for how many sets the exact path of minima is followed",
+    )
     parser.add_argument(
         "--html", metavar="FILE", help="write a report as one HTML page that needs no network"
     )
@@ -41,6 +49,10 @@ def run(options) -> Callable[[], None]:
         raise ValueError(f"--html and --json must name two files, got {page} twice")
     for path in wanted:
         files.require_free(path, force=options.force)
+    if options.forget_sets is not None:
+        return _ranked(options, numbers)
+    if options.exact is not None:
+        raise ValueError("--exact is only for --forget-sets")
     found = _found(options)
     texts = {page: found.to_html} if page is not None else {}
     if numbers is not None:
@@ -58,9 +70,35 @@ def run(options) -> Callable[[], None]:
 def _found(options) -> Diagnosis:
     loaded = arguments.loaded_data(options)
     found = diagnose(arguments.problem_of(options, loaded), options.strength)
+    return dataclasses.replace(found, names=loaded.names, notes=(*loaded.notes, _model(options)))
+
+
+def _model(options) -> str:
     bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
-    model = f"model: {options.loss} loss, {options.reduction}s, {bias}"
-    return dataclasses.replace(found, names=loaded.names, notes=(*loaded.notes, model))
+    return f"model: {options.loss} loss, {options.reduction}s, {bias}"
+
+
+def _ranked(options, numbers: str | None) -> Callable[[], None]:
+    """Rank many forget sets, write the numbers if wanted, and return what prints the table."""
+    if options.html is not None:
+        raise ValueError("--html is for one forget set; --json writes the table of --forget-sets")
+    loaded = arguments.loaded_data(options)
+    found = rank(
+        arguments.problem_of(options, loaded),
+        loaded.sets,
+        options.strength,
+        exact=options.exact,
+        progress=sys.stderr.isatty(),
+    )
+    notes = (*loaded.notes, _model(options))
+    text = tables.dumps({"data": notes, **found.to_dict()}, indent=2) + "\n"
+    if options.json == TERMINAL:
+        return lambda: print(text, end="")
+    places = []
+    if numbers is not None:
+        files.write_whole(numbers, text, force=options.force)
+        places = [f"Written: {numbers}"]
+    return lambda: print("\n".join([*notes, "", found.summary(), *places]))
 
 
 def _json(found: Diagnosis) -> str:

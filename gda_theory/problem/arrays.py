@@ -90,7 +90,7 @@ def read(path: str, label: str | None = None, labels: str | None = None) -> Arra
         start = file.read(6)
         file.seek(0)
         if start.startswith(b"PK"):
-            given = _unpacked(path, file)
+            given = _packed(path, file)
         elif start == b"\x93NUMPY":
             given = {"features": _array(path, file)}
         else:
@@ -99,6 +99,15 @@ def read(path: str, label: str | None = None, labels: str | None = None) -> Arra
         label = label or "label"
         given[label] = _labels_in(labels)
     return _arrays(path, given, label)
+
+
+def unpacked(path: str) -> dict[str, Any]:
+    """The arrays of an ``.npz`` file by name.
+
+    Raises: ``ValueError`` if it is broken, or no such file.
+    """
+    with _opened(path) as file:
+        return _packed(path, file)
 
 
 def _opened(path: str) -> BinaryIO:
@@ -117,7 +126,7 @@ def _array(path: str, file: BinaryIO) -> np.ndarray:
         raise ValueError(f"{path} cannot be read: {error}") from None
 
 
-def _unpacked(path: str, file: BinaryIO) -> dict[str, Any]:
+def _packed(path: str, file: BinaryIO) -> dict[str, Any]:
     """The arrays of an ``.npz`` file by name; those of a sparse matrix become ``features``."""
     try:
         with np.load(file, allow_pickle=False) as packed:
@@ -150,7 +159,7 @@ def _labels_in(path: str) -> np.ndarray:
         if start == b"\x93NUMPY":
             return _array(path, file)
         if start.startswith(b"PK"):
-            given = _unpacked(path, file)
+            given = _packed(path, file)
             return given[_named("labels", path, given, LABELS)]
         lines = reading.decode(path, file.read()).split("\n")
     cells = [line.strip() for line in lines]

@@ -1,12 +1,13 @@
 """A data set ready for a problem: features, labels, rows to forget, and what was decided."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem import columns, rows
 from gda_theory.problem.naming import listed, no_column, plural
@@ -48,7 +49,8 @@ class Prepared(NamedTuple):
     ``classes`` are the labels that were mapped to -1 and +1. ``notes`` say how the data were
     prepared. ``transformer`` is scikit-learn's fitted ``ColumnTransformer``, or None for a data set
     that comes as arrays. ``dropped`` are the sentences about columns that were dropped without
-    being asked for. ``span`` is there if the features are coordinates of their row span.
+    being asked for. ``span`` is there if the features are coordinates of their row span. ``sets``
+    are the row numbers of many forget sets by name, if there are many; then ``forget`` is the first.
     """
 
     features: Float[np.ndarray, "n d"]
@@ -60,6 +62,7 @@ class Prepared(NamedTuple):
     transformer: Any = None
     dropped: tuple[str, ...] = ()
     span: RowSpan | None = None
+    sets: Mapping[str, Int[np.ndarray, " f"]] = MappingProxyType({})
 
 
 def features_and_ridge(

@@ -5,7 +5,8 @@ An identity is compared as text, as it is written in a text file. Integers are c
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -29,11 +30,15 @@ _TOKEN = re.compile(
 
 
 class Selected(NamedTuple):
-    """The rows that were selected: a mask, the columns that decided, and how they were selected."""
+    """The rows that were selected: a mask, the columns that decided, and how they were selected.
+
+    Of many forget sets ``sets`` holds the row numbers by name, and the mask holds no row.
+    """
 
     mask: Bool[np.ndarray, " n"]
     columns: tuple[str, ...]
     note: str
+    sets: Mapping[str, Int[np.ndarray, " f"]] = MappingProxyType({})
 
 
 def select(
@@ -121,6 +126,8 @@ def by_ids(table: Table, path: str, column: str, *, allow_missing: bool = False)
 
 def described(selected: Selected) -> str:
     """How many rows were selected, and by what."""
+    if selected.sets:
+        return f"rows {selected.note}"
     return f"{plural(int(selected.mask.sum()), 'row')} {selected.note}"
 
 

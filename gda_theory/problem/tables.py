@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gda_theory.problem import arrays, bundled, prepared, reading, rows
+from gda_theory.problem import arrays, bundled, forget_sets, prepared, reading, rows
 from gda_theory.problem.arrays import Arrays
 from gda_theory.problem.losses import Loss
+from gda_theory.problem.naming import listed
 from gda_theory.problem.prepared import Choices, Prepared
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.random_rows import random_forget_set
@@ -54,6 +55,7 @@ def load(
     labels: str | None = None,
     forget: str | None = None,
     forget_ids: str | None = None,
+    forget_sets: str | None = None,
     id: str | None = None,
     allow_missing: bool = False,
     seed: int = 0,
@@ -79,6 +81,9 @@ def load(
             the rows whose cell is written so. Anything else is an SQL condition. Arrays may hold
             the rows themselves, in an array ``forget``.
         forget_ids: instead of ``forget``, a file of ids, one a line, of the column ``id``.
+        forget_sets: instead of ``forget``, a file of many forget sets, as
+            :func:`gda_theory.problem.forget_sets.read` takes it. Everything is then fitted on all
+            rows, and ``sets`` of the result has the sets.
         id: the column with these ids.
         allow_missing: accept ids that no row has.
         seed: a whole number >= 0.
@@ -88,22 +93,21 @@ def load(
     Raises: ``ValueError`` that names file, line and column, or the part of ``forget`` at fault;
         ``OSError`` for a file that cannot be opened.
     """
-    choices = Choices(drop, keep, keep_selector, standardize, scale_on)
-    which = Which(forget, forget_ids, id, allow_missing, seed)
-    if (forget_ids is None) != (id is None):
-        raise ValueError("forget_ids and id belong together: a file, and the column of its ids")
-    if forget is not None and forget_ids is not None:
-        raise ValueError("give either forget or forget_ids, not both")
+    which = Which(forget, forget_ids, forget_sets, id, allow_missing, seed)
+    which.check()
+    every = "all" if forget_sets is not None else scale_on
+    choices = Choices(drop, keep, keep_selector, standardize, every)
     built_in = source.partition(":")[0] in bundled.BUILT_IN
     if built_in or arrays.holds_arrays(source):
         data = _built_in(source, label) if built_in else arrays.read(source, label, labels)
-        return Dataset(*arrays.prepare(data, _of_arrays(data, which), choices))
+        selected = _of_arrays(data, which)
+        return _with_sets(arrays.prepare(data, selected, choices), selected)
     if labels is not None:
         raise ValueError(f"labels is only for arrays; name the column of {source} with label")
     table = _read(source, settings)
     label = prepared.checked_label(table, label)
     selected = which.of(source, table.frame.height, lambda: table)
-    return Dataset(*prepared.prepare(table, label, selected, choices))
+    return _with_sets(prepared.prepare(table, label, selected, choices), selected)
 
 
 class Which(NamedTuple):
@@ -111,22 +115,54 @@ class Which(NamedTuple):
 
     forget: str | None
     forget_ids: str | None
+    forget_sets: str | None
     id: str | None
     allow_missing: bool
     seed: int
 
+    def check(self) -> None:
+        """Raise ``ValueError`` for options that exclude each other."""
+        ways = {
+            name: getattr(self, name)
+            for name in ("forget", "forget_ids", "forget_sets")
+            if getattr(self, name) is not None
+        }
+        if len(ways) > 1:
+            raise ValueError(f"give one of forget, forget_ids or forget_sets, got {listed(ways)}")
+        if self.forget_ids is not None and self.id is None:
+            raise ValueError("forget_ids needs id, the column with these ids")
+        if self.id is not None and self.forget_ids is None and self.forget_sets is None:
+            raise ValueError("id is only for forget_ids or forget_sets")
+
+    def asked(self) -> bool:
+        """Whether rows are named at all."""
+        return (self.forget, self.forget_ids, self.forget_sets) != (None, None, None)
+
     def of(self, source: str, height: int, table: Callable[[], Table]) -> Selected:
-        """The rows of a table that :func:`rows.select` or :func:`rows.by_ids` finds."""
+        """The rows of a table."""
+        if self.forget_sets is not None:
+            return forget_sets.read(
+                self.forget_sets, height, table, self.id, allow_missing=self.allow_missing
+            )
         if self.forget_ids is not None and self.id is not None:
             return rows.by_ids(table(), self.forget_ids, self.id, allow_missing=self.allow_missing)
         if self.forget is None:
-            raise ValueError("give forget or forget_ids, which say what rows to forget")
+            raise ValueError("give forget, forget_ids or forget_sets: which rows to forget")
         return rows.select(source, height, self.forget, seed=self.seed, table=table)
+
+
+def _with_sets(found: Prepared, selected: Selected) -> Dataset:
+    """The data set. Of many forget sets the first is the one to forget."""
+    if not selected.sets:
+        return Dataset(*found)
+    mask = np.zeros_like(selected.mask)
+    mask[next(iter(selected.sets.values()))] = True
+    return Dataset(*found)._replace(forget=mask, sets=selected.sets)
 
 
 def _of_arrays(data: Arrays, which: Which) -> Selected:
     """The rows that are asked for, else those that came with the arrays."""
-    if which.forget is None and which.forget_ids is None and data.forget is not None:
+    if not which.asked() and data.forget is not None:
         return rows.checked(Selected(data.forget, (), "of the array 'forget'"))
     return which.of(data.source, data.features.shape[0], data.table)
 

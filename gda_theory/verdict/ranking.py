@@ -347,7 +347,7 @@ def _legend(found: Ranking) -> Iterator[str]:
     yield ""
     yield (
         f"{len(found.names)} forget sets at strength {tables.number(found.strength)}, the most"
-        f" harmful first. {int(found.exact.sum())} have exact paths."
+        f" harmful first; {int(found.exact.sum())} of them with an exact path"
     )
     failed = int(np.sum(~found.converged))
     if failed:

@@ -154,7 +154,7 @@ def test_diagnose_says_what_became_of_each_column(run, tmp_path):
         (["diagnose", "FILE", "--label", "y", "--forget", "a ="], "is no SQL condition"),
         (
             ["diagnose", "FILE", "--label", "y", "--forget-ids", "BROKEN"],
-            "forget_ids and id belong together",
+            "forget_ids needs id",
         ),
         (
             ["diagnose", "FILE", "--label", "y", "--forget-ids", "BROKEN", "--id", "a"],

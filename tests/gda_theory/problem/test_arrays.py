@@ -152,7 +152,7 @@ def test_dates_before_times_are_no_svmlight(tmp_path):
         (
             {"X": FEATURES, "y": CLASSES},
             {"forget": None},
-            "give forget or forget_ids, which say what rows",
+            "which rows to forget",
         ),
         ({"X": FEATURES, "y": CLASSES, "forget": ~MASK & False}, {"forget": None}, "got 0 of 12"),
         ({"X": FEATURES, "y": CLASSES, "forget": [99]}, {}, "'forget' must be a boolean mask"),

@@ -242,9 +242,9 @@ def test_a_file_of_ids(tmp_path):
     assert np.flatnonzero(found.forget).tolist() == [1]
     with pytest.raises(ValueError, match=r"id: .* has no column 'client'"):
         data.load(str(path), label="y", forget_ids=str(ids), id="client")
-    with pytest.raises(ValueError, match="belong together"):
+    with pytest.raises(ValueError, match="forget_ids needs id"):
         data.load(str(path), label="y", forget_ids=str(ids))
-    with pytest.raises(ValueError, match="either forget or forget_ids"):
+    with pytest.raises(ValueError, match="give one of forget, forget_ids"):
         data.load(str(path), label="y", forget="0", forget_ids=str(ids), id="customer")
     ids.write_text("nobody\n")
     with pytest.raises(ValueError, match=r"no id in .* matches a row"):

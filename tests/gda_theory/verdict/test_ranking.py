@@ -127,7 +127,9 @@ def test_exact_paths_are_those_of_a_diagnosis_and_come_first():
     assert len(lost) >= 2
     assert (np.diff(lost) > 0).all()
     text = found.summary()
-    assert "4 forget sets at strength 1, the most harmful first. 3 have exact paths." in text
+    assert (
+        "4 forget sets at strength 1, the most harmful first; 3 of them with an exact path" in text
+    )
     last = next(line for line in text.split("\n") if line.startswith("4 "))
     assert "likely nearer  ~" in last
     entries = tables.loads(tables.dumps(found.to_dict()))["sets"]
