@@ -115,7 +115,7 @@ def make(
         "distance_bound": _number(certificate.distance_bound),
         "bound": certificate.reason,
         "noise": None if noise is None else noise._asdict(),
-        "versions": _versions(),
+        "versions": dict(_versions()),
     }
     return sealed(content)
 
@@ -156,7 +156,8 @@ def _number(value: float) -> float | str:
     return value if math.isfinite(value) else "inf"
 
 
-def _versions() -> dict[str, str]:
+@functools.cache  # reading them takes longer than a Newton step
+def _versions() -> Mapping[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
