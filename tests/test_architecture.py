@@ -43,6 +43,7 @@ ORDER = {
         "paper",
         "deletion",
         "evaluation",
+        "networks",
         "verdict",
         "__init__",
         "commands",

@@ -288,7 +288,7 @@ def _as_margins(labels: np.ndarray | None, ndim: int, points: int) -> Callable:
             raise ValueError(
                 f"{name} must have the {points} points of oracle, got {array.shape[where]}"
             )
-        result = array if ndim == 2 else margins(array, labels)
+        result = array if labels is None or ndim == 2 else margins(array, labels)
         return result[None] if runs and result.ndim == 2 else result
 
     return of
@@ -371,7 +371,9 @@ def _excess(found: Klom) -> str:
 
 
 def _summary(found: Evaluation) -> str:
-    scored = [(run.name, run.klom, run.standing) for run in found.runs]
+    scored: list[tuple[str, dict[str, Klom], dict[str, Standing] | None]] = [
+        (run.name, run.klom, run.standing) for run in found.runs
+    ]
     if found.pretrained is not None:
         scored.append(("pretrained", found.pretrained, None))
     rows = [

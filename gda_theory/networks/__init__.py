@@ -1,0 +1,27 @@
+"""And for neural networks? Train many at once, unlearn by many methods, and compare with retraining.
+
+It needs Equinox and Optax: ``pip install -e '.[networks]'``.
+"""
+
+from gda_theory.networks.data import Dataset, digits, fashion, from_npz, noisy
+from gda_theory.networks.methods import METHODS
+from gda_theory.networks.sets import KINDS, forget_sets
+from gda_theory.networks.training import Recipe, train
+from gda_theory.networks.unlearning import margins, outputs, split_names, unlearn
+
+__all__ = [
+    "KINDS",
+    "METHODS",
+    "Dataset",
+    "Recipe",
+    "digits",
+    "fashion",
+    "forget_sets",
+    "from_npz",
+    "margins",
+    "noisy",
+    "outputs",
+    "split_names",
+    "train",
+    "unlearn",
+]
