@@ -54,10 +54,10 @@ def run(options) -> Callable[[], None]:
     if options.exact is not None:
         raise ValueError("--exact is only for --forget-sets")
     found = _found(options)
-    texts = {page: found.to_html} if page is not None else {}
+    texts = {} if page is None else {page: found.to_html()}
     if numbers is not None:
-        texts[numbers] = lambda: _json(found)
-    for name, text in [(name, make()) for name, make in texts.items()]:
+        texts[numbers] = _json(found)
+    for name, text in texts.items():
         files.write_whole(name, text, force=options.force)
     if options.json == TERMINAL:
         printed = _json(found)

@@ -134,8 +134,8 @@ def probability(models: Models, scores: Float[np.ndarray, " n"]) -> Float[np.nda
 
     For the logistic loss it is the logistic function of z, for the exponential loss that of 2 z.
     """
-    scores = jnp.asarray(scores)
-    odds = models.loss.log_phi(-scores) - models.loss.log_phi(scores)
+    at = jnp.asarray(scores)
+    odds = models.loss.log_phi(-at) - models.loss.log_phi(at)
     return np.asarray(jax.nn.sigmoid(odds))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import html
 import math
-import os
+import pathlib
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ class Diagnosis:
         document = tables.to_json(as_json(self))
         return document | {"answers": answers.sentences(document)}
 
-    def to_html(self, path: str | os.PathLike | None = None, *, force: bool = False) -> str:
+    def to_html(self, path: str | pathlib.Path | None = None, *, force: bool = False) -> str:
         """The report as one HTML page that needs no network, written to ``path`` if it is given.
 
         Args:

@@ -5,6 +5,7 @@ Two data sets: random rows of ``breast_cancer``, where ascent has no minimum, an
 """
 
 import dataclasses
+import hashlib
 from typing import NamedTuple
 
 import numpy as np
@@ -264,6 +265,43 @@ def test_the_newton_form_of_influence_is_near_exact_refits(one):
         assert abs(np.linalg.norm(exact) - row.size) > 1e-9 * row.size  # and not the refit itself
 
 
+# (c) early stops ---------------------------------------------------------------------------------
+
+HALVES = {
+    "simultaneous": lambda epoch: [(1, 1)],
+    "retain_first": lambda epoch: [(1, 0), (0, 1)],
+    "forget_first": lambda epoch: [(0, 1), (1, 0)],
+    "ascent_then_descent": lambda epoch: [(0, 1)] if epoch < 5 else [(1, 0)],
+    "pure_ascent": lambda epoch: [(0, 1)],
+    "descent": lambda epoch: [(1, 0)],
+}
+
+
+def run(one, halves, step_size, epochs):
+    """The relative distances of a run, epoch by epoch; ``halves`` lists its half-steps."""
+    keep, ascend = one.coefficients(0), one.strength * one.forget / one.forget.sum()
+    w = one.weights["pretrained"]
+    seen = [1.0]
+    for epoch in range(epochs):
+        for retain, forget in halves(epoch):
+            w = w - step_size * one.gradient(w, retain * keep - forget * ascend)
+        seen.append(one.distance(w))
+    return np.array(seen)
+
+
+def test_early_stops_with_an_intercept(wine):
+    """Those of ``breast_cancer`` are in test_diagnosis."""
+    assert {stop.scheme for stop in wine.found.stops} == HALVES.keys() - {"descent"}
+    for stop in wine.found.stops:
+        distances = run(wine, HALVES[stop.scheme], stop.step_size, stop.epochs)
+        plain = run(wine, HALVES["descent"], stop.step_size, stop.epochs)
+        # Where distances are equal up to rounding, any of these epochs may be called the best.
+        close([stop.best_relative, distances[stop.best_epoch]], distances.min(), atol=1e-11)
+        close(stop.descent_relative, plain[stop.best_epoch], atol=1e-11)
+        close([stop.descent_final, stop.final_relative], [plain[-1], distances[-1]], atol=1e-11)
+        assert stop.good_epochs == np.sum(distances <= 0.5)
+
+
 # (d) course --------------------------------------------------------------------------------------
 
 
@@ -405,6 +443,7 @@ def test_the_random_test(one):
         assert (name in found.outside) == (abs(accuracy - right[held].mean()) > found.half_width)
 
 
+@pytest.mark.slow
 def test_a_set_of_hard_rows_does_not_look_random(cancer):
     """The rows of which the model is least sure are the wrong ones."""
     margin = cancer.margins(cancer.weights["pretrained"])
@@ -501,7 +540,9 @@ def noisy(one, found):
     error = contraction / (1 - contraction) * 2 * f * longest / (least * r)
     scale = noise_scale(2 * error, found.epsilon, found.delta)
     w = descended(one, one.coefficients(0), 2 / (largest + least), found.many)
-    return w + scale * np.random.default_rng(0).standard_normal(len(w))
+    rows = int.from_bytes(hashlib.sha256(np.packbits(one.forget).tobytes()).digest())
+    generator = np.random.default_rng([0, rows, len(one.forget)])
+    return w + scale * generator.standard_normal(len(w))
 
 
 # (h) membership ----------------------------------------------------------------------------------
@@ -657,15 +698,11 @@ def test_the_numbers_of_the_verdict_with_an_intercept(wine):
     close(given.break_even_strength, even)
 
 
-def test_where_nothing_is_to_forget_there_is_no_section(cancer):
-    problem = gt.Problem(
-        np.where(cancer.forget[:, None], 0, cancer.features),
-        cancer.signs,
-        cancer.forget,
-        ridge=569 * RIDGE,
-        reduction="sum",
-    )
-    found = gt.diagnose(problem)
+def test_where_nothing_is_to_forget_there_is_no_section(wine):
+    """Rows of zeros change nothing, so with sums the pretrained model is the retrained one."""
+    features = np.where(wine.forget[:, None], 0, wine.features)
+    ridge = np.full(features.shape[1], 1.0)
+    found = gt.diagnose(gt.Problem(features, wine.signs, wine.forget, ridge=ridge, reduction="sum"))
     assert found.evidence.missing == EQUAL
     assert found.evidence.effects is None
     assert found.to_dict()["membership"] is None
