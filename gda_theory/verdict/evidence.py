@@ -17,7 +17,7 @@ from gda_theory.verdict import (
     remedies,
 )
 from gda_theory.verdict.course import MinimumCourse
-from gda_theory.verdict.dependence import Dependence
+from gda_theory.verdict.dependence import Dependence, Position
 from gda_theory.verdict.differences import Differences
 from gda_theory.verdict.effects import Effects
 from gda_theory.verdict.measure import Measurement
@@ -41,13 +41,19 @@ class Evidence(NamedTuple):
     differences: Differences | None = None
     course: MinimumCourse | None = None
     dependence: Dependence | None = None
+    position: Position | None = None
     random_test: RandomTest | None = None
     remedies: Remedies | None = None
     membership: Membership | None = None
 
 
 def evidence(
-    problem: Problem, path: Path, given: Measurement, strength: float, names: tuple[str, ...] = ()
+    problem: Problem,
+    path: Path,
+    given: Measurement,
+    other: Measurement,
+    strength: float,
+    names: tuple[str, ...] = (),
 ) -> Evidence:
     """Every section of a report.
 
@@ -57,6 +63,7 @@ def evidence(
         problem: the data, in float64.
         path: its ``ascent_path(objective, [strength])``, as NumPy arrays.
         given: what was measured of it.
+        other: the same under the other reduction.
         strength: of the ascent.
         names: of the features.
     Returns: the sections.
@@ -68,13 +75,26 @@ def evidence(
     with jax.enable_x64(True):
         models = models_of(problem, path, strength, names)
         objective = measure.objective_of(problem)
+        depends = dependence.dependence(problem, models.weights["pretrained"])
         return Evidence(
             missing="",
             effects=effects.effects(models),
             differences=differences.differences(models),
             course=course.course(models, objective, path, given),
-            dependence=dependence.dependence(problem, models.weights["pretrained"]),
+            dependence=depends,
+            position=_position(depends, given if given.reduction == "mean" else other),
             random_test=random_test.random_test(problem, models),
             remedies=remedies.remedies(problem, models),
             membership=membership.membership(models),
         )
+
+
+def _position(depends: Dependence, means: Measurement) -> Position:
+    """Where the problem lies among those of the study, which has means."""
+    return dependence.position(
+        depends,
+        break_even_strength=means.break_even_strength,
+        critical_strength=means.critical_strength,
+        searched_to=means.searched_to,
+        size_ratio=means.size_ratio,
+    )

@@ -47,7 +47,9 @@ SECTIONS = {
     ),
     "stops": Section((("stops", pictures.stops),), page_tables.stops),
     "course": Section((("course", pictures.course),), page_tables.course),
-    "dependence": Section((("sides", pictures.sides),), page_tables.dependence),
+    "dependence": Section(
+        (("sides", pictures.sides), ("position", pictures.position)), page_tables.dependence
+    ),
     "random_test": Section((("accuracies", pictures.accuracies),), page_tables.random_test),
     "remedies": Section((("remedies", pictures.remedies),), page_tables.remedies),
     "membership": Section((("attacks", pictures.attacks),), page_tables.membership),

@@ -14,7 +14,7 @@ from gda_theory.verdict.remedies import DESCRIPTIONS
 MODELS = {
     "pretrained": "doing nothing",
     "newton": "one Newton step",
-    "ascent": "gradient ascent",
+    "ascent": "minimum of ascent",
     "retrained": "retraining",
 }
 # The colour and the mark of each model.
@@ -287,6 +287,33 @@ def sides(document: Any, width: float) -> str:
             draw.text(max(x, left + 56), y - 14, "stronger ascent", "label", "middle"),
         ]
     return draw.picture(width, height, parts, "pretraining and ascent around the retrained model")
+
+
+PLACES = {
+    "break_even_strength": "break-even strength",
+    "break_even_relative": "break-even strength over f/r",
+    "critical_strength": "critical strength",
+    "normalised_norm": "normalised cross-influence",
+    "mean_forget_loss": "mean loss of a forgotten row",
+}
+
+
+def position(document: Any, width: float) -> str:
+    """(e) Where the data set lies among those of the study."""
+    known = [name for name in PLACES if document["position"][name] is not None]
+    scale = Scale(0.0, 1.0, SIDE + 12, width - SIDE - 58)
+    bottom = TOP + ROW * len(known)
+    parts = draw.axis_below(scale, bottom, "sets of the study with a smaller value", TOP, True)
+    for index, name in enumerate(known):
+        key = f"position.{name}"
+        y, x = TOP + ROW * index + 32, scale.at(lookup(document, key))
+        parts += [
+            draw.text(SIDE, y - 13, PLACES[name], "label"),
+            draw.line(scale.start, y, scale.end, y, "grid"),
+            draw.mark("disc", x, y, "one"),
+            draw.text(x + 11, y + 4, drawn(document, key, "percent"), "number"),
+        ]
+    return draw.picture(width, bottom + AXIS, parts, "position among the sets of the study")
 
 
 def accuracies(document: Any, width: float) -> str:

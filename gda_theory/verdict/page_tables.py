@@ -144,6 +144,7 @@ def course(document: Any) -> str:
         ),
         ("critical strength, where the minimum disappears", "given.critical_strength", "number"),
         ("followed up to strength", "given.searched_to", "number"),
+        ("at the asked strength, the run from your model ends", "given.run_end", "run_end"),
     ]
     if document["course"]["fold"]:
         near = value(document, "course.fold.near", "percent")

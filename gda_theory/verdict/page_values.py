@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from gda_theory import codes
+from gda_theory.codes import RunEnd
 from gda_theory.verdict import words
 from theory_common.printing import tables
 
@@ -52,6 +54,10 @@ def _bound(value: Any) -> str:
     return "none" if value == "inf" else _left(value)
 
 
+def _run_end(value: Any) -> str:
+    return codes.sentence(RunEnd(value))
+
+
 FORMATS: dict[str, Callable[[Any], str]] = {
     "number": _number,
     "short": _short,
@@ -60,6 +66,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "bound": _bound,
     "points": _points,
     "text": str,
+    "run_end": _run_end,
 }
 
 

@@ -86,7 +86,9 @@ class Diagnosis:
     @functools.cached_property
     def evidence(self) -> Evidence:
         """The further sections of the report, computed when they are first asked for."""
-        return evidence.evidence(self.problem, self.path, self.given, self.strength, self.names)
+        return evidence.evidence(
+            self.problem, self.path, self.given, self.other, self.strength, self.names
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All numbers and sentences in types of JSON: what ``diagnose --json`` prints."""

@@ -6,6 +6,8 @@ Two data sets: random rows of ``breast_cancer``, where ascent has no minimum, an
 
 import dataclasses
 import hashlib
+import importlib.resources
+import json
 from typing import NamedTuple
 
 import numpy as np
@@ -409,6 +411,39 @@ def test_slowness_before_the_fold_is_that_of_the_hessian(cancer):
     )[0]
     # The curvature is proportional to the root of the distance to the fold: 10 times less here.
     assert at_oracle / smallest == pytest.approx(10 * fold.slowdown, rel=0.05)
+
+
+def test_the_position_in_the_study(one):
+    text = importlib.resources.files("gda_theory.verdict").joinpath("study.json").read_text()
+    study = json.loads(text)
+    levels = study.pop("levels")
+    given, evidence = one.found.given, one.found.evidence
+    ratio = np.array(levels["size_ratio"])[study["size_ratio"]]
+    # Above 10 the critical strength is infinite, and unknown (null) where the path failed.
+    column = {
+        name: np.array([np.nan if value is None else float(value) for value in study[name]])
+        for name in (
+            "break_even_strength",
+            "critical_strength",
+            "normalised_norm",
+            "mean_forget_loss",
+        )
+    }
+    column["break_even_relative"] = column["break_even_strength"] / ratio
+    wanted = {
+        "break_even_strength": given.break_even_strength,
+        "break_even_relative": given.break_even_strength / given.size_ratio,
+        "critical_strength": given.critical_strength,
+        "normalised_norm": evidence.dependence.normalised_norm,
+        "mean_forget_loss": evidence.dependence.mean_forget_loss,
+    }
+    for name, number in wanted.items():
+        assert np.isfinite(number)
+        known = column[name][~np.isnan(column[name])]
+        place = (np.sum(known < number) + np.sum(known <= number)) / (2 * len(known))
+        close(getattr(evidence.position, name), place)
+    assert evidence.position.forget_sets == len(ratio)
+    assert evidence.position.datasets == len(levels["dataset"])
 
 
 # (f) random test ---------------------------------------------------------------------------------
