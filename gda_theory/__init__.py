@@ -26,7 +26,8 @@ from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss, exponential, logistic, margin_loss
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.objective import Objective
-from gda_theory.problem.partitions import PartitionedProblem, Rows
+from gda_theory.problem.parquet import from_parquet
+from gda_theory.problem.partitions import PartitionedProblem, PartitionRows
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.row_span import RowSpan, row_span
 from gda_theory.solve.many import Oracles, retrain_many
@@ -62,13 +63,13 @@ __all__ = [
     "Objective",
     "Oracles",
     "Outcome",
+    "PartitionRows",
     "PartitionedProblem",
     "Path",
     "Problem",
     "Ranking",
     "Reason",
     "RowSpan",
-    "Rows",
     "RunEnd",
     "Scheme",
     "Solution",
@@ -86,6 +87,7 @@ __all__ = [
     "explain",
     "exponential",
     "flow",
+    "from_parquet",
     "grid",
     "lambertw",
     "lambertw_exp",

@@ -72,6 +72,8 @@ ORDER = {
 }
 # Each of these takes about half a second to import.
 HEAVY = (
+    "dask",
+    "distributed",
     "diffrax",
     "matplotlib",
     "mpmath",

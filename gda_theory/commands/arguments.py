@@ -2,9 +2,12 @@
 
 import argparse
 from collections.abc import Callable
+from concurrent.futures import Executor
 
-from gda_theory.problem import reading
+from gda_theory.problem import parquet, reading
 from gda_theory.problem import tables as data
+from gda_theory.problem.partitions import PartitionedProblem
+from gda_theory.problem.prepared import Choices
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.reading import Table
 
@@ -191,6 +194,52 @@ def _format(options) -> data.Format:
 def _character(delimiter: str | None) -> str | None:
     """The delimiter. A tab is hard to type, so that its name and ``\\t`` mean it too."""
     return "\t" if delimiter in ("tab", "\\t") else delimiter
+
+
+def add_scheduler(parser: argparse.ArgumentParser) -> None:
+    """The address of a Dask cluster."""
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="read and sum Parquet files on this Dask cluster, such as tcp://10.0.0.1:8786; without"
+        " it, the files of a folder or pattern (sales/*.parquet) are summed by threads",
+    )
+
+
+def is_partitioned(options) -> bool:
+    """Whether the rows come in partitions: from a folder, a pattern, or on a cluster."""
+    return options.scheduler is not None or parquet.is_partitioned(options.data)
+
+
+def partitioned_problem(options, executor: Executor | None) -> PartitionedProblem:
+    """The problem of Parquet files that the options of :func:`add_problem` describe.
+
+    Raises: ``ValueError`` for options that say how a text file is written, and what
+        :func:`gda_theory.from_parquet` raises.
+    """
+    if options.labels is not None:
+        raise ValueError("--labels is not for Parquet files; name their column by --label")
+    return parquet.from_parquet(
+        options.data,
+        label=options.label,
+        forget=options.forget,
+        forget_ids=options.forget_ids,
+        id=options.id,
+        allow_missing=options.allow_missing,
+        seed=options.seed,
+        choices=Choices(
+            drop=options.drop,
+            keep=options.keep,
+            keep_selector=options.keep_selector,
+            standardize=options.standardize,
+            scale_on=options.scale_on,
+        ),
+        ridge=options.ridge,
+        loss=options.loss,
+        reduction=options.reduction,
+        intercept=options.intercept,
+        executor=executor,
+    )
 
 
 def problem_of(options, loaded: data.Dataset) -> Problem:

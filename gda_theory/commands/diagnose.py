@@ -8,6 +8,7 @@ from pathlib import Path
 from gda_theory.commands import arguments
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from gda_theory.verdict.ranking import rank
+from theory_common.batching import cluster
 from theory_common.printing import files, tables
 
 TERMINAL = "-"  # as the file of --json
@@ -28,6 +29,7 @@ def add(commands) -> None:
         metavar="N",
         help="of --forget-sets: for how many sets the exact path of minima is followed",
     )
+    arguments.add_scheduler(parser)
     parser.add_argument(
         "--html", metavar="FILE", help="write a report as one HTML page that needs no network"
     )
@@ -68,9 +70,19 @@ def run(options) -> Callable[[], None]:
 
 
 def _found(options) -> Diagnosis:
+    if arguments.is_partitioned(options):
+        return _found_in_partitions(options)
     loaded = arguments.loaded_data(options)
     found = diagnose(arguments.problem_of(options, loaded), options.strength)
     return dataclasses.replace(found, names=loaded.names, notes=(*loaded.notes, _model(options)))
+
+
+def _found_in_partitions(options) -> Diagnosis:
+    if options.html is not None:
+        raise ValueError("--html needs rows in memory: give one file, or leave --html out")
+    with cluster.executor_at(options.scheduler) as executor:
+        found = diagnose(arguments.partitioned_problem(options, executor), options.strength)
+    return dataclasses.replace(found, notes=(*found.notes, _model(options)))
 
 
 def _model(options) -> str:
@@ -82,6 +94,8 @@ def _ranked(options, numbers: str | None) -> Callable[[], None]:
     """Rank many forget sets, write the numbers if wanted, and return what prints the table."""
     if options.html is not None:
         raise ValueError("--html is for one forget set; --json writes the table of --forget-sets")
+    if arguments.is_partitioned(options):
+        raise ValueError("--forget-sets needs rows in memory: give one file")
     loaded = arguments.loaded_data(options)
     found = rank(
         arguments.problem_of(options, loaded),

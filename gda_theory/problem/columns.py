@@ -26,7 +26,7 @@ MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 FEW_ROWS = 20  # in a smaller table, distinct integers are no sign of an identifier
 FEW_LEVELS = 20  # a column of numbers and so many texts may be a category, such as 0, 1, 2, 3+
 _DECIMAL_COMMA = r"^[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?$"
-_CALLED_ID = re.compile(r"(?:^|[_\s-])(?:id|uuid|guid|key)$|(?<=[a-z])I[dD]$", re.ASCII)
+CALLED_ID = re.compile(r"(?:^|[_\s-])(?:id|uuid|guid|key)$|(?<=[a-z])I[dD]$", re.ASCII)
 
 
 class Role(StrEnum):
@@ -395,7 +395,7 @@ def _integer(
     immense = max(abs(lowest), abs(highest)) > EXACT
     distinct = len(there) == len(series) >= FEW_ROWS and there.n_unique() == len(there)
     consecutive = highest - lowest == len(there) - 1
-    if distinct and not keep and (immense or consecutive or _CALLED_ID.search(name)):
+    if distinct and not keep and (immense or consecutive or CALLED_ID.search(name)):
         return _identifier(name, series, f"its {len(there)} integers are distinct")
     if not immense:
         found = _number(name, series.cast(pl.Float64), fitted_on)

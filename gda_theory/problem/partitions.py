@@ -1,6 +1,6 @@
 r"""A problem whose rows do not fit in memory: its rows come in partitions, and enter as sums.
 
-A *partition* is a function without arguments that returns :class:`Rows`. It may read a file, or
+A *partition* is a function without arguments that returns :class:`PartitionRows`. It may read a file, or
 hold arrays. Solvers see only sums over all rows: of losses, gradients and Hessians, for the kept
 and for the forgotten rows apart. Each sum is a map and a reduce over the partitions: on the threads
 of this process, or on any executor, such as that of a Dask cluster.
@@ -33,7 +33,7 @@ LEAST = 2**8
 ENTRIES = 2**22  # of one block, at most
 
 
-class Rows(NamedTuple):
+class PartitionRows(NamedTuple):
     """The rows of one partition. ``labels`` are -1 or +1. ``sample_weight`` is 1 where it is None.
 
     A partition without rows has arrays of length 0.
@@ -45,7 +45,7 @@ class Rows(NamedTuple):
     sample_weight: Float[np.ndarray, " n"] | None = None
 
 
-Partition = Callable[[], Rows]
+Partition = Callable[[], PartitionRows]
 
 
 class Sums(NamedTuple):
@@ -81,7 +81,7 @@ class PartitionedProblem:
     the rows are divided, up to rounding, nor on where they are summed.
 
     Args:
-        partitions: functions without arguments, each of which returns :class:`Rows`. With an
+        partitions: functions without arguments, each of which returns :class:`PartitionRows`. With an
             executor of processes they are pickled.
         ridge: > 0, one number or one per column. One column, such as an intercept, may have 0.
         loss: as in :class:`gda_theory.Problem`.
@@ -135,7 +135,10 @@ class PartitionedProblem:
         arrays = (problem.features, problem.signs, problem.forget, problem.sample_weight)
         pieces = [np.array_split(np.asarray(array), parts) for array in arrays]
         return cls(
-            [functools.partial(_held, Rows(*piece)) for piece in zip(*pieces, strict=True)],
+            [
+                functools.partial(_held, PartitionRows(*piece))
+                for piece in zip(*pieces, strict=True)
+            ],
             ridge=np.asarray(problem.ridge),
             loss=problem.loss,
             reduction=problem.reduction,
@@ -201,7 +204,7 @@ class PartitionedProblem:
         return bool(np.all(total >= 0))
 
 
-def _held(rows: Rows) -> Rows:
+def _held(rows: PartitionRows) -> PartitionRows:
     """A partition that is in memory."""
     return rows
 
@@ -274,7 +277,7 @@ def surveyed(partition: Partition, number: int) -> Survey:
     )
 
 
-def _checked(rows: Rows, number: int) -> Rows:
+def _checked(rows: PartitionRows, number: int) -> PartitionRows:
     """The rows as arrays of float64, validated."""
     features = np.asarray(rows.features, float)
     labels, forget = np.asarray(rows.labels, float), np.asarray(rows.forget)
@@ -292,7 +295,7 @@ def _checked(rows: Rows, number: int) -> Rows:
         raise ValueError(f"{where}: labels must be -1 or +1")
     if not (np.all(np.isfinite(features)) and np.all(np.isfinite(weight) & (weight >= 0))):
         raise ValueError(f"{where}: features must be finite, and sample_weight finite and >= 0")
-    return Rows(features, labels, forget, weight)
+    return PartitionRows(features, labels, forget, weight)
 
 
 def summed(partition: Partition, loss: Loss, weights: Float[np.ndarray, " d"]) -> Sums:
@@ -312,7 +315,10 @@ def summed(partition: Partition, loss: Loss, weights: Float[np.ndarray, " d"]) -
 
 
 def _sums_of(
-    rows: Rows, chosen: Bool[np.ndarray, " n"], loss: Loss, weights: Float[np.ndarray, " d"]
+    rows: PartitionRows,
+    chosen: Bool[np.ndarray, " n"],
+    loss: Loss,
+    weights: Float[np.ndarray, " d"],
 ) -> Sums:
     with jax.enable_x64(True):
         return compensated(
@@ -328,7 +334,9 @@ def _block(loss: Loss, types, weight, weights):
     return *local, objective.hessian(loss, weights)
 
 
-def _blocks(rows: Rows, chosen: Bool[np.ndarray, " n"]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _blocks(
+    rows: PartitionRows, chosen: Bool[np.ndarray, " n"]
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """The types and weights of the chosen rows, in blocks of one shape.
 
     The last block is padded with rows of weight 0. There is at least one block. Its size is a power

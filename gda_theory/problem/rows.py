@@ -5,7 +5,7 @@ An identity is compared as text, as it is written in a text file. Integers are c
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,7 +70,7 @@ def select(
         mask = random_forget_set(height, _random_size(forget, height), seed)
         found = Selected(mask, (), f"drawn at random (seed {seed})")
     else:
-        found = _by_cells(table(), forget)
+        found = by_cells(table(), forget)
     if not found.mask.any():
         raise ValueError(f"forget: no row of {source} meets {forget!r}")
     return checked(found)
@@ -102,6 +102,18 @@ def by_ids(table: Table, path: str, column: str, *, allow_missing: bool = False)
     """
     if column not in table.frame.columns:
         raise ValueError(f"id: {no_column(table.source, column, table.frame.columns)}")
+    ids = ids_in(path, column)
+    cells = as_text(table.frame[column])
+    found = set(cells.drop_nulls().to_list())
+    mask = cells.is_in(ids).fill_null(False).to_numpy()
+    return with_ids(table.source, mask, column, path, ids, found, allow_missing=allow_missing)
+
+
+def ids_in(path: str, column: str) -> list[str]:
+    """The ids in a file, one a line, each once. A first line may repeat the column's name.
+
+    Raises: ``ValueError`` if there is none; ``OSError`` for a file that cannot be opened.
+    """
     lines = reading.decode(path, reading.content(path)).splitlines()
     ids = [line.strip().removeprefix('"').removesuffix('"').strip() for line in lines]
     ids = list(dict.fromkeys(name for name in ids if name))
@@ -109,17 +121,32 @@ def by_ids(table: Table, path: str, column: str, *, allow_missing: bool = False)
         ids = ids[1:]
     if not ids:
         raise ValueError(f"forget_ids: {path} holds no id")
-    cells = as_text(table.frame[column])
-    missing = sorted(set(ids) - set(cells.drop_nulls().to_list()))
+    return ids
+
+
+def with_ids(
+    source: str,
+    mask: Bool[np.ndarray, " n"],
+    column: str,
+    path: str,
+    ids: Sequence[str],
+    found: Set[str],
+    *,
+    allow_missing: bool,
+) -> Selected:
+    """The rows in ``mask``, which have the ``ids`` of a file; ``found`` are the ids of all rows.
+
+    Raises: ``ValueError`` that lists the ids that no row has.
+    """
+    missing = sorted(set(ids) - found)
     if missing and not allow_missing:
         raise ValueError(
             f"forget_ids: {len(missing)} of {plural(len(ids), 'id')} match no row of"
-            f" {table.source} in column {column!r}: {listed(missing)};"
+            f" {source} in column {column!r}: {listed(missing)};"
             " --allow-missing accepts them"
         )
-    mask = cells.is_in(ids).fill_null(False).to_numpy()
     if not mask.any():
-        raise ValueError(f"forget_ids: no id in {path} matches a row of {table.source}")
+        raise ValueError(f"forget_ids: no id in {path} matches a row of {source}")
     unmatched = f" ({len(missing)} match no row)" if missing else ""
     return checked(Selected(mask, (column,), f"whose {column} is among {len(ids)} ids{unmatched}"))
 
@@ -208,25 +235,33 @@ def _listed_rows(forget: str, numbers: str, count: int) -> Int[np.ndarray, " k"]
 # Cells ------------------------------------------------------------------------------------------
 
 
-def _by_cells(table: Table, forget: str) -> Selected:
+def by_cells(table: Table, forget: str, *, must_match: bool = True) -> Selected:
+    """The rows whose cells meet ``COL==VALUE`` or an SQL condition.
+
+    Args:
+        table: the rows, with all columns that ``forget`` names.
+        forget: as in :func:`select`.
+        must_match: raise an error if no row has the value. A part of a table need not have it.
+    Raises: ``ValueError`` for a column that is not there, or what is no condition.
+    """
     column, equal, value = (part.strip() for part in forget.partition("=="))
     if equal and column in table.frame.columns:
         whole = len(_TOKEN.findall(value)) <= 1 or not re.search(r"\b(?:and|or)\b", value, re.I)
         if whole:
-            return _by_value(table, column, value)
+            return _by_value(table, column, value, must_match)
     elif equal and len(_TOKEN.findall(column)) <= 1:
         raise ValueError(f"forget: {no_column(table.source, column, table.frame.columns)}")
     return _by_condition(table, forget)
 
 
-def _by_value(table: Table, column: str, value: str) -> Selected:
+def _by_value(table: Table, column: str, value: str, must_match: bool) -> Selected:
     import polars as pl
 
     series = table.frame[column]
     cells = as_text(series)
     wanted = value.lower() if series.dtype == pl.Boolean else value
     mask = (cells == wanted).fill_null(False).to_numpy()
-    if not mask.any():
+    if must_match and not mask.any():
         raise ValueError(
             f"forget: no row of {table.source} has {value!r} in column {column!r};"
             f" it has {listed(cells.drop_nulls().unique().sort().to_list())}"

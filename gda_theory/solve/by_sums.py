@@ -57,7 +57,7 @@ def pretraining(problem: PartitionedProblem) -> Mix:
     return Mix(factors=np.full(2, 1 / total), ridge=problem.ridge)
 
 
-class Memory:
+class KnownSums:
     """The problem's sums; the last passes are remembered, since several questions meet a point."""
 
     def __init__(self, problem: PartitionedProblem) -> None:
@@ -80,7 +80,7 @@ class Memory:
 
 
 def solve(
-    sums: Memory, mix: Mix, start: Float[np.ndarray, " d"], max_iterations: int = MAX_ITERATIONS
+    sums: KnownSums, mix: Mix, start: Float[np.ndarray, " d"], max_iterations: int = MAX_ITERATIONS
 ) -> Solution:
     """The minimum of a convex objective, by Newton's method from ``start``."""
 
@@ -99,12 +99,12 @@ def solve(
 
 def pretrain(problem: PartitionedProblem) -> Solution:
     """See :func:`gda_theory.pretrain`."""
-    return solve(Memory(problem), pretraining(problem), np.zeros_like(problem.ridge))
+    return solve(KnownSums(problem), pretraining(problem), np.zeros_like(problem.ridge))
 
 
 def retrain(problem: PartitionedProblem) -> Solution:
     """See :func:`gda_theory.retrain`."""
-    return solve(Memory(problem), at_strength(problem, 0.0), np.zeros_like(problem.ridge))
+    return solve(KnownSums(problem), at_strength(problem, 0.0), np.zeros_like(problem.ridge))
 
 
 def newton_step(

@@ -18,7 +18,7 @@ from jaxtyping import Float
 from gda_theory.codes import Reason
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.solve import by_sums
-from gda_theory.solve.by_sums import Memory
+from gda_theory.solve.by_sums import KnownSums
 from gda_theory.solve.newton import Solution
 
 ANCHORS = 200  # at most
@@ -58,7 +58,7 @@ class Point(NamedTuple):
 class Curve(NamedTuple):
     """What is followed: the sums, the squared length of weights, and the anchors so far."""
 
-    sums: Memory
+    sums: KnownSums
     gram: Float[np.ndarray, "d d"]
     anchors: list[Point]
     lengths: list[float]
@@ -128,7 +128,7 @@ def follow(
     problem: PartitionedProblem, strengths: Float[np.ndarray, " q"], limit: float
 ) -> Followed:
     """The minima at ``strengths``, the break-even, and the fold if it is before ``limit``."""
-    sums = Memory(problem)
+    sums = KnownSums(problem)
     origin = np.zeros_like(problem.ridge)
     gram = sums(origin).hessian.sum(0) / np.sum(problem.totals)
     gram = gram / float(problem.loss.curvature(jnp.zeros(())))
@@ -175,7 +175,7 @@ def _ends_boundedness(problem: PartitionedProblem, strength: float) -> bool:
     return within and not problem.bounded_below(strength * (1 + width))
 
 
-def _gradient_norm(sums: Memory, strength: float, weights: np.ndarray | None) -> float:
+def _gradient_norm(sums: KnownSums, strength: float, weights: np.ndarray | None) -> float:
     if weights is None:
         return math.nan
     mix = by_sums.at_strength(sums.problem, float(strength))
@@ -193,7 +193,7 @@ class System(NamedTuple):
     force: Float[np.ndarray, " d"]
 
     @classmethod
-    def at(cls, sums: Memory, place: Float[np.ndarray, " e"]) -> "System":
+    def at(cls, sums: KnownSums, place: Float[np.ndarray, " e"]) -> "System":
         """At these weights and strength."""
         weights, strength = place[:-1], float(place[-1])
         here = sums(weights)

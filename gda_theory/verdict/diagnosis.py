@@ -8,14 +8,15 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike
 
+from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import ascent_path
-from gda_theory.verdict import measure
+from gda_theory.verdict import measure, partitioned
 from gda_theory.verdict.report import Diagnosis
 from theory_common import checks
 
 
-def diagnose(problem: Problem, strength: ArrayLike = 1.0) -> Diagnosis:
+def diagnose(problem: Problem | PartitionedProblem, strength: ArrayLike = 1.0) -> Diagnosis:
     """What gradient ascent would do to this problem's model, in numbers and in words.
 
     The function finds the retrained model (the *oracle*). It follows this minimum as the ascent
@@ -28,7 +29,8 @@ def diagnose(problem: Problem, strength: ArrayLike = 1.0) -> Diagnosis:
     converted, and the results are Python floats.
 
     Args:
-        problem: a :class:`gda_theory.Problem` with concrete arrays.
+        problem: a :class:`gda_theory.Problem` with concrete arrays, or a
+            :class:`gda_theory.PartitionedProblem`, whose runs of ascent are not followed.
         strength: of the ascent, finite and > 0; 1 is the paper's.
 
     Returns: :class:`Diagnosis`; its ``verdict`` says what will happen, why, and what to do.
@@ -48,6 +50,8 @@ def diagnose(problem: Problem, strength: ArrayLike = 1.0) -> Diagnosis:
         print(found.verdict)
         found.given.break_even_strength
     """
+    if isinstance(problem, PartitionedProblem):
+        return partitioned.diagnose(problem, strength)
     if not isinstance(problem, Problem):
         raise TypeError(
             f"problem must be a Problem, got {type(problem).__name__}; "

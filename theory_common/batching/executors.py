@@ -86,10 +86,10 @@ def _place(function: Callable) -> tuple[str, str]:
 
 
 def _compute(module: str, name: str, wide: bool, arguments: tuple) -> Any:
-    """In the worker: the call, and its result as NumPy arrays."""
+    """In the worker: the call, and its result with NumPy's arrays instead of JAX's."""
     function = getattr(importlib.import_module(module), name)
     with jax.enable_x64(wide):
-        return jax.tree.map(np.asarray, function(*arguments))
+        return jax.tree.map(_plain, function(*arguments))
 
 
 def _plain(leaf: Any) -> Any:

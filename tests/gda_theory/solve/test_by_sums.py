@@ -77,7 +77,7 @@ def test_the_numbers_do_not_depend_on_the_partitions_to_1e_12():
     for parts in (1, 2, 11, 40):
         cut = np.sort(np.random.default_rng(parts).choice(SIZE, parts - 1))
         pieces = [np.split(array, cut) for array in (features, labels, forget, weight)]
-        rows_of = [gt.Rows(*piece) for piece in zip(*pieces, strict=True)]
+        rows_of = [gt.PartitionRows(*piece) for piece in zip(*pieces, strict=True)]
         divided = gt.PartitionedProblem(
             [functools.partial(same, part) for part in rows_of], ridge=0.01
         )
@@ -150,9 +150,9 @@ def test_changes_and_the_repr():
 # What is refused ----------------------------------------------------------------------------------
 
 
-def one(**changes) -> gt.Rows:
+def one(**changes) -> gt.PartitionRows:
     features, labels, forget, _ = rows()
-    return gt.Rows(features, labels, forget)._replace(**changes)
+    return gt.PartitionRows(features, labels, forget)._replace(**changes)
 
 
 def nan_at_3() -> np.ndarray:
