@@ -144,7 +144,6 @@ def course(document: Any) -> str:
         ),
         ("critical strength, where the minimum disappears", "given.critical_strength", "number"),
         ("followed up to strength", "given.searched_to", "number"),
-        ("at the asked strength, the run from your model ends", "given.run_end", "run_end"),
     ]
     if document["course"]["fold"]:
         near = value(document, "course.fold.near", "percent")
@@ -157,7 +156,8 @@ def course(document: Any) -> str:
             (f"epochs near the lost minimum, {near} above", "passage_epochs", "number"),
         ]
         rows += [(name, f"course.fold.{key}", format) for name, key, format in fold]
-    return _listed(document, rows)
+    ends = "At the asked strength, small steps from your model end {given.run_end|run_end}."
+    return f'{_listed(document, rows)}<p class="note">{marked(ends, document)}</p>'
 
 
 def dependence(document: Any) -> str:
