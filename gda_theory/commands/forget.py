@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gda_theory.commands import arguments
-from gda_theory.deletion import margins, methods, receipts
+from gda_theory.deletion import methods, receipts, rows
 from gda_theory.deletion.methods import Deleted
 from gda_theory.problem import tables as data
 from gda_theory.problem.naming import plural
@@ -88,7 +88,7 @@ def run(options) -> Callable[[], None]:
     problem = loaded.problem(
         ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
     )
-    everything = margins.everything(problem)
+    everything = rows.everything(problem)
     start = methods.minimum(everything, np.zeros(len(everything.ridge))).weights
     plain, deleted, step_size = deletion_of(options, problem, start)
     model = _model(options, loaded, problem, deleted.weights)
@@ -228,7 +228,7 @@ def sentences(problem: Problem, start: np.ndarray, plain: Deleted, deleted: Dele
     count = int(np.sum(np.asarray(problem.forget)))
     number = tables.number
     cost = plain.cost
-    before = margins.kept(problem).gradient(start)
+    before = rows.kept(problem).gradient(start)
     said = [
         f"method: {plain.method}, {plural(cost.gradients, 'gradient')} and"
         f" {plural(cost.hessians, 'Hessian')} in {number(cost.seconds, 2)} s",
@@ -248,10 +248,10 @@ def sentences(problem: Problem, start: np.ndarray, plain: Deleted, deleted: Dele
 
 
 def _verdict(count: int, plain: Deleted, deleted: Deleted) -> str:
-    rows = plural(count, "row")
+    which = plural(count, "row")
     if not math.isfinite(plain.distance_bound):
         return (
-            f"UNPROVED: {plain.method} was run to delete {rows}, but nothing is known of the"
+            f"UNPROVED: {plain.method} was run to delete {which}, but nothing is known of the"
             " distance to the retrained model. Use --method retrain."
         )
     share = plain.distance_bound / max(float(np.linalg.norm(plain.weights)), 1e-300)
@@ -261,7 +261,7 @@ def _verdict(count: int, plain: Deleted, deleted: Deleted) -> str:
     )
     if share > FAR:
         return f"NOT CLOSE: it is only proved that {far}. Use --method newton or retrain."
-    verdict = f"DELETED: {rows}. It is proved that {far}."
+    verdict = f"DELETED: {which}. It is proved that {far}."
     if deleted.noise is None:
         return verdict + " This is no guarantee of privacy, since no noise was added."
     return verdict + " Noise was added to hide this difference."

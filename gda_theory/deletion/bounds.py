@@ -33,26 +33,16 @@ function and LAPACK's factorisation and eigenvalues err by at most 10 d units of
 few operations on single numbers are covered by one factor, ``1 + 1e-12``.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.deletion.margins import (
-    AtPoint,
-    Floats,
-    Margins,
-    is_self_concordant,
-    kept,
-    slopes,
-    vector,
-)
+from gda_theory.deletion.margins import AtPoint, Floats, Margins, slopes
+from gda_theory.deletion.rows import AnyObjective, AnyProblem, common_length, kept, vector
 from gda_theory.problem import losses
-from gda_theory.problem.problem import Problem
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
@@ -105,28 +95,31 @@ class Sizes(NamedTuple):
     hessian_error: float
 
 
-def distance_bound(problem: Problem, weights: ArrayLike) -> float:
+def distance_bound(problem: AnyProblem, weights: ArrayLike) -> float:
     """A bound on the Euclidean distance from ``weights`` to the oracle; see :func:`certified`."""
     return certified(problem, weights).distance_bound
 
 
-def certified(problem: Problem, weights: ArrayLike) -> Certificate:
+def certified(problem: AnyProblem, weights: ArrayLike) -> Certificate:
     """The bound on the distance from ``weights`` to the oracle, and what it rests on.
 
     Args:
         problem: with any loss. For a loss of your own only the bound by the ridge is known.
-        weights: ``(d,)``, any weights.
+        weights: any weights, ``(d,)``, or ``(K, d)`` of several classes.
     Returns: :class:`Certificate`.
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Source: new; see the module.
     """
     objective = kept(problem)
     point = vector("weights", problem, weights)
-    return certified_at(objective, point, objective.local(point))
+    found = certified_at(objective, point, objective.local(point))
+    # What all classes have in common is 0 at the oracle.
+    common = common_length(problem, weights)
+    return found._replace(distance_bound=math.hypot(found.distance_bound, common))
 
 
 def certified_at(
-    objective: Margins,
+    objective: AnyObjective,
     weights: Float[Floats, " d"],
     local: AtPoint,
     *,
@@ -150,9 +143,9 @@ def certified_at(
     least = float(np.min(objective.ridge))
     by_ridge = (norm + sizes.gradient_error) / least if least > 0 else math.inf
     curvature = Curvature(math.inf, 0.0, NO_THIRD)
-    if is_self_concordant(objective.loss):
-        exact_reach = functools.partial(_exact_reach, objective)
-        curvature = by_curvature(local, sizes, math.exp(-change), by_ridge, exact_reach)
+    if objective.steady:
+        share = math.exp(-change)
+        curvature = by_curvature(local, sizes, share, by_ridge, objective.reach_in)
     is_by_ridge = by_ridge <= curvature.distance and math.isfinite(by_ridge)
     return Certificate(
         distance_bound=min(by_ridge, curvature.distance) * LAST_OPERATIONS,
@@ -235,41 +228,30 @@ def _relaxed(change: float) -> float:
     return change / -math.expm1(-change) if change > 1e-8 else 1 + change
 
 
-def _exact_reach(objective: Margins, inverse: Float[Floats, "d d"]) -> float:
-    """``rho``, from the inverse of the Hessian's Cholesky factor."""
-    present = objective.features[objective.weight > 0]
-    turned = present @ inverse.T
-    return float(np.sqrt(np.max(np.einsum("ij,ij->i", turned, turned))))
-
-
 def _sizes(
-    objective: Margins, weights: Float[Floats, " d"], local: AtPoint, lengths: Float[Floats, " n"]
+    objective: AnyObjective,
+    weights: Float[Floats, " d"],
+    local: AtPoint,
+    lengths: Float[Floats, " n"],
 ) -> Sizes:
     """The longest row, and the rounding errors, from the sums of the sizes of their terms."""
     count, dimension = objective.features.shape
-    unit = UNIT if is_self_concordant(objective.loss) else _working_unit(objective)
     # A margin is a sum of d products, each of at most |x_i| |w| together.
-    margin = (dimension + 2) * lengths * float(np.linalg.norm(weights))
+    margin = objective.doubt * (dimension + 2) * lengths * float(np.linalg.norm(weights))
     first = (local.forces @ lengths) * (count + 10) + (local.bend * lengths) @ margin
     ridge = 4 * float(np.linalg.norm(objective.ridge * weights))
     second = (local.bend * lengths**2) @ (count + 20 + margin)
     return Sizes(
         reach=float(np.max(lengths)),
-        gradient_error=float(unit * (first + ridge)),
-        hessian_error=float(unit * (second + 4 * np.max(objective.ridge))),
+        gradient_error=float(objective.unit * (first + ridge)),
+        hessian_error=float(objective.unit * (second + 4 * np.max(objective.ridge))),
     )
-
-
-def _working_unit(objective: Margins) -> float:
-    """The unit of rounding of a loss that JAX computes."""
-    sample = objective.loss.phi(jnp.zeros(1))
-    return float(np.finfo(sample.dtype).eps) / 2
 
 
 # One Newton step, in advance ---------------------------------------------------------------------
 
 
-def newton_residual_bound(problem: Problem, start: ArrayLike) -> float:
+def newton_residual_bound(problem: AnyProblem, start: ArrayLike) -> float:
     r"""A bound on the gradient of the oracle's objective after one Newton step, before taking it.
 
     Let :math:`u = X_R\delta` be the change of the margins by the step :math:`\delta`. The gradient
@@ -294,7 +276,9 @@ def newton_residual_bound(problem: Problem, start: ArrayLike) -> float:
     Source: the first part sharpens Guo et al., 2020, Corollary 1; the second is new.
     """
     objective = kept(problem)
-    if not is_self_concordant(objective.loss):
+    if not isinstance(objective, Margins):
+        raise TypeError("problem must have two classes for this bound, got a MultinomialProblem")
+    if not objective.steady:
         raise ValueError(
             f"loss must be logistic or exponential for this bound, got {objective.loss.name!r}"
         )

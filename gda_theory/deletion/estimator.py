@@ -9,14 +9,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from gda_theory.deletion import methods, receipts
 from gda_theory.deletion.bounds import Certificate, certified_at, newton_direction
+from gda_theory.deletion.class_margins import weights_of
 from gda_theory.deletion.margins import AtPoint, Floats, Margins, slope
 from gda_theory.deletion.noise import Noise, drawn, gaussian_noise
 from gda_theory.deletion.receipts import DeletionSettings
+from gda_theory.deletion.rows import AnyObjective, of_classes
 from gda_theory.problem import losses
 from theory_common import checks
 from theory_common.precision import ArrayLike
@@ -29,26 +31,28 @@ CLOSE = 0.1  # a larger change of a margin asks for a new Hessian in the certifi
 class Memory(NamedTuple):
     """What a fitted model keeps in order to forget: the rows, and its weights without noise.
 
-    Forgotten rows are zeros here, and have weight 0. ``margins`` and ``at`` are those at the
-    weights. ``at`` is None where the Hessian there is not known.
+    Labels are -1 and 1, or numbers of classes. Of several classes, ``weights`` are the coordinates
+    of the softmax loss. Forgotten rows are zeros here, and have weight 0. ``margins`` and ``at``
+    are those at the weights. They are None where they are not known.
     """
 
     features: Float[Floats, "n d"]
-    signs: Float[Floats, " n"]
+    labels: Float[Floats, " n"]
     sample_weight: Float[Floats, " n"]
     lengths: Float[Floats, " n"]
     forgotten: Bool[np.ndarray, " n"]
     data: str
     weights: Float[Floats, " d"]
-    margins: Float[Floats, " n"]
+    margins: Float[Floats, " n"] | None
     at: AtPoint | None
 
 
 class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
-    r"""Logistic regression with two classes that can forget rows of the data it was fitted on.
+    r"""Logistic regression that can forget rows of the data it was fitted on.
 
     :meth:`fit` finds the minimum of ``C sum_i s_i loss_i + |w|^2 / 2``, which is that of
-    scikit-learn's ``LogisticRegression``. The intercept carries no ridge. :meth:`forget` takes
+    scikit-learn's ``LogisticRegression``, with the softmax loss for more than two classes. The
+    intercept carries no ridge. :meth:`forget` takes
     rows out by the chosen method, and certifies how far the result is from the model retrained
     without them.
 
@@ -120,11 +124,6 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         self.delta = delta
         self.noise_seed = noise_seed
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
-        return tags
-
     def fit(
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "ForgettingLogisticRegression":
@@ -132,16 +131,16 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
 
         Args:
             X: ``(n, d)``, finite.
-            y: ``(n,)``, two classes.
+            y: ``(n,)``, two or more classes.
             sample_weight: ``(n,)``, >= 0.
         Returns: the estimator.
         Raises: ``ValueError`` for bad data or a bad argument of the constructor.
         """
         self._validate()
         table, labels = validate_data(self, X, y, dtype=np.float64)
-        signs = self._signs(labels)
+        labels = self._labels(labels)
         weight = _weights(sample_weight, len(table))
-        _require_both_classes(signs, weight)
+        _require_every_class(labels, weight, self.classes_)
         features = np.array(table)
         if self.fit_intercept:
             features = np.column_stack([features, np.ones(len(features))])
@@ -150,13 +149,13 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
                 delattr(self, name)
         self._memory = Memory(
             features=features,
-            signs=signs,
+            labels=labels,
             sample_weight=weight,
             lengths=np.sqrt(np.einsum("ij,ij->i", features, features)),
             forgotten=np.zeros(len(features), bool),
-            data=receipts.digest(features, signs, weight),
-            weights=np.zeros(features.shape[1]),
-            margins=np.zeros(len(features)),
+            data=receipts.digest(features, labels, weight),
+            weights=np.zeros(features.shape[1] * (len(self.classes_) - 1)),
+            margins=None,
             at=None,
         )
         self._retrain()
@@ -179,7 +178,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         memory = self._known()
         mask = _mask(rows, memory.forgotten)
         weight = np.where(mask, 0.0, memory.sample_weight)
-        _require_both_classes(memory.signs, weight)
+        _require_every_class(memory.labels, weight, self.classes_)
         weights, margins, at, certificate = self._deleted(memory, mask, weight)
         total = self.bound_sum_ + certificate.distance_bound
         forgotten = memory.forgotten | mask
@@ -190,21 +189,21 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         self.receipt_ = receipts.make(
             memory.data,
             forgotten,
-            self._settings(len(weights)),
-            memory.weights,
-            published,
+            self._settings(memory.features.shape[1]),
+            self._table(memory.weights),
+            self._table(published),
             certificate,
             request=mask,
             noise=noise,
         )
         # What is forgotten is overwritten, not only left out.
         memory.features[mask] = 0
-        memory.signs[mask] = 0
+        memory.labels[mask] = 0
         self._memory = memory._replace(
             sample_weight=weight,
             forgotten=forgotten,
             weights=weights,
-            margins=np.where(mask, 0.0, margins),
+            margins=None if margins is None else np.where(mask, 0.0, margins),
             at=at,
         )
         self.certificate_ = certificate
@@ -225,22 +224,26 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
                 setattr(twin, name, None)
         return twin
 
-    def decision_function(self, X: ArrayLike) -> Float[Floats, " n"]:
-        """The score of each row: positive means the second class."""
+    def decision_function(self, X: ArrayLike) -> Float[Floats, "n *classes"]:
+        """The scores of each row: one a class, or one for two classes, positive for the second."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        return X @ self.coef_[0] + self.intercept_[0]
+        table = validate_data(self, X, dtype=np.float64, reset=False)
+        scores = table @ self.coef_.T + self.intercept_
+        return scores if len(self.classes_) > 2 else scores[:, 0]
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """The class of each row."""
         scores = self.decision_function(X)
-        return self.classes_[(scores > 0).astype(int)]
+        chosen = np.argmax(scores, axis=1) if scores.ndim == 2 else (scores > 0).astype(int)
+        return self.classes_[chosen]
 
-    def predict_proba(self, X: ArrayLike) -> Float[Floats, "n 2"]:
+    def predict_proba(self, X: ArrayLike) -> Float[Floats, "n classes"]:
         """The probability of each class, row by row."""
-        from scipy.special import expit
+        from scipy.special import expit, softmax
 
         scores = self.decision_function(X)
+        if scores.ndim == 2:
+            return softmax(scores, axis=1)
         return np.column_stack([expit(-scores), expit(scores)])
 
     # How it works -------------------------------------------------------------------------------
@@ -256,29 +259,31 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             raise ValueError("epsilon and delta belong together: give both or neither")
         self._noise(0.0)
 
-    def _signs(self, labels: np.ndarray) -> Float[Floats, " n"]:
-        """The labels as -1 and 1, and ``classes_``."""
+    def _labels(self, labels: np.ndarray) -> Float[Floats, " n"]:
+        """-1 and 1 for two classes, else the numbers of the classes; and ``classes_``."""
         check_classification_targets(labels)
         self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) > 2:
-            raise ValueError(
-                "Only binary classification is supported. The type of the target is"
-                f" {type_of_target(labels)}."
-            )
         if len(self.classes_) < 2:
             raise ValueError(f"y must have two classes, got one class: {self.classes_[0]!r}")
-        return np.where(codes == 1, 1.0, -1.0)
+        return np.where(codes == 1, 1.0, -1.0) if len(self.classes_) == 2 else codes.astype(float)
 
     def _known(self) -> Memory:
         if self._memory is None:
             raise ValueError("this model holds no data, so it cannot forget rows: fit it again")
         return self._memory
 
-    def _objective(self, memory: Memory, weight: Float[Floats, " n"]) -> Margins:
-        ridge = np.full(memory.features.shape[1], 1 / self.C)
+    def _ridge(self, size: int) -> Float[Floats, " d"]:
+        ridge = np.full(size, 1 / self.C)
         if self.fit_intercept:
             ridge[-1] = 0
-        return Margins(memory.features, memory.signs, weight, ridge, losses.logistic)
+        return ridge
+
+    def _objective(self, memory: Memory, weight: Float[Floats, " n"]) -> AnyObjective:
+        ridge = self._ridge(memory.features.shape[1])
+        count = len(self.classes_)
+        if count > 2:
+            return of_classes(memory.features, memory.labels, weight, ridge, count)
+        return Margins(memory.features, memory.labels, weight, ridge, losses.logistic)
 
     def _retrain(self) -> None:
         memory = self._known()
@@ -287,28 +292,33 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         self.n_iter_ = found.hessians
         self._memory = memory._replace(
             weights=found.weights,
-            margins=objective.margins(found.weights),
+            margins=_margins(objective, found.weights),
             at=objective.local(found.weights),
         )
         self._publish(found.weights)
 
-    def _publish(self, weights: Float[Floats, " d"]) -> None:
+    def _publish(self, weights: Float[Floats, " m"]) -> None:
+        table = self._table(weights)
         size = self.n_features_in_
-        self.coef_ = weights[None, :size].copy()
-        self.intercept_ = weights[size:].copy() if self.fit_intercept else np.zeros(1)
+        self.coef_ = table[:, :size].copy()
+        self.intercept_ = table[:, size] if self.fit_intercept else np.zeros(len(table))
+
+    def _table(self, weights: Float[Floats, " m"]) -> Float[Floats, "classes d"]:
+        """Weights as scikit-learn has them: a row a class, but one row for two classes."""
+        count = len(self.classes_)
+        return weights_of(weights, count) if count > 2 else weights[None, :].copy()
 
     def _settings(self, size: int) -> DeletionSettings:
-        ridge = np.full(size, 1 / self.C)
-        if self.fit_intercept:
-            ridge[-1] = 0
+        count = len(self.classes_)
         return DeletionSettings(
             method=self.method,
             steps=None if self.method == "retrain" else self.steps,
             step_size=None,
-            loss="logistic",
+            loss="logistic" if count == 2 else "softmax",
             reduction="sum",
-            ridge=ridge.tolist(),
+            ridge=self._ridge(size).tolist(),
             intercept=self.fit_intercept,
+            classes=count,
         )
 
     def _noise(self, total: float) -> Noise | None:
@@ -345,9 +355,11 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
     ) -> "Result":
         """The model after deletion of ``mask``, which leaves ``weight``."""
         objective = self._objective(memory, weight)
-        if self.method == "newton":
+        if self.method == "newton" and isinstance(objective, Margins):
             return _newton(objective, memory, mask, self.steps)
-        if self.method == "retrain":
+        if self.method == "newton":
+            found = methods.newton_steps(objective, memory.weights, self.steps)
+        elif self.method == "retrain":
             found = methods.minimum(objective, memory.weights)
         elif self.method == "fine_tune":
             run = functools.partial(methods.tuned, steps=self.steps, step_size=None)
@@ -368,15 +380,19 @@ class Result(NamedTuple):
     """A model after deletion; ``at`` is None where the Hessian there is not known."""
 
     weights: Float[Floats, " d"]
-    margins: Float[Floats, " n"]
+    margins: Float[Floats, " n"] | None
     at: AtPoint | None
     certificate: Certificate
 
 
-def _result(objective: Margins, weights: Float[Floats, " d"]) -> Result:
+def _result(objective: AnyObjective, weights: Float[Floats, " d"]) -> Result:
     at = objective.local(weights)
     certificate = certified_at(objective, weights, at)
-    return Result(weights, objective.margins(weights), at, certificate)
+    return Result(weights, _margins(objective, weights), at, certificate)
+
+
+def _margins(objective: AnyObjective, weights: Float[Floats, " d"]) -> Floats | None:
+    return objective.margins(weights) if isinstance(objective, Margins) else None
 
 
 def _newton(objective: Margins, memory: Memory, mask: Bool[np.ndarray, " n"], steps: int) -> Result:
@@ -392,7 +408,8 @@ def _newton(objective: Margins, memory: Memory, mask: Bool[np.ndarray, " n"], st
         return _result(objective, found.weights)
     margins = objective.margins(weights)
     # The margins are rounded, each by less than 1e-9 of the largest.
-    change = float(np.max(np.abs(margins - memory.margins) * (objective.weight > 0)))
+    before = objective.margins(memory.weights) if memory.margins is None else memory.margins
+    change = float(np.max(np.abs(margins - before) * (objective.weight > 0)))
     change += 1e-9 * float(np.max(np.abs(margins)))
     if change > CLOSE:
         return _result(objective, weights)
@@ -415,7 +432,7 @@ def _less(memory: Memory, mask: Bool[np.ndarray, " n"]) -> AtPoint:
     rows = memory.features[mask]
     rooted = np.sqrt(at.bend[mask])[:, None] * rows
     return AtPoint(
-        gradient=at.gradient + (memory.signs[mask] * at.forces[mask]) @ rows,
+        gradient=at.gradient + (memory.labels[mask] * at.forces[mask]) @ rows,
         hessian=at.hessian - rooted.T @ rooted,
         forces=at.forces,
         bend=at.bend,
@@ -466,10 +483,13 @@ def _weights(sample_weight: ArrayLike | None, count: int) -> Float[Floats, " n"]
     return np.array(sample_weight, float)
 
 
-def _require_both_classes(signs: Float[Floats, " n"], weight: Float[Floats, " n"]) -> None:
-    for sign, name in ((1.0, "second"), (-1.0, "first")):
-        if not np.any((signs == sign) & (weight > 0)):
+def _require_every_class(
+    labels: Float[Floats, " n"], weight: Float[Floats, " n"], classes: np.ndarray
+) -> None:
+    codes = (-1.0, 1.0) if len(classes) == 2 else range(len(classes))
+    for code, name in zip(codes, classes.tolist(), strict=True):
+        if not np.any((labels == code) & (weight > 0)):
             raise ValueError(
-                "each class must keep a row whose sample_weight is not zero, and the"
-                f" {name} class has none"
+                "each class must keep a row whose sample_weight is not zero, and class"
+                f" {name!r} has none"
             )

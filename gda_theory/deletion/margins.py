@@ -15,9 +15,6 @@ from jaxtyping import Float
 
 from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.problem import Problem
-from theory_common import checks
-from theory_common.precision import ArrayLike
 
 Floats = np.ndarray
 
@@ -82,37 +79,38 @@ class Margins(NamedTuple):
         squares = np.einsum("ij,ij->i", self.features, self.features)
         return np.where(self.weight > 0, np.sqrt(squares), 0.0)
 
+    @property
+    def steady(self) -> bool:
+        """Whether ``|loss'''| <= loss''``, which is known of two losses."""
+        return self.loss in (losses.logistic, losses.exponential)
 
-def kept(problem: Problem) -> Margins:
-    """The oracle's objective: the rows that are kept, and the ridge."""
-    checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
-    return _part(problem, ~np.asarray(problem.forget))
+    @property
+    def unit(self) -> float:
+        """The unit of rounding. A loss of your own is computed by JAX, in its working dtype."""
+        if self.steady:
+            return float(np.finfo(np.float64).eps) / 2
+        return float(jnp.finfo(self.loss.phi(jnp.zeros(1)).dtype).eps) / 2
 
+    @property
+    def doubt(self) -> float:
+        """How much more ``phi`` errs than a margin times ``loss''``."""
+        return 1.0
 
-def everything(problem: Problem) -> Margins:
-    """The objective of pretraining: all rows, and the ridge."""
-    checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
-    return _part(problem, np.ones(len(problem.forget), bool))
+    def change(self, step: Float[Floats, " d"]) -> float:
+        """The largest change of a margin by a step."""
+        return float(np.max(np.abs(self.features @ step)))
 
+    def reach_in(self, inverse: Float[Floats, "d d"]) -> float:
+        """``max_i |A x_i|`` over the rows with a weight, for the inverse A of a Cholesky factor."""
+        turned = self.features[self.weight > 0] @ inverse.T
+        return float(np.sqrt(np.max(np.einsum("ij,ij->i", turned, turned))))
 
-def forgotten(problem: Problem) -> Margins:
-    """The forget loss minus the ridge penalty: what ascent raises."""
-    checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
-    part = _part(problem, np.asarray(problem.forget))
-    return part._replace(ridge=-part.ridge)
-
-
-def _part(problem: Problem, mask: np.ndarray) -> Margins:
-    weight = np.where(mask, np.asarray(problem.sample_weight, float), 0.0)
-    if problem.reduction == "mean":
-        weight = weight / np.sum(weight)
-    return Margins(
-        features=np.asarray(problem.features, float),
-        signs=np.asarray(problem.signs, float),
-        weight=weight,
-        ridge=np.asarray(problem.ridge, float),
-        loss=problem.loss,
-    )
+    def largest_curvature(self, weights: Float[Floats, " d"]) -> float:
+        """A bound on the Hessian's eigenvalues anywhere, or, but for the logistic loss, here."""
+        if self.loss != losses.logistic:
+            return float(np.linalg.eigvalsh(self.local(weights).hessian)[-1])
+        curvature = self.product(self.weight) / 4 + np.diag(self.ridge)
+        return float(np.linalg.eigvalsh(curvature)[-1])
 
 
 def slopes(loss: Loss, margins: Float[Floats, " n"]) -> tuple[Floats, Floats]:
@@ -140,20 +138,3 @@ def slope(loss: Loss, margins: Float[Floats, " n"]) -> Floats:
         with np.errstate(over="ignore"):
             return np.exp(-margins)
     return np.asarray(loss.phi(jnp.asarray(margins)), float)
-
-
-def is_self_concordant(loss: Loss) -> bool:
-    """Whether ``|loss'''| <= loss''``: the logistic and the exponential loss."""
-    return loss in (losses.logistic, losses.exponential)
-
-
-def vector(name: str, problem: Problem, start: ArrayLike) -> Float[Floats, " d"]:
-    """``start`` as one weight for each feature, in float64.
-
-    Raises: ``TypeError`` or ``ValueError`` that quotes ``name``.
-    """
-    shape = np.shape(checks.finite(name, start))
-    size = problem.features.shape[1]
-    if shape != (size,):
-        raise ValueError(f"{name} must have shape ({size},), one per feature, got {shape}")
-    return np.asarray(start, float)

@@ -1,7 +1,8 @@
 """Ways to delete rows from a model: each returns weights, a certified bound, and the cost.
 
 Every method starts at given weights, as a rule the pretrained ones, and aims at the oracle. The
-bound is about the weights that are returned. It does not trust the method that found them.
+bound is about the weights that are returned. It does not trust the method that found them. All but
+``noisy_descent`` take a problem with K classes too, whose weights have the shape (K, d).
 """
 
 import functools
@@ -13,12 +14,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.deletion import margins
+from gda_theory.deletion import rows
 from gda_theory.deletion.bounds import Certificate, certified_at, newton_direction
 from gda_theory.deletion.margins import AtPoint, Floats, Margins
 from gda_theory.deletion.noise import Noise, checked_budget, drawn, gaussian_noise
+from gda_theory.deletion.rows import AnyObjective, AnyProblem
 from gda_theory.problem import losses
-from gda_theory.problem.problem import Problem
 from gda_theory.solve import minimise
 from theory_common import checks
 from theory_common.precision import ArrayLike
@@ -47,14 +48,14 @@ class Deleted(NamedTuple):
     """A model after deletion.
 
     * ``method``: the name of the function.
-    * ``weights``: ``(d,)``, in float64; with noise, if any.
+    * ``weights``: ``(d,)``, or ``(K, d)`` of several classes, in float64; with noise, if any.
     * ``certificate``: of these weights: a bound on their distance to the oracle.
     * ``cost``: of the method.
     * ``noise``: what was added for a guarantee, or None.
     """
 
     method: str
-    weights: Float[Floats, " d"]
+    weights: Float[Floats, "*classes d"]
     certificate: Certificate
     cost: Cost
     noise: Noise | None = None
@@ -78,7 +79,7 @@ class Found(NamedTuple):
     hessians: int
 
 
-def newton(problem: Problem, start: ArrayLike, steps: int = 1) -> Deleted:
+def newton(problem: AnyProblem, start: ArrayLike, steps: int = 1) -> Deleted:
     r"""Full Newton steps on the oracle's objective, :math:`w - H_R^{-1}\nabla J_R(w)`.
 
     From the pretrained weights one step is *certified removal* (Guo et al., 2020). Each further
@@ -96,7 +97,7 @@ def newton(problem: Problem, start: ArrayLike, steps: int = 1) -> Deleted:
     return _deleted("newton", problem, start, functools.partial(newton_steps, steps=steps))
 
 
-def retrain(problem: Problem, start: ArrayLike) -> Deleted:
+def retrain(problem: AnyProblem, start: ArrayLike) -> Deleted:
     """The oracle itself, by damped Newton steps from ``start``.
 
     :func:`gda_theory.retrain` computes the same model without a start.
@@ -107,10 +108,10 @@ def retrain(problem: Problem, start: ArrayLike) -> Deleted:
     Returns: :class:`Deleted`. Where the oracle does not exist, its bound is infinite.
     Raises: ``ValueError`` where the Hessian is not positive definite.
     """
-    if margins.is_self_concordant(problem.loss):
+    if rows.kept(problem).steady:
         return _deleted("retrain", problem, start, minimum)
 
-    def run(objective: Margins, weights: Floats) -> Found:
+    def run(objective: AnyObjective, weights: Floats) -> Found:
         found = minimise.solve(problem.objective(), 0.0, weights)
         steps = int(found.iterations)
         return Found(np.asarray(found.weights, float), gradients=0, hessians=steps)
@@ -119,7 +120,7 @@ def retrain(problem: Problem, start: ArrayLike) -> Deleted:
 
 
 def fine_tune(
-    problem: Problem, start: ArrayLike, steps: int = STEPS, step_size: float | None = None
+    problem: AnyProblem, start: ArrayLike, steps: int = STEPS, step_size: float | None = None
 ) -> Deleted:
     """Gradient descent on the kept rows, from ``start``.
 
@@ -141,7 +142,7 @@ def fine_tune(
 
 
 def pure_ascent(
-    problem: Problem, start: ArrayLike, steps: int = STEPS, step_size: float | None = None
+    problem: AnyProblem, start: ArrayLike, steps: int = STEPS, step_size: float | None = None
 ) -> Deleted:
     """Gradient ascent on the forget loss, from ``start``. The rows to keep play no part.
 
@@ -157,14 +158,12 @@ def pure_ascent(
     """
     checks.whole("steps", steps, least=1)
     size = _checked_step_size(step_size)
-    run = functools.partial(
-        ascended, forget=margins.forgotten(problem), steps=steps, step_size=size
-    )
+    run = functools.partial(ascended, forget=rows.forgotten(problem), steps=steps, step_size=size)
     return _deleted("pure_ascent", problem, start, run)
 
 
 def noisy_descent(
-    problem: Problem,
+    problem: AnyProblem,
     start: ArrayLike,
     *,
     epsilon: float,
@@ -205,8 +204,8 @@ def noisy_descent(
     constants = descent_constants(problem, row_bound)
     part = constants.contraction**steps
     error = max(part / (1 - part), LEAST_ERROR) * constants.shift
-    everything = margins.everything(problem)
-    point = margins.vector("start", problem, start)
+    everything = rows.everything(problem)
+    point = rows.vector("start", problem, start)
     away = certified_at(everything, point, everything.local(point)).distance_bound
     if away > error:
         raise ValueError(
@@ -214,7 +213,7 @@ def noisy_descent(
             f" {away:.2g} of it, and {error:.2g} is needed; use fewer steps or a better start"
         )
 
-    def run(objective: Margins, weights: Floats) -> Found:
+    def run(objective: AnyObjective, weights: Floats) -> Found:
         return descent(objective, weights, steps, constants.step_size)
 
     found = _deleted("noisy_descent", problem, start, run)
@@ -233,14 +232,18 @@ def _checked_step_size(step_size: float | None) -> float | None:
     return None if step_size is None else float(checks.positive("step_size", step_size))
 
 
-def descent_constants(problem: Problem, row_bound: float | None = None) -> DescentConstants:
+def descent_constants(problem: AnyProblem, row_bound: float | None = None) -> DescentConstants:
     """The constants of :func:`noisy_descent`, from its premises.
 
     Raises: ``ValueError`` where a premise fails.
     """
-    _require_premises(problem)
-    kept = margins.kept(problem)
-    longest = float(np.max(margins.everything(problem).lengths()))
+    kept = rows.kept(problem)
+    if not isinstance(kept, Margins):
+        raise TypeError("problem must have two classes for noisy_descent")
+    _require_premises(kept)
+    if not np.all(np.asarray(problem.sample_weight) == 1):
+        raise ValueError("sample_weight must be 1 for noisy_descent")
+    longest = float(np.max(rows.everything(problem).lengths()))
     bound = longest if row_bound is None else float(checks.positive("row_bound", row_bound))
     if bound < longest:
         raise ValueError(f"row_bound must be at least the longest row, {longest:g}, got {bound:g}")
@@ -258,23 +261,20 @@ def descent_constants(problem: Problem, row_bound: float | None = None) -> Desce
     )
 
 
-def _require_premises(problem: Problem) -> None:
-    ridge = np.asarray(problem.ridge)
-    if problem.loss != losses.logistic:
+def _require_premises(kept: Margins) -> None:
+    if kept.loss != losses.logistic:
         raise ValueError(
             f"loss must be 'logistic' for noisy_descent, whose slope is at most 1,"
-            f" got {problem.loss.name!r}"
+            f" got {kept.loss.name!r}"
         )
-    if not np.all(ridge == ridge[0]) or not ridge[0] > 0:
+    if not np.all(kept.ridge == kept.ridge[0]) or not kept.ridge[0] > 0:
         raise ValueError(
             "ridge must be one number > 0 for noisy_descent, also for an intercept: without it"
             " the objective is not strongly convex"
         )
-    if not np.all(np.asarray(problem.sample_weight) == 1):
-        raise ValueError("sample_weight must be 1 for noisy_descent")
 
 
-def noised(problem: Problem, deleted: Deleted, noise: Noise, seed: int) -> Deleted:
+def noised(problem: AnyProblem, deleted: Deleted, noise: Noise, seed: int) -> Deleted:
     """``deleted`` with this noise on its weights, certified again.
 
     Args:
@@ -284,15 +284,17 @@ def noised(problem: Problem, deleted: Deleted, noise: Noise, seed: int) -> Delet
             guarantee does not hold.
         seed: a secret.
     """
-    forget = np.asarray(problem.forget)
-    weights = deleted.weights + drawn(noise, len(deleted.weights), seed, forget)
-    objective = margins.kept(problem)
+    before = rows.vector("deleted", problem, deleted.weights)
+    weights = before + drawn(noise, len(before), seed, np.asarray(problem.forget))
+    objective = rows.kept(problem)
     certificate = certified_at(objective, weights, objective.local(weights))
-    return deleted._replace(weights=weights, certificate=certificate, noise=noise)
+    return deleted._replace(
+        weights=rows.lifted(problem, weights), certificate=certificate, noise=noise
+    )
 
 
 def published(
-    problem: Problem,
+    problem: AnyProblem,
     deleted: Deleted,
     *,
     epsilon: float,
@@ -335,23 +337,23 @@ def published(
 
 def _deleted(
     method: str,
-    problem: Problem,
+    problem: AnyProblem,
     start: ArrayLike,
-    run: Callable[[Margins, Floats], Found],
+    run: Callable[[AnyObjective, Floats], Found],
 ) -> Deleted:
     """Run a method, clock it, and certify what it found."""
-    objective = margins.kept(problem)
-    point = margins.vector("start", problem, start)
+    objective = rows.kept(problem)
+    point = rows.vector("start", problem, start)
     begun = time.perf_counter()
     with np.errstate(over="ignore", invalid="ignore"):
         found = run(objective, point)
     cost = Cost(found.gradients, found.hessians, time.perf_counter() - begun)
     with np.errstate(over="ignore", invalid="ignore"):
         certificate = certified_at(objective, found.weights, objective.local(found.weights))
-    return Deleted(method, found.weights, certificate, cost)
+    return Deleted(method, rows.lifted(problem, found.weights), certificate, cost)
 
 
-def newton_steps(objective: Margins, weights: Float[Floats, " d"], steps: int) -> Found:
+def newton_steps(objective: AnyObjective, weights: Float[Floats, " d"], steps: int) -> Found:
     """Full Newton steps."""
     for _ in range(steps):
         weights = weights + newton_direction(objective.local(weights))
@@ -359,7 +361,7 @@ def newton_steps(objective: Margins, weights: Float[Floats, " d"], steps: int) -
 
 
 def tuned(
-    objective: Margins, weights: Float[Floats, " d"], *, steps: int, step_size: float | None
+    objective: AnyObjective, weights: Float[Floats, " d"], *, steps: int, step_size: float | None
 ) -> Found:
     """Gradient steps on the kept rows, by default of the size in :func:`fine_tune`."""
     size = default_step_size(objective, weights) if step_size is None else step_size
@@ -367,10 +369,10 @@ def tuned(
 
 
 def ascended(
-    objective: Margins,
+    objective: AnyObjective,
     weights: Float[Floats, " d"],
     *,
-    forget: Margins,
+    forget: AnyObjective,
     steps: int,
     step_size: float | None,
 ) -> Found:
@@ -380,7 +382,7 @@ def ascended(
 
 
 def descent(
-    objective: Margins, weights: Float[Floats, " d"], steps: int, step_size: float
+    objective: AnyObjective, weights: Float[Floats, " d"], steps: int, step_size: float
 ) -> Found:
     """Gradient steps, upwards where ``step_size`` < 0. They end at the last finite weights."""
     for step in range(steps):
@@ -391,7 +393,7 @@ def descent(
     return Found(weights, gradients=steps, hessians=0)
 
 
-def minimum(objective: Margins, weights: Float[Floats, " d"]) -> Found:
+def minimum(objective: AnyObjective, weights: Float[Floats, " d"]) -> Found:
     r"""Newton's method for a loss with :math:`|\ell'''| \le \ell''`, damped so that it descends.
 
     Along the step the curvature grows at most like :math:`e^{St}`, with S the largest change of a
@@ -402,28 +404,24 @@ def minimum(objective: Margins, weights: Float[Floats, " d"]) -> Found:
     """
     for step in range(MOST_STEPS):
         local = objective.local(weights)
-        if np.linalg.norm(local.gradient) <= AT_REST * _rounding(objective, weights):
+        if np.linalg.norm(local.gradient) <= AT_REST * _rounding(objective, weights, local):
             return Found(weights, gradients=0, hessians=step + 1)
         direction = newton_direction(local)
-        change = float(np.max(np.abs(objective.features @ direction)))
+        change = objective.change(direction)
         weights = weights + direction * (math.log1p(change) / change if change > 1e-12 else 1.0)
     return Found(weights, gradients=0, hessians=MOST_STEPS)
 
 
-def _rounding(objective: Margins, weights: Float[Floats, " d"]) -> float:
+def _rounding(objective: AnyObjective, weights: Float[Floats, " d"], local: AtPoint) -> float:
     """About how large rounding makes the gradient: one unit of each sum's size."""
-    forces, _ = objective.forces(weights)
-    size = np.linalg.norm(forces) * np.linalg.norm(objective.lengths() * (forces > 0))
+    size = np.linalg.norm(local.forces) * np.linalg.norm(objective.lengths() * (local.forces > 0))
     ridge = np.linalg.norm(objective.ridge * weights)
     return float(np.finfo(float).eps * (size + ridge))
 
 
-def default_step_size(objective: Margins, weights: Float[Floats, " d"]) -> float:
+def default_step_size(objective: AnyObjective, weights: Float[Floats, " d"]) -> float:
     """The step size of :func:`fine_tune`."""
-    if objective.loss == losses.logistic:
-        curvature = objective.product(objective.weight) / 4 + np.diag(objective.ridge)
-        least = float(np.min(objective.ridge))
-        largest = float(np.linalg.eigvalsh(curvature)[-1])
-        return 2 / (largest + least) if least > 0 else 1 / largest
-    local: AtPoint = objective.local(weights)
-    return 1 / float(np.linalg.eigvalsh(local.hessian)[-1])
+    largest = objective.largest_curvature(weights)
+    least = float(np.min(objective.ridge))
+    everywhere = not isinstance(objective, Margins) or objective.loss == losses.logistic
+    return 2 / (largest + least) if least > 0 and everywhere else 1 / largest

@@ -200,7 +200,7 @@ def test_noisy_descent_bounds_its_own_error(problem, start):
     for changed, begin, message in (
         ({"loss": "exponential"}, start, "loss must be 'logistic'"),
         ({"ridge": [0.1, 0.1, 0.1, 0.2]}, start, "ridge must be one number > 0"),
-        ({"sample_weight": np.full(120, 2.0)}, start, "sample_weight must be 1"),
+        ({"sample_weight": np.arange(120) + 1.0}, start, "sample_weight must be 1"),
         ({}, start + 100, "start must be the pretrained model"),
     ):
         with pytest.raises(ValueError, match=message):

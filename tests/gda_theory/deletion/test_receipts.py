@@ -138,7 +138,7 @@ def test_other_data_and_files_are_rejected(problem, rows, receipt):
     features[7, 1] = np.nextafter(features[7, 1], 9)
     wrong = "the data are not those of the receipt"
     assert rejected(receipt, problem, rows._replace(features=features)) == [wrong]
-    assert rejected(receipt, problem, rows._replace(signs=-rows.signs)) == [wrong]
+    assert rejected(receipt, problem, rows._replace(labels=-rows.labels)) == [wrong]
     assert rejected(receipt, problem.replace(forget=np.arange(60) < 5), rows) == [
         "the rows to forget are not those of the receipt"
     ]
