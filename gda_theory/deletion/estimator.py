@@ -28,7 +28,7 @@ OF_A_REQUEST = ("certificate_", "distance_bound_", "receipt_", "noise_")
 CLOSE = 0.1  # a larger change of a margin asks for a new Hessian in the certificate
 
 
-class Memory(NamedTuple):
+class FittedRows(NamedTuple):
     """What a fitted model keeps in order to forget: the rows, and its weights without noise.
 
     Labels are -1 and 1, or numbers of classes. Of several classes, ``weights`` are the coordinates
@@ -101,7 +101,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         model.forget([3, 17, 20]).distance_bound_
     """
 
-    _memory: Memory | None
+    _memory: FittedRows | None
 
     def __init__(
         self,
@@ -147,7 +147,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         for name in OF_A_REQUEST:
             if hasattr(self, name):
                 delattr(self, name)
-        self._memory = Memory(
+        self._memory = FittedRows(
             features=features,
             labels=labels,
             sample_weight=weight,
@@ -267,7 +267,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             raise ValueError(f"y must have two classes, got one class: {self.classes_[0]!r}")
         return np.where(codes == 1, 1.0, -1.0) if len(self.classes_) == 2 else codes.astype(float)
 
-    def _known(self) -> Memory:
+    def _known(self) -> FittedRows:
         if self._memory is None:
             raise ValueError("this model holds no data, so it cannot forget rows: fit it again")
         return self._memory
@@ -278,7 +278,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             ridge[-1] = 0
         return ridge
 
-    def _objective(self, memory: Memory, weight: Float[Floats, " n"]) -> AnyObjective:
+    def _objective(self, memory: FittedRows, weight: Float[Floats, " n"]) -> AnyObjective:
         ridge = self._ridge(memory.features.shape[1])
         count = len(self.classes_)
         if count > 2:
@@ -351,7 +351,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             )
 
     def _deleted(
-        self, memory: Memory, mask: Bool[np.ndarray, " n"], weight: Float[Floats, " n"]
+        self, memory: FittedRows, mask: Bool[np.ndarray, " n"], weight: Float[Floats, " n"]
     ) -> "Result":
         """The model after deletion of ``mask``, which leaves ``weight``."""
         objective = self._objective(memory, weight)
@@ -395,7 +395,9 @@ def _margins(objective: AnyObjective, weights: Float[Floats, " d"]) -> Floats | 
     return objective.margins(weights) if isinstance(objective, Margins) else None
 
 
-def _newton(objective: Margins, memory: Memory, mask: Bool[np.ndarray, " n"], steps: int) -> Result:
+def _newton(
+    objective: Margins, memory: FittedRows, mask: Bool[np.ndarray, " n"], steps: int
+) -> Result:
     """Newton steps. The first takes the Hessian of the last request less the forgotten rows'.
 
     So one small request costs two passes over the data: the margins after the step, and the
@@ -425,7 +427,7 @@ def _newton(objective: Margins, memory: Memory, mask: Bool[np.ndarray, " n"], st
     return Result(weights, margins, None, certificate)
 
 
-def _less(memory: Memory, mask: Bool[np.ndarray, " n"]) -> AtPoint:
+def _less(memory: FittedRows, mask: Bool[np.ndarray, " n"]) -> AtPoint:
     """The objective at the weights without the rows of ``mask``. ``bend`` still has them."""
     at = memory.at
     assert at is not None
