@@ -148,10 +148,10 @@ def certified_at(
         curvature = by_curvature(local, sizes, share, by_ridge, objective.reach_in)
     is_by_ridge = by_ridge <= curvature.distance and math.isfinite(by_ridge)
     return Certificate(
-        distance_bound=min(by_ridge, curvature.distance) * LAST_OPERATIONS,
+        distance_bound=float(min(by_ridge, curvature.distance) * LAST_OPERATIONS),
         gradient_norm=norm,
         gradient_error=sizes.gradient_error,
-        smallest_curvature=max(curvature.smallest, least),
+        smallest_curvature=float(max(curvature.smallest, least)),
         reason=BY_RIDGE if is_by_ridge else curvature.reason,
     )
 

@@ -41,7 +41,7 @@ class ClassRows(NamedTuple):
 
 
 @functools.cache
-def contrasts(classes: int) -> Float[np.ndarray, "classes-1 classes"]:
+def contrasts(classes: int) -> Float[np.ndarray, "contrasts classes"]:
     """The matrix E: orthonormal rows, each orthogonal to the vector of ones (Helmert's)."""
     lower = np.tril(np.ones((classes - 1, classes)))
     below = np.arange(1, classes)

@@ -42,7 +42,7 @@ def made(problem, rows, deleted, *, plain=None, steps=1, step_size=None):
         receipts.digest(*rows),
         np.asarray(problem.forget),
         settings,
-        gt.pretrain(problem).weights,
+        np.asarray(gt.pretrain(problem).weights),
         deleted.weights,
         (plain or deleted).certificate,
         noise=deleted.noise,
