@@ -641,8 +641,8 @@ def _doubling_joins(name):
             for name_of, conclusion in _doubling_conclusions(name, order, *S_AT_ZERO[name]).items()
         },
         measure=alternating_numbers.doublings,
-        digits=25,
-        most_digits=25,
+        digits=35,  # z^4 is 1e-40
+        most_digits=35,
         points=8,
     ),
     joins=[one for name in ORDER_NAMES for one in _doubling_joins(name)],

@@ -281,7 +281,8 @@ class Numbers:
         """(right - left)/(the larger of both), 0 if they agree to the last precision tried.
 
         A difference in the second half of the digits may be rounding. It counts if the last two
-        precisions give the same one: sides may be tiny. The last digits never count.
+        precisions give the same one: sides may be tiny. The last digits never count. Where that
+        leaves it open, the digits are doubled once more.
         """
         digits = self.theorem.digits
         before = None
@@ -299,9 +300,15 @@ class Numbers:
                 if abs(difference) > mpmath.mpf(10) ** (-digits // 2) * max(1, size):
                     return float(difference / size)
             if digits >= self.theorem.most_digits:
-                return float(difference / size) if _same(before, difference, digits) else 0.0
+                if _same(before, difference, digits):
+                    return float(difference / size)
+                last = before is None or digits > self.theorem.most_digits
+                if last or _is_rounding(difference, digits):
+                    return 0.0
+                digits = 2 * digits
+            else:
+                digits = min(2 * digits, self.theorem.most_digits)
             before = difference
-            digits = min(2 * digits, self.theorem.most_digits)
 
     def _printed(self, printed: Printed) -> Judged:
         claimed = Fraction(printed.digits)
@@ -336,9 +343,13 @@ class Numbers:
 
 def _same(before: mpmath.mpf | None, difference: mpmath.mpf, digits: int) -> bool:
     """Whether two precisions give the same difference, larger than the last of ``digits``."""
-    if before is None or abs(difference) < mpmath.mpf(10) ** (ROUNDING_DIGITS - digits):
+    if before is None or _is_rounding(difference, digits):
         return False
     return abs(difference - before) < SAME * abs(difference)
+
+
+def _is_rounding(difference: mpmath.mpf, digits: int) -> bool:
+    return abs(difference) < mpmath.mpf(10) ** (ROUNDING_DIGITS - digits)
 
 
 def evaluated(expression: sp.Expr, values: Mapping[sp.Symbol, object]) -> mpmath.mpf:
