@@ -14,6 +14,7 @@ from gda_theory.problem import tables as data
 from gda_theory.problem.naming import plural
 from gda_theory.problem.problem import Problem
 from theory_common.printing import files, tables
+from theory_common.printing.waiting import shown_while
 
 FAR = 0.1  # of the weights' length: a model with a larger bound is not called close
 GRADIENT_METHODS = ("fine_tune", "pure_ascent", "noisy_descent")
@@ -84,14 +85,18 @@ def run(options) -> Callable[[], None]:
     _check(options)
     for path in (out, receipt_path):
         files.require_free(path, options.force)
-    loaded = arguments.loaded_data(options)
+    with shown_while(f"reading {options.data}"):
+        loaded = arguments.loaded_data(options)
     problem = loaded.problem(
         ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
     )
-    everything = rows.everything(problem)
-    start = methods.minimum(everything, np.zeros(len(everything.ridge))).weights
-    plain, deleted, step_size = deletion_of(options, problem, start)
-    model = _model(options, loaded, problem, deleted.weights)
+    with shown_while("fitting the model on all rows"):
+        everything = rows.everything(problem)
+        start = methods.minimum(everything, np.zeros(len(everything.ridge))).weights
+    with shown_while(f"deleting rows by {options.method}"):
+        plain, deleted, step_size = deletion_of(options, problem, start)
+    with shown_while("saving the model"):
+        model = _model(options, loaded, problem, deleted.weights)
     settings = receipts.DeletionSettings(
         method=options.method,
         steps=None if options.method == "retrain" else _steps(options),
@@ -273,18 +278,20 @@ def checked(options, written: bytes) -> tuple[dict[str, Any], list[str]]:
 
     receipt = json.loads(written)
     settings = receipt["settings"]
-    loaded = arguments.loaded_data(options)
+    with shown_while(f"reading {options.data}"):
+        loaded = arguments.loaded_data(options)
     ridge = float(settings["ridge"][0])
     problem = loaded.problem(
         ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
     )
-    wrong = receipts.failures(
-        written,
-        rows_of(problem),
-        np.asarray(problem.forget),
-        files=_files_of(options, receipt),
-        noise_seed=options.noise_seed,
-    )
+    with shown_while("deleting again"):
+        wrong = receipts.failures(
+            written,
+            rows_of(problem),
+            np.asarray(problem.forget),
+            files=_files_of(options, receipt),
+            noise_seed=options.noise_seed,
+        )
     return receipt, wrong
 
 
