@@ -45,7 +45,7 @@ def datasets(names: tuple[str, ...]) -> tuple[list[Dataset], list[str]]:
     for name in names:
         try:
             found.append(load(name))
-        except ModuleNotFoundError:
+        except ImportError:  # also where pandas has no reader of Parquet
             missing.append(name)
     return found, missing
 
