@@ -34,6 +34,7 @@ from gda_theory.solve.many import Oracles, retrain_many
 from gda_theory.solve.minimise import newton_step, pretrain, retrain
 from gda_theory.solve.newton import Solution
 from gda_theory.solve.path import DescentAscent, Path, ascent_path, descent_ascent
+from gda_theory.verdict.against_rest import AgainstRest
 from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from gda_theory.verdict.ranking import Ranking, rank
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     from gda_theory.deletion.estimator import ForgettingLogisticRegression
 
 __all__ = [
+    "AgainstRest",
     "Cause",
     "Coordinate",
     "CorrelatedPair",

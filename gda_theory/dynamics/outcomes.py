@@ -378,7 +378,8 @@ def _approaches(
     rate = objective.loss.curvature_rate
     if not math.isfinite(rate):
         return jnp.zeros_like(asked)
-    longest = jnp.sqrt(jnp.max(jnp.sum(objective.types**2, -1), -1))
+    rows = jax.tree.leaves(objective.types)[0]  # also of several scores a row
+    longest = jnp.sqrt(jnp.max(jnp.sum(rows**2, -1), -1))
     spread = jnp.minimum(norm(run.weights - minimum) * longest * rate, 300.0)
     change = jnp.exp(jnp.where(asked, spread, 0.0))
 
@@ -391,7 +392,8 @@ def _approaches(
         return changed.curvatures(minimum, strength)
 
     # A coordinate that no row has, without a ridge, does not move.
-    still = jnp.sum((objective.ridge == 0) & jnp.all(objective.types == 0, -2), -1)
+    empty = jnp.tile(jnp.all(rows == 0, -2), objective.ridge.shape[-1] // rows.shape[-1])
+    still = jnp.sum((objective.ridge == 0) & empty, -1)
 
     def look() -> Array:
         least = curvatures(1 / change, change)

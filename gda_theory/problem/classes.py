@@ -16,8 +16,9 @@ ridge, since ``|w_0|^2 + |w_1|^2 = |w|^2/2``. Source: new.
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,7 +27,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from gda_theory.problem.losses import RowLoss
-from gda_theory.problem.objective import Objective
+from gda_theory.problem.objective import MarginObjective, Objective
 from theory_common.checks import Numbers
 from theory_common.printing.display import readable
 
@@ -78,6 +79,9 @@ class Softmax(RowLoss):
 
     name: str = "softmax"
     slope_at_minus_infinity: float = 1.0
+    # Along a change u of the scores |d/dt Var_p(v)| <= (max u - min u) Var_p(v), and scores that
+    # sum to 0 differ by at most sqrt(2) times their length.
+    curvature_rate: float = math.sqrt(2)
     curvature_rate: float = 2**0.5
 
     def scores(self, types: ClassRows, weights: Float[Numbers, " m"]) -> Float[Numbers, "k s"]:
@@ -193,8 +197,8 @@ class ClassObjective(Objective):
     """``sum_i c_i loss_i(W) + 1/2 sum_k w_k' ridge w_k``, a function of the coordinates V.
 
     It has the methods of :class:`Objective`. Weights are the coordinates in one vector, of length
-    ``m = (K - 1) d``, and ``ridge`` has that length. The arrays have no batch dimensions: use
-    ``jax.vmap``. Weights and strengths may have them.
+    ``m = (K - 1) d``, and ``ridge`` has that length. The solvers take it without batch dimensions:
+    use ``jax.vmap``. The methods allow them in weights and strengths, and in the weights of rows.
     """
 
     types: ClassRows
@@ -224,30 +228,30 @@ class ClassObjective(Objective):
     ) -> Float[Numbers, "*batch"]:
         """``J(W)``."""
 
-        def one(weights, strength):
-            return self.at(strength).value(self.loss, weights)
+        def one(fixed, weights):
+            return fixed.value(self.loss, weights)
 
-        return self._each("(m),()->()", one, weights, strength)
+        return self._each("()", one, weights, strength)
 
     def gradient(
         self, weights: Float[Numbers, "*batch m"], strength: ArrayLike = 1.0
     ) -> Float[Numbers, "*batch m"]:
         """The gradient in the coordinates."""
 
-        def one(weights, strength):
-            return self.at(strength).gradient(self.loss, weights)
+        def one(fixed, weights):
+            return fixed.gradient(self.loss, weights)
 
-        return self._each("(m),()->(m)", one, weights, strength)
+        return self._each("(m)", one, weights, strength)
 
     def hessian(
         self, weights: Float[Numbers, "*batch m"], strength: ArrayLike = 1.0
     ) -> Float[Numbers, "*batch m m"]:
         """The Hessian in the coordinates."""
 
-        def one(weights, strength):
-            return self.at(strength).hessian(self.loss, weights)
+        def one(fixed, weights):
+            return fixed.hessian(self.loss, weights)
 
-        return self._each("(m),()->(m,m)", one, weights, strength)
+        return self._each("(m,m)", one, weights, strength)
 
     def forget_gradient(self, weights: Float[Numbers, "*batch m"]) -> Float[Numbers, "*batch m"]:
         """The gradient of the forget loss."""
@@ -270,7 +274,22 @@ class ClassObjective(Objective):
             )
 
     def _each(
-        self, signature: str, function: Callable[..., Any], weights: Numbers, strength: ArrayLike
+        self,
+        shape: str,
+        function: Callable[[MarginObjective, Numbers], Numbers],
+        weights: Numbers,
+        strength: ArrayLike,
     ) -> Numbers:
-        """``function`` over the leading dimensions of weights and strength."""
-        return jnp.vectorize(function, signature=signature)(weights, self._number(strength))
+        """``function`` over the leading dimensions of weights, strength and the arrays of sums."""
+
+        def one(weights, strength, retain, forget, ridge):
+            changes = {"retain_weight": retain, "forget_weight": forget, "ridge": ridge}
+            return function(dataclasses.replace(self, **changes).at(strength), weights)
+
+        return jnp.vectorize(one, signature=f"(m),(),(k),(k),(m)->{shape}")(
+            weights,
+            self._number(strength),
+            self.retain_weight,
+            self.forget_weight,
+            self.ridge,
+        )

@@ -5,6 +5,11 @@ too much. Then each class is judged by a model of its own, which tells its rows 
 has the rows, the forget set, the ridge and the reduction of the softmax problem, and the logistic
 loss. These verdicts say what ascent would do to the binary models. They need not hold for the
 softmax model.
+
+Ascent stops helping near the strength f/r for means, and 1 for sums. So a class is first judged at
+twice that. If ascent's minimum is harmful there, the path is followed no further: the objective of
+the kept rows rises along it (claim ``path-monotone``). Otherwise the class is judged at the given
+strength.
 """
 
 import concurrent.futures
@@ -20,6 +25,7 @@ import numpy as np
 from gda_theory.codes import Reason
 from gda_theory.problem.classes import MOST_ON_PATH
 from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import ascent_path
 from gda_theory.verdict import measure, words
@@ -38,6 +44,8 @@ EFFECTS = {
     Verdict.FARTHER: "do harm",
     Verdict.NEARER: "help",
 }
+NEAR = 2.0  # times the strength near which ascent stops helping
+FURTHER = "At higher strengths the objective of the kept rows is higher still."
 NO_ROWS = "No verdict: all rows of this class are forgotten, so that no model knows it."
 
 
@@ -47,12 +55,14 @@ class ClassVerdict:
 
     ``numbers`` are those of :class:`gda_theory.verdict.measure.Measurement`; None where all rows of
     the class are forgotten. The run from the pretrained model is not followed, and early stops are
-    not simulated. Folds are looked for up to the given strength.
+    not simulated. ``strength`` is the one at which the class is judged, at most ``asked``. Folds
+    are looked for up to it.
     """
 
     name: Any
     numbers: Measurement | None
     strength: float
+    asked: float
 
     @property
     def code(self) -> Verdict:
@@ -64,7 +74,10 @@ class ClassVerdict:
         """At most three sentences."""
         if self.numbers is None:
             return NO_ROWS
-        return words.sentences(self.code, self.numbers, self.strength)
+        said = words.sentences(self.code, self.numbers, self.strength)
+        if self.strength < self.asked:
+            return f"{said} {FURTHER}"
+        return said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,12 +111,13 @@ class AgainstRest:
         if not judged:
             return "No verdict on any class."
         at = tables.number(self.strength)
-        count = f"{len(harmed)} of {len(judged)}"
         if not harmed:
-            said = f"Gradient ascent at strength {at} does harm to no class's model."
-        else:
-            said = f"Do not use gradient ascent at strength {at}: it does harm to {count} models."
-        return f"{said} Retrain instead." if harmed else said
+            return f"Gradient ascent at strength {at} does harm to no class's model."
+        count = f"{len(harmed)} of {len(judged)}"
+        return (
+            f"Do not use gradient ascent at strength {at}: it does harm to {count} models."
+            " Retrain instead."
+        )
 
     def rows(self) -> list[tuple]:
         """The table of :meth:`summary`."""
@@ -111,13 +125,14 @@ class AgainstRest:
 
     def summary(self) -> str:
         """A table with a row for each class, and the verdict last."""
-        columns = ("class", "ascent would", "nothing", "ascent", "newton", "helps to", "lost at")
+        columns = ("class", "ascent would", "at", "nothing", "ascent", "newton", "helps to", "lost")
         cells = [tuple(map(tables.cell, row)) for row in self.rows()]
         legend = [
+            "at: the strength at which the class is judged",
             "nothing, ascent, newton: distances from the retrained model that doing nothing,",
             "  ascent's minimum, and one Newton step leave",
             "helps to: strength at which ascent's minimum is as far as doing nothing",
-            "lost at: strength at which ascent's minimum disappears",
+            "lost: strength at which ascent's minimum disappears",
         ]
         lines = [*tables.aligned([columns, *cells]), *legend]
         for paragraph in (self.scope, f"VERDICT: {self.verdict}"):
@@ -184,22 +199,31 @@ def _judged(problem: MultinomialProblem, strength: float, number: int) -> ClassV
     name = problem.classes[number]
     of_class = (np.asarray(problem.labels) == number) & (np.asarray(problem.sample_weight) > 0)
     if not np.any(of_class & ~np.asarray(problem.forget)):
-        return ClassVerdict(name=name, numbers=None, strength=strength)
+        return ClassVerdict(name=name, numbers=None, strength=strength, asked=strength)
     one = binary(problem, number)
     objective = measure.objective_of(one)
+    at = min(strength, -NEAR * float(objective.pretrain_strength))
+    numbers = _measured(one, objective, at)
+    if at < strength and decide(numbers) not in HARM:
+        at = strength
+        numbers = _measured(one, objective, at)
+    return ClassVerdict(name=name, numbers=numbers, strength=at, asked=strength)
+
+
+def _measured(problem: Problem, objective: Objective, strength: float) -> Measurement:
     path = ascent_path(objective, np.array([strength]), search_to=strength)
-    numbers = measure.measure(one, objective, path, follow=False)
-    return ClassVerdict(name=name, numbers=numbers, strength=strength)
+    return measure.measure(problem, objective, path, follow=False)
 
 
 def _row(one: ClassVerdict) -> tuple:
     numbers = one.numbers
     if numbers is None:
-        return (str(one.name), "no row kept", *[math.nan] * 5)
+        return (str(one.name), "no row kept", *[math.nan] * 6)
     found = numbers.reason == Reason.FOUND
     return (
         str(one.name),
         EFFECTS[one.code],
+        one.strength,
         numbers.pretrain_distance,
         numbers.descent_ascent_distance if found else "none",
         numbers.newton_distance,

@@ -8,15 +8,23 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike
 
+from gda_theory.problem.classes import MOST_ON_PATH
+from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.objective import in_weights
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import ascent_path
 from gda_theory.verdict import measure, partitioned
+from gda_theory.verdict.against_rest import AgainstRest, against_rest
 from gda_theory.verdict.report import Diagnosis
 from theory_common import checks
 
+FOLLOWED = 256  # weights of the largest problem with several classes whose run is followed
 
-def diagnose(problem: Problem | PartitionedProblem, strength: ArrayLike = 1.0) -> Diagnosis:
+
+def diagnose(
+    problem: Problem | MultinomialProblem | PartitionedProblem, strength: ArrayLike = 1.0
+) -> Diagnosis | AgainstRest:
     """What gradient ascent would do to this problem's model, in numbers and in words.
 
     The function finds the retrained model (the *oracle*). It follows this minimum as the ascent
@@ -28,13 +36,19 @@ def diagnose(problem: Problem | PartitionedProblem, strength: ArrayLike = 1.0) -
     Everything is computed in float64, even if JAX is set to float32. The arrays of the problem are
     converted, and the results are Python floats.
 
+    A problem with K classes is diagnosed like one with two, up to K d = 2000 weights. The run from
+    the pretrained model is followed to its end for up to 256, and the simulated runs are shorter,
+    as the table says. Above 2000 weights the answer is :class:`AgainstRest`: verdicts on one binary
+    model for each class.
+
     Args:
-        problem: a :class:`gda_theory.Problem` with concrete arrays, or a
-            :class:`gda_theory.PartitionedProblem`, whose runs of ascent are not followed.
+        problem: a :class:`gda_theory.Problem` or :class:`gda_theory.MultinomialProblem` with
+            concrete arrays, or a :class:`gda_theory.PartitionedProblem`, whose runs of ascent are
+            not followed.
         strength: of the ascent, finite and > 0; 1 is the paper's.
 
     Returns: :class:`Diagnosis`; its ``verdict`` says what will happen, why, and what to do.
-    Raises: ``TypeError`` for anything that is not a concrete Problem (inside ``jax.jit``, for
+    Raises: ``TypeError`` for anything that is not a concrete problem (inside ``jax.jit``, for
     example), ``ValueError`` for a bad strength.
 
     Example::
@@ -52,25 +66,29 @@ def diagnose(problem: Problem | PartitionedProblem, strength: ArrayLike = 1.0) -
     """
     if isinstance(problem, PartitionedProblem):
         return partitioned.diagnose(problem, strength)
-    if not isinstance(problem, Problem):
+    if not isinstance(problem, Problem | MultinomialProblem):
         raise TypeError(
-            f"problem must be a Problem, got {type(problem).__name__}; "
+            f"problem must be a Problem or a MultinomialProblem, got {type(problem).__name__}; "
             "for a CorrelatedPair use gda_theory.pair.regime"
         )
     checks.concrete("diagnose", problem, strength)
     with jax.enable_x64(True):
         strength = float(checks.positive("strength", checks.one("strength", strength)))
-        return _diagnosed(jax.tree.map(_widened, problem), strength)
+        wide = jax.tree.map(_widened, problem)
+        if isinstance(wide, MultinomialProblem) and wide.size > MOST_ON_PATH:
+            return against_rest(wide, strength)
+        return _diagnosed(wide, strength)
 
 
-def _diagnosed(problem: Problem, strength: float) -> Diagnosis:
+def _diagnosed(problem: Problem | MultinomialProblem, strength: float) -> Diagnosis:
     other = measure.other_reduction(problem)
     solved = []
     for one in (problem, other):
         objective = measure.objective_of(one)
         solved.append((one, objective, ascent_path(objective, np.array([strength]))))
     (_, objective, path), _ = solved
-    given_numbers = measure.measure(*solved[0])
+    follow = isinstance(problem, Problem) or problem.size <= FOLLOWED
+    given_numbers = measure.measure(*solved[0], follow=follow)
     other_numbers = measure.measure(*solved[1], follow=False)
     return Diagnosis(
         strength=strength,
@@ -78,7 +96,7 @@ def _diagnosed(problem: Problem, strength: float) -> Diagnosis:
         other=other_numbers,
         stops=measure.stops(objective, path, strength),
         problem=problem,
-        path=jax.tree.map(np.asarray, path),
+        path=jax.tree.map(np.asarray, in_weights(problem, path)),
     )
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
 from gda_theory.verdict import (
@@ -27,6 +28,7 @@ from gda_theory.verdict.random_test import RandomTest
 from gda_theory.verdict.remedies import Remedies
 
 UNSOLVED = "pretraining or retraining has no single minimum that was found to its tolerance"
+SEVERAL = "the further answers are computed for two classes only"
 EQUAL = "the pretrained and the retrained model are equal, so there is no difference to explain"
 
 
@@ -48,7 +50,7 @@ class Evidence(NamedTuple):
 
 
 def evidence(
-    problem: Problem,
+    problem: Problem | MultinomialProblem,
     path: Path,
     given: Measurement,
     other: Measurement,
@@ -70,6 +72,8 @@ def evidence(
     """
     if not (given.pretrain_converged and given.retrain_converged):
         return Evidence(missing=given.no_minimum or UNSOLVED)
+    if isinstance(problem, MultinomialProblem):
+        return Evidence(missing=SEVERAL)
     if given.pretrain_distance <= measure.NEGLIGIBLE * given.retrain_norm:
         return Evidence(missing=EQUAL)
     with jax.enable_x64(True):

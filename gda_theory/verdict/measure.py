@@ -24,6 +24,7 @@ from jaxtyping import ArrayLike, Bool, Float
 
 from gda_theory.codes import Cause, Outcome, RunEnd
 from gda_theory.dynamics import outcomes, trials
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.objective import Objective, pretraining
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.set_losses import SetLosses, set_losses_of
@@ -33,6 +34,10 @@ from gda_theory.solve.stages import padded, widened
 from gda_theory.verdict.runs import FoundMinimum, destination
 from theory_common.claims import backed_by
 
+# Of the runs of several classes: rows times weights times epochs, and the least epochs.
+ENTRIES = 2**28
+FEWEST_EPOCHS = 100
+AnyProblem = Problem | MultinomialProblem
 NEGLIGIBLE = 1e-9  # of the retrained weights' length: closer models count as equal
 
 
@@ -41,10 +46,10 @@ class RunawayClass:
     """The class whose forgotten rows outweigh its kept rows, so that the intercept diverges.
 
     ``forgotten`` and ``kept`` are its shares of the forgotten and the kept rows for means, and its
-    total weights for sums.
+    total weights for sums. ``label`` is +1 or -1, or the name of one of several classes, as text.
     """
 
-    label: int
+    label: int | str
     forgotten: float
     kept: float
 
@@ -199,7 +204,7 @@ def opposite_sides(
 
 
 @backed_by("one-path")
-def other_reduction(problem: Problem) -> Problem:
+def other_reduction(problem: AnyProblem) -> AnyProblem:
     """The same data under the other reduction, at the ridge that gives the same pretrained model.
 
     That ridge is n times as large for sums, and one n-th for means.
@@ -213,7 +218,7 @@ def other_reduction(problem: Problem) -> Problem:
 
 
 def measure(
-    problem: Problem, objective: Objective, path: Path, *, follow: bool = True
+    problem: AnyProblem, objective: Objective, path: Path, *, follow: bool = True
 ) -> Measurement:
     """The numbers of one problem from its path, which holds one strength.
 
@@ -273,31 +278,38 @@ def _no_minimum(objective: Objective, path: Path) -> str:
         ("retrained", objective, path.oracle),
         ("pretrained", pretraining(objective), path.pretrained),
     ):
-        if not found.converged:
+        if not found.converged and objective.has_margins:
             decided = existence(*map(np.asarray, (one.types, one.retain_weight, one.ridge)))
             if not decided.exists:
                 return f"there is no single {name} model, since {decided.reason}"
     return ""
 
 
-def runaway_class(problem: Problem, strength: float) -> RunawayClass | None:
+def runaway_class(problem: AnyProblem, strength: float) -> RunawayClass | None:
     """The class that lets an unpenalised intercept run away at this strength, if one does."""
-    weight, signs, forget = (
-        np.asarray(leaf) for leaf in (problem.sample_weight, problem.signs, problem.forget)
-    )
+    weight, forget = np.asarray(problem.sample_weight), np.asarray(problem.forget)
     features, ridge = np.asarray(problem.features), np.asarray(problem.ridge)
     constant = np.all(features == features[:1], 0) & (features[0] != 0)
     if not np.any(constant & (ridge == 0)):
         return None
     totals = [np.sum(weight[members]) for members in (forget, ~forget)]
-    for label in (1, -1):
-        parts = [np.sum(weight[members & (signs == label)]) for members in (forget, ~forget)]
+    for label, of_class in _classes(problem):
+        parts = [np.sum(weight[members & of_class]) for members in (forget, ~forget)]
         if problem.reduction == "mean":
             parts = [part / total for part, total in zip(parts, totals, strict=True)]
         forgotten, kept = map(float, parts)
         if strength * forgotten > kept:
             return RunawayClass(label=label, forgotten=forgotten, kept=kept)
     return None
+
+
+def _classes(problem: AnyProblem) -> list[tuple[int | str, Bool[np.ndarray, " n"]]]:
+    """The label and the rows of each class."""
+    if isinstance(problem, MultinomialProblem):
+        labels = np.asarray(problem.labels)
+        return [(str(name), labels == number) for number, name in enumerate(problem.classes)]
+    signs = np.asarray(problem.signs)
+    return [(sign, signs == sign) for sign in (1, -1)]
 
 
 def stops(objective: Objective, path: Path, strength: float) -> tuple[Stop, ...]:
@@ -313,13 +325,21 @@ def stops(objective: Objective, path: Path, strength: float) -> tuple[Stop, ...]
         return ()
     wide = widened(objective)
     start, target = (padded(point, wide.ridge.shape) for point in (pretrained, oracle))
-    found = trials.trials(wide, start, target, strength=strength)
+    found = trials.trials(wide, start, target, strength=strength, epochs=_epochs(objective))
     causes = _causes(objective, wide, jax.tree.map(np.asarray, path), found)
     return tuple(
         _stop(trial, cause, index)
         for trial, cause in zip(found, causes, strict=True)
         for index in range(len(trial.step_size))
     )
+
+
+def _epochs(objective: Objective) -> int:
+    """Epochs of the runs: fewer where one takes long, since a row has a score for each class."""
+    if objective.has_margins:
+        return trials.EPOCHS
+    entries = len(objective.retain_weight) * len(objective.ridge)
+    return int(np.clip(ENTRIES // entries, FEWEST_EPOCHS, trials.EPOCHS))
 
 
 def _stop(trial: trials.Trial, causes: np.ndarray, index: int) -> Stop:
@@ -343,15 +363,19 @@ def _causes(
 ) -> list[np.ndarray]:
     """Why each run of the ``wide`` objective ended as it did.
 
-    Schemes that follow the same objective share its path.
+    Schemes that follow the same objective share its path. With several classes, whose paths take
+    long, other schemes than those of the given path have no cause.
     """
     paths: dict[tuple[float, float, bool], Path] = {}
     causes = []
     for trial in found:
         effective, strength = outcomes.effective(objective, trial.scheme, path.strengths[0])
         key = (outcomes.ridge_factor(trial.scheme), float(strength), trial.scheme.descends)
+        same = key == (1.0, float(path.strengths[0]), True)
+        if not same and not objective.has_margins:
+            causes.append(np.full(np.shape(trial.step_size), Cause.UNKNOWN))
+            continue
         if key not in paths:
-            same = key == (1.0, float(path.strengths[0]), True)
             solved = path if same else ascent_path(effective, np.atleast_1d(strength))
             weights = padded(solved.weights, (1, *wide.ridge.shape))
             paths[key] = jax.tree.map(np.asarray, solved._replace(weights=weights))
@@ -435,7 +459,7 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
     )
 
 
-def objective_of(problem: Problem) -> Objective:
+def objective_of(problem: AnyProblem) -> Objective:
     """The objective of a problem of known numbers, as NumPy arrays."""
     return jax.tree.map(np.asarray, problem).objective()
 

@@ -126,7 +126,8 @@ def _why_unbounded(numbers: Measurement, strength: float) -> str:
         return "The run from your model diverges: its weights grow without end."
     if runaway is None:
         return "Its objective has no lower bound along a coordinate without ridge."
-    name = f"class {runaway.label:+d}"
+    label = runaway.label if isinstance(runaway.label, str) else f"{runaway.label:+d}"
+    name = f"class {label}"
     if numbers.reduction == "mean":
         forgotten, kept = percents_apart(runaway.forgotten, runaway.kept)
         part = f"{forgotten} of the forgotten but {kept} of the kept rows are of {name}"
