@@ -93,8 +93,9 @@ def _stops(document: Any) -> Said:
     return (
         f"{{{place}.best_relative|percent}} left at best",
         f"The best early stop leaves {{{place}.best_relative|percent}} of the distance, at epoch "
-        f"{{{place}.best_epoch|number}}; plain descent on the kept rows leaves "
-        f"{{{place}.descent_relative|percent}} by then.",
+        f"{{{place}.best_epoch|number}}, and {{{place}.good_epochs|number}} of "
+        f"{{{place}.epochs|number}} epochs leave at most half; plain descent on the kept rows "
+        f"leaves {{{place}.descent_relative|percent}} by then.",
     )
 
 
@@ -193,11 +194,16 @@ def _remedies(document: Any) -> Said:
 
 def _membership(document: Any) -> Said:
     place = "membership.attack"
+    after = (
+        f" and in {{{place}.newton.median|percent}} after one Newton step"
+        if "newton" in document["membership"]["attack"]
+        else ""
+    )
     return (
         f"{{{place}.pretrained.median|percent}} after doing nothing",
         "For the median forgotten row, the best guess whether the model was trained with it is "
-        f"right in {{{place}.pretrained.median|percent}} of cases after doing nothing and in "
-        f"{{{place}.newton.median|percent}} after one Newton step; guessing is right in half.",
+        f"right in {{{place}.pretrained.median|percent}} of cases after doing nothing{after}; "
+        "guessing is right in half.",
     )
 
 

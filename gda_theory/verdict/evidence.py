@@ -1,8 +1,10 @@
 """The sections of a report beyond the numbers of the verdict, computed together."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
@@ -23,22 +25,25 @@ from gda_theory.verdict.differences import Differences
 from gda_theory.verdict.effects import Effects
 from gda_theory.verdict.measure import Measurement
 from gda_theory.verdict.membership import Membership
-from gda_theory.verdict.models import models_of
+from gda_theory.verdict.models import NoAnswer, models_of
 from gda_theory.verdict.random_test import RandomTest
 from gda_theory.verdict.remedies import Remedies
 
+SINGULAR = "a Hessian is singular up to rounding; a larger ridge helps"
 UNSOLVED = "pretraining or retraining has no single minimum that was found to its tolerance"
 SEVERAL = "the further answers are computed for two classes only"
 EQUAL = "the pretrained and the retrained model are equal, so there is no difference to explain"
 
 
 class Evidence(NamedTuple):
-    """The sections of a report; None where there is nothing to compute, and ``missing`` says why.
+    """The sections of a report, each described in the module of its name.
 
-    Each section is described in the module of its name.
+    ``missing`` says why there is no section at all, and is empty if there are sections. A section
+    that could not be computed is None, and ``unanswered`` says why, by the name of the section.
     """
 
     missing: str
+    unanswered: dict[str, str]
     effects: Effects | None = None
     differences: Differences | None = None
     course: MinimumCourse | None = None
@@ -71,26 +76,44 @@ def evidence(
     Returns: the sections.
     """
     if not (given.pretrain_converged and given.retrain_converged):
-        return Evidence(missing=given.no_minimum or UNSOLVED)
+        return Evidence(given.no_minimum or UNSOLVED, {})
     if isinstance(problem, MultinomialProblem):
-        return Evidence(missing=SEVERAL)
+        return Evidence(SEVERAL, {})
     if given.pretrain_distance <= measure.NEGLIGIBLE * given.retrain_norm:
-        return Evidence(missing=EQUAL)
+        return Evidence(EQUAL, {})
     with jax.enable_x64(True):
         models = models_of(problem, path, strength, names)
         objective = measure.objective_of(problem)
+        means = given if given.reduction == "mean" else other
         depends = dependence.dependence(problem, models.weights["pretrained"])
-        return Evidence(
-            missing="",
-            effects=effects.effects(models),
-            differences=differences.differences(models),
-            course=course.course(models, objective, path, given),
-            dependence=depends,
-            position=_position(depends, given if given.reduction == "mean" else other),
-            random_test=random_test.random_test(problem, models),
-            remedies=remedies.remedies(problem, models),
-            membership=membership.membership(models),
-        )
+        sections: dict[str, Callable[[], object]] = {
+            "effects": lambda: effects.effects(models),
+            "differences": lambda: differences.differences(models),
+            "course": lambda: course.course(models, objective, path, given),
+            "dependence": lambda: depends,
+            "position": lambda: _position(depends, means),
+            "random_test": lambda: random_test.random_test(problem, models),
+            "remedies": lambda: remedies.remedies(problem, models),
+            "membership": lambda: membership.membership(models),
+        }
+        found, unanswered = _computed(sections)
+        return Evidence("", unanswered, **found)
+
+
+def _computed(
+    sections: dict[str, Callable[[], object]],
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Each section, or why it could not be computed."""
+    found: dict[str, object] = {}
+    unanswered: dict[str, str] = {}
+    for name, compute in sections.items():
+        try:
+            found[name] = compute()
+        except np.linalg.LinAlgError:
+            unanswered[name] = SINGULAR
+        except NoAnswer as reason:
+            unanswered[name] = str(reason)
+    return found, unanswered
 
 
 def _position(depends: Dependence, means: Measurement) -> Position:

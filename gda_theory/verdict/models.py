@@ -29,13 +29,17 @@ BLOCK = 1 << 16  # rows of one block
 NAMES = ("pretrained", "retrained", "newton", "ascent")
 
 
+class NoAnswer(Exception):
+    """A section of a report cannot be computed; the message says why."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Models:
     """The data of a problem and the weights of the models that a report compares.
 
     * ``weights``: by name. ``pretrained``; ``retrained`` (the oracle); ``newton``, one Newton step
-      on the kept rows from the pretrained weights; ``ascent``, the minimum at ``strength``, if
-      there is one.
+      on the kept rows from the pretrained weights, if it is finite; ``ascent``, the minimum at
+      ``strength``, if there is one.
     * ``names``: of the features.
     * The other fields are those of :class:`gda_theory.Problem`, as NumPy arrays.
     """
@@ -77,7 +81,9 @@ def models_of(problem: Problem, path: Path, strength: float, names: tuple[str, .
         weights=weights,
         names=feature_names(names, arrays["features"], arrays["ridge"]),
     )
-    weights["newton"] = newton_step(found)
+    stepped = newton_step(found)
+    if np.all(np.isfinite(stepped)):
+        weights["newton"] = stepped
     if int(path.reason[0]) == Reason.FOUND:
         weights["ascent"] = np.asarray(path.weights[0])
     return found

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 from gda_theory.verdict import page_pictures as pictures
 from gda_theory.verdict import page_tables as page_tables
-from gda_theory.verdict.answers import ReportAnswer, answers
+from gda_theory.verdict.answers import QUESTIONS, ReportAnswer, answers
 from gda_theory.verdict.decide import Verdict
 from gda_theory.verdict.page_texts import CAPTIONS, METHODS
-from gda_theory.verdict.page_values import marked, tags
+from gda_theory.verdict.page_values import marked, tags, value
 
 WIDTHS = (680.0, 350.0)  # of a picture on a wide screen and on a phone
 FORMULA = re.compile(r"`([^`]+)`")
@@ -66,7 +66,7 @@ def page(document: Any) -> str:
     style = importlib.resources.files(__package__).joinpath("page.css").read_text("utf-8")
     body = [_opening(document), _contents(document, found)]
     body += [_section(document, answer, letter) for answer, letter in _lettered(found)]
-    body.append(_other(document))
+    body += [_unanswered(document), _other(document)]
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -106,15 +106,16 @@ def _data(document: Any) -> str:
 
 
 def _contents(document: Any, found: list[ReportAnswer]) -> str:
-    if not found:
-        return f"<p>There is no further answer: {html.escape(document['missing'])}.</p>"
     items = "".join(
         f'<li><a href="#{answer.key}"><span class="question">{letter}. '
         f'{html.escape(answer.question)}</span><span class="headline">'
         f"{marked(answer.headline, document)}</span></a></li>"
         for answer, letter in _lettered(found)
     )
-    return f'<nav aria-label="Contents"><ol class="contents">{items}</ol></nav>'
+    listed = f'<nav aria-label="Contents"><ol class="contents">{items}</ol></nav>' if found else ""
+    if not document["missing"]:
+        return listed
+    return f"{listed}<p>No further answers: {value(document, 'missing', 'text')}.</p>"
 
 
 def _section(document: Any, answer: ReportAnswer, letter: str) -> str:
@@ -135,6 +136,17 @@ def _method(document: Any, key: str) -> str:
     texts = (FORMULA.sub(r"<code>\1</code>", marked(text, document)) for text in METHODS[key])
     paragraphs = "".join(f"<p>{text}</p>" for text in texts)
     return f"<details><summary>How this is computed</summary>{paragraphs}</details>"
+
+
+def _unanswered(document: Any) -> str:
+    """Why some questions have no answer."""
+    questions = {key: question for key, question, _ in QUESTIONS}
+    return "".join(
+        f"<section><h2>{html.escape(questions[key])}</h2><p>There is no answer: "
+        f"{value(document, f'unanswered.{key}', 'text')}.</p></section>"
+        for key in document["unanswered"]
+        if key in questions
+    )
 
 
 def _other(document: Any) -> str:

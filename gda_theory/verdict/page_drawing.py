@@ -28,8 +28,10 @@ class Scale(NamedTuple):
     end: float
     log: bool = False
 
-    def at(self, value: float) -> float:
-        """The place of a value."""
+    def at(self, value: float | None) -> float:
+        """The place of a value. One that is missing stands at the start."""
+        if value is None:
+            return self.start
         value = min(max(value, self.low), self.high)
         if self.log:
             part = math.log(value / self.low) / math.log(self.high / self.low)

@@ -24,7 +24,7 @@ from gda_theory.problem.problem import Problem
 from gda_theory.solve.minimise import retrain
 from gda_theory.verdict import measure
 from gda_theory.verdict import models as of_models
-from gda_theory.verdict.models import Models
+from gda_theory.verdict.models import Models, NoAnswer
 
 HELD_OUT = 0.2  # part of the kept rows
 SIGNIFICANCE = 0.05
@@ -58,19 +58,20 @@ class RandomTest(NamedTuple):
     outside: tuple[str, ...]
 
 
-def random_test(problem: Problem, models: Models) -> RandomTest | None:
+def random_test(problem: Problem, models: Models) -> RandomTest:
     """Whether the forget set is distinguishable from a random one, by its accuracy.
 
-    Cost: one retraining. None if the rows that are left have no single minimum.
+    Cost: one retraining.
+    Raises: :class:`NoAnswer` if the rows that are left have no single minimum.
     """
     held = held_out(models)
     rest = np.where(held, 0, models.sample_weight)
     try:
         trained = retrain(measure.objective_of(problem.replace(sample_weight=rest)))
-    except ValueError:  # a class is gone
-        return None
+    except ValueError:
+        raise NoAnswer("without the held-out rows a class has no kept row") from None
     if not trained.converged:
-        return None
+        raise NoAnswer("without the held-out rows there is no single minimum")
     forget = models.forget & (models.sample_weight > 0)
     f, m = int(np.sum(forget)), int(np.sum(held))
     right = of_models.margins(models, np.asarray(trained.weights)) > 0

@@ -18,7 +18,7 @@ from gda_theory import deletion
 from gda_theory.deletion import Deleted
 from gda_theory.problem.problem import Problem
 from gda_theory.verdict.measure import norm
-from gda_theory.verdict.models import Models
+from gda_theory.verdict.models import Models, NoAnswer
 
 NEWTON_STEPS = 3
 FEW, MANY = 10, 100  # gradient steps
@@ -75,26 +75,13 @@ def remedies(problem: Problem, models: Models) -> Remedies:
     """What each method costs, and what it leaves.
 
     Cost: about 16 Hessians and 120 gradients.
+    Raises: :class:`NoAnswer` if a method fails.
     """
     start = models.weights["pretrained"]
-    nothing = deletion.certified(problem, start)
-    unit = float(norm(start - models.weights["retrained"]))
-    methods = [
-        Remedy(
-            name="nothing",
-            gradients=0,
-            hessians=0,
-            work=0.0,
-            distance=1.0,
-            bound=nothing.distance_bound / unit,
-            reason=nothing.reason,
-        ),
-        _remedy(models, "pure_ascent", deletion.pure_ascent(problem, start, FEW)),
-        _remedy(models, "fine_tune_few", deletion.fine_tune(problem, start, FEW)),
-        _remedy(models, "fine_tune_many", deletion.fine_tune(problem, start, MANY)),
-        *_newton(problem, models, start),
-        _remedy(models, "retrain", deletion.retrain(problem, start)),
-    ]
+    try:
+        methods = _methods(problem, models, start)
+    except ValueError as error:  # no Newton step, since the Hessian is not positive definite
+        raise NoAnswer(str(error)) from None
     missing = ""
     try:
         noisy = deletion.noisy_descent(
@@ -111,6 +98,28 @@ def remedies(problem: Problem, models: Models) -> Remedies:
         delta=DELTA,
         missing=missing,
     )
+
+
+def _methods(problem: Problem, models: Models, start: Float[np.ndarray, " d"]) -> list[Remedy]:
+    """All methods but noisy descent."""
+    nothing = deletion.certified(problem, start)
+    unit = float(norm(start - models.weights["retrained"]))
+    return [
+        Remedy(
+            name="nothing",
+            gradients=0,
+            hessians=0,
+            work=0.0,
+            distance=1.0,
+            bound=nothing.distance_bound / unit,
+            reason=nothing.reason,
+        ),
+        _remedy(models, "pure_ascent", deletion.pure_ascent(problem, start, FEW)),
+        _remedy(models, "fine_tune_few", deletion.fine_tune(problem, start, FEW)),
+        _remedy(models, "fine_tune_many", deletion.fine_tune(problem, start, MANY)),
+        *_newton(problem, models, start),
+        _remedy(models, "retrain", deletion.retrain(problem, start)),
+    ]
 
 
 def _newton(problem: Problem, models: Models, start: Float[np.ndarray, " d"]) -> list[Remedy]:

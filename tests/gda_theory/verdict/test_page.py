@@ -116,9 +116,11 @@ def test_what_comes_from_the_data_is_escaped(document):
 
 def test_a_report_without_sections_says_why(document):
     short = {key: document[key] for key in ("verdict", "data", "given", "other")}
-    short |= {"stops": [], "missing": "there is nothing to compare"}
+    short |= {"stops": [], "unanswered": {}, "missing": "there is nothing to compare"}
     reader = check(page.page(short), short)
-    assert "There is no further answer: there is nothing to compare." in "".join(reader.other)
+    assert ("missing", "there is nothing to compare") in {
+        (shown.key, shown.text) for shown in reader.shown
+    }
 
 
 def console(path, folder, width):
@@ -142,6 +144,17 @@ def console(path, folder, width):
         check=True,
     )
     return [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+def test_a_question_without_an_answer_says_why(document):
+    short = copy.deepcopy(document)
+    short["random_test"] = None
+    short["unanswered"] = {"random_test": "a class is gone"}
+    reader = check(page.page(short), short)
+    assert "Does the forget set look random?" in reader.other
+    assert any(shown.text == "a class is gone" for shown in reader.shown)
+    # The letters of the other answers have no gap.
+    assert "g. What could an outsider still tell?" in reader.other
 
 
 @pytest.mark.slow
