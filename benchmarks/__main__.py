@@ -5,11 +5,14 @@
 
 import argparse
 import importlib
+import inspect
 import os
 import pkgutil
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import jax
 
@@ -59,7 +62,15 @@ def completed(row: dict) -> dict:
     return row | {"met": bool(row["ratio"] >= target)}
 
 
-def measure(chosen: list[str], package=benchmarks) -> tuple[list[dict], list[str]]:
+def rows_of(module: ModuleType, full: bool) -> Iterator[dict]:
+    """The rows of a benchmark; of its large sizes if it has them and they are wanted."""
+    has_sizes = "full" in inspect.signature(module.rows).parameters
+    return module.rows(full=full) if has_sizes else module.rows()
+
+
+def measure(
+    chosen: list[str], package=benchmarks, *, full: bool = False
+) -> tuple[list[dict], list[str]]:
     """All rows, and the names of the benchmarks that failed.
 
     Each row is also printed on standard error as soon as it is measured.
@@ -67,7 +78,8 @@ def measure(chosen: list[str], package=benchmarks) -> tuple[list[dict], list[str
     rows, failed = [], []
     for name in chosen:
         try:
-            for row in map(completed, importlib.import_module(f"{package.__name__}.{name}").rows()):
+            module = importlib.import_module(f"{package.__name__}.{name}")
+            for row in map(completed, rows_of(module, full)):
                 rows.append(row)
                 print(f"{name}: {sentence(row)}", file=sys.stderr, flush=True)
         # One that fails, because an optional package is missing for example, must not stop the
@@ -171,12 +183,17 @@ def main(argv: list[str] | None = None, package=benchmarks) -> int:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the results to FILE, as a page"
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="large sizes, where a benchmark has them (minutes, and some GiB)",
+    )
     chosen = parser.parse_args(argv)
     unknown = [name for name in chosen.names if name not in available]
     if unknown:
         parser.error(f"unknown benchmark {unknown[0]!r}: choose from {', '.join(available)}")
     entry.enable_float64()
-    rows, failed = measure(chosen.names or available, package)
+    rows, failed = measure(chosen.names or available, package, full=chosen.full)
     device = str(jax.devices()[0].device_kind)
     if chosen.markdown:
         chosen.markdown.write_text(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gda_theory.commands import certify, check, diagnose, evaluate, forget, solve
+from gda_theory.problem import parquet
 from theory_common import entry
 
 COMMANDS = {
@@ -46,6 +47,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _is_large(options) -> bool:
-    """Whether the command reads a large file."""
-    path = Path(getattr(options, "data", ""))
-    return path.is_file() and path.stat().st_size > LARGE
+    """Whether the command reads a large file, or a folder of files."""
+    data = getattr(options, "data", None)
+    if data is None:
+        return False
+    if getattr(options, "scheduler", None) is not None or parquet.is_partitioned(data):
+        return True
+    return Path(data).is_file() and Path(data).stat().st_size > LARGE

@@ -4,10 +4,11 @@ import json
 import sys
 import types
 
+import numpy as np
 import pytest
 
 import benchmarks.__main__ as command
-from benchmarks import imports, timing, verdict
+from benchmarks import imports, scale, timing, verdict
 
 FAST = """
 def rows():
@@ -152,3 +153,38 @@ def test_a_row_of_a_time_to_verdict():
     assert row["limit"] == "It takes 4 times the CPU seconds of import jax"
     assert verdict.multiple_of_import("solve", [2.1], [0.5], 4)["met"] is False
     assert set(row) <= set(command.COLUMNS)
+
+
+def test_a_benchmark_with_sizes_is_told_which(package, monkeypatch, capsys):
+    sized = types.ModuleType("made_up.fast")
+    sized.rows = lambda full=False: [{"work": "full" if full else "quick", "against": "b"}]
+    monkeypatch.setitem(sys.modules, "made_up.fast", sized)
+    for arguments, size in ((["fast"], "quick"), (["fast", "--full"], "full")):
+        assert command.main([*arguments, "--json"], package) == 0
+        assert json.loads(capsys.readouterr().out)["rows"][0]["work"] == size
+
+
+def test_rows_of_large_tables():
+    ours = {"cpu": 30.0, "gibibytes": 3.0, "compile": 9.0}
+    row = scale.diagnosis_row(ours, {"cpu": 1.0}, 1000)
+    assert row["met"]
+    assert row["ratio"] == pytest.approx(1 / 30)
+    assert not scale.diagnosis_row(ours | {"gibibytes": 9.0}, {"cpu": 1.0}, 1000)["met"]
+    assert not scale.diagnosis_row(ours, {"cpu": 0.7}, 1000)["met"]
+    linear = scale.growth_row({1000: 1.0, 10_000: 10.0, 100_000: 100.0})
+    assert linear["met"]
+    assert linear["growth"].startswith("The slope is 1.00: 1,000 rows in 1.0 s")
+    assert not scale.growth_row({1000: 1.0, 10_000: 14.0})["met"]
+
+
+def test_both_readers_give_the_same_table(tmp_path, monkeypatch):
+    """Ours scales on the kept rows, theirs on all."""
+    monkeypatch.setattr(scale, "QUICK", 500)
+    path = str(tmp_path / "table.csv")
+    scale.write_csv(path, 60)
+    given, (features, labels) = scale.read_ours(path)(), scale.read_theirs(path)()
+    assert given.features.shape == features.shape == (60, 50)
+    np.testing.assert_array_equal(given.signs, 2 * labels - 1)
+    kept = np.asarray(given.features)[6:]
+    np.testing.assert_allclose(kept.mean(0), 0, atol=1e-12)
+    np.testing.assert_allclose(np.corrcoef(given.features[:, 0], features[:, 0])[0, 1], 1)

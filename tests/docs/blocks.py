@@ -119,6 +119,13 @@ def check_command(words: list[str], monkeypatch) -> str:
         unknown = {name for group in extras for name in group.split(",")} - set(EXTRAS)
         assert not unknown, f"{words} names unknown extras {unknown}"
         return ""
+    if words[0] == "dask":
+        from distributed.cli import dask_scheduler, dask_worker
+
+        known = {"scheduler": dask_scheduler, "worker": dask_worker}[words[1]].main.params
+        options = {option for parameter in known for option in parameter.opts}
+        assert {word for word in words if word.startswith("--")} <= options
+        return ""
     if words[0] in ("bash", "pytest", "ruff", "mypy", "pre-commit"):
         paths = [word for word in words[1:] if "/" in word]
         assert [path for path in paths if not (ROOT / path).exists()] == []
