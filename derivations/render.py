@@ -21,6 +21,7 @@ SECTIONS = {
     "descent_ascent.coordinate": "One orthogonal coordinate (Sec. 5.1.1; Lemmas 2-5, Corollary 1)",
     "descent_ascent.cusp_limits": "The logistic cusp for small and for large correlations",
     "descent_ascent.data": "Any data: sample types, an unpenalised intercept, App. J",
+    "descent_ascent.deletion_bounds": "How far weights are from the oracle (certified removal)",
     "descent_ascent.early_stopping": "The first step, and what stopping early can do",
     "descent_ascent.flow": "Small steps and finite steps: order, basins, blow-up, cycles",
     "descent_ascent.folds": "Where descent-ascent loses its minimum: folds and cusps",

@@ -184,6 +184,15 @@ RULES = {
         "to no less than M cos(Nt) within t <= π/N",
         ("degree",),
     ),
+    "bounded rate": Rule(
+        "a positive function g with |g'| <= c g changes by a factor of at most e^{ct} over t",
+        ("rate",),
+    ),
+    "operator order": Rule(
+        "if A <= B for symmetric positive definite matrices, so are their means and their "
+        "quadratic forms, and B^-1 <= A^-1",
+        ("order",),
+    ),
     "Krawczyk": Rule(
         "if the Krawczyk operator maps a box into its interior, the box holds exactly one root",
         ("box",),

@@ -43,6 +43,7 @@ from jaxtyping import Float
 from gda_theory.deletion.margins import AtPoint, Floats, Margins, slopes
 from gda_theory.deletion.rows import AnyObjective, AnyProblem, common_length, kept, vector
 from gda_theory.problem import losses
+from theory_common.claims import backed_by
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
 
@@ -100,6 +101,7 @@ def distance_bound(problem: AnyProblem, weights: ArrayLike) -> float:
     return certified(problem, weights).distance_bound
 
 
+@backed_by("distance-by-curvature")
 def certified(problem: AnyProblem, weights: ArrayLike) -> Certificate:
     """The bound on the distance from ``weights`` to the oracle, and what it rests on.
 
@@ -108,7 +110,7 @@ def certified(problem: AnyProblem, weights: ArrayLike) -> Certificate:
         weights: any weights, ``(d,)``, or ``(K, d)`` of several classes.
     Returns: :class:`Certificate`.
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
-    Source: new; see the module.
+    Source: new; see the module. Claim: ``distance-by-curvature``.
     """
     objective = kept(problem)
     point = vector("weights", problem, weights)
