@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gda_theory.problem import columns, prepared, reading, row_span, rows
+from gda_theory.problem import columns, prepared, reading, row_span, rows, scaling
 from gda_theory.problem.naming import listed, no_column, plural
 from gda_theory.problem.prepared import Choices, Prepared
 from gda_theory.problem.reading import Table
@@ -291,7 +291,7 @@ def prepare(data: Arrays, selected: Selected, choices: Choices) -> Prepared:
         chosen = set(names)
         features = features[:, [place for place, name in enumerate(data.names) if name in chosen]]
     fitted_on = prepared.fitted_rows(selected.mask, choices.scale_on)
-    features, scaling = _scaled(features, names, fitted_on, choices)
+    features, measured = _scaled(features, names, fitted_on, choices)
     features, span, spanned = _narrow(features)
     notes = (
         f"{data.source}: {len(labels)} rows, {plural(len(names), 'feature')}",
@@ -299,7 +299,7 @@ def prepare(data: Arrays, selected: Selected, choices: Choices) -> Prepared:
         *rows.examples(lambda row: _cells(data, row), selected.mask, prepared.LINE),
         *dropped,
         columns.classes_note(data.label, classes),
-        *scaling,
+        *measured,
         *spanned,
     )
     return Prepared(
@@ -335,7 +335,7 @@ def _scaled(
     if row_span.is_sparse(features):
         return features, ("features are sparse: as they are, not standardised",)
     if choices.standardize:
-        features = scaled(features, fitted_on)
+        features = scaling.scaled(features, fitted_on)
     return columns.scaled_note(
         features, names, fitted_on, choices.standardize, prepared.SCALE_ON[choices.scale_on]
     )
@@ -354,21 +354,3 @@ def _narrow(
         " that the rows span"
     )
     return span.coordinates, span, (said,)
-
-
-def scaled(
-    features: Float[np.ndarray, "n d"], fitted_on: Bool[np.ndarray, " n"]
-) -> Float[np.ndarray, "n d"]:
-    """What scikit-learn's ``StandardScaler``, fitted on these rows, returns to the last digit.
-
-    A column whose variance may be rounding keeps its scale. Source: Chan, Golub and LeVeque, 1983.
-    """
-    fitted = features[fitted_on]
-    count = len(fitted)
-    mean = np.sum(fitted, axis=0) / count
-    centred = fitted - mean
-    squares = np.sum(centred**2, axis=0) - np.sum(centred, axis=0) ** 2 / count
-    variance = squares / count
-    eps = np.finfo(features.dtype).eps
-    rounding = variance <= count * eps * variance + (count * mean * eps) ** 2
-    return (features - mean) / np.where(rounding, 1.0, np.sqrt(variance))

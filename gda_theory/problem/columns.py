@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
 
+from gda_theory.problem import scaling
 from gda_theory.problem.naming import listed, plural
 from gda_theory.problem.reading import Table
 from gda_theory.problem.rows import EXACT, as_text
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 FEW_ROWS = 20  # in a smaller table, distinct integers are no sign of an identifier
+LARGE = 2**20  # numbers that are scaled without scikit-learn
 FEW_LEVELS = 20  # a column of numbers and so many texts may be a category, such as 0, 1, 2, 3+
 _DECIMAL_COMMA = r"^[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?$"
 CALLED_ID = re.compile(r"(?:^|[_\s-])(?:id|uuid|guid|key)$|(?<=[a-z])I[dD]$", re.ASCII)
@@ -100,25 +102,62 @@ def encode(
         raise ValueError(
             f"{table.source}: no column is left as a feature{': ' * bool(decided)}{decided}"
         )
-    frame = _frame(used)
-    _refuse_overflow(table.source, used, fitted_on)
-    transformer = _transformer(used, standardize)
-    # A category that only rows outside fitted_on have becomes zeros, which the note says.
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Found unknown categories")
-        transformer.fit(frame.filter(fitted_on))
-        features = np.asarray(transformer.transform(frame), dtype=float)
-    features, scaling = scaled_note(
+    features, transformer = _encoded(table.source, used, fitted_on, standardize)
+    features, measured = scaled_note(
         features, transformer.get_feature_names_out().tolist(), fitted_on, standardize, rows_fitted
     )
     decisions = tuple(f"  {column.decision}" for column in columns if column.decision)
     return Encoded(
         features,
         tuple(map(str, transformer.get_feature_names_out())),
-        (*_heading(decisions), *decisions, *scaling),
+        (*_heading(decisions), *decisions, *measured),
         transformer,
         tuple(column.decision for column in columns if column.kind == Role.DROPPED),
     )
+
+
+def _encoded(
+    source: str, used: Sequence[Column], fitted_on: Bool[np.ndarray, " n"], standardize: bool
+) -> tuple[Float[np.ndarray, "n d"], Any]:
+    """The features, and the fitted transformer."""
+    frame = _frame(used)
+    transformer = _transformer(used, standardize)
+    if standardize and len(transformer.transformers) == 1 and frame.height * frame.width >= LARGE:
+        kind, missing = _treatment(used[0])
+        if kind == Role.NUMBER and not missing:
+            return _numbers(source, used, frame, fitted_on, transformer), transformer
+    _refuse_overflow(source, used, fitted_on)
+    # A category that only rows outside fitted_on have becomes zeros, which the note says.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found unknown categories")
+        transformer.fit(frame.filter(fitted_on))
+        return np.asarray(transformer.transform(frame), dtype=float), transformer
+
+
+def _numbers(
+    source: str,
+    used: Sequence[Column],
+    frame: "pl.DataFrame",
+    fitted_on: Bool[np.ndarray, " n"],
+    transformer: Any,
+) -> Float[np.ndarray, "n d"]:
+    """Many numbers, scaled in place: half the time of the transformer, and one copy of them.
+
+    The transformer is fitted on two rows, and then gets the mean and the variance of all.
+    """
+    features = frame.to_numpy(order="c", writable=True)
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = scaling.moments(features, fitted_on)
+    if not np.all(np.isfinite(found.variance)):
+        _refuse_overflow(source, used, fitted_on)
+    count = int(np.sum(fitted_on))
+    scale = scaling.scale_of(found, count)
+    scaling.scale_in_place(features, found.mean, scale)
+    transformer.fit(frame.head(2))
+    scaler = transformer.transformers_[0][1][-1]
+    scaler.mean_, scaler.var_, scaler.scale_ = found.mean, found.variance, scale
+    scaler.n_samples_seen_ = count
+    return features
 
 
 def _heading(decisions: Sequence[str]) -> tuple[str, ...]:
@@ -144,13 +183,13 @@ def scaled_note(
     """
     if not standardize:
         return features, ("features as they are, not standardised",)
-    fitted = features[fitted_on]
-    constant = np.ptp(fitted, axis=0) == 0
+    found = scaling.moments(features, fitted_on)
+    constant = found.lowest == found.highest
     if np.any(constant):
         # A constant column's mean is rounded. What is left of it would be a feature.
-        features = np.where(constant, features - fitted[0], features)
-    mean = np.max(np.abs(fitted.mean(axis=0)), where=~constant, initial=0)
-    variance = fitted.var(axis=0)
+        features = np.where(constant, features - found.lowest, features)
+    mean = np.max(np.abs(found.mean), where=~constant, initial=0)
+    variance = found.variance
     bad = ~constant & ~(np.abs(variance - 1) < 1e-6)
     good = variance[~constant & ~bad]
     count = int(np.sum(constant))

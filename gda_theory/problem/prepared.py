@@ -50,7 +50,7 @@ class Prepared(NamedTuple):
     prepared. ``transformer`` is scikit-learn's fitted ``ColumnTransformer``, or None for a data set
     that comes as arrays. ``dropped`` are the sentences about columns that were dropped without
     being asked for. ``span`` is there if the features are coordinates of their row span. ``sets``
-    are the row numbers of many forget sets by name, if there are many; then ``forget`` is the first.
+    are the row numbers of many forget sets by name; if there are any, ``forget`` is the first.
     """
 
     features: Float[np.ndarray, "n d"]

@@ -8,12 +8,13 @@ import contextlib
 import csv
 import gzip
 import io
+import mmap
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 DELIMITERS = (",", ";", "\t", "|")
 SAMPLE = 200  # lines on which the delimiter is decided
 SAMPLE_BYTES = 1 << 20
+LARGE = 1 << 22  # bytes of a file whose numbers are read as numbers
 NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$"
 _BYTE_ORDER_MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
@@ -62,8 +64,8 @@ class Format(NamedTuple):
 class Table(NamedTuple):
     """The columns of a source, and sentences about how they were read.
 
-    The columns of a text file are text, with null for an empty cell. ``decimal`` is the decimal
-    mark of its numbers.
+    The columns of a text file are text, with null for an empty cell; of a large file, columns of
+    numbers may be numbers. ``decimal`` is the decimal mark of its numbers.
     """
 
     source: str
@@ -72,7 +74,7 @@ class Table(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def read(path: str, settings: Format | None = None) -> Table:
+def read(path: str, settings: Format | None = None, as_text: Collection[str] = ()) -> Table:
     """The table in a file: CSV or another delimited text, Parquet, Arrow (Feather) or JSON lines.
 
     Each of them may be packed with gzip. What the file is, is decided by its first bytes; JSON
@@ -81,6 +83,8 @@ def read(path: str, settings: Format | None = None) -> Table:
     Args:
         path: of the file.
         settings: of a text file.
+        as_text: columns of a text file that must stay text, since rows are known by them. Of a
+            large file the other columns of numbers are read as numbers, which is much faster.
     Returns: the table. An unnamed first column of a text file is an index, and is dropped.
     Raises: ``ValueError`` that names file and line; ``OSError`` for a file that cannot be opened.
     """
@@ -88,6 +92,9 @@ def read(path: str, settings: Format | None = None) -> Table:
 
     settings = settings or Format()
     _check(settings)
+    table = _read_large(path, settings, as_text)
+    if table is not None:
+        return table
     raw = content(path)
     try:
         if raw.startswith(b"PAR1"):
@@ -179,6 +186,122 @@ def _read_text(path: str, text: str, settings: Format) -> Table:
     if notes:
         frame = frame.drop(names[0])
     return Table(path, frame, settings.decimal, notes)
+
+
+def _read_large(path: str, settings: Format, as_text: Collection[str]) -> Table | None:
+    """A large file of plain UTF-8 text, its numbers read as numbers.
+
+    None for any other file, and wherever something is unusual: then the cells are read as text, by
+    code that says which line is at fault.
+    """
+    if not Path(path).is_file() or Path(path).stat().st_size < LARGE:
+        return None
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as raw:
+        sample = raw[:SAMPLE_BYTES].rpartition(b"\n")[0].decode("utf-8", "replace")
+        comments = bool(settings.comment) and sample.startswith(settings.comment)
+        if settings.encoding or settings.decimal != "." or comments or _unusual(raw):
+            return None
+    if not sample or sample[0] in "\r\n{\ufeff" or "\ufffd" in sample:
+        return None
+    delimiter = settings.delimiter or _delimiter(sample, settings.comment)
+    rows = _sample(sample, delimiter, settings.comment)
+    if len(rows) < 2 or any(len(row) != len(rows[0]) for row in rows):
+        return None
+    if any("\n" in cell for cell in rows[0]):
+        return None
+    names, notes = _names(path, [name.strip() for name in rows[0]], settings, False)
+    kinds = _kinds(names, rows[1:], as_text)
+    frame = _typed(path, delimiter, kinds, settings)
+    if frame is None or not frame.height:
+        return None
+    return Table(path, frame.drop(names[0]) if notes else frame, settings.decimal, notes)
+
+
+def _unusual(raw: mmap.mmap) -> bool:
+    """Whether a file begins as no text does, or has a byte 0, or a space before a quote."""
+    start = raw[:16]
+    known = (
+        b"PAR1",
+        b"ARROW1",
+        b"\x1f\x8b",
+        *_NOT_TABLES,
+        *(mark for mark, _ in _BYTE_ORDER_MARKS),
+    )
+    marks = (b"\x00", b' "', b'\t"')
+    return start.startswith(known) or any(raw.find(mark) >= 0 for mark in marks)
+
+
+def _kinds(
+    names: Sequence[str], rows: Sequence[Sequence[str]], as_text: Collection[str]
+) -> dict[str, Any]:
+    """The type of each column, judged by some rows. Long integers stay text."""
+    import polars as pl
+
+    kinds: dict[str, Any] = dict.fromkeys(names, pl.String)
+    for place, name in enumerate(names):
+        cells = [row[place] for row in rows if row[place]]
+        if name in as_text or not cells:
+            continue
+        if all(re.match(r"^-?\d{1,15}$", cell) for cell in cells):
+            kinds[name] = pl.Int64
+        elif all(re.match(NUMBER, cell) for cell in cells):
+            exact = all(len(cell) < 16 for cell in cells if cell.isdecimal())
+            kinds[name] = pl.Float64 if exact else pl.String
+    return kinds
+
+
+def _typed(
+    path: str, delimiter: str, kinds: dict[str, Any], settings: Format
+) -> "pl.DataFrame | None":
+    """The cells, each column of its type. A column with other cells becomes text.
+
+    None if the file cannot be read so.
+    """
+    import polars as pl
+
+    kinds = dict(kinds)
+    for _ in range(len(kinds) + 1):
+        try:
+            frame = pl.read_csv(
+                path,
+                separator=delimiter,
+                has_header=False,
+                skip_rows=0 if settings.header is False else 1,
+                schema=kinds,
+                comment_prefix=settings.comment or None,
+            )
+            break
+        except pl.exceptions.PolarsError as error:
+            found = re.search(r"could not parse `.*` as dtype `\w+` at column '(.*?)'", str(error))
+            if not found or kinds.get(found[1]) in (None, pl.String):
+                return None
+            kinds[found[1]] = pl.Float64 if kinds[found[1]] == pl.Int64 else pl.String
+    else:
+        return None
+    if frame[:, -1].null_count() and _ragged(path, delimiter, len(kinds), settings.comment):
+        return None
+    texts = [name for name, kind in kinds.items() if kind == pl.String]
+    frame = frame.with_columns(pl.col(texts).str.strip_chars().replace("", None))
+    if all(frame.null_count().row(0)):
+        frame = frame.filter(~pl.all_horizontal(pl.all().is_null()))
+    return frame
+
+
+def _ragged(path: str, delimiter: str, width: int, comment: str) -> bool:
+    """Whether lines may have fewer cells than the first one. Polars fills short rows silently."""
+    import polars as pl
+
+    lines = pl.read_csv(
+        path,
+        separator="\x1f",
+        has_header=False,
+        schema={"line": pl.String},
+        quote_char=None,
+        comment_prefix=comment or None,
+    ).filter(pl.col("line").str.strip_chars() != "")
+    if lines["line"].str.contains('"', literal=True).any():
+        return True
+    return bool((lines["line"].str.count_matches(delimiter, literal=True) != width - 1).any())
 
 
 def _names(

@@ -5,7 +5,7 @@ An identity is compared as text, as it is written in a text file. Integers are c
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -151,6 +151,13 @@ def with_ids(
     return checked(Selected(mask, (column,), f"whose {column} is among {len(ids)} ids{unmatched}"))
 
 
+def words(forget: str | None) -> set[str]:
+    """The words of ``forget`` that may be names of columns."""
+    if forget is None:
+        return set()
+    return {*map(_unquoted, _TOKEN.findall(forget)), forget.partition("==")[0].strip()}
+
+
 def described(selected: Selected) -> str:
     """How many rows were selected, and by what."""
     if selected.sets:
@@ -272,9 +279,9 @@ def _by_value(table: Table, column: str, value: str, must_match: bool) -> Select
 def _by_condition(table: Table, condition: str) -> Selected:
     import polars as pl
 
-    typed = typed_for_sql(table)
     tokens = _TOKEN.findall(condition)
     used = [name for name in map(_unquoted, tokens) if name in table.frame.columns]
+    typed = typed_for_sql(table, used)
     with_numbers = _with_numbers(typed, used, table.decimal)
     rewritten = _rewritten(tokens, with_numbers)
     try:
@@ -305,8 +312,8 @@ def _by_condition(table: Table, condition: str) -> Selected:
     )
 
 
-def typed_for_sql(table: Table) -> "pl.DataFrame":
-    """The table, each text column typed if every cell reads exactly as that type.
+def typed_for_sql(table: Table, names: Collection[str]) -> "pl.DataFrame":
+    """The table, each of these text columns typed if every cell reads exactly as that type.
 
     Exactly means that the type writes every cell as it stands: ``007``, ``1.10`` and ``1e5`` stay
     text. The types are Boolean, integer, float and date.
@@ -314,7 +321,9 @@ def typed_for_sql(table: Table) -> "pl.DataFrame":
     import polars as pl
 
     return table.frame.with_columns(
-        exact(series, table.decimal) for series in table.frame if series.dtype == pl.String
+        exact(table.frame[name], table.decimal)
+        for name in dict.fromkeys(names)
+        if table.frame[name].dtype == pl.String
     )
 
 

@@ -1,7 +1,7 @@
 """Data sets by name or path: features, labels and the rows to forget."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,7 +104,7 @@ def load(
         return _with_sets(arrays.prepare(data, selected, choices), selected)
     if labels is not None:
         raise ValueError(f"labels is only for arrays; name the column of {source} with label")
-    table = _read(source, settings)
+    table = _read(source, settings, {name for name in (label, id) if name} | rows.words(forget))
     label = prepared.checked_label(table, label)
     selected = which.of(source, table.frame.height, lambda: table)
     return _with_sets(prepared.prepare(table, label, selected, choices), selected)
@@ -182,13 +182,13 @@ def from_frame(frame: Any, *, label: str, forget: Any, seed: int = 0, **choices:
     )
 
 
-def _read(source: str, settings: Format | None) -> Table:
+def _read(source: str, settings: Format | None, as_text: Collection[str]) -> Table:
     if not Path(source).exists():
         names = ", ".join(bundled.BUILT_IN)
         raise FileNotFoundError(
             f"no file {source!r}, and no data set of that name (there are {names})"
         )
-    return reading.read(source, settings)
+    return reading.read(source, settings, as_text)
 
 
 # Data sets that come with scikit-learn ----------------------------------------------------------

@@ -149,7 +149,7 @@ def test_a_column_has_a_type_only_if_it_writes_every_cell_as_it_stands():
         "empty": [None, None, None],
     }
     frame = pl.DataFrame(cells, schema=dict.fromkeys(cells, pl.String))
-    types = typed_for_sql(Table("the table", frame)).schema
+    types = typed_for_sql(Table("the table", frame), frame.columns).schema
     assert types == {
         "whole": pl.Int64,
         "padded": pl.String,
