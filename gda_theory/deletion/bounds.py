@@ -253,6 +253,7 @@ def _sizes(
 # One Newton step, in advance ---------------------------------------------------------------------
 
 
+@backed_by("newton-residual")
 def newton_residual_bound(problem: AnyProblem, start: ArrayLike) -> float:
     r"""A bound on the gradient of the oracle's objective after one Newton step, before taking it.
 
@@ -275,7 +276,8 @@ def newton_residual_bound(problem: AnyProblem, start: ArrayLike) -> float:
         start: the weights from which the step is taken.
     Returns: the bound, computed in float64 and widened by ``1 + 1e-12`` only.
     Raises: ``ValueError`` for another loss, or where the Hessian at the start is singular.
-    Source: the first part sharpens Guo et al., 2020, Corollary 1; the second is new.
+    Source: the first part sharpens Guo et al., 2020, Corollary 1; the second is new. Claim:
+        ``newton-residual`` (the first part).
     """
     objective = kept(problem)
     if not isinstance(objective, Margins):
