@@ -92,7 +92,7 @@ SENTENCES: dict[type[IntEnum], dict[IntEnum, str]] = {
     },
     RunEnd: {
         RunEnd.NOT_FOLLOWED: "not followed",
-        RunEnd.UNDECIDED: "not decided: the run was still moving when it was no longer followed",
+        RunEnd.UNDECIDED: "where it was not decided: it was still moving after the last step",
         RunEnd.CONTINUED: "at the minimum that continues the retrained model",
         RunEnd.ELSEWHERE: "at another minimum than the one that continues the retrained model",
         RunEnd.DIVERGES: "nowhere: the weights grow without end",

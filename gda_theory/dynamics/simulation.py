@@ -113,6 +113,32 @@ class Factors(NamedTuple):
         return None if self.ascent_epochs is None else time < self.ascent_epochs
 
 
+class Tilt(NamedTuple):
+    """Quadratic functions added to the losses of both sets, the same for all lanes.
+
+    At ``w`` their gradients are ``retain_slope + retain_bend (w - centre)``, and the same for the
+    forgotten losses. The ``forget`` parts contain the strength. Beyond the distance ``reach`` from
+    the centre, ``w`` is replaced by the point at that distance in the same direction, so that the
+    gradients stay bounded.
+    """
+
+    centre: Float[Array | np.ndarray, " d"]
+    retain_slope: Float[Array | np.ndarray, " d"]
+    forget_slope: Float[Array | np.ndarray, " d"]
+    retain_bend: Float[Array | np.ndarray, "d d"]
+    forget_bend: Float[Array | np.ndarray, "d d"]
+    reach: Float[Array | np.ndarray, ""] | float
+
+    def gradient(self, retain: Any, forget: Any, weights: Float[Array, "d lanes"]) -> Array:
+        """The gradient with these factors on both parts, lane by lane."""
+        away = weights - self.centre[:, None]
+        distance = newton.norm(away.T)
+        away = away * jnp.minimum(1, self.reach / jnp.where(distance > 0, distance, 1))
+        kept = self.retain_slope[:, None] + self.retain_bend @ away
+        forgotten = self.forget_slope[:, None] + self.forget_bend @ away
+        return retain * kept - forget * forgotten
+
+
 def factors_of(schemes: Sequence[Scheme], dtype: DTypeLike, repeats: int = 1) -> Factors:
     """The schemes as data, each ``repeats`` times in a row; all have equally many half-steps."""
     half_steps = np.array([scheme.half_steps for scheme in schemes], dtype)
@@ -312,6 +338,7 @@ def simulate_schemes(
     epochs: int,
     strength: ArrayLike,
     observe: Callable[[Array], Any],
+    tilt: Tilt | None = None,
 ) -> list[Trajectory]:
     """Do what :func:`simulate` does for each of several schemes, observed at every epoch.
 
@@ -322,6 +349,7 @@ def simulate_schemes(
         schemes: names or schemes.
         epochs: of each run.
         observe: a function of weights ``(schemes, *batch, d)``.
+        tilt: added to the losses of all runs.
 
     Returns: one :class:`Trajectory` for each scheme, in the order given, with arrays of NumPy.
     """
@@ -332,6 +360,7 @@ def simulate_schemes(
         together = [known[i] for i in places]
         starts = np.broadcast_to(start, (len(places), *np.shape(start)))
         lanes = _lanes(objective, starts, step_size, strength)
+        lanes = lanes._replace(lanes=lanes.lanes._replace(tilt=tilt))
         factors = factors_of(together, lanes.start.dtype, lanes.step_size.size // len(places))
         if not any(scheme.ascent_epochs for scheme in together):
             factors = factors._replace(ascent_epochs=None)
@@ -417,6 +446,8 @@ def _ended(loss: RowLoss, given: "_Given", state: "_State", factors: Array | Non
     taken = state.taken.reshape(batch)
     last = None if factors is None else factors[jnp.minimum(taken, factors.shape[0] - 1)]
     gradient = _gradient(loss, lanes, lanes.retain - lanes.forget, state.held)
+    if lanes.tilt is not None:
+        gradient = gradient + lanes.tilt.gradient(1, 1, state.held)
     return _Ended(
         weights=jnp.moveaxis(state.held, 0, -1).reshape(given.start.shape),
         outcome=state.outcome.reshape(batch),
@@ -494,7 +525,7 @@ class Lanes(NamedTuple):
     """Objectives side by side, with the batch in the last axis.
 
     ``forget`` contains the strength. Types ``(k, d, *lanes)`` that all lanes share have no batch
-    axis. Those of several classes are always shared.
+    axis. Those of several classes are always shared. ``tilt`` is what is added to their losses.
     """
 
     types: Any
@@ -502,6 +533,7 @@ class Lanes(NamedTuple):
     forget: Float[Array, "k #lanes"]
     ridge: Float[Array, "d #lanes"]
     step: Float[Array, " lanes"]
+    tilt: Tilt | None = None
 
 
 class _Given(NamedTuple):
@@ -702,11 +734,14 @@ def _epoch(
 ) -> Array:
     """The map of one epoch, whose number is ``time``."""
     for retain, forget in scheme.half_steps:
-        coefficients = retain * lanes.retain - forget * lanes.forget
         alone = scheme.ascends_alone(time)
         if alone is not None:
-            coefficients = jnp.where(alone, -lanes.forget, coefficients)
-        weights = weights - step * _gradient(loss, lanes, coefficients, weights)
+            retain, forget = jnp.where(alone, 0, retain), jnp.where(alone, 1, forget)
+        coefficients = retain * lanes.retain - forget * lanes.forget
+        gradient = _gradient(loss, lanes, coefficients, weights)
+        if lanes.tilt is not None:
+            gradient = gradient + lanes.tilt.gradient(retain, forget, weights)
+        weights = weights - step * gradient
     return weights
 
 

@@ -20,7 +20,7 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from gda_theory.dynamics import simulation
-from gda_theory.dynamics.simulation import Scheme, Trajectory
+from gda_theory.dynamics.simulation import Scheme, Tilt, Trajectory
 from gda_theory.problem.objective import Objective
 from gda_theory.solve.newton import norm
 from theory_common.claims import backed_by
@@ -54,7 +54,8 @@ class Trial(NamedTuple):
     the smallest, at epoch ``best_epoch`` (0 is the start). At ``good_epochs`` epochs the distance
     is at most half. Plain descent leaves ``descent_distance`` after ``best_epoch`` epochs, and
     ``descent_final`` after all. The scheme leaves ``final_distance`` after all. ``distances`` has
-    the distance at every epoch, and ``run`` the end of every run.
+    the distance at every epoch, and ``run`` the end of every run. ``weights`` are those at every
+    epoch, for runs with a tilt only.
     """
 
     scheme: Scheme
@@ -67,6 +68,7 @@ class Trial(NamedTuple):
     descent_final: Float[np.ndarray, "*batch s"]
     distances: Float[np.ndarray, "*batch s t"]
     run: Trajectory
+    weights: Float[np.ndarray, "*batch s t d"] | None = None
 
 
 def early_stop(distances: ArrayLike, descent: ArrayLike) -> EarlyStop:
@@ -99,6 +101,8 @@ def trials(
     schemes: Sequence[str | Scheme] = SCHEMES,
     step_sizes: Sequence[float] = STEP_SIZES,
     epochs: int = EPOCHS,
+    steepest: ArrayLike | None = None,
+    tilt: Tilt | None = None,
 ) -> list[Trial]:
     """Run every scheme from the pretrained model, and judge it by the distance to the oracle.
 
@@ -114,6 +118,8 @@ def trials(
         step_sizes: in units of one over the largest curvature of the retain objective at the
             pretrained model; they are the last axis of the answer.
         epochs: of each run.
+        steepest: that largest curvature, if it is known.
+        tilt: quadratic functions added to the losses (:mod:`gda_theory.dynamics.samples`).
 
     Returns: one :class:`Trial` a scheme.
     Raises: ``ValueError`` if the batch does not share its types, or as :func:`gda_theory.simulate`.
@@ -123,7 +129,9 @@ def trials(
     dtype = objective.ridge.dtype
     start = np.asarray(pretrained, dtype)[..., None, :]
     target = np.asarray(oracle, dtype)[..., None, :]
-    step_size = np.asarray(step_sizes, dtype) / np.asarray(_steepest(objective, pretrained))
+    if steepest is None:
+        steepest = _steepest(objective, pretrained)
+    step_size = np.asarray(step_sizes, dtype) / np.asarray(steepest)
     descent, *runs = simulation.simulate_schemes(
         lanes,
         start,
@@ -131,10 +139,17 @@ def trials(
         step_size=step_size,
         epochs=epochs,
         strength=strength,
-        observe=jax.tree_util.Partial(_distance, target),
+        observe=jax.tree_util.Partial(_distance if tilt is None else _distance_and_point, target),
+        tilt=tilt,
     )
     apart = np.asarray(_distance(target, start))[..., None]
-    return [_trial(run, run.observed / apart, descent.observed / apart) for run in runs]
+    if tilt is None:
+        return [_trial(run, run.observed / apart, descent.observed / apart) for run in runs]
+    plain = descent.observed[0] / apart
+    return [
+        _trial(run, run.observed[0] / apart, plain)._replace(weights=run.observed[1])
+        for run in runs
+    ]
 
 
 def _trial(
@@ -166,6 +181,11 @@ def _steepest(objective: Objective, weights: ArrayLike) -> Float[Array, "*batch 
 @jax.jit
 def _distance(target: Array | np.ndarray, weights: Array | np.ndarray) -> Float[Array, "*batch"]:
     return norm(jnp.asarray(weights) - target)
+
+
+@jax.jit
+def _distance_and_point(target: Array | np.ndarray, weights: Array) -> tuple[Array, Array]:
+    return norm(jnp.asarray(weights) - target), weights
 
 
 def _with_axis(objective: Objective) -> Objective:

@@ -10,11 +10,13 @@ from jaxtyping import ArrayLike
 
 from gda_theory.problem.classes import MOST_ON_PATH
 from gda_theory.problem.multinomial import MultinomialProblem
-from gda_theory.problem.objective import in_weights
+from gda_theory.problem.objective import Objective, in_weights
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.problem import Problem
-from gda_theory.solve.path import ascent_path
-from gda_theory.verdict import measure, partitioned
+from gda_theory.problem.set_losses import SetLosses, set_losses_of
+from gda_theory.solve.path import Path, ascent_path
+from gda_theory.solve.stages import widened
+from gda_theory.verdict import measure, partitioned, stopping
 from gda_theory.verdict.against_rest import AgainstRest, against_rest
 from gda_theory.verdict.report import Diagnosis
 from theory_common import checks
@@ -81,23 +83,32 @@ def diagnose(
 
 
 def _diagnosed(problem: Problem | MultinomialProblem, strength: float) -> Diagnosis:
+    objective, losses, path = _solved(problem, strength)
     other = measure.other_reduction(problem)
-    solved = []
-    for one in (problem, other):
-        objective = measure.objective_of(one)
-        solved.append((one, objective, ascent_path(objective, np.array([strength]))))
-    (_, objective, path), _ = solved
+    other_objective, other_losses, other_path = _solved(other, strength)
     follow = isinstance(problem, Problem) or problem.size <= FOLLOWED
-    given_numbers = measure.measure(*solved[0], follow=follow)
-    other_numbers = measure.measure(*solved[1], follow=False)
+    given_numbers = measure.measure(problem, objective, path, losses=losses, follow=follow)
+    other_numbers = measure.measure(
+        other, other_objective, other_path, losses=other_losses, follow=False
+    )
     return Diagnosis(
         strength=strength,
         given=given_numbers,
         other=other_numbers,
-        stops=measure.stops(objective, path, strength),
+        stops=stopping.stops(objective, losses, path, strength),
         problem=problem,
         path=jax.tree.map(np.asarray, in_weights(problem, path)),
     )
+
+
+def _solved(
+    problem: Problem | MultinomialProblem, strength: float
+) -> tuple[Objective, SetLosses, Path]:
+    """The objective of a problem, its losses and its path."""
+    objective = measure.objective_of(problem)
+    losses = set_losses_of(objective, widened(objective))
+    path = ascent_path(objective, np.array([strength]))
+    return objective, losses, jax.tree.map(np.asarray, path)
 
 
 def _widened(leaf):

@@ -23,20 +23,16 @@ import numpy as np
 from jaxtyping import ArrayLike, Bool, Float
 
 from gda_theory.codes import Cause, Outcome, RunEnd
-from gda_theory.dynamics import outcomes, trials
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.objective import Objective, pretraining
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.set_losses import SetLosses, set_losses_of
 from gda_theory.solve.existence import existence
 from gda_theory.solve.path import Path, ascent_path
-from gda_theory.solve.stages import padded, widened
+from gda_theory.solve.stages import widened
 from gda_theory.verdict.runs import FoundMinimum, destination
 from theory_common.claims import backed_by
 
-# Of the runs of several classes: rows times weights times epochs, and the least epochs.
-ENTRIES = 2**28
-FEWEST_EPOCHS = 100
 AnyProblem = Problem | MultinomialProblem
 NEGLIGIBLE = 1e-9  # of the retrained weights' length: closer models count as equal
 
@@ -142,6 +138,11 @@ class Stop:
     ``descent_relative`` is left by plain descent on the kept rows at ``best_epoch``.
     After all epochs descent leaves ``descent_final`` and the scheme ``final_relative``.
     ``outcome`` is what was seen of the run, and ``cause`` is why.
+
+    The run was followed on ``rows`` rows. These are all rows, unless there are many
+    (:mod:`gda_theory.dynamics.samples`). Then ``error`` estimates how far ``best_relative`` is from
+    that of a run on all rows, from gradients over all rows at some epochs of the run. It is 0 if
+    all rows were used.
     """
 
     scheme: str
@@ -155,6 +156,8 @@ class Stop:
     descent_final: float
     outcome: Outcome
     cause: Cause
+    rows: int = 0
+    error: float = 0.0
 
 
 class OppositeSides(NamedTuple):
@@ -218,7 +221,12 @@ def other_reduction(problem: AnyProblem) -> AnyProblem:
 
 
 def measure(
-    problem: AnyProblem, objective: Objective, path: Path, *, follow: bool = True
+    problem: AnyProblem,
+    objective: Objective,
+    path: Path,
+    *,
+    losses: SetLosses | None = None,
+    follow: bool = True,
 ) -> Measurement:
     """The numbers of one problem from its path, which holds one strength.
 
@@ -226,10 +234,11 @@ def measure(
         problem: the data.
         objective: the problem's objective.
         path: ``ascent_path(objective, [strength])``.
+        losses: those of the objective, made from it by default.
         follow: whether the run from the pretrained model is followed to its end.
     """
     path = jax.tree.map(np.asarray, path)
-    losses = set_losses_of(objective, widened(objective))
+    losses = set_losses_of(objective, widened(objective)) if losses is None else losses
     around = _Around.of(objective, losses, path)
     sides = _sides(around, path)
     distance = float(sides.pretrain_distance)
@@ -239,7 +248,7 @@ def measure(
     bounded = bool(path.bounded_below[0])
     strength = float(path.strengths[0])
     followed = follow and bool(path.oracle.converged and path.pretrained.converged)
-    run = destination(losses, path, strength) if followed else None
+    run = destination(objective, losses, path, strength) if followed else None
     return Measurement(
         reduction=problem.reduction,
         ridge=float(ridges[0]) if len(ridges) == 1 else math.nan,
@@ -310,78 +319,6 @@ def _classes(problem: AnyProblem) -> list[tuple[int | str, Bool[np.ndarray, " n"
         return [(str(name), labels == number) for number, name in enumerate(problem.classes)]
     signs = np.asarray(problem.signs)
     return [(sign, signs == sign) for sign in (1, -1)]
-
-
-def stops(objective: Objective, path: Path, strength: float) -> tuple[Stop, ...]:
-    """Every scheme at every step size; none where there is nothing to forget, or no oracle.
-
-    Args:
-        objective: what the runs descend and ascend.
-        path: its ``ascent_path(objective, [strength])``, which holds where the runs begin, what
-            they are judged by, and the minimum that explains where they end.
-    """
-    pretrained, oracle = np.asarray(path.pretrained.weights), np.asarray(path.oracle.weights)
-    if not path.oracle.converged or norm(pretrained - oracle) <= NEGLIGIBLE * norm(oracle):
-        return ()
-    wide = widened(objective)
-    start, target = (padded(point, wide.ridge.shape) for point in (pretrained, oracle))
-    found = trials.trials(wide, start, target, strength=strength, epochs=_epochs(objective))
-    causes = _causes(objective, wide, jax.tree.map(np.asarray, path), found)
-    return tuple(
-        _stop(trial, cause, index)
-        for trial, cause in zip(found, causes, strict=True)
-        for index in range(len(trial.step_size))
-    )
-
-
-def _epochs(objective: Objective) -> int:
-    """Epochs of the runs: fewer where one takes long, since a row has a score for each class."""
-    if objective.has_margins:
-        return trials.EPOCHS
-    entries = len(objective.retain_weight) * len(objective.ridge)
-    return int(np.clip(ENTRIES // entries, FEWEST_EPOCHS, trials.EPOCHS))
-
-
-def _stop(trial: trials.Trial, causes: np.ndarray, index: int) -> Stop:
-    return Stop(
-        scheme=trial.scheme.name,
-        step_size=float(trial.step_size[index]),
-        epochs=trial.distances.shape[-1] - 1,
-        best_epoch=int(trial.best_epoch[index]),
-        best_relative=float(trial.best_distance[index]),
-        good_epochs=int(trial.good_epochs[index]),
-        descent_relative=float(trial.descent_distance[index]),
-        final_relative=float(trial.final_distance[index]),
-        descent_final=float(trial.descent_final[index]),
-        outcome=Outcome(int(trial.run.outcome[index])),
-        cause=Cause(int(causes[index])),
-    )
-
-
-def _causes(
-    objective: Objective, wide: Objective, path: Path, found: list[trials.Trial]
-) -> list[np.ndarray]:
-    """Why each run of the ``wide`` objective ended as it did.
-
-    Schemes that follow the same objective share its path. With several classes, whose paths take
-    long, other schemes than those of the given path have no cause.
-    """
-    paths: dict[tuple[float, float, bool], Path] = {}
-    causes = []
-    for trial in found:
-        effective, strength = outcomes.effective(objective, trial.scheme, path.strengths[0])
-        key = (outcomes.ridge_factor(trial.scheme), float(strength), trial.scheme.descends)
-        same = key == (1.0, float(path.strengths[0]), True)
-        if not same and not objective.has_margins:
-            causes.append(np.full(np.shape(trial.step_size), Cause.UNKNOWN))
-            continue
-        if key not in paths:
-            solved = path if same else ascent_path(effective, np.atleast_1d(strength))
-            weights = padded(solved.weights, (1, *wide.ridge.shape))
-            paths[key] = jax.tree.map(np.asarray, solved._replace(weights=weights))
-        known = paths[key]
-        causes.append(np.asarray(outcomes.explain(trial.run, wide, path=known).cause))
-    return causes
 
 
 # What an objective is around the oracle and the pretrained model ---------------------------------

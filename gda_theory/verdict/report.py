@@ -157,7 +157,7 @@ def summary(found: Diagnosis) -> str:
         "cosine -1: the retrained model lies between them, and ascent ends beyond it",
     ]
     if found.stops:
-        lines += ["", *_stops(found.stops)]
+        lines += ["", *_stops(found.stops, found.given)]
     hint = f"{OTHER[given]} {found.other_verdict}"
     for paragraph in (hint, f"VERDICT: {found.verdict}"):
         lines += ["", *textwrap.wrap(paragraph, WIDTH)]
@@ -241,7 +241,7 @@ def _run(numbers: Measurement) -> float | str:
     return "diverges" if numbers.run_end == RunEnd.DIVERGES else numbers.run_distance
 
 
-def _stops(stops: Sequence[Stop]) -> list[str]:
+def _stops(stops: Sequence[Stop], numbers: Measurement) -> list[str]:
     """The table of early stops, one row a scheme, at the step size with the best stop."""
     schemes = dict.fromkeys(stop.scheme for stop in stops)
     of_scheme = [[stop for stop in stops if stop.scheme == name] for name in schemes]
@@ -262,14 +262,25 @@ def _stops(stops: Sequence[Stop]) -> list[str]:
     ]
     epochs = stops[0].epochs
     final = _percent(min(stop.descent_final for stop in stops))
-    slow = next(stop for stop in stops if stop.scheme == "simultaneous")
     legend = [
         f"best epoch: the closest of {epochs} to the retrained model, which ascent cannot see",
         "left: part of the distance that remains then (doing nothing leaves 100 %)",
         f"descent: the same for descent on the kept rows alone ({final} after {epochs} epochs)",
         "good: number of epochs that leave at most half of the distance",
     ]
-    why = textwrap.wrap(f"Simultaneous run with the smallest steps: {sentence(slow.cause)}", WIDTH)
+    if any(stop.error > 0 for stop in stops):
+        error = max(stop.error for stop in bests)
+        legend += textwrap.wrap(
+            f"The runs were followed on {stops[0].rows} of the rows. By gradients over all rows, "
+            f"the best distances are off by about {_percent(error)} at most.",
+            WIDTH,
+        )
+    if numbers.run_end == RunEnd.NOT_FOLLOWED:
+        slow = next(stop for stop in stops if stop.scheme == "simultaneous")
+        end = f"Simultaneous run with the smallest steps: {sentence(slow.cause)}"
+    else:
+        end = f"Followed on, the run with small steps ends {sentence(RunEnd(numbers.run_end))}"
+    why = textwrap.wrap(end, WIDTH)
     return [*_table(cells), *legend, *why]
 
 

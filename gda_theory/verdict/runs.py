@@ -14,8 +14,10 @@ import numpy as np
 from jaxtyping import Float
 
 from gda_theory.codes import RunEnd
-from gda_theory.dynamics.endings import End, Ending, ending
-from gda_theory.problem.set_losses import SetLosses
+from gda_theory.dynamics import samples
+from gda_theory.dynamics.endings import ACCURACY, End, Ending, ending
+from gda_theory.problem.objective import Objective
+from gda_theory.problem.set_losses import SetLosses, set_losses_of
 from gda_theory.solve.path import Path
 
 Floats = np.ndarray
@@ -24,7 +26,8 @@ CONTINUATION = "continuation from the retrained model"
 PRETRAINED = "the pretrained model"
 ORIGIN = "the origin"
 FAR_ALONG = "far along the ascent"
-ROUGH = 1e-2  # accuracy of the runs that look for further minima
+ALL = 2**13  # rows
+ROUGH = 1e-2  # accuracy of the runs that look for further minima, and of all runs over many rows
 ROUGH_STEPS = 150
 SAME = 1e-5  # relative distance below which two minima are one
 
@@ -52,34 +55,51 @@ class Destination(NamedTuple):
     minima: tuple[FoundMinimum, ...]
 
 
-def destination(losses: SetLosses, path: Path, strength: float) -> Destination:
+def destination(
+    objective: Objective, losses: SetLosses, path: Path, strength: float
+) -> Destination:
     """Follow the run from the pretrained model at this strength, and look for other minima.
 
+    The run is followed on all rows. With more than ``ALL`` rows, the further runs are first
+    followed on a sample of so many, and then on all rows from where they ended.
+
     Args:
-        losses: the losses of the problem.
+        objective: that of the problem.
+        losses: its losses.
         path: its ``ascent_path(objective, [strength])``, as NumPy arrays.
         strength: of the ascent.
     """
     oracle, start = np.asarray(path.oracle.weights), np.asarray(path.pretrained.weights)
     apart = float(np.linalg.norm(start - oracle))
     bounded = bool(path.bounded_below[0])
-    run = ending(losses, start, strength=strength, scale=apart, bounded=bounded)
+    many = len(objective.retain_weight) > ALL
+    run = ending(
+        losses,
+        start,
+        strength=strength,
+        scale=apart,
+        bounded=bounded,
+        accuracy=ROUGH if many else ACCURACY,
+    )
     continued = np.asarray(path.weights[0])
     minima: list[tuple[Floats, list[str]]] = []
     if np.all(np.isfinite(continued)):
         minima.append((continued, [CONTINUATION]))
     _note(minima, run, PRETRAINED)
     further = _starts(losses, oracle, strength) if bounded else {}
+    some = set_losses_of(samples.some_rows(objective, ALL)) if many and further else losses
     for name, point in further.items():
-        other = ending(
-            losses,
-            point,
-            strength=strength,
-            scale=apart,
-            bounded=bounded,
-            accuracy=ROUGH,
-            most_steps=ROUGH_STEPS,
-        )
+        for rows in (some, losses) if many else (losses,):
+            other = ending(
+                rows,
+                point,
+                strength=strength,
+                scale=apart,
+                bounded=bounded,
+                accuracy=ROUGH,
+                most_steps=ROUGH_STEPS,
+            )
+            point = other.weights
         _note(minima, other, name)
     settled = run.end == End.MINIMUM
     return Destination(
