@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from gda_theory.commands import arguments
-from gda_theory.deletion import methods, receipts, rows
+from gda_theory.deletion import methods, noisy, receipts, rows
 from gda_theory.deletion.methods import Deleted
 from gda_theory.problem import tables as data
 from gda_theory.problem.naming import plural
@@ -83,6 +83,8 @@ def run(options) -> Callable[[], None]:
     out = Path(options.out)
     receipt_path = Path(options.receipt) if options.receipt else receipt_beside(out)
     _check(options)
+    if out.resolve() == receipt_path.resolve():
+        raise ValueError(f"--out and --receipt must name two files, got {out} twice")
     for path in (out, receipt_path):
         files.require_free(path, options.force)
     with shown_while(f"reading {options.data}"):
@@ -97,7 +99,25 @@ def run(options) -> Callable[[], None]:
         plain, deleted, step_size = deletion_of(options, problem, start)
     with shown_while("saving the model"):
         model = _model(options, loaded, problem, deleted.weights)
-    settings = receipts.DeletionSettings(
+    receipt = receipts.make(
+        receipts.digest(*rows_of(problem)),
+        np.asarray(problem.forget),
+        _settings(options, problem, step_size),
+        start,
+        deleted.weights,
+        plain.certificate,
+        noise=deleted.noise,
+        files=_sums(options, out, model),
+    )
+    files.write_whole(out, model, options.force)
+    files.write_whole(receipt_path, receipts.text(receipt), options.force)
+    said = [*loaded.notes, "", *sentences(problem, start, plain, deleted)]
+    said += [f"The model is in {out}, and the receipt in {receipt_path}."]
+    return lambda: print("\n".join(said))
+
+
+def _settings(options, problem: Problem, step_size: float | None) -> receipts.DeletionSettings:
+    return receipts.DeletionSettings(
         method=options.method,
         steps=None if options.method == "retrain" else _steps(options),
         step_size=step_size,
@@ -106,25 +126,15 @@ def run(options) -> Callable[[], None]:
         ridge=np.asarray(problem.ridge).tolist(),
         intercept=options.intercept,
     )
-    written = {"model": {"name": out.name, "sha256": receipts.sha256(model)}}
-    if Path(options.data).is_file():
-        content = Path(options.data).read_bytes()
-        written["data"] = {"name": Path(options.data).name, "sha256": receipts.sha256(content)}
-    receipt = receipts.make(
-        receipts.digest(*rows_of(problem)),
-        np.asarray(problem.forget),
-        settings,
-        start,
-        deleted.weights,
-        plain.certificate,
-        noise=deleted.noise,
-        files=written,
-    )
-    files.write_whole(out, model, options.force)
-    files.write_whole(receipt_path, receipts.text(receipt), options.force)
-    said = [*loaded.notes, "", *sentences(problem, start, plain, deleted)]
-    said += [f"The model is in {out}, and the receipt in {receipt_path}."]
-    return lambda: print("\n".join(said))
+
+
+def _sums(options, out: Path, model: bytes) -> dict[str, dict[str, str]]:
+    """Name and SHA-256 sum of the model, and of the data if they are a file."""
+    found = {"model": {"name": out.name, "sha256": receipts.sha256(model)}}
+    source = Path(options.data)
+    if source.is_file():
+        found["data"] = {"name": source.name, "sha256": receipts.sha256(source.read_bytes())}
+    return found
 
 
 def receipt_beside(model: Path) -> Path:
@@ -154,6 +164,10 @@ def _check(options) -> None:
         )
     if options.epsilon is None and options.distance_limit is not None:
         raise ValueError("--distance-limit is for noise, which --epsilon and --delta ask for")
+    if options.epsilon is None and options.noise_seed is not None:
+        raise ValueError("--noise-seed is for noise, which --epsilon and --delta ask for")
+    if options.method == "noisy_descent" and options.distance_limit is not None:
+        raise ValueError("--distance-limit is not for --method noisy_descent, which knows its own")
     if options.step_size is not None and options.method not in ("fine_tune", "pure_ascent"):
         raise ValueError(f"--step-size is not for --method {options.method}")
     if options.steps is not None and options.method == "retrain":
@@ -172,8 +186,8 @@ def deletion_of(
     """The model without noise, the published one, and the step size if it is no default."""
     steps = _steps(options)
     if options.method == "noisy_descent":
-        size = methods.descent_constants(problem).step_size
-        published = methods.noisy_descent(
+        size = noisy.descent_constants(problem).step_size
+        published = noisy.noisy_descent(
             problem,
             start,
             epsilon=options.epsilon,
@@ -193,7 +207,7 @@ def deletion_of(
         plain = methods.pure_ascent(problem, start, steps, options.step_size)
     if options.epsilon is None:
         return plain, plain, options.step_size
-    published = methods.published(
+    published = noisy.published(
         problem,
         plain,
         epsilon=options.epsilon,

@@ -11,12 +11,11 @@ from gda_theory.deletion.methods import (
     Deleted,
     fine_tune,
     newton,
-    noisy_descent,
-    published,
     pure_ascent,
     retrain,
 )
 from gda_theory.deletion.noise import Noise, descent_to_delete_scale, gaussian_noise
+from gda_theory.deletion.noisy import noisy_descent, published
 
 __all__ = [
     "Certificate",

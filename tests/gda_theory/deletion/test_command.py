@@ -155,6 +155,8 @@ def test_nothing_is_replaced_and_errors_are_one_line(run, folder):
         ("--out new.joblib --epsilon 1", "--epsilon and --delta belong together"),
         ("--out new.joblib --epsilon 1 --delta 1e-6", "--epsilon needs --noise-seed"),
         ("--out new.joblib --distance-limit 1", "--distance-limit is for noise"),
+        ("--out new.joblib --noise-seed 1", "--noise-seed is for noise"),
+        ("--out new.joblib --receipt new.joblib", "must name two files"),
         ("--out new.joblib --method noisy_descent", "needs --epsilon and --delta"),
         ("--out new.joblib --method retrain --steps 3", "--steps is not for --method retrain"),
         ("--out new.joblib --step-size 1", "--step-size is not for --method newton"),
