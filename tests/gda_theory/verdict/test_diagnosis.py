@@ -499,7 +499,9 @@ def test_the_summary_fits_a_terminal_and_ends_with_the_verdict(found):
 
 def test_what_is_not_a_problem_is_refused(rows):
     pair = gt.CorrelatedPair(0.5, ridge=0.1, retain_size=80, forget_size=20, retain_in_pair=8)
-    with pytest.raises(TypeError, match="problem must be a Problem, got CorrelatedPair"):
+    with pytest.raises(
+        TypeError, match="problem must be a Problem or a MultinomialProblem, got CorrelatedPair"
+    ):
         gt.diagnose(pair)
     with pytest.raises(ValueError, match="strength must be finite and > 0"):
         gt.diagnose(gt.Problem(*rows, ridge=RIDGE), 0)
