@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 
 from gda_theory.problem import parquet, reading
 from gda_theory.problem import tables as data
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.prepared import Choices
 from gda_theory.problem.problem import Problem
@@ -242,7 +243,7 @@ def partitioned_problem(options, executor: Executor | None) -> PartitionedProble
     )
 
 
-def problem_of(options, loaded: data.Dataset) -> Problem:
+def problem_of(options, loaded: data.Dataset) -> Problem | MultinomialProblem:
     """The problem that the options of :func:`add_problem` describe."""
     return loaded.problem(
         ridge=options.ridge,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gda_theory.commands import arguments
+from gda_theory.verdict.against_rest import AgainstRest
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from gda_theory.verdict.ranking import rank
 from theory_common.batching import cluster
@@ -69,12 +70,13 @@ def run(options) -> Callable[[], None]:
     return lambda: print(told)
 
 
-def _found(options) -> Diagnosis:
+def _found(options) -> Diagnosis | AgainstRest:
     if arguments.is_partitioned(options):
         return _found_in_partitions(options)
     loaded = arguments.loaded_data(options)
     found = diagnose(arguments.problem_of(options, loaded), options.strength)
-    return dataclasses.replace(found, names=loaded.names, notes=(*loaded.notes, _model(options)))
+    notes = (*loaded.notes, _model(options, len(loaded.classes)))
+    return dataclasses.replace(found, names=loaded.names, notes=notes)
 
 
 def _found_in_partitions(options) -> Diagnosis:
@@ -85,9 +87,10 @@ def _found_in_partitions(options) -> Diagnosis:
     return dataclasses.replace(found, notes=(*found.notes, _model(options)))
 
 
-def _model(options) -> str:
+def _model(options, classes: int = 2) -> str:
     bias = "with an intercept that carries no ridge" if options.intercept else "no intercept"
-    return f"model: {options.loss} loss, {options.reduction}s, {bias}"
+    loss = options.loss if classes == 2 else "softmax"
+    return f"model: {loss} loss, {options.reduction}s, {bias}"
 
 
 def _ranked(options, numbers: str | None) -> Callable[[], None]:

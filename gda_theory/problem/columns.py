@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from gda_theory.problem import scaling
 from gda_theory.problem.naming import listed, plural
@@ -27,6 +27,7 @@ MISSING = ("NA", "N/A", "NaN", "nan", "null", "NULL", "None")
 FEW_ROWS = 20  # in a smaller table, distinct integers are no sign of an identifier
 LARGE = 2**20  # numbers that are scaled without scikit-learn
 FEW_LEVELS = 20  # a column of numbers and so many texts may be a category, such as 0, 1, 2, 3+
+MOST_CLASSES = 100  # a column of more values is no label
 _DECIMAL_COMMA = r"^[+-]?\d+(?:,\d+)?(?:[eE][+-]?\d+)?$"
 CALLED_ID = re.compile(r"(?:^|[_\s-])(?:id|uuid|guid|key)$|(?<=[a-z])I[dD]$", re.ASCII)
 
@@ -208,12 +209,14 @@ def scaled_note(
     return features, tuple(notes)
 
 
-def labels(table: Table, name: str) -> tuple[Float[np.ndarray, " n"], tuple[str, str]]:
+def labels(table: Table, name: str) -> tuple[Float[np.ndarray, " n"], tuple[str, ...]]:
     """The label column as -1 and +1, and the texts of its two values.
 
-    The larger number is +1, or True, or the later text by alphabet.
+    The larger number is +1, or True, or the later text by alphabet. More than two values become 0
+    to K-1 in that order.
 
-    Raises: ``ValueError`` that names the rows without a label, or the values if they are not two.
+    Raises: ``ValueError`` that names the rows without a label, or the values if they are fewer than
+        two or more than ``MOST_CLASSES``.
     """
     series = table.frame[name]
     texts = as_text(series)
@@ -222,30 +225,41 @@ def labels(table: Table, name: str) -> tuple[Float[np.ndarray, " n"], tuple[str,
         raise ValueError(_missing_labels(table.source, name, empty.arg_true().to_list()))
     values = _comparable(series if series.dtype.is_numeric() else texts, table.decimal)
     classes = values.unique().sort().to_list()
-    _require_two(table.source, name, classes)
-    positive = (values == classes[1]).to_numpy()
-    lower, upper = int(np.argmin(positive)), int(np.argmax(positive))
-    return np.where(positive, 1.0, -1.0), (str(texts[lower]), str(texts[upper]))
+    _require_classes(table.source, name, classes)
+    if len(classes) == 2:  # without a sort of all rows
+        places = (values == classes[1]).to_numpy().astype(int)
+        first = np.array([np.argmin(places), np.argmax(places)])
+    else:
+        _, first, places = np.unique(values.to_numpy(), return_index=True, return_inverse=True)
+    return _numbered(places, len(classes)), tuple(str(texts[int(row)]) for row in first)
 
 
 def array_labels(
     source: str, name: str, values: Shaped[np.ndarray, " n"]
-) -> tuple[Float[np.ndarray, " n"], tuple[str, str]]:
-    """An array of labels as -1 and +1, and the texts of its two values, as :func:`labels`.
+) -> tuple[Float[np.ndarray, " n"], tuple[str, ...]]:
+    """An array of labels as numbers, and the texts of its values, as :func:`labels`.
 
-    Raises: ``ValueError`` that names the rows without a label, or the values if they are not two.
+    Raises: ``ValueError`` as :func:`labels`.
     """
     empty = values != values if values.dtype.kind in "fM" else values == ""
     if np.any(empty):
         raise ValueError(_missing_labels(source, name, np.flatnonzero(empty).tolist()))
     classes, places = np.unique(values, return_inverse=True)
-    _require_two(source, name, classes.tolist())
-    return np.where(places == 1, 1.0, -1.0), (_class_name(classes[0]), _class_name(classes[1]))
+    _require_classes(source, name, classes.tolist())
+    return _numbered(places, len(classes)), tuple(map(_class_name, classes))
+
+
+def _numbered(places: Int[np.ndarray, " n"], count: int) -> Float[np.ndarray, " n"]:
+    """The places of labels in their order as numbers: -1 and +1 of two, else the places."""
+    return np.where(places == 1, 1.0, -1.0) if count == 2 else places.astype(float)
 
 
 def classes_note(name: str, classes: Sequence[str]) -> str:
-    """Which label is +1 and which is -1."""
-    return f"label {name}: {classes[1]} is +1, {classes[0]} is -1"
+    """Which label is +1 and which is -1, or how many classes there are."""
+    if len(classes) == 2:
+        return f"label {name}: {classes[1]} is +1, {classes[0]} is -1"
+    shown = ", ".join(classes[:5]) + ", ..." * (len(classes) > 5)
+    return f"label {name}: {len(classes)} classes ({shown}), so the loss is softmax"
 
 
 def _class_name(value: Any) -> str:
@@ -262,12 +276,18 @@ def _missing_labels(source: str, name: str, rows: Sequence[int]) -> str:
     )
 
 
-def _require_two(source: str, name: str, classes: Sequence[object]) -> None:
-    if len(classes) != 2:
+def _require_classes(source: str, name: str, classes: Sequence[object]) -> None:
+    if not 2 <= len(classes) <= MOST_CLASSES:
         raise ValueError(
-            f"{source}: label column {name!r} must have two values,"
-            f" got {len(classes)}: {', '.join(map(_plain, classes[:5]))}"
+            f"{source}: label column {name!r} must have two values, or up to {MOST_CLASSES}"
+            f" classes, got {len(classes)}: {', '.join(map(_plain, classes[:5]))}"
             f"{', ...' * (len(classes) > 5)}"
+        )
+    fractions = any(isinstance(value, float) and value % 1 != 0 for value in classes)
+    if len(classes) > 2 and fractions:
+        raise ValueError(
+            f"{source}: label column {name!r} must have whole numbers or texts for more than two"
+            f" classes, got {', '.join(map(_plain, classes[:5]))}{', ...' * (len(classes) > 5)}"
         )
 
 

@@ -46,7 +46,8 @@ class Choices(NamedTuple):
 class Prepared(NamedTuple):
     """Rows to keep and rows to forget.
 
-    ``classes`` are the labels that were mapped to -1 and +1. ``notes`` say how the data were
+    ``classes`` are the labels that were mapped to -1 and +1, or to 0 to K-1 if there are more than
+    two. ``notes`` say how the data were
     prepared. ``transformer`` is scikit-learn's fitted ``ColumnTransformer``, or None for a data set
     that comes as arrays. ``dropped`` are the sentences about columns that were dropped without
     being asked for. ``span`` is there if the features are coordinates of their row span. ``sets``
@@ -57,7 +58,7 @@ class Prepared(NamedTuple):
     labels: Float[np.ndarray, " n"]
     forget: Bool[np.ndarray, " n"]
     names: tuple[str, ...]
-    classes: tuple[str, str]
+    classes: tuple[str, ...]
     notes: tuple[str, ...]
     transformer: Any = None
     dropped: tuple[str, ...] = ()
@@ -117,7 +118,7 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
 
     Args:
         table: the data.
-        label: the column with the two classes.
+        label: the column with the classes.
         selected: the rows to forget.
         choices: of columns and scaling.
     Returns: the data set.
@@ -207,7 +208,7 @@ def from_frame(
 
     Args:
         frame: of pandas, Polars, PyArrow or another library.
-        label: the column with the two classes.
+        label: the column with the classes.
         forget: a boolean mask, an expression of that library, or a text as on the command line.
         seed: of ``"random:N"``.
         choices: of columns and scaling.

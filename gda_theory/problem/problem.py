@@ -151,7 +151,7 @@ class Problem:
         intercept: bool = False,
         seed: int = 0,
         **choices: Any,
-    ) -> "Problem":
+    ) -> "Problem | MultinomialProblem":
         """The problem of a data frame of pandas, Polars, PyArrow or another library.
 
         Categories, booleans, dates and missing values are encoded as the command ``diagnose`` does.
@@ -161,7 +161,8 @@ class Problem:
         Args:
             frame: any data frame that narwhals knows.
             label: the column with the two classes. The larger number is +1, or True, or the later
-                text by alphabet.
+                text by alphabet. With three to 100 classes the answer is a
+                :class:`gda_theory.MultinomialProblem`.
             forget: a boolean mask, an expression of that library, or a text as in ``--forget``:
                 ``"3,17,20-25"``, ``"random:N"``, ``"COL==VALUE"`` or an SQL condition.
             ridge, loss, reduction: as in :class:`Problem`.
@@ -177,8 +178,7 @@ class Problem:
         )
         if data.dropped:
             warnings.warn("; ".join(data.dropped), stacklevel=2)
-        features, ridges = prepared.features_and_ridge(data, ridge, intercept)
-        return cls(features, data.labels, data.forget, ridge=ridges, loss=loss, reduction=reduction)
+        return of_prepared(data, ridge=ridge, loss=loss, reduction=reduction, intercept=intercept)
 
     @classmethod
     def from_estimator(
@@ -235,6 +235,38 @@ class Problem:
             reduction=found.reduction,
             sample_weight=found.sample_weight,
         )
+
+
+def of_prepared(
+    data: prepared.Prepared,
+    *,
+    ridge: ArrayLike,
+    loss: str | Loss,
+    reduction: str,
+    intercept: bool,
+) -> Problem | MultinomialProblem:
+    """The problem of prepared rows, of the kind that their number of classes asks for.
+
+    Raises: ``ValueError`` for another loss than the logistic one with more than two classes.
+    """
+    features, ridges = prepared.features_and_ridge(data, ridge, intercept)
+    if len(data.classes) == 2:
+        return Problem(
+            features, data.labels, data.forget, ridge=ridges, loss=loss, reduction=reduction
+        )
+    if resolve(loss).name != "logistic":
+        raise ValueError(
+            f"loss must be 'logistic' for {len(data.classes)} classes, where it is the softmax"
+            f" loss, got {resolve(loss).name!r}"
+        )
+    return MultinomialProblem(
+        features,
+        data.labels,
+        data.forget,
+        ridge=ridges,
+        reduction=reduction,
+        classes=data.classes,
+    )
 
 
 def _arrays(

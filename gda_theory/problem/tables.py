@@ -10,9 +10,10 @@ import numpy as np
 from gda_theory.problem import arrays, bundled, forget_sets, prepared, reading, rows
 from gda_theory.problem.arrays import Arrays
 from gda_theory.problem.losses import Loss
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.naming import listed
 from gda_theory.problem.prepared import Choices, Prepared
-from gda_theory.problem.problem import Problem
+from gda_theory.problem.problem import Problem, of_prepared
 from gda_theory.problem.random_rows import random_forget_set
 from gda_theory.problem.reading import Format, Table
 from gda_theory.problem.rows import Selected
@@ -33,8 +34,8 @@ class Dataset(Prepared):
         loss: str | Loss = "logistic",
         reduction: str = "mean",
         intercept: bool = False,
-    ) -> Problem:
-        """The :class:`Problem` of these rows.
+    ) -> Problem | MultinomialProblem:
+        """The :class:`Problem` of these rows, with more than two classes a MultinomialProblem.
 
         Args:
             ridge, loss, reduction: as in :class:`Problem`.
@@ -42,10 +43,7 @@ class Dataset(Prepared):
         Returns: the problem.
         Raises: ``TypeError`` or ``ValueError`` as :class:`Problem`.
         """
-        features, ridges = prepared.features_and_ridge(self, ridge, intercept)
-        return Problem(
-            features, self.labels, self.forget, ridge=ridges, loss=loss, reduction=reduction
-        )
+        return of_prepared(self, ridge=ridge, loss=loss, reduction=reduction, intercept=intercept)
 
 
 def load(
@@ -73,8 +71,8 @@ def load(
             file: CSV or another delimited text, Parquet, Arrow (Feather) or JSON lines; or arrays
             as :func:`gda_theory.problem.arrays.read` takes them. Two classes are written
             ``"digits:3-8"`` or ``"iris:0-1"``.
-        label: the column or array that holds the two classes. The larger number is +1, or True, or
-            the later text by alphabet.
+        label: the column or array that holds the classes. Of two, the larger number is +1, or
+            True, or the later text by alphabet.
         labels: of arrays without labels, a file that holds them.
         forget: ``"3,17,20-25"`` or ``"rows 3,17"``: data rows, counted from 0, ranges with both
             ends. ``"random:N"``: N rows drawn without replacement from ``seed``. ``"COL==VALUE"``:

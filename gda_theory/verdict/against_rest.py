@@ -88,11 +88,15 @@ class AgainstRest:
         strength: of the ascent.
         classes: a :class:`ClassVerdict` for each class.
         weights: K d, the number of weights of the softmax model, which was not diagnosed.
+        names: of the features.
+        notes: sentences about the data, for the report.
     """
 
     strength: float
     classes: tuple[ClassVerdict, ...]
     weights: int
+    names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
+    notes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def scope(self) -> str:
@@ -142,11 +146,22 @@ class AgainstRest:
     def __str__(self) -> str:
         return self.summary()
 
+    def to_html(self, path: object = None, *, force: bool = False) -> str:
+        """There is no page for verdicts on many models.
+
+        Raises: ``ValueError``, always.
+        """
+        raise ValueError(
+            f"the report as a page is for at most {MOST_ON_PATH:,} weights, got"
+            f" {self.weights:,}; leave out --html, or write --json"
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """All numbers and sentences in types of JSON."""
         return tables.to_json(
             {
                 "verdict": self.verdict,
+                "data": list(self.notes),
                 "scope": self.scope,
                 "strength": self.strength,
                 "weights": self.weights,

@@ -10,6 +10,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.preprocessing import StandardScaler
 
 from gda_theory.problem import tables as data
+from gda_theory.problem.multinomial import MultinomialProblem
 
 COUNT = 12
 RNG = np.random.default_rng(0)
@@ -147,7 +148,7 @@ def test_dates_before_times_are_no_svmlight(tmp_path):
             {},
             "X' must be finite, got .* entries that are not, the first in row 0",
         ),
-        ({"X": FEATURES, "y": SITES}, {}, "must have two values, got 3: 0, 1, 2"),
+        ({"X": FEATURES, "y": SITES + 0.5}, {}, "whole numbers or texts .* got 0.5, 1.5, 2.5"),
         ({"X": FEATURES, "y": np.where(MASK, "", CLASSES)}, {}, "'y' is missing in 2 rows: 0, 1"),
         (
             {"X": FEATURES, "y": CLASSES},
@@ -176,3 +177,16 @@ def test_objects_and_broken_files_are_refused(saved, tmp_path):
     table.write_text("a,b\n1,0\n2,1\n")
     with pytest.raises(ValueError, match="labels is only for arrays"):
         data.load(str(table), labels="y.npy", forget="0")
+
+
+def test_more_than_two_classes_become_a_multinomial_problem(saved):
+    names = np.array(["cat", "dog", "owl"])[SITES]
+    found = data.load(saved(X=FEATURES, y=names), forget="0,1")
+    assert found.classes == ("cat", "dog", "owl")
+    assert "label y: 3 classes (cat, dog, owl), so the loss is softmax" in found.notes
+    problem = found.problem(ridge=0.1, intercept=True)
+    assert isinstance(problem, MultinomialProblem)
+    np.testing.assert_array_equal(problem.labels, SITES)
+    np.testing.assert_allclose(problem.ridge, [*[0.1] * FEATURES.shape[1], 0])
+    with pytest.raises(ValueError, match="loss must be 'logistic' for 3 classes"):
+        found.problem(ridge=0.1, loss="exponential")

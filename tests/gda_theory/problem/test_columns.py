@@ -238,9 +238,11 @@ def test_an_overflowing_variance_and_an_empty_table_are_refused():
         (["-1", "1", "1"], [-1, 1, 1], ("-1", "1")),
         ([2.0, 1.0, 2.0], [1, -1, 1], ("1", "2")),
         (["1600000000000000037", "1600000000000000038"], [-1, 1], None),
+        (["owl", "cat", "dog", "cat"], [2, 0, 1, 0], ("cat", "dog", "owl")),
+        (["10", "9", "11", "9.0"], [1, 0, 2, 0], ("9", "10", "11")),
     ],
 )
-def test_labels_are_two_values_of_any_type(cells, signs, classes):
+def test_labels_are_values_of_any_type(cells, signs, classes):
     found, names = columns.labels(table({"y": cells}), "y")
     assert found.tolist() == signs
     assert classes is None or names == classes
@@ -252,9 +254,9 @@ def test_labels_are_two_values_of_any_type(cells, signs, classes):
         (["1", None, "1"], r"the label 'y' is missing in 1 row: 1 \(counted from 0\)"),
         ([1.0, float("nan"), None, 0.0], r"missing in 2 rows: 1, 2 \(counted"),
         (["1"] + ["NA"] * 9, r"missing in 9 rows: 1, 2, 3, 4, 5, 6, 7, 8, \.\.\. \(counted"),
-        (["0", "1", "2"], "must have two values, got 3: 0, 1, 2"),
-        (["0", "0"], "must have two values, got 1: 0"),
-        (["a", "b", "c", "d", "e", "f"], "got 6: 'a', 'b', 'c', 'd', 'e', ..."),
+        (["0", "1", "2.5"], "whole numbers or texts for more than two classes, got 0, 1, 2.5"),
+        (["0", "0"], "must have two values, or up to 100 classes, got 1: 0"),
+        ([f"c{i:03}" for i in range(101)], "got 101: 'c000', 'c001', 'c002', 'c003', 'c004', ..."),
     ],
 )
 def test_labels_that_are_missing_or_not_two(cells, message):
