@@ -15,7 +15,14 @@ import pytest
 
 import gda_theory as gt
 from gda_theory import cli
+from theory_common import entry
 from theory_common.batching import cluster
+
+
+@pytest.fixture(autouse=True)
+def keep_the_compiler_of_the_tests(monkeypatch):
+    """The command would set the compiler's options for all later tests."""
+    monkeypatch.setattr(entry, "compile_quickly", lambda **options: None)
 
 
 def write(folder: Path, rows: int = 400, files: int = 5) -> None:

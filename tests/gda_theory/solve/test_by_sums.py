@@ -45,7 +45,7 @@ def in_memory(name: str) -> gt.Path:
 
 # One partition, uneven ones, and small ones of which many forget nothing.
 @pytest.mark.parametrize(
-    ("name", "parts"), [*((name, 7) for name in CASES), ("fold", 1), ("fold", 45)]
+    ("name", "parts"), [*((name, 7) for name in CASES), ("exponential", 1), ("exponential", 45)]
 )
 def test_the_path_is_that_of_the_rows_in_memory(name, parts):
     """By other algorithms: that one has a compiled continuation, and a fold by Moore and Spence."""
