@@ -47,15 +47,13 @@ FORGET = ("--label", "default", "--forget", "branch = 7")
 
 
 def test_a_folder_is_diagnosed_by_threads(tmp_path, capsys):
-    write(tmp_path)
-    found = diagnosed(str(tmp_path), *FORGET)
+    write(tmp_path, files=2)
+    found = diagnosed(f"{tmp_path}/part-*.parquet", *FORGET, "--strength", "0.1")
     frame = pl.concat([pl.read_parquet(path) for path in sorted(tmp_path.glob("*"))])
     expected = gt.retrain(gt.Problem.from_frame(frame, label="default", forget="branch = 7"))
     np.testing.assert_allclose(
         found["given"]["retrain_norm"], np.linalg.norm(expected.weights), rtol=1e-12
     )
-    pattern = diagnosed(f"{tmp_path}/part-*.parquet", *FORGET)
-    assert pattern["given"] == found["given"]
     assert cli.main(["diagnose", str(tmp_path), *FORGET, "--html", str(tmp_path / "x.html")]) == 2
     assert "--html needs rows in memory" in capsys.readouterr().err
     assert not (tmp_path / "x.html").exists()
