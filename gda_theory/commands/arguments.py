@@ -212,8 +212,12 @@ def is_partitioned(options) -> bool:
     return options.scheduler is not None or parquet.is_partitioned(options.data)
 
 
-def partitioned_problem(options, executor: Executor | None) -> PartitionedProblem:
+def partitioned_problem(
+    options, executor: Executor | None, watch: Callable[[], object] | None
+) -> PartitionedProblem:
     """The problem of Parquet files that the options of :func:`add_problem` describe.
+
+    ``watch`` is called after each pass over the rows.
 
     Raises: ``ValueError`` for options that say how a text file is written, and what
         :func:`gda_theory.from_parquet` raises.
@@ -240,6 +244,7 @@ def partitioned_problem(options, executor: Executor | None) -> PartitionedProble
         reduction=options.reduction,
         intercept=options.intercept,
         executor=executor,
+        watch=watch,
     )
 
 

@@ -1,11 +1,14 @@
 """``diagnose`` says whether gradient ascent would help to forget some rows of your data."""
 
+import contextlib
 import dataclasses
+import itertools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gda_theory.commands import arguments
+from gda_theory.verdict import partitioned
 from gda_theory.verdict.against_rest import AgainstRest
 from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from gda_theory.verdict.ranking import rank
@@ -82,9 +85,23 @@ def _found(options) -> Diagnosis | AgainstRest:
 def _found_in_partitions(options) -> Diagnosis:
     if options.html is not None:
         raise ValueError("--html needs rows in memory: give one file, or leave --html out")
-    with cluster.executor_at(options.scheduler) as executor:
-        found = diagnose(arguments.partitioned_problem(options, executor), options.strength)
+    with cluster.executor_at(options.scheduler) as executor, _shown_passes() as watch:
+        problem = arguments.partitioned_problem(options, executor, watch)
+        found = partitioned.diagnose(problem, options.strength)
     return dataclasses.replace(found, notes=(*found.notes, _model(options)))
+
+
+@contextlib.contextmanager
+def _shown_passes() -> Iterator[Callable[[], object] | None]:
+    """What to call after each pass over the rows; it shows their number on a terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+
+    passes = itertools.count(1)
+    with Console(stderr=True).status("reading the columns") as status:
+        yield lambda: status.update(f"{next(passes)} passes over the rows")
 
 
 def _model(options, classes: int = 2) -> str:

@@ -6,7 +6,7 @@ Each is a map over the files, in threads or on an executor. No file is read whol
 
 import functools
 import glob
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -82,6 +82,7 @@ def from_parquet(
     reduction: str = "mean",
     intercept: bool = False,
     executor: Executor | None = None,
+    watch: Callable[[], object] | None = None,
 ) -> PartitionedProblem:
     """The problem of all Parquet files in a folder, or that match a pattern, in order of names.
 
@@ -94,6 +95,7 @@ def from_parquet(
         loss, reduction: as in :class:`gda_theory.Problem`.
         intercept: add a last column of ones that carries no ridge.
         executor: where files are read and summed. Its workers must see the files by the same names.
+        watch: called after each pass over the rows, to show progress.
     Returns: the problem. Its ``notes`` say what was decided.
     Raises: ``ValueError`` that names the file, or all columns at fault; ``OSError`` for a file that
         cannot be read.
@@ -141,6 +143,7 @@ def from_parquet(
         executor=executor,
         names=[name for plan in plans for name in plan.names],
         notes=notes,
+        watch=watch,
     )
 
 

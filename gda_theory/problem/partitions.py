@@ -89,6 +89,7 @@ class PartitionedProblem:
         executor: where the partitions are read and summed: any ``concurrent.futures.Executor``,
             such as ``client.get_executor()`` of a Dask client. None for one thread a core. As many
             partitions are in memory at once as there are threads.
+        watch: called after each pass over the rows, to show progress.
 
     Attributes:
         survey: the numbers of rows and their weights.
@@ -107,6 +108,7 @@ class PartitionedProblem:
         executor: Executor | None = None,
         names: Sequence[str] = (),
         notes: Sequence[str] = (),
+        watch: Callable[[], object] | None = None,
     ) -> None:
         self.partitions = tuple(partitions)
         if not self.partitions or not all(map(callable, self.partitions)):
@@ -116,6 +118,7 @@ class PartitionedProblem:
         self.executor = executors.checked(executor)
         self.names = tuple(names)
         self.notes = tuple(notes)
+        self.watch = watch
         items = [(partition, number) for number, partition in enumerate(self.partitions)]
         self.survey: Survey = compensated(executors.in_order(self.executor, surveyed, items))
         self.ridge = _ridges(ridge, self.survey.sides.shape[-1])
@@ -193,7 +196,10 @@ class PartitionedProblem:
         """All sums at ``weights``: one pass over the rows."""
         point = np.asarray(weights, float)
         items = [(partition, self.loss, point) for partition in self.partitions]
-        return compensated(executors.in_order(self.executor, summed, items))
+        found = compensated(executors.in_order(self.executor, summed, items))
+        if self.watch is not None:
+            self.watch()
+        return found
 
     def bounded_below(self, strength: float) -> bool:
         """Whether the objective is bounded below along a column without ridge."""

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 import gda_theory as gt
 from gda_theory import cli
+from gda_theory.commands import diagnose
 from theory_common import entry
 from theory_common.batching import cluster
 
@@ -57,6 +59,27 @@ def test_a_folder_is_diagnosed_by_threads(tmp_path, capsys):
     assert cli.main(["diagnose", str(tmp_path), *FORGET, "--html", str(tmp_path / "x.html")]) == 2
     assert "--html needs rows in memory" in capsys.readouterr().err
     assert not (tmp_path / "x.html").exists()
+
+
+def test_passes_are_shown_on_a_terminal_only(monkeypatch):
+    said = []
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+        def write(self, text):
+            said.append(text)
+            return len(text)
+
+    with diagnose._shown_passes() as watch:
+        assert watch is None
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    with diagnose._shown_passes() as watch:
+        watch()
+        watch()
+        time.sleep(0.3)  # the line is drawn ten times a second
+    assert "2 passes over the rows" in "".join(said)
 
 
 def test_a_scheduler_that_is_not_there_is_an_error(monkeypatch, tmp_path, capsys):
