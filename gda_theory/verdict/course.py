@@ -26,7 +26,7 @@ from gda_theory.solve.minimise import solve
 from gda_theory.solve.path import Path, ascent_path
 from gda_theory.verdict import models as of_models
 from gda_theory.verdict.measure import Measurement, norm
-from gda_theory.verdict.models import Models
+from gda_theory.verdict.models import Models, NoAnswer
 
 POINTS = 20  # strengths at which the minimum is given
 AROUND_EVEN = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, 3)  # and these times the break-even strength
@@ -82,11 +82,14 @@ def course(models: Models, objective: Objective, path: Path, given: Measurement)
         objective: the problem's objective.
         path: its path at the asked strength.
         given: what was measured of it.
+    Raises: :class:`NoAnswer` if the path could not be followed at all.
     """
     oracle = models.weights["retrained"]
     away = models.weights["pretrained"] - oracle
     unit = norm(away)
     end, strengths = _strengths(given, models.strength)
+    if not end > 0:
+        raise NoAnswer("the minimum could not be followed to any strength")
     found = ascent_path(objective, strengths, search_to=end)
     moved = np.asarray(found.weights) - oracle
     return MinimumCourse(

@@ -30,7 +30,7 @@ import scipy.special
 from jaxtyping import Float
 
 from gda_theory.verdict import models as of_models
-from gda_theory.verdict.models import Models
+from gda_theory.verdict.models import Models, NoAnswer
 
 LISTED = 20  # rows in the list
 PERCENTILES = tuple(range(101))
@@ -87,12 +87,15 @@ def membership(models: Models) -> Membership:
     """What an outsider could tell about each forgotten row from each model.
 
     Cost: one Hessian for each model, and d^2 for each forgotten row.
+    Raises: :class:`NoAnswer` if a law is beyond the range of numbers.
     """
     noise = noise_level(models)
     laws = {name: law_of(models, name, noise) for name in models.weights}
     outside = laws["retrained"]
     scores = {name: _score(law, laws["pretrained"], outside) for name, law in laws.items()}
     accuracy = {name: (1 + total_variation(law, outside)) / 2 for name, law in laws.items()}
+    if not all(np.all(np.isfinite(part)) for part in (*scores.values(), *accuracy.values())):
+        raise NoAnswer("a law of the margins is beyond the range of numbers; a larger ridge helps")
     forgotten = np.flatnonzero(models.forget)
     exposed = np.argsort(-accuracy["pretrained"], kind="stable")[:LISTED]
     return Membership(

@@ -56,6 +56,9 @@ SECTIONS = {
 }
 
 
+DRAWN_FROM = {"sides": "course"}  # a picture with the numbers of another section
+
+
 def page(document: Any) -> str:
     """The whole page.
 
@@ -124,6 +127,7 @@ def _section(document: Any, answer: ReportAnswer, letter: str) -> str:
         f"<figure>{''.join(draw(document, width) for width in WIDTHS)}"
         f"<figcaption>{html.escape(CAPTIONS[name])}</figcaption></figure>"
         for name, draw in section.pictures
+        if document[DRAWN_FROM.get(name, answer.key)]
     )
     return (
         f'<section id="{answer.key}"><h2>{letter}. {html.escape(answer.question)}</h2>'

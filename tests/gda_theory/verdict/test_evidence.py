@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 import gda_theory as gt
-from gda_theory.verdict import membership, report
+from gda_theory.verdict import evidence, membership, report
 from gda_theory.verdict.evidence import EQUAL
 from tests.gda_theory.verdict.page_reading import check
 
@@ -741,6 +741,19 @@ def test_where_nothing_is_to_forget_there_is_no_section(wine):
     assert found.evidence.missing == EQUAL
     assert found.evidence.effects is None
     assert found.to_dict()["membership"] is None
+
+
+def test_a_section_that_fails_leaves_the_others(wine, monkeypatch):
+    found = wine.found
+    lost = dataclasses.replace(found.given, searched_to=0.0, critical_strength=np.nan)
+    monkeypatch.setattr(membership, "noise_level", lambda models: np.nan)
+    sections = evidence.evidence(found.problem, found.path, lost, found.other, found.strength)
+    assert sections.unanswered == {
+        "course": "the minimum could not be followed to any strength",
+        "membership": "a law of the margins is beyond the range of numbers; a larger ridge helps",
+    }
+    assert sections.course is sections.membership is None
+    assert sections.effects == found.evidence.effects
 
 
 @pytest.mark.slow

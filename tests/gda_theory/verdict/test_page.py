@@ -153,6 +153,10 @@ def test_a_question_without_an_answer_says_why(document):
     reader = check(page.page(short), short)
     assert "Does the forget set look random?" in reader.other
     assert any(shown.text == "a class is gone" for shown in reader.shown)
+    # A picture that needs the numbers of another section is left out with them.
+    assert page.page(short).count("<figure>") == page.page(document).count("<figure>") - 1
+    short["course"] = None
+    assert page.page(short).count("<figure>") == page.page(document).count("<figure>") - 3
     # The letters of the other answers have no gap.
     assert "g. What could an outsider still tell?" in reader.other
 
