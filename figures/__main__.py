@@ -30,7 +30,8 @@ def arguments(argv: list[str] | None, package: str) -> argparse.Namespace:
     unknown = [name for name in chosen.names if name not in available]
     if unknown:
         parser.error(f"unknown figure {unknown[0]!r}: choose from {', '.join(available)}")
-    chosen.names = [name for name in available if name in chosen.names] or available
+    chosen.names = [name for name in available if name in chosen.names]
+    chosen.names = chosen.names or catalogue.drawable(available)
     try:
         for name in chosen.names if chosen.settings else ():
             catalogue.parameters(name, chosen.settings, package)

@@ -26,6 +26,7 @@ ORDER = (
     "basin",
     "random_sets",
     "klom",
+    "networks",
     "cross_influence",
     "rhm_tree",
     "rhm_epsilon",
@@ -35,6 +36,8 @@ ORDER = (
     "rhm_controls",
     "rhm_law",
 )
+# Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.
+NEEDS = {"networks": ("equinox", "optax")}
 PRESETS = ("quick", "paper")
 # Modules of this folder that are no figure. Those that begin with "_" are none either.
 TOOLS = ("catalogue", "page", "parts", "pool", "runner", "sources", "store", "style")
@@ -57,6 +60,15 @@ def names(package: str = "figures") -> list[str]:
     found = {module.name for module in pkgutil.iter_modules(folder)}
     found -= {name for name in found if name in TOOLS or name.startswith("_")}
     return [name for name in ORDER if name in found] + sorted(found - set(ORDER))
+
+
+def drawable(names: Iterable[str]) -> list[str]:
+    """Those of the figures whose libraries are installed (:data:`NEEDS`)."""
+    return [
+        name
+        for name in names
+        if all(importlib.util.find_spec(library) for library in NEEDS.get(name, ()))
+    ]
 
 
 def load(name: str, package: str = "figures") -> ModuleType:
