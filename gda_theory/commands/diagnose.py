@@ -14,6 +14,7 @@ from gda_theory.verdict.diagnosis import Diagnosis, diagnose
 from gda_theory.verdict.ranking import rank
 from theory_common.batching import cluster
 from theory_common.printing import files, tables
+from theory_common.printing.waiting import shown_while
 
 TERMINAL = "-"  # as the file of --json
 
@@ -60,9 +61,10 @@ def run(options) -> Callable[[], None]:
     if options.exact is not None:
         raise ValueError("--exact is only for --forget-sets")
     found = _found(options)
-    texts = {} if page is None else {page: found.to_html()}
-    if numbers is not None:
-        texts[numbers] = _json(found)
+    with shown_while("the sections of the report"):
+        texts = {} if page is None else {page: found.to_html()}
+        if numbers is not None:
+            texts[numbers] = _json(found)
     for name, text in texts.items():
         files.write_whole(name, text, force=options.force)
     if options.json == TERMINAL:
@@ -76,8 +78,10 @@ def run(options) -> Callable[[], None]:
 def _found(options) -> Diagnosis | AgainstRest:
     if arguments.is_partitioned(options):
         return _found_in_partitions(options)
-    loaded = arguments.loaded_data(options)
-    found = diagnose(arguments.problem_of(options, loaded), options.strength)
+    with shown_while(f"reading {options.data}"):
+        loaded = arguments.loaded_data(options)
+        problem = arguments.problem_of(options, loaded)
+    found = diagnose(problem, options.strength, progress=True)
     notes = (*loaded.notes, _model(options, len(loaded.classes)))
     return dataclasses.replace(found, names=loaded.names, notes=notes)
 

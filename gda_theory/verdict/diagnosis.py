@@ -4,6 +4,8 @@ The parts: :mod:`~gda_theory.verdict.measure` (numbers), :mod:`~gda_theory.verdi
 :mod:`~gda_theory.verdict.words` (sentences), :mod:`~gda_theory.verdict.report` (tables and JSON).
 """
 
+import contextlib
+
 import jax
 import numpy as np
 from jaxtyping import ArrayLike
@@ -20,19 +22,24 @@ from gda_theory.verdict import measure, partitioned, stopping
 from gda_theory.verdict.against_rest import AgainstRest, against_rest
 from gda_theory.verdict.report import Diagnosis
 from theory_common import checks
+from theory_common.printing.waiting import shown_while
 
 FOLLOWED = 256  # weights of the largest problem with several classes whose run is followed
 
 
 def diagnose(
-    problem: Problem | MultinomialProblem | PartitionedProblem, strength: ArrayLike = 1.0
+    problem: Problem | MultinomialProblem | PartitionedProblem,
+    strength: ArrayLike = 1.0,
+    *,
+    progress: bool = False,
 ) -> Diagnosis | AgainstRest:
     """What gradient ascent would do to this problem's model, in numbers and in words.
 
     The function finds the retrained model (the *oracle*). It follows this minimum as the ascent
-    strength grows, up to the *fold*, where the minimum disappears. Then it runs every scheme from
+    strength grows, up to the *fold*, where the minimum disappears. It follows the run from the
+    pretrained model to its end (:mod:`gda_theory.verdict.runs`). Then it runs every scheme from
     the pretrained model at several step sizes, and measures the best epoch
-    (:func:`gda_theory.dynamics.trials.trials`). The minima are measured for both reductions, means
+    (:mod:`gda_theory.verdict.stopping`). The minima are measured for both reductions, means
     and sums. :class:`gda_theory.Verdict` lists the possible verdicts.
 
     Everything is computed in float64, even if JAX is set to float32. The arrays of the problem are
@@ -48,6 +55,7 @@ def diagnose(
             concrete arrays, or a :class:`gda_theory.PartitionedProblem`, whose runs of ascent are
             not followed.
         strength: of the ascent, finite and > 0; 1 is the paper's.
+        progress: show on standard error, if it is a terminal, what is being computed.
 
     Returns: :class:`Diagnosis`; its ``verdict`` says what will happen, why, and what to do.
     Raises: ``TypeError`` for anything that is not a concrete problem (inside ``jax.jit``, for
@@ -79,23 +87,31 @@ def diagnose(
         wide = jax.tree.map(_widened, problem)
         if isinstance(wide, MultinomialProblem) and wide.size > MOST_ON_PATH:
             return against_rest(wide, strength)
-        return _diagnosed(wide, strength)
+        return _diagnosed(wide, strength, progress)
 
 
-def _diagnosed(problem: Problem | MultinomialProblem, strength: float) -> Diagnosis:
-    objective, losses, path = _solved(problem, strength)
+def _diagnosed(problem: Problem | MultinomialProblem, strength: float, progress: bool) -> Diagnosis:
+    def stage(text: str) -> contextlib.AbstractContextManager:
+        return shown_while(text) if progress else contextlib.nullcontext()
+
     other = measure.other_reduction(problem)
-    other_objective, other_losses, other_path = _solved(other, strength)
     follow = isinstance(problem, Problem) or problem.size <= FOLLOWED
-    given_numbers = measure.measure(problem, objective, path, losses=losses, follow=follow)
-    other_numbers = measure.measure(
-        other, other_objective, other_path, losses=other_losses, follow=False
-    )
+    with stage("1 of 4: the retrained model, and the minimum along the strength"):
+        objective, losses, path = _solved(problem, strength)
+    with stage("2 of 4: where the run of ascent ends, and other minima"):
+        given_numbers = measure.measure(problem, objective, path, losses=losses, follow=follow)
+    with stage("3 of 4: early stops"):
+        stops = stopping.stops(objective, losses, path, strength)
+    with stage("4 of 4: the other reduction"):
+        other_objective, other_losses, other_path = _solved(other, strength)
+        other_numbers = measure.measure(
+            other, other_objective, other_path, losses=other_losses, follow=False
+        )
     return Diagnosis(
         strength=strength,
         given=given_numbers,
         other=other_numbers,
-        stops=stopping.stops(objective, losses, path, strength),
+        stops=stops,
         problem=problem,
         path=jax.tree.map(np.asarray, in_weights(problem, path)),
     )

@@ -9,13 +9,17 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+import jax
+
 from gda_theory.codes import Reason, RunEnd, sentence
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
 from gda_theory.verdict import answers, evidence, page, page_tables, plotting, words
 from gda_theory.verdict.decide import Verdict, decide
+from gda_theory.verdict.effects import Effects, effects
 from gda_theory.verdict.evidence import Evidence
-from gda_theory.verdict.measure import Measurement, Stop
+from gda_theory.verdict.measure import NEGLIGIBLE, Measurement, Stop
+from gda_theory.verdict.models import models_of
 from theory_common.printing import files, tables
 
 if TYPE_CHECKING:
@@ -26,6 +30,12 @@ WIDTH = 80
 OTHER = {
     "mean": "If your code sums losses instead of averaging them:",
     "sum": "If your code averages losses instead of summing them:",
+}
+MODELS = {
+    "retrained": "retrained",
+    "pretrained": "doing nothing",
+    "newton": "one Newton step",
+    "ascent": "ascent's minimum",
 }
 NO_MINIMUM = {
     Reason.PAST_FOLD: "no minimum",
@@ -75,8 +85,22 @@ class Diagnosis:
 
     @property
     def verdict(self) -> str:
-        """At most three sentences: what will happen, why, and what to do."""
-        return words.sentences(self.code, self.given, self.strength, self.stops)
+        """What doing nothing means for predictions, what ascent will do, why, and what to do."""
+        said = words.sentences(self.code, self.given, self.strength, self.stops)
+        return said if self.effects is None else f"{words.predictions(self.effects)} {said}"
+
+    @functools.cached_property
+    def effects(self) -> Effects | None:
+        """Predictions, loss, accuracy and calibration of the models; None without two models.
+
+        Of two classes and rows in memory only.
+        """
+        solved = self.given.pretrain_converged and self.given.retrain_converged
+        equal = self.given.pretrain_distance <= NEGLIGIBLE * self.given.retrain_norm
+        if not isinstance(self.problem, Problem) or not solved or equal:
+            return None
+        with jax.enable_x64(True):
+            return effects(models_of(self.problem, self.path, self.strength, self.names))
 
     @property
     def other_verdict(self) -> str:
@@ -153,6 +177,7 @@ def summary(found: Diagnosis) -> str:
     numbers = [("", f"{given} (given)", other)]
     numbers += [(name, *map(tables.cell, values)) for name, *values in rows(found)]
     lines = [
+        *([] if found.effects is None else [*_effects(found.effects), ""]),
         *_table(numbers),
         "cosine -1: the retrained model lies between them, and ascent ends beyond it",
     ]
@@ -162,6 +187,32 @@ def summary(found: Diagnosis) -> str:
     for paragraph in (hint, f"VERDICT: {found.verdict}"):
         lines += ["", *textwrap.wrap(paragraph, WIDTH)]
     return "\n".join(lines)
+
+
+def _effects(measured: Effects) -> list[str]:
+    """The table of predictions, over all rows."""
+    cells = [("all rows", "mean change", "largest", "accuracy", "loss", "Brier", "calibration")]
+    for name, said in MODELS.items():
+        if name not in measured.quality:
+            continue
+        quality = measured.quality[name]["all"]
+        change = measured.change[name]["all"] if name in measured.change else None
+        cells.append(
+            (
+                said,
+                "" if change is None else words.points(change.mean),
+                "" if change is None else words.points(change.largest),
+                f"{quality.accuracy:.4f}",
+                tables.number(quality.loss),
+                tables.number(quality.brier),
+                tables.number(quality.calibration_error),
+            )
+        )
+    legend = [
+        "change: of predicted probabilities against the retrained model, in points (0.01)",
+        "calibration: expected calibration error in ten bins; Brier: mean squared error",
+    ]
+    return [*_table(cells), *legend]
 
 
 def rows(found: Diagnosis) -> list[tuple]:

@@ -193,8 +193,9 @@ def _causes(runs: Runs, path: Path) -> list[np.ndarray]:
     """Why each run ended as it did, ``UNKNOWN`` if the sample does not show it.
 
     Schemes that follow the same objective share its path. With several classes, whose paths take
-    long, schemes without a known path have no cause.
+    long, and on samples, schemes without a known path have no cause.
     """
+    sampled = np.isfinite(runs.reach)
     solved = {
         (1.0, float(path.strengths[0]), True): path,
         (1.0, 0.0, True): path._replace(
@@ -208,7 +209,7 @@ def _causes(runs: Runs, path: Path) -> list[np.ndarray]:
     for trial in runs.found:
         effective, strength = outcomes.effective(runs.objective, trial.scheme, path.strengths[0])
         key = (outcomes.ridge_factor(trial.scheme), float(strength), trial.scheme.descends)
-        if key not in solved and not runs.objective.has_margins:
+        if key not in solved and (sampled or not runs.objective.has_margins):
             causes.append(np.full(np.shape(trial.step_size), Cause.UNKNOWN))
             continue
         if key not in solved:
@@ -216,6 +217,5 @@ def _causes(runs: Runs, path: Path) -> list[np.ndarray]:
         weights = padded(solved[key].weights, (1, *runs.wide.ridge.shape))
         known = solved[key]._replace(weights=weights)
         cause = np.asarray(outcomes.explain(trial.run, runs.wide, path=known).cause)
-        unseen = (trial.final_distance > runs.reach) & (cause != Cause.ASCENT_ALONE)
-        causes.append(np.where(unseen, Cause.UNKNOWN, cause))
+        causes.append(np.where(trial.final_distance > runs.reach, Cause.UNKNOWN, cause))
     return causes

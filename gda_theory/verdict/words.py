@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 
 from gda_theory.codes import Reason, RunEnd
 from gda_theory.verdict.decide import Verdict
+from gda_theory.verdict.effects import Effects
 from gda_theory.verdict.measure import Measurement, Stop
 from theory_common.printing import tables
 
 FROM = " from the retrained model"
 DESCENDS_AFTER = "ascent_then_descent"
+HARDLY = 0.01  # a change of a predicted probability below this hardly matters
 GOOD_STEP = 0.5  # a Newton step that leaves more than this part is not recommended
 LEAST_PERCENT = 0.01
 MOST_DIGITS = 17
@@ -39,6 +41,33 @@ def sentences(
         Verdict.FARTHER: _refused,
     }[verdict]
     return " ".join(said(verdict, numbers, strength, stops))
+
+
+def predictions(measured: Effects) -> str:
+    """What retraining would change in the predictions, over all rows; two sentences at most.
+
+    Args:
+        measured: what :func:`gda_theory.verdict.effects.effects` found.
+    """
+    change = measured.change["pretrained"]["all"]
+    largest = f"{points(change.largest)} points"
+    if change.largest < HARDLY and change.other_class == 0:
+        return f"The model hardly changes: retraining moves no prediction by more than {largest}."
+    before, after = (measured.quality[name]["all"].accuracy for name in ("pretrained", "retrained"))
+    accuracy = (
+        f"both have accuracy {before:.4f}"
+        if before == after
+        else "accuracy is {} against {}".format(*apart(before, after, digits=4))
+    )
+    return f"Doing nothing changes predictions by at most {largest}; {accuracy}."
+
+
+def points(part: float) -> str:
+    """A difference of probabilities in points of 0.01, rounded up, so that it is a bound."""
+    if part == 0:
+        return "0"
+    scale = 10.0 ** (math.floor(math.log10(100 * part)) - 1)
+    return tables.number(math.ceil(round(100 * part / scale, 9)) * scale, 2)
 
 
 def _uncertain(verdict, numbers: Measurement, strength, stops) -> Iterable[str]:

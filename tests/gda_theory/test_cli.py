@@ -47,13 +47,14 @@ def test_diagnose_prints_one_screen_and_says_what_was_done(run):
     code, out, err = run(DIAGNOSE)
     assert (code, err) == (0, "")
     lines = out.splitlines()
-    assert len(lines) <= 48
+    assert len(lines) <= 64
     assert max(map(len, lines)) <= 80
     for said in (
         "28 rows drawn at random (seed 0)",
         "features standardised",
         "logistic loss, means, no intercept",
-        "VERDICT: Do not use",
+        "VERDICT: Doing nothing changes predictions by at most",
+        "Do not use gradient ascent",
     ):
         assert said in out
     code, text, _ = run([*DIAGNOSE, "--json"])
@@ -194,12 +195,21 @@ def test_bad_input_is_one_line_and_exit_code_2(run, tmp_path, arguments, message
     assert message in err
 
 
-def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch):
-    def interrupted(*_):
+def test_ctrl_c_is_one_line_and_exit_code_130(run, monkeypatch, tmp_path):
+    def interrupted(*_, **__):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(diagnose_command, "diagnose", interrupted)
     assert run(DIAGNOSE) == (130, "", "gda_theory diagnose: interrupted\n")
+    written = [
+        *DIAGNOSE,
+        "--json",
+        str(tmp_path / "out.json"),
+        "--html",
+        str(tmp_path / "out.html"),
+    ]
+    assert run(written)[0] == 130
+    assert not list(tmp_path.iterdir())  # nothing is left half written
 
 
 def test_an_unknown_option_is_exit_code_2(capsys):

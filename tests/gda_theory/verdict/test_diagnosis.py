@@ -485,7 +485,7 @@ def test_samples_that_change_nothing_need_no_forgetting(rows):
 def test_the_summary_fits_a_terminal_and_ends_with_the_verdict(found):
     text = str(found)
     assert max(map(len, text.splitlines())) <= 80
-    assert len(text.splitlines()) <= 43  # one screen, with a row for each scheme
+    assert len(text.splitlines()) <= 56  # a row for each model and each scheme
     assert " ".join(text.split("VERDICT: ")[1].split()) == found.verdict
     values = dict((name.strip(), rest) for name, *rest in found.rows())
     assert values["strength where ascent stops helping"] == [
@@ -495,6 +495,34 @@ def test_the_summary_fits_a_terminal_and_ends_with_the_verdict(found):
     assert values["ascent's minimum at strength 1"][0] == "no minimum"
     back = tables.from_json(json.loads(tables.dumps(found.to_dict())))
     assert back["given"]["pretrain_distance"] == found.given.pretrain_distance
+
+
+def test_the_verdict_begins_with_predictions(rows, found):
+    features, labels, mask = rows
+    chances = {}
+    for name, members, ridge in (
+        ("before", np.ones(569, bool), 569 * RIDGE),
+        ("after", ~mask, (569 - mask.sum()) * RIDGE),
+    ):
+        w = fitted(features[members], labels[members], ridge)
+        chances[name] = 1 / (1 + np.exp(-features @ w))
+    largest = 100 * np.max(np.abs(chances["before"] - chances["after"]))
+    said = found.verdict.split(" points")[0].split()[-1]
+    assert largest <= float(said) < 1.1 * largest  # rounded up to two digits
+    right = [np.mean((chance > 0.5) == (labels > 0)) for chance in chances.values()]
+    assert found.effects.quality["pretrained"]["all"].accuracy == pytest.approx(right[0])
+    assert found.effects.quality["retrained"]["all"].accuracy == pytest.approx(right[1])
+    if right[0] == right[1]:
+        assert f"both have accuracy {right[0]:.4f}" in found.verdict
+    else:
+        assert f"accuracy is {right[0]:.4f} against {right[1]:.4f}" in found.verdict
+
+
+@pytest.mark.parametrize(
+    ("part", "text"), [(0, "0"), (0.01401, "1.5"), (0.014, "1.4"), (1, "100"), (3e-7, "3e-05")]
+)
+def test_points_are_rounded_up(part, text):
+    assert float(words.points(part)) == float(text)
 
 
 def test_what_is_not_a_problem_is_refused(rows):
