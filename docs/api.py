@@ -129,7 +129,12 @@ def entry(full_name: str, value: object) -> tuple[str, list[str]]:
 
 
 def methods(of: type) -> list[str]:
-    """The public methods and properties with a docstring. Fields stand in the signature already."""
+    """The public methods and properties with a docstring. Fields stand in the signature already.
+
+    Methods that another library puts into the class are left out, such as scikit-learn's
+    ``set_fit_request``.
+    """
+    package = of.__module__.partition(".")[0]
     fields = {*getattr(of, "_fields", ()), *getattr(of, "__dataclass_fields__", ())}
     jax_needs = {"tree_flatten", "tree_unflatten"}
     return [
@@ -139,4 +144,5 @@ def methods(of: type) -> list[str]:
         and name not in fields | jax_needs
         and (inspect.isroutine(value) or isinstance(value, (property, classmethod, staticmethod)))
         and inspect.getdoc(getattr(of, name))
+        and (getattr(getattr(of, name), "__module__", None) or package).startswith(package)
     ]
