@@ -193,8 +193,13 @@ class PartitionedProblem:
         return np.asarray(-self.size_ratio if self.reduction == "mean" else -1.0)
 
     def sums(self, weights: Float[np.ndarray, " d"]) -> Sums:
-        """All sums at ``weights``: one pass over the rows."""
+        """All sums at ``weights``: one pass over the rows.
+
+        Raises: ``ValueError`` for weights of another shape.
+        """
         point = np.asarray(weights, float)
+        if point.shape != self.ridge.shape:
+            raise ValueError(f"weights must have shape {self.ridge.shape}, got {point.shape}")
         items = [(partition, self.loss, point) for partition in self.partitions]
         found = compensated(executors.in_order(self.executor, summed, items))
         if self.watch is not None:

@@ -199,6 +199,8 @@ def test_bad_problems_are_refused():
         made(ridge=[1, 1, 1, 1, 0], features=features * np.append(np.ones(4), 0))
     with pytest.raises(ValueError, match=r"ridge must be one number or have shape \(5,\)"):
         gt.PartitionedProblem([whole], ridge=[1, 1])
+    with pytest.raises(ValueError, match=r"weights must have shape \(5,\), got \(4,\)"):
+        gt.newton_step(gt.PartitionedProblem([whole], ridge=1), np.zeros(4))
     with pytest.raises(ValueError, match=r"strength must be >="):
         gt.descent_ascent(gt.PartitionedProblem([whole], ridge=1), -0.5)
 
