@@ -3,7 +3,7 @@
 It needs Equinox and Optax: ``pip install -e '.[networks]'``.
 """
 
-from gda_theory.networks.data import Dataset, digits, fashion, from_npz, noisy
+from gda_theory.networks.data import NetworkData, digits, fashion, from_npz, noisy
 from gda_theory.networks.methods import METHODS
 from gda_theory.networks.sets import KINDS, forget_sets
 from gda_theory.networks.training import Recipe, train
@@ -12,7 +12,7 @@ from gda_theory.networks.unlearning import margins, outputs, split_names, unlear
 __all__ = [
     "KINDS",
     "METHODS",
-    "Dataset",
+    "NetworkData",
     "Recipe",
     "digits",
     "fashion",

@@ -17,7 +17,7 @@ FASHION = "/usr/share/datasets/fashion-mnist"  # of the system's package dataset
 DIGITS_TRAIN = 1000
 
 
-class Dataset(NamedTuple):
+class NetworkData(NamedTuple):
     """Training and validation rows.
 
     * ``inputs``: ``(n, d)`` in float32, each pixel centred and all divided by one number.
@@ -35,7 +35,7 @@ class Dataset(NamedTuple):
     name: str
 
 
-def digits(seed: int, *, flipped: float = 0.1, train: int = DIGITS_TRAIN) -> Dataset:
+def digits(seed: int, *, flipped: float = 0.1, train: int = DIGITS_TRAIN) -> NetworkData:
     """scikit-learn's digits, 8 x 8 pixels: 1,797 images, of which ``train`` are for training.
 
     Args:
@@ -56,7 +56,7 @@ def fashion(
     flipped: float = 0.1,
     train: int = 5000,
     validation: int = 1000,
-) -> Dataset:
+) -> NetworkData:
     """Fashion-MNIST from a folder of idx files, pooled to 14 x 14 pixels.
 
     Args:
@@ -76,7 +76,7 @@ def fashion(
     )
 
 
-def from_npz(path: str | Path, seed: int, *, train: int, flipped: float = 0.1) -> Dataset:
+def from_npz(path: str | Path, seed: int, *, train: int, flipped: float = 0.1) -> NetworkData:
     """The arrays ``inputs`` (or ``X``) and ``labels`` (or ``y``) of any ``.npz`` file."""
     with np.load(path, allow_pickle=False) as file:
         names = set(file.files)
@@ -93,7 +93,7 @@ def from_npz(path: str | Path, seed: int, *, train: int, flipped: float = 0.1) -
 
 def noisy(
     inputs: np.ndarray, labels: np.ndarray, seed: int, *, train: int, flipped: float, name: str
-) -> Dataset:
+) -> NetworkData:
     """Split rows at random, flip training labels, and standardise by the training rows.
 
     Args:
@@ -121,7 +121,7 @@ def noisy(
     rows = np.asarray(inputs, float)[order]
     centre = rows[:train].mean(0)
     scaled = ((rows - centre) / np.std(rows[:train] - centre)).astype(np.float32)
-    return Dataset(
+    return NetworkData(
         inputs=scaled[:train],
         labels=np.where(wrong, other, right[:train]).astype(np.int32),
         flipped=wrong,

@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gda_theory.networks import model
-from gda_theory.networks.data import Dataset
+from gda_theory.networks.data import NetworkData
 from gda_theory.networks.model import Parameters
 
 NETWORKS = 20  # over which kernel and losses are averaged
@@ -23,7 +23,7 @@ KINDS = ("random", "pc1_top", "pc1_bottom", "pc2_top", "neighbours", "easy", "fl
 
 
 def forget_sets(
-    data: Dataset,
+    data: NetworkData,
     pretrained: Parameters,
     count: int,
     seed: int,
@@ -76,12 +76,12 @@ def forget_sets(
     return {kind: np.sort(found[kind]) for kind in kinds}
 
 
-def mean_losses(networks: Parameters, data: Dataset) -> Float[np.ndarray, " n"]:
+def mean_losses(networks: Parameters, data: NetworkData) -> Float[np.ndarray, " n"]:
     """The loss of each training row, averaged over networks."""
     return np.asarray(_losses(networks, data.inputs, data.labels), float)
 
 
-def components(networks: Parameters, data: Dataset) -> Float[np.ndarray, "2 n"]:
+def components(networks: Parameters, data: NetworkData) -> Float[np.ndarray, "2 n"]:
     """The first two principal components of the kernel, as unit vectors over the rows."""
     kernel = np.asarray(
         mean_kernel(networks, jnp.asarray(data.inputs), jnp.asarray(data.labels)), float

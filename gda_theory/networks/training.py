@@ -12,7 +12,7 @@ from jax import Array
 from jaxtyping import Int
 
 from gda_theory.networks import model
-from gda_theory.networks.data import Dataset
+from gda_theory.networks.data import NetworkData
 from gda_theory.networks.model import Parameters
 from theory_common.batching import chunks
 
@@ -35,13 +35,13 @@ class Recipe(NamedTuple):
     weight_decay: float = 5e-4
 
 
-def sizes(data: Dataset, recipe: Recipe) -> tuple[int, int, int]:
+def sizes(data: NetworkData, recipe: Recipe) -> tuple[int, int, int]:
     """Numbers of inputs, hidden units and classes."""
     return data.inputs.shape[1], recipe.hidden, data.classes
 
 
 def train(
-    data: Dataset,
+    data: NetworkData,
     recipe: Recipe,
     seeds: Int[np.ndarray, " models"],
     *,

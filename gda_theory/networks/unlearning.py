@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from gda_theory.networks import model, training
-from gda_theory.networks.data import Dataset
+from gda_theory.networks.data import NetworkData
 from gda_theory.networks.methods import METHODS, Task
 from gda_theory.networks.model import Parameters
 from theory_common import checks
@@ -22,7 +22,7 @@ NEWTON = ("Newton, last layer", "Newton, network")
 
 
 def unlearn(
-    data: Dataset,
+    data: NetworkData,
     recipe: training.Recipe,
     networks: Parameters,
     forget: Int[np.ndarray, " k"],
@@ -91,24 +91,24 @@ def unlearn(
     return np.moveaxis(found, 0, 1)
 
 
-def margins(data: Dataset, networks: Parameters) -> Float[np.ndarray, "models points"]:
+def margins(data: NetworkData, networks: Parameters) -> Float[np.ndarray, "models points"]:
     """The margins of networks at the training rows, then the validation rows."""
     points, labels = all_points(data)
     return np.asarray(_margins(networks, points, labels))
 
 
-def all_points(data: Dataset) -> tuple[np.ndarray, np.ndarray]:
+def all_points(data: NetworkData) -> tuple[np.ndarray, np.ndarray]:
     """Inputs and labels of the training rows, then the validation rows."""
     inputs = np.concatenate([data.inputs, data.validation_inputs])
     return inputs, np.concatenate([data.labels, data.validation_labels])
 
 
-def outputs(data: Dataset, networks: Parameters) -> Float[np.ndarray, "models n classes"]:
+def outputs(data: NetworkData, networks: Parameters) -> Float[np.ndarray, "models n classes"]:
     """The logits of networks at the training rows."""
     return np.asarray(_outputs(networks, data.inputs))
 
 
-def split_names(data: Dataset, forget: Int[np.ndarray, " k"]) -> np.ndarray:
+def split_names(data: NetworkData, forget: Int[np.ndarray, " k"]) -> np.ndarray:
     """Of each point ``"forget"``, ``"retain"`` or ``"validation"``."""
     names = np.array(["retain"] * len(data.inputs) + ["validation"] * len(data.validation_inputs))
     names[forget] = "forget"

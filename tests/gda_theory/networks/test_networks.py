@@ -19,7 +19,7 @@ SEEDS = np.arange(3)
 
 
 @functools.cache
-def trained() -> tuple[networks.Dataset, training.Parameters, np.ndarray]:
+def trained() -> tuple[networks.NetworkData, training.Parameters, np.ndarray]:
     """Few small networks on digits, and ten flipped rows to forget."""
     data = networks.digits(0, train=300)
     forget = np.flatnonzero(data.flipped)[:10]
