@@ -7,9 +7,9 @@ loss. These verdicts say what ascent would do to the binary models. They need no
 softmax model.
 
 Ascent stops helping near the strength f/r for means, and 1 for sums. So a class is first judged at
-twice that. If ascent's minimum is harmful there, the path is followed no further: the objective of
-the kept rows rises along it (claim ``path-monotone``). Otherwise the class is judged at the given
-strength.
+half of that, then at twice that. Where ascent's minimum is harmful, the path is followed no
+further: the objective of the kept rows rises along it (claim ``path-monotone``). Otherwise the
+class is judged at the given strength.
 """
 
 import concurrent.futures
@@ -44,7 +44,7 @@ EFFECTS = {
     Verdict.FARTHER: "do harm",
     Verdict.NEARER: "help",
 }
-NEAR = 2.0  # times the strength near which ascent stops helping
+NEAR = (0.5, 2.0)  # times the strength near which ascent stops helping
 FURTHER = "At higher strengths the objective of the kept rows is higher still."
 NO_ROWS = "No verdict: all rows of this class are forgotten, so that no model knows it."
 
@@ -217,11 +217,11 @@ def _judged(problem: MultinomialProblem, strength: float, number: int) -> ClassV
         return ClassVerdict(name=name, numbers=None, strength=strength, asked=strength)
     one = binary(problem, number)
     objective = measure.objective_of(one)
-    at = min(strength, -NEAR * float(objective.pretrain_strength))
-    numbers = _measured(one, objective, at)
-    if at < strength and decide(numbers) not in HARM:
-        at = strength
+    even = -float(objective.pretrain_strength)
+    for at in (*(part * even for part in NEAR if part * even < strength), strength):
         numbers = _measured(one, objective, at)
+        if decide(numbers) in HARM:
+            break
     return ClassVerdict(name=name, numbers=numbers, strength=at, asked=strength)
 
 
