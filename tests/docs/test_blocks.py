@@ -20,7 +20,7 @@ PAGES = [
 ]
 TEXTS = {str(path.relative_to(ROOT)): path.read_text() for path in PAGES}
 BLOCKS = [block for page, text in TEXTS.items() for block in blocks(page, text)]
-SLOW = ("docs/hierarchy.md-0-python",)
+SLOW = ("docs/hierarchy.md-0-python", "docs/classes.md-0-python")
 
 
 def of_kind(kind: str) -> list:

@@ -53,6 +53,7 @@ def test_the_objective_is_the_one_of_numpy(reduction):
     )
 
 
+@pytest.mark.slow
 def test_derivatives_are_those_of_the_value():
     objective = class_data.problem().objective()
     inner = jnp.asarray(np.random.default_rng(2).normal(size=(CLASSES - 1) * FEATURES))

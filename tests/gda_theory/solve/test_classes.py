@@ -139,6 +139,7 @@ def test_newtons_step_is_that_of_numpy(path):
         gt.newton_step(problem, start[0])
 
 
+@pytest.mark.slow
 def test_weights_have_derivatives_under_jit():
     problem = class_data.problem()
 
