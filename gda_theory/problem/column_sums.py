@@ -317,13 +317,15 @@ def _is_number(text: str) -> bool:
 def features(frame: "pl.DataFrame", plans: tuple[Scaled | Levels, ...]) -> Float[np.ndarray, "n d"]:
     """The features of some rows, by the plans of their columns."""
     width = sum(len(plan.names) for plan in plans)
-    out = np.empty((frame.height, width))
+    out = np.empty((frame.height, width), order="F")  # each column is written at once
     at = 0
     for plan in plans:
         series = frame[plan.name]
         if isinstance(plan, Scaled):
-            numbers: Any = as_numbers(series, plan.origin)
-            out[:, at] = (numbers.to_numpy() - plan.shift) / plan.scale
+            # Missing cells were refused before, and are not looked for again.
+            numbers: Any = series if series.dtype.is_float() else as_numbers(series, plan.origin)
+            np.subtract(numbers.to_numpy(), plan.shift, out=out[:, at], dtype=float)
+            out[:, at] /= plan.scale
             at += 1
             continue
         cells = _cells(series).fill_null(plan.filled)

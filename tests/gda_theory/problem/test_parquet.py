@@ -36,6 +36,7 @@ def frame() -> pl.DataFrame:
             "opened": [first + datetime.timedelta(int(days)) for days in day],
             "seen": [datetime.datetime(2021, 1, 1, 5, 30, int(s % 60)) for s in day],
             "branch": rng.integers(0, 5, ROWS),
+            "height": rng.normal(170, 10, ROWS).astype(np.float32),
             "constant": np.full(ROWS, 0.1),
             "default": np.where(income + rng.normal(size=ROWS) * 3e4 > 3e4, "yes", "no").tolist(),
         }
@@ -111,7 +112,7 @@ def test_ids_and_what_is_said(folder):
 
 
 def test_an_id_is_dropped_and_large_files_are_cut(folder, monkeypatch):
-    monkeypatch.setattr(parquet, "CELLS", 11 * 25)
+    monkeypatch.setattr(parquet, "CELLS", 12 * 25)
     found = gt.from_parquet(str(folder), label="default", forget="3,17")
     assert len(found.partitions) == 2 + 1 + 3
     assert "customer_id" not in found.names
