@@ -88,13 +88,15 @@ def _lettered(found: list[ReportAnswer]) -> list[tuple[ReportAnswer, str]]:
 
 def _opening(document: Any) -> str:
     kind, badge = BADGES[Verdict(document["given"]["code"])]
-    first, _, rest = document["verdict"].partition(". ")
+    first, _, rest = document["sentences"]["ascent"].partition(". ")
     first = first if first.endswith(".") else f"{first}."
     rest = f' <span class="lead">{html.escape(rest)}</span>' if rest else ""
+    predictions = html.escape(document["sentences"]["predictions"])
+    on_predictions = f"<p{tags(document, 'sentences.predictions', 'text')}>{predictions}</p>"
     return (
         f'<header><p class="kind"><span class="badge {kind}">{badge}</span></p>'
-        f"<div{tags(document, 'verdict', 'text')}><h1>{html.escape(first)}</h1>{rest}</div>"
-        f"{_data(document)}</header>"
+        f"<div{tags(document, 'sentences.ascent', 'text')}><h1>{html.escape(first)}</h1>{rest}"
+        f"</div>{on_predictions if predictions else ''}{_data(document)}</header>"
     )
 
 

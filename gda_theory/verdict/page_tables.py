@@ -122,8 +122,12 @@ def stops(document: Any) -> str:
         "good epochs",
         "left at the end",
     ]
-    note = f"Each run has {value(document, 'stops.0.epochs')} epochs."
-    return f'{table(head, rows)}<p class="note">{note}</p>'
+    note = "Each run has {stops.0.epochs|number} epochs, on {stops.0.rows|number} rows."
+    error = max(range(len(document["stops"])), key=lambda index: document["stops"][index]["error"])
+    if document["stops"][error]["error"] > 0:
+        # The runs were followed on a sample.
+        note += f" What is left is off by {{stops.{error}.error|percent}} at most, by estimate."
+    return f'{table(head, rows)}<p class="note">{marked(note, document)}</p>'
 
 
 def _listed(document: Any, rows: Sequence[tuple[str, str, str]]) -> str:

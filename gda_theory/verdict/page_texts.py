@@ -59,7 +59,8 @@ METHODS = {
         "Every scheme runs from the pretrained model at several step sizes, and the distance to "
         "the retrained weights is measured at every epoch. The best epoch is the one of the "
         "smallest distance. Good epochs leave at most half of the distance of doing nothing. "
-        "Shown is the step size with the best stop.",
+        "Shown is the step size with the best stop. With many rows the runs are followed on a "
+        "sample that agrees with all rows to second order at the retrained model.",
         "The scheme `ascent_then_descent` ascends for some epochs and then only descends on the "
         "kept rows. What it reaches is the work of descent.",
     ),

@@ -86,8 +86,7 @@ class Diagnosis:
     @property
     def verdict(self) -> str:
         """What doing nothing means for predictions, what ascent will do, why, and what to do."""
-        said = words.sentences(self.code, self.given, self.strength, self.stops)
-        return said if self.effects is None else f"{words.predictions(self.effects)} {said}"
+        return " ".join(part for part in sentences(self).values() if part)
 
     @functools.cached_property
     def effects(self) -> Effects | None:
@@ -171,6 +170,14 @@ class Diagnosis:
         return self.summary()
 
 
+def sentences(found: Diagnosis) -> dict[str, str]:
+    """The two parts of the verdict: on predictions, which may be empty, and on ascent."""
+    return {
+        "predictions": "" if found.effects is None else words.predictions(found.effects),
+        "ascent": words.sentences(found.code, found.given, found.strength, found.stops),
+    }
+
+
 def summary(found: Diagnosis) -> str:
     """The numbers, their legends, and the verdict last."""
     given, other = found.given.reduction, found.other.reduction
@@ -235,6 +242,7 @@ def as_json(found: Diagnosis) -> dict[str, Any]:
     """
     return {
         "verdict": found.verdict,
+        "sentences": sentences(found),
         "data": list(found.notes),
         "strength": found.strength,
         "given": _judged(found.given, found.code, found.verdict),

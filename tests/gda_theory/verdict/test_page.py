@@ -48,7 +48,7 @@ def test_every_number_in_the_page_is_in_the_json(text, document):
     assert len(keys) > 200
     for section in document["answers"]:
         assert any(key.startswith(section) for key in keys)
-    assert {"verdict", "given.break_even_strength", "membership.noise"} <= keys
+    assert {"sentences.ascent", "given.break_even_strength", "membership.noise"} <= keys
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,9 @@ def test_the_page_asks_nothing_of_a_network(text):
 
 
 def test_the_verdict_comes_first_then_the_contents_then_the_answers(text, document):
-    first = document["verdict"].split(". ")[0]
+    first = document["sentences"]["ascent"].split(". ")[0]
+    assert f"<h1>{first}." in text
+    assert document["verdict"] == " ".join(document["sentences"].values())
     places = [
         text.index(first),
         text.index("<nav"),
@@ -115,7 +117,7 @@ def test_what_comes_from_the_data_is_escaped(document):
 
 
 def test_a_report_without_sections_says_why(document):
-    short = {key: document[key] for key in ("verdict", "data", "given", "other")}
+    short = {key: document[key] for key in ("verdict", "sentences", "data", "given", "other")}
     short |= {"stops": [], "unanswered": {}, "missing": "there is nothing to compare"}
     reader = check(page.page(short), short)
     assert ("missing", "there is nothing to compare") in {
