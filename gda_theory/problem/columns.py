@@ -411,7 +411,8 @@ def _category(
         return _fault(
             name,
             cells,
-            f"has numbers and the text {cells[row]!r} (row {row}): mend the cell, or --drop it",
+            f"has numbers and the text {cells[row]!r} (row {row}, counted from 0):"
+            " mend the cell, or --drop it",
         )
     if levels == len(there) > 1 and not keep:
         return _identifier(name, cells, f"its {levels} texts are distinct")
@@ -476,7 +477,8 @@ def _number(name: str, series: "pl.Series", fitted_on: Bool[np.ndarray, " n"]) -
     infinite = series.is_infinite().fill_null(False)
     if infinite.any():
         row = int(infinite.arg_true()[0])
-        return _fault(name, series, f"has {series[row]} (row {row}), which is not a finite number")
+        where = f"(row {row}, counted from 0)"
+        return _fault(name, series, f"has {series[row]} {where}, which is not a finite number")
     return _imputed(name, Role.NUMBER, series, f"{name}: number", fitted_on, decided=False)
 
 

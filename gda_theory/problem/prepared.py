@@ -1,7 +1,8 @@
 """A data set ready for a problem: features, labels, rows to forget, and what was decided."""
 
+import functools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,10 +125,10 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
     Returns: the data set.
     Raises: ``ValueError`` that names the columns at fault, all at once.
     """
-    labels, classes = columns.labels(table, label)
     fitted_on = fitted_rows(selected.mask, choices.scale_on)
     names, dropped = features_of(table.source, table.frame.columns, label, selected, choices)
-    encoded = columns.encode(
+    encode = functools.partial(
+        columns.encode,
         table,
         names,
         fitted_on,
@@ -135,6 +136,11 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
         standardize=choices.standardize,
         rows_fitted=SCALE_ON[choices.scale_on],
     )
+    try:
+        labels, classes = columns.labels(table, label)
+    except ValueError as error:
+        raise ValueError("; ".join([str(error), *_fault(table.source, encode)])) from None
+    encoded = encode()
     notes = (
         f"{table.source}: {len(labels)} rows, {plural(len(encoded.names), 'feature')}",
         *table.notes,
@@ -158,6 +164,15 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
         transformer=encoded.transformer,
         dropped=encoded.dropped,
     )
+
+
+def _fault(source: str, encode: Callable[[], object]) -> list[str]:
+    """What is wrong with the features too, so that one error names all that is to be mended."""
+    try:
+        encode()
+    except ValueError as error:
+        return [str(error).removeprefix(f"{source}: ")]
+    return []
 
 
 def features_of(

@@ -215,8 +215,8 @@ def test_all_faults_are_in_one_error():
         )
     said = str(error.value)
     assert "column 'price' looks like numbers with a decimal comma: say --decimal ," in said
-    assert "column 'score' has numbers and the text 'oops' (row 1)" in said
-    assert "column 'ratio' has inf (row 1), which is not a finite number" in said
+    assert "column 'score' has numbers and the text 'oops' (row 1, counted from 0)" in said
+    assert "column 'ratio' has inf (row 1, counted from 0), which is not a finite number" in said
     assert "fine" not in said
     assert plain({"price": ["1,5", "2,25", "3"]}, decimal=",") == {"price": [1.5, 2.25, 3]}
 
