@@ -176,13 +176,14 @@ class Objective:
         )
 
     @backed_by("class-share-bound")
-    def recession_slopes(self, strength: ArrayLike = 1.0) -> Float[Numbers, "*batch d 2"]:
+    def recession_slopes(self, strength: ArrayLike = 1.0) -> Float[Numbers, "*batch p q"]:
         r"""Slopes of J along each coordinate to +infinity and -infinity; +inf where a ridge acts.
 
         Along an unpenalised coordinate, such as an intercept,
         :math:`J \sim |b| \ell'_\infty \sum_i c_i \max(0, \mp t_{ij})`. For an intercept and mean
         losses this is the share of a class in R minus strength times its share in F. So the
         logistic objective is unbounded below iff ``strength > min_c share_R(c) / share_F(c)``.
+        Shape ``(d, 2)``; with K classes ``(K, 1)``, one slope for the intercept of each.
 
         Source: new. Claim: ``class-share-bound``.
         """

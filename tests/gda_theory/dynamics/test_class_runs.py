@@ -38,7 +38,7 @@ def test_an_epoch_is_that_of_numpy(scheme):
 def test_descent_reaches_the_oracle_and_trials_measure_the_way():
     problem = class_data.problem()
     objective = problem.objective()
-    path = gt.ascent_path(objective, [0.05])
+    path = gt.ascent_path(objective, np.array([0.05]))
     run = gt.simulate(objective, path.pretrained.weights, step_size=1.0, epochs=3000, strength=0.0)
     assert run.outcome == Outcome.CONVERGED
     np.testing.assert_allclose(run.weights, path.oracle.weights, atol=1e-10)

@@ -170,4 +170,4 @@ def test_a_path_of_too_many_weights_is_refused():
     wide = np.random.default_rng(0).normal(size=(ROWS, 700))
     problem = gt.MultinomialProblem(wide, data()[1], FORGET, ridge=0.1)
     with pytest.raises(ValueError, match=r"at most 2000 weights.*3 classes x 700 features = 2100"):
-        gt.ascent_path(problem, [1.0])
+        gt.ascent_path(problem, np.array([1.0]))
