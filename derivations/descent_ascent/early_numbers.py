@@ -16,6 +16,7 @@ from derivations.descent_ascent.pair_numbers import require_positive
 from derivations.descent_ascent.window_numbers import masses_of, vectors_of
 from derivations.ledger.theorems import NoValue
 
+SMALL_MOVE = mpf("1e-3")
 rho, weight = sp.symbols("rho weight", positive=True)
 product, leading, of_sums, distance = sp.symbols("product leading product_of_sums |w_D-w_R|")
 ratio, kept_share = sp.symbols("ratio share", nonnegative=True)
@@ -58,6 +59,7 @@ def first_steps(data, ridge, weight, loss, rho=0) -> dict:
     """Products of gradient and distance by Newton's method on the weights.
 
     For mean losses with ρ = f/r, and for sums, whose forget rows count ``weight`` times.
+    :class:`NoValue` where ρ is not small: it moves a margin by ``SMALL_MOVE``.
     """
     require_positive(ridge=ridge, weight=weight)
     retained, forgotten = data
@@ -75,6 +77,8 @@ def first_steps(data, ridge, weight, loss, rho=0) -> dict:
 
     alone = weights(mpf(1), mpf(0))
     oracle, trained = minimum(alone), minimum(weights(1 / (1 + rho), rho / (1 + rho)))
+    if data_measures.norm(rows * (trained - oracle)) > SMALL_MOVE:
+        raise NoValue("the forget rows move the margins too far for an expansion in ρ")
     summed = minimum(weights(mpf(1), weight))
     ascent = slope_at(weights(mpf(1), mpf(-1)), trained)
     ascent_of_sums = slope_at(weights(mpf(1), -weight), summed)
