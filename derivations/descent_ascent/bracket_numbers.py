@@ -137,8 +137,8 @@ bounded, continued = sp.symbols("bounded continued")
 
 def branches(retain_mass, forget_mass, ridge, k12, k22, determinant, loss) -> dict:
     """ln Q of all stationary points, of the continued minimum, and of the first fold."""
-    if not determinant > 0:
-        raise NoValue("the determinant must be > 0")
+    if not (determinant > 0 and loss.decreases):
+        raise NoValue("the determinant must be > 0, and φ must decrease: else P has several values")
     pair = pair_of(k12, k22, determinant, fold_numbers.log_ratio(retain_mass, ridge), loss)
     target = fold_numbers.log_ratio(forget_mass, ridge)
     _, y = measures.oracle(retain_mass, pair.gram, ridge, loss)

@@ -105,8 +105,10 @@ def data_hessian(rows, signed: Sequence, ridge, w, loss: MarginLoss = LOGISTIC):
 def stationary(rows, signed: Sequence, ridge, loss: MarginLoss = LOGISTIC, start=None):
     """The stationary point that damped Newton steps from ``start`` (or 0) reach.
 
-    :class:`NoValue` if they do not settle.
+    :class:`NoValue` if they do not settle, or if the ridge is not positive.
     """
+    if not ridge > 0:
+        raise NoValue(f"the ridge must be > 0, got {ridge}")
     w = mpmath.matrix(rows.cols, 1) if start is None else start.copy()
     left = gradient(rows, signed, ridge, w, loss)
     for _ in range(NEWTON_STEPS):

@@ -97,7 +97,7 @@ def weight(signed_mass, ridge, loss: MarginLoss = EXPONENTIAL):
     """The stationary point of ``K ℓ(w) + λw²/2`` that is continued from K = 0.
 
     It is the only one for K >= 0. For K < 0 it is the first one below 0.
-    :class:`NoValue` if there is none.
+    :class:`NoValue` if there is none, or if the ridge is not positive.
     """
 
     def slope(w):
@@ -106,6 +106,7 @@ def weight(signed_mass, ridge, loss: MarginLoss = EXPONENTIAL):
     def curvature(w):
         return ridge - signed_mass * loss.slope(w)
 
+    _require_ridge(ridge)
     if signed_mass == 0:
         return mpf(0)
     if signed_mass < 0 and loss is EXPONENTIAL:
@@ -118,6 +119,11 @@ def weight(signed_mass, ridge, loss: MarginLoss = EXPONENTIAL):
             return root_between(slope, curvature, *sorted((near, near + step)))
         near, step = near + step, step * (2 if signed_mass > 0 else mpf(5) / 4)
     raise NoValue("no stationary point was met")
+
+
+def _require_ridge(ridge) -> None:
+    if not ridge > 0:
+        raise NoValue(f"the ridge must be > 0, got {ridge}")
 
 
 def root_between(function: Callable, derivative: Callable, low, high):
@@ -154,6 +160,7 @@ def margins(
     descent-ascent. The solution is unique where both are >= 0 and φ decreases.
     :class:`NoValue` if the steps do not settle.
     """
+    _require_ridge(ridge)
     x, y = mpf(start[0]), mpf(start[1])
     residual = _residual(masses, gram, ridge, loss, x, y)
     for _ in range(NEWTON_STEPS):

@@ -251,8 +251,10 @@ def path_from_oracle(problem: Landscape, ridge: object) -> tuple:
     """The places (w, γ) on the path from the oracle to where γ turns back, with tangents.
 
     They are computed at 10 digits: the turn is found again from there. :class:`NoValue` if γ does
-    not turn back within the steps.
+    not turn back within the steps, or if the ridge is not positive.
     """
+    if not ridge > 0:
+        raise NoValue(f"the ridge must be > 0, got {ridge}")
     with mpmath.workdps(10):
         size = problem.dimension
 

@@ -486,7 +486,7 @@ def _is_bent(landscape, ridge):
         measure=_continued,
         digits=15,
         most_digits=15,
-        points=5,
+        points=4,
     ),
     joins=[
         join(

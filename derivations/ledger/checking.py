@@ -40,14 +40,16 @@ class Proof(NamedTuple):
 
 
 class TriedMutant(NamedTuple):
-    """A wrong restatement of one claimed expression.
-
-    ``broken_step`` is the text of the first step that it breaks, None if it breaks none.
-    """
+    """A wrong restatement of one claimed expression, and the texts of steps that it breaks."""
 
     name: str
     mutant: mutation.Mutant
-    broken_step: str | None
+    broken_steps: tuple[str, ...]
+
+    @property
+    def broken_step(self) -> str | None:
+        """The first step that it breaks, None if it breaks none."""
+        return next(iter(self.broken_steps), None)
 
 
 class Necessity(NamedTuple):
@@ -84,8 +86,8 @@ class Report(NamedTuple):
 
     @property
     def necessity(self) -> Necessity:
-        """Which steps and signs nothing depends on. It takes as long as the mutants do."""
-        return necessity(self.claim)
+        """Which steps and signs nothing depends on."""
+        return necessity(self.claim, self.mutants)
 
     @property
     def failures(self) -> list[str]:
@@ -148,7 +150,7 @@ def check(claim: Claim) -> Report:
     return Report(
         claim=claim,
         proof=proof,
-        mutants=tuple(claim.mutants()),
+        mutants=tried_mutants(claim),
         search=found,
         weakenings=weakenings,
         open_needs=tuple(open_needs(claim)),
@@ -204,6 +206,18 @@ def _word_of_step(step: Step) -> str:
     return "certified" if isinstance(step, rigorous) else "proved"
 
 
+def tried_mutants(claim: Claim) -> tuple[TriedMutant, ...]:
+    """All mutants, with every step that each breaks."""
+    return tuple(
+        TriedMutant(
+            name,
+            mutant,
+            tuple(step.text for step in refuted(claim, {name: mutant.expression})),
+        )
+        for name, mutant in claim.restatements()
+    )
+
+
 def broken_step(claim: Claim, statement: dict[str, sp.Expr]) -> str | None:
     """The text of the first step that ``statement`` makes false, None if it refutes none."""
     return next((step.text for step in refuted(claim, statement)), None)
@@ -229,16 +243,13 @@ def _same(one: Step, other: Step) -> bool:
         return False
 
 
-def necessity(claim: Claim) -> Necessity:
+def necessity(claim: Claim, mutants: tuple[TriedMutant, ...]) -> Necessity:
     """Steps that can be deleted unnoticed, and signs that no change breaks.
 
     A deletion is noticed if a join cites the step, or if a mutant is refuted by this step alone.
     """
     cited = rules.cited(claim.joins)
-    by_mutant = [
-        {step.text for step in refuted(claim, {name: mutant.expression})}
-        for name, mutant in claim.restatements()
-    ]
+    by_mutant = [set(tried.broken_steps) for tried in mutants]
     alone = {next(iter(texts)) for texts in by_mutant if len(texts) == 1}
     broken = set().union(*by_mutant) if by_mutant else set()
     signs = [step for step in claim.own_steps if isinstance(step, Positive)]

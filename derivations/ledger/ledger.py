@@ -154,10 +154,11 @@ class Claim:
 
     def mutants(self) -> list[TriedMutant]:
         """Generated wrong statements, each with the first step that it breaks."""
-        return [
-            TriedMutant(name, mutant, self.broken_step(**{name: mutant.expression}))
-            for name, mutant in self.restatements()
-        ]
+        tried = []
+        for name, mutant in self.restatements():
+            first = self.broken_step(**{name: mutant.expression})
+            tried.append(TriedMutant(name, mutant, () if first is None else (first,)))
+        return tried
 
     def check(self) -> Report:
         """Proof, mutants, the search against the theorem, and the evidence it deserves."""
