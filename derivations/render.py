@@ -4,6 +4,7 @@
 violations, so that each claim is shown with the smallest margin that was met.
 """
 
+import itertools
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -16,7 +17,7 @@ from derivations.ledger import checking, search, workers
 from derivations.ledger.ledger import EVIDENCE, ORIGINS, Claim, Report
 from derivations.ledger.rules import RULES
 
-# The headings of the ledger's page. They are data, since python -OO drops docstrings.
+# The headings of the ledger's page, by module. They are data, since python -OO drops docstrings.
 SECTIONS = {
     "descent_ascent.coordinate": "One orthogonal coordinate (Sec. 5.1.1; Lemmas 2-5, Corollary 1)",
     "descent_ascent.cusp_limits": "The logistic cusp for small and for large correlations",
@@ -103,12 +104,10 @@ def ledger_markdown(claims: Iterable[Claim] = LEDGER) -> str:
         f"* *{name}*: {rule.statement}. It needs: {', '.join(rule.needs)}."
         for name, rule in RULES.items()
     ]
-    module = None
-    for claim in claims:
-        if claim.function.__module__ != module:
-            module = claim.function.__module__
-            lines += ["", f"## {_title(module)}"]
-        lines += ["", *_section(claim, margins[claim.id])]
+    for title, of_section in itertools.groupby(claims, key=_title):
+        lines += ["", f"## {title}"]
+        for claim in of_section:
+            lines += ["", *_section(claim, margins[claim.id])]
     return "\n".join(lines) + "\n"
 
 
@@ -324,9 +323,11 @@ def print_table(reports: list[Outcome], left_out: list[Claim], seconds: float) -
         )
 
 
-def _title(module: str) -> str:
-    """The heading of a module's claims: its own name if it is none of ours."""
-    return SECTIONS.get(module.removeprefix("derivations."), module)
+def _title(claim: Claim) -> str:
+    """The heading above ``claim``: the name of its module if that is none of ours."""
+    module = claim.function.__module__
+    parts = module.removeprefix("derivations.").split(".")
+    return SECTIONS.get(".".join(parts[:2]), module)
 
 
 def _section(claim: Claim, margin: str) -> list[str]:

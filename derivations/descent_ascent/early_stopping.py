@@ -11,8 +11,8 @@ import numpy as np
 import sympy as sp
 
 from derivations.descent_ascent import early_numbers, example_pairs
-from derivations.descent_ascent.coordinate import closed_form_weights
-from derivations.descent_ascent.pair import counted
+from derivations.descent_ascent.coordinate.basics import closed_form_weights
+from derivations.descent_ascent.pair.basics import counted
 from derivations.descent_ascent.pair_numbers import DECREASING, loss
 from derivations.ledger.domains import Drawn, between, positive_within, real
 from derivations.ledger.ledger import claim

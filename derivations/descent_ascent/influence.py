@@ -16,7 +16,7 @@ import sympy as sp
 from mpmath import mpf
 
 from derivations.descent_ascent import data_measures, measures, scalar_measures
-from derivations.descent_ascent.coordinate import (
+from derivations.descent_ascent.coordinate.basics import (
     closed_form_weights,
     descent_ascent_mass,
     masses_by_eq_1,

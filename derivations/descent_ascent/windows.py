@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 
 from derivations.descent_ascent import example_pairs, window_numbers
-from derivations.descent_ascent.pair import counted
+from derivations.descent_ascent.pair.basics import counted
 from derivations.descent_ascent.pair_numbers import (
     ANY_LOSS,
     DECREASING,

@@ -17,7 +17,7 @@ import mpmath
 import sympy as sp
 from mpmath import mpf
 
-from derivations.hierarchy.mean_field import PAPER
+from derivations.hierarchy.mean_field.maps import PAPER
 from derivations.ledger.domains import Drawn, between, positive_within, real
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join

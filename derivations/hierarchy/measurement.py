@@ -13,7 +13,13 @@ from typing import NamedTuple
 import mpmath
 import sympy as sp
 
-from derivations.hierarchy.mean_field import GEOMETRIC, PAPER, geometric, geometric_steps, noise
+from derivations.hierarchy.mean_field.maps import (
+    GEOMETRIC,
+    PAPER,
+    geometric,
+    geometric_steps,
+    noise,
+)
 from derivations.ledger.domains import Drawn, Integers, between
 from derivations.ledger.ledger import claim
 from derivations.ledger.rules import join

@@ -12,7 +12,7 @@ import sympy as sp
 from mpmath import mpf
 
 from derivations.hierarchy import measures, tree_measures
-from derivations.hierarchy.mean_field import (
+from derivations.hierarchy.mean_field.maps import (
     BRANCHING,
     ENOUGH,
     GEOMETRIC,

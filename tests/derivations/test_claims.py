@@ -67,9 +67,7 @@ def test_the_whole_check_passes(identifier):
 @pytest.mark.slow
 def test_few_steps_could_be_deleted_unnoticed():
     quick = [claim for claim in CLAIMS if not claim.slow]
-    found = {
-        claim.id: checking.necessity(claim, checking.tried_mutants(claim)) for claim in quick
-    }
+    found = {claim.id: checking.necessity(claim, checking.tried_mutants(claim)) for claim in quick}
     deletable = [text for one in found.values() for text in one.deletable]
     assert len(deletable) < 0.05 * sum(len(claim.own_steps) for claim in quick), deletable
 

@@ -25,7 +25,7 @@ from derivations.descent_ascent import (
     path_measures,
     paths,
 )
-from derivations.descent_ascent.coordinate import closed_form_weights
+from derivations.descent_ascent.coordinate.basics import closed_form_weights
 from derivations.ledger import domains, symbols, theorems
 from derivations.ledger.ledger import OutOfDomain
 from derivations.ledger.theorems import Numbers

@@ -30,9 +30,13 @@ EXACT = 64 * np.finfo(float).eps
 def at(expression, vocabulary, rules, branching):
     """A function of p."""
     values = dict(
-        zip((mean_field.v, mean_field.m, mean_field.s), (vocabulary, rules, branching), strict=True)
+        zip(
+            (mean_field.maps.v, mean_field.maps.m, mean_field.maps.s),
+            (vocabulary, rules, branching),
+            strict=True,
+        )
     )
-    return sp.lambdify(mean_field.p, expression.subs(values), "numpy")
+    return sp.lambdify(mean_field.maps.p, expression.subs(values), "numpy")
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
@@ -52,12 +56,12 @@ def test_the_map_and_its_slope_are_the_claims(system):
     )
 
 
-@pytest.mark.parametrize("system", mean_field.TRANSITIONS)
+@pytest.mark.parametrize("system", mean_field.values.TRANSITIONS)
 def test_the_transition_lies_in_its_enclosure(system):
     found = rt.mean_field.criticality(
         **dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
     )
-    certified = mean_field.certified_transition(system)
+    certified = mean_field.values.certified_transition(system)
     for value, ball in zip(
         (found.belief, found.noise, found.slope, found.exponent), certified, strict=True
     ):
@@ -118,23 +122,33 @@ def test_correlations_are_those_of_all_states(system):
 )
 def test_the_closed_form_at_the_transition_is_that_of_all_states(system):
     """Exactly, in rational numbers."""
-    sizes = dict(zip((finite_size.v, finite_size.m, finite_size.s), system, strict=False))
-    values = sizes | {finite_size.p: sp.Rational(system.belief)}
+    sizes = dict(
+        zip(
+            (finite_size.critical.v, finite_size.critical.m, finite_size.critical.s),
+            system,
+            strict=False,
+        )
+    )
+    values = sizes | {finite_size.critical.p: sp.Rational(system.belief)}
     exact = {
-        finite_size.p_star: values[finite_size.p],
-        finite_size.w_m: finite_size.true_rule.subs(values),
-        finite_size.A_m: sum(values[finite_size.p] ** k for k in range(system.branching)),
-        finite_size.slope_star: finite_size.slope_of_upward.subs(values),
-        finite_size.depth: system.depth,
+        finite_size.critical.p_star: values[finite_size.critical.p],
+        finite_size.critical.w_m: finite_size.critical.true_rule.subs(values),
+        finite_size.critical.A_m: sum(
+            values[finite_size.critical.p] ** k for k in range(system.branching)
+        ),
+        finite_size.critical.slope_star: finite_size.critical.slope_of_upward.subs(values),
+        finite_size.critical.depth: system.depth,
     }
-    exact[finite_size.damped] = exact[finite_size.w_m] / exact[finite_size.A_m]
+    exact[finite_size.critical.damped] = (
+        exact[finite_size.critical.w_m] / exact[finite_size.critical.A_m]
+    )
     conclusion = derivations.claim("rhm-critical-susceptibility").theorem.conclusions["χ"]
     closed = conclusion.right.subs(sizes).subs(exact)
     assert sp.nsimplify(closed) == sp.Rational(system.susceptibility())
 
 
 def test_a_peak_that_settles_need_not_stand_at_the_transition():
-    system, depth, place = finite_size.ELSEWHERE
+    system, depth, place = finite_size.peaks.ELSEWHERE
     depth = [depth, 2 * depth]
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
     peak = rt.mean_field.susceptibility_peak(**numbers, depth=depth)
@@ -152,7 +166,7 @@ def test_a_peak_that_settles_need_not_stand_at_the_transition():
 
 def test_no_noise_gives_more_than_the_largest_susceptibility():
     """A grid over all noises stays below the certified bound, and one of 1e-4 less is refused."""
-    system, depth, _ = finite_size.ELSEWHERE
+    system, depth, _ = finite_size.peaks.ELSEWHERE
     numbers = dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
     chi = rt.mean_field.susceptibility(np.linspace(0, 1, 2001), **numbers, depth=depth)
     assert 3.3066 < np.max(chi) < 3.30675
@@ -160,7 +174,7 @@ def test_no_noise_gives_more_than_the_largest_susceptibility():
     assert not proof.holds
     share = str(1 - sp.Rational(1, system[0]))
     arguments = (sp.Rational("3.3066"), system, depth)
-    cover = certificates.Cover("too low", (("0", share),), finite_size.below_bound, arguments)
+    cover = certificates.Cover("too low", (("0", share),), finite_size.peaks.below_bound, arguments)
     assert cover.verify().holds is False
 
 
@@ -182,11 +196,11 @@ def test_all_growing_powers_are_needed(parameters, terms):
     numbers = {"vocabulary": 64, "rules_per_symbol": 8, "branching": 2} | parameters
     depth = numbers.pop("depth", 320)
     system = tuple(numbers.values())
-    with mpmath.workdps(finite_size.digits(system, depth)):
-        found = finite_size.critical(system)
-        kept = finite_size.growing_terms(system, found)
+    with mpmath.workdps(finite_size.critical.digits(system, depth)):
+        found = finite_size.critical.critical(system)
+        kept = finite_size.critical.growing_terms(system, found)
         leaves = mpmath.mpf(system[2]) ** depth
-        chi = finite_size.recursive_susceptibility(system, depth, found.belief)
+        chi = finite_size.critical.recursive_susceptibility(system, depth, found.belief)
         left = abs(chi - sum(amplitude * leaves**power for power, amplitude in kept))
         assert len(kept) - 1 == terms
         assert left < 0.05
@@ -207,7 +221,7 @@ def test_the_last_printed_digit_of_each_critical_value_is_checked():
 
 def test_the_sign_of_a_pair_is_that_of_its_power():
     """v^u - 1 enters the step: with 1 - v^u in its place the proof breaks."""
-    steps, gap, v = mean_field.steps, mean_field.gap, mean_field.v
+    steps, gap, v = mean_field.maps.steps, mean_field.maps.gap, mean_field.maps.v
     claim = derivations.claim("rhm-transition")
     reverse = (steps - gap) * (v**gap - v**steps)
     (step,) = (step for step in claim.steps(pair_difference=reverse) if "grows" in step.text)

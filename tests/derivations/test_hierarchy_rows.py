@@ -18,18 +18,21 @@ def wrongly(identifier, **conclusions):
     return search.search(theorem._replace(conclusions=conclusions), "wrong").violation
 
 
-@pytest.mark.parametrize("end", [mean_field.fewest, mean_field.most])
+@pytest.mark.parametrize("end", [mean_field.maps.fewest, mean_field.maps.most])
 @pytest.mark.parametrize(("vocabulary", "branching"), [(2, 2), (16, 2), (5, 3)])
 def test_no_interior_fixed_point_at_an_end_of_the_range(end, vocabulary, branching):
-    rules = end.subs({mean_field.v: vocabulary, mean_field.s: branching})
+    rules = end.subs({mean_field.maps.v: vocabulary, mean_field.maps.s: branching})
     numbers = {"vocabulary": vocabulary, "branching": branching}
     claim = derivations.claim("rhm-transition")
     judged = claim.at(**numbers, rules_per_symbol=Fraction(int(rules.p), int(rules.q)))
     assert all(one.holds is not False for one in judged.values())
     assert judged["existence"].sides == (False, False)
     closed = theorems.Iff(
-        theorems.Eq(mean_field.count_between, 1),
-        (theorems.Ge(mean_field.m, mean_field.fewest), theorems.Le(mean_field.m, mean_field.most)),
+        theorems.Eq(mean_field.transition.count_between, 1),
+        (
+            theorems.Ge(mean_field.maps.m, mean_field.maps.fewest),
+            theorems.Le(mean_field.maps.m, mean_field.maps.most),
+        ),
     )
     assert wrongly("rhm-transition", existence=closed)
 
@@ -48,7 +51,7 @@ def test_at_the_critical_noise_the_root_is_neither_recovered_nor_lost(noise, rec
 
 def test_another_exponent_of_the_correlated_size_is_violated():
     order = derivations.claim("rhm-exponent").theorem.conclusions["ν"]
-    nu = mean_field.log_size * mean_field.closeness - order.error
+    nu = mean_field.transition.log_size * mean_field.transition.closeness - order.error
     for factor in (sp.Rational(9, 10), sp.Rational(11, 10)):
         wrong = order.error + nu * (1 - factor)
         assert wrongly("rhm-exponent", ν=order._replace(error=wrong))
@@ -56,7 +59,9 @@ def test_another_exponent_of_the_correlated_size_is_violated():
 
 def test_the_slope_vanishes_without_belief_and_a_ring_is_too_small_beyond_its_half():
     slopes = derivations.claim("rhm-upward-slope").theorem
-    at_none = slopes._replace(domain=slopes.domain | {mean_field.p: domains.between(0, 0, "[]")})
+    at_none = slopes._replace(
+        domain=slopes.domain | {mean_field.maps.p: domains.between(0, 0, "[]")}
+    )
     assert search.search(at_none, "none").violation.conclusion == "F' > 0"
     pairs = derivations.claim("rhm-sample-covariance").theorem
     beyond = theorems.Gt(measurement.distance, measurement.leaves)
@@ -68,8 +73,8 @@ def test_changes_are_small_only_where_no_sequence_is_near():
     """Without noise the susceptibility need not be 1, nor a number below the least distance."""
     theorem = derivations.claim("rhm-zero-noise").theorem
     order = theorem.conclusions["χ"]
-    for wrong in (sp.Integer(1), hierarchy.least - 1, hierarchy.least + 1):
-        error = hierarchy.chi - wrong
+    for wrong in (sp.Integer(1), hierarchy.laws.least - 1, hierarchy.laws.least + 1):
+        error = hierarchy.laws.chi - wrong
         assert wrongly("rhm-zero-noise", χ=order._replace(error=error))
 
 
@@ -92,10 +97,12 @@ def test_the_mean_of_the_quotient_is_not_the_map(system):
         for table in enumeration.random_tables(vocabulary, rules, branching)
     ]
     mean = sum(messages[0] / sum(messages) for messages in found) / len(found)
-    means = mean_field.mean_messages(system, belief)
+    means = mean_field.maps.mean_messages(system, belief)
     of_means = means.true_symbol / means.all_symbols
-    values = dict(zip((mean_field.v, mean_field.m, mean_field.s), system, strict=True))
+    values = dict(
+        zip((mean_field.maps.v, mean_field.maps.m, mean_field.maps.s), system, strict=True)
+    )
     claimed = derivations.claim("rhm-upward-map").claimed["F"]
-    exact = claimed.subs(values | {mean_field.p: sp.Rational(7, 10)})
+    exact = claimed.subs(values | {mean_field.maps.p: sp.Rational(7, 10)})
     assert of_means == Fraction(int(exact.p), int(exact.q))
     assert abs(mean - of_means) > Fraction(1, 1000)

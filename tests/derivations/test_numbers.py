@@ -110,29 +110,29 @@ def test_reference_values(system, x_retrain, x_edge, fold):
     values |= {symbols.A: in_pair / retain, symbols.a: in_pair / (retain + forget)}
 
     def number(expression, **more):
-        exponential = pair.papers(expression)
+        exponential = pair.basics.papers(expression)
         return float(exponential.subs(more).subs(values).evalf(30))
 
     oracle = sp.LambertW(derivations.claim("lemma-6").claimed["argument"])
     assert number(oracle) == pytest.approx(x_retrain, rel=1e-14)
     curve = derivations.claim("explicit-curves").claimed
     share = (
-        pair.papers(curve["alpha_D"])
-        .subs(symbols.y, pair.papers(curve["y_D"]))
+        pair.basics.papers(curve["alpha_D"])
+        .subs(symbols.y, pair.basics.papers(curve["y_D"]))
         .subs(symbols.x, oracle)
     )
     assert number(share) == pytest.approx(x_edge, rel=1e-13)
     one_fold = derivations.claim("exponential-one-fold").claimed
     equation = (
-        pair.papers(one_fold["left"] - one_fold["right"])
+        pair.basics.papers(one_fold["left"] - one_fold["right"])
         .subs(folds.L, sp.log(symbols.A / symbols.ridge))
         .subs(values)
     )
     dual = sp.nsolve(equation, folds.E, (1e-3, 10), solver="anderson", prec=30, verify=False)
     locus = derivations.claim("fold-locus").claimed
-    forget_dual = pair.papers(locus["Q_fold"]).subs(symbols.P, dual).subs(values)
+    forget_dual = pair.basics.papers(locus["Q_fold"]).subs(symbols.P, dual).subs(values)
     log_ratio = (
-        pair.papers(locus["log_forget"])
+        pair.basics.papers(locus["log_forget"])
         .subs({symbols.P: dual, symbols.Q: forget_dual})
         .subs(values)
     )

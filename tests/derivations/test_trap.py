@@ -11,9 +11,9 @@ from derivations.ledger.certificates import Cover
 @pytest.mark.parametrize("wrong", ["0.0268089304877429", "0.0268089304877431"])
 def test_a_fold_has_one_last_digit(wrong):
     # The second stood in the ledger, when digits were checked by a tolerance.
-    right = trap.fold_root("zero_one", "D", 4, sp.Rational("0.0268089304877430"))
+    right = trap.minima.fold_root("zero_one", "D", 4, sp.Rational("0.0268089304877430"))
     assert right.verify().holds is True
-    assert trap.fold_root("zero_one", "D", 4, sp.Rational(wrong)).verify().holds is False
+    assert trap.minima.fold_root("zero_one", "D", 4, sp.Rational(wrong)).verify().holds is False
 
 
 @pytest.mark.parametrize(

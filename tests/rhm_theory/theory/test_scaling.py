@@ -102,12 +102,12 @@ def test_the_growing_terms_leave_nothing_at_large_depths(system):
     assert growing == np.sum(found.exponents > 0)
     errors = []
     for depth in (60, 90, 120):
-        with mpmath.workdps(finite_size.digits(system, depth)):
-            belief = finite_size.critical(system).belief
-            chi = finite_size.recursive_susceptibility(system, depth, belief)
+        with mpmath.workdps(finite_size.critical.digits(system, depth)):
+            belief = finite_size.critical.critical(system).belief
+            chi = finite_size.critical.recursive_susceptibility(system, depth, belief)
             leaves = mpmath.mpf(system[2]) ** depth
             # Powers in many digits: those in floats would be off by more than the constant.
-            kept = finite_size.growing_terms(system, finite_size.critical(system))
+            kept = finite_size.critical.growing_terms(system, finite_size.critical.critical(system))
             errors.append(float(abs(chi - sum(A * leaves**power for power, A in kept))))
     powers, amplitudes = (
         np.array([[float(number) for number in term] for term in kept[:-1]]).reshape(-1, 2).T
@@ -124,10 +124,10 @@ def test_one_power_and_a_constant_are_the_wrong_form_below_three_halves():
     """(64, 8, 2): what A d^a leaves exceeds any constant. The numbers are those of the attack."""
     system, left = (64, 8, 2), []
     with mpmath.workdps(300):
-        found = finite_size.critical(system)
-        power, amplitude = finite_size.growing_terms(system, found)[0]
+        found = finite_size.critical.critical(system)
+        power, amplitude = finite_size.critical.growing_terms(system, found)[0]
         for depth in (20, 80, 160, 320):
-            chi = finite_size.recursive_susceptibility(system, depth, found.belief)
+            chi = finite_size.critical.recursive_susceptibility(system, depth, found.belief)
             left.append(float(chi - amplitude * mpmath.mpf(2) ** (depth * power)))
     np.testing.assert_allclose(left, [-2.483, -7.673, -85.13, -16284.04], rtol=2e-4)
     second = scaling.critical_growth(**named(system))
