@@ -154,7 +154,10 @@ def rank(
     Cost: that of ``retrain_many``, ``f d^2 + d^3/3`` for a set of f rows, and the exact paths.
     """
     if not isinstance(problem, Problem):
-        raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
+        raise TypeError(
+            "problem must be a Problem, since only models of two classes are ranked,"
+            f" got {type(problem).__name__}"
+        )
     checks.concrete("rank", problem, strength)
     names, given = _named(forget_sets)
     with jax.enable_x64(True):
