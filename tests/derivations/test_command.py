@@ -211,8 +211,12 @@ if __name__ == "__main__":
 def attacking(tmp_path):
     (tmp_path / "mine.py").write_text(ATTACKED)
 
+    started = []
+
     def start(*options):
-        return subprocess.Popen(
+        # A shell starts its background jobs with Ctrl-C ignored, which a child would inherit.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        process = subprocess.Popen(
             [sys.executable, "mine.py", "--workers", "1", "--seed", "3", *options],
             cwd=tmp_path,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
@@ -220,8 +224,13 @@ def attacking(tmp_path):
             stderr=subprocess.PIPE,
             text=True,
         )
+        signal.signal(signal.SIGINT, before)
+        started.append(process)
+        return process
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
 
 
 def test_attack_goes_on_after_violations_and_points_that_hang(attacking):
