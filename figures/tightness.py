@@ -129,6 +129,22 @@ SWEEPS = (
     ),
     Sweep("influence-error", "data", ("error of the Newton step",), *SHARE),
     Sweep(
+        "distance-by-curvature",
+        "data",
+        ("distance from any weights",),
+        "point",
+        (0.0, 1.5),
+        spaced=np.linspace,
+    ),
+    Sweep(
+        "newton-residual",
+        "data",
+        ("gradient after a Newton step",),
+        "point",
+        (0.0, 2.0),
+        spaced=np.linspace,
+    ),
+    Sweep(
         "break-even-first-order",
         "data",
         ("break-even strength, first order",),
@@ -163,6 +179,7 @@ SYMBOLS = {
     "correlation": "ε",
     "share": "f/r",
     "gap": "t",
+    "point": "w",
 }
 
 
