@@ -1,5 +1,6 @@
 """``evaluate`` compares unlearned models with retrained ones, from arrays of any framework."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,7 @@ def add(commands) -> None:
     )
     parser.add_argument("--seed", type=int, default=0, help="of the random halves (default 0)")
     parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print or write JSON")
+    parser.add_argument("--html", metavar="FILE", help="write the scores as a page with pictures")
     parser.add_argument("--force", action="store_true", help="replace files that are there")
 
 
@@ -39,14 +41,20 @@ def run(options) -> Callable[[], None]:
     """Evaluate, and return what prints the scores."""
     from gda_theory.evaluation import runs
 
-    if options.json not in (None, "-"):
-        files.require_free(options.json, options.force)
+    for path in (options.html, options.json):
+        if path not in (None, "-"):
+            files.require_free(path, options.force)
     arrays = runs.load(Path(options.arrays))
     found = runs.evaluate(
         arrays, direction=options.direction, splits=options.splits, seed=options.seed
     )
+    text = tables.dumps(found.to_dict(), indent=2)
+    if options.html is not None:
+        from gda_theory.evaluation.page import page
+
+        files.write_whole(options.html, page(json.loads(text)), options.force)
     if options.json == "-":
-        return lambda: print(tables.dumps(found.to_dict(), indent=2))
+        return lambda: print(text)
     if options.json is not None:
-        files.write_whole(options.json, tables.dumps(found.to_dict(), indent=2), options.force)
+        files.write_whole(options.json, text, options.force)
     return lambda: print(found.summary())

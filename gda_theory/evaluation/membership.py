@@ -55,13 +55,14 @@ class MembershipTest:
     holdout_area: float
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers and lists, for JSON."""
+        """Everything as numbers and lists, for JSON. A rate of 0.01 is called ``one_in_100``."""
         return {
             "accuracy": self.accuracy.tolist(),
             "mean_accuracy": self.mean_accuracy._asdict(),
             "pinsker": self.pinsker.tolist(),
             "true_positive_rates": {
-                f"{rate:g}": found._asdict() for rate, found in self.true_positive_rates.items()
+                f"one_in_{1 / rate:.0f}": found._asdict()
+                for rate, found in self.true_positive_rates.items()
             },
             "holdout_area": self.holdout_area,
         }

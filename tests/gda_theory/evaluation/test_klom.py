@@ -1,6 +1,8 @@
 """KLoM, membership tests and whole evaluations, against closed forms and scikit-learn."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pytest
@@ -106,6 +108,35 @@ def test_evaluate_says_where_each_run_stands(tmp_path, capsys):
     assert found["points"] == {"forget": 20, "validation": 30, "retain": 30}
     assert cli.main(["evaluate", path, "--json", str(out)]) == 2
     assert "--force" in capsys.readouterr().err
+
+
+def test_the_page_shows_the_numbers_of_the_json(tmp_path):
+    path = saved(
+        tmp_path / "run.npz",
+        unlearned=np.stack([margins(seed=3), margins(-2.5, seed=5)]),
+        pretrained=margins(1.0, seed=6),
+        names=["ascent", "ascent"],
+        epoch=[1, 2],
+        cost=[0.1, 0.2],
+    )
+    out, page = tmp_path / "out.json", tmp_path / "page.html"
+    call = ["evaluate", path, "--splits", "20", "--json", str(out), "--html", str(page)]
+    assert cli.main(call) == 0
+    document, text = json.loads(out.read_text()), page.read_text()
+    shown = re.findall(r'value="([^"]*)" data-key="([^"]*)" data-format="(\w+)"', text)
+    assert {key for _, key, _ in shown} >= {
+        "runs.1.klom.validation.summary.histogram.p95.value",
+        "runs.0.membership.true_positive_rates.one_in_100.value",
+        "pretrained.forget.summary.histogram.mean.value",
+    }
+    for raw, key, _ in shown:
+        value = document
+        for part in key.split("."):
+            value = value[int(part)] if isinstance(value, list) else value[part]
+        assert html.unescape(raw) == ("null" if value is None else str(value))
+    assert "How does it go over the epochs?" in text
+    assert "<script" not in text
+    assert not re.search(r'(?:src|href)="(?!data:|#)|url\(', text)
 
 
 def test_logits_and_margins_agree():
