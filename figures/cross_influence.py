@@ -1,4 +1,4 @@
-r"""Does the harm of ascent grow with the spectral norm of the cross-influence? A study on real data.
+r"""Does the harm of ascent grow with the spectral norm of the cross-influence? A study on data.
 
 The paper leaves this question open (App. A). The protocol was fixed before the first run.
 

@@ -361,9 +361,9 @@ def claims(data):
         "SCRUB leaves kept and unseen rows as they were",
         "yes (Fig. 6)",
         "with a frozen student, exactly; with a student that moves, the normal estimate of pc1_top "
-        f"goes from {illusion['nothing'][2, 0]:.2g} to {best(illusion, 'SCRUB')[0]:.2g} on forgotten "
-        f"rows, and from {illusion['nothing'][2, 2]:.2g} to {best(illusion, 'SCRUB')[2]:.2g} on "
-        "unseen ones",
+        f"goes from {illusion['nothing'][2, 0]:.2g} to {best(illusion, 'SCRUB')[0]:.2g} on "
+        f"forgotten rows, and from {illusion['nothing'][2, 2]:.2g} to "
+        f"{best(illusion, 'SCRUB')[2]:.2g} on unseen ones",
     )
     for name, found in sets.items():
         intervals = (

@@ -258,6 +258,19 @@ def problem_of(options, loaded: data.Dataset) -> Problem | MultinomialProblem:
     )
 
 
+def two_classes(problem: Problem | MultinomialProblem) -> Problem:
+    """The problem, if it has two classes.
+
+    Raises: ``ValueError`` for more classes; only ``diagnose`` takes them.
+    """
+    if not isinstance(problem, Problem):
+        raise ValueError(
+            f"the label must have two classes, got {len(problem.classes)}: only diagnose of one "
+            "forget set takes more"
+        )
+    return problem
+
+
 def add_force(parser: argparse.ArgumentParser) -> None:
     """Permission to replace a file."""
     parser.add_argument(

@@ -57,7 +57,7 @@ def run(options) -> Callable[[], None]:
 def _wrong_certificate(options, certificate: Any) -> list[str]:
     # The ridge plays no part in how rows are read.
     loaded = arguments.loaded_data(options)
-    problem = loaded.problem(ridge=1.0, intercept=options.intercept)
+    problem = arguments.two_classes(loaded.problem(ridge=1.0, intercept=options.intercept))
     return checker.failures(certificate, problem.features, problem.signs, problem.forget)
 
 

@@ -122,7 +122,7 @@ def _ranked(options, numbers: str | None) -> Callable[[], None]:
         raise ValueError("--forget-sets needs rows in memory: give one file")
     loaded = arguments.loaded_data(options)
     found = rank(
-        arguments.problem_of(options, loaded),
+        arguments.two_classes(arguments.problem_of(options, loaded)),
         loaded.sets,
         options.strength,
         exact=options.exact,
@@ -139,5 +139,5 @@ def _ranked(options, numbers: str | None) -> Callable[[], None]:
     return lambda: print("\n".join([*notes, "", found.summary(), *places]))
 
 
-def _json(found: Diagnosis) -> str:
+def _json(found: Diagnosis | AgainstRest) -> str:
     return tables.dumps(found.to_dict(), indent=2) + "\n"

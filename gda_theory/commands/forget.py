@@ -89,8 +89,10 @@ def run(options) -> Callable[[], None]:
         files.require_free(path, options.force)
     with shown_while(f"reading {options.data}"):
         loaded = arguments.loaded_data(options)
-    problem = loaded.problem(
-        ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
+    problem = arguments.two_classes(
+        loaded.problem(
+            ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
+        )
     )
     with shown_while("fitting the model on all rows"):
         everything = rows.everything(problem)
@@ -223,8 +225,9 @@ def _model(options, loaded: data.Dataset, problem: Problem, weights: np.ndarray)
     from gda_theory.deletion import pipelines
 
     count = int(np.sum(~loaded.forget)) if options.reduction == "mean" else 1
+    first, second = loaded.classes
     classifier = pipelines.classifier_of(
-        weights, loaded.classes, options.intercept, 1 / (options.ridge * count)
+        weights, (first, second), options.intercept, 1 / (options.ridge * count)
     )
     fitted_on = ~loaded.forget if options.scale_on == "kept" else np.ones_like(loaded.forget)
     if loaded.transformer is not None:
@@ -295,8 +298,10 @@ def checked(options, written: bytes) -> tuple[dict[str, Any], list[str]]:
     with shown_while(f"reading {options.data}"):
         loaded = arguments.loaded_data(options)
     ridge = float(settings["ridge"][0])
-    problem = loaded.problem(
-        ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
+    problem = arguments.two_classes(
+        loaded.problem(
+            ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
+        )
     )
     with shown_while("deleting again"):
         wrong = receipts.failures(

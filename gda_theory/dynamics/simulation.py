@@ -711,7 +711,10 @@ def _gradient(loss: RowLoss, lanes: Lanes, coefficients: Array, weights: Array) 
     if not hasattr(lanes.types, "shape"):
         return lanes.ridge * weights + _slopes_of_classes(loss, lanes, coefficients, weights)
     # Clipped: a row of weight 0 adds nothing, even if its loss is infinite.
-    slopes = jnp.minimum(loss.phi(_products(lanes.types, weights)), jnp.finfo(weights.dtype).max)
+    slopes = jnp.minimum(
+        loss.phi(_products(lanes.types, weights)),  # type: ignore[attr-defined]
+        jnp.finfo(weights.dtype).max,
+    )
     return lanes.ridge * weights - _products(jnp.swapaxes(lanes.types, 0, 1), coefficients * slopes)
 
 

@@ -46,7 +46,8 @@ def page(document: Any) -> str:
 def _opening(document: Any) -> str:
     """What each run did, in one sentence."""
     said = "".join(
-        f"<section><h2>{_heading(document, place)}</h2><p{tags(document, f'runs.{place}.sentence', 'text')}>"
+        f"<section><h2>{_heading(document, place)}</h2>"
+        f"<p{tags(document, f'runs.{place}.sentence', 'text')}>"
         f"{html.escape(run['sentence'])}</p></section>"
         for place, run in enumerate(document["runs"])
     )
@@ -95,7 +96,7 @@ def _plane(document: Any) -> str:
             document,
             plane,
             "The lower left corner is perfect: there a run cannot be told from retraining. The "
-            "ring is doing nothing. Dashed lines are the noise floor. Paler marks are cheaper runs.",
+            "ring is doing nothing. Dashed lines are the noise floor. Paler marks cost less.",
         )
         + table(head, body),
     )

@@ -1,4 +1,4 @@
-"""And for neural networks? Train many at once, unlearn by many methods, and compare with retraining.
+"""And for neural networks? Train many at once, unlearn by many methods, compare with retraining.
 
 It needs Equinox and Optax: ``pip install -e '.[networks]'``.
 """

@@ -82,7 +82,6 @@ class Softmax(RowLoss):
     # Along a change u of the scores |d/dt Var_p(v)| <= (max u - min u) Var_p(v), and scores that
     # sum to 0 differ by at most sqrt(2) times their length.
     curvature_rate: float = math.sqrt(2)
-    curvature_rate: float = 2**0.5
 
     def scores(self, types: ClassRows, weights: Float[Numbers, " m"]) -> Float[Numbers, "k s"]:
         """``(W x)_k - (W x)_y``."""
@@ -206,7 +205,9 @@ class ClassObjective(Objective):
     forget_weight: Float[Numbers, " k"]
     ridge: Float[Numbers, " m"]
     size_ratio: Float[Numbers, ""]
-    loss: Softmax = dataclasses.field(default=softmax, metadata={"static": True})
+    loss: Softmax = dataclasses.field(  # type: ignore[assignment]
+        default=softmax, metadata={"static": True}
+    )
     reduction: str = dataclasses.field(default="mean", metadata={"static": True})
 
     @property

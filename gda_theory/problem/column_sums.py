@@ -1,7 +1,7 @@
 """Columns of a table in partitions: how each becomes numbers, decided from sums over all rows.
 
-The decisions are those of :mod:`gda_theory.problem.columns`, as far as sums can make them. What they
-cannot make, such as a median for empty cells, is an error that names the column.
+The decisions are those of :mod:`gda_theory.problem.columns`, as far as sums can make them. What
+they cannot make, such as a median for empty cells, is an error that names the column.
 """
 
 import math

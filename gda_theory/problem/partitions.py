@@ -1,9 +1,9 @@
 r"""A problem whose rows do not fit in memory: its rows come in partitions, and enter as sums.
 
-A *partition* is a function without arguments that returns :class:`PartitionRows`. It may read a file, or
-hold arrays. Solvers see only sums over all rows: of losses, gradients and Hessians, for the kept
-and for the forgotten rows apart. Each sum is a map and a reduce over the partitions: on the threads
-of this process, or on any executor, such as that of a Dask cluster.
+A *partition* is a function without arguments that returns :class:`PartitionRows`. It may read a
+file, or hold arrays. Solvers see only sums over all rows: of losses, gradients and Hessians, for
+the kept and for the forgotten rows apart. Each sum is a map and a reduce over the partitions: on
+the threads of this process, or on any executor, such as that of a Dask cluster.
 
 At each point one pass over the rows gives these sums, from which :math:`J_\gamma` follows at every
 strength :math:`\gamma`.
@@ -81,8 +81,8 @@ class PartitionedProblem:
     the rows are divided, up to rounding, nor on where they are summed.
 
     Args:
-        partitions: functions without arguments, each of which returns :class:`PartitionRows`. With an
-            executor of processes they are pickled.
+        partitions: functions without arguments, each of which returns :class:`PartitionRows`. With
+            an executor of processes they are pickled.
         ridge: > 0, one number or one per column. One column, such as an intercept, may have 0.
         loss: as in :class:`gda_theory.Problem`.
         reduction: as in :class:`gda_theory.Problem`.

@@ -9,7 +9,7 @@ one pass over the rows.
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -352,6 +352,11 @@ def _add(curve: Curve, index: int, point: Point) -> None:
 # What is met on the path -----------------------------------------------------------------------
 
 
+def _rate(at: float, course: Any) -> float:
+    """How fast the strength grows at a place of the course."""
+    return float(course.tangent(at)[-1])
+
+
 def close_on_fold(curve: Curve) -> bool:
     """Make the last anchor the fold, which lies before it; False if that fails."""
     from scipy.optimize import brentq
@@ -363,7 +368,7 @@ def close_on_fold(curve: Curve) -> bool:
         rates = [float(course.tangent(end)[-1]) for end in ends]
         if not rates[0] > 0 >= rates[1]:
             return False
-        length = brentq(lambda at: float(course.tangent(at)[-1]), *ends, xtol=1e-14)
+        length = brentq(_rate, *ends, args=(course,), xtol=1e-14)
         found = _on_curve(curve, course.place(length), course.tangent(length))
         if found is None:
             return False

@@ -329,8 +329,9 @@ def study() -> dict[str, np.ndarray]:
 
     They are texts (``dataset``, ``kind``), what was chosen (``ridge``, ``size_ratio``), what is
     known before (as in :class:`Dependence`, and ``break_even_strength`` and ``critical_strength``,
-    which is infinite above 10 and NaN where the path could not be followed), and the harm ``budget``: log10 of the distance to the retrained model after 100 epochs, over
-    that of doing nothing.
+    which is infinite above 10 and NaN where the path could not be followed), and the harm
+    ``budget``: log10 of the distance to the retrained model after 100 epochs, over that of doing
+    nothing.
     """
     columns = tables.loads(STUDY.read_text(encoding="utf-8"))
     levels = columns.pop("levels")

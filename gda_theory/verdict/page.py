@@ -163,5 +163,6 @@ def _other(document: Any) -> str:
         if averaged
         else "If your code averages losses instead of summing them"
     )
-    said = f"<span{tags(document, 'other.verdict', 'text')}>{html.escape(document['other']['verdict'])}</span>"
+    verdict = html.escape(document["other"]["verdict"])
+    said = f"<span{tags(document, 'other.verdict', 'text')}>{verdict}</span>"
     return f"<footer><p><strong>{lead}:</strong> {said}</p></footer>"

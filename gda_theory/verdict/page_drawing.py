@@ -116,7 +116,8 @@ def mark(shape: str, x: float, y: float, kind: str, size: float = 5.5, tags: str
     if shape in ("disc", "ring"):
         return element("circle", tags=tags, cx=x, cy=y, r=size, class_=kind)
     if shape == "cross":
-        path = f"M{x - size:.1f} {y - size:.1f}l{2 * size} {2 * size}m0 {-2 * size}l{-2 * size} {2 * size}"
+        across = 2 * size
+        path = f"M{x - size:.1f} {y - size:.1f}l{across} {across}m0 {-across}l{-across} {across}"
     elif shape == "diamond":
         far = 1.3 * size
         path = f"M{x:.1f} {y - far:.1f}l{far} {far}l{-far} {far}l{-far} {-far}z"

@@ -160,6 +160,7 @@ def _errors(
         epochs = np.unique(np.linspace(0, best, LOOKS).astype(int))
         early = epochs < trial.scheme.ascent_epochs
         used = np.where(early[:, None], (0.0, 1.0), factors)
+        assert trial.weights is not None
         points = trial.weights[index, epochs, :dimension]
         missed = samples.errors(sample, losses, points, used, strength)
         total = trial.step_size[index] * np.sum(np.interp(np.arange(best), epochs, missed))

@@ -376,7 +376,7 @@ def _principal_seed(z: Array, log_abs: Array) -> tuple[Array, Array]:
     """``W_0(z)`` and ``W_0(z)/z``, both to 1 per cent; the second only where ``z <= e``."""
     # Rational minimax fits of W_0(z)/z on [-0.31, e] (0.6 per cent) and of omega(u) on [1, 750]
     # (0.4 per cent).
-    clipped = jnp.clip(z, -0.31, np.e)
+    clipped = jnp.clip(z, -0.31, math.e)
     ratio = (0.99513 + 1.16319 * clipped) * (1 / (1 + (2.19031 + 0.59720 * clipped) * clipped))
     u = jnp.clip(log_abs, 1, _SEED_GAP)
     large = jnp.where(
@@ -741,7 +741,7 @@ def _above_fold(z: Array) -> Array:
     head, middle, tail = _split_euler((jnp.finfo(z.dtype).nmant + 1) // 2)
     high, low = _halves(z)
     above = ((1 + head * high) + head * low + middle * high) + (middle * low + tail * z)
-    return jnp.where(z == float(np.asarray(-1 / np.e, z.dtype)), 0, above)
+    return jnp.where(z == float(np.asarray(-1 / math.e, z.dtype)), 0, above)
 
 
 def _split_euler(bits: int) -> tuple[float, float, float]:

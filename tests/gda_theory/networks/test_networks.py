@@ -1,4 +1,4 @@
-"""Networks against PyTorch-free references: NumPy's forward pass, finite differences, brute force."""
+"""Networks against NumPy's forward pass, gradients of single rows, and brute force."""
 
 import functools
 import gzip

@@ -1,4 +1,4 @@
-"""Problems with K classes: validation, and their objective against NumPy's and JAX's derivatives."""
+"""Problems with K classes: validation, and their objective against NumPy's and JAX's."""
 
 import jax
 import jax.numpy as jnp

@@ -89,7 +89,7 @@ def test_every_number_of_the_first_stage_is_scikit_learns(reduction, intercept):
 
 
 def test_an_intercept_that_runs_away_is_seen_without_a_path():
-    """It does where a class has a larger share of the forgotten, times strength, than of the kept."""
+    """It does where a class has a larger share of the forgotten, times strength, than of kept."""
     found = gt.rank(problem(intercept=True), SETS, 0.8, exact=0)
     expected = {}
     for name, rows in SETS.items():
