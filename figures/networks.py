@@ -16,7 +16,8 @@ In (a), (b) and (c), the lower left corner is perfect unlearning: there the netw
 from retrained ones, on forgotten and on unseen rows alike. The star is doing nothing. Most runs of
 ascent (triangles) stay near the star, or leave it upwards: they harm unseen rows. No run of any
 method reaches the corner. On random and on flipped rows, one Newton step of the whole network comes
-closest, at the cost of retraining. On rows of the first principal component nothing comes close.
+closest. It takes as many passes over the rows as retraining. On rows of the first principal
+component nothing comes close.
 
 Each mark is one run after one epoch; all runs are shown. Axes are the mean KLoM over points, by the
 published histogram. The dotted lines are its noise floor. The colour is the cost, as a part of the

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from gda_theory.commands import arguments
 from theory_common.printing import files, tables
+from theory_common.printing.waiting import shown_while
 
 
 def add(commands) -> None:
@@ -45,9 +46,10 @@ def run(options) -> Callable[[], None]:
         if path not in (None, "-"):
             files.require_free(path, options.force)
     arrays = runs.load(Path(options.arrays))
-    found = runs.evaluate(
-        arrays, direction=options.direction, splits=options.splits, seed=options.seed
-    )
+    with shown_while("comparing the models"):
+        found = runs.evaluate(
+            arrays, direction=options.direction, splits=options.splits, seed=options.seed
+        )
     text = tables.dumps(found.to_dict(), indent=2)
     if options.html is not None:
         from gda_theory.evaluation.page import page

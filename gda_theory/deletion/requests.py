@@ -44,12 +44,14 @@ class Result(NamedTuple):
 
 
 def result(objective: AnyObjective, weights: Float[Floats, " d"]) -> Result:
+    """Weights with their margins, derivatives and certificate."""
     at = objective.local(weights)
     certificate = certified_at(objective, weights, at)
     return Result(weights, margins_at(objective, weights), at, certificate)
 
 
 def margins_at(objective: AnyObjective, weights: Float[Floats, " d"]) -> Floats | None:
+    """The margins of all rows; None for more than two classes."""
     return objective.margins(weights) if isinstance(objective, Margins) else None
 
 
@@ -133,6 +135,10 @@ def mask_of(rows: ArrayLike, forgotten: Bool[np.ndarray, " n"]) -> Bool[np.ndarr
 
 
 def checked_weights(sample_weight: ArrayLike | None, count: int) -> Float[Floats, " n"]:
+    """One weight a row: 1 by default, or one number for all.
+
+    Raises: ``ValueError`` for another shape, or a weight that is negative or not finite.
+    """
     if sample_weight is None:
         return np.ones(count)
     found = np.array(checks.nonnegative("sample_weight", np.asarray(sample_weight, float)), float)
@@ -146,6 +152,7 @@ def checked_weights(sample_weight: ArrayLike | None, count: int) -> Float[Floats
 def require_every_class(
     labels: Float[Floats, " n"], weight: Float[Floats, " n"], classes: np.ndarray
 ) -> None:
+    """Raise ``ValueError`` unless each class has a row of positive weight."""
     codes = (-1.0, 1.0) if len(classes) == 2 else range(len(classes))
     for code, name in zip(codes, classes.tolist(), strict=True):
         if not np.any((labels == code) & (weight > 0)):

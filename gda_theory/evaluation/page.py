@@ -4,13 +4,12 @@ Like the page of a diagnosis it needs no network, and each number carries its ke
 """
 
 import html
-import importlib.resources
 from collections.abc import Iterable
 from typing import Any
 
 from gda_theory.evaluation.klom import noise_floor
 from gda_theory.verdict import page_drawing as draw
-from gda_theory.verdict.page import POLICY, WIDTHS
+from gda_theory.verdict.page import WIDTHS, complete
 from gda_theory.verdict.page_tables import table
 from gda_theory.verdict.page_values import lookup, tags, value
 
@@ -30,17 +29,8 @@ def page(document: Any) -> str:
         document: the JSON of :meth:`gda_theory.evaluation.runs.Evaluation.to_dict`, as
             ``tables.loads`` or ``json.loads`` reads it.
     """
-    style = importlib.resources.files("gda_theory.verdict").joinpath("page.css").read_text("utf-8")
-    body = "".join((_opening(document), _plane(document), _epochs(document), _points(document)))
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        '<link rel="icon" href="data:,">'
-        f"<title>{TITLE}</title><style>{style}</style></head>"
-        f"<body><main>{body}{_membership(document)}</main></body></html>\n"
-    )
+    parts = (_opening, _plane, _epochs, _points, _membership)
+    return complete(TITLE, "".join(part(document) for part in parts))
 
 
 def _opening(document: Any) -> str:

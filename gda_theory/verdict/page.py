@@ -66,10 +66,15 @@ def page(document: Any) -> str:
         document: what :meth:`gda_theory.Diagnosis.to_dict` returns.
     """
     found = answers(document)
-    style = importlib.resources.files(__package__).joinpath("page.css").read_text("utf-8")
     body = [_opening(document), _contents(document, found)]
     body += [_section(document, answer, letter) for answer, letter in _lettered(found)]
     body += [_unanswered(document), _other(document)]
+    return complete("Can this model forget? A diagnosis", "".join(body))
+
+
+def complete(title: str, content: str) -> str:
+    """The whole HTML page with this title and content. A browser fetches nothing for it."""
+    style = importlib.resources.files(__package__).joinpath("page.css").read_text("utf-8")
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -77,8 +82,8 @@ def page(document: Any) -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         # An empty icon, so that a browser does not ask for one.
         '<link rel="icon" href="data:,">'
-        f"<title>Can this model forget? A diagnosis</title><style>{style}</style></head>"
-        f"<body><main>{''.join(body)}</main></body></html>\n"
+        f"<title>{html.escape(title)}</title><style>{style}</style></head>"
+        f"<body><main>{content}</main></body></html>\n"
     )
 
 

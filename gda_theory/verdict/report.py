@@ -185,7 +185,7 @@ def summary(found: Diagnosis) -> str:
     numbers += [(name, *map(tables.cell, values)) for name, *values in rows(found)]
     lines = [
         *([] if found.effects is None else [*_effects(found.effects), ""]),
-        *_table(numbers),
+        *tables.aligned(numbers),
         "cosine -1: the retrained model lies between them, and ascent ends beyond it",
     ]
     if found.stops:
@@ -219,7 +219,7 @@ def _effects(measured: Effects) -> list[str]:
         "change: of predicted probabilities against the retrained model, in points (0.01)",
         "calibration: expected calibration error in ten bins; Brier: mean squared error",
     ]
-    return [*_table(cells), *legend]
+    return [*tables.aligned(cells), *legend]
 
 
 def rows(found: Diagnosis) -> list[tuple]:
@@ -340,19 +340,8 @@ def _stops(stops: Sequence[Stop], numbers: Measurement) -> list[str]:
     else:
         end = f"Followed on, the run with small steps ends {sentence(RunEnd(numbers.run_end))}"
     why = textwrap.wrap(end, WIDTH)
-    return [*_table(cells), *legend, *why]
+    return [*tables.aligned(cells), *legend, *why]
 
 
 def _percent(part: float) -> str:
     return words.percent(part).replace("less than ", "<")
-
-
-def _table(cells: Sequence[Sequence[str]]) -> list[str]:
-    """Rows of text in columns; the first row is the heading, with a line below it."""
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
-        for row in cells
-    ]
-    lines.insert(1, "-" * (sum(widths) + 2 * (len(widths) - 1)))
-    return lines
