@@ -135,17 +135,13 @@ def _counts(
     high: Float[np.ndarray, " points"],
     bins: int,
 ) -> Int[np.ndarray, "points bins"]:
-    """How many of the values of each point lie in each bin; values beyond the edges are left out.
-
-    The last bin holds its upper edge.
-    """
+    """How many of the values of each point lie in each bin; values beyond the edges are left out."""
     points = len(low)
     width = np.where(high > low, high - low, 1.0)
     scaled = (values - low) * (bins / width)
-    # A value at the upper edge is of the last bin.
-    index = np.where(values == high, bins - 1, np.floor(scaled)).astype(np.int64)
-    index = np.minimum(index, np.where(scaled <= bins, bins - 1, bins))
-    inside = (index >= 0) & (index < bins)
+    # The last bin holds its upper edge.
+    index = np.minimum(np.floor(scaled).astype(np.int64), bins - 1)
+    inside = (values >= low) & (values <= high)
     cells = index + np.arange(points) * bins
     cells = cells.ravel() if inside.all() else cells[inside]
     return np.bincount(cells, minlength=points * bins).reshape(points, bins)

@@ -1,5 +1,6 @@
 """KLoM, membership tests and whole evaluations, against closed forms and scikit-learn."""
 
+import dataclasses
 import html
 import json
 import re
@@ -55,6 +56,30 @@ def test_intervals_cover_and_equal_models_are_at_the_floor():
     # Of 20 true intervals of 95 %, 15 or fewer cover with probability 0.0003.
     assert covered >= 16
     assert at_floor >= 16
+
+
+@pytest.mark.parametrize(
+    ("excess", "before", "expected"),
+    [
+        ((-0.1, 0.2), (1.0, 2.0), runs.Standing.FLOOR),
+        ((0.1, 0.9), (1.0, 2.0), runs.Standing.BETTER),
+        ((0.1, 1.1), (1.0, 2.0), runs.Standing.SAME),
+        ((1.9, 3.0), (1.0, 2.0), runs.Standing.SAME),
+        ((2.1, 3.0), (1.0, 2.0), runs.Standing.WORSE),
+        ((0.1, 0.9), None, runs.Standing.ABOVE),
+        ((np.nan, np.nan), (1.0, 2.0), runs.Standing.UNKNOWN),
+    ],
+)
+def test_a_standing_follows_from_the_intervals(excess, before, expected):
+    measured = evaluation.klom(margins(seed=1), margins(seed=2), splits=20)
+
+    def with_excess(interval) -> evaluation.Klom:
+        low, high = interval
+        numbers = measured.summary["gaussian"]["mean"]._replace(excess_low=low, excess_high=high)
+        return dataclasses.replace(measured, summary={"gaussian": {"mean": numbers}})
+
+    pretrained = None if before is None else with_excess(before)
+    assert runs.standing(with_excess(excess), pretrained) == expected
 
 
 def test_few_models_are_refused_with_the_floor():
