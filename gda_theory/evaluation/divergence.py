@@ -135,7 +135,7 @@ def _counts(
     high: Float[np.ndarray, " points"],
     bins: int,
 ) -> Int[np.ndarray, "points bins"]:
-    """How many of the values of each point lie in each bin; values beyond the edges are left out."""
+    """How many values of each point lie in each bin; those beyond the edges are left out."""
     points = len(low)
     width = np.where(high > low, high - low, 1.0)
     scaled = (values - low) * (bins / width)
