@@ -56,6 +56,7 @@ ORDER = {
         "inference",
         "theory",
         "experiment",
+        "denoisers",
         "__init__",
         "cli",
         "__main__",

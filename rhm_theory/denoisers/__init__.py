@@ -1,0 +1,1 @@
+"""Denoisers that are trained here, and samplers for any denoiser."""
