@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from theory_common.printing.waiting import shown_while
+from theory_common.printing.waiting import counted, shown_while
 
 
 class Terminal(io.StringIO):
@@ -32,3 +32,20 @@ def test_a_pipe_shows_nothing(capsys):
 def test_an_error_passes():
     with pytest.raises(KeyboardInterrupt), shown_while("reading", Terminal()):
         raise KeyboardInterrupt
+
+
+def test_a_bar_counts_to_its_end_and_disappears(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    with counted("comparing [2] models", 4, terminal) as advance:
+        for _ in range(4):
+            advance()
+    assert "comparing [2] models" in terminal.getvalue()
+    assert "100%" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\x1b[2K")
+
+
+def test_a_bar_is_not_shown_in_a_pipe(capsys):
+    with counted("comparing", 2) as advance:
+        advance()
+    assert capsys.readouterr() == ("", "")
