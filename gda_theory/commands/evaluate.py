@@ -6,7 +6,7 @@ from pathlib import Path
 
 from gda_theory.commands import arguments
 from theory_common.printing import files, tables
-from theory_common.printing.waiting import shown_while
+from theory_common.printing.waiting import counted
 
 
 def add(commands) -> None:
@@ -46,9 +46,13 @@ def run(options) -> Callable[[], None]:
         if path not in (None, "-"):
             files.require_free(path, options.force)
     arrays = runs.load(Path(options.arrays))
-    with shown_while("comparing the models"):
+    with counted("comparing the models", runs.comparisons(arrays, options.splits)) as advance:
         found = runs.evaluate(
-            arrays, direction=options.direction, splits=options.splits, seed=options.seed
+            arrays,
+            direction=options.direction,
+            splits=options.splits,
+            seed=options.seed,
+            advance=advance,
         )
     text = tables.dumps(found.to_dict(), indent=2)
     if options.html is not None:

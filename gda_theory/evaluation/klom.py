@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-from gda_theory.evaluation import divergence
+from gda_theory.evaluation import divergence, exchange
 from gda_theory.evaluation.margins import FEWEST_MODELS, of_models, same_points
 from theory_common import checks
 
@@ -58,6 +58,8 @@ class Klom:
     * ``gaussian``: without bias if margins are normal; it may be slightly negative.
     * ``nearest_neighbour``: for margins of any continuous law; NaN where margins are repeated.
     * ``floor``: the histogram's score at each point between halves of the oracles, on average.
+    * ``p_value``: if both sets of models have the same law, it is 0.05 or less with probability
+      0.05 at most (see :mod:`gda_theory.evaluation.exchange`).
     * ``summary``: :class:`Statistic` for each estimator's ``"mean"`` and ``"p95"``.
     """
 
@@ -72,6 +74,7 @@ class Klom:
     gaussian: Float[np.ndarray, " points"]
     nearest_neighbour: Float[np.ndarray, " points"]
     floor: Float[np.ndarray, " points"]
+    p_value: float
     summary: dict[str, dict[str, Statistic]]
 
     def to_dict(self) -> dict[str, Any]:
@@ -138,6 +141,7 @@ def klom(
         gaussian=scores["gaussian"],
         nearest_neighbour=scores["nearest_neighbour"],
         floor=halves.floor,
+        p_value=exchange.p_value(*_turned(direction, ours, theirs), np.random.default_rng(seed)),
         summary={
             name: {
                 kind: _statistic(STATISTICS[kind](scores[name]), halves.drawn[name][kind])
@@ -199,6 +203,10 @@ def _enough(name: str, values: ArrayLike) -> Float[np.ndarray, "models points"]:
     return array
 
 
+def _turned(direction: str, ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return (ours, theirs) if direction == DIRECTIONS[0] else (theirs, ours)
+
+
 def _estimators(
     direction: str, bins: int, limits: tuple[float, float] | None
 ) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
@@ -208,7 +216,7 @@ def _estimators(
         return divergence.histogram(first, second, bins, limits)
 
     def turned(estimate: Callable) -> Callable:
-        return estimate if direction == DIRECTIONS[0] else lambda one, two: estimate(two, one)
+        return lambda one, two: estimate(*_turned(direction, one, two))
 
     return {
         "histogram": turned(histogram),

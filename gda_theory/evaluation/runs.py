@@ -24,14 +24,16 @@ NEEDED = ("forget", "validation")
 NAMES = (*NEEDED, "retain")
 ARRAYS = ("unlearned", "oracle", "pretrained", "labels", "split", "names", "cost", "epoch")
 WIDTH = 80
+SIGNIFICANT = 0.05
 DECIDED_BY = "gaussian"  # of the estimators, the one with the most power
 
 
 class Standing(Enum):
     """Where a run stands on one split, by the mean KLoM of normal laws.
 
-    * ``FLOOR``: its interval of the excess over the noise floor holds 0.
-    * ``BETTER``, ``WORSE``: than the pretrained models, and their intervals do not meet.
+    * ``FLOOR``: the exact test by exchange of models finds no difference (its p is above 0.05).
+    * ``BETTER``, ``WORSE``: than the pretrained models: the intervals of the excess over the noise
+      floor do not meet.
     * ``SAME``: above the floor, and the intervals of both meet.
     * ``ABOVE``: above the floor, and the pretrained models were not given.
     * ``UNKNOWN``: the margins of the models do not vary, or no interval could be computed.
@@ -226,12 +228,18 @@ def evaluate(
     )
 
 
+def comparisons(arrays: RunArrays, splits: int) -> int:
+    """How often :func:`evaluate` calls ``advance``: once for each split of each comparison."""
+    there = sum(bool(np.any(arrays.split == name)) for name in NAMES)
+    return splits * there * (len(arrays.unlearned) + (arrays.pretrained is not None))
+
+
 def standing(found: Klom, before: Klom | None) -> Standing:
     """Where the scores of unlearned models stand beside those of the pretrained ones."""
     ours = decisive(found)
     if not np.isfinite([ours.excess_low, ours.excess_high]).all():
         return Standing.UNKNOWN
-    if ours.excess_low <= 0:
+    if found.p_value > SIGNIFICANT:
         return Standing.FLOOR
     if before is None:
         return Standing.ABOVE
@@ -367,7 +375,7 @@ def _excess(found: Klom) -> str:
     excess, low, high = (
         f"{value:.2g}" for value in (numbers.excess, numbers.excess_low, numbers.excess_high)
     )
-    return f"excess {excess}, {low} to {high}"
+    return f"excess {excess}, {low} to {high}, p = {found.p_value:.2g}"
 
 
 def _summary(found: Evaluation) -> str:
@@ -383,7 +391,7 @@ def _summary(found: Evaluation) -> str:
     ]
     return "\n".join(
         [
-            *tables.aligned([("run", "points", "mean", "P95", "excess", "standing"), *rows]),
+            *tables.aligned([("run", "points", "mean", "P95", "excess", "p", "standing"), *rows]),
             *_legend(found.runs[0].klom["forget"]),
             *(line for run in found.runs for line in ("", *_paragraph(run))),
         ]
@@ -398,6 +406,7 @@ def _legend(found: Klom) -> list[str]:
         f"{found.oracle_models} retrained models",
         f"mean, P95: over the points; equal models score {mean:.2g} and {high:.2g} (noise floor)",
         "excess: mean above the floor if margins are normal, and its 95 % interval",
+        "p: how often as large a mean comes from exchanging models; above 0.05 is the noise floor",
     ]
 
 
@@ -417,4 +426,5 @@ def _cells(found: Klom) -> tuple[str, ...]:
         f"{mean.value:.3g}",
         f"{high.value:.3g}",
         f"{excess.excess:.2g} [{excess.excess_low:.2g}, {excess.excess_high:.2g}]",
+        f"{found.p_value:.2g}",
     )

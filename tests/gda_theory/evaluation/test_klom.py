@@ -7,11 +7,11 @@ import re
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, permutation_test
 from sklearn.metrics import roc_auc_score
 
 from gda_theory import cli, evaluation
-from gda_theory.evaluation import runs
+from gda_theory.evaluation import exchange, runs
 from gda_theory.evaluation.klom import noise_floor
 
 SPLIT = np.array(["forget"] * 20 + ["validation"] * 30 + ["retain"] * 30)
@@ -61,7 +61,7 @@ def test_intervals_cover_and_equal_models_are_at_the_floor():
 @pytest.mark.parametrize(
     ("excess", "before", "expected"),
     [
-        ((-0.1, 0.2), (1.0, 2.0), runs.Standing.FLOOR),
+        ((-0.1, 0.9), (1.0, 2.0), runs.Standing.BETTER),
         ((0.1, 0.9), (1.0, 2.0), runs.Standing.BETTER),
         ((0.1, 1.1), (1.0, 2.0), runs.Standing.SAME),
         ((1.9, 3.0), (1.0, 2.0), runs.Standing.SAME),
@@ -76,10 +76,40 @@ def test_a_standing_follows_from_the_intervals(excess, before, expected):
     def with_excess(interval) -> evaluation.Klom:
         low, high = interval
         numbers = measured.summary["gaussian"]["mean"]._replace(excess_low=low, excess_high=high)
-        return dataclasses.replace(measured, summary={"gaussian": {"mean": numbers}})
+        return dataclasses.replace(measured, p_value=0.01, summary={"gaussian": {"mean": numbers}})
 
     pretrained = None if before is None else with_excess(before)
-    assert runs.standing(with_excess(excess), pretrained) == expected
+    found = with_excess(excess)
+    assert runs.standing(found, pretrained) == expected
+    at_floor = runs.standing(dataclasses.replace(found, p_value=0.06), pretrained)
+    assert at_floor == (expected if expected == runs.Standing.UNKNOWN else runs.Standing.FLOOR)
+
+
+def test_the_exchange_test_is_that_of_scipy():
+    first, second = margins(0.25, models=20, seed=5)[:, :6], margins(models=20, seed=6)[:, :6]
+
+    both = np.concatenate([first, second])
+
+    def statistic(one, other):
+        return evaluation.gaussian(both[one], both[other]).mean()
+
+    numbers = np.arange(20), np.arange(20, 40)
+    expected = permutation_test(
+        numbers, statistic, n_resamples=2000, alternative="greater", vectorized=False, rng=0
+    )
+    ours = exchange.p_value(first, second, np.random.default_rng(1), exchanges=2000)
+    # Both have a standard error of at most 0.011.
+    assert ours == pytest.approx(expected.pvalue, abs=0.045)
+    assert 0.005 < ours < 0.9
+    assert exchange.p_value(first + 3, second, np.random.default_rng(1), exchanges=99) == 0.01
+
+
+def test_progress_is_counted_to_its_end():
+    named = {"unlearned": margins(seed=1), "oracle": margins(seed=2), "split": SPLIT}
+    arrays = runs.arrays_of(named | {"pretrained": margins(seed=3)})
+    calls = []
+    runs.evaluate(arrays, splits=20, advance=lambda: calls.append(1))
+    assert len(calls) == runs.comparisons(arrays, 20) == 120
 
 
 def test_few_models_are_refused_with_the_floor():
