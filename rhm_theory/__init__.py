@@ -64,3 +64,12 @@ __all__ = [
     "susceptibility",
     "within",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """``denoisers``, which needs Equinox and is imported when it is first used."""
+    if name == "denoisers":
+        import importlib
+
+        return importlib.import_module("rhm_theory.denoisers")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -58,6 +58,7 @@ ORDER = {
         "experiment",
         "denoisers",
         "__init__",
+        "commands",
         "cli",
         "__main__",
     ),

@@ -1,1 +1,19 @@
-"""Denoisers that are trained here, and samplers for any denoiser."""
+"""Denoisers that are trained here, and samplers for any denoiser.
+
+It needs Equinox, Optax and Tokenizers: ``pip install -e '.[denoisers]'``.
+"""
+
+from rhm_theory.denoisers import sampling
+from rhm_theory.denoisers.masked import LevelLosses, MaskedDiffusion, losses, read_notes
+from rhm_theory.denoisers.training import History, Trained, train
+
+__all__ = [
+    "History",
+    "LevelLosses",
+    "MaskedDiffusion",
+    "Trained",
+    "losses",
+    "read_notes",
+    "sampling",
+    "train",
+]
