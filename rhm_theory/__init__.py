@@ -8,6 +8,7 @@ from rhm_theory.experiment import comparison, measure, within
 from rhm_theory.experiment.comparison import Comparison, compare
 from rhm_theory.experiment.measure import correlation_length
 from rhm_theory.experiment.trajectories import Experiment, forward_backward
+from rhm_theory.inference.conditional import ConditionalMoments, conditional_moments
 from rhm_theory.inference.evidence import impossible_at, log_evidence, marginals
 from rhm_theory.inference.moments import (
     ChangeMoments,
@@ -31,6 +32,7 @@ from rhm_theory.theory import mean_field, scaling
 __all__ = [
     "ChangeMoments",
     "Comparison",
+    "ConditionalMoments",
     "Epsilon",
     "Experiment",
     "Flips",
@@ -48,6 +50,7 @@ __all__ = [
     "change_moments",
     "compare",
     "comparison",
+    "conditional_moments",
     "controls",
     "correlation_length",
     "experiment",
