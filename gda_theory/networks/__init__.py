@@ -7,7 +7,7 @@ from gda_theory.networks.data import NetworkData, digits, fashion, from_npz, noi
 from gda_theory.networks.methods import METHODS
 from gda_theory.networks.sets import KINDS, forget_sets
 from gda_theory.networks.training import Recipe, train
-from gda_theory.networks.unlearning import margins, outputs, split_names, unlearn
+from gda_theory.networks.unlearning import margins, memorised, outputs, split_names, unlearn
 
 __all__ = [
     "KINDS",
@@ -19,6 +19,7 @@ __all__ = [
     "forget_sets",
     "from_npz",
     "margins",
+    "memorised",
     "noisy",
     "outputs",
     "split_names",

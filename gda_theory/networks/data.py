@@ -13,7 +13,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-FASHION = "/usr/share/datasets/fashion-mnist"  # of the system's package dataset-fashion-mnist
+# Where the system's package dataset-fashion-mnist puts its files.
+FASHION = Path("/usr/share/datasets/fashion-mnist")
+OPENML = "Fashion-MNIST"
+GET_FASHION = (
+    "install the system's package dataset-fashion-mnist, or pass a folder with these files"
+)
 DIGITS_TRAIN = 1000
 
 
@@ -52,23 +57,25 @@ def digits(seed: int, *, flipped: float = 0.1, train: int = DIGITS_TRAIN) -> Net
 def fashion(
     seed: int,
     *,
-    folder: str | Path = FASHION,
+    folder: str | Path | None = None,
     flipped: float = 0.1,
     train: int = 5000,
     validation: int = 1000,
 ) -> NetworkData:
-    """Fashion-MNIST from a folder of idx files, pooled to 14 x 14 pixels.
+    """Fashion-MNIST, pooled to 14 x 14 pixels by the means of 2 x 2.
 
     Args:
         seed: of NumPy's generator, which chooses the images and flips labels.
         folder: with ``train-images-idx3-ubyte`` and ``train-labels-idx1-ubyte``, as they are or
-            packed with gzip.
+            packed with gzip. By default it is the folder of the system's package
+            ``dataset-fashion-mnist``. Where that is missing, scikit-learn gets the images from
+            openml.org, and keeps them.
         flipped: share of the training labels that are made wrong.
         train, validation: numbers of images.
-    Raises: ``FileNotFoundError`` if the folder lacks a file; it says how to get them.
+    Raises: ``FileNotFoundError`` if the folder lacks a file, or openml.org does not answer; it says
+        how to get the files.
     """
-    images = read_idx(_idx_file(folder, "train-images-idx3-ubyte"))
-    labels = read_idx(_idx_file(folder, "train-labels-idx1-ubyte"))
+    images, labels = _fashion_images(folder)
     pooled = images.reshape(len(images), 14, 2, 14, 2).mean((2, 4)).reshape(len(images), -1)
     chosen = np.random.default_rng(seed).permutation(len(pooled))[: train + validation]
     return noisy(
@@ -150,11 +157,34 @@ def read_idx(path: str | Path) -> np.ndarray:
     return values.reshape(shape)
 
 
-def _idx_file(folder: str | Path, name: str) -> Path:
-    for path in (Path(folder) / name, Path(folder) / f"{name}.gz"):
+def _fashion_images(folder: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """The images ``(n, 28, 28)`` and labels of the training half, from wherever they are."""
+    if folder is None and not FASHION.is_dir():
+        return _from_openml()
+    where = FASHION if folder is None else Path(folder)
+    return (
+        read_idx(_idx_file(where, "train-images-idx3-ubyte")),
+        read_idx(_idx_file(where, "train-labels-idx1-ubyte")),
+    )
+
+
+def _from_openml() -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.datasets import fetch_openml
+
+    try:
+        found = fetch_openml(OPENML, version=1, as_frame=False)
+    except OSError as error:  # also every failure to reach the server
+        raise FileNotFoundError(
+            f"{FASHION} is not there, and openml.org did not send {OPENML} ({error}); {GET_FASHION}"
+        ) from error
+    train = slice(0, 60_000)  # the test images follow
+    return found.data[train].reshape(-1, 28, 28), found.target[train].astype(int)
+
+
+def _idx_file(folder: Path, name: str) -> Path:
+    for path in (folder / name, folder / f"{name}.gz"):
         if path.exists():
             return path
     raise FileNotFoundError(
-        f"folder must hold {name} or {name}.gz, but {folder} does not; install the system's "
-        "package dataset-fashion-mnist, or save the files of Fashion-MNIST there"
+        f"folder must hold {name} or {name}.gz, but {folder} does not; {GET_FASHION}"
     )

@@ -3,6 +3,9 @@
 import functools
 import gzip
 import struct
+import types
+import urllib.error
+from unittest import mock
 
 import jax
 import numpy as np
@@ -226,19 +229,103 @@ def test_bad_requests_are_refused_in_words():
         networks.digits(0, flipped=1.0)
 
 
-def test_idx_files_are_read_packed_or_not(tmp_path):
+def fashion_files(folder) -> tuple[np.ndarray, np.ndarray]:
+    """Write packed idx files of random images; return the images and labels."""
     generator = np.random.default_rng(0)
     images = generator.integers(256, size=(40, 28, 28)).astype(np.uint8)
     labels = (np.arange(40) % 10).astype(np.uint8)
     for name, array in (("images-idx3", images), ("labels-idx1", labels)):
         head = b"\x00\x00\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
         packed = gzip.compress(head + array.tobytes())
-        (tmp_path / f"train-{name}-ubyte.gz").write_bytes(packed)
+        (folder / f"train-{name}-ubyte.gz").write_bytes(packed)
+    return images, labels
+
+
+def test_idx_files_are_read_packed_or_not(tmp_path):
+    fashion_files(tmp_path)
     data = networks.fashion(0, folder=tmp_path, train=30, validation=10)
     assert data.inputs.shape == (30, 196)
     assert data.classes == 10
+    packed = (tmp_path / "train-labels-idx1-ubyte.gz").read_bytes()
     (tmp_path / "train-images-idx3-ubyte").write_bytes(packed[:50])
     with pytest.raises((ValueError, EOFError)):
         networks.fashion(0, folder=tmp_path)
     with pytest.raises(FileNotFoundError, match="dataset-fashion-mnist"):
         networks.fashion(0, folder=tmp_path / "none")
+
+
+def test_fashion_comes_from_the_systems_folder_or_from_openml(tmp_path, monkeypatch):
+    images, labels = fashion_files(tmp_path)
+    monkeypatch.setattr(networks.data, "FASHION", tmp_path)
+    local = networks.fashion(0, train=30, validation=10)
+    pixel = images[:, :2, :2].reshape(40, 4).mean(1)  # pooled by hand
+    shown = np.concatenate([local.inputs, local.validation_inputs])[:, 0]
+    np.testing.assert_allclose(
+        np.sort(shown - shown.mean()) / shown.std(),
+        np.sort(pixel - pixel.mean()) / pixel.std(),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+    monkeypatch.setattr(networks.data, "FASHION", tmp_path / "none")
+    sent = types.SimpleNamespace(data=images.reshape(40, 784), target=labels.astype(str))
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *_, **__: sent)
+    fetched = networks.fashion(0, train=30, validation=10)
+    np.testing.assert_array_equal(fetched.inputs, local.inputs)
+    np.testing.assert_array_equal(fetched.labels, local.labels)
+
+    def offline(*_, **__):
+        raise urllib.error.URLError("no route")
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", offline)
+    with pytest.raises(FileNotFoundError, match="did not send Fashion-MNIST"):
+        networks.fashion(0)
+
+
+def test_labels_that_were_not_memorised_stop_the_run():
+    data, networks_, _ = trained()
+    margins = networks.margins(data, networks_)
+    rows = data.inputs[data.flipped]
+    shares = []
+    for place in range(len(SEEDS)):
+        scores = logits_of(one(networks_, place), rows)
+        shown = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
+        shares.append(np.mean(shown[np.arange(len(rows)), data.labels[data.flipped]] > 0.5))
+    assert networks.memorised(data, margins, least=0.0) == pytest.approx(np.mean(shares))
+    with pytest.raises(RuntimeError, match="of the flipped labels of digits, less than 90 %"):
+        networks.memorised(data, -np.abs(margins))
+
+
+def test_only_the_wanted_epochs_and_points_are_kept():
+    data, networks_, forget = trained()
+    some = np.array([0, 7, 1000])
+    found = networks.unlearn(
+        data,
+        RECIPE,
+        networks_,
+        forget,
+        "ascent",
+        rate=0.05,
+        seeds=SEEDS,
+        epochs=3,
+        ascent_epochs=2,
+        kept_epochs=(1, 3),
+        kept_points=some,
+    )
+    np.testing.assert_allclose(found, unlearned("ascent")[[0, 2]][..., some], rtol=1e-4, atol=1e-4)
+
+
+def test_a_run_goes_on_where_it_stopped_and_never_takes_networks_of_other_data(tmp_path):
+    data, networks_, _ = trained()
+    first = networks.train(data, RECIPE, SEEDS, folder=tmp_path)
+    (file,) = tmp_path.iterdir()
+    with np.load(file) as kept:
+        stored = [kept[name] for name in kept.files]
+    assert any(np.array_equal(array, SEEDS) for array in stored)
+    with mock.patch.object(networks.training, "trainer") as trainer:
+        trainer.return_value = jax.jit(lambda shared, rows: {"network": networks_, "seed": SEEDS})
+        again = networks.train(data, RECIPE, SEEDS, folder=tmp_path)
+    np.testing.assert_array_equal(networks.margins(data, first), networks.margins(data, again))
+    other = networks.digits(1, train=300)
+    changed = networks.train(other, RECIPE, SEEDS, folder=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not np.array_equal(networks.margins(data, changed), networks.margins(data, first))
