@@ -70,7 +70,7 @@ def row(name: str, correlation: float, samples: int = SAMPLES, turns: int = 7) -
         "theirs_seconds": other,
         "ratio": other / mine,
         "target": TARGET,
-        "limit": f"Two passes over the data. Ours ends within {bound:.0e} of the minimum, the refit"
+        "limit": f"One pass over the data. Ours ends within {bound:.0e} of the minimum, the refit"
         f" {far:.0e} from it",
     }
 

@@ -40,7 +40,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.deletion.margins import AtPoint, Floats, Margins, slopes
+from gda_theory.deletion.margins import AtPoint, Floats, Margins, RowSizes, slopes
 from gda_theory.deletion.rows import AnyObjective, AnyProblem, common_length, kept, vector
 from gda_theory.problem import losses
 from theory_common.claims import backed_by
@@ -84,7 +84,14 @@ class Certificate(NamedTuple):
     reason: str
 
 
-class Sizes(NamedTuple):
+class Derivatives(NamedTuple):
+    """The gradient and a Hessian of the oracle's objective."""
+
+    gradient: Float[Floats, " d"]
+    hessian: Float[Floats, "d d"]
+
+
+class Errors(NamedTuple):
     """What the bounds need besides gradient and Hessian.
 
     * ``reach``: the largest ``|x_i|``, so that ``S <= reach |d|``.
@@ -121,38 +128,46 @@ def certified(problem: AnyProblem, weights: ArrayLike) -> Certificate:
 
 
 def certified_at(
+    objective: AnyObjective, weights: Float[Floats, " d"], local: AtPoint
+) -> Certificate:
+    """:func:`certified`, with the objective at the weights already known."""
+    derivatives = Derivatives(local.gradient, local.hessian)
+    return certified_by(objective, weights, derivatives, local.sizes(objective.lengths()))
+
+
+def certified_by(
     objective: AnyObjective,
     weights: Float[Floats, " d"],
-    local: AtPoint,
+    derivatives: Derivatives,
+    sizes: RowSizes,
     *,
     change: float = 0.0,
-    lengths: Float[Floats, " n"] | None = None,
 ) -> Certificate:
-    """:func:`certified`, with gradient and Hessian already known.
+    """:func:`certified`, with gradient, Hessian and the sums that bound rounding already known.
 
     Args:
         objective: of the oracle.
         weights: ``(d,)``.
-        local: the objective at the weights. Its Hessian may be that of another point.
-        change: the largest change of a margin from that point to the weights. The Hessian at the
-            weights is then at least ``exp(-change)`` times the given one.
-        lengths: of the rows, if they are known.
+        derivatives: the gradient at the weights, and the Hessian there or at another point.
+        sizes: at the weights, or at least as large.
+        change: the largest change of a margin from that other point to the weights. The Hessian at
+            the weights is then at least ``exp(-change)`` times the given one.
     """
-    if not np.all(np.isfinite(local.gradient)):
+    if not np.all(np.isfinite(derivatives.gradient)):
         return Certificate(math.inf, math.inf, math.inf, 0.0, OVERFLOW)
-    sizes = _sizes(objective, weights, local, objective.lengths() if lengths is None else lengths)
-    norm = float(np.linalg.norm(local.gradient))
+    errors = _errors(objective, weights, sizes)
+    norm = float(np.linalg.norm(derivatives.gradient))
     least = float(np.min(objective.ridge))
-    by_ridge = (norm + sizes.gradient_error) / least if least > 0 else math.inf
+    by_ridge = (norm + errors.gradient_error) / least if least > 0 else math.inf
     curvature = Curvature(math.inf, 0.0, NO_THIRD)
     if objective.steady:
         share = math.exp(-change)
-        curvature = by_curvature(local, sizes, share, by_ridge, objective.reach_in)
+        curvature = by_curvature(derivatives, errors, share, by_ridge, objective.reach_in)
     is_by_ridge = by_ridge <= curvature.distance and math.isfinite(by_ridge)
     return Certificate(
         distance_bound=float(min(by_ridge, curvature.distance) * LAST_OPERATIONS),
         gradient_norm=norm,
-        gradient_error=sizes.gradient_error,
+        gradient_error=errors.gradient_error,
         smallest_curvature=float(max(curvature.smallest, least)),
         reason=BY_RIDGE if is_by_ridge else curvature.reason,
     )
@@ -167,13 +182,13 @@ class Curvature(NamedTuple):
 
 
 def by_curvature(
-    local: AtPoint, sizes: Sizes, share: float, by_ridge: float, exact_reach: Reach
+    local: Derivatives, errors: Errors, share: float, by_ridge: float, exact_reach: Reach
 ) -> Curvature:
     """The bound by the curvature.
 
     Args:
         local: gradient at the weights, and a Hessian.
-        sizes: of rows and of rounding.
+        errors: of rounding, and the longest row.
         share: the Hessian at the weights is at least this part of the given one, but for rounding.
         by_ridge: the bound by the ridge, infinite without one.
         exact_reach: returns rho. It is called where the cheap bound ``reach / sqrt(mu)`` is too
@@ -182,18 +197,18 @@ def by_curvature(
     if not np.all(np.isfinite(local.hessian)):
         return Curvature(math.inf, 0.0, "the Hessian at the weights overflows")
     spectrum = np.linalg.eigvalsh(local.hessian)
-    error = sizes.hessian_error + 10 * len(spectrum) * UNIT * float(spectrum[-1])
+    error = errors.hessian_error + 10 * len(spectrum) * UNIT * float(spectrum[-1])
     mu = float(spectrum[0]) - error
     if not mu > 2 * error:
         return Curvature(math.inf, 0.0, SINGULAR)
     share *= 1 - error / mu
-    distance = _distance(local, sizes, mu, share, by_ridge, exact_reach)
+    distance = _distance(local, errors, mu, share, by_ridge, exact_reach)
     reason = BY_CURVATURE if math.isfinite(distance) else TOO_FAR
     return Curvature(distance, share * mu, reason)
 
 
 def _distance(
-    local: AtPoint, sizes: Sizes, mu: float, share: float, by_ridge: float, exact_reach: Reach
+    local: Derivatives, errors: Errors, mu: float, share: float, by_ridge: float, exact_reach: Reach
 ) -> float:
     """The bound, with a Hessian at the weights of at least ``share`` times the computed one."""
     from scipy.linalg import cholesky, solve_triangular
@@ -201,16 +216,16 @@ def _distance(
     factor = cholesky(local.hessian, lower=True, check_finite=False)
     half = solve_triangular(factor, local.gradient, lower=True, check_finite=False)
     step = solve_triangular(factor, half, lower=True, trans=1, check_finite=False)
-    decrement = float(np.linalg.norm(half)) + sizes.gradient_error / math.sqrt(mu)
+    decrement = float(np.linalg.norm(half)) + errors.gradient_error / math.sqrt(mu)
     nu = decrement / math.sqrt(share)
-    rho = sizes.reach / math.sqrt(mu * share)
+    rho = errors.reach / math.sqrt(mu * share)
     if rho * nu > COARSE:
         inverse = solve_triangular(factor, np.eye(len(factor)), lower=True, check_finite=False)
         rho = min(rho, exact_reach(inverse) / math.sqrt(share))
-    largest = _largest_change(rho * nu, sizes.reach * by_ridge)
+    largest = _largest_change(rho * nu, errors.reach * by_ridge)
     if not math.isfinite(largest):
         return math.inf
-    first = float(np.linalg.norm(step)) + sizes.gradient_error / mu
+    first = float(np.linalg.norm(step)) + errors.gradient_error / mu
     return first + (_relaxed(largest) / share - 1) * decrement / math.sqrt(mu)
 
 
@@ -230,21 +245,16 @@ def _relaxed(change: float) -> float:
     return change / -math.expm1(-change) if change > 1e-8 else 1 + change
 
 
-def _sizes(
-    objective: AnyObjective,
-    weights: Float[Floats, " d"],
-    local: AtPoint,
-    lengths: Float[Floats, " n"],
-) -> Sizes:
+def _errors(objective: AnyObjective, weights: Float[Floats, " d"], sizes: RowSizes) -> Errors:
     """The longest row, and the rounding errors, from the sums of the sizes of their terms."""
     count, dimension = objective.features.shape
     # A margin is a sum of d products, each of at most |x_i| |w| together.
-    margin = objective.doubt * (dimension + 2) * lengths * float(np.linalg.norm(weights))
-    first = (local.forces @ lengths) * (count + 10) + (local.bend * lengths) @ margin
+    margin = objective.doubt * (dimension + 2) * float(np.linalg.norm(weights))
+    first = sizes.forces * (count + 10) + sizes.squares * margin
     ridge = 4 * float(np.linalg.norm(objective.ridge * weights))
-    second = (local.bend * lengths**2) @ (count + 20 + margin)
-    return Sizes(
-        reach=float(np.max(lengths)),
+    second = sizes.squares * (count + 20) + sizes.cubes * margin
+    return Errors(
+        reach=sizes.longest,
         gradient_error=float(objective.unit * (first + ridge)),
         hessian_error=float(objective.unit * (second + 4 * np.max(objective.ridge))),
     )

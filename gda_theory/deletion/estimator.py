@@ -20,7 +20,7 @@ from gda_theory.deletion.requests import (
     FittedRows,
     Result,
     checked_weights,
-    margins_at,
+    known_at,
     mask_of,
     newton_request,
     require_every_class,
@@ -138,12 +138,10 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             features=features,
             labels=labels,
             sample_weight=weight,
-            lengths=np.sqrt(np.einsum("ij,ij->i", features, features)),
             forgotten=np.zeros(len(features), bool),
             data=receipts.digest(features, labels, weight),
             weights=np.zeros(features.shape[1] * (len(self.classes_) - 1)),
-            margins=None,
-            at=None,
+            known=None,
         )
         self._retrain()
         self.bound_sum_ = 0.0
@@ -164,9 +162,11 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         self._validate()
         memory = self._known()
         mask = mask_of(rows, memory.forgotten)
-        weight = np.where(mask, 0.0, memory.sample_weight)
+        chosen = np.flatnonzero(mask)
+        weight = memory.sample_weight.copy()
+        weight[chosen] = 0
         require_every_class(memory.labels, weight, self.classes_)
-        weights, margins, at, certificate = self._deleted(memory, mask, weight)
+        weights, known, certificate = self._deleted(memory, mask, weight)
         total = self.bound_sum_ + certificate.distance_bound
         forgotten = memory.forgotten | mask
         noise = self._noise(total)
@@ -184,14 +184,10 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             noise=noise,
         )
         # What is forgotten is overwritten, not only left out.
-        memory.features[mask] = 0
-        memory.labels[mask] = 0
+        memory.features[chosen] = 0
+        memory.labels[chosen] = 0
         self._memory = memory._replace(
-            sample_weight=weight,
-            forgotten=forgotten,
-            weights=weights,
-            margins=None if margins is None else np.where(mask, 0.0, margins),
-            at=at,
+            sample_weight=weight, forgotten=forgotten, weights=weights, known=known
         )
         self.certificate_ = certificate
         self.distance_bound_ = certificate.distance_bound
@@ -279,8 +275,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         self.n_iter_ = found.hessians
         self._memory = memory._replace(
             weights=found.weights,
-            margins=margins_at(objective, found.weights),
-            at=objective.local(found.weights),
+            known=known_at(objective, found.weights) if isinstance(objective, Margins) else None,
         )
         self._publish(found.weights)
 

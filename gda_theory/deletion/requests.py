@@ -6,53 +6,76 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gda_theory.deletion import methods
-from gda_theory.deletion.bounds import Certificate, certified_at, newton_direction
-from gda_theory.deletion.margins import AtPoint, Floats, Margins, slope
+from gda_theory.deletion.bounds import (
+    Certificate,
+    Derivatives,
+    certified_at,
+    certified_by,
+    newton_direction,
+)
+from gda_theory.deletion.margins import AtPoint, Floats, Margins, RowSizes
 from gda_theory.deletion.rows import AnyObjective
 from theory_common import checks
 from theory_common.precision import ArrayLike
 
 CLOSE = 0.1  # a larger change of a margin asks for a new Hessian in the certificate
 
+ROWS = 4096  # that are looked at together
+
+
+class Known(NamedTuple):
+    """What is known at the weights of a model with two classes.
+
+    ``margins`` are 0 in rows of weight 0. ``sizes`` are those of ``at``, or larger.
+    """
+
+    margins: Float[Floats, " n"]
+    largest_margin: float
+    at: AtPoint
+    sizes: RowSizes
+
 
 class FittedRows(NamedTuple):
     """What a fitted model keeps in order to forget: the rows, and its weights without noise.
 
     Labels are -1 and 1, or numbers of classes. Of several classes, ``weights`` are the coordinates
-    of the softmax loss. Forgotten rows are zeros here, and have weight 0. ``margins`` and ``at``
-    are those at the weights. They are None where they are not known.
+    of the softmax loss. Forgotten rows are zeros here, and have weight 0. ``known`` is None where
+    nothing is known at the weights.
     """
 
     features: Float[Floats, "n d"]
     labels: Float[Floats, " n"]
     sample_weight: Float[Floats, " n"]
-    lengths: Float[Floats, " n"]
     forgotten: Bool[np.ndarray, " n"]
     data: str
     weights: Float[Floats, " d"]
-    margins: Float[Floats, " n"] | None
-    at: AtPoint | None
+    known: Known | None
 
 
 class Result(NamedTuple):
-    """A model after deletion; ``at`` is None where the Hessian there is not known."""
+    """A model after deletion; ``known`` as in :class:`FittedRows`."""
 
     weights: Float[Floats, " d"]
-    margins: Float[Floats, " n"] | None
-    at: AtPoint | None
+    known: Known | None
     certificate: Certificate
 
 
 def result(objective: AnyObjective, weights: Float[Floats, " d"]) -> Result:
-    """Weights with their margins, derivatives and certificate."""
+    """Weights with what is known there, and their certificate."""
+    if isinstance(objective, Margins):
+        known = known_at(objective, weights)
+        derivatives = Derivatives(known.at.gradient, known.at.hessian)
+        certificate = certified_by(objective, weights, derivatives, known.sizes)
+        return Result(weights, known, certificate)
+    return Result(weights, None, certified_at(objective, weights, objective.local(weights)))
+
+
+def known_at(objective: Margins, weights: Float[Floats, " d"]) -> Known:
+    """Margins and derivatives at the weights."""
     at = objective.local(weights)
-    certificate = certified_at(objective, weights, at)
-    return Result(weights, margins_at(objective, weights), at, certificate)
-
-
-def margins_at(objective: AnyObjective, weights: Float[Floats, " d"]) -> Floats | None:
-    """The margins of all rows; None for more than two classes."""
-    return objective.margins(weights) if isinstance(objective, Margins) else None
+    margins = np.where(objective.weight > 0, objective.margins(weights), 0.0)
+    largest = float(np.max(np.abs(margins)))
+    return Known(margins, largest, at, at.sizes(objective.lengths()))
 
 
 def newton_request(
@@ -60,41 +83,35 @@ def newton_request(
 ) -> Result:
     """Newton steps. The first takes the Hessian of the last request less the forgotten rows'.
 
-    So one small request costs two passes over the data: the margins after the step, and the
-    gradient. The certificate takes the same Hessian, and allows for the change of the margins.
+    So one small request costs one pass over the data, for the gradient after the step. The
+    certificate takes the same Hessian, and allows for the change of the margins. What bounds its
+    rounding is also carried over.
     """
-    at = objective.local(memory.weights) if memory.at is None else _less(memory, mask)
+    known = known_at(objective, memory.weights) if memory.known is None else memory.known
+    at = known.at if memory.known is None else _less(memory, known.at, mask)
     weights = memory.weights + newton_direction(at)
     if steps > 1:
         found = methods.newton_steps(objective, weights, steps - 1)
         return result(objective, found.weights)
-    margins = objective.margins(weights)
+    swept = objective.sweep(weights, known.margins)
     # The margins are rounded, each by less than 1e-9 of the largest.
-    before = objective.margins(memory.weights) if memory.margins is None else memory.margins
-    change = float(np.max(np.abs(margins - before) * (objective.weight > 0)))
-    change += 1e-9 * float(np.max(np.abs(margins)))
+    change = (1 + 1e-9) * swept.change + 1e-9 * known.largest_margin
     if change > CLOSE:
         return result(objective, weights)
-    forces = objective.weight * slope(objective.loss, margins)
-    here = AtPoint(
-        gradient=objective.ridge * weights - (objective.signs * forces) @ objective.features,
-        hessian=at.hessian,
-        forces=forces,
-        # Of the bound on rounding alone: loss'' <= phi, and the rows that were subtracted count.
-        bend=np.maximum(forces, at.bend),
-    )
-    certificate = certified_at(objective, weights, here, change=change, lengths=memory.lengths)
-    return Result(weights, margins, None, certificate)
+    # Of the bound on rounding alone: the rows that were subtracted count.
+    sizes = known.sizes.after(change)
+    derivatives = Derivatives(swept.gradient, at.hessian)
+    certificate = certified_by(objective, weights, derivatives, sizes, change=change)
+    return Result(weights, None, certificate)
 
 
-def _less(memory: FittedRows, mask: Bool[np.ndarray, " n"]) -> AtPoint:
+def _less(memory: FittedRows, at: AtPoint, mask: Bool[np.ndarray, " n"]) -> AtPoint:
     """The objective at the weights without the rows of ``mask``. ``bend`` still has them."""
-    at = memory.at
-    assert at is not None
-    rows = memory.features[mask]
-    rooted = np.sqrt(at.bend[mask])[:, None] * rows
+    chosen = np.flatnonzero(mask)
+    rows = memory.features[chosen]
+    rooted = np.sqrt(at.bend[chosen])[:, None] * rows
     return AtPoint(
-        gradient=at.gradient + (memory.labels[mask] * at.forces[mask]) @ rows,
+        gradient=at.gradient + (memory.labels[chosen] * at.forces[chosen]) @ rows,
         hessian=at.hessian - rooted.T @ rooted,
         forces=at.forces,
         bend=at.bend,
@@ -155,7 +172,9 @@ def require_every_class(
     """Raise ``ValueError`` unless each class has a row of positive weight."""
     codes = (-1.0, 1.0) if len(classes) == 2 else range(len(classes))
     for code, name in zip(codes, classes.tolist(), strict=True):
-        if not np.any((labels == code) & (weight > 0)):
+        # Most classes have a row near the beginning.
+        parts = (slice(first, first + ROWS) for first in range(0, len(labels), ROWS))
+        if not any(np.any((labels[part] == code) & (weight[part] > 0)) for part in parts):
             raise ValueError(
                 "each class must keep a row whose sample_weight is not zero, and class"
                 f" {name!r} has none"
