@@ -16,6 +16,7 @@ from gda_theory.verdict.page_values import lookup, tags, value
 SHAPES = ("disc", "square", "diamond", "cross")
 KINDS = ("one", "two", "three")
 HEIGHT = 380.0
+PANEL = 200.0  # height of one run's course over the epochs
 LEAST = 1e-3  # smaller scores are drawn here
 MOST_POINTS = 400  # of one split in a picture
 PALEST = 0.3  # opacity of the cheapest run
@@ -29,18 +30,12 @@ def page(document: Any) -> str:
         document: the JSON of :meth:`gda_theory.evaluation.runs.Evaluation.to_dict`, as
             ``tables.loads`` or ``json.loads`` reads it.
     """
-    parts = (_opening, _plane, _epochs, _points, _membership)
+    parts = (_opening, _plane, _sentences, _epochs, _points, _membership)
     return complete(TITLE, "".join(part(document) for part in parts))
 
 
 def _opening(document: Any) -> str:
-    """What each run did, in one sentence."""
-    said = "".join(
-        f"<section><h2>{_heading(document, place)}</h2>"
-        f"<p{tags(document, f'runs.{place}.sentence', 'text')}>"
-        f"{html.escape(run['sentence'])}</p></section>"
-        for place, run in enumerate(document["runs"])
-    )
+    """What all runs did together, and how it was measured."""
     settings = (
         f"KL({value(document, 'runs.0.klom.forget.direction', 'text')}), "
         f"{value(document, 'runs.0.klom.forget.bins')} bins, "
@@ -49,11 +44,28 @@ def _opening(document: Any) -> str:
     )
     mean, high = _floor(document["runs"][0]["klom"]["forget"])
     return (
-        f'<header><h1>Did unlearning work?</h1><p class="lead">Each run is compared with models '
-        "that were retrained without the rows to forget. KLoM is the divergence between the "
-        f"margins of both at one point.</p><p>{settings}. Equal models score {mean:.2g} on average "
-        f"and {high:.2g} at the 95th percentile: the noise floor.</p></header>{said}"
+        '<header><h1>Did unlearning work?</h1><p class="lead"'
+        f"{tags(document, 'answer', 'text')}>{html.escape(document['answer'])}</p>"
+        "<p>Each run is compared with models that were retrained without the rows to forget. KLoM "
+        f"is the divergence between the margins of both at one point. {settings}. Equal models "
+        f"score {mean:.2g} on average and {high:.2g} at the 95th percentile: the noise "
+        "floor.</p></header>"
     )
+
+
+def _sentences(document: Any) -> str:
+    """What each run did, in words."""
+    said = "".join(
+        f"<dt><b>{_heading(document, place)}</b></dt>"
+        f"<dd{tags(document, f'runs.{place}.sentence', 'text')}>{html.escape(run['sentence'])}</dd>"
+        for place, run in enumerate(document["runs"])
+    )
+    note = (
+        "<p>The excess is the mean KLoM above the noise floor, with its 95 % interval, if margins "
+        "are normal. p tells how often exchanging the models of both sides gives as large a mean. "
+        "Above 0.05 there is no sign of a difference.</p>"
+    )
+    return _section("What did each run do?", f"<dl>{said}</dl>{note}")
 
 
 def _heading(document: Any, place: int) -> str:
@@ -62,6 +74,10 @@ def _heading(document: Any, place: int) -> str:
     if document["runs"][place]["epoch"] is None:
         return name
     return f"{name}, epoch {value(document, f'runs.{place}.epoch')}"
+
+
+def _title(run: Any) -> str:
+    return run["name"] if run["epoch"] is None else f"{run['name']}, epoch {run['epoch']:g}"
 
 
 def _plane(document: Any) -> str:
@@ -130,36 +146,39 @@ def _epochs(document: Any) -> str:
         _figure(
             document,
             epochs,
-            "Does the line on forgotten points fall and stay low? Often it falls first and rises "
-            "later, and only the retrained models tell which epoch is best.",
+            "Does the line on forgotten points fall and stay low, while the others stay low? Often "
+            "it falls first and rises later, and only the retrained models tell which epoch is "
+            "best. Shown is the mean KLoM in nats.",
         ),
     )
 
 
 def epochs(document: Any, width: float) -> str:
-    """Mean KLoM over epochs: one line for each split, and for each name of a run."""
+    """Mean KLoM over epochs: one panel for each name of a run, one line for each split."""
     runs = sorted(
         (run for run in document["runs"] if run["epoch"] is not None), key=lambda run: run["epoch"]
     )
     splits = list(zip(runs[0]["klom"], KINDS, SHAPES, strict=False))
-    parts, top = draw.legend(
+    body, top = draw.legend(
         [(draw.mark(shape, 0, 0, kind), split) for split, kind, shape in splits], 14, width
     )
-    means = [_mean(run["klom"][split]) for run in runs for split, _, _ in splits]
-    up = draw.Scale(*draw.span(means, log=True), HEIGHT - draw.AXIS, top + 6, log=True)
+    means = draw.span([_mean(run["klom"][split]) for run in runs for split, _, _ in splits], True)
     across = draw.Scale(*draw.span([run["epoch"] for run in runs]), 56, width - draw.SIDE)
-    parts += draw.axis_below(across, up.start, "epoch", up.end)
-    parts += draw.axis_left(up, across.start, across.end)
-    for split, kind, shape in splits:
-        for name in dict.fromkeys(run["name"] for run in runs):
+    for name in dict.fromkeys(run["name"] for run in runs):
+        up = draw.Scale(*means, top + PANEL - draw.AXIS, top + 28, log=True)
+        body.append(draw.text(draw.SIDE, top + 14, html.escape(name), "label"))
+        body += draw.axis_below(across, up.start, "epoch", up.end)
+        body += draw.axis_left(up, across.start, across.end)
+        for split, kind, shape in splits:
             places = [
                 (across.at(run["epoch"]), up.at(_mean(run["klom"][split])))
                 for run in runs
                 if run["name"] == name
             ]
-            parts.append(draw.polyline(places, kind))
-            parts += [draw.mark(shape, x, y, kind) for x, y in places]
-    return draw.picture(width, HEIGHT, parts, "mean KLoM over the epochs")
+            body.append(draw.polyline(places, kind))
+            body += [draw.mark(shape, x, y, kind) for x, y in places]
+        top += PANEL
+    return draw.picture(width, top, body, "mean KLoM over the epochs")
 
 
 def _points(document: Any) -> str:
@@ -179,7 +198,7 @@ def _points(document: Any) -> str:
 def points(document: Any, width: float) -> str:
     """KLoM of every point, one strip for each run and split."""
     strips = [
-        (run["name"], split, kind, scores["histogram"])
+        (_title(run), split, kind, scores["histogram"])
         for run in document["runs"]
         for (split, scores), kind in zip(run["klom"].items(), KINDS, strict=False)
     ]

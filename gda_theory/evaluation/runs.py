@@ -62,6 +62,11 @@ class Run:
     membership: MembershipTest
 
     @property
+    def title(self) -> str:
+        """The name, with the epoch if it was given."""
+        return self.name if np.isnan(self.epoch) else f"{self.name}, epoch {self.epoch:g}"
+
+    @property
     def sentence(self) -> str:
         """What the scores mean."""
         return _sentence(self)
@@ -78,10 +83,16 @@ class Evaluation:
     pretrained: dict[str, Klom] | None
     points: dict[str, int]
 
+    @property
+    def answer(self) -> str:
+        """What the scores of all runs mean together."""
+        return _answer(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as numbers, lists and texts, for JSON."""
         before = self.pretrained
         return {
+            "answer": self.answer,
             "points": self.points,
             "runs": [
                 {
@@ -360,6 +371,40 @@ ON_OTHERS = {
 }
 
 
+HARMFUL = (Standing.WORSE, Standing.ABOVE)
+
+
+def _answer(found: Evaluation) -> str:
+    """How many runs forgot without harm, helped without harm, and did harm."""
+    before = found.pretrained
+    if before is not None and before["forget"].p_value > SIGNIFICANT:
+        return (
+            "There is nothing to forget: on these rows KLoM cannot tell the models before "
+            f"unlearning from retrained ones (p = {before['forget'].p_value:.2g})."
+        )
+    harmless = [
+        run.standing["forget"]
+        for run in found.runs
+        if not any(one in HARMFUL for split, one in run.standing.items() if split != "forget")
+    ]
+    total = len(found.runs)
+    forgot, helped = (harmless.count(which) for which in (Standing.FLOOR, Standing.BETTER))
+    harm = total - len(harmless)
+    parts = [
+        f"{_of(forgot, total)} retraining on the rows to forget without harm to other points.",
+        f"{helped} come closer to it than doing nothing, without harm."
+        if before is not None
+        else "",
+        f"{harm} do harm to other points.",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _of(count: int, total: int) -> str:
+    known = {0: f"None of {total} runs reaches", 1: f"One run of {total} reaches"}
+    return known.get(count, f"{count} of {total} runs reach")
+
+
 def _sentence(run: Run) -> str:
     first = f"{ON_FORGET[run.standing['forget']]} ({_excess(run.klom['forget'])})."
     others = [
@@ -372,15 +417,17 @@ def _sentence(run: Run) -> str:
 
 def _excess(found: Klom) -> str:
     numbers = decisive(found)
-    excess, low, high = (
-        f"{value:.2g}" for value in (numbers.excess, numbers.excess_low, numbers.excess_high)
-    )
+    excess, low, high = map(_digits, (numbers.excess, numbers.excess_low, numbers.excess_high))
     return f"excess {excess}, {low} to {high}, p = {found.p_value:.2g}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if 100 <= abs(value) < 1e6 else f"{value:.2g}"
 
 
 def _summary(found: Evaluation) -> str:
     scored: list[tuple[str, dict[str, Klom], dict[str, Standing] | None]] = [
-        (run.name, run.klom, run.standing) for run in found.runs
+        (run.title, run.klom, run.standing) for run in found.runs
     ]
     if found.pretrained is not None:
         scored.append(("pretrained", found.pretrained, None))
@@ -391,6 +438,8 @@ def _summary(found: Evaluation) -> str:
     ]
     return "\n".join(
         [
+            *textwrap.wrap(found.answer, WIDTH),
+            "",
             *tables.aligned([("run", "points", "mean", "P95", "excess", "p", "standing"), *rows]),
             *_legend(found.runs[0].klom["forget"]),
             *(line for run in found.runs for line in ("", *_paragraph(run))),
@@ -416,7 +465,7 @@ def _paragraph(run: Run) -> list[str]:
         f"A test that sees one margin is right {100 * accuracy.value:.1f} % of the time "
         f"({100 * accuracy.low:.1f} to {100 * accuracy.high:.1f} %; 50 % is guessing)."
     )
-    return textwrap.wrap(f"{run.name.upper()}: {run.sentence} {test}", WIDTH)
+    return textwrap.wrap(f"{run.title.upper()}: {run.sentence} {test}", WIDTH)
 
 
 def _cells(found: Klom) -> tuple[str, ...]:
@@ -425,6 +474,6 @@ def _cells(found: Klom) -> tuple[str, ...]:
     return (
         f"{mean.value:.3g}",
         f"{high.value:.3g}",
-        f"{excess.excess:.2g} [{excess.excess_low:.2g}, {excess.excess_high:.2g}]",
+        f"{_digits(excess.excess)} [{_digits(excess.excess_low)}, {_digits(excess.excess_high)}]",
         f"{found.p_value:.2g}",
     )

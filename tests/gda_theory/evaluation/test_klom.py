@@ -104,6 +104,12 @@ def test_the_exchange_test_is_that_of_scipy():
     assert exchange.p_value(first + 3, second, np.random.default_rng(1), exchanges=99) == 0.01
 
 
+def test_rows_that_were_never_learned_leave_nothing_to_forget():
+    named = {"unlearned": margins(2, seed=1), "oracle": margins(seed=2), "split": SPLIT}
+    arrays = runs.arrays_of(named | {"pretrained": margins(seed=3)})
+    assert runs.evaluate(arrays, splits=20).answer.startswith("There is nothing to forget: on")
+
+
 def test_progress_is_counted_to_its_end():
     named = {"unlearned": margins(seed=1), "oracle": margins(seed=2), "split": SPLIT}
     arrays = runs.arrays_of(named | {"pretrained": margins(seed=3)})
@@ -152,8 +158,14 @@ def test_evaluate_says_where_each_run_stands(tmp_path, capsys):
     )
     out = tmp_path / "out.json"
     assert cli.main(["evaluate", path, "--splits", "40", "--json", str(out)]) == 0
-    assert "STEP: On the rows to forget, KLoM cannot tell" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "STEP: On the rows to forget, KLoM cannot tell" in printed
     found = json.loads(out.read_text())
+    assert found["answer"] == (
+        "One run of 3 reaches retraining on the rows to forget without harm to other points. "
+        "1 come closer to it than doing nothing, without harm. 1 do harm to other points."
+    )
+    assert printed.replace("\n", " ").startswith(found["answer"])
     assert [run["standing"]["forget"] for run in found["runs"]] == [
         "at the noise floor",
         "better than nothing",
