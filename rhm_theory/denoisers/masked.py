@@ -204,8 +204,9 @@ def losses(
     checked = checks.require("levels", levels, lambda t: (t > 0) & (t <= 1), "in (0, 1]")
     level = np.atleast_1d(np.asarray(checked))
     seed = np.asarray(jax.random.key_data(checks.key("key", key)))
-    uniform = np.random.default_rng(seed).random((len(level), *true.shape))
-    hidden = uniform < level[:, None, None]
+    # Sequences first: the first ones have the same masks, however many follow.
+    uniform = np.random.default_rng(seed).random((len(true), len(level), true.shape[1]))
+    hidden = uniform.swapaxes(0, 1) < level[:, None, None]
     loss = np.empty((len(level), len(true)))
     for index, mask in enumerate(hidden):
         law = np.asarray(conditional(np.where(mask, vocabulary, true)))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import derivations
-from rhm_theory import cli as rhm_cli
+from rhm_theory.commands import theory as rhm_command
 from theory_common.claims import claims_of
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_docstrings_and_decorators_name_the_same_claims():
 def test_every_cited_claim_is_in_the_ledger():
     ids = {claim.id for claim in CLAIMS}
     assert set().union(*CITED.values()) <= ids
-    assert set(rhm_cli.CLAIMS.values()) <= ids
+    assert set(rhm_command.CLAIMS.values()) <= ids
 
 
 def test_claims_are_read_without_docstrings():

@@ -1,0 +1,79 @@
+"""``probe`` measures how far changes reach in given samples of any model."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from rhm_theory.experiment import probe
+from theory_common.printing import tables
+
+
+def add(commands) -> None:
+    """Add the command's parser."""
+    measured = commands.add_parser(
+        "probe",
+        help="measure in samples of any model how far changes reach",
+        description="Measure how far changes reach. Each start is a sequence. Its samples are what "
+        "a model returned after noise was added to the start.",
+    )
+    measured.add_argument(
+        "sequences",
+        help="a file: .npz with arrays starts and samples, .npy of shape starts x (1 + samples) x "
+        "length, .jsonl with start and samples in each line, or text with the label of a start and "
+        "the symbols of a sequence in each line, delimited by commas, semicolons or tabs; symbols "
+        "are integers or strings, and the file may be compressed by gzip",
+    )
+    measured.add_argument(
+        "--pad",
+        metavar="TOKEN",
+        help="the symbol that fills sequences up to one length: where a start has it, nothing "
+        "counts",
+    )
+    measured.add_argument(
+        "--delimiter", help="the character between the cells of text (default: it is found)"
+    )
+    measured.add_argument(
+        "--r-max", type=int, help="largest distance r between positions (default: all)"
+    )
+    measured.add_argument(
+        "--out",
+        metavar="FILE",
+        help="draw C(r), the correlation of changes at distance r, into this PNG or PDF",
+    )
+    measured.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    measured.set_defaults(command=run, name="probe")
+
+
+def run(options: argparse.Namespace) -> Callable[[], None]:
+    """Measure, and return what prints the result."""
+    sequences = probe.load(options.sequences, pad=options.pad, delimiter=options.delimiter)
+    found = probe.probe(sequences, r_max=options.r_max)
+    if options.out is not None:
+        probe.draw(found, Path(options.out))
+    if options.json:
+        return lambda: print(tables.dumps(found, indent=2))
+    rows: list[tuple] = [
+        (name, estimate.value, estimate.error, (estimate.low, estimate.high))
+        for name, estimate in (
+            ("share of leaves that changed", found.mean_changed),
+            ("susceptibility (size of a block that changes together)", found.susceptibility),
+            ("distance at which C(r) falls below half", found.half_length),
+            ("second-moment length", found.second_moment_length),
+        )
+    ]
+    if np.isnan(found.half_length.value):
+        largest = len(found.correlation.value) - 1
+        rows[2] = (rows[2][0], f"none up to {largest}", "", "")
+    starts, trajectories, length = sequences.samples.shape
+    leaves = f"{length} leaves" if sequences.inside is None else f"up to {length} leaves"
+    groups = len(set(sequences.groups.tolist()))
+    title = f"{starts} starts x {trajectories} samples of {leaves}; errors over {groups} groups"
+
+    def show():
+        tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
+        if options.out is not None:
+            print(f"C(r) is drawn in {options.out}")
+
+    return show

@@ -1,0 +1,53 @@
+"""Options that all kinds of ``train`` share, and the checks before a long run."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from theory_common.printing import files
+
+
+def add(parser: argparse.ArgumentParser, *, width: int, layers: int, heads: int) -> None:
+    """Where the model goes, how long it is trained, and how large it is."""
+    parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    how_long = parser.add_mutually_exclusive_group()
+    how_long.add_argument("--minutes", type=float, help="how long to train (default 20)")
+    how_long.add_argument("--steps", type=int, help="how many gradient steps to train instead")
+    parser.add_argument("--batch", type=int, default=16, help="sequences in a step (default 16)")
+    parser.add_argument(
+        "--learning-rate", type=float, default=0.02, help="of the matrices (default 0.02)"
+    )
+    parser.add_argument("--width", type=int, default=width, help=f"of a layer (default {width})")
+    parser.add_argument("--layers", type=int, default=layers, help=f"(default {layers})")
+    parser.add_argument("--heads", type=int, default=heads, help=f"(default {heads})")
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default 0)")
+    parser.add_argument(
+        "--folder",
+        help="keeps a checkpoint, so that a stopped run goes on (default: FILE.training)",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+
+
+def require_out(options: argparse.Namespace) -> None:
+    """``OSError`` before anything is computed, where the model could not be written."""
+    files.require_free(options.out, options.force)
+
+
+def run_of(options: argparse.Namespace) -> Mapping[str, Any]:
+    """The arguments of :func:`rhm_theory.denoisers.train` that the options fix."""
+    minutes = 20.0 if options.minutes is None and options.steps is None else options.minutes
+    return {
+        "batch": options.batch,
+        "steps": options.steps,
+        "minutes": minutes,
+        "learning_rate": options.learning_rate,
+        "folder": options.folder or Path(f"{options.out}.training"),
+        "progress": True,
+    }
+
+
+def size_of(options: argparse.Namespace) -> Mapping[str, int]:
+    """The arguments of :meth:`rhm_theory.denoisers.MaskedDiffusion.create` that options fix."""
+    return {"width": options.width, "layers": options.layers, "heads": options.heads}
