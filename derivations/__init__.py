@@ -28,6 +28,7 @@ from derivations.descent_ascent import (
 from derivations.hierarchy import (
     controls,
     finite_size,
+    flat_models,
     hierarchy,
     mean_field,
     measurement,
@@ -103,6 +104,7 @@ __all__ = [
     "deletion_bounds",
     "early_stopping",
     "finite_size",
+    "flat_models",
     "flow",
     "folds",
     "hierarchy",

@@ -21,10 +21,11 @@ from rhm_theory.inference.moments import (
 )
 from rhm_theory.inference.sampling import sample_posterior
 from rhm_theory.models import controls
-from rhm_theory.models.chain import MarkovChain
 from rhm_theory.models.gaussian import GaussianField
 from rhm_theory.models.grammar import Grammar, Tree
+from rhm_theory.models.hidden_markov import HiddenMarkov
 from rhm_theory.models.interface import SequenceModel
+from rhm_theory.models.mixture import Mixture
 from rhm_theory.noise import likelihood
 from rhm_theory.noise.processes import Epsilon, Flips, GaussianNoise, Mask, Noise
 from rhm_theory.theory import mean_field, scaling
@@ -39,8 +40,9 @@ __all__ = [
     "GaussianField",
     "GaussianNoise",
     "Grammar",
-    "MarkovChain",
+    "HiddenMarkov",
     "Mask",
+    "Mixture",
     "Noise",
     "SequenceModel",
     "Tree",

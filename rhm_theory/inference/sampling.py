@@ -12,6 +12,7 @@ from jaxtyping import ArrayLike, Float, Int
 from rhm_theory.inference import evidence as inference
 from rhm_theory.inference import messages
 from rhm_theory.models import interface
+from rhm_theory.models.draws import draw_index
 from rhm_theory.models.grammar import Grammar, Tree
 from theory_common import checks
 from theory_common.claims import backed_by
@@ -68,7 +69,7 @@ def _sample_trees(key: Array, grammar: Grammar, likelihood, *, shape: tuple[int,
     uniform = jax.random.uniform(key, (size[0], grammar.inner_nodes + 1, size[1]), likelihood.dtype)
     ends = np.cumsum([grammar.nodes(level) for level in range(1, grammar.depth + 1)])
     *for_rules, for_root = jnp.split(uniform, ends, axis=1)
-    symbols = [_draw(for_root, passed[-1].transpose(1, 2, 0))]
+    symbols = [draw_index(for_root, passed[-1].transpose(1, 2, 0))]
     rules = []
     levels = list(zip(grammar.rules, for_rules, passed[:-1], strict=True))
     for table, numbers, below in reversed(levels):
@@ -101,17 +102,6 @@ def _rewrite(
     weights = functools.reduce(
         jnp.multiply, (below[picked[..., i], i, parent, column] for i in range(branching))
     )
-    rule = _draw(uniform, weights)
+    rule = draw_index(uniform, weights)
     children = jnp.take_along_axis(picked, rule[..., None, None], -2)[..., 0, :]
     return rule, jnp.moveaxis(children, -1, 1).reshape(samples, branching * parents, columns)
-
-
-def _draw(
-    uniform: Float[Array, "*shape"], weights: Float[Array, "*#shape choices"]
-) -> Int[Array, "*shape"]:
-    """An index for each number of [0, 1), with the given weights; the last one if all are 0."""
-    below = jnp.cumsum(weights, -1)
-    # The number is < 1, so the product stays below the total: the first sum above it belongs to a
-    # positive weight.
-    chosen = jnp.sum(below <= (uniform * below[..., -1])[..., None], -1, dtype=jnp.int32)
-    return jnp.minimum(chosen, weights.shape[-1] - 1)

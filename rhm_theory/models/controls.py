@@ -1,6 +1,5 @@
-"""The controls without a hierarchy, under one name: a Gaussian field and a Markov chain."""
+"""The controls without a hierarchy, under one name: chains, flat mixtures and Gaussian fields."""
 
-from rhm_theory.models.chain import ChainMoments, MarkovChain, markov_chain
 from rhm_theory.models.gaussian import (
     FieldMarginals,
     FieldMoments,
@@ -8,14 +7,24 @@ from rhm_theory.models.gaussian import (
     GaussianField,
     gaussian_field,
 )
+from rhm_theory.models.hidden_markov import (
+    HiddenMarkov,
+    hidden_markov,
+    independent_sites,
+    markov_chain,
+)
+from rhm_theory.models.mixture import Mixture, mixture
 
 __all__ = [
-    "ChainMoments",
     "FieldMarginals",
     "FieldMoments",
     "FieldResponse",
     "GaussianField",
-    "MarkovChain",
+    "HiddenMarkov",
+    "Mixture",
     "gaussian_field",
+    "hidden_markov",
+    "independent_sites",
     "markov_chain",
+    "mixture",
 ]

@@ -10,11 +10,13 @@ lacks a method works with all functions but that one.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import ArrayLike, Float, Int
+
+from theory_common.printing.display import readable
 
 
 @runtime_checkable
@@ -39,6 +41,38 @@ class Moments(Protocol):
 
     @property
     def susceptibility(self) -> Float[AnyArray, "*batch"]: ...
+
+
+@readable()
+class SiteMoments(NamedTuple):
+    """The law of N, the number of sites that differ from the start.
+
+    Attributes:
+        mean: of N.
+        variance: of N.
+        changed: for each site the probability that it differs.
+        site_variance: the variance of "site i differs".
+    """
+
+    mean: Float[AnyArray, "*batch"]
+    variance: Float[AnyArray, "*batch"]
+    changed: Float[AnyArray, "*batch length"]
+    site_variance: Float[AnyArray, "*batch length"]
+
+    @property
+    def leaf_changed(self) -> Float[AnyArray, "*batch length"]:
+        """``changed``, under the name that all models have for it."""
+        return self.changed
+
+    @property
+    def leaf_variance(self) -> Float[AnyArray, "*batch"]:
+        """The sum over the sites of their variances."""
+        return self.site_variance.sum(-1)
+
+    @property
+    def susceptibility(self) -> Float[AnyArray, "*batch"]:
+        """Variance of N over the sum of the sites' variances; NaN where nothing can change."""
+        return self.variance / self.leaf_variance
 
 
 @runtime_checkable

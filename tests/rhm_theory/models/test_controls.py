@@ -302,7 +302,7 @@ def test_persistence_makes_blocks_but_no_peak_that_grows():
         ),
         (
             lambda: controls.markov_chain(np.zeros((0, 0)), length=3),
-            "transition must be a square matrix of one symbol or more",
+            "transition must be a square matrix of one state or more",
         ),
         (
             lambda: GaussianNoise([0.1, 0.2, 0.3]).sample(KEY, np.zeros((2, 8))),
