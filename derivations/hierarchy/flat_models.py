@@ -312,8 +312,8 @@ def passes_and_sequences(chain):
         "With λ(b) = Σ_x E(b,x) π(x) and messages f′(b) = λ(b) Σ_a f(a) T(a,b), the evidence is "
         "the sum of the last one. Draw backwards, each state a before b with weight f(a) T(a,b), "
         "and symbols x with weight E(a,x) π(x). A sequence then has its posterior probability. "
-        "Mean and variance of N, and the covariances, follow by conditioning on the last state. The "
-        "stationary law solves (1 − T′ + J)x = 1, where J has only ones."
+        "Mean and variance of N, and the covariances, follow by conditioning on the last state. "
+        "The stationary law solves (1 − T′ + J)x = 1, where J has only ones."
     ),
     explanation=(
         "By induction over the sites: f at the last site, times the backward weights, is the "
