@@ -39,6 +39,7 @@ SECTIONS = {
     "hierarchy.controls": "Gaussian fields as controls (arXiv:2410.13770, Sec. 3.3)",
     "hierarchy.finite_size": "How the susceptibility depends on the depth, in mean field",
     "hierarchy.flat_models": "Chains and flat mixtures, whose posterior is exact",
+    "hierarchy.groups": "The susceptibility within a group of trajectories",
     "hierarchy.hierarchy": "Inference in the Random Hierarchy Model (arXiv:2410.13770)",
     "hierarchy.mean_field": "Mean field of the Random Hierarchy Model (arXiv:2410.13770)",
     "hierarchy.measurement": "What is measured on samples (arXiv:2410.13770)",

@@ -18,9 +18,9 @@ the weight 1, where its covariance has the largest error, and a group of one tra
 The numerator and the denominator are unbiased for the same weighted sums, given the groups. If all
 trajectories are in one group, this is :math:`\chi` of :mod:`rhm_theory.experiment.measure`.
 
-If the component of a mixture of product laws and the evidence are known, its sites are independent.
-So with the components as groups and evidence without randomness, as in the epsilon-process, chi is
-1 at every noise level. Random masks, and labels with errors, give other values.
+Take a mixture of product laws, its components as groups, and evidence without randomness, as in the
+epsilon-process. Then chi is 1 at every noise level (claim ``rhm-within-flat``, which has the
+formula for random masks too). Labels with errors give more (``rhm-within-label``).
 
 Source: the pooled covariance within classes of discriminant analysis; its use here is new.
 """
@@ -33,6 +33,7 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate
 from theory_common import checks
+from theory_common.claims import backed_by
 from theory_common.printing.display import readable
 
 UNKNOWN = -1
@@ -68,6 +69,7 @@ class Within(NamedTuple):
     used: float
 
 
+@backed_by("rhm-within-flat", "rhm-within-label")
 def within(
     changes: Float[ArrayLike, "starts trajectories length"]
     | Bool[ArrayLike, "starts trajectories length"],
@@ -90,6 +92,7 @@ def within(
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     Errors: of a ratio of clustered sums, as in :func:`rhm_theory.measure.ratio`.
+    Claims: ``rhm-within-flat``, ``rhm-within-label``.
     """
     sums = within_sums(changes, group)
     used = float(sums.used.sum() / np.prod(np.shape(changes)[:2]))

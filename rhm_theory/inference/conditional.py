@@ -56,7 +56,7 @@ class ConditionalMoments(NamedTuple):
         return self.variance / self.leaf_variance
 
 
-@backed_by("rhm-change-moments")
+@backed_by("rhm-within-levels")
 def conditional_moments(
     grammar: Grammar,
     likelihood: Float[ArrayLike, "*#batch length vocabulary"],
@@ -73,7 +73,7 @@ def conditional_moments(
         evidence; traced, it gives NaN.
     Time: depth x length x vocabulary x rules for each entry of the batch. It works under jit, vmap
         and grad.
-    Claim: ``rhm-change-moments``.
+    Claim: ``rhm-within-levels``.
     """
     likelihood = evidence.checked(grammar, likelihood)
     tree = start if isinstance(start, Tree) else grammar.parse(grammar.sequences("start", start))
