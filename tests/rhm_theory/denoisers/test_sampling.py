@@ -14,10 +14,8 @@ from tests import rhm_enumeration as enumeration
 
 GRAMMAR = rt.Grammar.affine(2, 4, 2, 2, multiplier=5, offset=3)
 SENTENCES = enumeration.all_trees(np.asarray(GRAMMAR.rules))[0]
-CHAIN = rt.MarkovChain(
-    transition=jnp.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]]),
-    initial=jnp.array([0.2, 0.5, 0.3]),
-    length=4,
+CHAIN = rt.controls.markov_chain(
+    [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.3, 0.3, 0.4]], initial=[0.2, 0.5, 0.3], length=4
 )
 EXACT = sampling.exact_conditional(GRAMMAR)
 SAMPLERS = {
