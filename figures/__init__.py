@@ -5,7 +5,8 @@ Each module offers:
 * ``TITLE`` (a text), ``CAPTION`` (plain sentences, first what to see), and ``LEMMAS`` (a list of
   texts: where the paper says it);
 * ``compute(preset, **parameters)``: a dict of arrays, numbers, texts and dicts of them. ``preset``
-  is ``"quick"`` or ``"paper"``. It asks the libraries;
+  is ``"quick"`` or ``"paper"``. It asks the libraries. If it takes ``folder``, it may keep finished
+  parts there (a path), and goes on from them after an interruption;
 * ``draw(figure, data)``: makes axes in a Matplotlib figure and draws ``data``. It computes nothing;
 * ``claims(data)``: triples (claim, what the paper says, what is found here). The last is computed
   from ``data``;

@@ -1,6 +1,7 @@
 """Make the figures, keep those that are up to date, and report: page, table of claims, list."""
 
 import functools
+import inspect
 import sys
 import time
 import traceback
@@ -48,13 +49,17 @@ class Results(NamedTuple):
     interrupted: bool  # by Ctrl-C: some figures have no outcome
 
 
-def compute(module: ModuleType, preset: str, parameters: dict[str, Any]) -> dict[str, Any]:
+def compute(
+    module: ModuleType, preset: str, parameters: dict[str, Any], folder: Path | None = None
+) -> dict[str, Any]:
     """The data of a figure as a reader of its JSON file gets them.
 
     What is drawn is what was stored, so the file and the picture cannot differ. The parameters, if
-    the figure has any, are part of the data.
+    the figure has any, are part of the data. A figure whose ``compute`` takes ``folder`` keeps its
+    finished parts there, so that it goes on after an interruption.
     """
-    data = module.compute(preset, **parameters)
+    keeps = "folder" in inspect.signature(module.compute).parameters
+    data = module.compute(preset, **parameters, **({"folder": folder} if keeps else {}))
     if parameters:
         data = {**data, "parameters": parameters}
     return tables.loads(tables.dumps(data))
@@ -97,7 +102,7 @@ def _made(name: str, run: Run) -> store.Record:
     parameters = catalogue.parameters(name, run.settings, run.package)
     print_of_inputs = store.fingerprint(f"{run.package}.{name}", run.preset, parameters)
     start = time.perf_counter()
-    data = compute(module, run.preset, parameters)
+    data = compute(module, run.preset, parameters, run.folder / f"{name}.parts")
     images = style.images(module.draw, data, getattr(module, "SIZE", style.SIZE))
     rows = [dict(zip(page.COLUMNS, row, strict=True)) for row in module.claims(data)]
     changed = catalogue.defaults(name, run.package)

@@ -566,6 +566,15 @@ def test_parameters_can_be_set(package, tmp_path, capsys):
     assert "ends=-3,3, points=0" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("quickly_drawn")
+def test_a_figure_may_keep_finished_parts(package, tmp_path):
+    text = LINE.replace("compute(preset)", "compute(preset, folder)").replace(
+        "    ridge =", "    folder.mkdir()\n    (folder / 'one').touch()\n    ridge ="
+    )
+    assert states(tmp_path, package(line=text)) == {"line": "computed"}
+    assert (tmp_path / "line.parts" / "one").exists()
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
