@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
-from rhm_theory.commands import probe, theory, train
+from rhm_theory.commands import measure, probe, theory, train
 from theory_common import entry
 
-COMMANDS = {"probe": probe, "theory": theory, "train": train}
+COMMANDS = {"probe": probe, "theory": theory, "train": train, "measure": measure}
 LONG = {"train", "measure"}  # commands for which optimised programs pay
 
 

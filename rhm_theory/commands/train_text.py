@@ -28,7 +28,7 @@ def add(kinds) -> None:
         "--vocabulary", type=int, default=1024, help="tokens of the encoding (default 1024)"
     )
     parser.add_argument("--length", type=int, default=64, help="tokens of a window (default 64)")
-    training_options.add(parser, width=96, layers=4, heads=3)
+    training_options.add(parser, width=96, layers=4, heads=3, learning_rate=0.05)
     parser.set_defaults(command=run, name="train text")
 
 

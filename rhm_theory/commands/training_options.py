@@ -8,7 +8,9 @@ from typing import Any
 from theory_common.printing import files
 
 
-def add(parser: argparse.ArgumentParser, *, width: int, layers: int, heads: int) -> None:
+def add(
+    parser: argparse.ArgumentParser, *, width: int, layers: int, heads: int, learning_rate: float
+) -> None:
     """Where the model goes, how long it is trained, and how large it is."""
     parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
@@ -17,7 +19,10 @@ def add(parser: argparse.ArgumentParser, *, width: int, layers: int, heads: int)
     how_long.add_argument("--steps", type=int, help="how many gradient steps to train instead")
     parser.add_argument("--batch", type=int, default=16, help="sequences in a step (default 16)")
     parser.add_argument(
-        "--learning-rate", type=float, default=0.02, help="of the matrices (default 0.02)"
+        "--learning-rate",
+        type=float,
+        default=learning_rate,
+        help=f"of the matrices (default {learning_rate})",
     )
     parser.add_argument("--width", type=int, default=width, help=f"of a layer (default {width})")
     parser.add_argument("--layers", type=int, default=layers, help=f"(default {layers})")
@@ -26,6 +31,14 @@ def add(parser: argparse.ArgumentParser, *, width: int, layers: int, heads: int)
     parser.add_argument(
         "--folder",
         help="keeps a checkpoint, so that a stopped run goes on (default: FILE.training)",
+    )
+    parser.add_argument(
+        "--keep",
+        type=float,
+        nargs="*",
+        default=[],
+        metavar="SHARE",
+        help="shares of the run at which the model is kept too, in the folder",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
@@ -43,6 +56,7 @@ def run_of(options: argparse.Namespace) -> Mapping[str, Any]:
         "steps": options.steps,
         "minutes": minutes,
         "learning_rate": options.learning_rate,
+        "keep": options.keep,
         "folder": options.folder or Path(f"{options.out}.training"),
         "progress": True,
     }

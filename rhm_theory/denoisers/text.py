@@ -4,7 +4,9 @@ White space is simplified first: lines of one paragraph are joined, and a blank 
 line break. The encoding is learned on the training chapters alone. It is part of the saved model.
 """
 
+import base64
 import re
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -60,10 +62,16 @@ class Starts(NamedTuple):
 
 
 class TextModel(NamedTuple):
-    """A trained model of text with its encoding, the held-out chapters and the loss of n-grams."""
+    """A trained model of text.
+
+    Attributes:
+        model: the network.
+        data: the corpus that it was trained on, with the encoding.
+        notes: what else was saved, such as the losses.
+    """
 
     model: MaskedDiffusion
-    encoding: "Tokenizer"
+    data: TextData
     notes: dict
 
 
@@ -194,7 +202,14 @@ def ends(encoding: "Tokenizer", marks: frozenset[str] = CLAUSE_ENDS) -> Bool[np.
 def save(
     path: str | Path, model: MaskedDiffusion, data: TextData, further: dict, *, force: bool = False
 ) -> None:
-    """Write a model of text with its encoding and the tokens of its held-out chapters.
+    """Write a model of text with its encoding and its corpus, on which controls are fitted.
+
+    Args:
+        path: the file.
+        model: the network.
+        data: what it was trained on.
+        further: notes that JSON holds.
+        force: whether a file of that name may be replaced.
 
     Raises: ``OSError`` as :meth:`MaskedDiffusion.save` does.
     """
@@ -202,7 +217,8 @@ def save(
         "kind": KIND,
         "corpus": data.name,
         "encoding": data.encoding,
-        "held_out": [chapter.tolist() for chapter in data.held_out],
+        "training": _packed(data.training),
+        "held_out": _packed(data.held_out),
         "held_out_titles": list(data.held_out_titles),
         **further,
     }
@@ -215,16 +231,39 @@ def load(path: str | Path) -> TextModel:
     Raises: ``OSError`` or ``ValueError`` as :meth:`MaskedDiffusion.load`; ``ValueError`` for a
         model of something else.
     """
-    from tokenizers import Tokenizer
-
     notes = read_notes(path)
     if notes.get("kind") != KIND:
         raise ValueError(f"{path} must hold a model of text, got one of {notes.get('kind')!r}")
-    return TextModel(
-        model=MaskedDiffusion.load(path),
-        encoding=Tokenizer.from_str(notes["encoding"]),
-        notes=notes,
+    model = MaskedDiffusion.load(path)
+    data = TextData(
+        name=notes["corpus"],
+        encoding=notes["encoding"],
+        vocabulary=model.vocabulary,
+        training=_unpacked(notes["training"]),
+        held_out=_unpacked(notes["held_out"]),
+        held_out_titles=tuple(notes["held_out_titles"]),
     )
+    return TextModel(model=model, data=data, notes=notes)
+
+
+def encoding_of(data: TextData) -> "Tokenizer":
+    """The encoding, which turns text into tokens and back."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_str(data.encoding)
+
+
+def _packed(chapters: Sequence[Int[np.ndarray, " _"]]) -> dict:
+    """Tokens as text that JSON holds: about 1.5 bytes each."""
+    content = np.concatenate(chapters).astype("<u4").tobytes()
+    sizes = [len(chapter) for chapter in chapters]
+    return {"sizes": sizes, "tokens": base64.b64encode(zlib.compress(content, 9)).decode()}
+
+
+def _unpacked(packed: dict) -> tuple[Int[np.ndarray, " _"], ...]:
+    content = zlib.decompress(base64.b64decode(packed["tokens"]))
+    tokens = np.frombuffer(content, "<u4").astype(np.int32)
+    return tuple(np.split(tokens, np.cumsum(packed["sizes"])[:-1]))
 
 
 def _learned(texts: Sequence[str], vocabulary: int) -> "Tokenizer":

@@ -42,9 +42,7 @@ def test_chapters_are_kept_apart_and_encoded_without_loss():
 
 
 def test_words_and_clauses():
-    from tokenizers import Tokenizer
-
-    encoding = Tokenizer.from_str(data().encoding)
+    encoding = text.encoding_of(data())
     ids = encoding.encode("she knows, then").ids
     pieces = [encoding.id_to_token(one) for one in ids]
     number = text.words(encoding, np.array(ids))
@@ -159,7 +157,13 @@ def test_a_model_is_trained_by_the_command(tmp_path, capsys):
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["losses"]["loss and error"]) == {"model", "unigrams", "bigrams", "trigrams"}
     loaded = text.load(out)
-    assert loaded.model.vocabulary == loaded.encoding.get_vocab_size() == 270
-    assert loaded.notes["corpus"] == "book.txt"
+    again = text.prepare(corpora.from_files([path]), vocabulary=270, length=8)
+    assert loaded.model.vocabulary == 270
+    for one, other in zip(
+        loaded.data.training + loaded.data.held_out, again.training + again.held_out, strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert loaded.data.name == "book.txt"
+    assert text.encoding_of(loaded.data).get_vocab_size() == 270
     assert cli.main(command) == 2
     assert "is there already" in capsys.readouterr().err
