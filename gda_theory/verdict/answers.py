@@ -63,11 +63,12 @@ def _effects(document: Any) -> Said:
 
 def _differences(document: Any) -> Said:
     half = document["differences"]["half"]
-    several = "features account" if half > 1 else "feature accounts"
+    name = "feature" if document["classes"] == 2 else "weight"
+    several = f"{name}s account" if half > 1 else f"{name} accounts"
     alone = len(document["differences"]["rows"]) < LISTED  # then a tenth is one row
     strongest = "forgotten row" if alone else "tenth of the forgotten rows"
     return (
-        "{differences.half|number} of {differences.feature_count|number} features",
+        f"{{differences.half|number}} of {{differences.feature_count|number}} {name}s",
         f"{{differences.half|number}} of {{differences.feature_count|number}} {several} for half "
         f"of the difference, and the strongest {strongest} covers "
         "{differences.strongest_tenth|percent} of the way to the retrained model.",

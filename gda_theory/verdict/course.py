@@ -6,6 +6,8 @@ that of a saddle-node:
 .. math:: \dot s = -\tfrac b2 s^2 + a\,(\gamma - \gamma_*), \qquad
           a = v^\top \nabla L_F, \qquad b = \sum_i c_i\, \ell'''(m_i)\, (v^\top t_i)^3 .
 
+With K classes b is the sum of the third derivatives of the losses along v.
+
 So at :math:`\gamma = (1 - \delta)\gamma_*` the smallest curvature is
 :math:`\sqrt{2|ab|\gamma_*\delta}`. At :math:`\gamma = (1 + \delta)\gamma_*` the flow needs the time
 :math:`\pi\sqrt{2/(|ab|\gamma_*\delta)}` to pass the place of the former minimum. Both hold to
@@ -16,15 +18,14 @@ leading order in :math:`\delta`. Source: new; for the pair see
 import math
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
 from gda_theory.problem.objective import Objective
 from gda_theory.solve.minimise import solve
-from gda_theory.solve.path import Path, ascent_path
+from gda_theory.solve.path import ascent_path
 from gda_theory.verdict import models as of_models
+from gda_theory.verdict import scores
 from gda_theory.verdict.measure import Measurement, norm
 from gda_theory.verdict.models import Models, NoAnswer
 
@@ -72,7 +73,12 @@ class MinimumCourse(NamedTuple):
     fold: NearFold | None
 
 
-def course(models: Models, objective: Objective, path: Path, given: Measurement) -> MinimumCourse:
+def course(
+    models: Models,
+    objective: Objective,
+    fold: Float[np.ndarray, " m"],
+    given: Measurement,
+) -> MinimumCourse:
     """The minimum along the strength.
 
     Cost: one :func:`gda_theory.ascent_path`, two Hessians and one minimisation.
@@ -80,7 +86,7 @@ def course(models: Models, objective: Objective, path: Path, given: Measurement)
     Args:
         models: the data.
         objective: the problem's objective.
-        path: its path at the asked strength.
+        fold: the weights at the critical strength; NaN where no fold was met.
         given: what was measured of it.
     Raises: :class:`NoAnswer` if the path could not be followed at all.
     """
@@ -96,7 +102,7 @@ def course(models: Models, objective: Objective, path: Path, given: Measurement)
         strengths=tuple(strengths.tolist()),
         distance=tuple((norm(moved) / unit).tolist()),
         along=tuple((moved @ away / unit**2).tolist()),
-        fold=_fold(models, objective, np.asarray(path.fold_weights), given),
+        fold=_fold(models, objective, fold, given),
     )
 
 
@@ -146,27 +152,21 @@ def _fold(
 
 
 def _hessian(
-    models: Models, objective: Objective, weights: Float[np.ndarray, " d"], strength: float
-) -> Float[np.ndarray, "d d"]:
-    bend = np.asarray(objective.coefficients(strength)) * of_models.curvature(
-        models, of_models.margins(models, weights)
-    )
-    return of_models.gram(models.features, bend) + np.diag(models.ridge)
+    models: Models, objective: Objective, weights: Float[np.ndarray, " m"], strength: float
+) -> Float[np.ndarray, "m m"]:
+    coefficients = np.asarray(objective.coefficients(strength))
+    return of_models.hessian(models, weights, coefficients) + np.diag(models.ridge)
 
 
 def _saddle_node(
     models: Models,
     objective: Objective,
-    weights: Float[np.ndarray, " d"],
-    null: Float[np.ndarray, " d"],
+    weights: Float[np.ndarray, " m"],
+    null: Float[np.ndarray, " m"],
     strength: float,
 ) -> tuple[float, float]:
     """The numbers a and b of the module's formula."""
-    margins = jnp.asarray(of_models.margins(models, weights))
-    along = of_models.margins(models, null)
-    third = np.asarray(jax.jvp(models.loss.curvature, (margins,), (jnp.ones_like(margins),))[1])
-    force = -np.sum(
-        np.asarray(objective.forget_weight) * np.asarray(models.loss.phi(margins)) * along
-    )
-    bend = np.sum(np.asarray(objective.coefficients(strength)) * third * along**3)
-    return float(force), float(bend)
+    forget = np.asarray(objective.forget_weight)[:, None]
+    force = null @ scores.total(models.rows, forget * models.rows.slopes(weights))
+    thirds = models.rows.thirds(weights, null)
+    return float(force), float(np.asarray(objective.coefficients(strength)) @ thirds)

@@ -24,6 +24,10 @@ for the same pretrained model.
 If columns without a ridge depend on each other, H is singular, and its pseudo-inverse is meant. The
 norms stay defined, since all rows lie in the range of H.
 
+With K classes :math:`t_i` is the derivative of the margin by the weights, and :math:`\ell''_i` the
+Hessian of the loss by the K - 1 scores (:mod:`~gda_theory.verdict.scores`). So K is a matrix of
+blocks, and a leverage is the trace of its block, at most K - 1.
+
 No matrix with a row for each row of the data is formed. The norm is
 :math:`\|C\|_2^2 = \lambda_{\max}(U^\top U\, V^\top V)`, from two d x d matrices.
 
@@ -36,7 +40,6 @@ Source: the definitions and the formula are new. The proposal is App. A of *Asce
 import dataclasses
 import functools
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,16 +47,17 @@ import jax
 import numpy as np
 from jaxtyping import ArrayLike, Bool, Float
 
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.objective import in_coordinates
 from gda_theory.problem.problem import Problem
-from gda_theory.solve.stages import padded, size
+from gda_theory.verdict import scores
+from gda_theory.verdict.scores import Scores
 from theory_common import checks
 from theory_common.printing import tables
 from theory_common.printing.display import readable
 
 STUDY = Path(__file__).with_name("study.json")  # written by figures/cross_influence.py
 SEARCHED = 10.0  # how far the study follows a path
-ROWS = 2**15  # of one matrix product, so that no second copy of the data is in memory
 
 
 @readable()
@@ -69,12 +73,12 @@ class Dependence:
     * ``mean_forget_loss``, ``mean_retain_loss``: the mean loss of a row, weighted by the sample
       weights, without the ridge.
     * ``mean_leverage``, ``max_leverage``: of the leverages
-      :math:`h_i = c_i \ell''_i\, t_i^\top H^{-1} t_i` of the rows of F, each between 0 and 1. Rows
-      of sample weight 0 do not count.
+      :math:`h_i = c_i \ell''_i\, t_i^\top H^{-1} t_i` of the rows of F, each between 0 and 1, or
+      K - 1 with K classes. Rows of sample weight 0 do not count.
     * ``mean_cosine``: the mean of the cosine between the loss gradients of a row of F and a row of
       R, over all such pairs, weighted by the sample weights. The gradient of a margin loss has the
-      direction of :math:`-t_i`, so this cosine is that of :math:`t_i` and :math:`t_j`. It does not
-      depend on the model. A row of zeros has cosine 0.
+      direction of :math:`-t_i`, so this cosine is that of :math:`t_i` and :math:`t_j`. For two
+      classes it does not depend on the model. A row of zeros has cosine 0.
     * ``gradient_cosine``: the cosine between the gradients of the mean losses of F and of R. At a
       minimum with a small ridge it is close to -1 for all data.
     """
@@ -91,105 +95,98 @@ class Dependence:
     gradient_cosine: float
 
 
-def dependence(problem: Problem, weights: ArrayLike) -> Dependence:
+def dependence(problem: Problem | MultinomialProblem, weights: ArrayLike) -> Dependence:
     """The cross-influence between the two sets of a problem, and other measures of dependence.
 
     Everything is computed in float64, even if JAX is set to float32.
 
     Args:
-        problem: a :class:`gda_theory.Problem` with concrete arrays.
-        weights: of the pretrained model, ``(d,)``.
+        problem: a :class:`gda_theory.Problem` or :class:`gda_theory.MultinomialProblem` with
+            concrete arrays.
+        weights: of the pretrained model, ``(d,)`` or ``(K, d)``.
 
     Returns: :class:`Dependence`.
-    Raises: ``TypeError`` for anything that is not a concrete Problem, ``ValueError`` for weights of
+    Raises: ``TypeError`` for anything that is not a concrete problem, ``ValueError`` for weights of
         another shape, or not finite.
     Accuracy: of the norms, about ``eps`` over the square of ``normalised_norm``, relative.
-    Cost: O(n d^2), as matrix products in blocks.
+    Cost: O(n d^2), as matrix products in blocks; of K classes O(n d^2 K^2 + (K d)^3).
     """
-    if not isinstance(problem, Problem):
-        raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
+    if not isinstance(problem, Problem | MultinomialProblem):
+        raise TypeError(
+            f"problem must be a Problem or a MultinomialProblem, got {type(problem).__name__}"
+        )
     checks.concrete("dependence", problem, weights)
     with jax.enable_x64(True):
         point = np.asarray(checks.finite("weights", weights), np.float64)
-        dimension = problem.features.shape[1]
-        if point.shape != (dimension,):
+        shape: tuple[int, ...] = (problem.features.shape[1],)
+        if isinstance(problem, MultinomialProblem):
+            shape = (len(problem.classes), *shape)
+        if point.shape != shape:
             raise ValueError(
-                f"weights must have shape ({dimension},), one per column of features,"
-                f" got {point.shape}"
+                f"weights must have shape {shape}, one per column of features, got {point.shape}"
             )
-        rows = _Rows.of(problem, point)
-    return _dependence(rows, np.asarray(problem.ridge, np.float64), problem)
+        vector = np.asarray(in_coordinates(jax.tree.map(_wide, problem), point))
+        rows = _Rows.of(problem, vector)
+        ridge = np.tile(np.asarray(problem.ridge, np.float64), rows.rows.count)
+        return _dependence(rows, ridge)
+
+
+def _wide(leaf):
+    array = np.asarray(leaf)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
 class _Rows(NamedTuple):
     """What each row contributes at the pretrained model; ``weight`` is c."""
 
-    types: Float[np.ndarray, "n d"]
+    rows: Scores
     forget: Bool[np.ndarray, " n"]
     weight: Float[np.ndarray, " n"]
     loss: Float[np.ndarray, " n"]
-    force: Float[np.ndarray, " n"]
-    curvature: Float[np.ndarray, " n"]
+    slopes: Float[np.ndarray, "n c"]
+    turns: Float[np.ndarray, "n c"]
+    bends: Float[np.ndarray, "n c c"]
 
     @classmethod
-    def of(cls, problem: Problem, weights: Float[np.ndarray, " d"]) -> "_Rows":
-        features, signs, sample_weight = (
-            np.asarray(leaf, np.float64)
-            for leaf in (problem.features, problem.signs, problem.sample_weight)
-        )
+    def of(cls, problem: Problem | MultinomialProblem, weights: Float[np.ndarray, " m"]) -> "_Rows":
+        sample_weight = np.asarray(problem.sample_weight, np.float64)
         total = np.sum(sample_weight) if problem.reduction == "mean" else 1.0
-        margins = signs * (features @ weights)
-        count = len(margins)
-        terms = _terms(problem.loss, padded(margins, (size(count),)))
-        loss, force, curvature = (np.asarray(term)[:count] for term in terms)
+        rows = scores.scores_of(problem)
         return cls(
-            types=signs[:, None] * features,
+            rows=rows,
             forget=np.asarray(problem.forget),
             weight=sample_weight / total,
-            loss=loss,
-            force=force,
-            curvature=curvature,
+            loss=rows.losses(weights),
+            slopes=rows.slopes(weights),
+            turns=rows.turns(weights),
+            bends=rows.bends(weights),
         )
 
-    def gram(self, chosen: Bool[np.ndarray, " n"], factor: Float[np.ndarray, " n"]):
-        """The sum of ``c_i factor_i t_i t_i'`` over the ``chosen`` rows."""
-        total = np.zeros((self.types.shape[1],) * 2)
-        for rows in _blocks(np.flatnonzero(chosen)):
-            types = self.types[rows]
-            total += types.T @ ((self.weight[rows] * factor[rows])[:, None] * types)
-        return total
+    def gram(self, chosen: Bool[np.ndarray, " n"], bends: Float[np.ndarray, "n c c"]):
+        """The sum of ``c_i bend_i (x) x_i x_i'`` over the ``chosen`` rows."""
+        weight = self.weight[chosen, None, None]
+        return scores.gram(self.rows.part(chosen), weight * bends[chosen])
 
-    def mean(self, chosen: Bool[np.ndarray, " n"], values: Float[np.ndarray, "n *m"]):
+    def mean(self, chosen: Bool[np.ndarray, " n"], values: Float[np.ndarray, " n"]):
         """The weighted mean of ``values`` over the ``chosen`` rows."""
         weight = self.weight[chosen]
         return weight @ values[chosen] / np.sum(weight)
 
 
-def _blocks(rows: np.ndarray) -> Iterator[np.ndarray]:
-    return (rows[start : start + ROWS] for start in range(0, len(rows), ROWS))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _terms(loss: Loss, margins):
-    return loss.value(margins), loss.phi(margins), loss.curvature(margins)
-
-
 @np.errstate(divide="ignore", invalid="ignore")  # what does not exist is NaN
-def _dependence(rows: _Rows, ridge: Float[np.ndarray, " d"], problem: Problem) -> Dependence:
+def _dependence(rows: _Rows, ridge: Float[np.ndarray, " m"]) -> Dependence:
     present = rows.weight > 0
     forget = rows.forget & present
     retain = ~rows.forget & present
-    one = np.ones_like(rows.weight)
-    bends = [rows.gram(chosen, rows.curvature) for chosen in (forget, retain)]
+    bends = [rows.gram(chosen, rows.bends) for chosen in (forget, retain)]
     whiten = _inverse_root(bends[0] + bends[1] + np.diag(ridge))
 
     def whitened(gram):
         return whiten @ gram @ whiten.T
 
-    forget_loss, retain_loss = (
-        whitened(rows.gram(chosen, rows.force**2)) for chosen in (forget, retain)
-    )
-    retain_margin = whitened(rows.gram(retain, one))
+    slopes = scores.squared(rows.slopes)
+    forget_loss, retain_loss = (whitened(rows.gram(chosen, slopes)) for chosen in (forget, retain))
+    retain_margin = whitened(rows.gram(retain, scores.squared(rows.turns)))
     forget_bend, retain_bend = map(whitened, bends)
     loss_norm = product_norm(forget_loss, retain_loss)
     return Dependence(
@@ -234,33 +231,37 @@ def largest(matrix: Float[np.ndarray, "d d"]) -> float:
 
 def _leverages(rows: _Rows, forget: Bool[np.ndarray, " n"], whiten) -> dict[str, float]:
     """The mean and the largest leverage of the forgotten rows."""
-    total = largest_yet = 0.0
-    for chosen in _blocks(np.flatnonzero(forget)):
-        lengths = np.sum((rows.types[chosen] @ whiten.T) ** 2, 1)
-        leverages = rows.weight[chosen] * rows.curvature[chosen] * lengths
-        total += float(np.sum(leverages))
-        largest_yet = float(np.maximum(largest_yet, np.max(leverages)))
-    return {"mean_leverage": total / np.sum(forget).item(), "max_leverage": largest_yet}
+    part = rows.rows.part(forget)
+    bends = rows.weight[forget, None, None] * rows.bends[forget]
+    whole = whiten.reshape(len(whiten), part.count, -1)
+    leverages = []
+    for block in scores.blocks(part):
+        inside = np.einsum("nd,wcd->nwc", part.features[block], whole, optimize=True)
+        spread = np.einsum("nwc,nwe->nce", inside, inside, optimize=True)
+        leverages.append(np.sum(bends[block] * spread, axis=(1, 2)))
+    found = np.concatenate(leverages)
+    return {"mean_leverage": float(np.mean(found)), "max_leverage": float(np.max(found))}
 
 
 def _cosines(rows: _Rows, forget, retain) -> dict[str, float]:
     """The mean cosine over pairs of rows, and the cosine of the mean gradients."""
-    lengths = np.linalg.norm(rows.types, axis=1)
-    inverse = np.where(lengths > 0, 1 / lengths, 0.0)
+    # Of the length of a gradient, turn and row are independent factors.
+    lengths = np.linalg.norm(rows.turns, axis=1) * np.linalg.norm(rows.rows.features, axis=1)
+    units = np.where(lengths > 0, 1 / lengths, 0.0)[:, None] * rows.turns
     # The mean over pairs of an inner product is the inner product of the means.
-    units = [_mean_direction(rows, chosen, inverse) for chosen in (forget, retain)]
-    gradients = [_mean_direction(rows, chosen, rows.force) for chosen in (forget, retain)]
+    means = [_mean_direction(rows, chosen, units) for chosen in (forget, retain)]
+    gradients = [_mean_direction(rows, chosen, rows.slopes) for chosen in (forget, retain)]
     sizes = [np.linalg.norm(gradient) for gradient in gradients]
     return {
-        "mean_cosine": float(units[0] @ units[1]),
+        "mean_cosine": float(means[0] @ means[1]),
         "gradient_cosine": float(gradients[0] @ gradients[1] / np.prod(sizes)),
     }
 
 
-def _mean_direction(rows: _Rows, chosen: Bool[np.ndarray, " n"], factor) -> np.ndarray:
-    """The weighted mean of ``factor_i t_i`` over the ``chosen`` rows."""
+def _mean_direction(rows: _Rows, chosen: Bool[np.ndarray, " n"], slopes) -> np.ndarray:
+    """The weighted mean of ``slope_i (x) x_i`` over the ``chosen`` rows."""
     weight = np.where(chosen, rows.weight, 0.0)
-    return (weight * factor) @ rows.types / np.sum(weight)
+    return scores.total(rows.rows, weight[:, None] * slopes) / np.sum(weight)
 
 
 # The study that comes with the package ------------------------------------------------------------

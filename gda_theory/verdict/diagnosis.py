@@ -112,7 +112,7 @@ def _diagnosed(problem: Problem | MultinomialProblem, strength: float, progress:
         given=given_numbers,
         other=other_numbers,
         stops=stops,
-        problem=problem,  # type: ignore[arg-type] # of K classes only the numbers are asked
+        problem=problem,
         path=jax.tree.map(np.asarray, in_weights(problem, path)),
     )
 

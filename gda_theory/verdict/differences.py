@@ -14,7 +14,8 @@ of the ridge,
 
 For sums the ridge stays: :math:`\tilde g_i = s_i\nabla\ell_i`, and S has the ridge
 :math:`\lambda`. One factorisation serves all rows: both parts of :math:`S_i` are made diagonal
-together, and the row itself is a change of rank one (Sherman and Morrison).
+together, and the row itself is a change of rank one (Sherman and Morrison), or of rank K - 1 with
+K classes (Woodbury), since the curvature of a row is then a matrix of that size.
 
 The exact change, by retraining without the row, differs by a term of second order in
 :math:`\delta_i`. Source: the step is that of certified removal (Guo et al., 2020).
@@ -26,7 +27,9 @@ import numpy as np
 import scipy.linalg
 from jaxtyping import Float
 
+from gda_theory.problem import classes
 from gda_theory.verdict import models as of_models
+from gda_theory.verdict import scores
 from gda_theory.verdict.measure import norm
 from gda_theory.verdict.models import Models
 
@@ -34,7 +37,9 @@ LISTED = 20  # rows in the list
 
 
 class Feature(NamedTuple):
-    """One coordinate: weights of both models, ``change`` from retrained to pretrained weight.
+    """One weight of both models, and its ``change`` from the retrained to the pretrained one.
+
+    Of K classes a feature has a weight for each class, and ``name`` says which.
 
     ``effect`` is the change times the root mean square of the feature, which is how far it moves a
     typical score.
@@ -66,7 +71,8 @@ class Row(NamedTuple):
 class Differences(NamedTuple):
     """Which features and which rows make the difference.
 
-    * ``features``: by decreasing ``abs(effect)``, and ``feature_count``, how many there are.
+    * ``features``: by decreasing ``abs(effect)``, and ``feature_count``, how many there are. Of K
+      classes they are the weights of all features and classes.
     * ``half``: the smallest number of features whose effects have half of the sum of all
       ``abs(effect)``.
     * ``rows``: the :data:`LISTED` forgotten rows of the largest ``abs(along)``, in that order.
@@ -96,8 +102,8 @@ def differences(models: Models) -> Differences:
     forgotten = np.flatnonzero(models.forget)
     size, along = row_influence(models)
     strongest = np.argsort(-np.abs(along), kind="stable")[:LISTED]
-    margin = of_models.margins(models, models.weights["pretrained"])[forgotten]
-    chance = of_models.probability(models, margin)
+    chosen = models.rows.part(forgotten)
+    chance = np.sum(chosen.chances(models.weights["pretrained"]) * chosen.own, axis=1)
     tenth = max(1, len(along) // 10)
     return Differences(
         features=features,
@@ -119,15 +125,16 @@ def differences(models: Models) -> Differences:
 
 
 def feature_differences(models: Models) -> tuple[Feature, ...]:
-    """The coordinates by decreasing effect."""
+    """The weights by decreasing effect."""
     weight = models.sample_weight
     spread = np.sqrt(weight @ models.features**2 / np.sum(weight))
-    pretrained, retrained = models.weights["pretrained"], models.weights["retrained"]
+    names, pretrained = _named(models, "pretrained")
+    retrained = _named(models, "retrained")[1]
     change = pretrained - retrained
-    effect = change * spread
+    effect = change * np.tile(spread, len(change) // len(spread))
     return tuple(
         Feature(
-            name=models.names[index],
+            name=names[index],
             pretrained=float(pretrained[index]),
             retrained=float(retrained[index]),
             change=float(change[index]),
@@ -135,6 +142,15 @@ def feature_differences(models: Models) -> tuple[Feature, ...]:
         )
         for index in np.argsort(-np.abs(effect), kind="stable")
     )
+
+
+def _named(models: Models, model: str) -> tuple[list[str], Float[np.ndarray, " w"]]:
+    """Names and values of a model's weights, one class after the other."""
+    weights = models.weights[model]
+    if not models.classes:
+        return list(models.names), weights
+    names = [f"{name}, class {label}" for label in models.classes for name in models.names]
+    return names, np.asarray(classes.weights_of(weights, len(models.classes))).reshape(-1)
 
 
 def row_influence(
@@ -147,7 +163,8 @@ def row_influence(
     forgotten = np.flatnonzero(models.forget)
     basis, share = _common_basis(models)
     sizes, alongs = [], []
-    for rows in of_models.blocks(len(forgotten)):
+    chosen = models.rows.part(forgotten)
+    for rows in scores.blocks(chosen):
         moved = _steps(models, forgotten[rows], basis, share)
         sizes.append(norm(moved))
         alongs.append(moved @ direction / distance if distance > 0 else moved @ direction)
@@ -177,16 +194,19 @@ def _steps(
 ) -> Float[np.ndarray, "b d"]:
     """The Newton step of each of these rows, removed alone."""
     weights, weight = models.weights["pretrained"], models.sample_weight[rows]
-    features, signs = models.features[rows], models.signs[rows]
-    margin = signs * (features @ weights)
-    force = weight * signs * of_models.phi(models, margin)
-    bend = weight * of_models.curvature(models, margin)
-    inside = features @ basis
+    part = models.rows.part(rows)
+    force = weight[:, None] * part.slopes(weights)
+    bend = weight[:, None, None] * part.bends(weights)
+    count, size = part.count, basis.shape[1]
+    # Each row's scores as functions of the coordinates in the basis.
+    inside = np.einsum("nd,cdm->ncm", part.features, basis.reshape(count, -1, size), optimize=True)
     decay = (models.ridge * weights) @ basis if models.reduction == "mean" else 0.0
     # The gradient without the row is minus its own part, as the whole gradient is 0.
-    pushed = weight[:, None] * decay - force[:, None] * inside
+    pushed = weight[:, None] * decay + np.einsum("nc,ncm->nm", force, inside)
     inverse = 1 / (1 - weight[:, None] * share)
-    solved = inverse * pushed
-    leverage = bend * np.sum(inverse * inside**2, 1)
-    correction = bend * np.sum(inside * solved, 1) / (1 - leverage)
-    return (solved + inverse * inside * correction[:, None]) @ basis.T
+    found = inverse * pushed
+    spread = np.einsum("ncm,nm,nem->nce", inside, inverse, inside, optimize=True)
+    within = np.eye(count) - bend @ spread
+    towards = bend @ np.einsum("ncm,nm->nc", inside, found)[:, :, None]
+    correction = np.linalg.solve(within, towards)[:, :, 0]
+    return (found + inverse * np.einsum("nc,ncm->nm", correction, inside)) @ basis.T

@@ -7,11 +7,9 @@ shares count each row by its sample weight.
 
 from typing import NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gda_theory.verdict import models as of_models
 from gda_theory.verdict.measure import norm
 from gda_theory.verdict.models import Models
 
@@ -23,11 +21,13 @@ class Quality(NamedTuple):
     """How well a model does on one set of rows.
 
     * ``loss``: mean loss, without the ridge.
-    * ``accuracy``: share of rows whose class is predicted. A score of exactly 0 counts as wrong.
-    * ``brier``: mean squared distance of the predicted probability from 0 or 1.
+    * ``accuracy``: share of rows whose class is predicted. A tie counts as wrong.
+    * ``brier``: mean squared distance of the predicted probability from 0 or 1. Of K classes the
+      squares are added up over the classes, as scikit-learn does.
     * ``calibration_error``: expected calibration error. The rows are put into ten equal bins by
       their predicted probability of the class +1. In each bin this is compared with the share of
-      the class +1. The mean over rows of the absolute difference is returned.
+      the class +1. The mean over rows of the absolute difference is returned. Of K classes the
+      probability of the predicted class is compared with the accuracy (Guo et al., 2017).
     """
 
     loss: float
@@ -39,8 +39,9 @@ class Quality(NamedTuple):
 class Change(NamedTuple):
     """How far predicted probabilities are from those of the retrained model, on one set of rows.
 
-    ``mean`` and ``largest`` are of the absolute difference. ``quantiles`` are at :data:`LEVELS`.
-    ``other_class`` is the share of rows for which the other class is predicted.
+    ``mean`` and ``largest`` are of the absolute difference. Of K classes it is half of the sum over
+    the classes, the total variation, which is the same for two. ``quantiles`` are at
+    :data:`LEVELS`. ``other_class`` is the share of rows for which another class is predicted.
     """
 
     mean: float
@@ -73,22 +74,17 @@ def effects(models: Models) -> Effects:
 
     Cost: a few passes over the data for each model.
     """
-    scores = {name: models.features @ weights for name, weights in models.weights.items()}
-    chances = {name: of_models.probability(models, score) for name, score in scores.items()}
+    chances = {name: models.rows.chances(weights) for name, weights in models.weights.items()}
     sets = row_sets(models)
     return Effects(
         levels=LEVELS,
-        distance={name: _distance(models, name) for name in scores},
-        quality={
-            name: {key: _quality(models, score, chances[name], members) for key, members in sets}
-            for name, score in scores.items()
-        },
+        distance={name: _distance(models, name) for name in chances},
+        quality={name: _qualities(models, name, chance) for name, chance in chances.items()},
         change={
             name: {
-                key: _change(models, chances[name], chances["retrained"], members)
-                for key, members in sets
+                key: _change(models, chance, chances["retrained"], members) for key, members in sets
             }
-            for name in scores
+            for name, chance in chances.items()
             if name != "retrained"
         },
     )
@@ -116,44 +112,56 @@ def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0 else float("nan")
 
 
-def _quality(
-    models: Models,
-    scores: Float[np.ndarray, " n"],
-    chances: Float[np.ndarray, " n"],
-    members: Bool[np.ndarray, " n"],
-) -> Quality:
-    weight = models.sample_weight[members]
-    signs, chance = models.signs[members], chances[members]
-    margin = signs * scores[members]
-    positive = signs > 0
-    return Quality(
-        loss=_mean(np.asarray(models.loss.value(jnp.asarray(margin))), weight),
-        accuracy=_mean(margin > 0, weight),
-        brier=_mean((chance - positive) ** 2, weight),
-        calibration_error=calibration_error(chance, positive, weight),
-    )
+def _qualities(
+    models: Models, name: str, chances: Float[np.ndarray, "n classes"]
+) -> dict[str, Quality]:
+    """The quality of one model on each set of rows."""
+    weights, own = models.weights[name], models.rows.own
+    several = len(models.classes) > 2
+    squares = np.sum((chances - own) ** 2, axis=1) if several else (chances - own)[:, 1] ** 2
+    terms = {
+        "loss": models.rows.losses(weights),
+        "accuracy": models.rows.right(weights),
+        "brier": squares,
+    }
+    if several:
+        sure, right = chances.max(axis=1), terms["accuracy"]
+    else:
+        sure, right = chances[:, 1], own[:, 1]
+    return {
+        key: Quality(
+            **{
+                term: _mean(of_rows[members], models.sample_weight[members])
+                for term, of_rows in terms.items()
+            },
+            calibration_error=calibration_error(
+                sure[members], right[members], models.sample_weight[members]
+            ),
+        )
+        for key, members in row_sets(models)
+    }
 
 
 def calibration_error(
     chance: Float[np.ndarray, " n"],
-    positive: Bool[np.ndarray, " n"],
+    right: Bool[np.ndarray, " n"],
     weight: Float[np.ndarray, " n"],
 ) -> float:
     """The expected calibration error in :data:`BINS` equal bins (:class:`Quality`)."""
     index = np.minimum((BINS * chance).astype(int), BINS - 1)
-    excess = np.bincount(index, weight * (chance - positive), BINS)
+    excess = np.bincount(index, weight * (chance - right), BINS)
     return float(np.sum(np.abs(excess)) / np.sum(weight))
 
 
 def _change(
     models: Models,
-    chances: Float[np.ndarray, " n"],
-    retrained: Float[np.ndarray, " n"],
+    chances: Float[np.ndarray, "n classes"],
+    retrained: Float[np.ndarray, "n classes"],
     members: Bool[np.ndarray, " n"],
 ) -> Change:
     weight = models.sample_weight[members]
-    moved = np.abs(chances - retrained)[members]
-    other = (chances > 0.5) != (retrained > 0.5)
+    moved = np.sum(np.abs(chances - retrained), axis=1)[members] / 2
+    other = np.argmax(chances, axis=1) != np.argmax(retrained, axis=1)
     quantiles = np.quantile(moved, LEVELS, weights=weight, method="inverted_cdf")
     return Change(
         mean=_mean(moved, weight),

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.objective import in_coordinates
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
 from gda_theory.verdict import (
@@ -31,7 +32,6 @@ from gda_theory.verdict.remedies import Remedies
 
 SINGULAR = "a Hessian is singular up to rounding; a larger ridge helps"
 UNSOLVED = "pretraining or retraining has no single minimum that was found to its tolerance"
-SEVERAL = "the further answers are computed for two classes only"
 EQUAL = "the pretrained and the retrained model are equal, so there is no difference to explain"
 
 
@@ -68,7 +68,7 @@ def evidence(
 
     Args:
         problem: the data, in float64.
-        path: its ``ascent_path(objective, [strength])``, as NumPy arrays.
+        path: its ``ascent_path(problem, [strength])``, as NumPy arrays.
         given: what was measured of it.
         other: the same under the other reduction.
         strength: of the ascent.
@@ -77,19 +77,18 @@ def evidence(
     """
     if not (given.pretrain_converged and given.retrain_converged):
         return Evidence(given.no_minimum or UNSOLVED, {})
-    if isinstance(problem, MultinomialProblem):
-        return Evidence(SEVERAL, {})
     if given.pretrain_distance <= measure.NEGLIGIBLE * given.retrain_norm:
         return Evidence(EQUAL, {})
     with jax.enable_x64(True):
         models = models_of(problem, path, strength, names)
         objective = measure.objective_of(problem)
+        folded = np.asarray(in_coordinates(problem, path.fold_weights))
         means = given if given.reduction == "mean" else other
-        depends = dependence.dependence(problem, models.weights["pretrained"])
+        depends = dependence.dependence(problem, path.pretrained.weights)
         sections: dict[str, Callable[[], object]] = {
             "effects": lambda: effects.effects(models),
             "differences": lambda: differences.differences(models),
-            "course": lambda: course.course(models, objective, path, given),
+            "course": lambda: course.course(models, objective, folded, given),
             "dependence": lambda: depends,
             "position": lambda: _position(depends, means),
             "random_test": lambda: random_test.random_test(problem, models),

@@ -6,9 +6,10 @@ Training is made random by *objective perturbation*: a term :math:`b^\top w` wit
 
 .. math:: m_i \sim N\bigl(y_i\langle w, x_i\rangle,\ s^2 |H^{-1} x_i|^2\bigr),
 
-with the Hessian H of the sum form of the model's own objective. Here s is chosen such that b is, in
-the root mean square, as long as the gradient of one kept row. Without noise, training would be
-deterministic, and any difference would show.
+with the Hessian H of the sum form of the model's own objective. With K classes the margin is the
+logarithm of the odds of the own class, and its derivative by the weights stands in place of
+:math:`y_i x_i`. Here s is chosen such that b is, in the root mean square, as long as the gradient
+of one kept row. Without noise, training would be deterministic, and any difference would show.
 
 The outsider knows this law for a model that was trained with the row, and for one that was
 retrained without the forgotten rows, and sees one margin. This is the test of LiRA (Carlini et al.,
@@ -30,6 +31,7 @@ import scipy.special
 from jaxtyping import Float
 
 from gda_theory.verdict import models as of_models
+from gda_theory.verdict import scores
 from gda_theory.verdict.models import Models, NoAnswer
 
 LISTED = 20  # rows in the list
@@ -118,20 +120,22 @@ def membership(models: Models) -> Membership:
 def noise_level(models: Models) -> float:
     """s: the noise is as long as the gradient of a kept row, in the root mean square."""
     kept = np.where(models.forget, 0, models.sample_weight)
-    margin = of_models.margins(models, models.weights["retrained"])
+    retrained = models.weights["retrained"]
     lengths = np.einsum("nd,nd->n", models.features, models.features)
-    squares = of_models.phi(models, margin) ** 2 * lengths
-    return float(np.sqrt(kept @ squares / (np.sum(kept) * models.features.shape[1])))
+    squares = np.sum(models.rows.slopes(retrained) ** 2, axis=1) * lengths
+    return float(np.sqrt(kept @ squares / (np.sum(kept) * len(retrained))))
 
 
 def law_of(models: Models, name: str, noise: float) -> Law:
     """The law of the margins of the forgotten rows under one model."""
     factor = scipy.linalg.cho_factor(_own_hessian(models, name))
-    rows = models.features[models.forget]
-    spread = np.linalg.norm(scipy.linalg.cho_solve(factor, rows.T), axis=0)
-    return Law(
-        mean=models.signs[models.forget] * (rows @ models.weights[name]), deviation=noise * spread
-    )
+    rows, weights = models.rows.part(models.forget), models.weights[name]
+    spread = []
+    for block in scores.blocks(rows):
+        part = rows.part(block)
+        towards = scores.gradients(part, part.turns(weights))
+        spread.append(np.linalg.norm(scipy.linalg.cho_solve(factor, towards.T), axis=0))
+    return Law(mean=rows.margins(weights), deviation=noise * np.concatenate(spread))
 
 
 def _own_hessian(models: Models, name: str) -> Float[np.ndarray, "d d"]:
@@ -151,8 +155,7 @@ def _own_hessian(models: Models, name: str) -> Float[np.ndarray, "d d"]:
     factor = models.strength
     if models.reduction == "mean":
         factor *= np.sum(models.sample_weight[kept]) / np.sum(weight)
-    bend = of_models.curvature(models, of_models.margins(models, models.weights[name]))
-    return whole - factor * of_models.gram(models.features, weight * bend)
+    return whole - factor * of_models.hessian(models, models.weights[name], weight)
 
 
 def _score(seen: Law, inside: Law, outside: Law) -> Float[np.ndarray, " f"]:

@@ -1,7 +1,8 @@
 r"""The models that a report compares, with the data, as NumPy arrays.
 
 A report's sections need Hessians, gradients and scores of the same few models. They are taken over
-blocks of rows, so that no second copy of the features is made.
+blocks of rows, so that no second copy of the features is made. Rows of two and of K classes are
+treated alike (:mod:`~gda_theory.verdict.scores`).
 
 The *sum form* of an objective is its total over the rows of a set S, without division by their
 number:
@@ -12,20 +13,19 @@ with the *total ridge* :math:`\Lambda = N_S \lambda` for means and :math:`\lambd
 """
 
 import dataclasses
-from collections.abc import Iterator
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float
 
 from gda_theory.codes import Reason
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.objective import in_coordinates
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
+from gda_theory.verdict import scores
 from gda_theory.verdict.measure import solved
+from gda_theory.verdict.scores import Scores
 
-BLOCK = 1 << 16  # rows of one block
 NAMES = ("pretrained", "retrained", "newton", "ascent")
 
 
@@ -37,55 +37,71 @@ class NoAnswer(Exception):
 class Models:
     """The data of a problem and the weights of the models that a report compares.
 
+    * ``rows``: how each row depends on the weights.
+    * ``ridge``: of each weight.
     * ``weights``: by name. ``pretrained``; ``retrained`` (the oracle); ``newton``, one Newton step
       on the kept rows from the pretrained weights, if it is finite; ``ascent``, the minimum at
-      ``strength``, if there is one.
+      ``strength``, if there is one. Of several classes they are coordinates
+      (:mod:`gda_theory.problem.classes`).
     * ``names``: of the features.
+    * ``classes``: names of the classes; empty for two classes.
     * The other fields are those of :class:`gda_theory.Problem`, as NumPy arrays.
     """
 
-    features: Float[np.ndarray, "n d"]
-    signs: Float[np.ndarray, " n"]
+    rows: Scores
     forget: Bool[np.ndarray, " n"]
     sample_weight: Float[np.ndarray, " n"]
-    ridge: Float[np.ndarray, " d"]
-    loss: Loss
+    ridge: Float[np.ndarray, " m"]
     reduction: str
     strength: float
-    weights: dict[str, Float[np.ndarray, " d"]]
+    weights: dict[str, Float[np.ndarray, " m"]]
     names: tuple[str, ...]
+    classes: tuple[str, ...]
+
+    @property
+    def features(self) -> Float[np.ndarray, "n d"]:
+        """The features of all rows."""
+        return self.rows.features
 
 
-def models_of(problem: Problem, path: Path, strength: float, names: tuple[str, ...]) -> Models:
+def models_of(
+    problem: Problem | MultinomialProblem, path: Path, strength: float, names: tuple[str, ...]
+) -> Models:
     """The models of one problem.
 
     Args:
         problem: the data, in float64.
-        path: its ``ascent_path(objective, [strength])``.
+        path: its ``ascent_path(problem, [strength])``.
         strength: of the ascent.
         names: of the features; too few are filled up by numbers from 0.
     """
-    arrays = {
-        name: np.asarray(getattr(problem, name))
-        for name in ("features", "signs", "forget", "sample_weight", "ridge")
-    }
+
+    def vector(weights) -> Float[np.ndarray, " m"]:
+        return np.asarray(in_coordinates(problem, np.asarray(weights)))
+
+    rows = scores.scores_of(problem)
+    ridge = np.asarray(problem.ridge)
     weights = {
-        "pretrained": np.asarray(path.pretrained.weights),
-        "retrained": np.asarray(path.oracle.weights),
+        "pretrained": vector(path.pretrained.weights),
+        "retrained": vector(path.oracle.weights),
     }
+    classes = problem.classes if isinstance(problem, MultinomialProblem) else ()
     found = Models(
-        **arrays,
-        loss=problem.loss,
+        rows=rows,
+        forget=np.asarray(problem.forget),
+        sample_weight=np.asarray(problem.sample_weight),
+        ridge=np.tile(ridge, rows.count),
         reduction=problem.reduction,
         strength=strength,
         weights=weights,
-        names=feature_names(names, arrays["features"], arrays["ridge"]),
+        names=feature_names(names, rows.features, ridge),
+        classes=tuple(map(str, classes)),
     )
     stepped = newton_step(found)
     if np.all(np.isfinite(stepped)):
         weights["newton"] = stepped
     if int(path.reason[0]) == Reason.FOUND:
-        weights["ascent"] = np.asarray(path.weights[0])
+        weights["ascent"] = vector(path.weights[0])
     return found
 
 
@@ -102,7 +118,7 @@ def _name(index: int, column: Float[np.ndarray, " n"], ridge: float) -> str:
     return "intercept" if constant else f"feature {index}"
 
 
-def newton_step(models: Models) -> Float[np.ndarray, " d"]:
+def newton_step(models: Models) -> Float[np.ndarray, " m"]:
     """The weights after one Newton step on the kept rows from the pretrained weights."""
     start = models.weights["pretrained"]
     kept = ~models.forget
@@ -112,50 +128,7 @@ def newton_step(models: Models) -> Float[np.ndarray, " d"]:
 # Sums over rows ----------------------------------------------------------------------------------
 
 
-def blocks(count: int) -> Iterator[slice]:
-    """The rows from 0 to ``count`` in blocks."""
-    for first in range(0, count, BLOCK):
-        yield slice(first, first + BLOCK)
-
-
-def margins(models: Models, weights: Float[np.ndarray, " d"]) -> Float[np.ndarray, " n"]:
-    """``y_i <w, x_i>``."""
-    return models.signs * (models.features @ weights)
-
-
-def phi(models: Models, at: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """Minus the first derivative of the loss, at these margins."""
-    return np.asarray(models.loss.phi(jnp.asarray(at)))
-
-
-def curvature(models: Models, at: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    """The second derivative of the loss, at these margins."""
-    return np.asarray(models.loss.curvature(jnp.asarray(at)))
-
-
-def probability(models: Models, scores: Float[np.ndarray, " n"]) -> Float[np.ndarray, " n"]:
-    r"""The probability of the class +1 that makes a score z the best one.
-
-    .. math:: p \varphi(z) = (1 - p) \varphi(-z)
-
-    For the logistic loss it is the logistic function of z, for the exponential loss that of 2 z.
-    """
-    at = jnp.asarray(scores)
-    odds = models.loss.log_phi(-at) - models.loss.log_phi(at)
-    return np.asarray(jax.nn.sigmoid(odds))
-
-
-def gram(
-    features: Float[np.ndarray, "n d"], weight: Float[np.ndarray, " n"]
-) -> Float[np.ndarray, "d d"]:
-    """``sum_i weight_i x_i x_i'``."""
-    total = np.zeros((features.shape[1],) * 2)
-    for rows in blocks(len(features)):
-        total += (features[rows] * weight[rows, None]).T @ features[rows]
-    return total
-
-
-def total_ridge(models: Models, members: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " d"]:
+def total_ridge(models: Models, members: Bool[np.ndarray, " n"]) -> Float[np.ndarray, " m"]:
     """The ridge of the sum form over these rows."""
     if models.reduction == "mean":
         return models.ridge * np.sum(models.sample_weight[members])
@@ -163,16 +136,24 @@ def total_ridge(models: Models, members: Bool[np.ndarray, " n"]) -> Float[np.nda
 
 
 def sum_gradient(
-    models: Models, weights: Float[np.ndarray, " d"], members: Bool[np.ndarray, " n"]
-) -> Float[np.ndarray, " d"]:
+    models: Models, weights: Float[np.ndarray, " m"], members: Bool[np.ndarray, " n"]
+) -> Float[np.ndarray, " m"]:
     """The gradient of the sum form over these rows."""
-    force = np.where(members, models.sample_weight, 0) * phi(models, margins(models, weights))
-    return total_ridge(models, members) * weights - (models.signs * force) @ models.features
+    weight = np.where(members, models.sample_weight, 0)
+    slopes = weight[:, None] * models.rows.slopes(weights)
+    return total_ridge(models, members) * weights + scores.total(models.rows, slopes)
 
 
 def sum_hessian(
-    models: Models, weights: Float[np.ndarray, " d"], members: Bool[np.ndarray, " n"]
-) -> Float[np.ndarray, "d d"]:
+    models: Models, weights: Float[np.ndarray, " m"], members: Bool[np.ndarray, " n"]
+) -> Float[np.ndarray, "m m"]:
     """The Hessian of the sum form over these rows."""
-    bend = np.where(members, models.sample_weight, 0) * curvature(models, margins(models, weights))
-    return gram(models.features, bend) + np.diag(total_ridge(models, members))
+    ridge = np.diag(total_ridge(models, members))
+    return hessian(models, weights, np.where(members, models.sample_weight, 0)) + ridge
+
+
+def hessian(
+    models: Models, weights: Float[np.ndarray, " m"], factors: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "m m"]:
+    """The Hessian of the losses times these factors, without a ridge."""
+    return scores.gram(models.rows, factors[:, None, None] * models.rows.bends(weights))

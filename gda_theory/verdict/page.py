@@ -15,7 +15,7 @@ from gda_theory.verdict import page_pictures as pictures
 from gda_theory.verdict import page_tables as page_tables
 from gda_theory.verdict.answers import QUESTIONS, ReportAnswer, answers
 from gda_theory.verdict.decide import Verdict
-from gda_theory.verdict.page_texts import CAPTIONS, METHODS
+from gda_theory.verdict.page_texts import CAPTIONS, METHODS, SEVERAL
 from gda_theory.verdict.page_values import marked, tags, value
 
 WIDTHS = (680.0, 350.0)  # of a picture on a wide screen and on a phone
@@ -144,7 +144,10 @@ def _section(document: Any, answer: ReportAnswer, letter: str) -> str:
 
 
 def _method(document: Any, key: str) -> str:
-    texts = (FORMULA.sub(r"<code>\1</code>", marked(text, document)) for text in METHODS[key])
+    said = METHODS[key]
+    if document["classes"] > 2 and key in SEVERAL:
+        said = (*said, SEVERAL[key])
+    texts = (FORMULA.sub(r"<code>\1</code>", marked(text, document)) for text in said)
     paragraphs = "".join(f"<p>{text}</p>" for text in texts)
     return f"<details><summary>How this is computed</summary>{paragraphs}</details>"
 

@@ -223,7 +223,7 @@ def _at_strength(document: Any, across: Scale, up: Scale) -> list[str]:
     x = across.at(document["strength"])
     return [
         draw.line(x, up.start, x, up.end, "thin"),
-        draw.text(x + 6, up.start - 10, "asked strength", "label"),
+        draw.text(x + 6, up.end + 12, "asked strength", "label"),
     ]
 
 

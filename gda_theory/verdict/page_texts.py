@@ -123,3 +123,24 @@ METHODS = {
         "one. Pinsker's bound on it is `1/2 + sqrt(K/8)`, where K is the divergence.",
     ),
 }
+
+# What is said besides for more than two classes.
+SEVERAL = {
+    "effects": "With {classes|number} classes the loss is the softmax loss. The change of a "
+    "prediction is half of the sum of the absolute changes over the classes, which for two classes "
+    "is the change of one probability. The Brier score adds up the squares over the classes. The "
+    "calibration error compares the probability of the predicted class with the accuracy.",
+    "differences": "Each class has weights of its own. So a bar is the weight of one feature in "
+    "the score of one class. What all classes have in common changes no prediction, and is left "
+    "out.",
+    "course": "With {classes|number} classes b is the sum of the third derivatives of the losses "
+    "along v, each with its coefficient.",
+    "dependence": "With {classes|number} classes the margin is the logarithm of the odds of a "
+    "row's own class, so that the loss is `log(1 + exp(-m))` as for two. `t_i` is its derivative "
+    "by the weights, `l''_i` the Hessian of the loss by the scores, and the leverage of a row the "
+    "trace of its block. All data sets of the study have two classes, so compare with care.",
+    "remedies": "With {classes|number} classes a Hessian counts as `1 + (K - 1) d/4` gradients.",
+    "membership": "With {classes|number} classes the margin is the logarithm of the odds of a "
+    "row's own class. To first order it is Gaussian, and its derivative by the weights stands in "
+    "place of `y x`.",
+}

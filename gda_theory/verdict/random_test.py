@@ -17,13 +17,13 @@ A test cannot show that F is random. It can only fail to show that it is not.
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 
 from gda_theory.paper import random_sets
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.minimise import retrain
 from gda_theory.verdict import measure
-from gda_theory.verdict import models as of_models
 from gda_theory.verdict.models import Models, NoAnswer
 
 HELD_OUT = 0.2  # part of the kept rows
@@ -58,7 +58,7 @@ class RandomTest(NamedTuple):
     outside: tuple[str, ...]
 
 
-def random_test(problem: Problem, models: Models) -> RandomTest:
+def random_test(problem: Problem | MultinomialProblem, models: Models) -> RandomTest:
     """Whether the forget set is distinguishable from a random one, by its accuracy.
 
     Cost: one retraining.
@@ -74,7 +74,7 @@ def random_test(problem: Problem, models: Models) -> RandomTest:
         raise NoAnswer("without the held-out rows there is no single minimum")
     forget = models.forget & (models.sample_weight > 0)
     f, m = int(np.sum(forget)), int(np.sum(held))
-    right = of_models.margins(models, np.asarray(trained.weights)) > 0
+    right = models.rows.right(np.asarray(trained.weights))
     in_forget, in_test = int(np.sum(right[forget])), int(np.sum(right[held]))
     gap = in_test / m - in_forget / f
     exact = random_sets.two_sided_subset(
@@ -82,7 +82,8 @@ def random_test(problem: Problem, models: Models) -> RandomTest:
     )
     width = random_sets.two_sided_half_width(SIGNIFICANCE, forget_size=f, test_size=m)
     accuracies = {
-        name: _accuracy(models, weights, forget) for name, weights in models.weights.items()
+        name: float(np.mean(models.rows.right(weights)[forget]))
+        for name, weights in models.weights.items()
     }
     return RandomTest(
         forget_size=f,
@@ -109,10 +110,3 @@ def held_out(models: Models) -> Bool[np.ndarray, " n"]:
     mask = np.zeros_like(models.forget)
     mask[np.random.default_rng(SEED).choice(candidates, size, replace=False)] = True
     return mask
-
-
-def _accuracy(
-    models: Models, weights: Float[np.ndarray, " d"], members: Bool[np.ndarray, " n"]
-) -> float:
-    margin = models.signs[members] * (models.features[members] @ weights)
-    return float(np.mean(margin > 0))

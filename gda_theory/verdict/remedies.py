@@ -2,7 +2,8 @@
 
 The methods are those of :mod:`gda_theory.deletion`, from the pretrained weights. *Work* is in units
 of one gradient over the kept rows: two products with the features. A Hessian over r rows with d
-features takes as many operations as ``1 + d/2`` gradients, with its gradient.
+features takes as many operations as ``1 + d/2`` gradients, with its gradient; with K > 2 classes as
+many as ``1 + (K - 1) d / 4``, since it has K (K - 1) / 2 blocks and a gradient has K products.
 
 Distances are over the distance of doing nothing. The bound is certified for the weights that were
 found, without the retrained weights.
@@ -16,6 +17,8 @@ from jaxtyping import Float
 
 from gda_theory import deletion
 from gda_theory.deletion import Deleted
+from gda_theory.deletion.rows import lifted, vector
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.verdict.measure import norm
 from gda_theory.verdict.models import Models, NoAnswer
@@ -71,13 +74,13 @@ class Remedies(NamedTuple):
     missing: str
 
 
-def remedies(problem: Problem, models: Models) -> Remedies:
+def remedies(problem: Problem | MultinomialProblem, models: Models) -> Remedies:
     """What each method costs, and what it leaves.
 
     Cost: about 16 Hessians and 120 gradients.
     Raises: :class:`NoAnswer` if a method fails.
     """
-    start = models.weights["pretrained"]
+    start = lifted(problem, models.weights["pretrained"])
     try:
         methods = _methods(problem, models, start)
     except ValueError as error:  # no Newton step, since the Hessian is not positive definite
@@ -87,8 +90,8 @@ def remedies(problem: Problem, models: Models) -> Remedies:
         noisy = deletion.noisy_descent(
             problem, start, epsilon=EPSILON, delta=DELTA, seed=SEED, steps=MANY
         )
-        methods.append(_remedy(models, "noisy_descent", noisy))
-    except ValueError as error:  # one of its premises does not hold
+        methods.append(_remedy(problem, models, "noisy_descent", noisy))
+    except (TypeError, ValueError) as error:  # one of its premises does not hold
         missing = str(error)
     return Remedies(
         methods=tuple(methods),
@@ -100,10 +103,12 @@ def remedies(problem: Problem, models: Models) -> Remedies:
     )
 
 
-def _methods(problem: Problem, models: Models, start: Float[np.ndarray, " d"]) -> list[Remedy]:
+def _methods(
+    problem: Problem | MultinomialProblem, models: Models, start: Float[np.ndarray, "*classes d"]
+) -> list[Remedy]:
     """All methods but noisy descent."""
     nothing = deletion.certified(problem, start)
-    unit = float(norm(start - models.weights["retrained"]))
+    unit = float(norm(models.weights["pretrained"] - models.weights["retrained"]))
     return [
         Remedy(
             name="nothing",
@@ -114,38 +119,52 @@ def _methods(problem: Problem, models: Models, start: Float[np.ndarray, " d"]) -
             bound=nothing.distance_bound / unit,
             reason=nothing.reason,
         ),
-        _remedy(models, "pure_ascent", deletion.pure_ascent(problem, start, FEW)),
-        _remedy(models, "fine_tune_few", deletion.fine_tune(problem, start, FEW)),
-        _remedy(models, "fine_tune_many", deletion.fine_tune(problem, start, MANY)),
+        _remedy(problem, models, "pure_ascent", deletion.pure_ascent(problem, start, FEW)),
+        _remedy(problem, models, "fine_tune_few", deletion.fine_tune(problem, start, FEW)),
+        _remedy(problem, models, "fine_tune_many", deletion.fine_tune(problem, start, MANY)),
         *_newton(problem, models, start),
-        _remedy(models, "retrain", deletion.retrain(problem, start)),
+        _remedy(problem, models, "retrain", deletion.retrain(problem, start)),
     ]
 
 
-def _newton(problem: Problem, models: Models, start: Float[np.ndarray, " d"]) -> list[Remedy]:
+def _newton(
+    problem: Problem | MultinomialProblem, models: Models, start: Float[np.ndarray, "*classes d"]
+) -> list[Remedy]:
     """One, two, ... Newton steps, each from where the one before ended."""
     found, weights = [], start
     for steps in range(1, NEWTON_STEPS + 1):
         deleted = deletion.newton(problem, weights)
         weights = deleted.weights
-        found.append(_remedy(models, f"newton_{steps}", deleted, steps))
+        found.append(_remedy(problem, models, f"newton_{steps}", deleted, steps))
     return found
 
 
-def _remedy(models: Models, name: str, deleted: Deleted, repeated: int = 1) -> Remedy:
+def _remedy(
+    problem: Problem | MultinomialProblem,
+    models: Models,
+    name: str,
+    deleted: Deleted,
+    repeated: int = 1,
+) -> Remedy:
     """One method as a row. ``repeated`` is how often its cost is incurred."""
     retrained = models.weights["retrained"]
     unit = float(norm(models.weights["pretrained"] - retrained))
     gradients, hessians = (repeated * count for count in deleted.cost[:2])
     rows = float(np.mean(models.forget)) / float(np.mean(~models.forget))
     share = rows if name == "pure_ascent" else 1.0
-    distance = float(norm(deleted.weights - retrained)) / unit
+    distance = float(norm(vector("deleted", problem, deleted.weights) - retrained)) / unit
     return Remedy(
         name=name,
         gradients=gradients,
         hessians=hessians,
-        work=gradients * share + hessians * (1 + len(retrained) / 2),
+        work=gradients * share + hessians * (1 + _products(models)),
         distance=distance if math.isfinite(distance) else math.inf,
         bound=deleted.distance_bound / unit,
         reason=deleted.certificate.reason,
     )
+
+
+def _products(models: Models) -> float:
+    """Operations of a Hessian over those of a gradient."""
+    width = models.features.shape[1]
+    return width / 2 if not models.classes else models.rows.count * width / 4

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 
 from gda_theory.codes import Reason, RunEnd, sentence
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
 from gda_theory.verdict import answers, evidence, page, page_tables, plotting, words
@@ -68,7 +69,7 @@ class Diagnosis:
     given: Measurement
     other: Measurement
     stops: tuple[Stop, ...]
-    problem: Problem = dataclasses.field(repr=False, compare=False)
+    problem: Problem | MultinomialProblem = dataclasses.field(repr=False, compare=False)
     path: Path = dataclasses.field(repr=False, compare=False)
     names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     notes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
@@ -92,11 +93,11 @@ class Diagnosis:
     def effects(self) -> Effects | None:
         """Predictions, loss, accuracy and calibration of the models; None without two models.
 
-        Of two classes and rows in memory only.
+        Of rows in memory only.
         """
         solved = self.given.pretrain_converged and self.given.retrain_converged
         equal = self.given.pretrain_distance <= NEGLIGIBLE * self.given.retrain_norm
-        if not isinstance(self.problem, Problem) or not solved or equal:
+        if not isinstance(self.problem, Problem | MultinomialProblem) or not solved or equal:
             return None
         with jax.enable_x64(True):
             return effects(models_of(self.problem, self.path, self.strength, self.names))
@@ -245,6 +246,7 @@ def as_json(found: Diagnosis) -> dict[str, Any]:
         "sentences": sentences(found),
         "data": list(found.notes),
         "strength": found.strength,
+        "classes": len(getattr(found.problem, "classes", (-1, 1))),
         "given": _judged(found.given, found.code, found.verdict),
         "other": _judged(found.other, found.other_code, found.other_verdict),
         "stops": [_stop(stop) for stop in found.stops],

@@ -222,7 +222,7 @@ def test_float32_gives_the_same():
 
 def test_bad_arguments_are_named():
     problem = drawn()
-    with pytest.raises(TypeError, match="problem must be a Problem, got Objective"):
+    with pytest.raises(TypeError, match="or a MultinomialProblem, got Objective"):
         dependence(problem.objective(), np.zeros(DIMENSION))
     with pytest.raises(ValueError, match=r"weights must have shape \(4,\).*got \(3,\)"):
         dependence(problem, np.zeros(3))
