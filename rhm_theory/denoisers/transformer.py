@@ -98,13 +98,15 @@ class Transformer(eqx.Module):
 
     def __call__(self, tokens: Int[AnyArray, "batch length"]) -> Float[Array, "batch length v"]:
         """Logits of every symbol at every site."""
-        x = self.embedding[tokens]
-        x = x + _from_neighbours(x, self.neighbours, self.sizes.reach)
+        # All sites are rows of one matrix. With a separate axis for sequences, XLA on CPUs would
+        # transpose every gradient of a product with weights, which takes longer than the product.
+        x = self.embedding[tokens].reshape(-1, self.sizes.width)
+        x = x + _from_neighbours(x, self.neighbours, self.sizes)
         turns = _turns(self.sizes.length, self.sizes.width // self.sizes.heads)
         for layer in self.layers:
-            x = x + _attention(layer, _norm(x), turns, self.sizes.heads)
+            x = x + _attention(layer, _norm(x), turns, self.sizes)
             x = x + jnp.square(jax.nn.relu(_norm(x) @ layer.wide)) @ layer.narrow
-        return _norm(x) @ self.head
+        return (_norm(x) @ self.head).reshape(*tokens.shape, self.sizes.vocabulary)
 
 
 def _random(key: Array, shape: tuple[int, ...], scale: float) -> Array:
@@ -116,14 +118,15 @@ def _offsets(reach: int) -> list[int]:
     return [offset for offset in range(-reach, reach + 1) if offset]
 
 
-def _from_neighbours(x: Array, matrices: Sequence[Array], reach: int) -> Array:
+def _from_neighbours(x: Array, matrices: Sequence[Array], sizes: Sizes) -> Array:
     """The embeddings of the neighbours, each through its matrix; zero beyond the ends."""
-    length = x.shape[-2]
-    padded = jnp.pad(x, ((0, 0), (reach, reach), (0, 0)))
+    reach = sizes.reach
+    sites = x.reshape(-1, sizes.length, sizes.width)
+    padded = jnp.pad(sites, ((0, 0), (reach, reach), (0, 0)))
     found = jnp.zeros_like(x)
     for offset, matrix in zip(_offsets(reach), matrices, strict=True):
         begin = reach + offset
-        found = found + padded[:, begin : begin + length] @ matrix
+        found = found + padded[:, begin : begin + sizes.length].reshape(x.shape) @ matrix
     return found
 
 
@@ -144,16 +147,16 @@ def _turned(x: Array, turns: tuple[Array, Array]) -> Array:
     return jnp.concatenate([first * cosine - second * sine, first * sine + second * cosine], -1)
 
 
-def _attention(layer: Layer, x: Array, turns: tuple[Array, Array], heads: int) -> Array:
-    batch, length, width = x.shape
+def _attention(layer: Layer, x: Array, turns: tuple[Array, Array], sizes: Sizes) -> Array:
+    size = sizes.width // sizes.heads
 
     def by_head(matrix: Array) -> Array:
-        return (x @ matrix).reshape(batch, length, heads, width // heads)
+        return (x @ matrix).reshape(-1, sizes.length, sizes.heads, size)
 
     # Normalised queries and keys keep the logits of the attention bounded under large steps.
     query = _turned(_norm(by_head(layer.query)), turns)
     key = _turned(_norm(by_head(layer.key)), turns)
-    scale = np.float32(1 / math.sqrt(width // heads))
+    scale = np.float32(1 / math.sqrt(size))
     weights = jax.nn.softmax(scale * jnp.einsum("bqhc,bkhc->bhqk", query, key), -1)
     mixed = jnp.einsum("bhqk,bkhc->bqhc", weights, by_head(layer.value))
-    return mixed.reshape(batch, length, width) @ layer.out
+    return mixed.reshape(x.shape) @ layer.out
