@@ -35,9 +35,10 @@ ORDER = (
     "rhm_scaling",
     "rhm_controls",
     "rhm_law",
+    "text",
 )
 # Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.
-NEEDS = {"networks": ("equinox", "optax")}
+NEEDS = {"networks": ("equinox", "optax"), "text": ("equinox", "optax", "tokenizers")}
 PRESETS = ("quick", "paper")
 # Modules of this folder that are no figure. Those that begin with "_" are none either.
 TOOLS = ("catalogue", "page", "parts", "pool", "runner", "sources", "store", "style")

@@ -24,6 +24,7 @@ from theory_common.printing import files
 
 MODEL = "model"
 SAMPLED = "model, sampled"
+FINEST = 10**6  # levels that differ by less share their random numbers
 GROUPS = 6  # components of the mixture of chains of bigrams
 TRIGRAM_STARTS = 12
 TRIGRAM_COLUMNS = 2
@@ -115,11 +116,14 @@ def study(
     laws = _laws(model, data, effort, controls)
     key = jax.random.key(checks.whole("seed", seed))
     pairs: dict[str, list[Pairs]] = {name: [] for name in laws}
-    for index, level in enumerate(level_of):
+    for level in level_of:
         for name, law in laws.items():
-            at_level = jax.random.fold_in(key, index)
+            # The same masks whatever other levels are measured.
+            at_level = jax.random.fold_in(key, round(level * FINEST))
             trained = model if name in (MODEL, SAMPLED) else None
-            about = f"{seed} {name} {level} {law[1:]} {effort} {data.encoding}"
+            about = f"{seed} {name} {level} {law[1:]} {data.encoding}"
+            if name == SAMPLED:
+                about += f" {effort.trajectories} {effort.steps}"
             place = _place(folder, about, starts, trained)
             found = _kept(place)
             if found is None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rhm_theory.denoisers import text_measure, text_study
+from rhm_theory.denoisers import text_study
 from rhm_theory.denoisers.text_measure import MODEL, SAMPLED, Study
 from rhm_theory.denoisers.text_study import Clauses
 from rhm_theory.experiment import measure
@@ -338,6 +338,3 @@ def _svg(draw: Any) -> str:
     figure.savefig(content, format="svg")
     text = content.getvalue()
     return text[text.index("<svg") :]
-
-
-LAWS = (MODEL, SAMPLED, *text_measure.CONTROLS)

@@ -1,0 +1,194 @@
+"""The runs behind the figure of text: models, their measurement, and the arrays that are drawn."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rhm_theory.denoisers import corpora, masked, text, text_measure, text_report, text_training
+from rhm_theory.denoisers.text import TextData
+from rhm_theory.denoisers.text_measure import MODEL, SAMPLED, Effort, Study
+from rhm_theory.denoisers.text_report import Numbers
+
+WEIGHTS = Path(__file__).with_name("text.eqx")
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
+FEW_LEVELS = (0.3, 0.5, 0.7, 0.9, 1.0)
+CONTROLS = ("mixture of unigrams", "bigrams", "mixture of bigrams", "trigrams")
+GROWTH = (0.25, 0.5)  # shares of the training at which the model is measured too
+
+
+class Setting(NamedTuple):
+    """What a preset runs."""
+
+    levels: tuple[float, ...]
+    few_levels: tuple[float, ...]
+    effort: Effort
+    sampled_levels: tuple[float, ...]
+    steps: int  # of the sampler
+
+
+SETTINGS = {
+    "quick": Setting(
+        levels=(0.3, 0.5, 0.7, 0.9, 1.0),
+        few_levels=(0.5, 0.7, 1.0),
+        effort=Effort(starts=64, masks=4, columns=4, trajectories=0),
+        sampled_levels=(),
+        steps=8,
+    ),
+    "paper": Setting(
+        levels=LEVELS,
+        few_levels=FEW_LEVELS,
+        effort=Effort(starts=96, masks=4, columns=4, trajectories=0),
+        sampled_levels=(0.5, 0.7, 1.0),
+        steps=16,
+    ),
+}
+
+
+def studied(preset: str, seeds: tuple[int, ...], steps: int, folder: Path | None) -> dict[str, Any]:
+    """The arrays that are drawn."""
+    setting = SETTINGS[preset]
+    if preset == "quick":
+        loaded = text.load(WEIGHTS)
+        data = loaded.data
+        models = [loaded.model]
+        losses = loaded.notes["losses"]
+        kept: list[dict] = [{}]
+    else:
+        data = text.prepare(_novels())
+        runs = [_trained(data, seed, steps, folder) for seed in seeds]
+        models = [run.model for run in runs]
+        losses = text_training.compared(models[0], data).to_dict()
+        kept = [run.kept for run in runs]
+    parts = None if folder is None else folder / "measured"
+    whole = [_measured(model, data, setting, parts) for model in models]
+    controls = _with_controls(models[0], data, setting, parts)
+    found = _by_seed(whole) | _by_control(controls) | _losses(losses)
+    if setting.sampled_levels:
+        found |= _sampled([_by_samples(model, data, setting, parts) for model in models])
+    found["growth"] = np.array(
+        [_growth(one, model, data, setting, parts) for one, model in zip(kept, models, strict=True)]
+    )
+    return found | {"corpus": data.name, "shares": np.array([*kept[0], 1.0])}
+
+
+def _novels() -> corpora.Corpus:
+    """The novels if they are installed, else the pages of Python's help."""
+    try:
+        return corpora.austen()
+    except FileNotFoundError:
+        return corpora.python_topics()
+
+
+def _trained(data: TextData, seed: int, steps: int, folder: Path | None):
+    run = {
+        "batch": 16,
+        "steps": steps,
+        "learning_rate": 0.05,
+        "keep": GROWTH,
+        "folder": None if folder is None else folder / f"seed_{seed}",
+    }
+    sizes = {"width": 96, "layers": 4, "heads": 3}
+    return text_training.train(seed, data, length=64, sizes=sizes, run=run)
+
+
+def _study(
+    model: masked.MaskedDiffusion,
+    data: TextData,
+    levels: tuple[float, ...],
+    effort: Effort,
+    parts: Path | None,
+    controls: tuple[str, ...] = (),
+) -> tuple[Study, Numbers]:
+    law = model.log_probabilities
+    study = text_measure.study(
+        0, law, model.length, data, levels, effort, controls=controls, folder=parts
+    )
+    return study, text_report.numbers(study)
+
+
+def _measured(model, data, setting: Setting, parts) -> Numbers:
+    return _study(model, data, setting.levels, setting.effort, parts)[1]
+
+
+def _with_controls(model, data, setting: Setting, parts) -> Numbers:
+    return _study(model, data, setting.few_levels, setting.effort, parts, CONTROLS)[1]
+
+
+def _by_samples(model, data, setting: Setting, parts) -> Numbers:
+    effort = setting.effort._replace(trajectories=4, steps=setting.steps)
+    return _study(model, data, setting.sampled_levels, effort, parts)[1]
+
+
+def _growth(kept: dict, model, data, setting: Setting, parts) -> list[list[float]]:
+    """chi over different words at the level of the contrast, after each share of the training."""
+    rows = []
+    for one in (*kept.values(), model):
+        found = _study(one, data, (text_report.PEAK,), setting.effort, parts)[1]
+        rows.append(_pair(found.different_words[MODEL][0].susceptibility))
+    return rows
+
+
+def _pair(estimate) -> list[float]:
+    return [float(estimate.value), float(estimate.error)]
+
+
+def _whole(estimate) -> list[float]:
+    return [float(part) for part in estimate]
+
+
+def _chi(measurements) -> list[list[float]]:
+    return [_pair(one.susceptibility) for one in measurements]
+
+
+def _by_seed(found: list[Numbers]) -> dict[str, Any]:
+    first = found[0]
+    clauses = [list(first.clauses.values()) for first in found]
+    return {
+        "levels": np.array(first.levels),
+        "model_all": np.array([_chi(one.all_pairs[MODEL]) for one in found]),
+        "model_different": np.array([_chi(one.different_words[MODEL]) for one in found]),
+        "mask_part": np.array([[_pair(part) for part in one.mask_part[MODEL]] for one in found]),
+        "half_length": np.array(
+            [[_pair(m.half_length) for m in one.different_words[MODEL]] for one in found]
+        ),
+        "correlation": np.array([_pair_rows(m.correlation) for m in first.different_words[MODEL]]),
+        "contrast": np.array([_whole(one.contrast[MODEL]) for one in found]),
+        "clause_levels": np.array(list(first.clauses)),
+        "clauses": np.array(
+            [
+                [[c.difference, c.shuffled, *_whole(c.excess), c.p_value] for c in one]
+                for one in clauses
+            ]
+        ),
+    }
+
+
+def _pair_rows(estimate) -> np.ndarray:
+    return np.stack([estimate.value, estimate.error], 1)
+
+
+def _by_control(found: Numbers) -> dict[str, Any]:
+    return {
+        "controls": list(CONTROLS),
+        "few_levels": np.array(found.levels),
+        "control_all": np.array([_chi(found.all_pairs[name]) for name in CONTROLS]),
+        "control_different": np.array([_chi(found.different_words[name]) for name in CONTROLS]),
+        "above": np.array([_whole(found.above[name]) for name in CONTROLS]),
+    }
+
+
+def _sampled(found: list[Numbers]) -> dict[str, Any]:
+    return {
+        "sampled_levels": np.array(found[0].levels),
+        "sampled_all": np.array([_chi(one.all_pairs[SAMPLED]) for one in found]),
+        "sampled_different": np.array([_chi(one.different_words[SAMPLED]) for one in found]),
+    }
+
+
+def _losses(losses: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "loss_levels": np.array(losses["level"]),
+        "loss_names": list(losses["loss and error"]),
+        "losses": np.array(list(losses["loss and error"].values())),
+    }
