@@ -261,12 +261,12 @@ def problem_of(options, loaded: data.Dataset) -> Problem | MultinomialProblem:
 def two_classes(problem: Problem | MultinomialProblem) -> Problem:
     """The problem, if it has two classes.
 
-    Raises: ``ValueError`` for more classes; only ``diagnose`` takes them.
+    Raises: ``ValueError`` for more classes.
     """
     if not isinstance(problem, Problem):
         raise ValueError(
-            f"the label must have two classes, got {len(problem.classes)}: only diagnose of one "
-            "forget set takes more"
+            f"the label must have two classes for a certificate, got {len(problem.classes)};"
+            " forget gives a receipt for more"
         )
     return problem
 

@@ -122,13 +122,13 @@ def _ranked(options, numbers: str | None) -> Callable[[], None]:
         raise ValueError("--forget-sets needs rows in memory: give one file")
     loaded = arguments.loaded_data(options)
     found = rank(
-        arguments.two_classes(arguments.problem_of(options, loaded)),
+        arguments.problem_of(options, loaded),
         loaded.sets,
         options.strength,
         exact=options.exact,
         progress=sys.stderr.isatty(),
     )
-    notes = (*loaded.notes, _model(options))
+    notes = (*loaded.notes, _model(options, len(loaded.classes)))
     text = tables.dumps({"data": notes, **found.to_dict()}, indent=2) + "\n"
     if options.json == TERMINAL:
         return lambda: print(text, end="")

@@ -10,9 +10,10 @@ import numpy as np
 from gda_theory.commands import arguments
 from gda_theory.deletion import methods, noisy, receipts, rows
 from gda_theory.deletion.methods import Deleted
+from gda_theory.deletion.rows import AnyProblem
 from gda_theory.problem import tables as data
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.naming import plural
-from gda_theory.problem.problem import Problem
 from theory_common.printing import files, tables
 from theory_common.printing.waiting import shown_while
 
@@ -26,8 +27,8 @@ def add(commands) -> None:
         commands,
         "forget",
         run,
-        "delete rows from a logistic-regression model: write the model, and a receipt with a bound "
-        "on its distance to the model retrained without them",
+        "delete rows from a logistic-regression model, of two or more classes: write the model, and"
+        " a receipt with a bound on its distance to the model retrained without them",
     )
     arguments.add_rows(parser)
     parser.add_argument(
@@ -89,14 +90,18 @@ def run(options) -> Callable[[], None]:
         files.require_free(path, options.force)
     with shown_while(f"reading {options.data}"):
         loaded = arguments.loaded_data(options)
-    problem = arguments.two_classes(
-        loaded.problem(
-            ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
-        )
+    problem = loaded.problem(
+        ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
     )
+    if options.method == "noisy_descent" and len(loaded.classes) > 2:
+        raise ValueError(
+            f"--method noisy_descent takes two classes, got {len(loaded.classes)}: take another"
+            " method with --epsilon and --delta"
+        )
     with shown_while("fitting the model on all rows"):
         everything = rows.everything(problem)
-        start = methods.minimum(everything, np.zeros(len(everything.ridge))).weights
+        fitted = methods.minimum(everything, np.zeros(len(everything.ridge))).weights
+        start = rows.lifted(problem, fitted)
     with shown_while(f"deleting rows by {options.method}"):
         plain, deleted, step_size = deletion_of(options, problem, start)
     with shown_while("saving the model"):
@@ -118,15 +123,17 @@ def run(options) -> Callable[[], None]:
     return lambda: print("\n".join(said))
 
 
-def _settings(options, problem: Problem, step_size: float | None) -> receipts.DeletionSettings:
+def _settings(options, problem: AnyProblem, step_size: float | None) -> receipts.DeletionSettings:
+    classes = len(problem.classes) if isinstance(problem, MultinomialProblem) else 2
     return receipts.DeletionSettings(
         method=options.method,
         steps=None if options.method == "retrain" else _steps(options),
         step_size=step_size,
-        loss="logistic",
+        loss="logistic" if classes == 2 else "softmax",
         reduction=options.reduction,
         ridge=np.asarray(problem.ridge).tolist(),
         intercept=options.intercept,
+        classes=classes,
     )
 
 
@@ -144,11 +151,12 @@ def receipt_beside(model: Path) -> Path:
     return model.with_suffix(".receipt.json")
 
 
-def rows_of(problem: Problem) -> receipts.Rows:
+def rows_of(problem: AnyProblem) -> receipts.Rows:
     """The data of a problem, as receipts take them."""
+    labels = problem.labels if isinstance(problem, MultinomialProblem) else problem.signs
     return receipts.Rows(
         np.asarray(problem.features, float),
-        np.asarray(problem.signs, float),
+        np.asarray(labels, float),
         np.asarray(problem.sample_weight, float),
     )
 
@@ -183,7 +191,7 @@ def _steps(options) -> int:
 
 
 def deletion_of(
-    options, problem: Problem, start: np.ndarray
+    options, problem: AnyProblem, start: np.ndarray
 ) -> tuple[Deleted, Deleted, float | None]:
     """The model without noise, the published one, and the step size if it is no default."""
     steps = _steps(options)
@@ -220,14 +228,13 @@ def deletion_of(
     return plain, published, options.step_size
 
 
-def _model(options, loaded: data.Dataset, problem: Problem, weights: np.ndarray) -> bytes:
+def _model(options, loaded: data.Dataset, problem: AnyProblem, weights: np.ndarray) -> bytes:
     """The bytes of the model's file."""
     from gda_theory.deletion import pipelines
 
     count = int(np.sum(~loaded.forget)) if options.reduction == "mean" else 1
-    first, second = loaded.classes
     classifier = pipelines.classifier_of(
-        weights, (first, second), options.intercept, 1 / (options.ridge * count)
+        weights, loaded.classes, options.intercept, 1 / (options.ridge * count)
     )
     fitted_on = ~loaded.forget if options.scale_on == "kept" else np.ones_like(loaded.forget)
     if loaded.transformer is not None:
@@ -245,12 +252,14 @@ def _model(options, loaded: data.Dataset, problem: Problem, weights: np.ndarray)
     return pipelines.dumped(pipeline)
 
 
-def sentences(problem: Problem, start: np.ndarray, plain: Deleted, deleted: Deleted) -> list[str]:
+def sentences(
+    problem: AnyProblem, start: np.ndarray, plain: Deleted, deleted: Deleted
+) -> list[str]:
     """What was done, in plain words."""
     count = int(np.sum(np.asarray(problem.forget)))
     number = tables.number
     cost = plain.cost
-    before = rows.kept(problem).gradient(start)
+    before = rows.kept(problem).gradient(rows.vector("start", problem, start))
     said = [
         f"method: {plain.method}, {plural(cost.gradients, 'gradient')} and"
         f" {plural(cost.hessians, 'Hessian')} in {number(cost.seconds, 2)} s",
@@ -298,10 +307,8 @@ def checked(options, written: bytes) -> tuple[dict[str, Any], list[str]]:
     with shown_while(f"reading {options.data}"):
         loaded = arguments.loaded_data(options)
     ridge = float(settings["ridge"][0])
-    problem = arguments.two_classes(
-        loaded.problem(
-            ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
-        )
+    problem = loaded.problem(
+        ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
     )
     with shown_while("deleting again"):
         wrong = receipts.failures(

@@ -239,13 +239,14 @@ def of_numbers(
 
 
 def classifier_of(
-    weights: Float[np.ndarray, " d"], classes: tuple[str, str], intercept: bool, C: float
+    weights: Float[np.ndarray, "*classes d"], classes: Sequence[str], intercept: bool, C: float
 ) -> LogisticRegression:
-    """scikit-learn's own estimator with these weights."""
+    """scikit-learn's own estimator with these weights: one row a class, but one for two classes."""
     found = LogisticRegression(C=C, fit_intercept=intercept)
-    size = len(weights) - int(intercept)
-    found.coef_ = np.array(weights[None, :size])
-    found.intercept_ = np.array(weights[size:]) if intercept else np.zeros(1)
+    table = np.array(np.atleast_2d(weights))
+    size = table.shape[1] - int(intercept)
+    found.coef_ = table[:, :size]
+    found.intercept_ = table[:, size] if intercept else np.zeros(len(table))
     found.classes_ = typed(classes)
     found.n_features_in_ = size
     found.n_iter_ = np.zeros(1, np.int32)

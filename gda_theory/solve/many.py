@@ -165,10 +165,7 @@ def retrain_many(
         raise TypeError(f"problem must be a Problem, got {type(problem).__name__}")
     given = _each(forget_sets, len(problem.signs))
     checks.concrete("retrain_many", problem, given, hint="; map gt.retrain there")
-    forget = [
-        _rows_of(f"forget_sets[{number}]", one, len(problem.signs))
-        for number, one in enumerate(given)
-    ]
+    forget = row_numbers(given, len(problem.signs))
     _check_retained(problem, forget)
     return _solve_all(problem, forget, progress, executors.checked(executor))
 
@@ -643,6 +640,17 @@ def _refuse_names(forget_sets, count: int) -> None:
             f"{wanted}, got {kind}; of a frame with a boolean column for each set pass"
             " numpy.asarray(forget_sets).T, whose rows are the sets"
         )
+
+
+def row_numbers(forget_sets, count: int) -> list[np.ndarray]:
+    """The row numbers of each set, given as masks or row numbers of ``count`` rows.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the set by its place.
+    """
+    return [
+        _rows_of(f"forget_sets[{number}]", one, count)
+        for number, one in enumerate(_each(forget_sets, count))
+    ]
 
 
 def _rows_of(name: str, one, count: int) -> np.ndarray:

@@ -6,6 +6,7 @@ pretrained model, the Newton step, the losses, and an estimate of harm
 with the largest estimates.
 """
 
+import contextlib
 import math
 import re
 import textwrap
@@ -16,15 +17,17 @@ import jax
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from gda_theory.problem.classes import MOST_ON_PATH
+from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.row_span import row_span
-from gda_theory.solve.many import Oracles, retrain_many
+from gda_theory.solve.many import retrain_many, row_numbers
 from gda_theory.solve.minimise import pretrain
 from gda_theory.solve.path import ascent_path
-from gda_theory.verdict import harm, measure
+from gda_theory.verdict import class_harm, harm, measure
 from gda_theory.verdict.decide import Verdict, decide
 from gda_theory.verdict.harm import Estimates
-from gda_theory.verdict.measure import Measurement
+from gda_theory.verdict.measure import AnyProblem, Measurement
 from theory_common import checks
 from theory_common.precision import ArrayLike
 from theory_common.printing import tables
@@ -132,7 +135,7 @@ class Ranking(NamedTuple):
 
 
 def rank(
-    problem: Problem,
+    problem: Problem | MultinomialProblem,
     forget_sets: Mapping[str, ArrayLike] | ArrayLike | Iterable[ArrayLike],
     strength: float = 1.0,
     *,
@@ -151,12 +154,13 @@ def rank(
         progress: show bars on standard error.
     Returns: :class:`Ranking`, the worst first. It says which numbers are exact.
     Raises: ``TypeError`` or ``ValueError`` that names the set, as :func:`gda_theory.retrain_many`.
-    Cost: that of ``retrain_many``, ``f d^2 + d^3/3`` for a set of f rows, and the exact paths.
+    Cost: that of ``retrain_many``, ``f d^2 + d^3/3`` for a set of f rows, and the exact paths. Of K
+        classes, for each set ``f (K d)^2 / 2 + (K d)^3 / 3`` and some ten gradients over all rows.
+        With more than 2,000 weights no exact path is followed.
     """
-    if not isinstance(problem, Problem):
+    if not isinstance(problem, Problem | MultinomialProblem):
         raise TypeError(
-            "problem must be a Problem, since only models of two classes are ranked,"
-            f" got {type(problem).__name__}"
+            f"problem must be a Problem or a MultinomialProblem, got {type(problem).__name__}"
         )
     checks.concrete("rank", problem, strength)
     names, given = _named(forget_sets)
@@ -164,16 +168,39 @@ def rank(
         strength = float(checks.positive("strength", checks.one("strength", strength)))
         problem = _narrow(jax.tree.map(_widened, problem))
         wanted = _affordable(problem) if exact is None else checks.whole("exact", exact)
-        oracles = _oracles(problem, names, given, progress)
-        sets = [_rows(one) for one in given]
-        pretrained = np.asarray(pretrain(_with(problem, sets[0])).weights)
-        found = harm.estimates(problem, pretrained, oracles, sets, strength)
+        sets, found, converged = _estimated(problem, names, given, strength, progress)
         order = np.lexsort((found.break_even_strength, ~found.unbounded))
         paths = {
             int(at): _path(_with(problem, sets[at]), strength)
-            for at in _tracked(order[:wanted], progress)
+            for at in _tracked(order[:wanted], "exact paths", progress)
         }
-    return _ranking(strength, names, [len(rows) for rows in sets], oracles, found, paths)
+    return _ranking(strength, names, [len(rows) for rows in sets], converged, found, paths)
+
+
+def _estimated(
+    problem: AnyProblem, names: Sequence[str], given: list, strength: float, progress: bool
+) -> tuple[list[Int[np.ndarray, " f"]], Estimates, Bool[np.ndarray, " sets"]]:
+    """The rows of each set, the first stage, and whether each oracle was found."""
+    with _named_errors(names):
+        if isinstance(problem, Problem):
+            oracles = retrain_many(problem, given, progress=progress)
+            sets = row_numbers(given, len(problem.forget))
+            pretrained = np.asarray(pretrain(_with(problem, sets[0])).weights)
+            found = harm.estimates(problem, pretrained, oracles, sets, strength)
+            return sets, found, np.asarray(oracles.converged)
+        sets = row_numbers(given, len(problem.forget))
+        for number, rows in enumerate(sets):
+            _require_oracle(problem, number, rows)
+        pretrained = np.asarray(pretrain(_with(problem, sets[0])).weights)
+        tracked = _tracked(sets, "retrained models", progress)
+        return sets, *class_harm.estimates(problem, pretrained, tracked, strength)
+
+
+def _require_oracle(problem: MultinomialProblem, number: int, rows: Int[np.ndarray, " f"]) -> None:
+    try:
+        _with(problem, rows)
+    except ValueError as error:
+        raise ValueError(f"forget_sets[{number}]: {error}") from None
 
 
 def _named(forget_sets: Any) -> tuple[tuple[str, ...], list]:
@@ -190,7 +217,7 @@ def _widened(leaf: Any) -> Any:
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
 
-def _narrow(problem: Problem) -> Problem:
+def _narrow(problem: AnyProblem) -> AnyProblem:
     """The problem in the coordinates of its row span, if it has more columns than rows."""
     count, dimension = problem.features.shape
     ridges = np.unique(problem.ridge)
@@ -200,14 +227,20 @@ def _narrow(problem: Problem) -> Problem:
     return problem.replace(features=span.coordinates, ridge=float(ridges[0]))
 
 
-def _affordable(problem: Problem) -> int:
+def _affordable(problem: AnyProblem) -> int:
     count, dimension = problem.features.shape
+    if isinstance(problem, MultinomialProblem):
+        if problem.size > MOST_ON_PATH:
+            return 0
+        dimension = problem.size
     return max(LEAST, WORK // (count * dimension**2))
 
 
-def _oracles(problem: Problem, names: Sequence[str], given: list, progress: bool) -> Oracles:
+@contextlib.contextmanager
+def _named_errors(names: Sequence[str]) -> Iterator[None]:
+    """Sets are called by their names in errors, not by their places."""
     try:
-        return retrain_many(problem, given, progress=progress)
+        yield
     except (TypeError, ValueError) as error:
         said = re.sub(
             r"forget_sets\[(\d+)\]",
@@ -217,30 +250,25 @@ def _oracles(problem: Problem, names: Sequence[str], given: list, progress: bool
         raise type(error)(said) from None
 
 
-def _rows(one: ArrayLike) -> Int[np.ndarray, " f"]:
-    array = np.asarray(one)
-    return np.flatnonzero(array) if array.dtype == bool else np.sort(array)
-
-
-def _with(problem: Problem, rows: Int[np.ndarray, " f"]) -> Problem:
-    mask = np.zeros(len(problem.signs), bool)
+def _with(problem: AnyProblem, rows: Int[np.ndarray, " f"]) -> Any:
+    mask = np.zeros(len(problem.forget), bool)
     mask[rows] = True
     return problem.replace(forget=mask)
 
 
-def _path(problem: Problem, strength: float) -> Measurement:
+def _path(problem: AnyProblem, strength: float) -> Measurement:
     objective = measure.objective_of(problem)
     return measure.measure(problem, objective, ascent_path(objective, np.array([strength])))
 
 
-def _tracked(chosen: Iterable[int], progress: bool) -> Iterable[int]:
+def _tracked(chosen: Iterable[Any], what: str, progress: bool) -> Iterable[Any]:
     """The sets, with a bar on standard error if asked for."""
     if not progress:
         return chosen
     from rich.console import Console
     from rich.progress import track
 
-    return track(list(chosen), "exact paths", console=Console(stderr=True))
+    return track(list(chosen), what, console=Console(stderr=True))
 
 
 # The table --------------------------------------------------------------------------------------
@@ -250,7 +278,7 @@ def _ranking(
     strength: float,
     names: Sequence[str],
     rows: Sequence[int],
-    oracles: Oracles,
+    converged: Bool[np.ndarray, " sets"],
     found: Estimates,
     paths: Mapping[int, Measurement],
 ) -> Ranking:
@@ -283,7 +311,7 @@ def _ranking(
             for at in order
         ),
         exact=np.array([at in paths for at in order]),
-        converged=np.asarray(oracles.converged)[order],
+        converged=converged[order],
     )
 
 

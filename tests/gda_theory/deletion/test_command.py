@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.datasets import load_wine
 from sklearn.linear_model import LogisticRegression
 
 from gda_theory import cli
@@ -184,6 +185,44 @@ def test_arrays_and_bundled_sets(run, folder):
     assert np.mean(model.predict(features) == (features[:, 0] > 3)) > 0.9
     assert run("forget iris:0-1 --forget 3,60 --out i.joblib --no-standardize")[0] == 0
     assert run("check i.receipt.json iris:0-1 --forget 3,60 --no-standardize")[0] == 0
+
+
+def test_three_classes(run, folder):
+    """The model is near scikit-learn's, and the receipt of its deletion is checked."""
+    rows = "wine3.csv --label kind --forget 3,17,20-25 --intercept"
+    data = load_wine(as_frame=True).data
+    kinds = np.array(["red", "rose", "white"])[load_wine().target]
+    data.assign(kind=kinds).to_csv(folder / "wine3.csv", index=False)
+    code, out, err = run(f"forget {rows} --steps 3 --out wine3.joblib")
+    assert (code, err) == (0, "")
+    assert "DELETED: 8 rows" in out
+    model = joblib.load(folder / "wine3.joblib")
+    kept = ~np.isin(np.arange(len(kinds)), [3, 17, *range(20, 26)])
+    features = model[:-1].transform(data)
+    fitted = LogisticRegression(C=1 / (0.01 * kept.sum()), tol=1e-10, max_iter=10_000)
+    fitted.fit(features[kept], kinds[kept])
+    np.testing.assert_allclose(model[-1].coef_, fitted.coef_, atol=1e-6)
+    np.testing.assert_allclose(model.predict_proba(data), fitted.predict_proba(features), atol=1e-6)
+    assert model.classes_.tolist() == ["red", "rose", "white"]
+    assert run(f"check wine3.receipt.json {rows}")[0] == 0
+    # Features are scaled on the kept rows, so with others forgotten they differ too.
+    other = rows.replace("20-25", "20-24")
+    assert "the data are not those" in run(f"check wine3.receipt.json {other}")[2]
+    noise = "--epsilon 1 --delta 1e-6 --noise-seed 7"
+    assert run(f"forget {rows} {noise} --out noisy3.joblib")[0] == 0
+    assert run(f"check noisy3.receipt.json {rows} --noise-seed 7")[0] == 0
+    assert (
+        "not the model with the noise" in run(f"check noisy3.receipt.json {rows} --noise-seed 8")[2]
+    )
+    code, _, err = run(f"forget {rows} {noise} --method noisy_descent --out no.joblib")
+    assert code == 2
+    assert "noisy_descent takes two classes, got 3" in err
+    (folder / "sets.csv").write_text("set,row\nfirst,3\nfirst,17\nsecond,40\n")
+    sets = rows.replace("--forget 3,17,20-25", "--forget-sets sets.csv")
+    code, out, err = run(f"diagnose {sets} --exact 0")
+    assert (code, err) == (0, "")
+    assert "model: softmax loss" in out
+    assert "2 forget sets at strength 1" in out
 
 
 @pytest.mark.parametrize(

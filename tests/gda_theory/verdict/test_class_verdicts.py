@@ -121,3 +121,45 @@ def test_the_verdict_on_a_class_is_that_of_its_binary_model(judged):
     assert min(abs(one.strength / share - part) for part in against_rest.NEAR) < 1e-12
     assert one.numbers.descent_ascent_distance > one.numbers.pretrain_distance
     assert one.verdict.endswith(against_rest.FURTHER)
+
+
+def test_sets_are_ranked_by_the_softmax_model():
+    """The first stage by NumPy: oracles, Newton steps, losses and the estimate of break-even."""
+    problem = class_data.problem()
+    labels = data()[1]
+    sets = {
+        "early": np.arange(5),
+        "mask": FORGET,
+        "one class": np.flatnonzero(labels == 1)[:8],
+    }
+    ranked = gt.rank(problem, sets, STRENGTH, exact=1)
+    assert ranked.exact.tolist() == [True, False, False]
+    assert ranked.converged.all()
+    pretrained = solved(problem, ZERO, -FORGET.sum() / (~FORGET).sum())
+    own = class_data.probabilities(problem, pretrained)[np.arange(ROWS), labels]
+    shift = np.kron(np.ones((CLASSES, CLASSES)) / CLASSES, np.eye(FEATURES))
+    for row in ranked.to_frame().iter_rows(named=True):
+        mask = np.isin(np.arange(ROWS), np.arange(ROWS)[sets[row["set"]]])
+        one = problem.replace(forget=mask)
+        oracle = solved(one, ZERO)
+        curvature = class_data.hessian(one, pretrained) + shift
+        step = np.linalg.solve(curvature, class_data.gradient(one, pretrained).ravel())
+        newton = pretrained - step.reshape(oracle.shape)
+        distance = np.linalg.norm(pretrained - oracle)
+        np.testing.assert_allclose(row["pretrain_distance"], distance, rtol=1e-7)
+        np.testing.assert_allclose(
+            row["newton_distance"], np.linalg.norm(newton - oracle), rtol=1e-6
+        )
+        np.testing.assert_allclose(row["mean_forget_loss"], -np.log(own[mask]).mean(), rtol=1e-9)
+        if not row["exact"]:
+            uphill = class_data.gradient(one, oracle) - class_data.gradient(one, oracle, 1.0)
+            moved = np.linalg.norm(np.linalg.solve(curvature, uphill.ravel()))
+            np.testing.assert_allclose(row["break_even_strength"], distance / moved, rtol=1e-6)
+            if row["verdict"] == "not nearer":
+                assert not gt.ascent_path(one, [STRENGTH]).break_even_strength > STRENGTH
+
+
+def test_a_set_that_takes_a_class_is_named():
+    labels = data()[1]
+    with pytest.raises(ValueError, match="forget set 'owls': forget must leave rows of each class"):
+        gt.rank(class_data.problem(), {"two": [0, 1], "owls": labels == 2})
