@@ -29,6 +29,7 @@ ORDER = {
         "checks",
         "claims",
         "entry",
+        "idx",
         "numerics",
         "batching",
         "printing",

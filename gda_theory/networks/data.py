@@ -5,20 +5,15 @@ row just as well without having seen it. So a share of the *training* labels is 
 class. The network memorises these labels, and a retrained one does not know them.
 """
 
-import gzip
-import struct
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-# Where the system's package dataset-fashion-mnist puts its files.
-FASHION = Path("/usr/share/datasets/fashion-mnist")
+from theory_common import idx
+
 OPENML = "Fashion-MNIST"
-GET_FASHION = (
-    "install the system's package dataset-fashion-mnist, or pass a folder with these files"
-)
 DIGITS_TRAIN = 1000
 
 
@@ -139,32 +134,14 @@ def noisy(
     )
 
 
-def read_idx(path: str | Path) -> np.ndarray:
-    """The array of an idx file (the format of MNIST), packed with gzip or not.
-
-    Raises: ``ValueError`` if it is no such file, or is cut off.
-    """
-    data = Path(path).read_bytes()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    if data[:3] != b"\x00\x00\x08":
-        raise ValueError(f"{path} must be an idx file of bytes, got {data[:4]!r} at its start")
-    dimensions = data[3]
-    shape = struct.unpack(f">{dimensions}I", data[4 : 4 + 4 * dimensions])
-    values = np.frombuffer(data, np.uint8, offset=4 + 4 * dimensions)
-    if values.size != np.prod(shape):
-        raise ValueError(f"{path} must hold {shape} values, got {values.size}: is it cut off?")
-    return values.reshape(shape)
-
-
 def _fashion_images(folder: str | Path | None) -> tuple[np.ndarray, np.ndarray]:
     """The images ``(n, 28, 28)`` and labels of the training half, from wherever they are."""
-    if folder is None and not FASHION.is_dir():
+    if folder is None and not idx.FASHION.is_dir():
         return _from_openml()
-    where = FASHION if folder is None else Path(folder)
+    where = idx.FASHION if folder is None else Path(folder)
     return (
-        read_idx(_idx_file(where, "train-images-idx3-ubyte")),
-        read_idx(_idx_file(where, "train-labels-idx1-ubyte")),
+        idx.read(idx.find(where, "train-images-idx3-ubyte")),
+        idx.read(idx.find(where, "train-labels-idx1-ubyte")),
     )
 
 
@@ -175,16 +152,8 @@ def _from_openml() -> tuple[np.ndarray, np.ndarray]:
         found = fetch_openml(OPENML, version=1, as_frame=False)
     except OSError as error:  # also every failure to reach the server
         raise FileNotFoundError(
-            f"{FASHION} is not there, and openml.org did not send {OPENML} ({error}); {GET_FASHION}"
+            f"{idx.FASHION} is not there, and openml.org did not send {OPENML} ({error}); "
+            f"{idx.GET_FASHION}"
         ) from error
     train = slice(0, 60_000)  # the test images follow
     return found.data[train].reshape(-1, 28, 28), found.target[train].astype(int)
-
-
-def _idx_file(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.exists():
-            return path
-    raise FileNotFoundError(
-        f"folder must hold {name} or {name}.gz, but {folder} does not; {GET_FASHION}"
-    )

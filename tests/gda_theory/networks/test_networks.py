@@ -256,7 +256,7 @@ def test_idx_files_are_read_packed_or_not(tmp_path):
 
 def test_fashion_comes_from_the_systems_folder_or_from_openml(tmp_path, monkeypatch):
     images, labels = fashion_files(tmp_path)
-    monkeypatch.setattr(networks.data, "FASHION", tmp_path)
+    monkeypatch.setattr(networks.data.idx, "FASHION", tmp_path)
     local = networks.fashion(0, train=30, validation=10)
     pixel = images[:, :2, :2].reshape(40, 4).mean(1)  # pooled by hand
     shown = np.concatenate([local.inputs, local.validation_inputs])[:, 0]
@@ -266,7 +266,7 @@ def test_fashion_comes_from_the_systems_folder_or_from_openml(tmp_path, monkeypa
         rtol=1e-5,
         atol=1e-6,
     )
-    monkeypatch.setattr(networks.data, "FASHION", tmp_path / "none")
+    monkeypatch.setattr(networks.data.idx, "FASHION", tmp_path / "none")
     sent = types.SimpleNamespace(data=images.reshape(40, 784), target=labels.astype(str))
     monkeypatch.setattr("sklearn.datasets.fetch_openml", lambda *_, **__: sent)
     fetched = networks.fashion(0, train=30, validation=10)
