@@ -35,6 +35,7 @@ ORDER = (
     "rhm_scaling",
     "rhm_controls",
     "rhm_law",
+    "hierarchy_or_flat",
     "text",
 )
 # Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.
