@@ -37,6 +37,7 @@ ORDER = (
     "rhm_law",
     "hierarchy_or_flat",
     "text",
+    "infinite_depth",
 )
 # Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.
 NEEDS = {"networks": ("equinox", "optax"), "text": ("equinox", "optax", "tokenizers")}

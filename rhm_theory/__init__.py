@@ -28,7 +28,7 @@ from rhm_theory.models.interface import SequenceModel
 from rhm_theory.models.mixture import Mixture
 from rhm_theory.noise import likelihood
 from rhm_theory.noise.processes import Epsilon, Flips, GaussianNoise, Mask, Noise
-from rhm_theory.theory import mean_field, scaling
+from rhm_theory.theory import mean_field, population, scaling
 
 __all__ = [
     "ChangeMoments",
@@ -64,6 +64,7 @@ __all__ = [
     "mean_by_distance",
     "mean_field",
     "measure",
+    "population",
     "sample_posterior",
     "scaling",
     "susceptibility",

@@ -12,7 +12,7 @@ import rhm_theory as rt
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, at_the_edges, made
 
 # Data that take 10 to 20 seconds: every test that reads them is slow.
-SLOW = ("rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls")
+SLOW = ("rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls", "infinite_depth")
 NAMES = (
     "rhm_tree",
     *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
@@ -287,3 +287,21 @@ def test_scaling_fits_tell_growth_from_settling():
             abs(fit["exponent"] - case["mean_field_fit"]["exponent"])
             < (fit["high"] - fit["low"]) + 0.05
         )
+
+
+@pytest.mark.slow
+def test_critical_noises_of_the_infinite_depth_are_those_of_given_grammars():
+    """One population is climbed again, a little below and above the noise that was found."""
+    _, data = made("infinite_depth")
+    numbers = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}
+    key = jax.random.split(jax.random.key(9), 3)[0]
+    grammar = rt.Grammar.random(key, **numbers, depth=44)
+    critical = data["critical"]["16, 4, 2"]["noise"][0]
+    below, above = rt.population.beliefs(
+        key, grammar, critical + np.array([-1e-4, 1e-4]), size=8
+    ).mean[:, -1]
+    assert below > 0.9
+    assert above < 0.1
+    # Population dynamics and exact belief propagation, on the same grammars.
+    difference = data["recovery"]["difference"]
+    assert abs(float(difference["value"])) < 5 * float(difference["error"]) + 0.005
