@@ -183,7 +183,7 @@ def _oracles(sets: dict[str, Any]) -> tuple[str, str, str]:
             values.append(split["normal"]["value"])
     return (
         "two halves of the retrained networks score as equal models",
-        "by construction",
+        f"{NOT_TREATED}; true by construction",
         f"{verdict(sum(cases), len(cases))}; 0 lies in {sum(cases)} of {len(cases)} intervals of "
         f"the normal estimate, whose values go from {min(values):.3f} to {max(values):.3f}",
     )

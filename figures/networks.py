@@ -24,22 +24,22 @@ The dotted lines are its noise floor. The colour is the cost, as a part of that 
 
 The next panel has kept in place of unseen rows.
 
-*The illusion over time*: the mean over the three splits falls at first under ascent, then rises.
+The illusion over time: the mean over the three splits falls at first under ascent, then rises.
 Whoever stops at the right epoch is lucky.
 
-*SCRUB, right and wrong*: the student of a public benchmark never moves. The mistake hides that
+SCRUB, right and wrong: the student of a public benchmark never moves. The mistake hides that
 SCRUB does change networks.
 
-*The best run of each method*: the estimate for normal margins, which has no noise floor. Best means
+The best run of each method: the estimate for normal margins, which has no noise floor. Best means
 least on forgotten plus unseen rows, which only the retrained networks tell.
 
-*Doing nothing and the floor*: mean KLoM of half of the networks, minus its noise floor, with 95 %
+Doing nothing and the floor: mean KLoM of half of the networks, minus its noise floor, with 95 %
 intervals. The black rows compare two halves of the retrained networks, and belong at 0.
 
-*Hoeffding's band*: accuracy on the largest random set against accuracy on fresh rows with as many
+Hoeffding's band: accuracy on the largest random set against accuracy on fresh rows with as many
 flipped labels. Of independent retrained networks at most 5 % lie outside of the band.
 
-*Defects*: how far each defect of a public benchmark moves P95 when it is alone, as a median over
+Defects: how far each defect of a public benchmark moves P95 when it is alone, as a median over
 all runs. The rank correlation says how well the order of the runs is kept. The first row is noise:
 half of the networks in place of the other half.
 
@@ -47,8 +47,8 @@ Quick preset: scikit-learn's digits, 1,000 training rows, 60 networks of 128 hid
 Fashion-MNIST, 5,000 training rows, 100 networks of 256. One training label in ten is flipped. A
 forget set has 10 or 50 rows: random ones, those that stand out along the first principal component
 of the neural tangent kernel, or random flipped ones. The last are the control: the component finds
-flipped rows. The settings ``networks`` and ``sets`` make a run smaller (0: as the preset has them),
-and ``data`` may be digits or fashion.
+flipped rows. The settings networks and sets make a run smaller (0: as the preset has them),
+and data may be digits or fashion.
 """
 LEMMAS = ["Sec. 3", "Figs. 1-3, 6, 7", "Table 1"]
 SIZE = (12.5, 15.5)
