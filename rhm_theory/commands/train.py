@@ -1,8 +1,8 @@
 """``train`` trains a denoiser; each kind of data has a module of its own."""
 
-from rhm_theory.commands import train_images, train_text
+from rhm_theory.commands import train_grammar, train_images, train_text
 
-KINDS = {"text": train_text, "images": train_images}
+KINDS = {"text": train_text, "grammar": train_grammar, "images": train_images}
 
 
 def add(commands) -> None:

@@ -9,7 +9,13 @@ from theory_common.printing import files
 
 
 def add(
-    parser: argparse.ArgumentParser, *, width: int, layers: int, heads: int, learning_rate: float
+    parser: argparse.ArgumentParser,
+    *,
+    width: int,
+    layers: int,
+    heads: int,
+    learning_rate: float,
+    batch: int = 16,
 ) -> None:
     """Where the model goes, how long it is trained, and how large it is."""
     parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
@@ -17,7 +23,9 @@ def add(
     how_long = parser.add_mutually_exclusive_group()
     how_long.add_argument("--minutes", type=float, help="how long to train (default 20)")
     how_long.add_argument("--steps", type=int, help="how many gradient steps to train instead")
-    parser.add_argument("--batch", type=int, default=16, help="sequences in a step (default 16)")
+    parser.add_argument(
+        "--batch", type=int, default=batch, help=f"sequences in a step (default {batch})"
+    )
     parser.add_argument(
         "--learning-rate",
         type=float,

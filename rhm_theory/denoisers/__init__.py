@@ -3,7 +3,7 @@
 It needs Equinox, Optax and Tokenizers: ``pip install -e '.[denoisers]'``.
 """
 
-from rhm_theory.denoisers import images, sampling
+from rhm_theory.denoisers import grammars, images, sampling
 from rhm_theory.denoisers.masked import LevelLosses, MaskedDiffusion, losses, read_notes
 from rhm_theory.denoisers.training import History, Trained, train
 
@@ -12,6 +12,7 @@ __all__ = [
     "LevelLosses",
     "MaskedDiffusion",
     "Trained",
+    "grammars",
     "images",
     "losses",
     "read_notes",
