@@ -28,6 +28,9 @@ def add(kinds) -> None:
         "--vocabulary", type=int, default=1024, help="tokens of the encoding (default 1024)"
     )
     parser.add_argument("--length", type=int, default=64, help="tokens of a window (default 64)")
+    parser.add_argument(
+        "--begin", metavar="FILE", help="a model of the same corpus to go on from, with its sizes"
+    )
     training_options.add(parser, width=96, layers=4, heads=3, learning_rate=0.05)
     parser.set_defaults(command=run, name="train text")
 
@@ -40,12 +43,16 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
     with shown_while("reading and encoding the corpus"):
         corpus = corpora.named(options.corpus)
         data = text.prepare(corpus, vocabulary=options.vocabulary, length=options.length)
+    begin = None if options.begin is None else text.load(options.begin)
+    if begin is not None and begin.data.encoding != data.encoding:
+        raise ValueError(f"begin must be a model of the same corpus, got one of {begin.data.name}")
     trained = text_training.train(
         options.seed,
         data,
         length=options.length,
         sizes=training_options.size_of(options),
         run=training_options.run_of(options),
+        begin=None if begin is None else begin.model,
     )
     with shown_while("comparing with chains of n-grams"):
         compared = text_training.compared(trained.model, data)

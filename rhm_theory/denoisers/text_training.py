@@ -57,7 +57,13 @@ class Compared(NamedTuple):
 
 
 def train(
-    seed: int, data: TextData, *, length: int, sizes: Mapping[str, int], run: Mapping[str, Any]
+    seed: int,
+    data: TextData,
+    *,
+    length: int,
+    sizes: Mapping[str, int],
+    run: Mapping[str, Any],
+    begin: MaskedDiffusion | None = None,
 ) -> training.Trained:
     """Train a model on windows of the training chapters.
 
@@ -67,10 +73,17 @@ def train(
         length: tokens of a window.
         sizes: as :meth:`MaskedDiffusion.create` takes them.
         run: as :func:`rhm_theory.denoisers.train` takes it.
+        begin: a model to go on from, whose sizes count; by default one with random weights.
+
+    Raises: ``ValueError`` if ``begin`` has another vocabulary or length.
     """
     key = jax.random.key(checks.whole("seed", seed))
     for_weights, for_run = jax.random.split(key)
-    model = MaskedDiffusion.create(for_weights, vocabulary=data.vocabulary, length=length, **sizes)
+    wanted = {"vocabulary": data.vocabulary, "length": length}
+    model = MaskedDiffusion.create(for_weights, **wanted, **sizes) if begin is None else begin
+    found = {"vocabulary": model.vocabulary, "length": model.length}
+    if found != wanted:
+        raise ValueError(f"begin must have {wanted}, got {found}")
     draw = text.drawn_windows(data.training, length)
     watched = text.starts(data.held_out, length, WATCHED)
     return training.train(for_run, model, draw, held_out=watched.tokens, **run)

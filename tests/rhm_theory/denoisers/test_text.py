@@ -167,3 +167,11 @@ def test_a_model_is_trained_by_the_command(tmp_path, capsys):
     assert text.encoding_of(loaded.data).get_vocab_size() == 270
     assert cli.main(command) == 2
     assert "is there already" in capsys.readouterr().err
+    # A run that begins with this model has its sizes, and needs the same encoding.
+    further = ["--out", str(tmp_path / "more.eqx"), "--begin", str(out), "--steps", "1"]
+    smaller = ["train", "text", "--corpus", str(path), "--vocabulary", "260", "--length", "8"]
+    assert cli.main([*smaller, *further]) == 2
+    assert "begin must be a model of the same corpus" in capsys.readouterr().err
+    longer = ["train", "text", "--corpus", str(path), "--vocabulary", "270", "--length", "9"]
+    assert cli.main([*longer, *further]) == 2
+    assert "begin must have {'vocabulary': 270, 'length': 9}" in capsys.readouterr().err
