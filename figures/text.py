@@ -31,7 +31,7 @@ of six novels by Jane Austen, from ``seeds`` seeds, each trained in ``steps`` st
 """
 LEMMAS = ["Sec. 4 (text)", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 8.0)
-PARAMETERS = {"seeds": 3, "steps": 2000}
+PARAMETERS = {"seeds": 3, "steps": 6000}
 HUES = ("sky", "blue", "green", "vermillion")
 MARKS = ("v", "s", "D", "^")
 INK = {"model": "black", "unigrams": "sky", "bigrams": "blue", "trigrams": "vermillion"}

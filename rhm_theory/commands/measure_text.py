@@ -72,6 +72,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         files.write_whole(options.out, content.getvalue(), options.force)
     if options.html is not None:
         about = [f"Model {options.model}, trained on {loaded.data.name}."]
+        about += text_report.losses(loaded.notes)
         files.write_whole(options.html, text_report.page(study, found, about), options.force)
     if options.json:
         return lambda: print(tables.dumps(text_report.to_dict(found), indent=2))

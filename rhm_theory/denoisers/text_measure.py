@@ -198,7 +198,7 @@ def _bigrams(data: TextData, effort: Effort) -> _Law:
     def conditional() -> Conditional:
         return ngrams.bigram_conditional(ngrams.fit(data.training, data.vocabulary))
 
-    return _Law(conditional, max(effort.starts // 2, 2), 2, min(effort.columns, 3))
+    return _Law(conditional, *effort[:3])
 
 
 def _trigrams(data: TextData, effort: Effort) -> _Law:
@@ -230,7 +230,7 @@ def _mixture_of_bigrams(data: TextData, effort: Effort) -> _Law:
         ]
         return ngrams.mixture_of_bigrams(groups, data.vocabulary)
 
-    return _Law(conditional, max(effort.starts // 4, 2), 2, min(effort.columns, 2))
+    return _Law(conditional, max(effort.starts // 2, 2), 2, min(effort.columns, 3))
 
 
 CONTROLS: dict[str, Callable[[TextData, Effort], _Law]] = {

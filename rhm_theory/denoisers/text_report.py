@@ -218,7 +218,7 @@ def sentences(found: Numbers) -> list[str]:
         lines.append(
             f"Clauses at {level:g}: covariance within minus across, over the variance of a token: "
             f"{one.difference:.4f}, with boundaries of other windows {one.shuffled:.4f}; "
-            f"excess {interval(one.excess)}, p = {one.p_value:.3f}."
+            f"excess {interval(one.excess, 4)}, p = {one.p_value:.3f}."
         )
     return lines
 
@@ -228,9 +228,25 @@ def shown(one: Estimate) -> str:
     return f"{float(one.value):.3f} ± {float(one.error):.3f}"
 
 
-def interval(one: Estimate) -> str:
+def interval(one: Estimate, digits: int = 3) -> str:
     """A value and its 95 % interval."""
-    return f"{float(one.value):+.3f} [{float(one.low):+.3f}, {float(one.high):+.3f}]"
+    value, low, high = (f"{float(part):+.{digits}f}" for part in (one.value, one.low, one.high))
+    return f"{value} [{low}, {high}]"
+
+
+def losses(notes: dict[str, Any]) -> list[str]:
+    """A sentence that compares the model's loss with that of bigrams, if the notes have both."""
+    held = notes.get("losses")
+    if held is None:
+        return []
+    by_law = held["loss and error"]
+    pairs = zip(held["level"], by_law["model"], by_law["bigrams"], strict=True)
+    texts = [f"{model[0]:.2f} and {bigrams[0]:.2f} at {t:g}" for t, model, bigrams in pairs]
+    return [
+        "Loss on held-out chapters, in nats for each hidden token, of the model and of the chain "
+        f"of bigrams: {', '.join(texts)}. The susceptibility of a model that is no better than "
+        "the chain says nothing about the text."
+    ]
 
 
 # --- the page

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from figures import _text_study, text
+from rhm_theory.denoisers import corpora, ngrams, text_study
 from rhm_theory.denoisers import text as data_of_text
+from rhm_theory.denoisers.text_measure import Effort
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 
@@ -24,3 +26,32 @@ def test_drawn_and_complete():
     # A flat mixture of unigrams hardly changes: its component is known from a few tokens.
     flat = list(data["controls"]).index("mixture of unigrams")
     assert np.all(np.abs(data["control_all"][flat][:, 0] - 1) < 0.02)
+
+
+@pytest.mark.slow
+def test_the_paper_preset_trains_measures_and_goes_on(tmp_path, monkeypatch):
+    """In small: other levels and efforts, short chapters, and bigrams for the slow trigrams."""
+    effort = Effort(starts=6, masks=2, columns=1, trajectories=0)
+    small = _text_study.Setting(
+        levels=(0.7, 1.0),
+        few_levels=(0.7, 1.0),
+        effort=effort,
+        sampled_levels=(0.7, 1.0),
+        steps=2,
+    )
+    topics = corpora.python_topics()
+    chapters = corpora.Corpus(topics.name, topics.titles[:20], topics.chapters[:20])
+    monkeypatch.setitem(_text_study.SETTINGS, "paper", small)
+    monkeypatch.setattr(_text_study, "_novels", lambda: chapters)
+    monkeypatch.setattr(ngrams, "trigram_conditional", ngrams.bigram_conditional)
+    data = text.compute("paper", 2, 4, folder=tmp_path)
+    assert data["model_all"].shape == (2, 2, 2)
+    assert data["sampled_all"].shape == (2, 2, 2)
+    assert data["growth"].shape == (2, 3, 2)
+    np.testing.assert_array_equal(data["shares"], [0.25, 0.5, 1])
+    monkeypatch.setattr(text_study, "teacher_forced", None)  # all parts are kept
+    again = text.compute("paper", 2, 4, folder=tmp_path)
+    np.testing.assert_array_equal(again["model_all"], data["model_all"])
+    rows = list(text.claims(data))
+    assert any("growth" in row[0] for row in rows)
+    assert_drawn_legibly(text, data)

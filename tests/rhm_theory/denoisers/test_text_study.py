@@ -153,7 +153,8 @@ def test_the_command_measures_and_goes_on(tmp_path, capsys):
     model = masked.MaskedDiffusion.create(
         KEY, vocabulary=262, length=12, width=8, layers=1, heads=1
     )
-    text.save(tmp_path / "model.eqx", model, data, {})
+    losses = {"level": [0.5], "loss and error": {"model": [[2.0, 0.1]], "bigrams": [[1.5, 0.1]]}}
+    text.save(tmp_path / "model.eqx", model, data, {"losses": losses})
     out = ["--out", str(tmp_path / "study.npz"), "--html", str(tmp_path / "page.html")]
     options = "--levels 0.5,1 --starts 6 --masks 2 --columns 1 --trajectories 3 --steps 2"
     folder = ["--folder", str(tmp_path / "parts")]
@@ -170,6 +171,7 @@ def test_the_command_measures_and_goes_on(tmp_path, capsys):
         assert held["model/0.5/covariance"].shape == (6, 2, 1, 12)
     page = (tmp_path / "page.html").read_text()
     assert page.count("<svg") == 2
+    assert "2.00 and 1.50 at 0.5" in page
     assert "http" not in page.replace("http://www.w3.org", "").replace(
         "http://purl.org", ""
     ).replace("http://creativecommons.org", "").replace("https://matplotlib.org", "")
