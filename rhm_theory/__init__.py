@@ -4,7 +4,7 @@ Exact inference, moments and samples for the Random Hierarchy Model, its noise a
 """
 
 from rhm_theory import experiment
-from rhm_theory.experiment import comparison, measure, within
+from rhm_theory.experiment import comparison, measure, structure, within
 from rhm_theory.experiment.comparison import Comparison, compare
 from rhm_theory.experiment.measure import correlation_length
 from rhm_theory.experiment.trajectories import Experiment, forward_backward
@@ -67,6 +67,7 @@ __all__ = [
     "population",
     "sample_posterior",
     "scaling",
+    "structure",
     "susceptibility",
     "within",
 ]

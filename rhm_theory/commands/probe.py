@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rhm_theory.experiment import probe
+from rhm_theory.experiment import probe, structure
 from theory_common.printing import tables
 
 
@@ -21,7 +21,8 @@ def add(commands) -> None:
     measured.add_argument(
         "sequences",
         help="a file: .npz with arrays starts and samples, .npy of shape starts x (1 + samples) x "
-        "length, .jsonl with start and samples in each line, or text with the label of a start and "
+        "length, .jsonl with start and samples in each line (and classes, a label a sample, in the "
+        "first and the last), or text with the label of a start and "
         "the symbols of a sequence in each line, delimited by commas, semicolons or tabs; symbols "
         "are integers or strings, and the file may be compressed by gzip",
     )
@@ -42,6 +43,12 @@ def add(commands) -> None:
         metavar="FILE",
         help="draw C(r), the correlation of changes at distance r, into this PNG or PDF",
     )
+    measured.add_argument(
+        "--aligned",
+        action="store_true",
+        help="site i has the same place in every start, as in a grammar of fixed length; then the "
+        "absence of blocks counts as flat",
+    )
     measured.add_argument("--json", action="store_true", help="print JSON instead of a table")
     measured.set_defaults(command=run, name="probe")
 
@@ -52,8 +59,11 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
     found = probe.probe(sequences, r_max=options.r_max)
     if options.out is not None:
         probe.draw(found, Path(options.out))
+    decided = probe.verdict(sequences, aligned=options.aligned)
+    alike = probe.within(sequences, r_max=options.r_max)
     if options.json:
-        return lambda: print(tables.dumps(found, indent=2))
+        answer = {**found._asdict(), "structure": decided, "within_classes": alike}
+        return lambda: print(tables.dumps(answer, indent=2))
     rows: list[tuple] = [
         (name, estimate.value, estimate.error, (estimate.low, estimate.high))
         for name, estimate in (
@@ -66,6 +76,10 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
     if np.isnan(found.half_length.value):
         largest = len(found.correlation.value) - 1
         rows[2] = (rows[2][0], f"none up to {largest}", "", "")
+    if alike is not None:
+        chi = alike.susceptibility
+        name = "susceptibility among samples of one class"
+        rows.append((name, chi.value, chi.error, (chi.low, chi.high)))
     starts, trajectories, length = sequences.samples.shape
     leaves = f"{length} leaves" if sequences.inside is None else f"up to {length} leaves"
     groups = len(set(sequences.groups.tolist()))
@@ -73,7 +87,25 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
 
     def show():
         tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
+        print(sentence(decided))
         if options.out is not None:
             print(f"C(r) is drawn in {options.out}")
 
     return show
+
+
+def sentence(decided: structure.Structure) -> str:
+    """The verdict in words, with its error rate."""
+    words = f"Verdict: {decided.verdict}. {decided.reason}"
+    if decided.verdict == "hierarchical":
+        words += (
+            f" Each block consists of {decided.branching} smaller ones, and at least "
+            f"{decided.levels} levels are seen."
+        )
+    if decided.wrong is not None:
+        words += (
+            f" In a test on synthetic files, {decided.wrong['wrong']} of {decided.wrong['files']} "
+            "files that should not get this verdict got it "
+            f"({100 * decided.wrong['rate']:.2g} %)."
+        )
+    return words

@@ -5,10 +5,11 @@ Starts and samples are sequences of symbols: integers >= 0, booleans, or strings
 There are four formats. Each may be compressed by gzip, and endings may be in capitals.
 
 * ``.npz``: ``starts`` (S, d), ``samples`` (S, K, d), and optionally ``groups`` (S,), a label for
-  each start;
+  each start, and ``classes`` (S, K), a label for each sample;
 * ``.npy``: one array (S, 1 + K, d), the start first;
-* ``.jsonl`` or ``.ndjson``: one JSON object a line. It has either ``start`` and ``samples``, and
-  optionally ``group``, or ``label`` and ``sequence``, which stand for a line of delimited text;
+* ``.jsonl`` or ``.ndjson``: one JSON object a line. It has ``start`` and ``samples``, and
+  optionally ``group`` and ``classes``. Or it has ``label`` and ``sequence``, which stand for a line
+  of delimited text;
 * anything else is text, delimited by commas, semicolons or tabs: one sequence a line, its first
   cell the label of its start. The first line of a label is the start itself.
 
@@ -31,7 +32,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from rhm_theory.experiment import measure
+from rhm_theory.experiment import measure, structure
+from rhm_theory.experiment import within as within_groups
 from rhm_theory.experiment.measure import Measurement
 
 DELIMITERS = ",;\t"
@@ -48,12 +50,14 @@ class Sequences(NamedTuple):
         starts, samples: symbols as integers; a token is its number among the sorted tokens.
         groups: a label for each start.
         inside: where a start has no padding; None without padding.
+        classes: a number for the class of each sample, -1 where it is unknown; None without any.
     """
 
     starts: Int[np.ndarray, "starts length"]
     samples: Int[np.ndarray, "starts trajectories length"]
     groups: np.ndarray
     inside: Bool[np.ndarray, "starts length"] | None = None
+    classes: Int[np.ndarray, "starts trajectories"] | None = None
 
 
 def load(
@@ -75,6 +79,7 @@ def load(
     """
     path = Path(path)
     raw = _uncompressed(path)
+    classes = None
     kind = PurePath(path.name.lower().removesuffix(".gz")).suffix
     if kind == ".npz":
         arrays = _undamaged(path, kind, raw, _named_arrays)
@@ -89,6 +94,7 @@ def load(
         groups = arrays.get("groups", np.arange(len(starts)) if starts.ndim else starts)
         if groups.dtype.kind in "US":
             groups = np.strings.strip(groups)
+        classes = arrays.get("classes")
     elif kind == ".npy":
         array = _undamaged(path, kind, raw, np.lib.format.read_array)
         if array.ndim != 3 or not array.shape[1]:
@@ -99,12 +105,27 @@ def load(
         samples = array[:, 1:]
         groups = np.arange(len(array))
     elif kind in (".jsonl", ".ndjson"):
-        starts, samples, groups = _from_json_lines(path, _decoded(path, raw))
+        starts, samples, groups, classes = _from_json_lines(path, _decoded(path, raw))
     else:
         rows = _delimited_rows(path, _decoded(path, raw), delimiter)
         starts, samples, groups = _by_label(path, rows)
     _check_shapes(path, starts, samples, groups)
-    return _numbered(path, starts, samples, groups, pad)
+    found = _numbered(path, starts, samples, groups, pad)
+    return (
+        found if classes is None else found._replace(classes=_class_numbers(path, classes, found))
+    )
+
+
+def _class_numbers(path: Path, classes: np.ndarray, found: Sequences) -> np.ndarray:
+    """Classes as numbers from 0; -1 and None stay unknown."""
+    if classes.shape != found.samples.shape[:2]:
+        raise ValueError(
+            f"{path}: classes must have shape {found.samples.shape[:2]}, one label a sample, "
+            f"got {classes.shape}"
+        )
+    texts = np.array([str(label) for label in classes.ravel().tolist()])
+    _, numbers = np.unique(texts, return_inverse=True)
+    return np.where(np.isin(texts, ("-1", "None")), -1, numbers).reshape(classes.shape)
 
 
 def _uncompressed(path: Path) -> bytes:
@@ -178,10 +199,13 @@ def _sniffed(text: str) -> str:
         return ","
 
 
-def _from_json_lines(path: Path, text: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Starts, samples and groups of JSON lines."""
+def _from_json_lines(
+    path: Path, text: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
+    """Starts, samples, groups and, if all starts have them, the classes of JSON lines."""
     rows = []
     groups: dict[str, str] = {}
+    classes: dict[str, list] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -193,6 +217,8 @@ def _from_json_lines(path: Path, text: str) -> tuple[np.ndarray, np.ndarray, np.
             case {"start": list(start), "samples": list(several)}:
                 label = str(number)
                 groups[label] = str(found.get("group", number)).strip()
+                if "classes" in found:
+                    classes[label] = _classes_of_line(path, number, found["classes"], len(several))
                 rows += [_Row(number, label, sequence) for sequence in (start, *several)]
             case {"label": label, "sequence": list(sequence)}:
                 rows.append(_Row(number, str(label).strip(), sequence))
@@ -202,7 +228,23 @@ def _from_json_lines(path: Path, text: str) -> tuple[np.ndarray, np.ndarray, np.
                     f"or with label and the list sequence, got {line.strip()[:60]}"
                 )
     starts, samples, labels = _by_label(path, [_as_text(path, row) for row in rows])
-    return starts, samples, np.array([groups.get(label, label) for label in labels.tolist()])
+    names = labels.tolist()
+    by_start = [classes.get(label) for label in names]
+    return (
+        starts,
+        samples,
+        np.array([groups.get(label, label) for label in names]),
+        None if None in by_start else np.array(by_start, object),
+    )
+
+
+def _classes_of_line(path: Path, line: int, classes: Any, count: int) -> list[str]:
+    if not isinstance(classes, list) or len(classes) != count:
+        raise ValueError(
+            f"{path}, line {line}: classes must be a list of {count} labels, one a sample, "
+            f"got {classes!r}"
+        )
+    return [str(label) for label in classes]
 
 
 def _as_text(path: Path, row: _Row) -> _Row:
@@ -361,6 +403,38 @@ def probe(sequences: Sequences, *, r_max: int | None = None) -> Measurement:
     """
     changed = sequences.samples != sequences.starts[:, None]
     return measure.measure(changed, r_max=r_max, groups=sequences.groups, inside=sequences.inside)
+
+
+def verdict(sequences: Sequences, *, aligned: bool = False) -> structure.Structure:
+    """Whether the samples look hierarchical or flat, if they say so at all.
+
+    See :mod:`rhm_theory.experiment.structure`.
+
+    Args:
+        sequences: starts and their samples.
+        aligned: whether site i has the same place in every start.
+    """
+    return structure.structure(
+        sequences.samples != sequences.starts[:, None],
+        groups=sequences.groups,
+        inside=sequences.inside,
+        aligned=aligned,
+    )
+
+
+def within(sequences: Sequences, *, r_max: int | None = None) -> within_groups.Within | None:
+    """The susceptibility among samples of one class; None if the file has no classes.
+
+    Args:
+        sequences: starts and their samples.
+        r_max: the largest distance that counts; by default all.
+    """
+    if sequences.classes is None:
+        return None
+    changed = sequences.samples != sequences.starts[:, None]
+    if sequences.inside is not None:
+        changed &= sequences.inside[:, None]
+    return within_groups.within(changed, sequences.classes, r_max=r_max, groups=sequences.groups)
 
 
 def draw(found: Measurement, path: str | os.PathLike) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import derivations
 from rhm_theory import cli
-from rhm_theory.experiment import measure, probe
+from rhm_theory.experiment import measure, probe, within
 from rhm_theory.theory import mean_field
 
 
@@ -353,6 +353,51 @@ def test_the_probe_command(files, sequences, tmp_path, capsys):
     out = capsys.readouterr().out
     assert "6 starts x 9 samples of 12 leaves" in out
     assert "susceptibility" in out
+
+
+def test_the_verdict_of_the_command(tmp_path, capsys):
+    """Nested blocks, with the class of each sample: a sentence, and the same in JSON."""
+    rng = np.random.default_rng(5)
+    samples = np.zeros((60, 16, 8), int)
+    for size in (1, 2, 4, 8):
+        samples |= np.repeat(rng.random((60, 16, 8 // size)) < 0.12, size, -1)
+    starts = np.zeros((60, 8), int)
+    whole = np.where(samples.all(-1), "changed", "kept")
+    np.savez(tmp_path / "a.npz", starts=starts, samples=samples, classes=whole)
+    assert cli.main(["probe", str(tmp_path / "a.npz"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["structure"]["verdict"] == "hierarchical"
+    assert found["structure"]["branching"] == 2
+    alike = found["within_classes"]["susceptibility"]
+    expected = within.within(samples, (whole == "kept").astype(int)).susceptibility
+    np.testing.assert_allclose(alike["value"], expected.value)
+    assert alike["value"] < found["susceptibility"]["value"]
+    assert cli.main(["probe", str(tmp_path / "a.npz"), "--aligned"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Verdict: hierarchical. Sites change together in nested blocks of 2, 4 and all." in out
+    assert "susceptibility among samples of one class" in out
+    assert "files that should not get this verdict got it" in out
+
+
+def test_classes_in_json_lines(sequences, tmp_path):
+    starts, samples = sequences
+    path = tmp_path / "classes.jsonl"
+    labels = [["cat", None, -1] * 3 for _ in range(6)]
+    rows = [
+        {"start": start.tolist(), "samples": several.tolist(), "classes": names}
+        for start, several, names in zip(starts, samples, labels, strict=True)
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    loaded = probe.load(path)
+    assert (loaded.classes == -1).sum() == 6 * 6
+    assert len(set(loaded.classes[loaded.classes >= 0].tolist())) == 1
+    rows[2]["classes"] = ["cat"]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(ValueError, match="line 3: classes must be a list of 9 labels"):
+        probe.load(path)
+    np.savez(tmp_path / "x.npz", starts=starts, samples=samples, classes=np.zeros((6, 2)))
+    with pytest.raises(ValueError, match=r"classes must have shape \(6, 9\)"):
+        probe.load(tmp_path / "x.npz")
 
 
 def test_the_theory_command(capsys):

@@ -52,6 +52,7 @@ def test_they_are_those_of_full_enumeration(shape):
                 np.testing.assert_allclose(found.kept_leaf_variance[at], kept[1], atol=1e-13)
 
 
+@pytest.mark.slow
 def test_samples_grouped_by_their_class_give_the_root_level():
     """The estimator and the exact number agree within the interval; a class is not the whole."""
     grammar = rt.Grammar.random(
