@@ -37,10 +37,15 @@ ORDER = (
     "rhm_law",
     "hierarchy_or_flat",
     "text",
+    "images",
     "infinite_depth",
 )
 # Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.
-NEEDS = {"networks": ("equinox", "optax"), "text": ("equinox", "optax", "tokenizers")}
+NEEDS = {
+    "networks": ("equinox", "optax"),
+    "text": ("equinox", "optax", "tokenizers"),
+    "images": ("equinox", "optax", "tokenizers"),
+}
 PRESETS = ("quick", "paper")
 # Modules of this folder that are no figure. Those that begin with "_" are none either.
 TOOLS = ("catalogue", "page", "parts", "pool", "runner", "sources", "store", "style")

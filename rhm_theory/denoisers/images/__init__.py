@@ -7,7 +7,7 @@ from rhm_theory.denoisers.images.data import Pictures, digits, drawn, fashion, o
 from rhm_theory.denoisers.images.diffusion import Diffusion, train
 from rhm_theory.denoisers.images.drawn_grammar import DrawnGrammar
 from rhm_theory.denoisers.images.fitting import Fitted, Recipe
-from rhm_theory.denoisers.images.gate import EXACT, MODEL, Gate
+from rhm_theory.denoisers.images.loss_gate import EXACT, MODEL, Gate
 from rhm_theory.denoisers.images.measure import MEASURES, denoising_losses
 from rhm_theory.denoisers.images.mixtures import (
     GaussianMixture,

@@ -33,7 +33,7 @@ from rhm_theory.denoisers.images import classifier, data, diffusion, measure, mi
 from rhm_theory.denoisers.images.data import Pictures
 from rhm_theory.denoisers.images.drawn_grammar import DrawnGrammar
 from rhm_theory.denoisers.images.fitting import Recipe
-from rhm_theory.denoisers.images.gate import EXACT, MODEL, Gate, compared
+from rhm_theory.denoisers.images.loss_gate import EXACT, MODEL, Gate, compared
 from rhm_theory.denoisers.images.measure import Level, Posterior
 from rhm_theory.denoisers.images.mixtures import GaussianMixture
 from rhm_theory.models.grammar import Grammar

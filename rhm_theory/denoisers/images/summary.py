@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.stats import t as student
 
-from rhm_theory.denoisers.images.gate import MODEL, Gate, compared, flat_places
+from rhm_theory.denoisers.images.loss_gate import MODEL, Gate, compared, flat_places
 from rhm_theory.denoisers.images.measure import MEASURES
 from rhm_theory.denoisers.images.study import Seed
 from rhm_theory.experiment.measure import Estimate

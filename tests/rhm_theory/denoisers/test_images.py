@@ -18,7 +18,7 @@ from rhm_theory.denoisers.images import data as pictures_of
 from rhm_theory.denoisers.images import drawn_grammar as drawing
 from rhm_theory.denoisers.images import study as studies
 from rhm_theory.denoisers.images import summary as summaries
-from rhm_theory.denoisers.images.gate import EXACT, MODEL, compared
+from rhm_theory.denoisers.images.loss_gate import EXACT, MODEL, compared
 
 TINY = fitting.Recipe(steps=250, batch=32, rate=1e-2, channels=4)
 NORMAL_QUANTILE = 4.5  # two-sided 7e-6, for a few hundred comparisons
