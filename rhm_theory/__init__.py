@@ -21,7 +21,7 @@ from rhm_theory.inference.moments import (
 )
 from rhm_theory.inference.sampling import sample_posterior
 from rhm_theory.models import controls
-from rhm_theory.models.gaussian import GaussianField
+from rhm_theory.models.field import GaussianField
 from rhm_theory.models.grammar import Grammar, Tree
 from rhm_theory.models.hidden_markov import HiddenMarkov
 from rhm_theory.models.interface import SequenceModel

@@ -7,6 +7,8 @@ enough: ``x_t = √ᾱ x_0 + σz``, ``σ² = 1 - ᾱ``.
 # A claim's defaults are its statement, and SymPy expressions are immutable.
 # ruff: noqa: B008
 
+import functools
+import itertools
 import random
 from fractions import Fraction
 from typing import NamedTuple
@@ -163,51 +165,76 @@ def control_response(
 
 
 class Spectrum(NamedTuple):
-    """The variances S_k of a ring's modes, k = 0 first, with S_k = S_{N-k}."""
+    """The variances S_k of the modes of a ring or torus, k = 0 first, with S_k = S_{-k}.
+
+    ``grid`` has the number of sites of each direction, and the modes are in its row-major order.
+    """
 
     modes: tuple[Fraction, ...]
+    grid: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        return f"({', '.join(map(str, self.modes))})"
+        return f"({', '.join(map(str, self.modes))}) on {' x '.join(map(str, self.grid))} sites"
 
 
 def symmetric_spectrum(generator: random.Random) -> Spectrum:
-    """A spectrum of 1 to 5 modes, mostly the largest at k = 0; some are 0 or equal to it."""
+    """Of 1 to 6 modes, mostly the largest at k = 0; some are 0 or equal to it."""
+    grid = generator.choice([(1,), (2,), (3,), (4,), (5,), (2, 2), (2, 3)])
     top = Fraction(generator.randint(1, 30), generator.choice((1, 7, 1000)))
     choices = (Fraction(0), top, top * Fraction(generator.randint(1, 120), 100), top / 10**4)
-    half = [generator.choice(choices) for _ in range(generator.randint(0, 2))]
-    middle = [generator.choice(choices)] if generator.random() < 0.5 else []
-    return Spectrum((top, *half, *middle, *reversed(half)))
+    found = {(0,) * len(grid): top}
+    for mode in itertools.product(*map(range, grid)):
+        opposite = tuple(-k % n for k, n in zip(mode, grid, strict=True))
+        found[mode] = found[opposite] if opposite in found else generator.choice(choices)
+        found[opposite] = found[mode]
+    return Spectrum(tuple(found[mode] for mode in itertools.product(*map(range, grid))), grid)
 
 
-def _ring(*modes: int) -> Spectrum:
-    return Spectrum(tuple(map(Fraction, modes)))
+def _modes(*modes: int, grid: tuple[int, ...] | None = None) -> Spectrum:
+    return Spectrum(tuple(map(Fraction, modes)), grid or (len(modes),))
 
 
-SPECTRA = (_ring(1, 1, 0, 1), _ring(3, 1, 0, 0, 1), _ring(2, 0, 0), _ring(3, 2, 2), _ring(1))
-NOT_LARGEST_AT_ZERO = (_ring(1, 2, 2), _ring(1, 0, 5, 0))
+SPECTRA = (
+    _modes(1, 1, 0, 1),
+    _modes(3, 1, 0, 0, 1),
+    _modes(2, 0, 0),
+    _modes(3, 2, 2),
+    _modes(1),
+    _modes(3, 1, 2, 0, grid=(2, 2)),
+    _modes(2, 1, 1, 0, 1, 1, grid=(2, 3)),
+)
+NOT_LARGEST_AT_ZERO = (_modes(1, 2, 2), _modes(1, 0, 5, 0), _modes(1, 2, 1, 1, grid=(2, 2)))
 
 
-def change_covariance(modes, noise):
-    """The covariance matrix of the sites' changes, by linear algebra on the ring."""
-    sites = range(len(modes))
-    entry = [
-        sum(mode * mpmath.cos(2 * mpmath.pi * k * j / len(modes)) for k, mode in enumerate(modes))
-        / len(modes)
-        for j in sites
-    ]
-    field = mpmath.matrix([[entry[(i - j) % len(modes)] for j in sites] for i in sites])
+def change_covariance(modes, grid, noise):
+    """The covariance matrix of the sites' changes, by linear algebra on the ring or torus."""
+    sites = list(itertools.product(*map(range, grid)))
+
+    def covariance(offset):
+        turns = (
+            sum(mpf(k * j) / n for k, j, n in zip(mode, offset, grid, strict=True))
+            for mode in sites
+        )
+        waves = zip(modes, turns, strict=True)
+        return sum(power * mpmath.cos(2 * mpmath.pi * turn) for power, turn in waves) / len(sites)
+
+    by_offset = {offset: covariance(offset) for offset in sites}
+
+    def between(one, other):
+        return tuple((a - b) % n for a, b, n in zip(one, other, grid, strict=True))
+
+    field = mpmath.matrix([[by_offset[between(i, j)] for j in sites] for i in sites])
     seen = (1 - noise) * field + noise * mpmath.eye(len(modes))
     gain = mpmath.sqrt(1 - noise) * field * mpmath.inverse(seen)
     return noise * gain * gain.T + field - mpmath.sqrt(1 - noise) * gain * field
 
 
-def ring_susceptibility(modes, noise):
+def ring_susceptibility(modes, grid, noise):
     """Var of the sum of all changes, over the sum of their variances."""
     if not 0 < noise <= 1:
         raise NoValue("a noise level lies in (0, 1]")
-    covariance = change_covariance(modes, noise)
+    covariance = change_covariance(modes, grid, noise)
     trace = sum(covariance[i, i] for i in range(len(modes)))
     return sum(covariance) / trace
 
@@ -222,14 +249,15 @@ between_modes, present, number, top_m, mean_m = sp.symbols(
 
 
 def ring_at_two_noises(spectrum, sigma2_low, sigma2_high, sigma2_0=None):
-    """χ of a small ring at two noises and at σ² = 1, and the counts of its modes."""
+    """χ of a small ring or torus at two noises and at σ² = 1, and the counts of its modes."""
     modes = [mpf(mode.numerator) / mode.denominator for mode in spectrum.modes]
-    noise = mpf(1) / 2 if sigma2_0 is None else sigma2_0
+    near_0 = mpf(1) / 2 if sigma2_0 is None else sigma2_0
+    chi = functools.partial(ring_susceptibility, modes, spectrum.grid)
     return {
-        chi_low: ring_susceptibility(modes, sigma2_low),
-        chi_high: ring_susceptibility(modes, sigma2_high),
-        chi_0: ring_susceptibility(modes, noise),
-        chi_1: ring_susceptibility(modes, mpf(1)),
+        chi_low: chi(sigma2_low),
+        chi_high: chi(sigma2_high),
+        chi_0: chi(near_0),
+        chi_1: chi(mpf(1)),
         between_modes: sum(0 < mode < modes[0] for mode in modes),
         present: sum(mode > 0 for mode in modes),
         number: len(modes),
@@ -255,17 +283,21 @@ LARGEST_FIRST = Given(
     ),
     explanation=(
         "1/χ is the mean of C(k)/C(0). A mode with S_k = 0 gives 0, and one with S_k = S₀ gives 1. "
-        "For 0 < S_k < S₀ the quotient falls strictly, from 1 at σ² → 0 to S_k/S₀ at σ² = 1."
+        "For 0 < S_k < S₀ the quotient falls strictly, from 1 at σ² → 0 to S_k/S₀ at σ² = 1. "
+        "Nothing here depends on the number of dimensions."
     ),
     where=f"{PAPER}, Sec. 3.3: no peak inside",
-    domain="any spectrum S >= 0 that is largest at k = 0, S₀ > 0; 0 < σ² < 1, σ² = 1 - ᾱ",
+    domain=(
+        "any spectrum S >= 0 that is largest at k = 0, S₀ > 0, in any dimension; 0 < σ² < 1, "
+        "σ² = 1 - ᾱ"
+    ),
     origin="new",
     evidence="proved",
     backs="rhm_theory.models.controls.GaussianField.response",
     theorem=Theorem(
         domain={
             spectrum: Drawn(
-                "any symmetric spectrum of a small ring",
+                "any symmetric spectrum of a small ring or torus",
                 symmetric_spectrum,
                 special=(*SPECTRA, *NOT_LARGEST_AT_ZERO),
             ),

@@ -1,6 +1,6 @@
 """The controls without a hierarchy, under one name: chains, flat mixtures and Gaussian fields."""
 
-from rhm_theory.models.gaussian import (
+from rhm_theory.models.field import (
     FieldMarginals,
     FieldMoments,
     FieldResponse,

@@ -84,10 +84,41 @@ def test_the_verbs_of_the_field_are_those_of_the_dense_posterior(length):
         np.testing.assert_allclose(moments.susceptibility, chi, rtol=1e-12)
 
 
+@pytest.mark.parametrize("grid", [(3, 4), (4, 3)])
+def test_a_field_of_two_dimensions_is_that_of_its_dense_covariance(grid):
+    """Sites of a torus: the covariance matrix comes from a sum of cosines over all modes."""
+    field = controls.gaussian_field(grid, 1.2)
+    waves = np.stack(np.meshgrid(*map(np.fft.fftfreq, grid), indexing="ij"), -1).reshape(-1, 2)
+    size = max(np.linalg.norm(waves, axis=1)[1:].min(), 1 / max(grid))
+    powers = np.maximum(np.linalg.norm(waves, axis=1), size) ** -1.2
+    sites = np.stack(np.unravel_index(np.arange(12), grid), -1)
+    phases = 2 * np.pi * (sites[:, None] - sites[None]) @ waves.T
+    prior = (np.cos(phases) * powers / powers.sum()).sum(-1)
+    draw = np.random.default_rng(2)
+    start, noised = draw.normal(size=(2, 12))
+    level = 0.3
+    seen = GaussianNoise(level).likelihood(noised)
+    total = (1 - level) * prior + level * np.eye(12)
+    gain = np.sqrt(1 - level) * prior @ np.linalg.inv(total)
+    posterior = prior - np.sqrt(1 - level) * gain @ prior
+    law = scipy.stats.multivariate_normal(np.zeros(12), total)
+    np.testing.assert_allclose(field.log_evidence(seen), law.logpdf(noised), rtol=1e-12)
+    np.testing.assert_allclose(field.marginals(seen).mean, gain @ noised, atol=1e-13)
+    np.testing.assert_allclose(field.change_correlations(seen, start), posterior, atol=1e-13)
+    moments = field.change_moments(seen, start)
+    np.testing.assert_allclose(moments.variance, posterior.sum(), rtol=1e-12)
+    np.testing.assert_allclose(moments.leaf_variance, posterior.trace(), rtol=1e-12)
+    change = level * gain @ gain.T + posterior
+    response = field.response(level)
+    np.testing.assert_allclose(response.covariance.ravel(), change[0], atol=1e-13)
+    np.testing.assert_allclose(response.susceptibility, change.sum() / change.trace(), rtol=1e-12)
+    assert field.sample_posterior(jax.random.key(0), seen, (3,)).shape == (3, 12)
+
+
 def test_the_susceptibility_of_the_field_has_no_peak():
     noise = np.linspace(0, 1, 400)
-    for decay in (0.3, 0.7, 1.5):
-        rise = np.diff(controls.gaussian_field(64, decay).response(noise).susceptibility)
+    for shape, decay in ((64, 0.3), (64, 0.7), (64, 1.5), ((8, 8), 1.0), ((4, 4, 4), 2.0)):
+        rise = np.diff(controls.gaussian_field(shape, decay).response(noise).susceptibility)
         assert np.all(rise > 0)
     np.testing.assert_allclose(
         controls.gaussian_field(64, 0).response(noise).susceptibility, 1, rtol=8 * EPS
@@ -260,7 +291,8 @@ def test_persistence_makes_blocks_but_no_peak_that_grows():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: controls.gaussian_field(1, 0.5), "length must be >= 2"),
+        (lambda: controls.gaussian_field(1, 0.5), "shape must be >= 2"),
+        (lambda: controls.gaussian_field((2, 2, 2, 2), 0.5), "shape must have 1 to 3 directions"),
         (lambda: controls.gaussian_field(8, -0.5), "decay must be finite and >= 0"),
         (lambda: controls.gaussian_field(8, [0.5]), "decay must be one number"),
         (lambda: controls.gaussian_field(8, 0.5).response(1.5), r"level must be in \[0, 1\]"),

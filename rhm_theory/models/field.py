@@ -1,4 +1,7 @@
-r"""A control without a hierarchy: a Gaussian field on a ring, whose susceptibility has no peak.
+r"""A control without a hierarchy: a Gaussian field, whose susceptibility has no peak.
+
+The sites lie on a ring, or on a torus of two or three dimensions. A field is given as a list of all
+its sites, ``(*batch, length)``, in the row-major order of the grid.
 
 The field has correlations of every length, by a power-law spectrum. Gaussian noise of level
 :math:`\sigma^2 = 1 - \bar\alpha` turns it into
@@ -8,10 +11,12 @@ number :math:`\hat x_0 - x_0`, where :math:`\hat x_0` is a sample of the posteri
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import ArrayLike, Float
@@ -28,14 +33,15 @@ class FieldResponse(NamedTuple):
     It does not depend on the start.
 
     Attributes:
-        modes: the power spectrum of the change, k = 0 .. length//2.
-        covariance: by distance r = 0 .. length - 1.
+        modes: the power spectrum of the change, in the layout of the field's ``spectrum``.
+        covariance: by the offset between two sites: the distance r = 0 .. length - 1 on a ring, and
+            an array of the grid's shape on a torus.
         susceptibility: the sum of the covariance over all pairs of sites, over that of the
             variances of the single sites.
     """
 
-    modes: Float[AnyArray, "*batch modes"]
-    covariance: Float[AnyArray, "*batch length"]
+    modes: Float[AnyArray, "*batch_and_modes"]
+    covariance: Float[AnyArray, "*batch_and_grid"]
     susceptibility: Float[AnyArray, "*batch"]
 
 
@@ -72,25 +78,31 @@ class FieldMoments(NamedTuple):
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaussianField:
-    """A stationary Gaussian field of unit variance on a ring; made by :func:`gaussian_field`.
+    """A stationary Gaussian field of unit variance; made by :func:`gaussian_field`.
 
     A ``likelihood`` is a :class:`rhm_theory.noise.processes.GaussianLikelihood`: what
     ``GaussianNoise(level).likelihood(noised)`` gives.
 
     Attributes:
-        spectrum: the variance of mode k = 0 .. length//2; its mean over all modes is 1.
-        length: the number of sites.
+        spectrum: the variance of each mode, in the layout of ``numpy.fft.rfftn``: on a ring those
+            of k = 0 .. length//2. Its mean over all modes is 1.
+        grid: the number of sites of each direction.
     """
 
-    spectrum: Float[AnyArray, " modes"]
-    length: int
+    spectrum: Float[AnyArray, "*modes"]
+    grid: tuple[int, ...]
 
     def tree_flatten(self):
-        return (self.spectrum,), self.length
+        return (self.spectrum,), self.grid
 
     @classmethod
-    def tree_unflatten(cls, length, leaves):
-        return cls(*leaves, length)
+    def tree_unflatten(cls, grid, leaves):
+        return cls(*leaves, grid)
+
+    @property
+    def length(self) -> int:
+        """The number of sites."""
+        return math.prod(self.grid)
 
     @backed_by("gaussian-control-response", "gaussian-control-monotone")
     def response(self, level: Float[ArrayLike, "*batch"]) -> FieldResponse:
@@ -114,13 +126,13 @@ class GaussianField:
         level = checks.require(
             "level", level, lambda value: (value >= 0) & (value <= 1), "in [0, 1]"
         )
-        level = level[..., None]
+        level = level.reshape(*level.shape, *(1,) * len(self.grid))
         signal = (1 - level) * self.spectrum
         per_level = self.spectrum * (2 * signal + level) / (signal + level) ** 2
         return FieldResponse(
             modes=level * per_level,
-            covariance=level * jnp.fft.irfft(per_level, self.length),
-            susceptibility=per_level[..., 0] / _mean_over_modes(per_level, self.length),
+            covariance=level * _to_sites(per_level, self.grid),
+            susceptibility=self._uniform(per_level) / _mean_over_modes(per_level, self.grid),
         )
 
     def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Float[AnyArray, "*shape length"]:
@@ -147,9 +159,9 @@ class GaussianField:
         """
         level, noised = self._seen(likelihood)
         total = (1 - level) * self.spectrum + level
-        power = jnp.abs(jnp.fft.rfft(noised, norm="ortho")) ** 2
+        power = jnp.abs(_to_modes(noised, self.grid)) ** 2 / self.length
         per_mode = power / total + jnp.log(2 * jnp.pi * total)
-        return -self.length / 2 * _mean_over_modes(per_mode, self.length)
+        return -self.length / 2 * _mean_over_modes(per_mode, self.grid)
 
     def marginals(self, likelihood) -> FieldMarginals:
         """The posterior of every site.
@@ -159,7 +171,7 @@ class GaussianField:
         """
         level, noised = self._seen(likelihood)
         mean = self._posterior_mean(level, noised)
-        variance = _mean_over_modes(self._posterior_modes(level), self.length)
+        variance = _mean_over_modes(self._posterior_modes(level), self.grid)
         return FieldMarginals(mean=mean, variance=jnp.broadcast_to(variance[..., None], mean.shape))
 
     @backed_by("gaussian-control-response")
@@ -196,10 +208,10 @@ class GaussianField:
         mean = self._posterior_mean(level, noised) - start
         modes = self._posterior_modes(level)
         batch = mean.shape[:-1]
-        leaf_variance = self.length * _mean_over_modes(modes, self.length)
+        leaf_variance = self.length * _mean_over_modes(modes, self.grid)
         return FieldMoments(
             mean=mean.sum(-1),
-            variance=jnp.broadcast_to(self.length * modes[..., 0], batch),
+            variance=jnp.broadcast_to(self.length * self._uniform(modes), batch),
             leaf_changed=mean,
             leaf_variance=jnp.broadcast_to(leaf_variance, batch),
         )
@@ -216,9 +228,11 @@ class GaussianField:
         Raises: ``TypeError`` or ``ValueError`` that names the argument.
         """
         level, noised, start = self._seen_from(likelihood, start)
-        by_distance = jnp.fft.irfft(self._posterior_modes(level), self.length)
-        sites = jnp.arange(self.length)
-        matrix = by_distance[..., (sites[:, None] - sites) % self.length]
+        by_offset = _to_sites(self._posterior_modes(level), self.grid)
+        by_offset = by_offset.reshape(*level.shape[: -len(self.grid)], self.length)
+        sites = np.stack(np.unravel_index(np.arange(self.length), self.grid))
+        offsets = sites[:, :, None] - sites[:, None]
+        matrix = by_offset[..., np.ravel_multi_index(tuple(offsets), self.grid, mode="wrap")]
         batch = jnp.broadcast_shapes(noised.shape, start.shape)[:-1]
         return jnp.broadcast_to(matrix, (*batch, self.length, self.length))
 
@@ -231,10 +245,15 @@ class GaussianField:
         return self.spectrum * level / ((1 - level) * self.spectrum + level)
 
     def _filtered(self, field: Array, gain: Array) -> Array:
-        return jnp.fft.irfft(gain * jnp.fft.rfft(field), self.length)
+        filtered = _to_sites(gain * _to_modes(field, self.grid), self.grid)
+        return filtered.reshape(*filtered.shape[: -len(self.grid)], self.length)
+
+    def _uniform(self, modes: Array) -> Array:
+        """The mode k = 0."""
+        return modes[(..., *(0,) * len(self.grid))]
 
     def _seen(self, likelihood) -> tuple[Array, Array]:
-        """The level of the noise, with an axis for the sites, and the noised field."""
+        """The level of the noise, with axes for the modes, and the noised field."""
         if not (hasattr(likelihood, "noised") and hasattr(likelihood, "level")):
             raise TypeError(
                 "likelihood must be what GaussianNoise(level).likelihood(noised) gives, "
@@ -244,13 +263,14 @@ class GaussianField:
         level = values["level"]
         noised = self._field("noised", values["noised"])
         checks.common_shape(noised=noised.shape[:-1], level=level.shape)
-        return level[..., None], noised
+        return level.reshape(*level.shape, *(1,) * len(self.grid)), noised
 
     def _seen_from(self, likelihood, start) -> tuple[Array, Array, Array]:
         level, noised = self._seen(likelihood)
         start = self._field("start", start)
         batch = noised.shape[:-1]
-        checks.common_shape(noised=batch, level=level.shape[:-1], start=start.shape[:-1])
+        levels = level.shape[: -len(self.grid)]
+        checks.common_shape(noised=batch, level=levels, start=start.shape[:-1])
         return level, noised, start
 
     def _field(self, name: str, value) -> Array:
@@ -263,29 +283,50 @@ class GaussianField:
 
 
 @backed_by("gaussian-control-decay")
-def gaussian_field(length: int, decay: Float[ArrayLike, ""]) -> GaussianField:
-    r"""A field with :math:`S_k \propto k^{-decay}` at :math:`k = 2\pi j/length`, :math:`S_0 = S_1`.
+def gaussian_field(shape: int | tuple[int, ...], decay: Float[ArrayLike, ""]) -> GaussianField:
+    r"""A field with :math:`S_k \propto |k|^{-decay}`; S_0 is that of the smallest wave number.
 
-    For 0 < decay < 1 its correlations fall with the distance r like :math:`r^{-(1-decay)}`; decay 0
-    is white noise.
+    On a ring :math:`k = 2\pi j/length`. For 0 < decay < dimension its correlations fall with the
+    distance r like :math:`r^{-(dimension-decay)}`, which the claim proves for the ring. Decay 0 is
+    white noise.
 
     Args:
-        length: number of sites, at least 2.
+        shape: number of sites of the ring, at least 2; or of each direction of a torus, of at most
+            three dimensions.
         decay: one number, finite and >= 0.
 
     Raises: ``ValueError`` or ``TypeError`` that names the argument.
     Claim: ``gaussian-control-decay``.
     """
-    length = checks.whole("length", length, least=2)
+    grid = shape if isinstance(shape, tuple) else (shape,)
+    if not 1 <= len(grid) <= 3:
+        raise ValueError(f"shape must have 1 to 3 directions, got {shape}")
+    grid = tuple(checks.whole("shape", sites, least=2) for sites in grid)
     decay = checks.nonnegative("decay", checks.one("decay", decay))
-    wave = jnp.maximum(jnp.arange(length // 2 + 1, dtype=decay.dtype), 1)
-    spectrum = wave**-decay
-    return GaussianField(spectrum=spectrum / _mean_over_modes(spectrum, length), length=length)
+    # In units of the smallest wave number.
+    axes = [np.fft.fftfreq(sites, 1 / max(grid)) for sites in grid[:-1]]
+    axes.append(np.fft.rfftfreq(grid[-1], 1 / max(grid)))
+    wave = np.sqrt(sum(axis**2 for axis in np.ix_(*axes)))
+    spectrum = jnp.asarray(np.maximum(wave, 1), decay.dtype) ** -decay
+    return GaussianField(spectrum=spectrum / _mean_over_modes(spectrum, grid), grid=grid)
 
 
-def _mean_over_modes(half: Array, length: int) -> Array:
-    """Mean over all modes, from those with k = 0 .. length//2: the others mirror these."""
-    alone = 1 if length % 2 else 2
-    doubled = half[..., 1 : half.shape[-1] - (alone - 1)].sum(-1)
-    last = half[..., -1] if alone == 2 else 0
-    return (half[..., 0] + 2 * doubled + last) / length
+def _to_modes(field: Array, grid: tuple[int, ...]) -> Array:
+    """The Fourier transform of sites ``(*batch, length)``: half of the modes, the others mirror."""
+    axes = tuple(range(-len(grid), 0))
+    return jnp.fft.rfftn(field.reshape(*field.shape[:-1], *grid), axes=axes)
+
+
+def _to_sites(half: Array, grid: tuple[int, ...]) -> Array:
+    """Back to the sites, as arrays ``(*batch, *grid)``."""
+    return jnp.fft.irfftn(half, grid, axes=tuple(range(-len(grid), 0)))
+
+
+def _mean_over_modes(half: Array, grid: tuple[int, ...]) -> Array:
+    """Mean over all modes, from those of ``rfftn``: most of the others mirror these."""
+    times = np.full(half.shape[-1], 2)
+    times[0] = 1
+    if grid[-1] % 2 == 0:
+        times[-1] = 1
+    axes = tuple(range(-len(grid), 0))
+    return (half * times.astype(half.dtype)).sum(axes) / math.prod(grid)
