@@ -162,7 +162,7 @@ def _denoised(model: Diffusion, noised: Array, time: Array) -> Array:
 @eqx.filter_jit
 def _earlier(model: Diffusion, key: Array, current: Array, later: Array, earlier: Array) -> Array:
     """One reverse step. A loop inside the compiled function makes XLA's convolutions slow."""
-    law = schedule.transition(later, earlier)
+    law = schedule.reverse_step(later, earlier)
     white = jax.random.normal(key, current.shape, jnp.float32)
     mean = law.noised * current + law.clean * _predicted(model, current, later)
     return mean + law.spread * white

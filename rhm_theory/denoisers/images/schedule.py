@@ -18,7 +18,7 @@ from jax import Array
 from jaxtyping import Float
 
 
-class Transition(NamedTuple):
+class ReverseStep(NamedTuple):
     r"""The law of :math:`x_s` given :math:`x_t` and the clean picture x, for s < t.
 
     It is normal with mean ``noised`` :math:`x_t` + ``clean`` x and standard deviation ``spread``.
@@ -60,7 +60,7 @@ def clean_of(
     return signal(time) * noised - noise(time) * velocity
 
 
-def transition(later: Float[Array, "*batch"], earlier: Float[Array, "*batch"]) -> Transition:
+def reverse_step(later: Float[Array, "*batch"], earlier: Float[Array, "*batch"]) -> ReverseStep:
     r"""The reverse step from time t = ``later`` to s = ``earlier``.
 
     With :math:`a_{ts} = a_t/a_s` and :math:`\sigma_{ts}^2 = \sigma_t^2 - a_{ts}^2 \sigma_s^2`:
@@ -78,7 +78,7 @@ def transition(later: Float[Array, "*batch"], earlier: Float[Array, "*batch"]) -
     ratio = signal(later) / signal(earlier)
     late, early = noise(later) ** 2, noise(earlier) ** 2
     added = late - ratio**2 * early
-    return Transition(
+    return ReverseStep(
         noised=ratio * early / late,
         clean=signal(earlier) * added / late,
         spread=jnp.sqrt(jnp.maximum(added * early / late, 0)),

@@ -50,7 +50,7 @@ def test_a_reverse_step_is_gaussian_conditioning(earlier, later):
     before, after = (float(schedule.noise(time)) ** 2 for time in (earlier, later))
     added = after - (b / a) ** 2 * before
     gain = (b / a) * before / ((b / a) ** 2 * before + added)
-    law = schedule.transition(np.float64(later), np.float64(earlier))
+    law = schedule.reverse_step(np.float64(later), np.float64(earlier))
     np.testing.assert_allclose(law.noised, gain, atol=1e-14)
     np.testing.assert_allclose(law.clean, a - gain * b, atol=1e-14)
     np.testing.assert_allclose(law.spread**2, before * (1 - gain * b / a), atol=1e-14)
