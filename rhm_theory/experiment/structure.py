@@ -145,10 +145,21 @@ def structure(
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument.
     """
-    changed = np.asarray(changed)
     checks.concrete("structure", changed)
+    changed = np.asarray(changed)
+    if changed.ndim != 3 or changed.dtype != bool:
+        raise ValueError(
+            "changed must be boolean of shape (starts, trajectories, length), "
+            f"got {changed.dtype} of shape {changed.shape}"
+        )
     if inside is not None:
-        changed = changed[..., np.asarray(inside).all(0)]
+        inside = np.asarray(inside)
+        if inside.dtype != bool or inside.shape != changed.shape[::2]:
+            raise ValueError(
+                f"inside must be boolean of shape {changed.shape[::2]}, one entry a site of each "
+                f"start, got {inside.dtype} of shape {inside.shape}"
+            )
+        changed = changed[..., inside.all(0)]
     changed = changed[..., :LONGEST]
     starts, trajectories, length = changed.shape
     if length < LEAST_LENGTH or trajectories < 2:

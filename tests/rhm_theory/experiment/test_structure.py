@@ -162,6 +162,13 @@ def test_padding_is_left_out():
     assert structure.structure(wide, inside=inside).scores == structure.structure(changed).scores
 
 
+def test_bad_input_is_named():
+    with pytest.raises(ValueError, match="changed must be boolean of shape"):
+        structure.structure(np.zeros((4, 5), bool))
+    with pytest.raises(ValueError, match=r"inside must be boolean of shape \(4, 8\)"):
+        structure.structure(np.zeros((4, 5, 8), bool), inside=np.ones((4, 5), bool))
+
+
 def test_thresholds_let_one_in_a_hundred_through():
     scores = np.arange(1000.0)
     limit = study.threshold(scores)
