@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rhm_theory.experiment import probe, structure
+from rhm_theory.experiment.reading import Reading
 from theory_common.printing import tables
 
 
@@ -61,8 +62,14 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         probe.draw(found, Path(options.out))
     decided = probe.verdict(sequences, aligned=options.aligned)
     alike = probe.within(sequences, r_max=options.r_max)
+    read = probe.reading(sequences) if decided.verdict == "hierarchical" else None
     if options.json:
-        answer = {**found._asdict(), "structure": decided, "within_classes": alike}
+        answer = {
+            **found._asdict(),
+            "structure": decided,
+            "reading": read,
+            "within_classes": alike,
+        }
         return lambda: print(tables.dumps(answer, indent=2))
     rows: list[tuple] = [
         (name, estimate.value, estimate.error, (estimate.low, estimate.high))
@@ -87,21 +94,24 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
 
     def show():
         tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
-        print(sentence(decided))
+        print(sentence(decided, read))
         if options.out is not None:
             print(f"C(r) is drawn in {options.out}")
 
     return show
 
 
-def sentence(decided: structure.Structure) -> str:
-    """The verdict in words, with its error rate."""
+def sentence(decided: structure.Structure, read: Reading | None = None) -> str:
+    """The verdict in words, with its error rate, and what C(r) alone gives."""
     words = f"Verdict: {decided.verdict}. {decided.reason}"
     if decided.verdict == "hierarchical":
         words += (
             f" Each block consists of {decided.branching} smaller ones, and at least "
             f"{decided.levels} levels are seen."
         )
+    if read is not None and read.branching is not None:
+        plural = "" if read.levels == 1 else "s"
+        words += f" C(r) alone gives blocks of {read.branching} and {read.levels} level{plural}."
     if decided.wrong is not None:
         words += (
             f" In a test on synthetic files, {decided.wrong['wrong']} of {decided.wrong['files']} "

@@ -33,6 +33,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from rhm_theory.experiment import measure, structure
+from rhm_theory.experiment import reading as tree_reading
 from rhm_theory.experiment import within as within_groups
 from rhm_theory.experiment.measure import Measurement
 
@@ -420,6 +421,19 @@ def verdict(sequences: Sequences, *, aligned: bool = False) -> structure.Structu
         inside=sequences.inside,
         aligned=aligned,
     )
+
+
+def reading(sequences: Sequences) -> tree_reading.Reading:
+    """Branching and levels that fit C(r) alone, if the samples are those of a tree.
+
+    See :mod:`rhm_theory.experiment.reading`. Only sites that all starts have are used.
+
+    Args: sequences: at least two starts and their samples.
+    """
+    changed = sequences.samples != sequences.starts[:, None]
+    if sequences.inside is not None:
+        changed = changed[..., sequences.inside.all(0)]
+    return tree_reading.reading(tree_reading.correlation_rows(changed), sequences.groups)
 
 
 def within(sequences: Sequences, *, r_max: int | None = None) -> within_groups.Within | None:

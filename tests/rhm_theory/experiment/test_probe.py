@@ -368,6 +368,7 @@ def test_the_verdict_of_the_command(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["structure"]["verdict"] == "hierarchical"
     assert found["structure"]["branching"] == 2
+    assert found["reading"] == {"branching": 2, "levels": 3}
     alike = found["within_classes"]["susceptibility"]
     expected = within.within(samples, (whole == "kept").astype(int)).susceptibility
     np.testing.assert_allclose(alike["value"], expected.value)
@@ -376,6 +377,7 @@ def test_the_verdict_of_the_command(tmp_path, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "Verdict: hierarchical. Sites change together in nested blocks of 2, 4 and all." in out
     assert "susceptibility among samples of one class" in out
+    assert "C(r) alone gives blocks of 2 and 3 levels." in out
     assert "files that should not get this verdict got it" in out
 
 
