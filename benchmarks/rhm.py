@@ -28,6 +28,7 @@ DEPTHS, GROWTH_STARTS = (
     16,
 )  # so many that the shortest are more than the cost of a call
 PRECISION = 0.01
+POPULATION_DEPTH, POPULATION_SIZES = 20, (32, 128, 512)  # members for each rule of each symbol
 
 
 def draw(depth: int, starts: int, seed: int = 0) -> tuple[rt.Grammar, jax.Array]:
@@ -195,6 +196,7 @@ def measure() -> Iterator[dict]:
         "log evidence", lambda grammar, likelihood, starts: rt.log_evidence(grammar, likelihood)
     )
     yield growth("susceptibility", rt.susceptibility)
+    yield population_growth()
 
 
 def against_samples(grammar: rt.Grammar) -> dict:
@@ -314,18 +316,39 @@ def growth(name: str, function) -> dict:
         lengths.append(grammar.length)
         call = functools.partial(compiled, grammar, likelihood, starts)
         seconds.append(min(timing.seconds(call) for _ in range(TURNS)))
-    slope = float(np.polyfit(np.log(lengths), np.log(seconds), 1)[0])
+    work = f"{name} of {GROWTH_STARTS} starts by length, {lengths[0]} to {lengths[-1]:,} leaves"
+    return linear(work, "length", lengths, seconds)
+
+
+def population_growth() -> dict:
+    """How the time of population dynamics grows with the population."""
+    numbers = {"vocabulary": VOCABULARY, "rules_per_symbol": RULES, "branching": BRANCHING}
+    grammar = rt.Grammar.random(jax.random.key(0), depth=POPULATION_DEPTH, **numbers)
+    seconds = []
+    for size in POPULATION_SIZES:
+        call = functools.partial(rt.population.beliefs, jax.random.key(1), grammar, 0.8, size=size)
+        call()
+        seconds.append(min(timing.seconds(call) for _ in range(TURNS)))
+    members = [VOCABULARY * RULES * size for size in POPULATION_SIZES]
+    work = (
+        f"messages of a grammar of depth {POPULATION_DEPTH} by population, "
+        f"{members[0]:,} to {members[-1]:,} members"
+    )
+    return linear(work, "population", members, seconds)
+
+
+def linear(work: str, of: str, sizes: list[int], seconds: list[float]) -> dict:
+    """A row that says how the time grows with a size."""
+    slope = float(np.polyfit(np.log(sizes), np.log(seconds), 1)[0])
     return {
-        "work": f"{name} of {GROWTH_STARTS} starts by length, "
-        f"{lengths[0]} to {lengths[-1]:,} leaves",
+        "work": work,
         "against": "linear growth",
-        "target": "slope of log time by log length 0.9 to 1.1",
+        "target": f"slope of log time by log {of} 0.9 to 1.1",
         "met": 0.9 <= slope <= 1.1,
         "ours_seconds": seconds[-1],
-        "growth": f"The slope is {slope:.2f}. Times by length: "
+        "growth": f"The slope is {slope:.2f}. Times by {of}: "
         + ", ".join(
-            f"{length} in {1e3 * value:.1f} ms"
-            for length, value in zip(lengths, seconds, strict=True)
+            f"{size} in {1e3 * value:.1f} ms" for size, value in zip(sizes, seconds, strict=True)
         ),
     }
 

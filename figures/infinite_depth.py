@@ -34,10 +34,10 @@ LEMMAS = ["Fig. 9", "arXiv:2410.13770", "new"]
 SIZE = (11, 4)
 # vocabulary, rules_per_symbol, branching: the colour, and the members for each rule of each symbol
 SYSTEMS = {
-    (16, 4, 2): ("blue", {"quick": 8, "paper": 64}),
+    (16, 4, 2): ("blue", {"quick": 8, "paper": 32}),
     (32, 8, 2): ("green", {"quick": 2, "paper": 16}),
     (64, 8, 2): ("vermillion", {"quick": 1, "paper": 8}),
-    (8, 16, 3): ("purple", {"quick": 8, "paper": 48}),
+    (8, 16, 3): ("purple", {"quick": 8, "paper": 32}),
 }
 SHOWN = (7, 15, 40)  # depths of panel (a)
 SHADES = (0.4, 0.65, 1.0)
@@ -46,7 +46,7 @@ FIRST, FROM_ROOT = 25, 14  # the levels that count as critical
 
 
 def compute(preset):
-    depth, populations = {"quick": (44, 3), "paper": (60, 16)}[preset]
+    depth, populations = {"quick": (44, 4), "paper": (56, 12)}[preset]
     return {
         "critical": {
             named(system): transition(system, depth, sizes[preset], populations)
@@ -105,7 +105,7 @@ def inverse(estimate, numerator):
 def recovery(preset):
     """Mean probability of the root's own symbol: populations, exact and mean field."""
     numbers = numbers_of((16, 4, 2))
-    grammars, starts, size = {"quick": (4, 48, 8), "paper": (16, 256, 32)}[preset]
+    grammars, starts, size = {"quick": (4, 48, 8), "paper": (12, 256, 32)}[preset]
     noise = np.linspace(0.66, 0.9, 13).round(3)
     exact = []
     climbed = []

@@ -42,8 +42,11 @@ from rhm_theory.inference.messages import combine
 from rhm_theory.models.grammar import Grammar, require_grammar
 from theory_common import checks
 from theory_common.batching import chunks
+from theory_common.batching.blocks import in_blocks
 from theory_common.printing.display import readable
 
+ENTRIES_IN_CACHE = 2**15  # of the children of a block of members
+LEAST_BLOCK = 128  # members; a row of fewer is too short for the instructions of a core
 BISECTIONS = 44  # of the interval [0, 1]; about 6e-14 is left
 
 
@@ -277,6 +280,7 @@ def _climb(key: Array, grammar: Grammar, level: Array, size: int) -> Beliefs:
     """One pass upwards. Messages are rows, ``size * rules`` of each symbol one after the other."""
     vocabulary, rules, branching = grammar.rules.shape[1:]
     count = size * rules
+    block = max(LEAST_BLOCK, ENTRIES_IN_CACHE // (vocabulary * branching))
     own = jnp.repeat(jnp.arange(vocabulary), count)
     rule = jnp.tile(jnp.arange(rules), vocabulary * size)
     # A number that is traced is divided by, as in the epsilon-process.
@@ -285,9 +289,12 @@ def _climb(key: Array, grammar: Grammar, level: Array, size: int) -> Beliefs:
     def up(messages, step):
         table, key = step
         chosen = jax.random.randint(key, (len(own), branching), 0, count)
-        children = messages[table[own, rule] * count + chosen]
-        parents, _ = combine(table, children.transpose(2, 1, 0))
-        parents = (parents[:, 0] / parents[:, 0].sum(0)).T
+
+        def parents_of(rows):
+            parents, _ = combine(table, messages[rows].transpose(2, 1, 0))
+            return (parents[:, 0] / parents[:, 0].sum(0)).T
+
+        parents = in_blocks(parents_of, block, table[own, rule] * count + chosen)
         return parents, _summary(parents, own)
 
     start = jnp.repeat(leaves, count, axis=0)

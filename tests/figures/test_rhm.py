@@ -294,7 +294,7 @@ def test_critical_noises_of_the_infinite_depth_are_those_of_given_grammars():
     """One population is climbed again, a little below and above the noise that was found."""
     _, data = made("infinite_depth")
     numbers = {"vocabulary": 16, "rules_per_symbol": 4, "branching": 2}
-    key = jax.random.split(jax.random.key(9), 3)[0]
+    key = jax.random.split(jax.random.key(9), 4)[0]
     grammar = rt.Grammar.random(key, **numbers, depth=44)
     critical = data["critical"]["16, 4, 2"]["noise"][0]
     below, above = rt.population.beliefs(
