@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from rhm_theory.experiment import probe, structure
+from rhm_theory.experiment.by_level import ByLevel
 from rhm_theory.experiment.reading import Reading
 from theory_common.printing import tables
 
@@ -22,9 +23,10 @@ def add(commands) -> None:
     measured.add_argument(
         "sequences",
         help="a file: .npz with arrays starts and samples, .npy of shape starts x (1 + samples) x "
-        "length, .jsonl with start and samples in each line (and classes, a label a sample, in the "
-        "first and the last), or text with the label of a start and "
-        "the symbols of a sequence in each line, delimited by commas, semicolons or tabs; symbols "
+        "length, .jsonl with start and samples in each line (.npz and .jsonl may also have the "
+        "noise level of each start, and the class of each sample), or text with the label of a "
+        "start and the symbols of a sequence in each line, delimited by commas, semicolons or "
+        "tabs; symbols "
         "are integers or strings, and the file may be compressed by gzip",
     )
     measured.add_argument(
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         probe.draw(found, Path(options.out))
     decided = probe.verdict(sequences, aligned=options.aligned)
     alike = probe.within(sequences, r_max=options.r_max)
+    levels = probe.by_level(sequences, r_max=options.r_max)
     read = probe.reading(sequences) if decided.verdict == "hierarchical" else None
     if options.json:
         answer = {
@@ -69,6 +72,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
             "structure": decided,
             "reading": read,
             "within_classes": alike,
+            "by_level": levels,
         }
         return lambda: print(tables.dumps(answer, indent=2))
     rows: list[tuple] = [
@@ -94,11 +98,25 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
 
     def show():
         tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
+        if levels is not None:
+            _print_levels(levels)
         print(sentence(decided, read))
         if options.out is not None:
             print(f"C(r) is drawn in {options.out}")
 
     return show
+
+
+def _print_levels(found: ByLevel) -> None:
+    columns = {"susceptibility": found.susceptibility}
+    if found.within_classes is not None:
+        columns["among samples of one class"] = found.within_classes
+    rows = [
+        (float(level), *(f"{c.value[row]:.3g} ± {c.error[row]:.2g}" for c in columns.values()))
+        for row, level in enumerate(found.level)
+    ]
+    title = "by noise level; the verdict takes all levels together"
+    tables.print_table(rows, ["noise level", *columns], title)
 
 
 def sentence(decided: structure.Structure, read: Reading | None = None) -> str:

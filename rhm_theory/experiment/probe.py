@@ -5,11 +5,11 @@ Starts and samples are sequences of symbols: integers >= 0, booleans, or strings
 There are four formats. Each may be compressed by gzip, and endings may be in capitals.
 
 * ``.npz``: ``starts`` (S, d), ``samples`` (S, K, d), and optionally ``groups`` (S,), a label for
-  each start, and ``classes`` (S, K), a label for each sample;
+  each start, ``levels`` (S,), its noise level, and ``classes`` (S, K), a label for each sample;
 * ``.npy``: one array (S, 1 + K, d), the start first;
 * ``.jsonl`` or ``.ndjson``: one JSON object a line. It has ``start`` and ``samples``, and
-  optionally ``group`` and ``classes``. Or it has ``label`` and ``sequence``, which stand for a line
-  of delimited text;
+  optionally ``group``, ``level`` and ``classes``. Or it has ``label`` and ``sequence``, which stand
+  for a line of delimited text;
 * anything else is text, delimited by commas, semicolons or tabs: one sequence a line, its first
   cell the label of its start. The first line of a label is the start itself.
 
@@ -30,8 +30,9 @@ from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
+from rhm_theory.experiment import by_level as level_numbers
 from rhm_theory.experiment import measure, structure
 from rhm_theory.experiment import reading as tree_reading
 from rhm_theory.experiment import within as within_groups
@@ -52,6 +53,7 @@ class Sequences(NamedTuple):
         groups: a label for each start.
         inside: where a start has no padding; None without padding.
         classes: a number for the class of each sample, -1 where it is unknown; None without any.
+        levels: the noise level of each start; None without any.
     """
 
     starts: Int[np.ndarray, "starts length"]
@@ -59,6 +61,7 @@ class Sequences(NamedTuple):
     groups: np.ndarray
     inside: Bool[np.ndarray, "starts length"] | None = None
     classes: Int[np.ndarray, "starts trajectories"] | None = None
+    levels: Float[np.ndarray, " starts"] | None = None
 
 
 def load(
@@ -81,6 +84,7 @@ def load(
     path = Path(path)
     raw = _uncompressed(path)
     classes = None
+    levels = None
     kind = PurePath(path.name.lower().removesuffix(".gz")).suffix
     if kind == ".npz":
         arrays = _undamaged(path, kind, raw, _named_arrays)
@@ -96,6 +100,7 @@ def load(
         if groups.dtype.kind in "US":
             groups = np.strings.strip(groups)
         classes = arrays.get("classes")
+        levels = arrays.get("levels")
     elif kind == ".npy":
         array = _undamaged(path, kind, raw, np.lib.format.read_array)
         if array.ndim != 3 or not array.shape[1]:
@@ -106,15 +111,28 @@ def load(
         samples = array[:, 1:]
         groups = np.arange(len(array))
     elif kind in (".jsonl", ".ndjson"):
-        starts, samples, groups, classes = _from_json_lines(path, _decoded(path, raw))
+        starts, samples, groups, classes, levels = _from_json_lines(path, _decoded(path, raw))
     else:
         rows = _delimited_rows(path, _decoded(path, raw), delimiter)
         starts, samples, groups = _by_label(path, rows)
     _check_shapes(path, starts, samples, groups)
     found = _numbered(path, starts, samples, groups, pad)
-    return (
-        found if classes is None else found._replace(classes=_class_numbers(path, classes, found))
-    )
+    if classes is not None:
+        found = found._replace(classes=_class_numbers(path, classes, found))
+    if levels is not None:
+        found = found._replace(levels=_noise_levels(path, levels, found))
+    return found
+
+
+def _noise_levels(path: Path, levels: np.ndarray, found: Sequences) -> np.ndarray:
+    """One finite number for each start."""
+    count = len(found.starts)
+    if levels.shape != (count,) or levels.dtype.kind not in "iuf" or not np.isfinite(levels).all():
+        raise ValueError(
+            f"{path}: levels must be {count} finite numbers, one a start, "
+            f"got {levels.dtype} of shape {levels.shape}"
+        )
+    return levels.astype(float)
 
 
 def _class_numbers(path: Path, classes: np.ndarray, found: Sequences) -> np.ndarray:
@@ -202,11 +220,12 @@ def _sniffed(text: str) -> str:
 
 def _from_json_lines(
     path: Path, text: str
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None]:
-    """Starts, samples, groups and, if all starts have them, the classes of JSON lines."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray | None, np.ndarray | None]:
+    """Starts, samples, groups and, if all starts have them, classes and levels of JSON lines."""
     rows = []
     groups: dict[str, str] = {}
     classes: dict[str, list] = {}
+    levels: dict[str, Any] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -218,6 +237,7 @@ def _from_json_lines(
             case {"start": list(start), "samples": list(several)}:
                 label = str(number)
                 groups[label] = str(found.get("group", number)).strip()
+                levels[label] = found.get("level")
                 if "classes" in found:
                     classes[label] = _classes_of_line(path, number, found["classes"], len(several))
                 rows += [_Row(number, label, sequence) for sequence in (start, *several)]
@@ -231,11 +251,13 @@ def _from_json_lines(
     starts, samples, labels = _by_label(path, [_as_text(path, row) for row in rows])
     names = labels.tolist()
     by_start = [classes.get(label) for label in names]
+    level_of = [levels.get(label) for label in names]
     return (
         starts,
         samples,
         np.array([groups.get(label, label) for label in names]),
         None if None in by_start else np.array(by_start, object),
+        None if None in level_of else np.array(level_of),
     )
 
 
@@ -449,6 +471,27 @@ def within(sequences: Sequences, *, r_max: int | None = None) -> within_groups.W
     if sequences.inside is not None:
         changed &= sequences.inside[:, None]
     return within_groups.within(changed, sequences.classes, r_max=r_max, groups=sequences.groups)
+
+
+def by_level(sequences: Sequences, *, r_max: int | None = None) -> level_numbers.ByLevel | None:
+    """The susceptibility at each noise level; None if the file has no levels.
+
+    Args:
+        sequences: starts and their samples.
+        r_max: the largest distance that counts; by default all.
+    """
+    if sequences.levels is None:
+        return None
+    changed = sequences.samples != sequences.starts[:, None]
+    if sequences.inside is not None:
+        changed &= sequences.inside[:, None]
+    return level_numbers.by_level(
+        changed,
+        sequences.levels,
+        classes=sequences.classes,
+        groups=sequences.groups,
+        r_max=r_max,
+    )
 
 
 def draw(found: Measurement, path: str | os.PathLike) -> None:

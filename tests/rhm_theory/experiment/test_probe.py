@@ -402,6 +402,33 @@ def test_classes_in_json_lines(sequences, tmp_path):
         probe.load(tmp_path / "x.npz")
 
 
+def test_levels_of_noise_are_measured_apart(sequences, tmp_path, capsys):
+    starts, samples = sequences
+    levels = np.array([0.5, 0.1, 0.5, 0.1, 0.1, 0.5])
+    classes = samples[..., 0]
+    np.savez(tmp_path / "l.npz", starts=starts, samples=samples, levels=levels, classes=classes)
+    assert cli.main(["probe", str(tmp_path / "l.npz"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["by_level"]
+    assert found["level"] == [0.1, 0.5]
+    changed = samples != starts[:, None]
+    for row, level in enumerate(found["level"]):
+        here = levels == level
+        expected = measure.measure(changed[here]).susceptibility
+        np.testing.assert_allclose(found["susceptibility"]["value"][row], expected.value)
+        np.testing.assert_allclose(found["susceptibility"]["error"][row], expected.error)
+        alike = within.within(changed[here], classes[here]).susceptibility
+        np.testing.assert_allclose(found["within_classes"]["value"][row], alike.value)
+    assert cli.main(["probe", str(tmp_path / "l.npz")]) == 0
+    assert "by noise level" in capsys.readouterr().out
+    pairs = zip(starts.tolist(), samples.tolist(), levels.tolist(), strict=True)
+    rows = [{"start": start, "samples": several, "level": at} for start, several, at in pairs]
+    (tmp_path / "l.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    assert probe.load(tmp_path / "l.jsonl").levels.tolist() == levels.tolist()
+    np.savez(tmp_path / "x.npz", starts=starts, samples=samples, levels=np.full(6, np.nan))
+    with pytest.raises(ValueError, match="levels must be 6 finite numbers"):
+        probe.load(tmp_path / "x.npz")
+
+
 def test_the_theory_command(capsys):
     numbers = ["--vocabulary", "64", "--rules-per-symbol", "8", "--branching", "2"]
     assert cli.main(["theory", *numbers, "--json"]) == 0
