@@ -40,7 +40,12 @@ from theory_common.checks import Numbers
 from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
 
-ANCHORS = 256  # at most; a path to the fold takes 10 to 25, one with margins of hundreds over 100
+# At most. A path to the fold takes 10 to 25, one with margins of hundreds over 100.
+ANCHORS = 256
+# With margins of thousands each row is a kink of its own, and there may be as many anchors as rows.
+# They are held only where a problem that is solved alone needs them, in at most 64 MiB.
+ANCHORS_ALONE = 2048
+MOST_ENTRIES = 2**23
 FEWEST_ANCHORS = 64  # 2 GB of Hessians for 2,000 weights
 TURNS = 12  # of a correction between anchors, at most
 CORRECTIONS = 8  # of an anchor, at most
@@ -194,6 +199,9 @@ class Trace(NamedTuple):
         return self.times[self.anchors - 1]
 
 
+OF_ANCHORS = ("weights", "times", "directions", "rates", "hessians")
+
+
 class Course(NamedTuple):
     """What a trace follows: the line in the units used, and the time at which to stop."""
 
@@ -232,8 +240,31 @@ def trace_of(
     def attempt(state):
         return end_attempt(loss, course, run.loop(running, one_more, state[0]))
 
-    trace, fold = run.loop(lambda state: running(state[0]), attempt, (trace, fold))
+    def followed(state):
+        return run.loop(lambda state: running(state[0]), attempt, state)
+
+    trace, fold = followed((trace, fold))
+    if run is not INSIDE and _is_full(trace):
+        trace, fold = followed((_longer(trace), fold))
     return trace, course.line, fold
+
+
+def _is_full(trace: Trace) -> bool:
+    """Whether a trace ended because no further anchor could be held."""
+    return int(trace.status) == FAILED and int(trace.anchors) == len(trace.times)
+
+
+def _longer(trace: Trace) -> Trace:
+    """The same trace, with room for more anchors, and running again if there is more room."""
+    held = len(trace.times)
+    room = max(min(ANCHORS_ALONE, MOST_ENTRIES // trace.weights.shape[1] ** 2), held)
+
+    def padded(values):
+        return jnp.pad(values, [(0, room - held)] + [(0, 0)] * (values.ndim - 1))
+
+    status = RUNNING if room > held else FAILED
+    wider = {name: padded(getattr(trace, name)) for name in OF_ANCHORS}
+    return trace._replace(**wider, status=jnp.int32(status))
 
 
 def running(trace: Trace) -> Bool[Numbers, ""]:

@@ -421,3 +421,23 @@ def test_a_huge_ridge_gives_the_right_weights_or_none(ridge):
     if found.exists:
         np.testing.assert_allclose(found.weights * ridge, [slope], rtol=1e-12)
     assert bool(found.exists) or (ridge > 1e150 and found.reason == Reason.NOT_CONVERGED)
+
+
+@pytest.mark.slow
+def test_a_path_with_margins_of_thousands_is_followed():
+    """Each row whose margin crosses 0 is a kink there, and 256 anchors do not suffice."""
+    features, target = load_breast_cancer(return_X_y=True)
+    features = StandardScaler().fit_transform(features)
+    forget = np.zeros(len(target), bool)
+    forget[np.random.default_rng(8).choice(len(target), 28, replace=False)] = True
+    signs = np.where((target == 1) ^ forget, 1, -1)  # the labels of the forgotten rows are wrong
+    problem = Problem(features, signs, forget, ridge=0.001)
+    path = ascent_path(problem, [0.25, 0.5, 0.75, 1.0], search_to=1.0)
+    assert np.all(path.exists)
+    margins = signs * (features @ np.asarray(path.weights[-1]))
+    assert np.max(np.abs(margins)) > 10_000
+    reference = Reference(problem.objective())
+    for strength, weights in zip(np.asarray(path.strengths), np.asarray(path.weights), strict=True):
+        gradient, hessian = reference.parts(weights, strength)
+        assert np.abs(gradient).max() < 1e-13
+        assert np.linalg.eigvalsh(hessian)[0] > 0
