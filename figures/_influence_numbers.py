@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from figures import _influence_ranks, _influence_study
+from figures import _influence_study, _ranks
 from theory_common.printing import tables
 
 SHARES = (0.01, 0.05)  # of the rows, forgotten
@@ -72,9 +72,7 @@ def analysed(cells, sources, replicates):
     loss, size = columns.index("mean_forget_loss"), columns.index("size")
 
     def pool(cells, sources, controls):
-        found = _influence_ranks.pooled(
-            cells, sources, rows, harm, controls, replicates=replicates, seed=0
-        )
+        found = _ranks.pooled(cells, sources, rows, harm, controls, replicates=replicates, seed=0)
         return found._asdict()
 
     natural = [
@@ -82,7 +80,7 @@ def analysed(cells, sources, replicates):
         for one, cell in zip(values, cells, strict=True)
     ]
     both = sources[:: len(SHARES)]
-    each = np.stack([_influence_ranks.correlations(one)[np.ix_(rows, harm)] for one in values])
+    each = np.stack([_ranks.correlations(one)[np.ix_(rows, harm)] for one in values])
     return {
         "equal_size": pool(values, sources, []),
         "given_loss": pool(values, sources, [loss]),
@@ -97,9 +95,7 @@ def analysed(cells, sources, replicates):
 def _split(each, names):
     """The mean correlations of the cells that share a name."""
     names = np.array(names)
-    return {
-        name: _influence_ranks.mean(each[names == name], 0) for name in np.unique(names).tolist()
-    }
+    return {name: _ranks.mean(each[names == name], 0) for name in np.unique(names).tolist()}
 
 
 def ordered(data):
@@ -244,7 +240,7 @@ def _loss_against_distance(table):
     for cell in np.unique(number):
         here = number == cell
         both = [table[name][here] for name in ("mean_forget_loss", "pretrain_distance")]
-        found = _influence_ranks.correlations(np.stack(both, axis=1))[0, 1]
+        found = _ranks.correlations(np.stack(both, axis=1))[0, 1]
         source = cells[0][here][0].partition(" ")[0]
         by_source.setdefault(source, []).append(found)
     return np.mean([np.mean(found) for found in by_source.values()])

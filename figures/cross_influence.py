@@ -40,7 +40,7 @@ The distance is the denominator of every relative measure.
 
 **Numbers.** Spearman's rank correlation in each cell, averaged over the cells of a source, then
 over sources. The interval is a bootstrap over sources, and over forget sets within each cell
-(:mod:`figures._influence_ranks`). Also the partial correlation given the mean forget loss, and, in
+(:mod:`figures._ranks`). Also the partial correlation given the mean forget loss, and, in
 cells that join both sizes, given the size too. All pairs of predictor and harm are shown. The
 intervals are not corrected for their number.
 

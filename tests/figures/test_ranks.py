@@ -1,10 +1,10 @@
-"""Pooled rank correlations of the study of cross-influence, against SciPy and least squares."""
+"""Pooled rank correlations of the studies, against SciPy and least squares."""
 
 import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from figures import _influence_ranks as ranks
+from figures import _ranks as ranks
 
 
 def drawn(count=30, seed=0):

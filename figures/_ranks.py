@@ -1,4 +1,6 @@
-r"""Rank correlations within cells, pooled over data sets, with intervals by a bootstrap.
+r"""Rank correlations within cells, pooled over their sources, with intervals by a bootstrap.
+
+A cell holds forget sets that can be compared with each other. Cells of one source count once.
 
 In a cell the values of m forget sets are replaced by their ranks (equal values share the mean of
 their ranks, infinite ones are the largest). Pearson's correlation of the ranks is Spearman's. A
