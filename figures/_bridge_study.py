@@ -16,14 +16,12 @@ from scipy.special import expit
 
 from figures import _bridge_data, _bridge_diagnosis
 from figures._bridge_data import Cell, ForgetSet
+from figures._bridge_numbers import KEPT_EPOCHS, SPLITS
 from gda_theory import evaluation, networks
 from theory_common.printing import tables
 from theory_common.printing.files import write_whole
 
 EPOCHS, ASCENT_EPOCHS = 10, 5
-KEPT_EPOCHS = (5, 10)
-SPLITS = ("forget", "retain", "validation")
-MEASURES = ("published", "normal", "loss")
 ORACLES = 1000  # seed of the first retrained network
 CLIP = 100.0  # of a margin; NaN counts as the least margin
 DIGITS = 4  # that are kept of each number
@@ -50,9 +48,9 @@ class Settings(NamedTuple):
 
 
 PRESETS = {
-    "quick": Settings(_bridge_data.DATASETS, (11, 12), sets=9, networks=20, rates=(0.02, 0.1)),
+    "quick": Settings(_bridge_data.DATASETS, (11,), sets=9, networks=20, rates=(0.02, 0.1)),
     "paper": Settings(
-        _bridge_data.DATASETS, (11, 12, 13), sets=44, networks=60, rates=(0.005, 0.02, 0.05, 0.1)
+        _bridge_data.DATASETS, (11, 12, 13), sets=44, networks=40, rates=(0.005, 0.02, 0.05, 0.1)
     ),
 }
 
@@ -83,6 +81,18 @@ def study(settings: Settings, folder: Path | None = None, progress: bool = False
         else np.stack([np.asarray(one[name]) for one in records])
         for name in records[0]
     }
+
+
+def available(settings: Settings) -> tuple[str, ...]:
+    """Those of the data sets that are on this machine."""
+    found = []
+    for name in settings.datasets:
+        try:
+            _bridge_data.load(name, settings.splits[0])
+        except FileNotFoundError:
+            continue
+        found.append(name)
+    return tuple(found)
 
 
 def _count(settings: Settings) -> int:
