@@ -261,8 +261,8 @@ def claims(data):
                 for dataset in data["datasets"]
             ]
             said = "; ".join(
-                f"{numbers.NAMES[dataset]} {numbers.short(found)}: {numbers.verdict(found, expected)}"
-                for dataset, found in here
+                f"{numbers.NAMES[name]} {numbers.short(found)}: {numbers.verdict(found, expected)}"
+                for name, found in here
             )
             yield f"hypothesis {words} ({kind[0]} KLoM)", "not treated", said
     for analysis, verb in (("plain", "predicts"), ("given_loss", "adds to the forget loss")):
@@ -275,9 +275,9 @@ def claims(data):
         yield (
             f"rule for rate {one['rate']:g}, epoch {one['epoch']}",
             "not treated",
-            f"{numbers.rule_in_words(one, list(data['predictors']))}: gain {numbers.short(one['gain'])}"
-            f", always {numbers.short(one['always'])}, better than both constants by"
-            f" {numbers.short(one['excess'])}",
+            f"{numbers.rule_in_words(one, list(data['predictors']))}: gain"
+            f" {numbers.short(one['gain'])}, always {numbers.short(one['always'])}, better than"
+            f" always and never by {numbers.short(one['excess'])}",
         )
 
 

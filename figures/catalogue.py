@@ -27,6 +27,7 @@ ORDER = (
     "random_sets",
     "klom",
     "networks",
+    "bridge",
     "cross_influence",
     "rhm_tree",
     "rhm_epsilon",
@@ -43,6 +44,7 @@ ORDER = (
 # Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.
 NEEDS = {
     "networks": ("equinox", "optax"),
+    "bridge": ("equinox", "optax"),
     "text": ("equinox", "optax", "tokenizers"),
     "images": ("equinox", "optax", "tokenizers"),
 }
