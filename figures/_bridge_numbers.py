@@ -3,6 +3,7 @@
 ``table`` is what :func:`figures._bridge_study.study` gives.
 """
 
+import json
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ LABELS = {
 NAMES = {"digits": "digits", "fashion": "Fashion-MNIST"}
 PRIMARY = ("normal", "validation", 5)
 SECONDARY = ("published", "validation", 5)
-HARMS = (
+HARMS = (  # all that is correlated with the predictors
     PRIMARY,
     ("normal", "validation", 10),
     SECONDARY,
@@ -119,11 +120,23 @@ def correlated(table: dict, rates: int, replicates: int) -> dict[str, Any]:
         "plain": pool([]),
         "given_loss": pool([list(LABELS).index("network_loss")]),
         "reliability": np.mean([reliability(table, splits == split) for split in order], axis=0),
-        "between": np.mean([_ranks.correlations(cell)[:1, : len(LABELS)] for cell in cells], 0)[0],
+        "between": with_forget_loss(table, order),
         "by_split": np.stack(
             [_ranks.correlations(cell)[np.ix_(rows, harms)].reshape(shape) for cell in cells]
         ),
     }
+
+
+def with_forget_loss(table: dict, splits: np.ndarray) -> np.ndarray:
+    """Mean rank correlations with the mean forget loss: of all predictors, then of doing nothing.
+
+    Doing nothing is measured as the primary harm is.
+    """
+    place = (MEASURES.index(PRIMARY[0]), SPLITS.index(PRIMARY[1]))
+    columns = np.column_stack([predictors(table), table["nothing"][:, *place]])
+    cells = [columns[np.asarray(table["split"]) == split] for split in splits]
+    loss = list(LABELS).index("network_loss")
+    return np.mean([_ranks.correlations(cell)[loss] for cell in cells], axis=0)
 
 
 def reliability(table: dict, chosen: np.ndarray) -> np.ndarray:
@@ -253,10 +266,5 @@ def rule_in_words(rule, names) -> str:
 
 
 def stored(table: dict) -> str:
-    """The table as text; the numbers have four digits already."""
-    return tables.dumps(table).replace(", ", ",").replace(": ", ":")
-
-
-def loaded(text: str) -> dict:
-    """What :func:`stored` wrote."""
-    return tables.loads(text)
+    """The table as text without spaces; the numbers have few digits already."""
+    return json.dumps(tables.to_json(table), allow_nan=False, separators=(",", ":"))

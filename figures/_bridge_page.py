@@ -47,7 +47,10 @@ def hypotheses(data) -> str:
 
 
 def counts(data) -> str:
-    """For each run: how many sets it harms, and the median harm; and what it gains."""
+    """For each run: how many sets it harms and how much; what the published KLoM falls and rises.
+
+    All are of the primary measure but the last three.
+    """
     table = data["table"]
     rows = []
     for epoch in numbers.KEPT_EPOCHS:
@@ -56,14 +59,18 @@ def counts(data) -> str:
             for dataset in data["datasets"]:
                 here = np.array(table["dataset"]) == dataset
                 harm = numbers.harm(table, place, (*PRIMARY[:2], epoch))[here]
-                gain = numbers.gain(table, place, epoch, "published")[here]
                 cells += [f"{np.sum(harm > 0)} of {len(harm)}", f"{np.median(harm):+.3f}"]
-                cells += [f"{np.mean(gain):+.2f}"]
+                for split in ("forget", "validation"):
+                    rise = numbers.harm(table, place, ("published", split, epoch))[here]
+                    cells.append(f"{np.mean(rise):+.2f}")
+                cells.append(
+                    f"{np.mean(numbers.gain(table, place, epoch, 'published')[here]):+.2f}"
+                )
             rows.append((f"{rate:g}", epoch, *cells))
     heads = [
         f"{NAMES[name]}: {what}"
         for name in data["datasets"]
-        for what in ("harmed", "median harm", "mean gain")
+        for what in ("harmed", "median harm", "F", "unseen", "gain")
     ]
     return markdown(["rate", "epoch", *heads], rows)
 
@@ -172,15 +179,16 @@ def alone(data) -> str:
 
 
 def between(data) -> str:
-    """Rank correlations of the predictors with the mean forget loss."""
+    """Rank correlations of the predictors, and of doing nothing, with the mean forget loss."""
+    names = [*(LABELS[name] for name in data["predictors"]), "KLoM of doing nothing, unseen rows"]
     rows = [
         (
-            LABELS[name],
+            name,
             *(f"{data['correlations'][one]['between'][place]:+.2f}" for one in data["datasets"]),
         )
-        for place, name in enumerate(data["predictors"])
+        for place, name in enumerate(names)
     ]
-    return markdown(["predictor", *(NAMES[name] for name in data["datasets"])], rows)
+    return markdown(["number", *(NAMES[name] for name in data["datasets"])], rows)
 
 
 def rates(data) -> list[float]:

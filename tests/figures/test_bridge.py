@@ -1,5 +1,7 @@
 """The study of the bridge: its forget sets, the convex diagnosis, the rules, and the figure."""
 
+import re
+from pathlib import Path
 from unittest import mock
 
 import numpy as np
@@ -317,6 +319,31 @@ def test_without_fashion_mnist_the_digits_are_measured_alone():
     found = _bridge_numbers.analysed(half, (0.005, 0.02, 0.05, 0.1), 10)
     assert found["datasets"] == ["digits"]
     assert found["rules"] == []
+
+
+def test_the_page_has_the_numbers_of_the_kept_table():
+    """Correlations with the primary harm, by SciPy, and how many sets each run harms."""
+    table = tables.loads(bridge.TABLE.read_text())
+    page = (Path(__file__).parents[2] / "docs" / "bridge.md").read_text()
+    for dataset, start in (("digits", "On the digits, primary"), ("fashion", "On Fashion-MNIST:")):
+        part = page[page.index(start) :]
+        for name in ("network_loss", "break_even_strength", "margin_norm", "mean_cosine"):
+            row = re.search(rf"^\| {re.escape(_bridge_numbers.LABELS[name])} \|(.*)\|$", part, re.M)
+            written = [float(cell.split()[0]) for cell in row[1].split("|")]
+            for rate, number in enumerate(written):
+                rise = table["runs"][:, rate, 0, 1, 2] - table["nothing"][:, 1, 2]
+                each = []
+                for split in (11, 12, 13):
+                    here = (np.array(table["dataset"]) == dataset) & (table["split"] == split)
+                    assert here.sum() == 44
+                    each.append(spearmanr(table[name][here], rise[here]).statistic)
+                assert number == pytest.approx(np.mean(each), abs=0.0051), (dataset, name, rate)
+    digits = np.array(table["dataset"]) == "digits"
+    for rate, value in enumerate(("0.005", "0.02", "0.05", "0.1")):
+        rise = table["runs"][digits, rate, 0, 1, 2] - table["nothing"][digits, 1, 2]
+        assert f"| {value} | 5 | {np.sum(rise > 0)} of 132 |" in page
+    assert max(table["broken"]) == 0
+    assert bridge.TABLE.stat().st_size < 300_000
 
 
 def test_only_the_paper_preset_gives_the_kept_table(tmp_path, capsys):
