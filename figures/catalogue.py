@@ -37,6 +37,7 @@ ORDER = (
     "rhm_controls",
     "rhm_law",
     "hierarchy_or_flat",
+    "trained_grammar",
     "text",
     "images",
     "infinite_depth",
@@ -47,6 +48,7 @@ NEEDS = {
     "bridge": ("equinox", "optax"),
     "text": ("equinox", "optax", "tokenizers"),
     "images": ("equinox", "optax", "tokenizers"),
+    "trained_grammar": ("equinox", "optax", "tokenizers"),
 }
 PRESETS = ("quick", "paper")
 # Modules of this folder that are no figure. Those that begin with "_" are none either.

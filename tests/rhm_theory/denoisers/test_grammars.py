@@ -77,6 +77,7 @@ def test_nodes_that_have_a_symbol():
     np.testing.assert_array_equal(found, [[1, 1], [0.5, 0]])
 
 
+@pytest.mark.slow  # trains for 3 seconds
 def test_a_tiny_model_learns_the_lowest_level_first():
     model = MaskedDiffusion.create(
         jax.random.key(0), vocabulary=4, length=4, width=16, layers=1, heads=2
