@@ -35,7 +35,10 @@ def columns(preset: str, seeds: int, fashion_seeds: int) -> list[DataSet]:
             DataSet("digits", QUICK, 1),
             DataSet("grammar", QUICK._replace(trained=False), 1),
         ]
-    longer = images.Plan(recipe=images.Recipe(steps=2500))
+    longer = images.Plan(
+        recipe=images.Recipe(steps=2500),
+        classifier=images.Plan().classifier._replace(steps=2500, batch=64),
+    )
     return [
         DataSet("digits", images.Plan(), seeds),
         DataSet("grammar", images.Plan(), seeds),
