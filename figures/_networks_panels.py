@@ -91,7 +91,14 @@ def illusion(panel, data, letter):
         Line2D([], [], color="gray", ls=style, label=name)
         for name, style in zip(names, ("--", "-"), strict=True)
     ]
-    panel.legend(handles=handles, fontsize=8, ncols=3, loc="upper center")
+    panel.legend(
+        handles=handles,
+        fontsize=7,
+        ncols=3,
+        loc="upper center",
+        columnspacing=0.8,
+        handlelength=1.5,
+    )
 
 
 def logarithmic(axis):
@@ -136,12 +143,13 @@ def best(panel, data, letter):
         values += [verdicts.best(found, method)[FORGET] for method in METHODS]
         panel.plot(values, places, mark, color=COLOURS[hue], label=name, alpha=0.8)
     panel.set_xscale("symlog", linthresh=0.1)
+    panel.set_xlim(left=0)  # leaves a place for the legend
     panel.set_yticks(places, ["doing nothing", *METHODS])
     panel.invert_yaxis()
     panel.set_xlabel("KLoM on forgotten rows, normal margins")
     panel.set_ylabel("method")
     panel.set_title(f"({letter}) the best run of each method")
-    panel.legend(fontsize=8)
+    panel.legend(fontsize=7, loc="upper left")
 
 
 def excess(panel, data, letter):

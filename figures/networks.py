@@ -24,8 +24,8 @@ The dotted lines are its noise floor. The colour is the cost, as a part of that 
 
 The next panel has kept in place of unseen rows.
 
-The illusion over time: the mean over the three splits falls at first under ascent, then rises.
-Whoever stops at the right epoch is lucky.
+The illusion over time: the mean over the three splits can fall at first under ascent, and then
+rises. Whoever stops at the right epoch is lucky.
 
 SCRUB, right and wrong: the student of a public benchmark never moves. The mistake hides that
 SCRUB does change networks.
