@@ -1,6 +1,5 @@
 """A data set ready for a problem: features, labels, rows to forget, and what was decided."""
 
-import functools
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -125,22 +124,89 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
     Returns: the data set.
     Raises: ``ValueError`` that names the columns at fault, all at once.
     """
-    fitted_on = fitted_rows(selected.mask, choices.scale_on)
+    try:
+        return _prepared(table, label, selected, choices)
+    except ValueError as error:
+        raise ValueError("; ".join(faults(table, label, selected, choices)) or error) from None
+
+
+def selected_and_prepared(
+    table: Table, label: str | None, select: Callable[[], Selected], choices: Choices
+) -> tuple[Selected, Prepared]:
+    """The rows that ``select`` finds, and what :func:`prepare` makes of them.
+
+    Raises: ``ValueError`` that names the label, the rows and the columns at fault, all at once.
+    """
+    wrong: list[str] = []
+    known = chosen = None
+    try:
+        known = checked_label(table, label)
+    except ValueError as error:
+        wrong.append(str(error))
+    try:
+        chosen = select()
+    except ValueError as error:
+        wrong.append(str(error))
+    if known is None or chosen is None:
+        raise ValueError("; ".join([*wrong, *faults(table, known, chosen, choices, wrong)]))
+    return chosen, prepare(table, known, chosen, choices)
+
+
+def faults(
+    table: Table,
+    label: str | None,
+    selected: Selected | None,
+    choices: Choices,
+    before: Sequence[str] = (),
+) -> list[str]:
+    """All that is wrong with the columns, after the sentences ``before``.
+
+    Without a label all columns count as features, and without selected rows none is forgotten.
+    """
+    columns_there = table.frame.columns
+    found = [
+        f"{option}: {no_column(table.source, name, columns_there)}"
+        for option, given in (("drop", choices.drop), ("keep", choices.keep))
+        for name in given
+        if name not in columns_there
+    ]
+    known = choices._replace(
+        drop=[name for name in choices.drop if name in columns_there],
+        keep=[name for name in choices.keep if name in columns_there],
+    )
+    if selected is None:
+        selected = Selected(np.zeros(table.frame.height, bool), (), "")
+    tries: list[Callable[[], object]] = [lambda: _encoded(table, label, selected, known)]
+    if label is not None:
+        tries.insert(0, lambda: columns.labels(table, label))
+    for one in tries:
+        try:
+            one()
+        except ValueError as error:
+            said = str(error)
+            found.append(said.removeprefix(f"{table.source}: ") if found or before else said)
+    return found
+
+
+def _encoded(
+    table: Table, label: str | None, selected: Selected, choices: Choices
+) -> tuple[columns.Encoded, tuple[str, ...]]:
+    """The features, and a note on the columns by which rows were selected."""
     names, dropped = features_of(table.source, table.frame.columns, label, selected, choices)
-    encode = functools.partial(
-        columns.encode,
+    encoded = columns.encode(
         table,
         names,
-        fitted_on,
+        fitted_rows(selected.mask, choices.scale_on),
         keep=choices.keep,
         standardize=choices.standardize,
         rows_fitted=SCALE_ON[choices.scale_on],
     )
-    try:
-        labels, classes = columns.labels(table, label)
-    except ValueError as error:
-        raise ValueError("; ".join([str(error), *_fault(table.source, encode)])) from None
-    encoded = encode()
+    return encoded, dropped
+
+
+def _prepared(table: Table, label: str, selected: Selected, choices: Choices) -> Prepared:
+    labels, classes = columns.labels(table, label)
+    encoded, dropped = _encoded(table, label, selected, choices)
     notes = (
         f"{table.source}: {len(labels)} rows, {plural(len(encoded.names), 'feature')}",
         *table.notes,
@@ -166,17 +232,8 @@ def prepare(table: Table, label: str, selected: Selected, choices: Choices) -> P
     )
 
 
-def _fault(source: str, encode: Callable[[], object]) -> list[str]:
-    """What is wrong with the features too, so that one error names all that is to be mended."""
-    try:
-        encode()
-    except ValueError as error:
-        return [str(error).removeprefix(f"{source}: ")]
-    return []
-
-
 def features_of(
-    source: str, names: Sequence[str], label: str, selected: Selected, choices: Choices
+    source: str, names: Sequence[str], label: str | None, selected: Selected, choices: Choices
 ) -> tuple[list[str], tuple[str, ...]]:
     """The columns that may be features, and a note on the ones by which rows were selected.
 
@@ -241,14 +298,14 @@ def from_frame(
     if isinstance(known, nw.LazyFrame):
         known = known.collect()
     table = Table("the frame", _as_polars(known))
-    label = checked_label(table, label)
-    if isinstance(forget, str):
-        selected = rows.select(
-            table.source, table.frame.height, forget, seed=seed, table=lambda: table
-        )
-    else:
-        selected = _masked(known, forget)
-    return prepare(table, label, selected, choices or Choices())
+
+    def select() -> Selected:
+        if not isinstance(forget, str):
+            return _masked(known, forget)
+        height = table.frame.height
+        return rows.select(table.source, height, forget, seed=seed, table=lambda: table)
+
+    return selected_and_prepared(table, label, select, choices or Choices())[1]
 
 
 def _as_polars(known: Any) -> "pl.DataFrame":

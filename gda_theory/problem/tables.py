@@ -103,9 +103,12 @@ def load(
     if labels is not None:
         raise ValueError(f"labels is only for arrays; name the column of {source} with label")
     table = _read(source, settings, {name for name in (label, id) if name} | rows.words(forget))
-    label = prepared.checked_label(table, label)
-    selected = which.of(source, table.frame.height, lambda: table)
-    return _with_sets(prepared.prepare(table, label, selected, choices), selected)
+
+    def select() -> Selected:
+        return which.of(source, table.frame.height, lambda: table)
+
+    selected, found = prepared.selected_and_prepared(table, label, select, choices)
+    return _with_sets(found, selected)
 
 
 class Which(NamedTuple):

@@ -5,6 +5,7 @@ import warnings
 import jax
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
@@ -179,6 +180,28 @@ def test_a_sparse_transformation_is_made_dense(monkeypatch):
     monkeypatch.setattr("gda_theory.problem.estimators.LARGEST_DENSE", 100)
     with pytest.raises(ValueError, match="TruncatedSVD"):
         Problem.from_estimator(fitted, texts, labels, MASK)
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.csc_array])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_sparse_rows_give_the_problem_of_dense_ones(kind, classes):
+    rng = np.random.default_rng(3)
+    dense = np.where(rng.random((COUNT, 5)) < 0.3, rng.normal(size=(COUNT, 5)), 0.0)
+    labels = np.digitize(dense @ [2, -1, 1, 0, 1] + rng.logistic(size=COUNT), range(classes - 1))
+    fitted = LogisticRegression(tol=1e-10, max_iter=1000).fit(kind(dense), labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sparse = Problem.from_estimator(fitted, kind(dense), labels, MASK)
+    same = Problem.from_estimator(fitted, dense, labels, MASK)
+    assert isinstance(sparse, MultinomialProblem if classes == 3 else Problem)
+    np.testing.assert_array_equal(sparse.features, same.features)
+    found = np.asarray(minimise.pretrain(sparse).weights)
+    wanted = np.column_stack([fitted.coef_, fitted.intercept_])
+    np.testing.assert_allclose(np.atleast_2d(found), wanted, atol=1e-5)
+    with pytest.warns(UserWarning, match=UNSOLVED):
+        Problem.from_estimator(fitted, kind(2 * dense), labels, MASK)
+    with pytest.raises(ValueError, match=r"X must have shape \(n, 5\)"):
+        Problem.from_estimator(fitted, kind(dense[:, 1:]), labels, MASK)
 
 
 def test_a_pipeline_of_another_estimator_is_refused():

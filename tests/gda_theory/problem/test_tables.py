@@ -283,3 +283,31 @@ def test_float32_warns_of_lost_values_unless_they_are_scaled(table):
         assert len(np.unique(scaled.problem(ridge=1.0).features[:, 0])) == 60
     with jax.enable_x64(True):
         assert len(np.unique(raw.problem(ridge=1.0).features[:, 0])) == 60
+
+
+@pytest.mark.parametrize(
+    ("forget", "said"),
+    [
+        ("cty==Rome", "has no column 'cty'; did you mean 'city'?"),
+        ("99", "row numbers must be from 0 to 4"),
+        ("0", None),
+    ],
+)
+def test_one_error_names_rows_label_options_and_columns(table, forget, said):
+    """So that a user mends all at once. The frame of a data frame library is treated alike."""
+    text = ROWS.replace("-2", "1e400")
+    path = table(text)
+    wanted = [said] if said else []
+    wanted += ["no column 'scroe'; did you mean 'score'?", "column 'score' has inf"]
+    with pytest.raises(ValueError, match="drop: ") as error:
+        data.load(path, label="label", forget=forget, drop=["scroe"])
+    assert all(part in str(error.value) for part in wanted)
+    with pytest.raises(ValueError, match="label: ") as error:
+        data.load(path, label="labl", forget=forget, drop=["scroe"])
+    wanted.append("no column 'labl'; did you mean 'label'?")
+    assert all(part in str(error.value) for part in wanted)
+    assert str(error.value).count("\n") == 0
+    frame = pl.read_csv(path)
+    with pytest.raises(ValueError, match="label: ") as error:
+        gt.Problem.from_frame(frame, label="labl", forget=forget, drop=["scroe"])
+    assert all(part in str(error.value) for part in wanted)
