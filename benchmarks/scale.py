@@ -16,7 +16,7 @@ import numpy as np
 
 DIMENSION, RIDGE = 50, 1e-2
 QUICK, FULL = 100_000, 1_000_000
-SIZES = {False: (10_000, 30_000, 100_000), True: (10_000, 100_000, 1_000_000)}
+SIZES = {False: (10_000, 30_000, 100_000), True: (10_000, 30_000, 100_000, 300_000, 1_000_000)}
 FITS = 40  # of scikit-learn, which a diagnosis may cost at most
 GIBIBYTES = 8
 SLOPES = (0.9, 1.1)
@@ -160,18 +160,45 @@ def diagnosis_row(ours: dict, theirs: dict, rows: int) -> dict:
     }
 
 
+def growing_part(seconds: dict[int, float]) -> tuple[float, float, float]:
+    """The numbers a, b >= 0 and c for which ``a + b n^c`` is nearest to the times.
+
+    Errors are relative. For each c, a and b follow from non-negative least squares. With two sizes
+    a is 0.
+    """
+    from scipy.optimize import minimize_scalar, nnls
+
+    sizes = np.array(sorted(seconds), float)
+    times = np.array([seconds[size] for size in sorted(seconds)])
+
+    def fitted(power: float) -> tuple[np.ndarray, float]:
+        fixed = np.full(len(sizes), float(len(sizes) > 2))
+        grows = (sizes / sizes[-1]) ** power
+        return nnls(np.column_stack([fixed, grows]) / times[:, None], np.ones(len(sizes)))
+
+    # Below 0.3 the part that grows could stand for the fixed cost.
+    power = float(
+        minimize_scalar(
+            lambda c: fitted(c)[1], bounds=(0.3, 3.0), method="bounded", options={"xatol": 1e-6}
+        ).x
+    )
+    (fixed, last), _ = fitted(power)
+    return float(fixed), float(last / sizes[-1] ** power), power
+
+
 def growth_row(seconds: dict[int, float]) -> dict:
-    """How the time of a diagnosis grows: the slope of a line through the logarithms."""
-    sizes = np.array(sorted(seconds))
-    times = np.array([seconds[size] for size in sizes])
-    slope = float(np.polyfit(np.log(sizes), np.log(times), 1)[0])
-    listed = ", ".join(f"{size:,} rows in {seconds[size]:.1f} s" for size in sizes.tolist())
+    """How the time of a diagnosis grows: ``a + b n^c``, and the slope of the whole."""
+    sizes = sorted(seconds)
+    whole = np.polyfit(np.log(sizes), np.log([seconds[size] for size in sizes]), 1)[0]
+    fixed, _, slope = growing_part(seconds)
+    listed = ", ".join(f"{size:,} rows in {seconds[size]:.1f} s" for size in sizes)
     return {
-        "work": f"time of a diagnosis by its rows, d={DIMENSION}",
+        "work": f"time of a diagnosis by its rows, d={DIMENSION}: the part that grows",
         "against": "linear growth",
         "target": f"slope from {SLOPES[0]} to {SLOPES[1]}",
         "met": SLOPES[0] <= slope <= SLOPES[1],
-        "growth": f"The slope is {slope:.2f}: {listed} of CPU time",
+        "growth": f"The slope is {slope:.2f} for the part that grows, beside {fixed:.1f} s that do"
+        f" not; {whole:.2f} for the whole: {listed} of CPU time",
     }
 
 

@@ -173,7 +173,16 @@ def test_rows_of_large_tables():
     assert not scale.diagnosis_row(ours, {"cpu": 0.7}, 1000)["met"]
     linear = scale.growth_row({1000: 1.0, 10_000: 10.0, 100_000: 100.0})
     assert linear["met"]
-    assert linear["growth"].startswith("The slope is 1.00: 1,000 rows in 1.0 s")
+    assert linear["growth"].startswith("The slope is 1.00 for the part that grows, beside 0.0 s")
+    beside = {size: 20 + 2e-4 * size for size in (10_000, 30_000, 100_000, 300_000, 1_000_000)}
+    fixed, factor, power = scale.growing_part(beside)
+    np.testing.assert_allclose([fixed, power], [20, 1], rtol=1e-3)
+    np.testing.assert_allclose(factor * 1e6**power, 200, rtol=1e-3)
+    row = scale.growth_row(beside)
+    assert row["met"]
+    assert "1.00 for the part that grows, beside 20.0 s that do not; 0." in row["growth"]
+    square = {size: 20 + 1e-9 * size**2 for size in beside}
+    assert not scale.growth_row(square)["met"]
     assert not scale.growth_row({1000: 1.0, 10_000: 14.0})["met"]
 
 
