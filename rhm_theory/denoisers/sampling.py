@@ -124,12 +124,7 @@ def ancestral(
         answer of the wrong shape, or no law, also ``conditional``.
     """
     steps = checks.whole("steps", steps, least=1)
-
-    def choose(key, log_probabilities, hidden, step):
-        del log_probabilities
-        return _chosen_independently(key, hidden, steps - step)
-
-    return _filled(key, conditional, tokens, choose)
+    return _filled(key, conditional, tokens, _independently, lambda step: steps - step)
 
 
 def one_at_a_time(
@@ -147,12 +142,7 @@ def one_at_a_time(
     Returns: the tokens, none hidden.
     Raises: as :func:`ancestral`.
     """
-
-    def choose(key, log_probabilities, hidden, step):
-        del log_probabilities, step
-        return _first(jax.random.uniform(key, hidden.shape), hidden, hidden.shape[-1])
-
-    return _filled(key, conditional, tokens, choose)
+    return _filled(key, conditional, tokens, _in_random_order, lambda step: np.shape(tokens)[-1])
 
 
 def most_confident_first(
@@ -179,12 +169,10 @@ def most_confident_first(
     if steps is not None:
         steps = checks.whole("steps", steps, least=1)
 
-    def choose(key, log_probabilities, hidden, step):
-        del key
-        left = hidden.shape[-1] if steps is None else steps - step
-        return _first(log_probabilities.max(-1), hidden, left)
+    def left(step: int) -> int:
+        return np.shape(tokens)[-1] if steps is None else steps - step
 
-    return _filled(key, conditional, tokens, choose)
+    return _filled(key, conditional, tokens, _by_confidence, left)
 
 
 def denoiser(key: Array, conditional: Conditional, sampler: Sampler = one_at_a_time) -> Callable:
@@ -257,7 +245,9 @@ def pair_covariance(
 
     def kept(shown):
         asked = jnp.where(shown, tokens, vocabulary)
-        return _kept(_answer(conditional, asked, vocabulary), tokens, shown)
+        log_probabilities = _answer(conditional, asked, vocabulary)
+        _require_law(_is_law(log_probabilities, asked))
+        return _kept(log_probabilities, tokens, shown)
 
     alone = kept(visible)
     covariances = []
@@ -286,22 +276,26 @@ def _kept(log_probabilities, tokens, shown):
 # --- the loop that all samplers share
 
 
-def _filled(key, conditional, tokens, choose) -> Int[Array, "*batch length"]:
-    """Ask the conditional and reveal the tokens that ``choose`` takes, until none is hidden."""
+def _filled(
+    key: Array, conditional: Conditional, tokens, choose: Callable, left: Callable[[int], int]
+) -> Int[Array, "*batch length"]:
+    """Ask the conditional and reveal the tokens that ``choose`` takes, until none is hidden.
+
+    ``left`` says how many steps are left, with the present one.
+    """
     checks.key("key", key)
     tokens = symbols_in("tokens", tokens, np.iinfo(np.int32).max)
     if not tokens.ndim:
         raise ValueError("tokens must have shape (*batch, length), got ()")
     for step in itertools.count():
         log_probabilities = _answer(conditional, tokens)
-        vocabulary = log_probabilities.shape[-1]
         if not step:
-            symbols_in("tokens", tokens, vocabulary + 1)
-        hidden = tokens == vocabulary
-        for_place, for_symbol = jax.random.split(jax.random.fold_in(key, step))
-        chosen = choose(for_place, log_probabilities, hidden, step)
-        tokens = _revealed(for_symbol, log_probabilities, tokens, chosen)
-        if not (tokens == vocabulary).any():
+            symbols_in("tokens", tokens, log_probabilities.shape[-1] + 1)
+        # The number of the step is an array: another one compiles nothing.
+        numbers = np.array([step, left(step)], np.int32)
+        tokens, lawful, hidden = _revealed(key, numbers, log_probabilities, tokens, choose)
+        _require_law(lawful)
+        if not hidden:
             break
     return tokens
 
@@ -315,12 +309,15 @@ def _answer(conditional, tokens, vocabulary=None) -> Float[Array, "*batch length
             f"conditional must return log probabilities of shape (*batch, length, vocabulary) for "
             f"tokens of shape {tokens.shape}, got {found.dtype} of shape {found.shape}"
         )
-    if not _is_law(found, tokens):
+    return found
+
+
+def _require_law(lawful: bool | Array) -> None:
+    if not lawful:
         raise ValueError(
             "conditional must return log probabilities, got NaN, +inf or no possible symbol "
             "for a hidden token"
         )
-    return found
 
 
 @jax.jit
@@ -329,19 +326,33 @@ def _is_law(log_probabilities, tokens):
     return jnp.isfinite(jnp.where(hidden, log_probabilities.max(-1), 0)).all()
 
 
-@jax.jit
-def _revealed(key, log_probabilities, tokens, chosen):
-    drawn = jax.random.categorical(key, log_probabilities)
-    return jnp.where(chosen, drawn, tokens)
+@functools.partial(jax.jit, static_argnames="choose")
+def _revealed(key, numbers, log_probabilities, tokens, choose):
+    """The tokens after a step, whether the answer was a law, and whether any token is hidden."""
+    vocabulary = log_probabilities.shape[-1]
+    for_place, for_symbol = jax.random.split(jax.random.fold_in(key, numbers[0]))
+    chosen = choose(for_place, log_probabilities, tokens == vocabulary, numbers[1])
+    drawn = jax.random.categorical(for_symbol, log_probabilities).astype(tokens.dtype)
+    found = jnp.where(chosen, drawn, tokens)
+    return found, _is_law(log_probabilities, tokens), (found == vocabulary).any()
 
 
-@jax.jit
-def _chosen_independently(key, hidden, left):
+def _independently(key, log_probabilities, hidden, left):
     """Each hidden token with probability 1/left: all of them at the last step."""
+    del log_probabilities
     return hidden & (left * jax.random.uniform(key, hidden.shape) < 1)
 
 
-@jax.jit
+def _in_random_order(key, log_probabilities, hidden, left):
+    del log_probabilities
+    return _first(jax.random.uniform(key, hidden.shape), hidden, left)
+
+
+def _by_confidence(key, log_probabilities, hidden, left):
+    del key
+    return _first(log_probabilities.max(-1), hidden, left)
+
+
 def _first(priority, hidden, left):
     """The hidden tokens of the highest priority: the number that is due with ``left`` steps."""
     due = -(-hidden.sum(-1, keepdims=True) // left)
