@@ -79,7 +79,7 @@ def illusion(panel, data, letter):
     panel.set_yscale("log")
     logarithmic(panel.yaxis)
     low, high = panel.get_ylim()
-    panel.set_ylim(low, high * (high / low) ** 0.6)  # leaves a place for the legend
+    panel.set_ylim(low, high * (high / low) ** 0.7)  # leaves a place for the legend
     panel.set_xlabel("epoch of ascent")
     panel.set_ylabel("mean KLoM over the splits")
     panel.set_title(f"({letter}) the illusion over time")
@@ -93,11 +93,10 @@ def illusion(panel, data, letter):
     ]
     panel.legend(
         handles=handles,
-        fontsize=7,
         ncols=3,
         loc="upper center",
         columnspacing=0.8,
-        handlelength=1.5,
+        handlelength=1.0,
     )
 
 
@@ -149,7 +148,7 @@ def best(panel, data, letter):
     panel.set_xlabel("KLoM on forgotten rows, normal margins")
     panel.set_ylabel("method")
     panel.set_title(f"({letter}) the best run of each method")
-    panel.legend(fontsize=7, loc="upper left")
+    panel.legend(loc="upper left")
 
 
 def excess(panel, data, letter):
@@ -169,7 +168,7 @@ def excess(panel, data, letter):
         panel.plot([], [], mark, color="gray", label=split)[0]
         for split, mark in SPLIT_MARKS.items()
     ]
-    panel.legend(handles=handles, fontsize=8)
+    panel.legend(handles=handles)
 
 
 def _excess_row(panel, place, intervals, colour):
@@ -213,7 +212,7 @@ def band(panel, data, letter):
     panel.set_xlabel("accuracy on fresh rows")
     panel.set_ylabel("accuracy on forgotten rows")
     panel.set_title(f"({letter}) {name}: Hoeffding's band")
-    panel.legend(loc="lower right", fontsize=8)
+    panel.legend(loc="lower right")
 
 
 def defects(panel, data, letter):

@@ -51,7 +51,7 @@ flipped rows. The settings networks and sets make a run smaller (0: as the prese
 and data may be digits or fashion.
 """
 LEMMAS = ["Sec. 3", "Figs. 1-3, 6, 7", "Table 1"]
-SIZE = (12.5, 15.5)
+SIZE = (13.5, 16.5)
 PARAMETERS = {"networks": 0, "sets": 0, "data": "preset"}
 PARAMETERS = {"networks": 0, "sets": 0, "data": "preset"}
 
