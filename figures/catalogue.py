@@ -40,6 +40,7 @@ ORDER = (
     "trained_grammar",
     "text",
     "images",
+    "controls_all",
     "infinite_depth",
 )
 # Libraries of an extra. A figure that needs one that is missing is drawn only if it is named.

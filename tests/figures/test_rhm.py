@@ -12,7 +12,14 @@ import rhm_theory as rt
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, at_the_edges, made
 
 # Data that take 10 to 20 seconds: every test that reads them is slow.
-SLOW = ("rhm_masking", "rhm_exponent", "rhm_scaling", "rhm_controls", "infinite_depth")
+SLOW = (
+    "rhm_masking",
+    "rhm_exponent",
+    "rhm_scaling",
+    "rhm_controls",
+    "controls_all",
+    "infinite_depth",
+)
 NAMES = (
     "rhm_tree",
     *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW),
@@ -305,3 +312,27 @@ def test_critical_noises_of_the_infinite_depth_are_those_of_given_grammars():
     # Population dynamics and exact belief propagation, on the same grammars.
     difference = data["recovery"]["difference"]
     assert abs(float(difference["value"])) < 5 * float(difference["error"]) + 0.005
+
+
+@pytest.mark.slow
+def test_a_flat_mixture_peaks_inside_and_gaussian_fields_do_not():
+    module, data = made("controls_all")
+    alone = data["found"]["independent sites"]["epsilon"]["value"]
+    np.testing.assert_allclose(alone, 1, rtol=1e-12)
+    for process in ("epsilon", "mask"):
+        found = data["found"]["mixture of independent sites"][process]
+        assert 0 < found["top"] < len(data["noise"]) - 1
+        assert float(found["excess"]["low"]) > 0
+    for field in data["fields"].values():
+        assert np.all(np.diff(field["value"]) > 0)
+    # By another route: the mixture's law of N is that of samples, at one noise level.
+    model = module.flat_models()["mixture of independent sites"]
+    starts = model.sample(jax.random.key(1), (32,))
+    noise = rt.Epsilon(0.95)
+    seen = noise.likelihood(starts, vocabulary=4)
+    drawn = model.sample_posterior(jax.random.key(3), seen, (4000,)) != starts
+    count = np.asarray(drawn.sum(-1))
+    chi = count.var(0, ddof=1).sum() / np.asarray(drawn).var(0, ddof=1).sum()
+    at = list(data["noise"]).index(0.95)
+    expected = data["found"]["mixture of independent sites"]["epsilon"]["value"][at]
+    assert chi == pytest.approx(expected, rel=0.05)
