@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gda_theory.commands import certify, check, diagnose, evaluate, forget, solve
-from gda_theory.problem import parquet
+from gda_theory.problem import reading
 from theory_common import entry
 
 COMMANDS = {
@@ -51,6 +51,6 @@ def _is_large(options) -> bool:
     data = getattr(options, "data", None)
     if data is None:
         return False
-    if getattr(options, "scheduler", None) is not None or parquet.is_partitioned(data):
+    if getattr(options, "scheduler", None) is not None or reading.is_partitioned(data):
         return True
     return Path(data).is_file() and Path(data).stat().st_size > LARGE

@@ -209,7 +209,7 @@ def add_scheduler(parser: argparse.ArgumentParser) -> None:
 
 def is_partitioned(options) -> bool:
     """Whether the rows come in partitions: from a folder, a pattern, or on a cluster."""
-    return options.scheduler is not None or parquet.is_partitioned(options.data)
+    return options.scheduler is not None or reading.is_partitioned(options.data)
 
 
 def partitioned_problem(

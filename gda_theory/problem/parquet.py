@@ -5,10 +5,8 @@ Each is a map over the files, in threads or on an executor. No file is read whol
 """
 
 import functools
-import glob
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,7 +18,7 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.naming import listed, no_column, plural
 from gda_theory.problem.partitions import PartitionedProblem, PartitionRows
 from gda_theory.problem.prepared import Choices
-from gda_theory.problem.reading import Table
+from gda_theory.problem.reading import Table, partitions
 from gda_theory.problem.rows import Selected
 from theory_common import checks
 from theory_common.batching import executors
@@ -60,11 +58,6 @@ class LabelValues(NamedTuple):
 
     values: frozenset
     missing: int
-
-
-def is_partitioned(source: str) -> bool:
-    """Whether a source is a folder, or a pattern such as ``sales/*.parquet``."""
-    return Path(source).is_dir() or (not Path(source).exists() and glob.has_magic(source))
 
 
 def from_parquet(
@@ -151,12 +144,7 @@ def _pieces(source: str) -> tuple[list[str], list[Piece]]:
     """The names of the columns, and the files in pieces of at most ``CELLS`` cells."""
     import polars as pl
 
-    if Path(source).is_dir():
-        paths = sorted(map(str, Path(source).rglob("*.parquet")))
-    else:
-        paths = sorted(glob.glob(source)) or [source]
-    if not paths:
-        raise FileNotFoundError(f"no file in {source!r} ends with .parquet")
+    paths = partitions(source)
     schema = None
     pieces = []
     for path in paths:

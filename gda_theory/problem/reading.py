@@ -6,6 +6,7 @@ delimiter and the header, and finds the line of an error.
 
 import contextlib
 import csv
+import glob
 import gzip
 import io
 import mmap
@@ -77,11 +78,13 @@ class Table(NamedTuple):
 def read(path: str, settings: Format | None = None, as_text: Collection[str] = ()) -> Table:
     """The table in a file: CSV or another delimited text, Parquet, Arrow (Feather) or JSON lines.
 
+    Of a folder or a pattern of Parquet files it has the rows of all files, in order of names.
+
     Each of them may be packed with gzip. What the file is, is decided by its first bytes; JSON
     lines are known by a first ``{``.
 
     Args:
-        path: of the file.
+        path: of the file, or of a folder.
         settings: of a text file.
         as_text: columns of a text file that must stay text, since rows are known by them. Of a
             large file the other columns of numbers are read as numbers, which is much faster.
@@ -92,6 +95,8 @@ def read(path: str, settings: Format | None = None, as_text: Collection[str] = (
 
     settings = settings or Format()
     _check(settings)
+    if is_partitioned(path):
+        return _read_partitions(path)
     table = _read_large(path, settings, as_text)
     if table is not None:
         return table
@@ -106,6 +111,36 @@ def read(path: str, settings: Format | None = None, as_text: Collection[str] = (
     except (pl.exceptions.PolarsError, OSError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be read: {_one_line(error)}") from None
     return _read_text(path, decode(path, raw, settings.encoding), settings)
+
+
+def is_partitioned(source: str) -> bool:
+    """Whether a source is a folder, or a pattern such as ``sales/*.parquet``."""
+    return Path(source).is_dir() or (not Path(source).exists() and glob.has_magic(source))
+
+
+def partitions(source: str) -> list[str]:
+    """The Parquet files of a folder or a pattern, in order of names; else the source itself.
+
+    Raises: ``FileNotFoundError`` for a folder without such a file.
+    """
+    if Path(source).is_dir():
+        paths = sorted(map(str, Path(source).rglob("*.parquet")))
+    else:
+        paths = sorted(glob.glob(source)) or [source]
+    if not paths:
+        raise FileNotFoundError(f"no file in {source!r} ends with .parquet")
+    return paths
+
+
+def _read_partitions(source: str) -> Table:
+    """All rows of a folder or a pattern in one table."""
+    import polars as pl
+
+    frames = [read(path).frame for path in partitions(source)]
+    try:
+        return Table(source, pl.concat(frames))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(f"the files of {source} differ: {_one_line(error)}") from None
 
 
 def content(path: str) -> bytes:

@@ -184,7 +184,7 @@ def from_frame(frame: Any, *, label: str, forget: Any, seed: int = 0, **choices:
 
 
 def _read(source: str, settings: Format | None, as_text: Collection[str]) -> Table:
-    if not Path(source).exists():
+    if not Path(source).exists() and not reading.is_partitioned(source):
         names = ", ".join(bundled.BUILT_IN)
         raise FileNotFoundError(
             f"no file {source!r}, and no data set of that name (there are {names})"

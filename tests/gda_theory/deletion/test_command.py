@@ -187,6 +187,27 @@ def test_arrays_and_bundled_sets(run, folder):
     assert run("check i.receipt.json iris:0-1 --forget 3,60 --no-standardize")[0] == 0
 
 
+def test_a_folder_of_parquet_files_is_one_table(run, folder):
+    """The receipt holds for the folder, for a pattern, and for the rows in one file."""
+    whole = pl.read_parquet(folder / "loans.parquet")
+    (folder / "parts").mkdir()
+    for name, part in (("a", whole[:50]), ("b", whole[50:])):
+        part.write_parquet(folder / "parts" / f"{name}.parquet")
+    rows = "--label default --forget-ids requests.txt --id customer --intercept"
+    code, out, err = run(f"forget parts {rows} --out parts.joblib")
+    assert (code, err) == (0, "")
+    assert "parts: 120 rows" in out
+    for source in ("parts", "parts/*.parquet", "loans.parquet"):
+        assert run(f"check parts.receipt.json {source} {rows}")[0] == 0
+    assert "rejected" in run(f"check parts.receipt.json parts/a.parquet {rows} --allow-missing")[2]
+    predicted = joblib.load(folder / "parts.joblib").predict(whole)
+    assert np.mean(predicted == whole["default"].to_numpy()) > 0.5
+    whole.drop("age").write_parquet(folder / "parts" / "c.parquet")
+    code, _, err = run(f"forget parts {rows} --out other.joblib")
+    assert code == 2
+    assert "the files of parts differ" in err
+
+
 def test_three_classes(run, folder):
     """The model is near scikit-learn's, and the receipt of its deletion is checked."""
     rows = "wine3.csv --label kind --forget 3,17,20-25 --intercept"

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import gda_theory as gt
-from gda_theory.problem import column_sums, parquet, tables
+from gda_theory.problem import column_sums, parquet, reading, tables
 from gda_theory.problem.prepared import Choices
 
 ROWS = 120
@@ -188,6 +188,6 @@ def test_bad_sources_and_names(folder, tmp_path):
         made(forget="120")
     with pytest.raises(ValueError, match="either forget, or forget_ids"):
         made(forget_ids="x")
-    assert parquet.is_partitioned(str(folder))
-    assert parquet.is_partitioned(f"{folder}/part-*.parquet")
-    assert not parquet.is_partitioned(str(folder / "whole.pq"))
+    assert reading.is_partitioned(str(folder))
+    assert reading.is_partitioned(f"{folder}/part-*.parquet")
+    assert not reading.is_partitioned(str(folder / "whole.pq"))
