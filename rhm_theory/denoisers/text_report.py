@@ -15,7 +15,7 @@ import numpy as np
 
 from rhm_theory.denoisers import text_study
 from rhm_theory.denoisers.text_measure import MODEL, SAMPLED, Study
-from rhm_theory.denoisers.text_study import Clauses
+from rhm_theory.denoisers.text_study import Clauses, Pairs
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate, Measurement
 from theory_common.printing import tables
@@ -42,6 +42,8 @@ class Numbers(NamedTuple):
         mask_part: the part of the susceptibility that is due to the mask, by law.
         contrast: chi(peak) - chi(end) over pairs of different words, by law.
         above: the model's contrast minus that of each control, on the control's starts.
+        contrast_all: the contrast over all pairs of tokens.
+        above_all: the same for ``above``.
         peak: the level of ``contrast``.
         end: the level that it is compared with.
         clauses: by level, whether changes keep to clauses (model, teacher-forced).
@@ -54,6 +56,8 @@ class Numbers(NamedTuple):
     mask_part: dict[str, list[Estimate]]
     contrast: dict[str, Estimate]
     above: dict[str, Estimate]
+    contrast_all: dict[str, Estimate]
+    above_all: dict[str, Estimate]
     peak: float
     end: float
     clauses: dict[float, Clauses]
@@ -81,9 +85,40 @@ def numbers(study: Study, *, r_max: int = R_MAX) -> Numbers:
             text_study.measured(one, study.starts, r_max=r_max, allowed=words) for one in by_level
         ]
         parts[name] = [text_study.mask_part(one, study.starts) for one in by_level]
-    rows = {name: _contrast_rows(study, name, peak, end, r_max) for name in study.pairs}
+    own, above = _contrasts(study, peak, end, r_max, words)
+    own_all, above_all = _contrasts(study, peak, end, r_max, None)
+    return Numbers(
+        levels=study.levels,
+        r_max=r_max,
+        all_pairs=every,
+        different_words=apart,
+        mask_part=parts,
+        contrast=own,
+        above=above,
+        contrast_all=own_all,
+        above_all=above_all,
+        peak=peak,
+        end=end,
+        clauses=_clauses(study, r_max),
+    )
+
+
+def _contrasts(
+    study: Study, peak: float, end: float, r_max: int, allowed: np.ndarray | None
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """The contrast of each law, and the model's minus that of each control."""
+    rows = {
+        name: np.stack(
+            [
+                _fraction(study.pairs[name][study.levels.index(level)], r_max, allowed)
+                for level in (peak, end)
+            ],
+            1,
+        )
+        for name in study.pairs
+    }
     chapter = study.starts.chapter
-    contrast = {
+    own = {
         name: measure.jackknife(_contrast, row, chapter[: len(row)]) for name, row in rows.items()
     }
     above = {
@@ -95,30 +130,14 @@ def numbers(study: Study, *, r_max: int = R_MAX) -> Numbers:
         for name, row in rows.items()
         if name not in (MODEL, SAMPLED)
     }
-    return Numbers(
-        levels=study.levels,
-        r_max=r_max,
-        all_pairs=every,
-        different_words=apart,
-        mask_part=parts,
-        contrast=contrast,
-        above=above,
-        peak=peak,
-        end=end,
-        clauses=_clauses(study, r_max),
-    )
+    return own, above
 
 
-def _contrast_rows(study: Study, name: str, peak: float, end: float, r_max: int) -> np.ndarray:
-    """Numerators and denominators of chi at both levels, (starts, 2, 2)."""
-    words = text_study.different_words(study.word)
-    rows = []
-    for level in (peak, end):
-        pairs = study.pairs[name][study.levels.index(level)]
-        sums = np.asarray(text_study.pair_sums(pairs, words[: len(pairs.hidden)]).pair_sums)
-        whole = sums[:, 0] + 2 * sums[:, 1 : r_max + 1].sum(1)
-        rows.append(np.stack([whole, sums[:, 0]], 1))
-    return np.stack(rows, 1)
+def _fraction(pairs: Pairs, r_max: int, allowed: np.ndarray | None) -> np.ndarray:
+    """Numerator and denominator of chi, (starts, 2)."""
+    kept = None if allowed is None else allowed[: len(pairs.hidden)]
+    sums = np.asarray(text_study.pair_sums(pairs, kept).pair_sums)
+    return np.stack([sums[:, 0] + 2 * sums[:, 1 : r_max + 1].sum(1), sums[:, 0]], 1)
 
 
 def _contrast(row: np.ndarray) -> np.ndarray:
@@ -148,6 +167,9 @@ def to_dict(found: Numbers) -> dict[str, Any]:
     def plain(estimate: Estimate) -> list:
         return [np.asarray(estimate.value).tolist(), np.asarray(estimate.error).tolist()]
 
+    def whole(estimate: Estimate) -> list:
+        return [float(part) for part in estimate]
+
     def by_law(measurements: dict[str, list[Measurement]]) -> dict:
         return {
             name: {
@@ -161,12 +183,17 @@ def to_dict(found: Numbers) -> dict[str, Any]:
     return {
         "levels": list(found.levels),
         "r_max": found.r_max,
+        # Contrasts are four numbers: value, standard error, and the 95 % interval.
         "value and error": {
             "all pairs": by_law(found.all_pairs),
             "different words": by_law(found.different_words),
             "mask part": {n: [plain(one) for one in parts] for n, parts in found.mask_part.items()},
-            "contrast": {name: plain(one) for name, one in found.contrast.items()},
-            "model's contrast above": {name: plain(one) for name, one in found.above.items()},
+            "contrast": {name: whole(one) for name, one in found.contrast.items()},
+            "model's contrast above": {name: whole(one) for name, one in found.above.items()},
+            "contrast, all pairs": {name: whole(one) for name, one in found.contrast_all.items()},
+            "model's contrast above, all pairs": {
+                name: whole(one) for name, one in found.above_all.items()
+            },
         },
         "contrast levels": [found.peak, found.end],
         "clauses": {
@@ -208,12 +235,14 @@ def table(found: Numbers) -> str:
 
 def sentences(found: Numbers) -> list[str]:
     """What was found, in sentences with intervals."""
-    own = found.contrast[MODEL]
-    lines = [
-        f"Contrast of the model, chi({found.peak:g}) - chi({found.end:g}) over different words: "
-        f"{interval(own)}."
-    ]
-    lines += [f"Above that of {name}: {interval(one)}." for name, one in found.above.items()]
+    contrast = f"chi({found.peak:g}) - chi({found.end:g})"
+    lines = []
+    for which, own, above in (
+        ("different words", found.contrast, found.above),
+        ("all pairs", found.contrast_all, found.above_all),
+    ):
+        lines.append(f"Contrast of the model, {contrast}, {which}: {interval(own[MODEL])}.")
+        lines += [f"Above that of {name}, {which}: {interval(one)}." for name, one in above.items()]
     for level, one in found.clauses.items():
         lines.append(
             f"Clauses at {level:g}: covariance within minus across, over the variance of a token: "
