@@ -30,8 +30,8 @@ class Setting(NamedTuple):
 SETTINGS = {
     "quick": Setting(
         levels=(0.3, 0.5, 0.7, 0.9, 1.0),
-        few_levels=(0.5, 0.7, 1.0),
-        effort=Effort(starts=64, masks=4, columns=4, trajectories=0),
+        few_levels=(0.7, 0.9, 1.0),
+        effort=Effort(starts=48, masks=2, columns=4, trajectories=0),
         sampled_levels=(),
         steps=8,
     ),
@@ -154,6 +154,7 @@ def _by_seed(found: list[Numbers]) -> dict[str, Any]:
         ),
         "correlation": np.array([_pair_rows(m.correlation) for m in first.different_words[MODEL]]),
         "contrast": np.array([_whole(one.contrast[MODEL]) for one in found]),
+        "contrast_all": np.array([_whole(one.contrast_all[MODEL]) for one in found]),
         "clause_levels": np.array(list(first.clauses)),
         "clauses": np.array(
             [
@@ -175,6 +176,7 @@ def _by_control(found: Numbers) -> dict[str, Any]:
         "control_all": np.array([_chi(found.all_pairs[name]) for name in CONTROLS]),
         "control_different": np.array([_chi(found.different_words[name]) for name in CONTROLS]),
         "above": np.array([_whole(found.above[name]) for name in CONTROLS]),
+        "above_all": np.array([_whole(found.above_all[name]) for name in CONTROLS]),
     }
 
 

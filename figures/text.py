@@ -137,20 +137,21 @@ def claims(data):
         "about 0.6 (WikiText-2, no error given)",
         f"{', '.join(f'{place:g}' for place in places)} (one number for each seed)",
     )
-    value, _, low, high = data["contrast"].T
-    yield (
-        "contrast of the model, chi(0.7) - chi(1)",
-        "positive, no number given",
-        ", ".join(
-            f"{v:+.3f} [{a:+.3f}, {b:+.3f}]" for v, a, b in zip(value, low, high, strict=True)
-        ),
-    )
-    for name, (value, _, low, high) in zip(data["controls"], data["above"], strict=True):
+    for which, suffix in (("different words", ""), ("all pairs", "_all")):
+        value, _, low, high = data[f"contrast{suffix}"].T
         yield (
-            f"the model's contrast above that of {name}",
-            "no control on text",
-            f"{value:+.3f} [{low:+.3f}, {high:+.3f}]",
+            f"contrast of the model, chi(0.7) - chi(1), {which}",
+            "positive, no number given",
+            ", ".join(map(interval, value, low, high)),
         )
+        for name, (value, _, low, high) in zip(
+            data["controls"], data[f"above{suffix}"], strict=True
+        ):
+            yield (
+                f"the model's contrast above that of {name}, {which}",
+                "no control on text",
+                interval(value, low, high),
+            )
     model, bigrams = (data["losses"][data["loss_names"].index(n)] for n in ("model", "bigrams"))
     gap = bigrams[:, 0] - model[:, 0]
     yield (
@@ -175,3 +176,8 @@ def claims(data):
                 f"{v:.3f} after {s:.0%}" for v, s in zip(growth, data["shares"], strict=True)
             ),
         )
+
+
+def interval(value, low, high):
+    """A value and its 95 % interval."""
+    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
