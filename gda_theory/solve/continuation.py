@@ -255,14 +255,14 @@ def _is_full(trace: Trace) -> bool:
 
 
 def _longer(trace: Trace) -> Trace:
-    """The same trace, with room for more anchors, and running again if there is more room."""
+    """The same trace, with place for more anchors, and running again if more can be held."""
     held = len(trace.times)
-    room = max(min(ANCHORS_ALONE, MOST_ENTRIES // trace.weights.shape[1] ** 2), held)
+    capacity = max(min(ANCHORS_ALONE, MOST_ENTRIES // trace.weights.shape[1] ** 2), held)
 
     def padded(values):
-        return jnp.pad(values, [(0, room - held)] + [(0, 0)] * (values.ndim - 1))
+        return jnp.pad(values, [(0, capacity - held)] + [(0, 0)] * (values.ndim - 1))
 
-    status = RUNNING if room > held else FAILED
+    status = RUNNING if capacity > held else FAILED
     wider = {name: padded(getattr(trace, name)) for name in OF_ANCHORS}
     return trace._replace(**wider, status=jnp.int32(status))
 

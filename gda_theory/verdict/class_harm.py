@@ -19,7 +19,7 @@ from gda_theory.deletion import methods
 from gda_theory.deletion import rows as deletion_rows
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.verdict import measure, scores
-from gda_theory.verdict.harm import SLACK, Estimates, Row
+from gda_theory.verdict.harm import SLACK, Estimates, SetNumbers
 from gda_theory.verdict.scores import ClassScores
 
 CURVATURE = 0.5  # the largest eigenvalue of a row's second derivative
@@ -60,7 +60,7 @@ def estimates(
     """
     data = _data(problem, pretrained)
     found, converged = zip(*(_estimated(data, problem, one, strength) for one in sets), strict=True)
-    columns = zip(Row._fields, zip(*found, strict=True), strict=True)
+    columns = zip(SetNumbers._fields, zip(*found, strict=True), strict=True)
     return Estimates(**{name: np.array(column) for name, column in columns}), np.array(converged)
 
 
@@ -88,7 +88,7 @@ def _data(problem: MultinomialProblem, pretrained: Float[np.ndarray, "classes d"
 
 def _estimated(
     data: _Data, problem: MultinomialProblem, forgotten: Int[np.ndarray, " f"], strength: float
-) -> tuple[Row, bool]:
+) -> tuple[SetNumbers, bool]:
     """One set. Its sums at the pretrained weights are those of all rows less its own."""
     mask = np.isin(np.arange(len(data.weight)), forgotten)
     one = problem.replace(forget=mask)
@@ -105,7 +105,7 @@ def _estimated(
     uphill = forget * scores.total(part, weight[:, None] * part.slopes(oracle))
     distance = float(measure.norm(data.start - oracle))
     moved = float(measure.norm(measure.solved(hessian, uphill)))
-    row = Row(
+    row = SetNumbers(
         pretrain_distance=distance,
         newton_distance=float(measure.norm(stepped - oracle)),
         mean_forget_loss=float(weight @ data.losses[forgotten] / weight.sum()),

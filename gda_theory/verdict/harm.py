@@ -49,7 +49,7 @@ class Estimates(NamedTuple):
     not_nearer: Bool[np.ndarray, " sets"]
 
 
-class Row(NamedTuple):
+class SetNumbers(NamedTuple):
     """One set's entries of :class:`Estimates`."""
 
     pretrain_distance: float
@@ -115,7 +115,7 @@ def estimates(
             for at, oracle, phi in zip(block, weights, slopes, strict=True):
                 one = _One(oracle, float(norms[at]), sets[at])
                 found.append(_estimated(data, one, phi, strength))
-    columns = zip(Row._fields, zip(*found, strict=True), strict=True)
+    columns = zip(SetNumbers._fields, zip(*found, strict=True), strict=True)
     return Estimates(**{name: np.array(column) for name, column in columns})
 
 
@@ -184,7 +184,7 @@ def _slopes_at(
     return np.split(slopes, np.cumsum([len(one) for one in margins])[:-1])
 
 
-def _estimated(data: _Data, one: _One, phi: Float[np.ndarray, " f"], strength: float) -> Row:
+def _estimated(data: _Data, one: _One, phi: Float[np.ndarray, " f"], strength: float) -> SetNumbers:
     """One set. Its sums are those of all rows less those of the forgotten ones."""
     types, weight = data.types[one.rows], data.weight[one.rows]
     forgotten = weight.sum()
@@ -198,7 +198,7 @@ def _estimated(data: _Data, one: _One, phi: Float[np.ndarray, " f"], strength: f
     step = measure.solved(hessian, gradient)
     distance = float(measure.norm(data.pretrained - one.oracle))
     moved = float(measure.norm(measure.solved(hessian, uphill)))
-    return Row(
+    return SetNumbers(
         pretrain_distance=distance,
         newton_distance=float(measure.norm(data.pretrained - step - one.oracle)),
         mean_forget_loss=float(weight @ data.values[one.rows] / forgotten),
