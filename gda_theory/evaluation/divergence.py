@@ -73,10 +73,12 @@ def gaussian(
     Args:
         first, second: margins of at least 2 and 4 models.
     """
-    return of_moments(*(Moments(len(x), x.mean(0), x.var(0, ddof=1)) for x in (first, second)))
+    return of_moments(
+        *(SampleMoments(len(x), x.mean(0), x.var(0, ddof=1)) for x in (first, second))
+    )
 
 
-class Moments(NamedTuple):
+class SampleMoments(NamedTuple):
     """Number, means and variances (with divisor n - 1) of margins; any axes, points last."""
 
     models: int
@@ -84,7 +86,9 @@ class Moments(NamedTuple):
     variance: Float[np.ndarray, "*exchanges points"]
 
 
-def of_moments(first: Moments, second: Moments) -> Float[np.ndarray, "*exchanges points"]:
+def of_moments(
+    first: SampleMoments, second: SampleMoments
+) -> Float[np.ndarray, "*exchanges points"]:
     """:func:`gaussian` from the moments of both samples."""
     (n, mean_p, spread_p), (m, mean_q, spread_q) = first, second
     gap = (mean_p - mean_q) ** 2

@@ -58,10 +58,12 @@ def _scores(
 
 def _moments(
     both: Float[np.ndarray, "all points"], chosen: Float[np.ndarray, "exchanges all"]
-) -> divergence.Moments:
+) -> divergence.SampleMoments:
     count = int(chosen[0].sum())
     mean = chosen @ both / count
     squares = chosen @ both**2
     # Differences below rounding are no variance.
     variance = (squares - count * mean**2) / (count - 1)
-    return divergence.Moments(count, mean, np.where(variance < 1e-13 * squares, 0.0, variance))
+    return divergence.SampleMoments(
+        count, mean, np.where(variance < 1e-13 * squares, 0.0, variance)
+    )
