@@ -65,9 +65,9 @@ class Setting(NamedTuple):
 
 SETTINGS = {
     "quick": Setting(
-        cells=((3, 2, 2, 1), (3, 4, 2, 1)),
+        cells=((3, 2, 2, 1), (2, 4, 2, 1)),
         sampled=(3, 2),
-        steps=256,
+        steps=192,
         tests=256,
         starts=32,
         samples=8,
