@@ -1,6 +1,7 @@
 """Denoisers trained on grammars, beside Bayes: what is learned when, and what sampling costs."""
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 import rhm_theory as rt
 from figures.style import COLOURS
@@ -197,6 +198,7 @@ def draw_valid(panel, seen, cell, levels):
         title="(b) coherence of samples",
         ylim=(0, 1.08),
     )
+    panel.xaxis.set_minor_formatter(NullFormatter())  # these labels would overlap
 
 
 def draw_half(panel, data):
