@@ -2,6 +2,8 @@
 
 import numpy as np
 from matplotlib import colormaps
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
@@ -59,7 +61,10 @@ def plane(panel, data, name, letter, against=VALIDATION):
 
 
 def illusion(panel, data, letter):
-    """The mean over the splits against the epochs of ascent, on random rows and the component."""
+    """The mean over the splits against the epochs of ascent, on random rows and the component.
+
+    The colour is the rate of learning.
+    """
     names = list(data["sets"])[:2]
     rates = np.unique(data["sets"][names[0]]["rate"][by(data["sets"][names[0]], "ascent")])
     hues = colormaps["viridis"](np.linspace(0, 0.9, len(rates)))
@@ -79,25 +84,26 @@ def illusion(panel, data, letter):
     panel.set_yscale("log")
     logarithmic(panel.yaxis)
     low, high = panel.get_ylim()
-    panel.set_ylim(low, high * (high / low) ** 0.7)  # leaves a place for the legend
+    panel.set_ylim(low, high * (high / low) ** 0.3)  # leaves a place for the legend
     panel.set_xlabel("epoch of ascent")
     panel.set_ylabel("mean KLoM over the splits")
     panel.set_title(f"({letter}) the illusion over time")
     handles = [
-        Line2D([], [], color=hue, label=f"rate {rate:g}")
-        for rate, hue in zip(rates, hues, strict=True)
-    ]
-    handles += [
         Line2D([], [], color="gray", ls=style, label=name)
         for name, style in zip(names, ("--", "-"), strict=True)
     ]
-    panel.legend(
-        handles=handles,
-        ncols=3,
-        loc="upper center",
-        columnspacing=0.8,
-        handlelength=1.0,
-    )
+    panel.legend(handles=handles, ncols=2, loc="upper center")
+    _key_of_rates(panel, rates, hues)
+
+
+def _key_of_rates(panel, rates, hues):
+    """A bar beside the panel with the colour of each rate."""
+    places = np.arange(len(rates))
+    edges = np.append(places, len(rates)) - 0.5
+    colours = ScalarMappable(BoundaryNorm(edges, len(rates)), ListedColormap(hues))
+    bar = panel.figure.colorbar(colours, ax=panel, label="rate of learning", pad=0.02)
+    bar.set_ticks(places, labels=[f"{rate:g}" for rate in rates])
+    bar.ax.tick_params(length=0, which="both")
 
 
 def logarithmic(axis):
@@ -142,25 +148,24 @@ def best(panel, data, letter):
         values += [verdicts.best(found, method)[FORGET] for method in METHODS]
         panel.plot(values, places, mark, color=COLOURS[hue], label=name, alpha=0.8)
     panel.set_xscale("symlog", linthresh=0.1)
-    panel.set_xlim(left=0)  # leaves a place for the legend
     panel.set_yticks(places, ["doing nothing", *METHODS])
-    panel.invert_yaxis()
+    panel.set_ylim(len(places) - 0.5, -3.2)  # leaves a place for the legend
     panel.set_xlabel("KLoM on forgotten rows, normal margins")
     panel.set_ylabel("method")
     panel.set_title(f"({letter}) the best run of each method")
-    panel.legend(loc="upper left")
+    panel.legend(loc="upper center", ncols=2)
 
 
 def excess(panel, data, letter):
     """How far doing nothing is above the noise floor, and retrained networks, with intervals."""
-    names = []
-    for place, (name, found) in enumerate(data["sets"].items()):
-        _excess_row(panel, 2 * place, found["interval"], COLOURS["vermillion"])
-        _excess_row(panel, 2 * place + 1, found["oracles"], COLOURS["black"])
-        names += [name, "retrained"]
+    shown = {"doing nothing": ("interval", "vermillion"), "retrained": ("oracles", "black")}
+    sets = len(data["sets"])
+    for place, found in enumerate(data["sets"].values()):
+        for row, (which, hue) in enumerate(shown.values()):
+            _excess_row(panel, 2 * place + row, found[which], COLOURS[hue])
     panel.axvline(0, **DOTTED)
-    panel.set_yticks(np.arange(len(names)), names)
-    panel.invert_yaxis()
+    panel.set_yticks(2 * np.arange(sets) + 0.5, list(data["sets"]))
+    panel.set_ylim(2 * sets - 0.5, -1.1 * sets)  # leaves a place for the legend
     panel.set_xlabel("mean KLoM minus its noise floor")
     panel.set_ylabel("forget set")
     panel.set_title(f"({letter}) doing nothing and the floor")
@@ -168,7 +173,10 @@ def excess(panel, data, letter):
         panel.plot([], [], mark, color="gray", label=split)[0]
         for split, mark in SPLIT_MARKS.items()
     ]
-    panel.legend(handles=handles)
+    handles += [
+        Line2D([], [], color=COLOURS[hue], label=label) for label, (_, hue) in shown.items()
+    ]
+    panel.legend(handles=handles, loc="upper center", ncols=2)
 
 
 def _excess_row(panel, place, intervals, colour):

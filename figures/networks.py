@@ -53,7 +53,6 @@ and data may be digits or fashion.
 LEMMAS = ["Sec. 3", "Figs. 1-3, 6, 7", "Table 1"]
 SIZE = (13.5, 16.5)
 PARAMETERS = {"networks": 0, "sets": 0, "data": "preset"}
-PARAMETERS = {"networks": 0, "sets": 0, "data": "preset"}
 
 
 def compute(preset, networks, sets, data, folder=None):
@@ -83,11 +82,12 @@ def draw(figure, data):
     columns = 3
     small = len(names) + 6
     rows = -(-(small + 1) // columns)
-    grid = figure.add_gridspec(rows, columns)
-    places = [grid[place // columns, place % columns] for place in range(small)]
+    # Each row has a grid of its own: long labels make the panels of their own row narrower only.
+    grids = [row.subgridspec(1, columns) for row in figure.add_gridspec(rows, 1)]
+    places = [grids[place // columns][place % columns] for place in range(small)]
     # The last panel takes what is left of its row, or the next row.
     left = columns * rows - small
-    places.append(grid[rows - 1, columns - left :])
+    places.append(grids[-1][columns - left :])
     all_panels = [figure.add_subplot(place) for place in places]
     letters = iter("abcdefghijklmnop")
     for panel, name in zip(all_panels, names, strict=False):
