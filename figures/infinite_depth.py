@@ -153,10 +153,13 @@ def draw(figure, data):
     steps = {"where": "post", "color": "black", "lw": 0.8, "label": "share of grammars"}
     root.step([noise[0], *own, noise[-1]], [*share, 0], **steps)
     root.set(
-        xlabel="noise ε", ylabel="probability of the root's symbol", title="(a)", ylim=(-0.5, 1.05)
+        xlabel="noise ε",
+        ylabel="probability of the root's symbol",
+        title="(a) where the root is lost",
+        ylim=(0, 1.05),
     )
-    root.set_yticks([0, 0.25, 0.5, 0.75, 1])
-    root.legend(loc="lower left", fontsize=9)
+    # Narrow, so that it ends to the left of the curves.
+    root.legend(loc="lower left", handlelength=1.2, labelspacing=0.3, borderpad=0.3)
     for system, (hue, _) in SYSTEMS.items():
         one = data["critical"][named(system)]
         colour = COLOURS[hue]
@@ -168,10 +171,17 @@ def draw(figure, data):
             panel.fill_between(x, estimate["low"], estimate["high"], color=colour, alpha=0.2, lw=0)
             panel.plot(x, estimate["value"], color=colour, label=f"({named(system)})")
             panel.axhline(float(flat), color=colour, ls=":", lw=1.2)
-    belief.set(xlabel="level", ylabel="probability of the own symbol", title="(b)", ylim=(0, 0.85))
+    belief.set(
+        xlabel="level",
+        ylabel="probability of the own symbol",
+        title="(b) at the critical noise",
+        ylim=(0, 0.85),
+    )
     belief.legend(loc="upper left", ncols=2)
     exponent.axhline(2, **DASHED)
-    exponent.set(xlabel="level", ylabel="exponent ν", title="(c)", ylim=(1.2, 4.6))
+    exponent.set(
+        xlabel="level", ylabel="exponent ν", title="(c) exponent by level", ylim=(1.2, 4.6)
+    )
 
 
 def claims(data):
