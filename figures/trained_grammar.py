@@ -26,7 +26,8 @@ denoiser is worse than the law of the leaf with nothing shown.
 a time. A node has none if no rule gives its children. The dotted line is exact sampling.
 
 (c) The sequences after which half of the information of a level is used, for all grammars that were
-trained on. A level that was never half learned is left out.
+trained on. A level that was never half learned is left out. The quick preset half learns level 1
+only.
 
 (d) The backward part of the susceptibility, given the mask and teacher-forced, against the share of
 hidden leaves. The colours are those of (e).
@@ -198,11 +199,13 @@ def draw_valid(panel, seen, cell, levels):
         title="(b) coherence of samples",
         ylim=(0, 1.08),
     )
+    panel.set_xticks(seen, [f"{one:,.0f}" for one in seen])
     panel.xaxis.set_minor_formatter(NullFormatter())  # these labels would overlap
 
 
 def draw_half(panel, data):
     marks = "osD^v"
+    levels = max(len(cell["information"]["value"]) for cell in data["cells"].values())
     for place, (name, cell) in enumerate(data["cells"].items()):
         times = half_times(data["seen"], cell)
         panel.plot(
@@ -217,8 +220,9 @@ def draw_half(panel, data):
         yscale="log",
         xlabel="level of the tree",
         ylabel="sequences until half is used",
-        title="(c) time to learn a level",
-        xticks=range(1, 1 + max(len(c["information"]["value"]) for c in data["cells"].values())),
+        title="(c) levels that get half learned",
+        xlim=(0.7, levels + 0.3),
+        xticks=range(1, 1 + levels),
     )
     panel.legend(loc="lower right")
 
