@@ -1,6 +1,7 @@
 """Text: how far changes reach in a masked diffusion model, beside chains and flat mixtures."""
 
 import numpy as np
+from matplotlib import colormaps
 
 from figures import _text_study as study
 from figures.style import COLOURS
@@ -91,14 +92,18 @@ def draw_susceptibility(panel, data, which, title):
 
 def draw_correlation(panel, data):
     chosen = np.unique(np.linspace(0, len(data["levels"]) - 1, 5).round().astype(int))
-    for index, hue in zip(chosen, COLOURS, strict=False):
+    # Dark is a small share, light a large one.
+    hues = colormaps["cividis"](np.linspace(0, 0.85, len(chosen)))
+    for index, hue, mark in zip(chosen, hues, ("o", *MARKS), strict=False):
         value, error = data["correlation"][index].T
         distance = np.arange(1, len(value))
         panel.errorbar(
             distance,
             value[1:] / value[0],
             error[1:] / value[0],
-            color=COLOURS[hue],
+            color=hue,
+            marker=mark,
+            ms=4,
             capsize=2,
             label=f"t = {data['levels'][index]:g}",
         )
