@@ -44,7 +44,7 @@ def _law(generator: random.Random, size: int) -> tuple[Fraction, ...]:
     return tuple(Fraction(weight, sum(weights)) for weight in weights)
 
 
-def random_mixture(generator: random.Random) -> FlatMixture:
+def random_flat_mixture(generator: random.Random) -> FlatMixture:
     """One to three components, two or three sites, two or three symbols."""
     components, sites = generator.randint(1, 3), generator.randint(2, 3)
     size = generator.randint(2, 3)
@@ -146,7 +146,7 @@ MASKED = Given(
     evidence="proved",
     backs=["rhm_theory.experiment.within.within"],
     theorem=Theorem(
-        domain={mixture: Drawn("any flat mixture, evidence and mask level", random_mixture)},
+        domain={mixture: Drawn("any flat mixture, evidence and mask level", random_flat_mixture)},
         hypotheses=(PRODUCTS, SITEWISE, MASKED),
         conclusions={
             "no covariance": Eq(largest_covariance, 0),

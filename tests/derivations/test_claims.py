@@ -156,6 +156,7 @@ def test_corrections_say_what_the_paper_says():
     assert page.count("**The paper says:**") == len(corrected)
 
 
+@pytest.mark.slow
 def test_the_ledgers_page_has_every_claim_once():
     page = render.ledger_markdown()
     assert re.findall('<a id="(.*)"></a>', page) == [claim.id for claim in CLAIMS]

@@ -355,8 +355,9 @@ def test_the_probe_command(files, sequences, tmp_path, capsys):
     assert "susceptibility" in out
 
 
-def test_the_verdict_of_the_command(tmp_path, capsys):
+def test_the_verdict_of_the_command(tmp_path, capsys, monkeypatch):
     """Nested blocks, with the class of each sample: a sentence, and the same in JSON."""
+    monkeypatch.setenv("COLUMNS", "200")  # so that no name of a row is broken
     rng = np.random.default_rng(5)
     samples = np.zeros((60, 16, 8), int)
     for size in (1, 2, 4, 8):
