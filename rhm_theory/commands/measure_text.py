@@ -13,28 +13,38 @@ from theory_common.printing import files, tables
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options that only text has."""
     group = parser.add_argument_group("text")
-    group.add_argument("--starts", type=int, default=96, help="windows (default 96)")
-    group.add_argument("--masks", type=int, default=4, help="of each window (default 4)")
     group.add_argument(
-        "--columns", type=int, default=4, help="tokens with known covariances (default 4)"
+        "--starts", type=int, default=96, help="windows of held-out text (default 96)"
+    )
+    group.add_argument("--masks", type=int, default=4, help="masks of each window (default 4)")
+    group.add_argument(
+        "--columns",
+        type=int,
+        default=4,
+        help="hidden tokens of each mask whose covariances with all others are computed "
+        "(default 4)",
     )
     group.add_argument(
         "--trajectories",
         type=int,
         default=4,
-        help="samples of each mask; 0 for the estimator without samples alone (default 4)",
+        help="samples for each mask; with 0 only the estimator that needs no samples is computed "
+        "(default 4)",
     )
-    group.add_argument("--steps", type=int, default=32, help="of the sampler (default 32)")
+    group.add_argument("--steps", type=int, default=32, help="steps of the sampler (default 32)")
     group.add_argument(
-        "--r-max", type=int, default=10, help="largest distance that counts (default 10)"
+        "--r-max",
+        type=int,
+        default=10,
+        help="largest distance, in tokens, of two tokens that count (default 10)",
     )
     group.add_argument(
         "--controls",
         nargs="*",
         default=["mixture of unigrams", "bigrams", "mixture of bigrams"],
         metavar="NAME",
-        help="of mixture of unigrams, bigrams, mixture of bigrams (all by default), and trigrams, "
-        "which take a second a mask",
+        help="which controls: mixture of unigrams, bigrams, mixture of bigrams (these three by "
+        "default), or trigrams, which take a second for each mask; without a name, none",
     )
 
 

@@ -17,8 +17,9 @@ def add(commands) -> None:
     measured = commands.add_parser(
         "probe",
         help="measure in samples of any model how far changes reach",
-        description="Measure how far changes reach. Each start is a sequence. Its samples are what "
-        "a model returned after noise was added to the start.",
+        description="Measure how far changes reach, and say whether that looks hierarchical or "
+        "flat, or is undecided. Each start is a sequence. Its samples are what a model returned "
+        "after noise was added to the start.",
     )
     measured.add_argument(
         "sequences",
@@ -32,11 +33,11 @@ def add(commands) -> None:
     measured.add_argument(
         "--pad",
         metavar="TOKEN",
-        help="the symbol that fills sequences up to one length: where a start has it, nothing "
-        "counts",
+        help="the symbol that fills sequences up to one length; places where a start has it are "
+        "left out",
     )
     measured.add_argument(
-        "--delimiter", help="the character between the cells of text (default: it is found)"
+        "--delimiter", help="the character between the cells of text (default: found from the file)"
     )
     measured.add_argument(
         "--r-max", type=int, help="largest distance r between positions (default: all)"

@@ -16,14 +16,15 @@ def add(kinds) -> None:
     """Add the parser of this kind."""
     parser = kinds.add_parser(
         "grammar",
-        help="masked diffusion of a random grammar, beside exact Bayes",
+        help="masked diffusion of a random grammar, compared with the exact posterior",
         description="Train a masked diffusion model on fresh sequences of a random grammar. At the "
-        "end a table says which level of the tree it had learned when.",
+        "end a table says when it had learned which level of the tree. The gaps in it are "
+        "divergences from the exact posterior, in nats for each hidden symbol.",
     )
     for name, default, meaning in (
         ("depth", 4, "levels of rules"),
         ("vocabulary", 8, "symbols of each level"),
-        ("rules-per-symbol", 2, "tuples that a symbol may become"),
+        ("rules-per-symbol", 2, "tuples of symbols that a symbol may become"),
         ("branching", 2, "symbols of a tuple"),
     ):
         help = f"{meaning} (default {default})"

@@ -29,21 +29,28 @@ def add(kinds) -> None:
         "14 x 14; grammar: strings of a random grammar drawn as pictures, 8 x 8",
     )
     parser.add_argument(
-        "--images", metavar="FOLDER", help="with the idx files of Fashion-MNIST, for fashion"
+        "--images", metavar="FOLDER", help="folder of the idx files, for --data fashion"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     parser.add_argument("--steps", type=int, default=1500, help="gradient steps (default 1500)")
     parser.add_argument("--batch", type=int, default=64, help="pictures in a step (default 64)")
     parser.add_argument(
-        "--learning-rate", type=float, default=2e-3, help="the first one (default 0.002)"
+        "--learning-rate",
+        type=float,
+        default=2e-3,
+        help="learning rate at the start (default 0.002)",
     )
-    parser.add_argument("--channels", type=int, default=24, help="of the network (default 24)")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default 0)")
+    parser.add_argument(
+        "--channels", type=int, default=24, help="channels of the network (default 24)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of all random numbers (default 0)"
+    )
     parser.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="from which a stopped run goes on (default: OUT.training)",
+        help="file from which a stopped run goes on (default: the one of --out, and .training)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.set_defaults(command=run, name="train images")

@@ -12,7 +12,7 @@ def add(kinds) -> None:
     """Add the parser of this kind."""
     parser = kinds.add_parser(
         "text",
-        help="masked diffusion of text in byte-pair tokens",
+        help="masked diffusion of text, in tokens of a byte-pair encoding",
         description="Train a masked diffusion model of text. Every tenth chapter is held out. At "
         "the end its loss there is compared with chains of n-grams.",
     )

@@ -21,8 +21,10 @@ def add(
     parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
     how_long = parser.add_mutually_exclusive_group()
-    how_long.add_argument("--minutes", type=float, help="how long to train (default 20)")
-    how_long.add_argument("--steps", type=int, help="how many gradient steps to train instead")
+    how_long.add_argument("--minutes", type=float, help="minutes of training (default 20)")
+    how_long.add_argument(
+        "--steps", type=int, help="gradient steps of training, in place of minutes"
+    )
     parser.add_argument(
         "--batch", type=int, default=batch, help=f"sequences in a step (default {batch})"
     )
@@ -30,15 +32,25 @@ def add(
         "--learning-rate",
         type=float,
         default=learning_rate,
-        help=f"of the matrices (default {learning_rate})",
+        help=f"learning rate of the matrices, by Muon (default {learning_rate}); that of all "
+        "other weights, by Adam, is 0.15 times as large",
     )
-    parser.add_argument("--width", type=int, default=width, help=f"of a layer (default {width})")
-    parser.add_argument("--layers", type=int, default=layers, help=f"(default {layers})")
-    parser.add_argument("--heads", type=int, default=heads, help=f"(default {heads})")
-    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default 0)")
+    parser.add_argument(
+        "--width", type=int, default=width, help=f"numbers for each token (default {width})"
+    )
+    parser.add_argument(
+        "--layers", type=int, default=layers, help=f"layers of the transformer (default {layers})"
+    )
+    parser.add_argument(
+        "--heads", type=int, default=heads, help=f"attention heads of a layer (default {heads})"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of all random numbers (default 0)"
+    )
     parser.add_argument(
         "--folder",
-        help="keeps a checkpoint, so that a stopped run goes on (default: FILE.training)",
+        help="folder that keeps a checkpoint, so that a stopped run goes on (default: the file "
+        "of --out, and .training)",
     )
     parser.add_argument(
         "--keep",
@@ -46,7 +58,7 @@ def add(
         nargs="*",
         default=[],
         metavar="SHARE",
-        help="shares of the run at which the model is kept too, in the folder",
+        help="shares of the run (0 to 1) at which the model is also kept in the folder",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
 
