@@ -54,7 +54,7 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, Any], list[np.ndarray]]
         listed = [held[f"array_{index}"] for index in range(len(held))]
     except (AttributeError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"{path} is no file of rhm_theory.denoisers, or it is broken ({error})"
+            f"{path} is no file of rhm_theory.denoisers, or it is broken: it must hold a {kind}"
         ) from error
     if version != VERSION:
         raise ValueError(
