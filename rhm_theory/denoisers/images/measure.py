@@ -13,7 +13,7 @@ With the covariance of the changes over the trajectories of a start, the suscept
 starts are taken before the ratio.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ MEASURES = ("pixels", "patches", "f1", "f2", "f3")
 PATCH = 2
 
 
+@runtime_checkable
 class Posterior(Protocol):
     """A law of the clean picture given a noised one."""
 
