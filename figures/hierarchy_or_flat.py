@@ -192,7 +192,8 @@ def draw(figure, data):
                 label=label,
             )
     right.set(title="starts needed to see χ > 1", xlabel="noise ε", ylabel="starts", yscale="log")
-    right.legend()
+    right.set_ylim(top=8 * right.get_ylim()[1])  # space for the legend
+    right.legend(ncols=2)
 
 
 def claims(data):
