@@ -467,9 +467,7 @@ def within(sequences: Sequences, *, r_max: int | None = None) -> within_groups.W
     """
     if sequences.classes is None:
         return None
-    changed = sequences.samples != sequences.starts[:, None]
-    if sequences.inside is not None:
-        changed &= sequences.inside[:, None]
+    changed = _changed(sequences)
     return within_groups.within(changed, sequences.classes, r_max=r_max, groups=sequences.groups)
 
 
@@ -482,16 +480,19 @@ def by_level(sequences: Sequences, *, r_max: int | None = None) -> level_numbers
     """
     if sequences.levels is None:
         return None
-    changed = sequences.samples != sequences.starts[:, None]
-    if sequences.inside is not None:
-        changed &= sequences.inside[:, None]
     return level_numbers.by_level(
-        changed,
+        _changed(sequences),
         sequences.levels,
         classes=sequences.classes,
         groups=sequences.groups,
         r_max=r_max,
     )
+
+
+def _changed(sequences: Sequences) -> np.ndarray:
+    """Which sites of each sample changed; none does where the start is padded."""
+    changed = sequences.samples != sequences.starts[:, None]
+    return changed if sequences.inside is None else changed & sequences.inside[:, None]
 
 
 def draw(found: Measurement, path: str | os.PathLike) -> None:
