@@ -390,19 +390,23 @@ def _answer(found: Evaluation) -> str:
     total = len(found.runs)
     forgot, helped = (harmless.count(which) for which in (Standing.FLOOR, Standing.BETTER))
     harm = total - len(harmless)
-    parts = [
-        f"{_of(forgot, total)} retraining on the rows to forget without harm to other points.",
-        f"{helped} come closer to it than doing nothing, without harm."
-        if before is not None
-        else "",
-        f"{harm} do harm to other points.",
-    ]
-    return " ".join(part for part in parts if part)
+    parts = [f"{_of(forgot, total)} retraining on the rows to forget without harm to other points."]
+    if before is not None:
+        parts.append(f"{_verb(helped, 'come')} closer to it than doing nothing, without harm.")
+    parts.append(f"{_verb(harm, 'do')} harm to other points.")
+    return " ".join(parts)
 
 
 def _of(count: int, total: int) -> str:
-    known = {0: f"None of {total} runs reaches", 1: f"One run of {total} reaches"}
-    return known.get(count, f"{count} of {total} runs reach")
+    return _verb(count, "reach", f" of {total} runs" if count != 1 else f" run of {total}")
+
+
+def _verb(count: int, plural: str, of: str = "") -> str:
+    """A number of runs and what they do: ``None does``, ``One does``, ``3 do``."""
+    if count > 1:
+        return f"{count}{of} {plural}"
+    ending = "es" if plural.endswith(("o", "ch")) else "s"
+    return f"{'One' if count else 'None'}{of} {plural}{ending}"
 
 
 def _sentence(run: Run) -> str:

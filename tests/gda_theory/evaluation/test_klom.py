@@ -163,7 +163,7 @@ def test_evaluate_says_where_each_run_stands(tmp_path, capsys):
     found = json.loads(out.read_text())
     assert found["answer"] == (
         "One run of 3 reaches retraining on the rows to forget without harm to other points. "
-        "1 come closer to it than doing nothing, without harm. 1 do harm to other points."
+        "One comes closer to it than doing nothing, without harm. One does harm to other points."
     )
     assert printed.replace("\n", " ").startswith(found["answer"])
     assert [run["standing"]["forget"] for run in found["runs"]] == [
