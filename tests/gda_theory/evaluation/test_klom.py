@@ -11,7 +11,7 @@ from scipy.stats import norm, permutation_test
 from sklearn.metrics import roc_auc_score
 
 from gda_theory import cli, evaluation
-from gda_theory.evaluation import exchange, runs
+from gda_theory.evaluation import divergence, exchange, runs
 from gda_theory.evaluation.klom import noise_floor
 
 SPLIT = np.array(["forget"] * 20 + ["validation"] * 30 + ["retain"] * 30)
@@ -102,6 +102,16 @@ def test_the_exchange_test_is_that_of_scipy():
     assert ours == pytest.approx(expected.pvalue, abs=0.045)
     assert 0.005 < ours < 0.9
     assert exchange.p_value(first + 3, second, np.random.default_rng(1), exchanges=99) == 0.01
+
+
+def test_blocks_of_points_and_of_exchanges_change_nothing(monkeypatch):
+    first, second = margins(0.4, seed=1), margins(seed=2)
+    whole = evaluation.histogram(first, second)
+    tested = exchange.p_value(first, second, np.random.default_rng(0), exchanges=99)
+    monkeypatch.setattr(divergence, "BLOCK", 7 * len(first))  # 7 points at a time
+    monkeypatch.setattr(exchange, "BLOCK", 7 * first.shape[1])  # 7 exchanges
+    np.testing.assert_array_equal(evaluation.histogram(first, second), whole)
+    assert exchange.p_value(first, second, np.random.default_rng(0), exchanges=99) == tested
 
 
 def test_rows_that_were_never_learned_leave_nothing_to_forget():
