@@ -177,8 +177,11 @@ def starts(chapters: Sequence[Int[np.ndarray, " _"]], length: int, count: int) -
 
 
 def _spread(windows: np.ndarray) -> np.ndarray:
-    """The windows in an order in which the first ones lie far apart."""
-    golden = (np.arange(len(windows)) * 0.6180339887498949) % 1
+    """The windows in an order in which the first ones lie far apart.
+
+    A chapter's first window comes late. It holds the heading, which no other window is like.
+    """
+    golden = (0.5 + np.arange(len(windows)) * 0.6180339887498949) % 1
     return windows[np.argsort(golden, kind="stable")]
 
 
