@@ -5,10 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rhm_theory.denoisers import corpora, masked, text, text_measure, text_report, text_training
-from rhm_theory.denoisers.text import TextData
-from rhm_theory.denoisers.text_measure import MODEL, SAMPLED, Effort, Study
-from rhm_theory.denoisers.text_report import Numbers
+from rhm_theory.denoisers import masked
+from rhm_theory.denoisers.text import corpora, encoded, fitting, measurement, report
+from rhm_theory.denoisers.text.encoded import TextData
+from rhm_theory.denoisers.text.measurement import MODEL, SAMPLED, Effort, Study
+from rhm_theory.denoisers.text.report import Numbers
 
 WEIGHTS = Path(__file__).with_name("text.eqx")
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -49,16 +50,16 @@ def studied(preset: str, seeds: tuple[int, ...], steps: int, folder: Path | None
     """The arrays that are drawn."""
     setting = SETTINGS[preset]
     if preset == "quick":
-        loaded = text.load(WEIGHTS)
+        loaded = encoded.load(WEIGHTS)
         data = loaded.data
         models = [loaded.model]
         losses = loaded.notes["losses"]
         kept: list[dict] = [{}]
     else:
-        data = text.prepare(_novels())
+        data = encoded.prepare(_novels())
         runs = [_trained(data, seed, steps, folder) for seed in seeds]
         models = [run.model for run in runs]
-        losses = text_training.compared(models[0], data).to_dict()
+        losses = fitting.compared(models[0], data).to_dict()
         kept = [run.kept for run in runs]
     parts = None if folder is None else folder / "measured"
     whole = [_measured(model, data, setting, parts) for model in models]
@@ -89,7 +90,7 @@ def _trained(data: TextData, seed: int, steps: int, folder: Path | None):
         "folder": None if folder is None else folder / f"seed_{seed}",
     }
     sizes = {"width": 96, "layers": 4, "heads": 3}
-    return text_training.train(seed, data, length=64, sizes=sizes, run=run)
+    return fitting.train(seed, data, length=64, sizes=sizes, run=run)
 
 
 def _study(
@@ -101,10 +102,10 @@ def _study(
     controls: tuple[str, ...] = (),
 ) -> tuple[Study, Numbers]:
     law = model.log_probabilities
-    study = text_measure.study(
+    study = measurement.study(
         0, law, model.length, data, levels, effort, controls=controls, folder=parts
     )
-    return study, text_report.numbers(study)
+    return study, report.numbers(study)
 
 
 def _measured(model, data, setting: Setting, parts) -> Numbers:
@@ -124,7 +125,7 @@ def _growth(kept: dict, model, data, setting: Setting, parts) -> list[list[float
     """chi over different words at the level of the contrast, after each share of the training."""
     rows = []
     for one in (*kept.values(), model):
-        found = _study(one, data, (text_report.PEAK,), setting.effort, parts)[1]
+        found = _study(one, data, (report.PEAK,), setting.effort, parts)[1]
         rows.append(_pair(found.different_words[MODEL][0].susceptibility))
     return rows
 

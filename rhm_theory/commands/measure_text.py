@@ -50,13 +50,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> Callable[[], None]:
     """Measure, write, and return what prints the numbers."""
-    from rhm_theory.denoisers import text, text_measure, text_report
-    from rhm_theory.denoisers.text_measure import Effort
+    from rhm_theory.denoisers.text import encoded, measurement, report
+    from rhm_theory.denoisers.text.measurement import Effort
 
     for path in (options.out, options.html):
         if path is not None:
             files.require_free(path, options.force)
-    loaded = text.load(options.model)
+    loaded = encoded.load(options.model)
     effort = Effort(
         starts=options.starts,
         masks=options.masks,
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         trajectories=options.trajectories,
         steps=options.steps,
     )
-    study = text_measure.study(
+    study = measurement.study(
         options.seed,
         loaded.model.log_probabilities,
         loaded.model.length,
@@ -75,18 +75,18 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         folder=options.folder,
         shown=lambda part: print(part, file=sys.stderr),
     )
-    found = text_report.numbers(study, r_max=options.r_max)
+    found = report.numbers(study, r_max=options.r_max)
     if options.out is not None:
         content = io.BytesIO()
-        np.savez_compressed(content, allow_pickle=False, **dict(text_measure.arrays(study)))
+        np.savez_compressed(content, allow_pickle=False, **dict(measurement.arrays(study)))
         files.write_whole(options.out, content.getvalue(), options.force)
     if options.html is not None:
         about = [f"Model {options.model}, trained on {loaded.data.name}."]
-        about += text_report.losses(loaded.notes)
-        files.write_whole(options.html, text_report.page(study, found, about), options.force)
+        about += report.losses(loaded.notes)
+        files.write_whole(options.html, report.page(study, found, about), options.force)
     if options.json:
-        return lambda: print(tables.dumps(text_report.to_dict(found), indent=2))
-    return lambda: print(text_report.table(found))
+        return lambda: print(tables.dumps(report.to_dict(found), indent=2))
+    return lambda: print(report.table(found))
 
 
 def levels_of(text: str) -> list[float]:

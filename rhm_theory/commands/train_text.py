@@ -37,16 +37,16 @@ def add(kinds) -> None:
 
 def run(options: argparse.Namespace) -> Callable[[], None]:
     """Train, save, and return what prints the losses."""
-    from rhm_theory.denoisers import corpora, text, text_training
+    from rhm_theory.denoisers.text import corpora, encoded, fitting
 
     training_options.require_out(options)
     with shown_while("reading and encoding the corpus"):
         corpus = corpora.named(options.corpus)
-        data = text.prepare(corpus, vocabulary=options.vocabulary, length=options.length)
-    begin = None if options.begin is None else text.load(options.begin)
+        data = encoded.prepare(corpus, vocabulary=options.vocabulary, length=options.length)
+    begin = None if options.begin is None else encoded.load(options.begin)
     if begin is not None and begin.data.encoding != data.encoding:
         raise ValueError(f"begin must be a model of the same corpus, got one of {begin.data.name}")
-    trained = text_training.train(
+    trained = fitting.train(
         options.seed,
         data,
         length=options.length,
@@ -55,10 +55,10 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         begin=None if begin is None else begin.model,
     )
     with shown_while("comparing with chains of n-grams"):
-        compared = text_training.compared(trained.model, data)
+        compared = fitting.compared(trained.model, data)
     history = {name: values.tolist() for name, values in trained.history._asdict().items()}
     further = {"history": history, "losses": compared.to_dict()}
-    text.save(options.out, trained.model, data, further, force=options.force)
+    encoded.save(options.out, trained.model, data, further, force=options.force)
     if options.json:
         return lambda: print(tables.dumps(further, indent=2))
 

@@ -3,7 +3,7 @@
 It needs Equinox, Optax and Tokenizers: ``pip install -e '.[denoisers]'``.
 """
 
-from rhm_theory.denoisers import grammars, images, sampling
+from rhm_theory.denoisers import grammars, images, sampling, text
 from rhm_theory.denoisers.masked import LevelLosses, MaskedDiffusion, losses, read_notes
 from rhm_theory.denoisers.training import History, Trained, train
 
@@ -17,5 +17,6 @@ __all__ = [
     "losses",
     "read_notes",
     "sampling",
+    "text",
     "train",
 ]

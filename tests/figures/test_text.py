@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from figures import _text_study, text
-from rhm_theory.denoisers import corpora, ngrams, text_study
-from rhm_theory.denoisers import text as data_of_text
-from rhm_theory.denoisers.text_measure import Effort
+from rhm_theory.denoisers.text import backward, corpora, encoded, ngrams
+from rhm_theory.denoisers.text.measurement import Effort
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly
 from theory_common.printing import tables
 
 
 def test_the_weights_are_small_and_better_than_unigrams():
     assert _text_study.WEIGHTS.stat().st_size < 1_000_000
-    loaded = data_of_text.load(_text_study.WEIGHTS)
+    loaded = encoded.load(_text_study.WEIGHTS)
     losses = loaded.notes["losses"]["loss and error"]
     assert np.all(np.array(losses["model"])[:, 0] < np.array(losses["unigrams"])[:, 0])
     assert loaded.data.vocabulary == loaded.model.vocabulary
@@ -56,7 +55,7 @@ def test_the_paper_preset_trains_measures_and_goes_on(tmp_path, monkeypatch):
     assert data["sampled_all"].shape == (1, 2, 2)
     assert data["growth"].shape == (1, 3, 2)
     np.testing.assert_array_equal(data["shares"], [0.25, 0.5, 1])
-    monkeypatch.setattr(text_study, "teacher_forced", None)  # all parts are kept
+    monkeypatch.setattr(backward, "teacher_forced", None)  # all parts are kept
     again = text.compute("paper", 1, 4, folder=tmp_path)
     np.testing.assert_array_equal(again["model_all"], data["model_all"])
     rows = list(text.claims(data))

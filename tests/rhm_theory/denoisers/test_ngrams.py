@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 
-from rhm_theory.denoisers import ngrams, text
+from rhm_theory.denoisers.text import encoded, ngrams
 
 VOCABULARY = 3
 LENGTH = 5
@@ -123,4 +123,4 @@ def test_wrong_tokens_are_named():
         ngrams.fit([np.zeros(0, int)], 3)
     with pytest.raises(ValueError, match=r"chapters must be in 0 \.\. 2"):
         ngrams.fit([np.array([0, 3])], 3)
-    assert text.BYTES == 256
+    assert encoded.BYTES == 256

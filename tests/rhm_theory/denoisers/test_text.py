@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rhm_theory import cli
-from rhm_theory.denoisers import corpora, text
+from rhm_theory.denoisers.text import corpora, encoded
 
 SENTENCES = "the cat sat on a mat, and then it ran. What did she say to him? No one knows."
 WORDS = SENTENCES.split()
@@ -25,8 +25,8 @@ def corpus(chapters: int = 6, words: int = 300) -> corpora.Corpus:
 
 
 @functools.cache
-def data() -> text.TextData:
-    return text.prepare(corpus(), vocabulary=280, length=8, every=3)
+def data() -> encoded.TextData:
+    return encoded.prepare(corpus(), vocabulary=280, length=8, every=3)
 
 
 def test_chapters_are_kept_apart_and_encoded_without_loss():
@@ -42,23 +42,23 @@ def test_chapters_are_kept_apart_and_encoded_without_loss():
 
 
 def test_words_and_clauses():
-    encoding = text.encoding_of(data())
+    encoding = encoded.encoding_of(data())
     ids = encoding.encode("she knows, then").ids
     pieces = [encoding.id_to_token(one) for one in ids]
-    number = text.words(encoding, np.array(ids))
+    number = encoded.words(encoding, np.array(ids))
     spelled = [
         "".join(p for p, n in zip(pieces, number, strict=True) if n == w) for w in set(number)
     ]
     assert spelled == ["she", "Ġknows", ",", "Ġthen"]
-    assert [p for p, end in zip(pieces, text.ends(encoding)[ids], strict=True) if end] == [","]
+    assert [p for p, end in zip(pieces, encoded.ends(encoding)[ids], strict=True) if end] == [","]
 
 
 def test_windows_are_consecutive_and_spread_over_chapters():
-    draw = text.drawn_windows(data().training, 8)
+    draw = encoded.drawn_windows(data().training, 8)
     windows = draw(np.random.default_rng(1), 50)
     joined = [" ".join(map(str, chapter)) for chapter in data().training]
     assert all(any(" ".join(map(str, w)) in one for one in joined) for w in windows)
-    found = text.starts(data().held_out, 8, 6)
+    found = encoded.starts(data().held_out, 8, 6)
     np.testing.assert_array_equal(found.chapter, [0, 1, 0, 1, 0, 1])
     assert len({tuple(row) for row in found.tokens.tolist()}) == 6
 
@@ -66,9 +66,9 @@ def test_windows_are_consecutive_and_spread_over_chapters():
 def test_few_windows_are_not_the_headings_of_chapters():
     # A heading repeats. A chain of trigrams had a loss of 3.3 nats there, and of 3.9 elsewhere.
     chapters = [np.arange(80) for _ in range(5)]
-    few = text.starts(chapters, 8, 10)
+    few = encoded.starts(chapters, 8, 10)
     assert few.tokens.min() >= 8
-    every = text.starts(chapters, 8, 50)
+    every = encoded.starts(chapters, 8, 50)
     assert sorted(every.tokens[:, 0].tolist()) == sorted(list(range(0, 80, 8)) * 5)
 
 
@@ -79,7 +79,7 @@ def test_a_text_is_cut_at_headings_or_by_length():
     assert len(pieces) == 4
     assert "".join(pieces) == "\n\n".join([body] * 200)
     assert corpora.chapters_of("") == []
-    assert text.simplified("one\n  two\n\n\n three ") == "one two\nthree"
+    assert encoded.simplified("one\n  two\n\n\n three ") == "one two\nthree"
 
 
 def test_the_topics_of_python_do_not_repeat():
@@ -165,15 +165,15 @@ def test_a_model_is_trained_by_the_command(tmp_path, capsys):
     assert cli.main(command) == 0
     answer = json.loads(capsys.readouterr().out)
     assert set(answer["losses"]["loss and error"]) == {"model", "unigrams", "bigrams", "trigrams"}
-    loaded = text.load(out)
-    again = text.prepare(corpora.from_files([path]), vocabulary=270, length=8)
+    loaded = encoded.load(out)
+    again = encoded.prepare(corpora.from_files([path]), vocabulary=270, length=8)
     assert loaded.model.vocabulary == 270
     for one, other in zip(
         loaded.data.training + loaded.data.held_out, again.training + again.held_out, strict=True
     ):
         np.testing.assert_array_equal(one, other)
     assert loaded.data.name == "book.txt"
-    assert text.encoding_of(loaded.data).get_vocab_size() == 270
+    assert encoded.encoding_of(loaded.data).get_vocab_size() == 270
     assert cli.main(command) == 2
     assert "is there already" in capsys.readouterr().err
     # A run that begins with this model has its sizes, and needs the same encoding.

@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float, Int
 
 from rhm_theory.denoisers import sampling
 from rhm_theory.denoisers.sampling import Conditional
-from rhm_theory.denoisers.text import Starts
+from rhm_theory.denoisers.text.encoded import Starts
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate, Measurement, Sums
 from theory_common import checks

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int
 
-from rhm_theory.denoisers.corpora import Corpus
 from rhm_theory.denoisers.masked import MaskedDiffusion, read_notes
+from rhm_theory.denoisers.text.corpora import Corpus
 from theory_common import checks
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rhm_theory.denoisers import text_study
-from rhm_theory.denoisers.text_measure import MODEL, SAMPLED, Study
-from rhm_theory.denoisers.text_study import Clauses, Pairs
+from rhm_theory.denoisers.text import backward
+from rhm_theory.denoisers.text.backward import Clauses, Pairs
+from rhm_theory.denoisers.text.measurement import MODEL, SAMPLED, Study
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate, Measurement
 from theory_common.printing import tables
@@ -75,16 +75,16 @@ def numbers(study: Study, *, r_max: int = R_MAX) -> Numbers:
     r_max = min(r_max, study.starts.tokens.shape[1] - 1)
     peak = min(study.levels, key=lambda level: abs(level - PEAK))
     end = max(study.levels)
-    words = text_study.different_words(study.word)
+    words = backward.different_words(study.word)
     every: dict[str, list[Measurement]] = {}
     apart: dict[str, list[Measurement]] = {}
     parts: dict[str, list[Estimate]] = {}
     for name, by_level in study.pairs.items():
-        every[name] = [text_study.measured(one, study.starts, r_max=r_max) for one in by_level]
+        every[name] = [backward.measured(one, study.starts, r_max=r_max) for one in by_level]
         apart[name] = [
-            text_study.measured(one, study.starts, r_max=r_max, allowed=words) for one in by_level
+            backward.measured(one, study.starts, r_max=r_max, allowed=words) for one in by_level
         ]
-        parts[name] = [text_study.mask_part(one, study.starts) for one in by_level]
+        parts[name] = [backward.mask_part(one, study.starts) for one in by_level]
     own, above = _contrasts(study, peak, end, r_max, words)
     own_all, above_all = _contrasts(study, peak, end, r_max, None)
     return Numbers(
@@ -136,7 +136,7 @@ def _contrasts(
 def _fraction(pairs: Pairs, r_max: int, allowed: np.ndarray | None) -> np.ndarray:
     """Numerator and denominator of chi, (starts, 2)."""
     kept = None if allowed is None else allowed[: len(pairs.hidden)]
-    sums = np.asarray(text_study.pair_sums(pairs, kept).pair_sums)
+    sums = np.asarray(backward.pair_sums(pairs, kept).pair_sums)
     return np.stack([sums[:, 0] + 2 * sums[:, 1 : r_max + 1].sum(1), sums[:, 0]], 1)
 
 
@@ -150,7 +150,7 @@ def _clauses(study: Study, r_max: int) -> dict[float, Clauses]:
     for level, pairs in zip(study.levels, study.pairs[MODEL], strict=True):
         if level in CLAUSE_LEVELS and r_max >= 2:
             try:
-                found[level] = text_study.clauses(
+                found[level] = backward.clauses(
                     jax.random.key(0), pairs, study.starts, study.boundary, study.word, r_max=r_max
                 )
             except ValueError:  # no boundaries in these windows

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from rhm_theory import cli
-from rhm_theory.denoisers import corpora, masked, text, text_measure, text_report, text_study
-from rhm_theory.denoisers.text import Starts
-from rhm_theory.denoisers.text_measure import Effort
+from rhm_theory.denoisers import masked
+from rhm_theory.denoisers.text import backward, corpora, encoded, measurement, report
+from rhm_theory.denoisers.text.encoded import Starts
+from rhm_theory.denoisers.text.measurement import Effort
 
 VOCABULARY = 3
 LENGTH = 4
@@ -57,37 +58,37 @@ def enumerated(hidden: np.ndarray, r_max: int) -> float:
 
 
 @functools.cache
-def masks(columns: int) -> text_study.Masks:
-    return text_study.masks(KEY, len(TOKENS), LENGTH, 0.7, masks=3, columns=columns)
+def masks(columns: int) -> backward.Masks:
+    return backward.masks(KEY, len(TOKENS), LENGTH, 0.7, masks=3, columns=columns)
 
 
 @pytest.mark.parametrize("r_max", [1, 3])
 def test_the_teacher_forced_value_is_the_exact_one(r_max):
-    pairs = text_study.teacher_forced(exact, TOKENS, masks(LENGTH), vocabulary=VOCABULARY)
-    found = text_study.measured(pairs, STARTS, r_max=r_max)
+    pairs = backward.teacher_forced(exact, TOKENS, masks(LENGTH), vocabulary=VOCABULARY)
+    found = backward.measured(pairs, STARTS, r_max=r_max)
     assert abs(found.susceptibility.value - enumerated(pairs.hidden, r_max)) < 1e-5
     assert enumerated(pairs.hidden, 3) > 1.2  # the tokens do change together
     # Only pairs of different words: with one word a sequence none is left.
     none = np.zeros((len(TOKENS), LENGTH, LENGTH), bool)
-    assert text_study.measured(pairs, STARTS, r_max=r_max, allowed=none).susceptibility.value == 1
+    assert backward.measured(pairs, STARTS, r_max=r_max, allowed=none).susceptibility.value == 1
 
 
 def test_some_columns_and_samples_give_it_within_their_errors():
-    many = text_study.masks(KEY, len(TOKENS), LENGTH, 0.7, masks=20, columns=1)
-    pairs = text_study.teacher_forced(exact, TOKENS, many, vocabulary=VOCABULARY)
+    many = backward.masks(KEY, len(TOKENS), LENGTH, 0.7, masks=20, columns=1)
+    pairs = backward.teacher_forced(exact, TOKENS, many, vocabulary=VOCABULARY)
     expected = enumerated(many.hidden, 3)
-    found = text_study.measured(pairs, STARTS).susceptibility
+    found = backward.measured(pairs, STARTS).susceptibility
     assert abs(found.value - expected) < 4 * 0.04  # 120 columns, spread 0.4
-    changed = text_study.sampled(
+    changed = backward.sampled(
         KEY, exact, TOKENS, many.hidden, vocabulary=VOCABULARY, trajectories=6, steps=40
     )
     assert not (changed & ~many.hidden[:, :, None]).any()
-    sampled = text_study.measured(text_study.from_changes(changed, many.hidden), STARTS)
+    sampled = backward.measured(backward.from_changes(changed, many.hidden), STARTS)
     assert abs(sampled.susceptibility.value - expected) < 4 * 0.05  # 720 trajectories
 
 
 def test_the_first_starts_have_the_same_masks():
-    few = text_study.masks(KEY, 2, LENGTH, 0.7, masks=3, columns=2)
+    few = backward.masks(KEY, 2, LENGTH, 0.7, masks=3, columns=2)
     np.testing.assert_array_equal(few.hidden, masks(2).hidden[:2])
     np.testing.assert_array_equal(few.columns, masks(2).columns[:2])
     chosen = np.take_along_axis(masks(2).hidden, masks(2).columns, -1)
@@ -95,16 +96,16 @@ def test_the_first_starts_have_the_same_masks():
 
 
 def test_the_mask_part_is_the_variance_between_masks():
-    pairs = text_study.teacher_forced(exact, TOKENS, masks(1), vocabulary=VOCABULARY)
+    pairs = backward.teacher_forced(exact, TOKENS, masks(1), vocabulary=VOCABULARY)
     changed = 1 - pairs.kept
     expected = changed.sum(-1).var(1, ddof=1).sum() / changed.var(1, ddof=1).sum()
-    np.testing.assert_allclose(text_study.mask_part(pairs, STARTS).value, expected, rtol=1e-6)
-    full = text_study.masks(KEY, len(TOKENS), LENGTH, 1.0, masks=3, columns=1)
-    same = text_study.teacher_forced(exact, TOKENS, full, vocabulary=VOCABULARY)
-    assert np.isnan(text_study.mask_part(same, STARTS).value)
+    np.testing.assert_allclose(backward.mask_part(pairs, STARTS).value, expected, rtol=1e-6)
+    full = backward.masks(KEY, len(TOKENS), LENGTH, 1.0, masks=3, columns=1)
+    same = backward.teacher_forced(exact, TOKENS, full, vocabulary=VOCABULARY)
+    assert np.isnan(backward.mask_part(same, STARTS).value)
 
 
-def clause_pairs(strength: float) -> tuple[text_study.Pairs, Starts, np.ndarray]:
+def clause_pairs(strength: float) -> tuple[backward.Pairs, Starts, np.ndarray]:
     """Covariances that are larger within a clause by ``strength``, made by hand."""
     generator = np.random.default_rng(2)
     starts, length = 30, 20
@@ -113,7 +114,7 @@ def clause_pairs(strength: float) -> tuple[text_study.Pairs, Starts, np.ndarray]
     together = number[:, :, None] == number[:, None, :]
     noise = 0.01 * generator.standard_normal((starts, length, length))
     every = np.broadcast_to(np.arange(length), (starts, 1, length))
-    pairs = text_study.Pairs(
+    pairs = backward.Pairs(
         hidden=np.ones((starts, 1, length), bool),
         columns=every,
         weight=np.ones((starts, 1)),
@@ -129,22 +130,22 @@ def clause_pairs(strength: float) -> tuple[text_study.Pairs, Starts, np.ndarray]
 def test_clauses_are_found_where_there_are_any(strength, seen):
     pairs, starts, boundary = clause_pairs(strength)
     word = np.broadcast_to(np.arange(20), boundary.shape)
-    found = text_study.clauses(KEY, pairs, starts, boundary, word, r_max=5, shuffles=99)
+    found = backward.clauses(KEY, pairs, starts, boundary, word, r_max=5, shuffles=99)
     scale = pairs.variance.sum() / pairs.hidden.sum()
     assert abs(found.difference * scale - strength) < 0.002  # noise of 0.01 over thousands of pairs
     assert (found.p_value <= 0.01) == seen
     assert (found.excess.low > 0) == seen
     with pytest.raises(ValueError, match="boundary must leave pairs"):
-        text_study.clauses(KEY, pairs, starts, np.zeros_like(boundary), word)
+        backward.clauses(KEY, pairs, starts, np.zeros_like(boundary), word)
 
 
 @functools.cache
-def small_data() -> text.TextData:
+def small_data() -> encoded.TextData:
     generator = np.random.default_rng(0)
     words = ["one", "two", "three.", "four", "five,"]
     chapters = tuple(" ".join(generator.choice(words, size=80)) for _ in range(6))
     corpus = corpora.Corpus("numbers", tuple("abcdef"), chapters)
-    return text.prepare(corpus, vocabulary=262, length=12, every=2)
+    return encoded.prepare(corpus, vocabulary=262, length=12, every=2)
 
 
 @pytest.mark.slow
@@ -154,7 +155,7 @@ def test_the_command_measures_and_goes_on(tmp_path, capsys):
         KEY, vocabulary=262, length=12, width=8, layers=1, heads=1
     )
     losses = {"level": [0.5], "loss and error": {"model": [[2.0, 0.1]], "bigrams": [[1.5, 0.1]]}}
-    text.save(tmp_path / "model.eqx", model, data, {"losses": losses})
+    encoded.save(tmp_path / "model.eqx", model, data, {"losses": losses})
     out = ["--out", str(tmp_path / "study.npz"), "--html", str(tmp_path / "page.html")]
     options = "--levels 0.5,1 --starts 6 --masks 2 --columns 1 --trajectories 3 --steps 2"
     folder = ["--folder", str(tmp_path / "parts")]
@@ -199,7 +200,7 @@ def test_bad_arguments_are_named(tmp_path, capsys, arguments, message):
         KEY, vocabulary=262, length=12, width=8, layers=1, heads=1
     )
     path = tmp_path / "model.eqx"
-    text.save(path, model, small_data(), {})
+    encoded.save(path, model, small_data(), {})
     assert cli.main(["measure", str(path), *arguments]) == 2
     assert message in capsys.readouterr().err
 
@@ -210,11 +211,11 @@ def test_a_model_of_something_else_is_an_error(tmp_path, capsys):
     assert cli.main(["measure", str(tmp_path / "other.eqx")]) == 2
     assert "must hold a model of text, got 'weather'" in capsys.readouterr().err
     with pytest.raises(ValueError, match="must hold a model of text"):
-        text.load(tmp_path / "other.eqx")
+        encoded.load(tmp_path / "other.eqx")
 
 
 def test_one_chapter_gives_no_error_and_is_refused():
     data = small_data()._replace(held_out=small_data().held_out[:1])
     with pytest.raises(ValueError, match="at least 2 held-out chapters"):
-        text_measure.study(0, exact, 12, data, [0.5], Effort(starts=3))
-    assert text_report.R_MAX == 10
+        measurement.study(0, exact, 12, data, [0.5], Effort(starts=3))
+    assert report.R_MAX == 10

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from rhm_theory.denoisers import masked, ngrams, text, training
+from rhm_theory.denoisers import masked, training
 from rhm_theory.denoisers.masked import MaskedDiffusion
-from rhm_theory.denoisers.text import Starts, TextData
+from rhm_theory.denoisers.text import encoded, ngrams
+from rhm_theory.denoisers.text.encoded import Starts, TextData
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate
 from theory_common import checks
@@ -84,16 +85,16 @@ def train(
     found = {"vocabulary": model.vocabulary, "length": model.length}
     if found != wanted:
         raise ValueError(f"begin must have {wanted}, got {found}")
-    draw = text.drawn_windows(data.training, length)
-    watched = text.starts(data.held_out, length, WATCHED)
+    draw = encoded.drawn_windows(data.training, length)
+    watched = encoded.starts(data.held_out, length, WATCHED)
     return training.train(for_run, model, draw, held_out=watched.tokens, **run)
 
 
 def compared(model: MaskedDiffusion, data: TextData) -> Compared:
     """The losses of a model and of unigrams, bigrams and trigrams, with the same masks."""
     found = ngrams.fit(data.training, data.vocabulary)
-    starts = text.starts(data.held_out, model.length, COMPARED)
-    few = text.starts(data.held_out, model.length, SLOW)
+    starts = encoded.starts(data.held_out, model.length, COMPARED)
+    few = encoded.starts(data.held_out, model.length, SLOW)
     asked = functools.partial(_losses, vocabulary=data.vocabulary)
     loss = {
         "model": asked(model.log_probabilities, starts),

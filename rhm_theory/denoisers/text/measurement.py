@@ -2,7 +2,7 @@
 
 Each part, one level of one law, is kept in a folder as soon as it is computed, so that a stopped
 measurement goes on. Numbers are computed from the parts afterwards
-(:mod:`rhm_theory.denoisers.text_report`).
+(:mod:`rhm_theory.denoisers.text.report`).
 """
 
 import functools
@@ -15,10 +15,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from rhm_theory.denoisers import ngrams, text, text_study
 from rhm_theory.denoisers.sampling import Conditional
-from rhm_theory.denoisers.text import Starts, TextData
-from rhm_theory.denoisers.text_study import Pairs
+from rhm_theory.denoisers.text import backward, encoded, ngrams
+from rhm_theory.denoisers.text.backward import Pairs
+from rhm_theory.denoisers.text.encoded import Starts, TextData
 from theory_common import checks
 from theory_common.printing import files
 
@@ -107,7 +107,7 @@ def study(
     """
     effort = _checked(effort)
     level_of = _levels(levels)
-    starts = text.starts(data.held_out, length, effort.starts)
+    starts = encoded.starts(data.held_out, length, effort.starts)
     if len(set(starts.chapter.tolist())) < 2:
         raise ValueError(
             "starts must be from at least 2 held-out chapters, since errors are over chapters, "
@@ -131,12 +131,12 @@ def study(
                 found = _part(name, at_level, law, starts, level, effort, data.vocabulary)
                 _keep(place, found)
             pairs[name].append(found)
-    encoding = text.encoding_of(data)
+    encoding = encoded.encoding_of(data)
     return Study(
         levels=level_of,
         starts=starts,
-        word=text.words(encoding, starts.tokens),
-        boundary=text.ends(encoding)[starts.tokens],
+        word=encoded.words(encoding, starts.tokens),
+        boundary=encoded.ends(encoding)[starts.tokens],
         pairs=pairs,
         titles=data.held_out_titles,
     )
@@ -244,7 +244,7 @@ CONTROLS: dict[str, Callable[[TextData, Effort], _Law]] = {
 def _part(name, key, law: _Law, starts: Starts, level: float, effort: Effort, vocabulary) -> Pairs:
     tokens = starts.tokens[: law.starts]
     for_masks, for_samples = jax.random.split(key)
-    at = text_study.masks(
+    at = backward.masks(
         for_masks,
         len(tokens),
         tokens.shape[1],
@@ -254,8 +254,8 @@ def _part(name, key, law: _Law, starts: Starts, level: float, effort: Effort, vo
     )
     conditional = law.conditional()
     if name != SAMPLED:
-        return text_study.teacher_forced(conditional, tokens, at, vocabulary=vocabulary)
-    changed = text_study.sampled(
+        return backward.teacher_forced(conditional, tokens, at, vocabulary=vocabulary)
+    changed = backward.sampled(
         for_samples,
         conditional,
         tokens,
@@ -264,7 +264,7 @@ def _part(name, key, law: _Law, starts: Starts, level: float, effort: Effort, vo
         trajectories=effort.trajectories,
         steps=effort.steps,
     )
-    return text_study.from_changes(changed, at.hidden)
+    return backward.from_changes(changed, at.hidden)
 
 
 # --- parts on disk
