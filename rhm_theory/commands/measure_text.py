@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         default=["mixture of unigrams", "bigrams", "mixture of bigrams"],
         metavar="NAME",
         help="which controls: mixture of unigrams, bigrams, mixture of bigrams (these three by "
-        "default), or trigrams, which take a second for each mask; without a name, none",
+        "default), or trigrams, which take two minutes for each level; without a name, none",
     )
 
 

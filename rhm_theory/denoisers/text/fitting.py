@@ -20,7 +20,7 @@ from theory_common.printing import tables
 LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 WATCHED = 48  # windows for the history
 COMPARED = 108  # windows for the final losses
-SLOW = 16  # of them for the chain of trigrams, which takes a second for each
+SLOW = 54  # of them for the chain of trigrams, which takes a fifth of a second for each
 
 
 class Compared(NamedTuple):

@@ -26,8 +26,6 @@ MODEL = "model"
 SAMPLED = "model, sampled"
 FINEST = 10**6  # levels that differ by less share their random numbers
 GROUPS = 6  # components of the mixture of chains of bigrams
-TRIGRAM_STARTS = 12
-TRIGRAM_COLUMNS = 2
 
 
 class Effort(NamedTuple):
@@ -206,8 +204,7 @@ def _trigrams(data: TextData, effort: Effort) -> _Law:
     def conditional() -> Conditional:
         return ngrams.trigram_conditional(ngrams.fit(data.training, data.vocabulary))
 
-    starts = min(effort.starts, TRIGRAM_STARTS)
-    return _Law(conditional, starts, 1, min(effort.columns, TRIGRAM_COLUMNS))
+    return _Law(conditional, *_less(effort))
 
 
 def _mixture_of_unigrams(data: TextData, effort: Effort) -> _Law:
@@ -230,7 +227,12 @@ def _mixture_of_bigrams(data: TextData, effort: Effort) -> _Law:
         ]
         return ngrams.mixture_of_bigrams(groups, data.vocabulary)
 
-    return _Law(conditional, max(effort.starts // 2, 2), 2, min(effort.columns, 3))
+    return _Law(conditional, *_less(effort))
+
+
+def _less(effort: Effort) -> tuple[int, int, int]:
+    """Starts, masks and columns of a control that takes long."""
+    return max(effort.starts // 2, 2), 2, min(effort.columns, 3)
 
 
 CONTROLS: dict[str, Callable[[TextData, Effort], _Law]] = {
