@@ -13,12 +13,12 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Float, Int
-from scipy.stats import t as student
 
 from rhm_theory.denoisers.images.loss_gate import MODEL, Gate, compared, flat_places
 from rhm_theory.denoisers.images.measure import MEASURES
 from rhm_theory.denoisers.images.study import Seed
 from rhm_theory.experiment.measure import Estimate
+from rhm_theory.experiment.seeds import mean_of_seeds
 from theory_common import checks
 
 # Among all trajectories; those that keep the class; those that keep the component or root.
@@ -165,14 +165,4 @@ def _combined(statistic: Callable[[np.ndarray], np.ndarray], draws: np.ndarray) 
     """From weights ``(draws, starts)`` to values ``(seeds, draws, ...)``, as an estimate."""
     starts = draws.shape[1]
     by_seed = statistic(np.ones((1, starts)))[:, 0]
-    over_starts = statistic(draws).mean(0).var(0, ddof=1)
-    count = len(by_seed)
-    over_seeds = by_seed.var(0, ddof=1) / count if count > 1 else np.zeros_like(over_starts)
-    variance = over_starts + over_seeds
-    spread = over_starts**2 / (starts - 1) + over_seeds**2 / max(count - 1, 1)
-    value = by_seed.mean(0)
-    freedom = np.divide(
-        variance**2, spread, out=np.full_like(variance, starts - 1.0), where=spread > 0
-    )
-    reach = student.ppf(0.975, freedom) * np.sqrt(variance)
-    return Estimate(value=value, error=np.sqrt(variance), low=value - reach, high=value + reach)
+    return mean_of_seeds(by_seed, statistic(draws).mean(0).var(0, ddof=1), starts)
