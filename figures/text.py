@@ -1,10 +1,12 @@
 """Text: how far changes reach in a masked diffusion model, beside chains and flat mixtures."""
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib import colormaps
 
-from figures import _text_study as study
 from figures.style import COLOURS
+from rhm_theory.studies import text as study
 
 TITLE = (
     "Text: the backward susceptibility against noise, beside chains of n-grams and flat mixtures"
@@ -33,13 +35,18 @@ of six novels by Jane Austen, from ``seeds`` seeds, each trained in ``steps`` st
 LEMMAS = ["Sec. 4 (text)", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 8.0)
 PARAMETERS = {"seeds": 3, "steps": 6000}
+WEIGHTS = Path(__file__).with_name("text.eqx")
 HUES = ("sky", "blue", "green", "vermillion")
 MARKS = ("v", "s", "D", "^")
 INK = {"model": "black", "unigrams": "sky", "bigrams": "blue", "trigrams": "vermillion"}
 
 
 def compute(preset, seeds, steps, folder=None):
-    return study.studied(preset, tuple(range(seeds)), steps, folder)
+    if preset == "quick":
+        models = study.loaded(WEIGHTS)
+    else:
+        models = study.trained(study.novels(), range(seeds), steps, folder)
+    return study.studied(models, study.SETTINGS[preset], folder)
 
 
 def draw(figure, data):

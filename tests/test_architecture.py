@@ -59,6 +59,7 @@ ORDER = {
         "experiment",
         "denoisers",
         "__init__",
+        "studies",
         "commands",
         "cli",
         "__main__",

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 
-from figures import _text_study, text
+from figures import text
 from rhm_theory.denoisers.text import backward, corpora, encoded, ngrams
 from rhm_theory.denoisers.text.measurement import Effort
+from rhm_theory.studies import text as study
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly
 from theory_common.printing import tables
 
 
 def test_the_weights_are_small_and_better_than_unigrams():
-    assert _text_study.WEIGHTS.stat().st_size < 1_000_000
-    loaded = encoded.load(_text_study.WEIGHTS)
+    assert text.WEIGHTS.stat().st_size < 1_000_000
+    loaded = encoded.load(text.WEIGHTS)
     losses = loaded.notes["losses"]["loss and error"]
     assert np.all(np.array(losses["model"])[:, 0] < np.array(losses["unigrams"])[:, 0])
     assert loaded.data.vocabulary == loaded.model.vocabulary
@@ -23,9 +24,7 @@ def test_drawn_and_complete(monkeypatch):
     """The quick preset with less effort, as the runner stores its data."""
     effort = Effort(starts=8, masks=2, columns=1, trajectories=0)
     few = {"levels": (0.7, 1.0), "few_levels": (0.7, 1.0), "effort": effort}
-    monkeypatch.setitem(
-        _text_study.SETTINGS, "quick", _text_study.SETTINGS["quick"]._replace(**few)
-    )
+    monkeypatch.setitem(study.SETTINGS, "quick", study.SETTINGS["quick"]._replace(**few))
     data = tables.loads(tables.dumps(text.compute("quick", 1, 1)))
     assert_drawn_legibly(text, data)
     assert_claims_complete(text, data)
@@ -38,7 +37,7 @@ def test_drawn_and_complete(monkeypatch):
 def test_the_paper_preset_trains_measures_and_goes_on(tmp_path, monkeypatch):
     """In small: other levels and efforts, short chapters, and bigrams for the slow trigrams."""
     effort = Effort(starts=6, masks=2, columns=1, trajectories=0)
-    small = _text_study.Setting(
+    small = study.TextSetting(
         levels=(0.7, 1.0),
         few_levels=(0.7, 1.0),
         effort=effort,
@@ -47,8 +46,8 @@ def test_the_paper_preset_trains_measures_and_goes_on(tmp_path, monkeypatch):
     )
     topics = corpora.python_topics()
     chapters = corpora.Corpus(topics.name, topics.titles[:20], topics.chapters[:20])
-    monkeypatch.setitem(_text_study.SETTINGS, "paper", small)
-    monkeypatch.setattr(_text_study, "_novels", lambda: chapters)
+    monkeypatch.setitem(study.SETTINGS, "paper", small)
+    monkeypatch.setattr(study, "novels", lambda: chapters)
     monkeypatch.setattr(ngrams, "trigram_conditional", ngrams.bigram_conditional)
     data = text.compute("paper", 1, 4, folder=tmp_path)
     assert data["model_all"].shape == (1, 2, 2)

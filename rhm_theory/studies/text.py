@@ -1,42 +1,72 @@
-"""The runs behind the figure of text: models, their measurement, and the arrays that are drawn."""
+"""Models of text from several seeds, measured beside chains of n-grams and flat mixtures.
 
+The trained models are measured at all levels, and the first of them beside the controls at a few.
+With a folder, trained models and measured parts are kept there, so that a stopped study goes on.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from rhm_theory.denoisers import masked
+from rhm_theory.denoisers import masked, training
 from rhm_theory.denoisers.text import corpora, encoded, fitting, measurement, report
 from rhm_theory.denoisers.text.encoded import TextData
 from rhm_theory.denoisers.text.measurement import MODEL, SAMPLED, Effort, Study
 from rhm_theory.denoisers.text.report import Numbers
 
-WEIGHTS = Path(__file__).with_name("text.eqx")
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 FEW_LEVELS = (0.3, 0.5, 0.7, 0.9, 1.0)
 CONTROLS = ("mixture of unigrams", "bigrams", "mixture of bigrams", "trigrams")
 GROWTH = (0.25, 0.5)  # shares of the training at which the model is measured too
+SIZES = {"width": 96, "layers": 4, "heads": 3}
+LENGTH = 64  # tokens of a window
 
 
-class Setting(NamedTuple):
-    """What a preset runs."""
+class TextSetting(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        levels: shares of hidden tokens at which every model is measured.
+        few_levels: those at which the controls are measured.
+        effort: of each measurement.
+        sampled_levels: those at which samples of the models are drawn, or none.
+        steps: of the sampler.
+    """
 
     levels: tuple[float, ...]
     few_levels: tuple[float, ...]
     effort: Effort
     sampled_levels: tuple[float, ...]
-    steps: int  # of the sampler
+    steps: int
+
+
+class TextModels(NamedTuple):
+    """Models of one text.
+
+    Attributes:
+        data: the text.
+        models: one for each seed.
+        losses: of the first model and of the controls, as ``Compared.to_dict`` gives them.
+        kept: for each model, its states at shares of the training. It may have none.
+    """
+
+    data: TextData
+    models: Sequence[masked.MaskedDiffusion]
+    losses: dict[str, Any]
+    kept: Sequence[dict[float, masked.MaskedDiffusion]]
 
 
 SETTINGS = {
-    "quick": Setting(
+    "quick": TextSetting(
         levels=(0.3, 0.5, 0.7, 0.9, 1.0),
         few_levels=(0.7, 0.9, 1.0),
         effort=Effort(starts=48, masks=2, columns=4, trajectories=0),
         sampled_levels=(),
         steps=8,
     ),
-    "paper": Setting(
+    "paper": TextSetting(
         levels=LEVELS,
         few_levels=FEW_LEVELS,
         effort=Effort(starts=96, masks=4, columns=4, trajectories=0),
@@ -46,34 +76,33 @@ SETTINGS = {
 }
 
 
-def studied(preset: str, seeds: tuple[int, ...], steps: int, folder: Path | None) -> dict[str, Any]:
-    """The arrays that are drawn."""
-    setting = SETTINGS[preset]
-    if preset == "quick":
-        loaded = encoded.load(WEIGHTS)
-        data = loaded.data
-        models = [loaded.model]
-        losses = loaded.notes["losses"]
-        kept: list[dict] = [{}]
-    else:
-        data = encoded.prepare(_novels())
-        runs = [_trained(data, seed, steps, folder) for seed in seeds]
-        models = [run.model for run in runs]
-        losses = fitting.compared(models[0], data).to_dict()
-        kept = [run.kept for run in runs]
-    parts = None if folder is None else folder / "measured"
-    whole = [_measured(model, data, setting, parts) for model in models]
-    controls = _with_controls(models[0], data, setting, parts)
-    found = _by_seed(whole) | _by_control(controls) | _losses(losses)
-    if setting.sampled_levels:
-        found |= _sampled([_by_samples(model, data, setting, parts) for model in models])
-    found["growth"] = np.array(
-        [_growth(one, model, data, setting, parts) for one, model in zip(kept, models, strict=True)]
+def loaded(weights: Path) -> TextModels:
+    """The one model of a file that ``rhm-theory train text`` wrote."""
+    found = encoded.load(weights)
+    return TextModels(
+        data=found.data, models=[found.model], losses=found.notes["losses"], kept=[{}]
     )
-    return found | {"corpus": data.name, "shares": np.array([*kept[0], 1.0])}
 
 
-def _novels() -> corpora.Corpus:
+def trained(
+    corpus: corpora.Corpus, seeds: Sequence[int], steps: int, folder: Path | None = None
+) -> TextModels:
+    """A model of the corpus for each seed, and the losses of the first.
+
+    Args:
+        corpus: the text.
+        seeds: of weights, batches and masks.
+        steps: of training.
+        folder: keeps the runs, so that a stopped training goes on.
+    """
+    data = encoded.prepare(corpus)
+    runs = [_trained(data, seed, steps, folder) for seed in seeds]
+    models = [run.model for run in runs]
+    losses = fitting.compared(models[0], data).to_dict()
+    return TextModels(data=data, models=models, losses=losses, kept=[run.kept for run in runs])
+
+
+def novels() -> corpora.Corpus:
     """The novels if they are installed, else the pages of Python's help."""
     try:
         return corpora.austen()
@@ -81,7 +110,31 @@ def _novels() -> corpora.Corpus:
         return corpora.python_topics()
 
 
-def _trained(data: TextData, seed: int, steps: int, folder: Path | None):
+def studied(given: TextModels, setting: TextSetting, folder: Path | None = None) -> dict[str, Any]:
+    """The arrays that a figure draws.
+
+    Args:
+        given: the models.
+        setting: what is measured.
+        folder: keeps the measured parts, so that a stopped study goes on.
+    """
+    data, models = given.data, given.models
+    parts = None if folder is None else folder / "measured"
+    whole = [_measured(model, data, setting, parts) for model in models]
+    controls = _with_controls(models[0], data, setting, parts)
+    found = _by_seed(whole) | _by_control(controls) | _losses(given.losses)
+    if setting.sampled_levels:
+        found |= _sampled([_by_samples(model, data, setting, parts) for model in models])
+    found["growth"] = np.array(
+        [
+            _growth(kept, model, data, setting, parts)
+            for kept, model in zip(given.kept, models, strict=True)
+        ]
+    )
+    return found | {"corpus": data.name, "shares": np.array([*given.kept[0], 1.0])}
+
+
+def _trained(data: TextData, seed: int, steps: int, folder: Path | None) -> training.Trained:
     run = {
         "batch": 16,
         "steps": steps,
@@ -89,8 +142,7 @@ def _trained(data: TextData, seed: int, steps: int, folder: Path | None):
         "keep": GROWTH,
         "folder": None if folder is None else folder / f"seed_{seed}",
     }
-    sizes = {"width": 96, "layers": 4, "heads": 3}
-    return fitting.train(seed, data, length=64, sizes=sizes, run=run)
+    return fitting.train(seed, data, length=LENGTH, sizes=SIZES, run=run)
 
 
 def _study(
@@ -108,20 +160,20 @@ def _study(
     return study, report.numbers(study)
 
 
-def _measured(model, data, setting: Setting, parts) -> Numbers:
+def _measured(model, data, setting: TextSetting, parts) -> Numbers:
     return _study(model, data, setting.levels, setting.effort, parts)[1]
 
 
-def _with_controls(model, data, setting: Setting, parts) -> Numbers:
+def _with_controls(model, data, setting: TextSetting, parts) -> Numbers:
     return _study(model, data, setting.few_levels, setting.effort, parts, CONTROLS)[1]
 
 
-def _by_samples(model, data, setting: Setting, parts) -> Numbers:
+def _by_samples(model, data, setting: TextSetting, parts) -> Numbers:
     effort = setting.effort._replace(trajectories=4, steps=setting.steps)
     return _study(model, data, setting.sampled_levels, effort, parts)[1]
 
 
-def _growth(kept: dict, model, data, setting: Setting, parts) -> list[list[float]]:
+def _growth(kept: dict, model, data, setting: TextSetting, parts) -> list[list[float]]:
     """chi over different words at the level of the contrast, after each share of the training."""
     rows = []
     for one in (*kept.values(), model):
