@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from figures import _images_study as study
 from figures.style import COLOURS
+from rhm_theory.studies import images as study
 
 TITLE = (
     "Pictures: flat mixtures have the peak of the diffusion model, a known hierarchy a higher one"
@@ -46,7 +46,7 @@ MODEL, EXACT, ONE = "diffusion model", "exact posterior", "one Gaussian"
 
 
 def compute(preset, seeds, fashion_seeds, folder=None):
-    chosen = study.columns(preset, seeds, fashion_seeds)
+    chosen = study.data_sets(preset, seeds, fashion_seeds)
     return {one.name: study.studied(one, folder) for one in chosen}
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.ticker import NullFormatter
 
-import rhm_theory as rt
 from figures.style import COLOURS
+from rhm_theory.studies import grammar_summary
+from rhm_theory.studies import grammars as study
 
 TITLE = "A denoiser learns a grammar from the leaves up, and its changes stay local until then"
 CAPTION = """
@@ -47,16 +48,13 @@ TIMES = ("sky", "green", "vermillion")
 
 
 def compute(preset, depths, rules, seeds, folder=None):
-    # Imported here: it needs Equinox, and the catalogue reads titles without it.
-    from figures import _grammar_study as study
-
-    setting = chosen(study.SETTINGS[preset], depths, rules, seeds)
+    setting = study.chosen(study.SETTINGS[preset], depths, rules, seeds)
     runs = study.studied(setting, folder)
     seen = np.array(study.KEPT) * setting.steps * setting.batch
     cells = {}
     for cell in setting.cells:
         mine = [run for run in runs if (run["depth"], run["rules"]) == cell[:2]]
-        cells[_name(*cell[:2])] = _cell(mine)
+        cells[_name(*cell[:2])] = grammar_summary.of_cell(mine)
     return {
         "cell": _name(*setting.sampled),
         "seen": seen,
@@ -67,85 +65,8 @@ def compute(preset, depths, rules, seeds, folder=None):
     }
 
 
-def chosen(setting, depths, rules, seeds):
-    """The setting with the cells of these depths and rules, and at most so many seeds.
-
-    Raises: ``ValueError`` without the cell that the panels show.
-    """
-    cells = tuple(
-        (depth, count, grammars, min(seeds, of_cell))
-        for depth, count, grammars, of_cell in setting.cells
-        if depth in depths and count in rules
-    )
-    if setting.sampled not in [cell[:2] for cell in cells]:
-        raise ValueError(f"depths and rules must have {setting.sampled}, got {depths} and {rules}")
-    return setting._replace(cells=cells)
-
-
 def _name(depth, rules):
     return f"depth {depth}, {rules} rules"
-
-
-def _cell(runs):
-    """Estimates of one cell, with errors over grammars."""
-    groups = [int(run["grammar"]) for run in runs]
-
-    def stacked(name):
-        return np.stack([run[name] for run in runs])
-
-    def ratio(above, below):
-        return rt.measure.ratio(above, below, groups)._asdict()
-
-    def mean(name):
-        values = stacked(name)
-        return ratio(values, np.ones_like(values))
-
-    gap, information = stacked("gap"), stacked("information")
-    distances, sampled = stacked("by_distance"), stacked("sampled")
-    chi = distances.sum(-1) / distances[..., 0]
-    found = {
-        "runs": len(runs),
-        "grammars": len(set(groups)),
-        "gap": mean("gap"),
-        "information": mean("information"),
-        "used": ratio(information[:, None] - gap, np.broadcast_to(information[:, None], gap.shape)),
-        "noise_gap": mean("noise_gap"),
-        "noise_information": mean("noise_information"),
-        "valid": mean("valid"),
-        "chi": ratio(distances.sum(-1), distances[..., 0]),
-        "correlation": ratio(distances, np.broadcast_to(distances[..., :1], distances.shape)),
-        "asymmetry": mean("asymmetry"),
-        "sampled_chi": ratio(sampled[..., 0], sampled[..., 1]),
-        # Differences of the same run, so that what grammars have in common cancels.
-        "chi_minus_bayes": mean_of(chi[:, 1:] - chi[:, :1], groups),
-        "sampled_minus_forced": mean_of(
-            sampled[:, 1, 0] / sampled[:, 1, 1] - chi[:, -1, 2], groups
-        ),
-        "node_gap": mean("node_gap"),
-        "node_underivable": mean("node_underivable"),
-        # The same of each run, for the thin lines.
-        "each": {
-            "used": 1 - gap / information[:, None],
-            "valid": stacked("valid"),
-            "chi": chi,
-            "correlation": distances / distances[..., :1],
-        },
-    }
-    if "sampler_valid" in runs[0]:
-        few = [run for run in runs if "sampler_valid" in run]
-        names = [int(run["grammar"]) for run in few]
-        variances = np.stack([run["sampler_variances"] for run in few])
-        valid = np.stack([run["sampler_valid"] for run in few])
-        chi = rt.measure.ratio(variances[..., 0], variances[..., 1], names)
-        root = rt.measure.ratio(valid[..., -1], np.ones_like(valid[..., -1]), names)
-        found |= {"sampler_chi": chi._asdict(), "sampler_root": root._asdict()}
-        found["each"]["sampler_root"] = valid[..., -1]
-    return found
-
-
-def mean_of(values, groups):
-    """The mean over runs, with errors over groups."""
-    return rt.measure.ratio(values, np.ones_like(values), groups)._asdict()
 
 
 def at(estimate, *place):

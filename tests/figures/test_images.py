@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from figures import _images_study, images
+from figures import images
 from rhm_theory.denoisers import images as library
+from rhm_theory.studies import images as study
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly
 
 MIXTURES = ("one Gaussian", "class Gaussians", "diagonal class Gaussians", "50 k-means Gaussians")
@@ -41,7 +42,7 @@ def column(names, loss, primary="f1"):
         "seeds": 2,
         "sizes": np.array([STARTS, 8]),
         "accuracy": 0.9,
-        **_images_study.summarised(seeds, primary),
+        **study.summarised(seeds, primary),
     }
 
 
@@ -75,6 +76,6 @@ def test_the_contrast_of_the_peak_is_found(data):
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])
 def test_the_last_time_is_that_of_fresh_pictures(preset):
-    for one in _images_study.columns(preset, 3, 2):
+    for one in study.data_sets(preset, 3, 2):
         assert one.plan.times[-1] == 1
         assert one.plan.starts % 2 == 0

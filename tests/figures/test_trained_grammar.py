@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from figures import trained_grammar
+from rhm_theory.studies import grammars as study
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly
 
-study = pytest.importorskip("figures._grammar_study")
-
 CHOSEN = trained_grammar.PARAMETERS
-TINY = study.Setting(
+TINY = study.GrammarSetting(
     cells=((2, 2, 2, 1),),
     sampled=(2, 2),
     steps=128,
@@ -75,10 +74,10 @@ def test_finished_runs_are_kept(data, folder, monkeypatch):
 
 
 def test_cells_are_chosen():
-    found = trained_grammar.chosen(study.SETTINGS["paper"], (3, 4), (2, 4), 1)
+    found = study.chosen(study.SETTINGS["paper"], (3, 4), (2, 4), 1)
     assert found.cells == ((3, 2, 3, 1), (3, 4, 3, 1), (4, 2, 3, 1))
     with pytest.raises(ValueError, match="must have"):
-        trained_grammar.chosen(study.SETTINGS["paper"], (3,), (2,), 1)
+        study.chosen(study.SETTINGS["paper"], (3,), (2,), 1)
 
 
 def test_the_time_to_learn_is_interpolated_in_the_logarithm():

@@ -1,4 +1,7 @@
-"""The numbers of the figure of pictures: one study for each data set."""
+"""Diffusion models of pictures beside flat mixtures: a study of each data set, with its tests.
+
+The protocol is in :mod:`rhm_theory.denoisers.images.study`.
+"""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,14 +24,14 @@ DIAGONAL = "diagonal class Gaussians"
 
 
 class DataSet(NamedTuple):
-    """One column of the figure."""
+    """Pictures, how a seed of them is studied, and how many seeds there are."""
 
     name: str
     plan: images.Plan
     seeds: int
 
 
-def columns(preset: str, seeds: int, fashion_seeds: int) -> list[DataSet]:
+def data_sets(preset: str, seeds: int, fashion_seeds: int) -> list[DataSet]:
     """The data sets of a preset. The quick control has its exact posterior and no trained model."""
     if preset == "quick":
         return [
@@ -46,19 +49,24 @@ def columns(preset: str, seeds: int, fashion_seeds: int) -> list[DataSet]:
     ]
 
 
-def studied(column: DataSet, folder: Path | None) -> dict[str, Any]:
-    """All that is drawn of one data set."""
-    pictures, exact = pictures_of(column.name)
+def studied(given: DataSet, folder: Path | None = None) -> dict[str, Any]:
+    """All that a figure draws of one data set.
+
+    Args:
+        given: the data set.
+        folder: keeps finished parts, so that a stopped study goes on.
+    """
+    pictures, exact = pictures_of(given.name)
     seeds = [
-        images.run(seed, pictures, column.plan, exact=exact, folder=folder)
-        for seed in range(column.seeds)
+        images.run(seed, pictures, given.plan, exact=exact, folder=folder)
+        for seed in range(given.seeds)
     ]
     return {
-        "times": np.array(column.plan.times),
+        "times": np.array(given.plan.times),
         "seeds": len(seeds),
-        "sizes": np.array([column.plan.starts, column.plan.trajectories]),
+        "sizes": np.array([given.plan.starts, given.plan.trajectories]),
         "accuracy": float(np.mean([seed.accuracy for seed in seeds])),
-        **summarised(seeds, images.PRIMARY[column.name]),
+        **summarised(seeds, images.PRIMARY[given.name]),
     }
 
 
@@ -66,7 +74,7 @@ def pictures_of(name: str) -> tuple[images.Pictures, images.DrawnGrammar | None]
     """The pictures, and their exact posterior if it is known."""
     if name == "grammar":
         return images.positive_control()
-    return {"digits": images.digits, "fashion": images.fashion}[name](), None
+    return (images.digits() if name == "digits" else images.fashion()), None
 
 
 def summarised(seeds: list[images.Seed], primary: str) -> dict[str, Any]:

@@ -15,13 +15,15 @@ import functools
 import hashlib
 import io
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 import rhm_theory as rt
+from rhm_theory import denoisers
 from rhm_theory.denoisers import grammars, sampling
 from theory_common.printing import files
 from theory_common.printing.waiting import counted
@@ -36,7 +38,7 @@ STEPS = (1, 2, 4, 8, 16, 32, 64)  # of the ancestral sampler
 CODE = ("grammars.py", "masked.py", "sampling.py", "training.py", "transformer.py")
 
 
-class Setting(NamedTuple):
+class GrammarSetting(NamedTuple):
     """The size of a study.
 
     Attributes:
@@ -64,7 +66,7 @@ class Setting(NamedTuple):
 
 
 SETTINGS = {
-    "quick": Setting(
+    "quick": GrammarSetting(
         cells=((3, 2, 2, 1), (2, 4, 2, 1)),
         sampled=(3, 2),
         steps=192,
@@ -73,7 +75,7 @@ SETTINGS = {
         samples=8,
         compared=6,
     ),
-    "paper": Setting(
+    "paper": GrammarSetting(
         cells=((3, 2, 3, 2), (3, 3, 3, 1), (3, 4, 3, 1), (4, 2, 3, 1), (5, 2, 3, 1)),
         sampled=(4, 2),
         steps=1024,
@@ -85,8 +87,30 @@ SETTINGS = {
 }
 
 
-def studied(setting: Setting, folder: Path | None) -> list[dict]:
-    """The numbers of all runs, in the order of the cells."""
+def chosen(
+    setting: GrammarSetting, depths: Sequence[int], rules: Sequence[int], seeds: int
+) -> GrammarSetting:
+    """The setting with the cells of these depths and rules, and at most so many seeds.
+
+    Raises: ``ValueError`` without the cell in which samplers are compared.
+    """
+    cells = tuple(
+        (depth, count, drawn, min(seeds, of_cell))
+        for depth, count, drawn, of_cell in setting.cells
+        if depth in depths and count in rules
+    )
+    if setting.sampled not in [cell[:2] for cell in cells]:
+        raise ValueError(f"depths and rules must have {setting.sampled}, got {depths} and {rules}")
+    return setting._replace(cells=cells)
+
+
+def studied(setting: GrammarSetting, folder: Path | None = None) -> list[dict[str, Any]]:
+    """The numbers of all runs, in the order of the cells.
+
+    Args:
+        setting: the size of the study.
+        folder: keeps finished runs and checkpoints, so that a stopped study goes on.
+    """
     runs = [
         (depth, rules, grammar, seed)
         for depth, rules, grammar_count, seeds in setting.cells
@@ -103,7 +127,7 @@ def studied(setting: Setting, folder: Path | None) -> list[dict]:
     return found
 
 
-def _kept(setting: Setting, run: tuple[int, int, int, int], folder: Path | None) -> dict:
+def _kept(setting: GrammarSetting, run: tuple[int, int, int, int], folder: Path | None) -> dict:
     """The numbers of a run, from the folder if they are there."""
     if folder is None:
         return _run(setting, *run, None)
@@ -122,11 +146,9 @@ def _kept(setting: Setting, run: tuple[int, int, int, int], folder: Path | None)
 
 
 def _run(
-    setting: Setting, depth: int, rules: int, number: int, seed: int, folder: Path | None
+    setting: GrammarSetting, depth: int, rules: int, number: int, seed: int, folder: Path | None
 ) -> dict:
     """Train on one grammar, with checkpoints in the folder, and all measurements."""
-    from rhm_theory import denoisers
-
     shape = {"depth": depth, "rules_per_symbol": rules, "branching": BRANCHING}
     for_grammar = jax.random.fold_in(jax.random.key(100 * depth + rules), number)
     grammar = rt.Grammar.random(for_grammar, vocabulary=VOCABULARY, **shape)
