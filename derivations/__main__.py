@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     form = parser.add_mutually_exclusive_group()
     for option, text in (
-        ("--necessity", "print the steps that could be deleted unnoticed, and untested changes"),
+        ("--necessity", "print the steps and changes of statements that no check notices"),
         ("--json", "print the checked ledger as JSON, with BibTeX entries"),
         ("--markdown", "print the ledger as a page, with the smallest margin that a search met"),
         ("--corrections", "print docs/where_claims_fail.md: where the papers' claims fail"),

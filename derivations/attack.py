@@ -175,17 +175,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m derivations attack",
         description=(
-            "Search for violations of the claims at points of their domains, and print the worst "
-            "margin of each: 0 is equality, negative a violation. The exit status is 1 if a claim "
-            "is violated."
+            "Search for violations of the claims at points of their domains. Print the smallest "
+            "margin of each claim: 0 is equality, and a negative margin is a violation. The exit "
+            "status is 1 if a claim is violated."
         ),
     )
     parser.add_argument("claims", nargs="*", metavar="ID", help="claims to attack (default: all)")
     parser.add_argument(
         "--seconds", type=_seconds, default=60.0, help="how long in all (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, help="of the points drawn (default: a new one)")
-    parser.add_argument("--workers", type=int, help="processes (default: one a processor)")
+    parser.add_argument("--seed", type=int, help="seed of the points drawn (default: a new one)")
+    parser.add_argument(
+        "--workers", type=int, help="number of processes (default: one for each processor)"
+    )
     parser.add_argument(
         "--limit",
         type=_seconds,

@@ -23,7 +23,7 @@ def add_rows(parser: argparse.ArgumentParser, *, many_sets: bool = False) -> Non
     parser.add_argument(
         "data",
         help="breast_cancer, or two classes of another set (digits:3-8, iris:0-1, wine:0-1), "
-        "or a file: CSV, Parquet, Arrow, JSON lines, npz or svmlight, packed with gzip or not",
+        "or a file: CSV, Parquet, Arrow, JSON lines, npz or svmlight, compressed by gzip or not",
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
@@ -39,10 +39,13 @@ def add_rows(parser: argparse.ArgumentParser, *, many_sets: bool = False) -> Non
         which.add_argument(
             "--forget-sets",
             metavar="FILE",
-            help="many forget sets, ranked by harm: an npz file with a mask or row numbers for each"
-            " set, or a table of two columns, set and row number (or id, with --id)",
+            help="a file of many forget sets, which are ranked by harm: npz with a mask or row "
+            "numbers for each set, or a table with two columns, set and row number (with --id: "
+            "set and id)",
         )
-    parser.add_argument("--id", metavar="COLUMN", help="the column with the ids of such a file")
+    parser.add_argument(
+        "--id", metavar="COLUMN", help="the column of the data that holds these ids"
+    )
     parser.add_argument("--allow-missing", action="store_true", help="accept ids that match no row")
     parser.add_argument("--seed", type=int, default=0, help="seed of random:N (default 0)")
     _add_columns(parser)
@@ -51,10 +54,10 @@ def add_rows(parser: argparse.ArgumentParser, *, many_sets: bool = False) -> Non
 
 def _add_columns(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--label", metavar="COLUMN", help="the column of a file that holds the two classes"
+        "--label", metavar="COLUMN", help="the column that holds the class of each row"
     )
     parser.add_argument(
-        "--labels", metavar="FILE", help="of arrays without labels, a file that holds them"
+        "--labels", metavar="FILE", help="a file of labels, for arrays that come without them"
     )
     parser.add_argument(
         "--drop",
@@ -97,7 +100,9 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 def _add_format(parser: argparse.ArgumentParser) -> None:
     text = parser.add_argument_group("how a text file is written")
     text.add_argument(
-        "--delimiter", metavar="CHAR", help="what separates cells (default: , ; tab or |, found)"
+        "--delimiter",
+        metavar="CHAR",
+        help="what separates cells (default: comma, semicolon, tab or |, found from the file)",
     )
     text.add_argument("--decimal", choices=[".", ","], default=".", help="decimal mark (default .)")
     text.add_argument(
@@ -107,13 +112,14 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
         "--comment",
         metavar="TEXT",
         default="#",
-        help="skip lines that begin with it (default #; '' for none)",
+        help="skip lines that begin with this text (default #; '' skips none)",
     )
     text.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="whether the first line names the columns (default: it must)",
+        help="whether the first line names the columns (default: it does, and a number there is an "
+        "error)",
     )
 
 
@@ -143,7 +149,7 @@ def add_conventions(parser: argparse.ArgumentParser, loss: str) -> None:
         "--loss",
         choices=["logistic", "exponential"],
         default=loss,
-        help=f"loss of one sample (default {loss})",
+        help=f"loss of one row (default {loss})",
     )
     parser.add_argument(
         "--reduction",
@@ -202,8 +208,9 @@ def add_scheduler(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="read and sum Parquet files on this Dask cluster, such as tcp://10.0.0.1:8786; without"
-        " it, the files of a folder or pattern (sales/*.parquet) are summed by threads",
+        help="address of a Dask cluster that reads and sums Parquet files, such as"
+        " tcp://10.0.0.1:8786; without it, threads sum the files of a folder or pattern"
+        " (sales/*.parquet)",
     )
 
 

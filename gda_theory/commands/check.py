@@ -16,19 +16,21 @@ def add(commands) -> None:
         commands,
         "check",
         run,
-        "check what certify or forget wrote against its data: a certificate with rigorous bounds "
-        "on every rounding error, a receipt by computing the deletion again",
+        "check a file that certify or forget wrote against its data: a certificate with rigorous "
+        "bounds on every rounding error, a receipt by computing the deletion again",
     )
     parser.add_argument("receipt", metavar="FILE", help="the JSON that certify or forget wrote")
     arguments.add_rows(parser)
     parser.add_argument(
-        "--model", metavar="FILE", help="of a receipt: the model (default: beside the receipt)"
+        "--model",
+        metavar="FILE",
+        help="for a receipt: the file of the model (default: beside the receipt)",
     )
     parser.add_argument(
         "--noise-seed",
         type=int,
         metavar="SECRET",
-        help="of a receipt: compute the noise again from this seed",
+        help="for a receipt: the seed from which the noise is computed again",
     )
 
 

@@ -32,7 +32,8 @@ def add(commands) -> None:
         "--exact",
         type=int,
         metavar="N",
-        help="of --forget-sets: for how many sets the exact path of minima is followed",
+        help="with --forget-sets: for how many sets the exact path of minima is followed "
+        "(default: as many as take some tens of seconds, at least 3)",
     )
     arguments.add_scheduler(parser)
     parser.add_argument(

@@ -21,21 +21,33 @@ def add(commands) -> None:
     )
     parser.add_argument(
         "arrays",
-        help=".npz file with unlearned, oracle (margins or logits), split, and labels for logits",
+        help=".npz file with the arrays unlearned and oracle (margins or logits) and split, and "
+        "with labels if they are logits",
     )
     parser.add_argument(
         "--direction",
         choices=DIRECTIONS,
         default=DIRECTIONS[0],
-        help=f"of the divergence (default {DIRECTIONS[0]})",
+        help=f"which law comes first in the divergence (default {DIRECTIONS[0]})",
     )
     parser.add_argument(
-        "--splits", type=int, default=SPLITS, help=f"random halves for intervals (default {SPLITS})"
+        "--splits",
+        type=int,
+        default=SPLITS,
+        help=f"how many random halves the intervals rest on (default {SPLITS})",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random halves (default 0)")
-    parser.add_argument("--json", nargs="?", const="-", metavar="FILE", help="print or write JSON")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random halves (default 0)")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="print all numbers as JSON instead of a table, or write them to a file",
+    )
     parser.add_argument("--html", metavar="FILE", help="write the scores as a page with pictures")
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument(
+        "--force", action="store_true", help="replace output files that exist already"
+    )
 
 
 def run(options) -> Callable[[], None]:

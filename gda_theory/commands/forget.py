@@ -27,8 +27,8 @@ def add(commands) -> None:
         commands,
         "forget",
         run,
-        "delete rows from a logistic-regression model, of two or more classes: write the model, and"
-        " a receipt with a bound on its distance to the model retrained without them",
+        "delete rows from a logistic-regression model; write the new model, and a receipt with a "
+        "bound on its distance to the model retrained without these rows",
     )
     arguments.add_rows(parser)
     parser.add_argument(
@@ -42,10 +42,15 @@ def add(commands) -> None:
     )
     _add_method(parser)
     parser.add_argument(
-        "--out", metavar="FILE", required=True, help="the model, a joblib file of scikit-learn"
+        "--out",
+        metavar="FILE",
+        required=True,
+        help="where to write the model, a joblib file of scikit-learn",
     )
     parser.add_argument(
-        "--receipt", metavar="FILE", help="default: the model's name with .receipt.json"
+        "--receipt",
+        metavar="FILE",
+        help="where to write the receipt (default: the model's name, ending in .receipt.json)",
     )
     arguments.add_force(parser)
 
@@ -56,16 +61,18 @@ def _add_method(parser) -> None:
         "--method",
         choices=list(receipts.METHODS),
         default="newton",
-        help="newton (the default), retrain, fine_tune, pure_ascent or noisy_descent",
+        help="how rows are deleted (default newton); see docs/deletion.md",
     )
     method.add_argument(
         "--steps", type=int, help="Newton steps (default 1) or gradient steps (default 10)"
     )
-    method.add_argument("--step-size", type=float, help="of gradient steps (default: by curvature)")
+    method.add_argument(
+        "--step-size", type=float, help="size of gradient steps (default: from the curvature)"
+    )
     method.add_argument(
         "--epsilon", type=float, help="add noise for a guarantee with this epsilon; needs --delta"
     )
-    method.add_argument("--delta", type=float, help="of the guarantee, such as 1e-6")
+    method.add_argument("--delta", type=float, help="the delta of this guarantee, such as 1e-6")
     method.add_argument(
         "--noise-seed",
         type=int,

@@ -14,12 +14,12 @@ from theory_common.printing import tables
 
 COUNTS = {
     "ridge": arguments.RIDGE_MEANING,
-    "retain_size": "number of samples to keep, in the pair or not",
-    "forget_size": "number of samples to forget, in the pair or not",
-    "retain_in_pair": "how many of the samples to keep are (1, e)",
-    "forget_in_pair": "how many of the samples to forget are (e, 1) (default 0)",
+    "retain_size": "number of rows to keep, in the pair or not",
+    "forget_size": "number of rows to forget, in the pair or not",
+    "retain_in_pair": "how many of the rows to keep are (1, e)",
+    "forget_in_pair": "how many of the rows to forget are (e, 1) (default 0)",
 }
-# Of solve's table: the symbols in the names of its rows.
+# The symbols in the names of the rows of solve's table.
 SYMBOLS = (
     "x is the margin of the kept type and y that of the forgotten type. D stands for the "
     "pretrained model, R for the retrained one, DA for descent-ascent. At a fold the minimum of "
@@ -41,13 +41,13 @@ def add(commands) -> None:
         commands,
         "solve",
         run,
-        "print all results for one kept and one forgotten type of sample, with their claims",
+        "print all results for one kept and one forgotten type of row, with the claims behind them",
     )
     parser.add_argument(
         "--correlation",
         type=float,
         required=True,
-        help="e in [0, 1): kept samples of the pair are (1, e), forgotten ones (e, 1)",
+        help="e in [0, 1): kept rows of the pair are (1, e), forgotten ones (e, 1)",
     )
     for name, meaning in COUNTS.items():
         parser.add_argument(

@@ -28,23 +28,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--trajectories",
         type=int,
         default=4,
-        help="samples for each mask; with 0 only the estimator that needs no samples is computed "
-        "(default 4)",
+        help="samples for each mask (default 4); with 0 only the estimator that needs no samples "
+        "is computed",
     )
     group.add_argument("--steps", type=int, default=32, help="steps of the sampler (default 32)")
     group.add_argument(
         "--r-max",
         type=int,
         default=10,
-        help="largest distance, in tokens, of two tokens that count (default 10)",
+        help="largest distance of two tokens that counts, in tokens (default 10)",
     )
     group.add_argument(
         "--controls",
         nargs="*",
         default=["mixture of unigrams", "bigrams", "mixture of bigrams"],
         metavar="NAME",
-        help="which controls: mixture of unigrams, bigrams, mixture of bigrams (these three by "
-        "default), or trigrams, which take two minutes for each level; without a name, none",
+        help="names of controls: 'mixture of unigrams', bigrams, 'mixture of bigrams' (these "
+        "three by default), trigrams (which take two minutes for each level); --controls without "
+        "a name: none",
     )
 
 

@@ -16,25 +16,25 @@ def add(commands) -> None:
     """Add the command's parser."""
     measured = commands.add_parser(
         "probe",
-        help="measure in samples of any model how far changes reach",
-        description="Measure how far changes reach, and say whether that looks hierarchical or "
-        "flat, or is undecided. Each start is a sequence. Its samples are what a model returned "
-        "after noise was added to the start.",
+        help="measure how far changes reach in samples of any model",
+        description="Measure how far changes reach in samples of any model. Say whether that "
+        "looks hierarchical or flat, or is undecided. Each start is a sequence. Its samples are "
+        "what a model returned after noise was added to the start.",
     )
     measured.add_argument(
         "sequences",
-        help="a file: .npz with arrays starts and samples, .npy of shape starts x (1 + samples) x "
-        "length, .jsonl with start and samples in each line (.npz and .jsonl may also have the "
-        "noise level of each start, and the class of each sample), or text with the label of a "
-        "start and the symbols of a sequence in each line, delimited by commas, semicolons or "
-        "tabs; symbols "
-        "are integers or strings, and the file may be compressed by gzip",
+        help="the file of sequences. .npz holds the arrays starts and samples. .npy is an array "
+        "of shape starts x (1 + samples) x length. .jsonl has an object with start and samples in "
+        "each line. .npz and .jsonl may also hold the noise level of each start (levels in .npz, "
+        "level in .jsonl) and the class of each sample (classes). In any other text file a line "
+        "has the label of a start, then the symbols of one sequence, separated by commas, "
+        "semicolons or tabs. Symbols are integers or strings. The file may be compressed by gzip.",
     )
     measured.add_argument(
         "--pad",
         metavar="TOKEN",
-        help="the symbol that fills sequences up to one length; places where a start has it are "
-        "left out",
+        help="the symbol that fills sequences up to one length; places where a start has this "
+        "symbol are left out",
     )
     measured.add_argument(
         "--delimiter", help="the character between the cells of text (default: found from the file)"
@@ -50,8 +50,8 @@ def add(commands) -> None:
     measured.add_argument(
         "--aligned",
         action="store_true",
-        help="site i has the same place in every start, as in a grammar of fixed length; then the "
-        "absence of blocks counts as flat",
+        help="say that site i has the same place in every start, as in a grammar of fixed length; "
+        "then a file without blocks counts as flat",
     )
     measured.add_argument("--json", action="store_true", help="print JSON instead of a table")
     measured.set_defaults(command=run, name="probe")

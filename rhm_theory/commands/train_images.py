@@ -50,7 +50,8 @@ def add(kinds) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="FILE",
-        help="file from which a stopped run goes on (default: the one of --out, and .training)",
+        help="file from which a stopped run goes on (default: the name of --out with .training "
+        "added)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.set_defaults(command=run, name="train images")

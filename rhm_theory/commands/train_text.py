@@ -21,8 +21,8 @@ def add(kinds) -> None:
         nargs="+",
         default=["python"],
         metavar="FILE",
-        help="UTF-8 text files; or python, the pages of Python's help (default); or austen, six "
-        "novels in the R package janeaustenr",
+        help="UTF-8 text files; or the word python for the pages of Python's help (default); or "
+        "the word austen for six novels in the R package janeaustenr",
     )
     parser.add_argument(
         "--vocabulary", type=int, default=1024, help="tokens of the encoding (default 1024)"

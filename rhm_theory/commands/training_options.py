@@ -49,8 +49,8 @@ def add(
     )
     parser.add_argument(
         "--folder",
-        help="folder that keeps a checkpoint, so that a stopped run goes on (default: the file "
-        "of --out, and .training)",
+        help="folder that keeps a checkpoint, so that a stopped run goes on (default: the name of "
+        "--out with .training added)",
     )
     parser.add_argument(
         "--keep",
