@@ -67,13 +67,14 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
     * ``receipt_``: a dict for JSON, see :mod:`gda_theory.deletion.receipts`.
 
     The fitted object holds the data, since further requests need them. Forgotten rows are
-    overwritten. :meth:`without_data` gives a copy to hand out, which predicts only.
+    overwritten. :meth:`without_data` gives a copy that only predicts, to hand out.
 
-    The guarantee of the noise is about each published model by itself, and all of them together:
-    while ``bound_sum_`` is at most ``distance_limit``, the published models and models retrained
-    for each request, with the same noise, are indistinguishable up to ``(epsilon, delta)``, if no
-    request depends on a published model. A request that would exceed the limit is refused. The
-    model that :meth:`fit` publishes has no noise, and no guarantee covers it.
+    The guarantee of the noise is about each published model by itself, and about all of them
+    together. It compares the published models with models retrained for each request, with the same
+    noise. They are indistinguishable up to ``(epsilon, delta)`` under two conditions:
+    ``bound_sum_`` is at most ``distance_limit``, and no request depends on a published model. A
+    request that would exceed the limit is refused. The model that :meth:`fit` publishes has no
+    noise, and no guarantee covers it.
 
     Source: new; the step is that of Guo et al., 2020.
 
@@ -154,8 +155,9 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
         Args:
             rows: a boolean mask over the rows of :meth:`fit`, or their numbers from 0.
         Returns: the estimator, changed.
-        Raises: ``ValueError`` for rows that are not there or were forgotten before, or if a class
-            would have no rows left; also if the noise's budget is spent. Nothing is changed then.
+        Raises: ``ValueError`` for rows that do not exist or were forgotten before, and if a class
+            would have no rows left. Also if the request would exceed ``distance_limit`` with noise.
+            Nothing is changed then.
         Warns: ``UserWarning`` where ``distance_bound_`` is above ``distance_limit``.
         """
         check_is_fitted(self)

@@ -133,7 +133,7 @@ def descent_to_delete_scale(
     :math:`\gamma^I/(1-\gamma^I)` times this, and two runs are twice as far apart. The Gaussian
     mechanism through its Rényi divergence needs :math:`\sigma = \Delta/(\sqrt2(\ldots))`. Together
     this is :math:`2\sqrt2` with :math:`n'` for n. So the constant :math:`4\sqrt2` is right if at
-    least half of the n rows always remain, and twice too large if n is the number of rows now.
+    least half of the n rows always remain. It is twice too large if n is the number of rows now.
 
     Args:
         lipschitz, strong_convexity, smoothness: L, m and M of the loss of one row with its ridge.

@@ -31,15 +31,15 @@ def noisy_descent(
 ) -> Deleted:
     r"""*Descent-to-Delete*: gradient descent on the kept rows, then Gaussian noise.
 
-    Its noise is known before the data are: it depends on the number of rows, the ridge, the
-    largest length G of a row and the number of steps. With m the ridge and
+    The size of its noise is known before the data are seen. It depends on the number of rows, the
+    ridge, the largest length G of a row and the number of steps. With m the ridge and
     :math:`M = m + \tfrac14 G^2 \sum_i a_i`, each step of size 2/(M + m) contracts by
     :math:`\gamma = (M-m)/(M+m)`. Deleting k rows moves the minimum by at most :math:`s = 2kG/(mr)`
     for means and :math:`kG/m` for sums. So the error stays below
-    :math:`e = \gamma^I s/(1 - \gamma^I)` through a sequence of such requests, and the results of
+    :math:`e = \gamma^I s/(1 - \gamma^I)` through a sequence of such requests. The results of
     deleting and of retraining with the same accuracy are at most :math:`2e` apart. The noise is
-    :func:`gda_theory.deletion.gaussian_noise` for this distance. Of e at least 1e-9 s is taken,
-    which is far above rounding.
+    :func:`gda_theory.deletion.gaussian_noise` for this distance. If e is below 1e-9 s, 1e-9 s is
+    used, which is far above rounding.
 
     The premise, that ``start`` is within e of the pretrained model, is checked.
 
@@ -153,9 +153,9 @@ def published(
     seed: int,
     distance_limit: float | None = None,
 ) -> Deleted:
-    """A model after deletion, with the noise that makes it as good as a retrained one with noise.
+    """A model after deletion with added noise, which hides how far it is from a retrained one.
 
-    The guarantee: for *these* data and this request, the published weights and the oracle's
+    The guarantee is for *these* data and this request. The published weights and the oracle's
     weights with noise of the same scale are indistinguishable up to ``(epsilon, delta)``. It is not
     differential privacy. It says nothing about models that were published before.
 

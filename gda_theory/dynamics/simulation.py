@@ -118,7 +118,7 @@ class Tilt(NamedTuple):
 
     At ``w`` their gradients are ``retain_slope + retain_bend (w - centre)``, and the same for the
     forgotten losses. The ``forget`` parts contain the strength. Beyond the distance ``reach`` from
-    the centre, ``w`` is replaced by the point at that distance in the same direction, so that the
+    the centre, ``w`` is replaced by the point at that distance in the same direction. So the
     gradients stay bounded.
     """
 

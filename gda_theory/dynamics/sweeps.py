@@ -88,7 +88,7 @@ def sweep(
         epochs: of each run.
         step_size: one number, or an array ``(m,)``. An array is an axis after those of ``axes``.
         scheme: as for :func:`simulate`.
-        strength: as ``step_size``, and its axis comes last.
+        strength: as ``step_size``. Its axis comes last.
         tolerance: as for :func:`simulate`.
         allow_unrealisable: permit an ``alpha`` above forget_size/retain_in_pair.
         folder: where finished chunks are kept, so that a sweep that was stopped goes on. A loss of

@@ -36,8 +36,9 @@ def histogram(
     Args:
         first, second: margins.
         bins: number of bins of equal width.
-        limits: first and last edge. By default they are the least and the largest margin of both
-            samples at the point; each sample lies in some bin, the largest in the last.
+        limits: first and last edge. By default they are the smallest and the largest margin of both
+            samples at the point. Then each margin lies in some bin, and the largest in the last
+            bin.
     """
     points = first.shape[1]
     width = max(1, BLOCK // max(len(first), len(second)))
@@ -66,8 +67,8 @@ def gaussian(
               \frac{s_P^2(1 - 1/n) + (\bar p - \bar q)^2}{s_Q^2}\Bigr],
               \qquad b_n = \psi(\tfrac{n-1}2) - \log\tfrac{n-1}2 .
 
-    Being without bias, it can be slightly negative. If all margins of Q agree, the result is
-    infinite, and 0 if those of P have the same value. If only those of P agree, it is infinite.
+    Being without bias, it can be slightly negative. If all margins of Q are equal, or all
+    margins of P, the result is infinite. It is 0 if all margins of both have the same value.
     Source: new.
 
     Args:

@@ -27,7 +27,7 @@ PERCENTILE = 95.0
 
 
 class Statistic(NamedTuple):
-    """One number of all points' scores.
+    """The mean or the 95th percentile of the scores of all points.
 
     * ``value``: of all models, between ``low`` and ``high`` with 95 % confidence.
     * ``at_half``: with half as many models on both sides, averaged over random halves.
@@ -119,7 +119,7 @@ def klom(
 
     Returns: :class:`Klom`.
     Raises: ``ValueError`` or ``TypeError`` that names the argument, for bad shapes, values that are
-        not finite, fewer than 20 models (the error states the noise floor), or a bad option.
+        not finite, or a bad option. Fewer than 20 models are an error that states the noise floor.
     """
     checks.choice("direction", direction, DIRECTIONS)
     _check_options(bins, limits, splits)

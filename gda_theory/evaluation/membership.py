@@ -36,7 +36,10 @@ class Estimate(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class MembershipTest:
-    """How well tests tell unlearned from retrained models; ideal are 0.5 and the rates themselves.
+    """How well tests tell unlearned from retrained models.
+
+    If both have the same law, the accuracy is 0.5, and each true positive rate is the rate of false
+    alarms.
 
     * ``accuracy``: of U-LiRA at each point. ``mean_accuracy`` has its mean over the points.
     * ``pinsker``: the bound on the accuracy at each point by Pinsker's inequality, with the smaller

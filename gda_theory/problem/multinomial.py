@@ -37,8 +37,8 @@ class MultinomialProblem:
     The functions that solve a Problem solve this one too: :func:`gda_theory.pretrain`,
     :func:`gda_theory.retrain`, :func:`gda_theory.newton_step`, :func:`gda_theory.descent_ascent`,
     :func:`gda_theory.ascent_path` and :func:`gda_theory.diagnose`. Adding one vector to all
-    :math:`w_k` changes no loss. The ridge makes their sum 0. So does the solver where an intercept
-    has none, as scikit-learn does.
+    :math:`w_k` changes no loss. The ridge makes their sum 0.
+    If an intercept has no ridge, the solver makes the sum of its weights 0, as scikit-learn does.
 
     Args:
         features: finite, ``(n, d)``, dense or sparse as in :class:`gda_theory.Problem`; a column of

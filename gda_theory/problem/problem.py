@@ -50,7 +50,7 @@ class Problem:
         loss: ``"logistic"``, ``"exponential"`` or a :class:`gda_theory.Loss`.
         reduction: ``"mean"`` (the paper) or ``"sum"`` (scikit-learn's, ``ridge = 1/C``).
         sample_weight: finite and >= 0, ``(n,)``; 1 by default. Each set needs a positive weight.
-            So does, in the retain set, each class that is in the data.
+            In the retain set each class of the data needs one too.
 
     It is a frozen pytree: arrays are leaves, ``loss`` and ``reduction`` are static. Concrete values
     are validated here, and nowhere else. Traced values (inside jit) cannot raise an error: where
@@ -197,13 +197,13 @@ class Problem:
         * a ``LogisticRegression``. scikit-learn minimises ``C sum_i s_i loss_i + |w|^2/2``, so the
           reduction is ``"sum"`` and the ridge is ``1/C`` (0 for ``C=inf`` or ``penalty=None``).
           With more than two classes the answer is a :class:`gda_theory.MultinomialProblem`.
-        * a ``LogisticRegressionCV``, which stands for the fit at its chosen ``C``, on all data.
+        * a ``LogisticRegressionCV``. It is read as the fit at its chosen ``C``, on all data.
         * an ``SGDClassifier`` with ``loss="log_loss"`` and two classes. The reduction is ``"mean"``
           and the ridge is ``alpha`` (times n over the total weight, if rows have weights). It stops
           before its minimum, so ``pretrain`` is not ``coef_``; a warning says how far it is.
         * a ``Pipeline`` that ends with one of these. Give ``X`` as the pipeline received it. Its
           fitted steps transform it. They were fitted on all rows, also on those to forget, and are
-          kept as they are: the oracle is retrained behind the same transformation.
+          not fitted again: the oracle is retrained behind the same transformation.
 
         An unpenalised intercept becomes an appended column of ones with ridge 0. The solver
         liblinear penalises the intercept: for it the column holds ``intercept_scaling`` and has

@@ -1,8 +1,8 @@
 r"""Minima of a problem whose rows come in partitions: Newton's method on sums over all rows.
 
 A pass over the rows is what costs time. It gives value, gradient and Hessian of the kept and of the
-forgotten losses at one point, so that :math:`J_\gamma` is known there at every strength. The
-iteration is that of :mod:`gda_theory.solve.newton`; its loops run in Python.
+forgotten losses at one point. So :math:`J_\gamma` is known there at every strength. The iteration
+is that of :mod:`gda_theory.solve.newton`; its loops run in Python.
 """
 
 from typing import NamedTuple

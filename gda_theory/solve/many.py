@@ -155,7 +155,7 @@ def retrain_many(
         half the data takes some 10 to 20 products, or falls back. Memory is some hundred MB beside
         the data, for any B. Ctrl-C stops the run after at most 256 more sets.
 
-    The sets determine the sizes of arrays, so the sets and the data must be concrete: the function
+    The sets determine the sizes of arrays, so the sets and the data must be concrete. The function
     does not work under jit, vmap or grad. Use ``jax.vmap`` over a traced mask in
     ``gt.retrain(problem.replace(forget=mask))`` there. It has derivatives, and is slower.
 

@@ -4,7 +4,7 @@ Every solution is differentiable, to any order, in every array of its objective,
 function theorem (:mod:`theory_common.numerics.implicit`).
 
 Convergence is judged by the *backward error* :math:`\max_j |g_j| / s_j`. Here :math:`s_j` is the
-sum of the absolute values of the terms in the gradient's entry j, with an allowance for the
+sum of the absolute values of the terms in the gradient's entry j. It includes an allowance for the
 rounding of the margins. If the backward error is a few machine epsilons, the solution is exact for
 data that differ from the given data in their last digits. This holds for any ridge, 1e-300 or
 1e300.
@@ -129,10 +129,10 @@ def retrain(problem: Objective | HasObjective | PartitionedProblem) -> Solution:
     and grad, with implicit derivatives in every array. Invalid traced input gives NaN and
     ``converged=False``.
 
-    Without a ridge on some coordinates there may be no minimum, or many: where these columns
-    separate the labels, or depend on each other. Then ``converged`` is False, and a
-    ``RuntimeWarning`` names the columns. Known numbers alone are checked in this way, not traced
-    ones. Where every coordinate has a ridge nothing needs to be checked.
+    Without a ridge on some coordinates there may be no minimum, if these columns separate the
+    labels. There may be many, if these columns depend on each other. Then ``converged`` is False,
+    and a ``RuntimeWarning`` names the columns. Only concrete numbers are checked in this way, not
+    traced ones. If every coordinate has a ridge, nothing needs to be checked.
 
     Args:
         problem: a Problem, MultinomialProblem, CorrelatedPair or Objective; or a

@@ -13,8 +13,8 @@ class Verdict(IntEnum):
 
     * ``UNCERTAIN``: pretraining, retraining or ascent's minimum was not found to its tolerance.
     * ``NOTHING_TO_FORGET``: pretrained and retrained model agree to 1e-9 of the weights' length.
-    * ``UNBOUNDED``: the run from the pretrained model diverges, or the objective has no lower bound
-      along an unpenalised coordinate and the run was not seen to end in a minimum.
+    * ``UNBOUNDED``: the run from the pretrained model diverges. Or the objective has no lower bound
+      along an unpenalised coordinate, and the run was not seen to end in a minimum.
     * ``LOST``: the minimum that continues the oracle disappears at a smaller strength (the fold).
     * ``FARTHER``: ascent ends farther from the oracle than the pretrained model is.
     * ``NEARER``: ascent ends at most as far from the oracle as the pretrained model is.

@@ -1,7 +1,7 @@
 r"""Comparison of a denoiser with Bayes' posterior, level by level of the tree.
 
-It measures the excess log loss of a denoiser, how often it changes a node, and how often its
-sequences do not belong to the language.
+It measures three things: the excess log loss of a denoiser, how often it changes a node, and how
+often its sequences do not belong to the language.
 
 *Log loss from samples alone.* For a noised sequence let :math:`p_u(a)` be the exact posterior of
 symbol a at node u. Let :math:`q_u(a)` be the probability that a parsed sample of the denoiser has
@@ -152,7 +152,7 @@ def compare(
             them.
         denoiser: a function from noised sequences to samples, as
             :func:`rhm_theory.forward_backward` takes it. It is called once for each start and noise
-            level, with each of the ``draws`` noised sequences ``samples`` times in a row.
+            level. It gets each of the ``draws`` noised sequences ``samples`` times in a row.
         starts: sequences of the language ``(starts, length)``, or how many to draw. Errors need at
             least 2.
         draws: noised sequences of each start, at least 1.

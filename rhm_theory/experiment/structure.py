@@ -16,10 +16,10 @@ threshold. The level of the whole sequence is seen if far sites, at distances of
 more, are correlated. The verdict is
 
 * **hierarchical** if two levels are seen, and the blocks explain at least half of what the distance
-  leaves of the matrix;
+  leaves of the matrix.
 * **flat** if far sites are correlated at least two thirds as much as neighbours, by a threshold
-  times the error. If the user says that the sites are *aligned* (site i has the same place in each
-  start), it is flat too if blocks explain less than 5 % of the covariances;
+  times the error. The user may say that the sites are *aligned*: site i has the same place in each
+  start. Then the verdict is flat too if blocks explain less than 5 % of the covariances.
 * **undecided** otherwise.
 
 The thresholds were fixed on training files and the error rates measured on other files; see
@@ -61,7 +61,7 @@ class Blocked(NamedTuple):
     Attributes:
         branching: s, the ratio of the sizes of nested blocks.
         sizes: of the blocks: s, s^2, .. below the length.
-        excess: how much more covariance pairs within a block of each size have than pairs at the
+        excess: for each size, the covariance of pairs within a block minus that of pairs at the
             same distance across blocks, over the mean variance of a site.
         energy: the sum of the squares of the covariances that the blocks explain beyond the
             distance, over that of all covariances. Unbiased, so it may be negative.
@@ -83,8 +83,8 @@ class Scores(NamedTuple):
 
     Attributes:
         hierarchical: of the second clearest level; 0 if blocks explain less than half of the rest.
-        flat: by how much far sites are correlated more than two thirds of what neighbours are.
-        no_blocks: by how much the blocks explain less than 5 % of the covariances.
+        flat: by how much the covariance of far sites exceeds two thirds of that of neighbours.
+        no_blocks: by how much the part that the blocks explain is below 5 % of the covariances.
     """
 
     hierarchical: float
@@ -105,8 +105,8 @@ class Structure(NamedTuple):
         blocks: the best branching; None if nothing can be computed.
         near: the covariance of neighbours, over the mean variance of a site.
         far: the same at distances of half the length or more.
-        wrong: on how many held-out files this verdict was wrong, of how many that should not get
-            it; None if undecided.
+        wrong: the number of held-out files that wrongly got this verdict, and the number of files
+            that should not get it. None if undecided.
     """
 
     verdict: str

@@ -34,8 +34,8 @@ class FieldResponse(NamedTuple):
 
     Attributes:
         modes: the power spectrum of the change, in the layout of the field's ``spectrum``.
-        covariance: by the offset between two sites: the distance r = 0 .. length - 1 on a ring, and
-            an array of the grid's shape on a torus.
+        covariance: by the offset between two sites. On a ring the offset is the distance r = 0 ..
+            length - 1. On a torus the array has the grid's shape.
         susceptibility: the sum of the covariance over all pairs of sites, over that of the
             variances of the single sites.
     """

@@ -164,7 +164,7 @@ class Flips(_Level):
 @jax.tree_util.register_pytree_node_class
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Epsilon(_Level):
-    r"""The epsilon-process of the paper: each leaf keeps a share :math:`1-\epsilon` of certainty.
+    r"""The epsilon-process of the paper: a likelihood between certainty and no knowledge of a leaf.
 
     It draws no random numbers and makes no noised sequence: ``sample`` returns the sequence itself.
 

@@ -11,10 +11,10 @@ On the way down each node is *unchanged* (U) or *changed* (C), with a probabilit
 on its parent. So the correlation of two leaves is a product along the path that joins them.
 
 The functions need no grammar, only the numbers ``vocabulary`` v, ``rules_per_symbol`` m,
-``branching`` s and ``depth``. v and m may be batched, and fractional (which the duality
-m <-> v^(s-1)/m needs). The depth may be batched where the result's shape does not depend on it. s
-is a Python integer. No formula computes a probability of *change* as a difference, so all are
-accurate at small noise too.
+``branching`` s and ``depth``. v and m may be batched. They may be fractional, as the duality m <->
+v^(s-1)/m needs. The depth may be batched where the result's shape does not depend on it. s is a
+Python integer. No formula computes a probability of *change* as a difference, so all are accurate
+at small noise too.
 
 Every public function has the same domain. ``vocabulary`` is finite and >= 2. ``rules_per_symbol``
 is at least 1 and at most v^(s-1). ``branching`` is an integer >= 2. The noise ``level``

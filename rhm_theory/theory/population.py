@@ -2,16 +2,16 @@ r"""Random hierarchies of any depth, by population dynamics: the law of a messag
 
 Mean field replaces the message of a node by its average over random rules. Here nothing is
 averaged. In a *given* grammar the message of a node is random only through the derivation below
-it, and its law depends on the node's own symbol a. A population keeps that law: ``size`` messages
+it. Its law depends on the node's own symbol a. A population keeps that law: ``size`` messages
 for each symbol and rule. One level up,
 
 .. math:: \mu(b) \propto \sum_k \prod_i \mu_i(R[b,k,i]), \qquad \mu_i \sim \text{law of } R[a,k',i],
 
 for the node's own symbol a and rule k'. The i-th child is a random member of the population of its
 own symbol. All members of a level use the same rules R, as all nodes of that level do. So for a
-large population the law is that of exact belief propagation in this grammar, at a cost that is
-linear in the depth, in the population, and in the rules of a level. A tree has s^depth leaves, so
-exact belief propagation ends near depth 12.
+large population the law is that of exact belief propagation in this grammar. The cost is linear in
+the depth, in the population, and in the rules of a level. A tree has s^depth leaves, so exact
+belief propagation is practical up to about depth 12.
 
 Averages over grammars are averages over independent populations, each with a grammar of its own.
 The rules of the lowest levels shift the noise at which a grammar loses its root. So at finite v and
@@ -94,8 +94,8 @@ class Critical(NamedTuple):
         spread: the standard deviation of the critical noise over the populations.
         belief: the mean probability of a node's own symbol at the critical noise.
         belief_error: of it.
-        exponent: nu, of the size that is decided together: ln(branching) over the mean growth of
-            the logarithm of the slope from one level to the next.
+        exponent: nu, the exponent of the size that is decided together. It is ln(branching) over
+            the mean growth of the logarithm of the slope from one level to the next.
         exponent_error: of it.
     """
 
@@ -146,8 +146,9 @@ def transition(
     """Bisect for the noise at which the root is lost, in ``populations`` random grammars.
 
     A root counts as recovered if its mean belief is above (1 + 1/v)/2. The same choices are made at
-    all noise levels. So the bisection goes on until the beliefs follow the critical ones through
-    nearly all levels: they leave them by a factor of the slope's growth at each.
+    all noise levels. So the bisection goes on until the beliefs stay near the critical ones
+    through nearly all levels. At each level their distance from the critical ones grows by the
+    slope's factor.
 
     Args:
         key: of the grammars and the populations.

@@ -12,8 +12,8 @@ The powers that grow are those with :math:`(k+1)(\nu-1) < 1`: none for :math:`\n
 :math:`B + A\,(d^a - 1)/a` is the form for :math:`\nu \ge 3/2` only.
 
 The peak over the noise is conjectured to have the same powers and the same B where the
-susceptibility diverges. Where it has a limit, the peak need not be at the critical noise: for
-(v, m, s) = (8, 16, 3) it stays elsewhere, and for (16, 2, 2) its height even falls with the depth.
+susceptibility diverges. Where it has a limit, the peak need not be at the critical noise. For
+(v, m, s) = (8, 16, 3) it stays elsewhere. For (16, 2, 2) its height even falls with the depth.
 
 Measured values are fitted. There are two models of a quantity :math:`\chi` at sizes d, known with
 independent errors:
