@@ -1,9 +1,13 @@
 """Infinitely deep hierarchies by population dynamics: where the root is lost, and how sharply."""
 
+import hashlib
+from pathlib import Path
+
 import jax
 import numpy as np
 
 import rhm_theory as rt
+from figures import sources
 from figures.parts import DASHED, dots
 from figures.style import COLOURS
 
@@ -45,15 +49,27 @@ WINDOW = 7  # levels
 FIRST, FROM_ROOT = 25, 14  # the levels that count as critical
 
 
-def compute(preset):
+def compute(preset, folder=None):
     depth, populations = {"quick": (44, 4), "paper": (56, 12)}[preset]
+    kept = parts(folder)
     return {
         "critical": {
-            named(system): transition(system, depth, sizes[preset], populations)
+            named(system): transition(system, depth, sizes[preset], populations, kept)
             for system, (_, sizes) in SYSTEMS.items()
         },
         "recovery": recovery(preset),
     }
+
+
+def parts(folder: Path | None) -> Path | None:
+    """Where finished populations lie: each version of their code has a folder of its own.
+
+    It is None where nothing is kept.
+    """
+    if folder is None:
+        return None
+    code = b"".join(path.read_bytes() for path in sources.of("rhm_theory.theory.population"))
+    return folder / hashlib.sha256(code).hexdigest()[:12]
 
 
 def named(system):
@@ -64,11 +80,14 @@ def numbers_of(system):
     return dict(zip(("vocabulary", "rules_per_symbol", "branching"), system, strict=True))
 
 
-def transition(system, depth, size, populations):
-    """The critical noise of each population, its beliefs, and nu by level."""
+def transition(system, depth, size, populations, folder=None):
+    """The critical noise of each population, its beliefs, and nu by level.
+
+    The folder keeps finished populations.
+    """
     numbers = numbers_of(system)
     given = {**numbers, "depth": depth, "size": size, "populations": populations}
-    found = rt.population.transition(jax.random.key(9), **given, progress=True)
+    found = rt.population.transition(jax.random.key(9), **given, folder=folder, progress=True)
     growth = np.diff(np.log(found.slope), axis=-1)
     smooth = np.apply_along_axis(np.convolve, 1, growth, np.ones(WINDOW) / WINDOW, "valid")
     mean_field = rt.mean_field.criticality(**numbers)

@@ -1,5 +1,6 @@
 """The figures of the hierarchy: what they draw is recomputed by another route."""
 
+import importlib
 import itertools
 import math
 
@@ -336,3 +337,16 @@ def test_a_flat_mixture_peaks_inside_and_gaussian_fields_do_not():
     at = list(data["noise"]).index(0.95)
     expected = data["found"]["mixture of independent sites"]["epsilon"]["value"][at]
     assert chi == pytest.approx(expected, rel=0.05)
+
+
+def test_finished_populations_of_the_infinite_depth_are_kept(tmp_path):
+    figure = importlib.import_module("figures.infinite_depth")
+    kept = figure.parts(tmp_path)
+    assert kept.parent == tmp_path
+    assert figure.parts(None) is None
+    first = figure.transition((4, 2, 2), 44, 1, 2, kept)
+    written = {path: path.stat().st_mtime_ns for path in kept.iterdir()}
+    assert len(written) == 2
+    again = figure.transition((4, 2, 2), 44, 1, 2, kept)
+    np.testing.assert_array_equal(again["noise"], first["noise"])
+    assert {path: path.stat().st_mtime_ns for path in kept.iterdir()} == written
