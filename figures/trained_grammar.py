@@ -15,8 +15,9 @@ the blocks that change together grow with training towards those of exact Bayes 
 
 The Random Hierarchy Model has 8 symbols and branching 2. Small transformers of 165,000 weights see
 fresh sequences of a random grammar. All panels but (c) are for depth 4 (quick preset: 3) and 2
-rules for each symbol. Thick lines are means over grammars, thin lines are single runs. The table
-has intervals.
+rules for each symbol. If --set leaves these out, the panels show the first ones that are left, and
+(f) is missing. Thick lines are means over grammars, thin lines are single runs. The table has
+intervals.
 
 (a) The share of the information that is used, 1 − gap/information, against the sequences seen. In
 the task of level ℓ, the block of leaves below a node of level ℓ − 1 is hidden, and all others are
@@ -56,13 +57,19 @@ def compute(preset, depths, rules, seeds, folder=None):
         mine = [run for run in runs if (run["depth"], run["rules"]) == cell[:2]]
         cells[_name(*cell[:2])] = grammar_summary.of_cell(mine)
     return {
-        "cell": _name(*setting.sampled),
+        "cell": _name(*shown(setting)),
         "seen": seen,
         "measured": seen[list(study.SHOWN)],
         "noise": np.array(study.NOISE),
         "steps": np.array(study.STEPS),
         "cells": cells,
     }
+
+
+def shown(setting):
+    """The cell of the panels: the one in which samplers are compared, or the first one."""
+    cells = [cell[:2] for cell in setting.cells]
+    return setting.sampled if setting.sampled in cells else cells[0]
 
 
 def _name(depth, rules):
@@ -91,7 +98,10 @@ def draw(figure, data):
     draw_half(panels[0, 2], data)
     draw_chi(panels[1, 0], data, cell)
     draw_distance(panels[1, 1], data, cell)
-    draw_samplers(panels[1, 2], data, cell)
+    if "sampler_root" in cell:
+        draw_samplers(panels[1, 2], data, cell)
+    else:
+        panels[1, 2].remove()
 
 
 def draw_levels(panel, seen, cell, levels):
@@ -252,7 +262,8 @@ def claims(data):
             f"{shortly(cell['asymmetry'], -1, 2)}, of Bayes 0",
         )
     cell = data["cells"][data["cell"]]
-    yield from sampler_rows(data["cell"], cell, data["steps"])
+    if "sampler_root" in cell:
+        yield from sampler_rows(data["cell"], cell, data["steps"])
 
 
 def gap_rows(name, cell, seen):

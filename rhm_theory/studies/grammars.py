@@ -92,15 +92,16 @@ def chosen(
 ) -> GrammarSetting:
     """The setting with the cells of these depths and rules, and at most so many seeds.
 
-    Raises: ``ValueError`` without the cell in which samplers are compared.
+    Raises: ``ValueError`` if no cell is left.
     """
     cells = tuple(
         (depth, count, drawn, min(seeds, of_cell))
         for depth, count, drawn, of_cell in setting.cells
         if depth in depths and count in rules
     )
-    if setting.sampled not in [cell[:2] for cell in cells]:
-        raise ValueError(f"depths and rules must have {setting.sampled}, got {depths} and {rules}")
+    if not cells:
+        every = [cell[:2] for cell in setting.cells]
+        raise ValueError(f"depths and rules must leave one of {every}, got {depths} and {rules}")
     return setting._replace(cells=cells)
 
 

@@ -76,8 +76,21 @@ def test_finished_runs_are_kept(data, folder, monkeypatch):
 def test_cells_are_chosen():
     found = study.chosen(study.SETTINGS["paper"], (3, 4), (2, 4), 1)
     assert found.cells == ((3, 2, 3, 1), (3, 4, 3, 1), (4, 2, 3, 1))
-    with pytest.raises(ValueError, match="must have"):
-        study.chosen(study.SETTINGS["paper"], (3,), (2,), 1)
+    assert trained_grammar.shown(found) == (4, 2)
+    # Without the cell in which samplers are compared, the panels show the first one.
+    found = study.chosen(study.SETTINGS["paper"], (3, 5), (3, 2), 1)
+    assert trained_grammar.shown(found) == (3, 2)
+    with pytest.raises(ValueError, match="must leave one of"):
+        study.chosen(study.SETTINGS["paper"], (2,), (2,), 1)
+
+
+@pytest.mark.slow
+def test_cells_without_samplers_are_drawn_too(data):
+    one = dict(data["cells"]["depth 2, 2 rules"])
+    del one["sampler_root"]
+    without = data | {"cells": {"depth 2, 2 rules": one}}
+    assert_drawn_legibly(trained_grammar, without)
+    assert_claims_complete(trained_grammar, without)
 
 
 def test_the_time_to_learn_is_interpolated_in_the_logarithm():
