@@ -16,7 +16,7 @@ in the step size, alternating steps are the same as descent-ascent. Yet they sti
 to the right of that end, at a point that depends on the step size. In (b), farther to the right,
 this point splits into a cycle of two points, then of four, and then the run becomes chaotic.
 
-Panels (a) to (c) show one coordinate with the exponential loss. The retained samples have the
+Panels (a) to (c) show one coordinate with the exponential loss. The retained rows have the
 weight a = 1, and the forgotten ones have the weight b. Each half-step of an alternating run carries
 the whole ridge λ, so the run follows the objective with the ridge doubled.
 
@@ -33,7 +33,7 @@ from the multiplier 1 − ln²(b/a): one epoch multiplies the deviation by this 
 
 (d) A correlated pair is run with descent first for 20,000 epochs, from the oracle. Its numbers are
 r = 80, f = 20, r_p = 2, λ = 0.01 and η = 1. The oracle is the model retrained without the forgotten
-samples. Near ε = 1 the pair behaves like one coordinate. With little correlation nearly every run
+rows. Near ε = 1 the pair behaves like one coordinate. With little correlation nearly every run
 above the fold (the black line, where the minimum ends) leaves the range of numbers.
 """
 LEMMAS = ["App. D.3", "Lemma 2"]

@@ -7,13 +7,13 @@ from figures.style import COLOURS
 from gda_theory import pair
 from gda_theory.paper import appendix
 
-TITLE = "App. J: two samples that become the same, one retained and one forgotten"
+TITLE = "App. J: two rows that become the same, one retained and one forgotten"
 CAPTION = """
-Follow the curves to the right in (a) and (b), where two samples become equal. The weights of
-descent-ascent (orange) become negative, although all samples ask for a positive weight. At the
-smaller ridge (b), its minimum even disappears before the samples are equal (dot).
+Follow the curves to the right in (a) and (b), where two rows become equal. The weights of
+descent-ascent (orange) become negative, although every row alone would make its weight positive. At
+the smaller ridge (b), its minimum even disappears before the rows are equal (dot).
 
-There are d = {dimension} samples. The sample x₁ = (1, ε, 0, …) is retained, and x₂ = (ε, 1, 0, …)
+There are d = {dimension} rows. The row x₁ = (1, ε, 0, …) is retained, and x₂ = (ε, 1, 0, …)
 is forgotten. The others are orthogonal unit vectors, and are retained. The exponential loss is
 averaged over each set.
 
@@ -23,7 +23,7 @@ For pretraining they are equal. Open circles at ε = 1 are the limits of App. J.
 
 (c) Lines are the limits against the ridge. Markers are the mean of w₁ and w₂ at ε = 0.9 and 0.999.
 The limit of descent-ascent ends at w = −1/2 (dotted line). It is negative because the forgotten
-sample has the larger weight in the mean losses: 1, against 1/(d−1) for the retained one.
+row has the larger weight in the mean losses: 1, against 1/(d−1) for the retained one.
 """
 LEMMAS = ["App. J"]
 SIZE = (11.0, 4.6)

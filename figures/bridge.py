@@ -91,22 +91,22 @@ TITLE = (
 )
 CAPTION = """
 In (a) and (b), follow a row from left to right: its sign changes with the learning rate. At a low
-rate a run *helps* those sets most that have a large loss on the forgotten rows. At a high rate it
-harms them most. No number that is known before has the same sign at all rates.
+rate a run *helps* most those sets whose forgotten rows have a large loss. At a high rate it harms
+these sets most. No number that is known before has the same sign at all rates.
 
-A number is the rank correlation of the harm with what is known of a forget set before any
-unlearning, averaged over the splits of the data. Bold: the 95 % interval excludes 0. Harm is the
-rise of KLoM on unseen rows, from the pretrained networks to those after the run. The first row is
-the loss of one network on the forgotten rows. All other rows come from a convex model of the last
-layer of this network. They are ordered by the mean size of their correlations.
+A number is a rank correlation, averaged over the splits of the data. It is that of the harm with
+something known of a forget set before any unlearning. It is bold if its 95 % interval excludes 0.
+Harm is the rise of KLoM on unseen rows, from the pretrained networks to those after the run. The
+first row is the loss of one network on the forgotten rows. All other rows come from a convex model
+of the last layer of this network. They are ordered by the mean size of their correlations.
 
-(d) and (e) are partial correlations, given the first row.
+(d) and (e) show partial correlations, given the first row.
 
 (c) shows every forget set at the least and the largest rate. Above the line the run did harm.
 
-(f) Is it worth to use a run? The gain is the fall of the published KLoM, averaged over forgotten,
-kept and unseen rows. A rule was fixed on the digits, and judged on Fashion-MNIST. It is never
-better than to use the run always (squares). The black bars are the gain of who knows beforehand
+(f) Is it worth using a run? The gain is the fall of the published KLoM, averaged over forgotten,
+kept and unseen rows. A rule was fixed on the digits, and judged on Fashion-MNIST (dots). It is
+never better than always using the run (squares). A black line is the gain if one knew beforehand
 which sets gain. Bars are intervals of 99.4 % (95 % for all runs together).
 
 Quick preset: one split, 9 forget sets of each data set, 20 networks of each kind; its intervals

@@ -10,8 +10,8 @@ TITLE = "Why ascent without a minimum seems to work: it moves very slowly where 
 CAPTION = """
 In (b), every solid curve is a run that has no minimum to go to. Still it stays for a long time near
 the place where the minimum was, and then falls without end. In (c), the gradient nearly vanishes
-during that time. A rule that stops at a gradient of 10⁻⁴ (dashed) ends the run nearest to the fold.
-It reports success where no minimum exists.
+during that time. Consider a rule that stops a run when its gradient is below 10⁻⁴
+(dashed). It stops the run nearest to the fold, and reports success where no minimum exists.
 
 The example is a correlated pair with the exponential loss. Its numbers are r = 80, f = 20, r_p = 8,
 ridge λ = {ridge} and correlation ε = {correlation}. At the fold, α = α_fold, the minimum
@@ -22,8 +22,8 @@ distance δ = |α/α_fold − 1| from the fold.
 drawn against δ, for three step sizes. The solid line is the law of the flow, π/(λκ√δ), where κ
 depends on the pair. The dashed line adds the constant that was fitted at the smallest step.
 
-(b) The curves are the margin y of the forgotten samples along the run. One run is below the fold,
-and comes to rest.
+(b) The curves are the margin y of the forgotten rows along the run. One run is below the fold, and
+comes to rest.
 
 (c) The curves are the length of the gradient in the same runs.
 
@@ -177,7 +177,7 @@ def draw(figure, data):
     margin.axhline(data["fold_margin"], color="grey", lw=1, ls=":")
     margin.text(0.75, data["fold_margin"] + 0.03, "the fold", color="dimgrey", fontsize=9)
     margin.set(
-        ylim=(-1.6, 0.6), ylabel="margin y of the forgotten samples", title="(b) on the way, step 1"
+        ylim=(-1.6, 0.6), ylabel="margin y of the forgotten rows", title="(b) on the way, step 1"
     )
     margin.legend(loc="lower left")
     gradient.axhline(RULE, color="grey", ls="--", lw=1)

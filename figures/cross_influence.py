@@ -80,18 +80,19 @@ from theory_common.printing.files import write_whole
 
 TITLE = "Of four cross-influence norms, one grows with the harm of ascent, and weakly"
 CAPTION = """
-Panel (a) shows how the harm of ascent is correlated with what one can know of a forget set before.
-The harm is how far 100 epochs at strength 1 end from the retrained model, over the distance of the
-pretrained model. A dot is the mean rank correlation over the data sets, at equal ridge and size of
-the forget set. A ring is the same, given the mean forget loss. Bars are 95 % intervals over the
-data sets. Below the line are predictors that need the retrained model.
+In (a), a dot to the right of 0 says that the harm of ascent grows with the number named at the
+left. These numbers describe a forget set, and are known before. The harm is how far 100 epochs at
+strength 1 end from the retrained model, over the distance of the pretrained model. A dot is the
+mean rank correlation over the data sets, at equal ridge and size of the forget set. A ring is the
+same, given the mean forget loss. Bars are 95 % intervals over the data sets. Below the line are
+predictors that need the retrained model.
 
 Panel (b) shows the same correlations for other measures of harm. The rows are those of (a), and the
 first column is (a). Bold numbers are those whose interval excludes 0.
 
 Panels (c) and (d) show every forget set: its harm against the best predictor above the line, and
 against the spectral norm of the loss cross-influence. From each number the median of its cell is
-subtracted, that is of the forget sets of the same data set, ridge and size.
+subtracted. A cell holds the forget sets of one data set, ridge and size.
 
 With the preset *quick* there are only the data sets of scikit-learn and one ridge. The intervals
 are then over three sources and mean little. The protocol is in the docs, on the page

@@ -7,16 +7,16 @@ from figures.parts import key
 from figures.style import COLOURS
 from gda_theory.solve import minimise, newton
 
-TITLE = "Forgetting a few samples hardly moves the oracle, but descent-ascent moves the model far"
+TITLE = "Forgetting a few rows hardly moves the oracle, but descent-ascent moves the model far"
 CAPTION = """
 Blue is the distance of the pretrained model to the oracle (the model retrained without the
-forgotten samples). Orange is the distance of descent-ascent to the oracle. Wherever orange is above
+forgotten rows). Orange is the distance of descent-ascent to the oracle. Wherever orange is above
 blue, doing nothing is better than descent-ascent. As the ridge falls (left panels), the blue
 distance shrinks and the orange one grows.
 
 The top row has the exponential loss, and the bottom row has the logistic loss. Losses are averaged
 over each set. Lines are closed forms. Markers are solutions by Newton's method on the objective
-itself. α is the number of samples forgotten per retained sample.
+itself. α is the number of forgotten rows over that of retained rows.
 
 Left: one coordinate, against the ridge λ, for three values of α. Pretraining stays below the bound
 of Lemma 4. Descent-ascent approaches ln(1/κ), where κ = 1 − αr/f. At α = f/r it grows without limit
@@ -27,8 +27,8 @@ there on, Lemma 5 says that the distance of descent-ascent is at least the oracl
 the exponential loss the minimum soon disappears (dotted line). With the logistic loss it never
 does.
 
-Right: a pair of correlated samples, at α = {pair_share}. Left of the dotted line descent-ascent has
-no minimum near the oracle.
+Right: a pair of correlated types of rows, at α = {pair_share}. Left of the dotted line
+descent-ascent has no minimum near the oracle.
 """
 LEMMAS = ["Lemma 4", "Lemma 5", "Corollary 1", "Sec. 5.1.2"]
 SIZE = (11.0, 7.6)

@@ -12,7 +12,7 @@ CAPTION = """
 In (a), each curve is one run of descent-ascent. It first comes nearer to the retrained model. Then
 it rises above 1, where doing nothing would have been better. The dot is the best moment to stop.
 With more correlation between the two types, the best distance is larger. Plain descent on the
-retained samples (dashed) only comes nearer.
+retained rows (dashed) only comes nearer.
 
 The example is a correlated pair with the logistic loss. Its numbers are r = 80, f = 20, r_p = 8,
 f_p = 2, ridge λ = {ridge} and step η = {step_size}. All runs start at the pretrained model.

@@ -9,19 +9,20 @@ from figures.parts import categories, key, listed, nearest
 from figures.style import COLOURS
 
 TITLE = (
-    "Correlated samples: when descent-ascent moves away from the oracle, and when it has no minimum"
+    "Correlated rows: when descent-ascent moves away from the oracle, and when it has no minimum"
 )
 CAPTION = """
-Descent-ascent lowers the loss on the retained samples and raises it on the forgotten ones. The
-oracle is the model retrained without the forgotten samples. The coloured bands in the middle row
-show where descent-ascent ends on the wrong side: there the pretrained model lies between
-descent-ascent and the oracle. The top row shows how much of this the paper guarantees. It does so
-only where a dashed line is below the solid line of its colour. That is hardly anywhere, and nowhere
-at small ridge.
+Look at the coloured bands in the middle panels. There descent-ascent ends on the wrong side: the
+pretrained model lies between descent-ascent and the oracle. The top panels show how much of this
+the paper guarantees. It does so only where a dashed line is below the solid line of its colour.
+That is hardly anywhere, and nowhere at small ridge.
 
-There are two types of samples: a retained type (1, ε) and a forgotten type (ε, 1). For each
-retained sample of the first type, α samples of the second type are forgotten. There are n =
-{samples} samples. The exponential loss is averaged over each set. Each column is one ridge λ.
+Descent-ascent lowers the loss on the retained rows of the data and raises it on the forgotten ones.
+The oracle is the model retrained without the forgotten rows.
+
+There are two types of rows: a retained type (1, ε) and a forgotten type (ε, 1). For each retained
+row of the first type, α rows of the second type are forgotten. The data have n = {samples} rows.
+The exponential loss is averaged over each set. Each column is one ridge λ.
 
 Top: the lower edge by Lemma 9 (dashed) and the upper edge by Lemma 10 (solid).
 

@@ -14,8 +14,9 @@ too, but the curve within components is 1 at every noise level.
 
 A start is noised by the ε-process and drawn again from its posterior. The susceptibility χ says how
 many sites change together. Left: the Random Hierarchy Model (16 symbols, 4 rules, branching 2,
-depth 5). χ of all trajectories, and χ within groups of trajectories with the same symbols at one
-level of the tree: the class (level 5), then all nodes of a level below. All are exact for each
+depth 5). The curves are χ of all trajectories, and χ within groups.
+Trajectories of a group have the same symbols at one level of the tree: the class (level 5), or all
+nodes of a level below. All are exact for each
 start. Bands are 95 % intervals over random grammars.
 
 Middle: a flat mixture of 10 laws of 32 independent sites, exact. Within components χ is 1. If 5 %

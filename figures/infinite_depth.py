@@ -30,8 +30,9 @@ critical noise is larger.
 (b) The noise of each grammar is set to its own critical noise by bisection. The mean probability of
 a node's own symbol is drawn against its level. Mean field stays at its fixed point (dotted).
 
-(c) ν by level: the logarithm of the branching over the growth of ln |∂p/∂ε| from one level to the
-next, averaged over seven levels and over grammars. Dotted is mean field, dashed is ν = 2. Bands are
+(c) The curves are ν by level. It is the logarithm of the branching over the growth of ln |∂p/∂ε|
+from one level to the next, averaged over seven levels and over grammars. Dotted is mean field,
+dashed is ν = 2. Bands are
 95 % intervals over grammars.
 """
 LEMMAS = ["Fig. 9", "arXiv:2410.13770", "new"]

@@ -130,7 +130,7 @@ def draw(figure, data):
     )
     diagram.set(
         xlabel="step η (1/loss)",
-        ylabel="last margins y of the forgotten samples",
+        ylabel="last margins y of the forgotten rows",
         title=f"(b) last iterates, α = {PAST:g} × fold",
     )
     diagram.set(yscale="symlog", ylim=(-1.2, 200), xlim=steps[[0, -1]])  # linear between -2 and 2
@@ -192,7 +192,7 @@ def draw_orbit(panel, orbit, fold):
     panel.plot(
         *np.transpose(REFERENCE), "x", color="black", ms=7, ls="none", label="reference", zorder=5
     )
-    panel.set(xlabel="margin x of the retained samples", ylabel="margin y of the forgotten samples")
+    panel.set(xlabel="margin x of the retained rows", ylabel="margin y of the forgotten rows")
     panel.set_title(f"(a) step {STEP:g}, α = {PAST:g} × fold")
     panel.legend()
 

@@ -13,8 +13,8 @@ the model runs away (arrow down). The logistic loss (blue) has another minimum f
 model falls to it. When α is lowered again, the model returns at a smaller α than that at which it
 left.
 
-There is a retained and a forgotten type of samples, with correlation ε. α is the number forgotten
-per retained sample.
+There is a retained and a forgotten type of rows, with correlation ε. α is the number of forgotten
+rows over that of retained rows.
 
 (a) The margin of the forgotten type is drawn at every stationary point, for ε = {correlation} and
 ridge λ = {ridge}. Minima are solid, and saddles are dashed.
@@ -161,7 +161,7 @@ def draw(figure, data):
     single.set(
         xlim=(-6, 6),
         ylim=(-6.5, 2),
-        xlabel="signed weight of the samples over the ridge, K/λ",
+        xlabel="signed weight of the rows over the ridge, K/λ",
         ylabel="weight w",
         title="(d) one coordinate",
     )

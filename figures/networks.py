@@ -22,7 +22,7 @@ upwards: they harm unseen rows. No run of any method reaches the corner. Each ma
 one epoch, and all runs are shown. Axes are the mean KLoM over points, by the published histogram.
 The dotted lines are its noise floor. The colour is the cost, as a part of that of retraining.
 
-The next panel has kept in place of unseen rows.
+The next panel shows kept rows in place of unseen rows.
 
 The illusion over time: the mean over the three splits can fall at first under ascent, and then
 rises. Whoever stops at the right epoch is lucky.
@@ -30,8 +30,8 @@ rises. Whoever stops at the right epoch is lucky.
 SCRUB, right and wrong: the student of a public benchmark never moves. The mistake hides that
 SCRUB does change networks.
 
-The best run of each method: the estimate for normal margins, which has no noise floor. Best means
-least on forgotten plus unseen rows, which only the retrained networks tell.
+The best run of each method: the estimate for normal margins, which has no noise floor. The best run
+has the smallest sum over forgotten and unseen rows. Only the retrained networks tell which it is.
 
 Doing nothing and the floor: mean KLoM of half of the networks, minus its noise floor, with 95 %
 intervals. The black rows compare two halves of the retrained networks, and belong at 0.
@@ -39,7 +39,7 @@ intervals. The black rows compare two halves of the retrained networks, and belo
 Hoeffding's band: accuracy on the largest random set against accuracy on fresh rows with as many
 flipped labels. Of independent retrained networks at most 5 % lie outside of the band.
 
-Defects: how far each defect of a public benchmark moves P95 when it is alone, as a median over
+Defects: how far each defect of a public benchmark moves P95 if it is the only one, as a median over
 all runs. The rank correlation says how well the order of the runs is kept. The first row is noise:
 half of the networks in place of the other half.
 

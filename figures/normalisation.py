@@ -11,15 +11,15 @@ TITLE = (
     "Means or sums decide whether descent-ascent moves away from the oracle or passes through it"
 )
 CAPTION = """
-Compare the black line (the oracle: the model retrained without the forgotten samples) with the
+Compare the black line (the oracle: the model retrained without the forgotten rows) with the
 arrow. The arrow goes from the pretrained model (blue) to where descent-ascent ends (orange). Left,
 the losses are averaged over each set, and the arrow points away from the oracle. Right, the losses
 are summed, and the arrow crosses the oracle. There, ascent would be perfect if it stopped at the
 right moment.
 
-The loss is exponential, and α is the number of samples forgotten per retained one. The ridges are
-chosen so that the oracle is the same left and right. Curves of descent-ascent end where it loses
-its minimum.
+The loss is exponential, and α is the number of forgotten rows over that of retained rows. The
+ridges are chosen so that the oracle is the same left and right. Curves of descent-ascent end where
+it loses its minimum.
 
 Top: the weight of one coordinate. Bottom: the margins of a correlated pair, of the retained type
 (thick) and of the forgotten type (thin).

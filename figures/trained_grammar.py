@@ -37,8 +37,8 @@ hidden leaves. The colours are those of (e).
 (e) The correlation C(r) of changes at distance r over C(0), at a share of 0.7 hidden leaves.
 
 (f) The error of the sampler. The ancestral sampler reveals several tokens at one step, and then
-leaves the language even with the exact posterior (black). So errors of a denoiser are read at one
-token at a time (dashed).
+leaves the language even with the exact posterior (black). So the errors of a denoiser itself are
+those at one token at a time (dashed).
 """
 LEMMAS = ["Sec. 3.2", "arXiv:2410.13770", "arXiv:2502.12089", "arXiv:2602.19619"]
 SIZE = (10.5, 7.4)
