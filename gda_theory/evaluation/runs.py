@@ -355,7 +355,9 @@ def _numbers(name: str, values: ArrayLike | None, runs: int) -> Float[np.ndarray
 
 ON_FORGET = {
     Standing.FLOOR: "On the rows to forget, KLoM cannot tell it from retraining",
-    Standing.BETTER: "On the rows to forget it is better than doing nothing, but not retraining",
+    Standing.BETTER: (
+        "On the rows to forget it is better than doing nothing, but differs from retraining"
+    ),
     Standing.WORSE: "On the rows to forget it is worse than doing nothing",
     Standing.SAME: "On the rows to forget it is no different from doing nothing",
     Standing.ABOVE: "On the rows to forget it differs from retraining",
@@ -459,7 +461,7 @@ def _legend(found: Klom) -> list[str]:
         f"{found.oracle_models} retrained models",
         f"mean, P95: over the points; equal models score {mean:.2g} and {high:.2g} (noise floor)",
         "excess: mean above the floor if margins are normal, and its 95 % interval",
-        "p: how often as large a mean comes from exchanging models; above 0.05 is the noise floor",
+        "p: how often exchanging models gives a mean as large; above 0.05 is the noise floor",
     ]
 
 

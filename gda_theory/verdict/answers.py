@@ -70,7 +70,7 @@ def _differences(document: Any) -> Said:
     return (
         f"{{differences.half|number}} of {{differences.feature_count|number}} {name}s",
         f"{{differences.half|number}} of {{differences.feature_count|number}} {several} for half "
-        f"of the difference, and the strongest {strongest} covers "
+        f"of the difference. The strongest {strongest} covers "
         "{differences.strongest_tenth|percent} of the way to the retrained model.",
     )
 
@@ -87,16 +87,16 @@ def _stops(document: Any) -> Said:
     if document["stops"][best]["best_epoch"] == 0:
         return (
             "none helps",
-            "No early stop comes closer to the retrained model than doing nothing, while plain "
+            "No early stop comes closer to the retrained model than doing nothing. Plain "
             f"descent on the kept rows leaves {{{place}.descent_final|percent}} of the distance "
             f"after {{{place}.epochs|number}} epochs.",
         )
     return (
         f"{{{place}.best_relative|percent}} left at best",
         f"The best early stop leaves {{{place}.best_relative|percent}} of the distance, at epoch "
-        f"{{{place}.best_epoch|number}}, and {{{place}.good_epochs|number}} of "
-        f"{{{place}.epochs|number}} epochs leave at most half; plain descent on the kept rows "
-        f"leaves {{{place}.descent_relative|percent}} by then.",
+        f"{{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
+        f"{{{place}.good_epochs|number}} leave at most half. Plain descent on the kept rows leaves "
+        f"{{{place}.descent_relative|percent}} at this epoch.",
     )
 
 
@@ -140,15 +140,15 @@ def _dependence(document: Any) -> Said:
 
 def _random_test(document: Any) -> Said:
     share = (
-        "a model that saw neither is right on {random_test.forget_accuracy|percent} of them and on "
-        "{random_test.test_accuracy|percent} of held-out rows"
+        "a model that was trained without them is right on {random_test.forget_accuracy|percent} "
+        "of them, and on {random_test.test_accuracy|percent} of held-out rows"
     )
     found = document["random_test"]
     if found["looks_random"] and found["half_width"] > WIDE:
         return (
             "too few rows to tell",
-            f"There are too few forgotten rows to tell: {share}, but with so few rows even a gap "
-            "of {random_test.half_width|points} percentage points would not be unusual.",
+            f"There are too few forgotten rows to tell: {share}. With so few rows even a gap of "
+            "{random_test.half_width|points} percentage points would not be unusual.",
         )
     if found["looks_random"]:
         return (
@@ -157,8 +157,8 @@ def _random_test(document: Any) -> Said:
         )
     return (
         "no",
-        f"The forgotten rows are no random sample: {share}, and chance explains such a gap with "
-        "probability {random_test.exact|short}.",
+        f"The forgotten rows are no random sample: {share}. The probability of such a gap by "
+        "chance is {random_test.exact|short}.",
     )
 
 
@@ -202,9 +202,9 @@ def _membership(document: Any) -> Said:
     )
     return (
         f"{{{place}.pretrained.median|percent}} after doing nothing",
-        "For the median forgotten row, the best guess whether the model was trained with it is "
-        f"right in {{{place}.pretrained.median|percent}} of cases after doing nothing{after}; "
-        "guessing is right in half.",
+        "An outsider guesses whether the model was trained with a forgotten row. For the median "
+        f"row the best guess is right in {{{place}.pretrained.median|percent}} of cases after "
+        f"doing nothing{after}. Blind guessing is right in half.",
     )
 
 

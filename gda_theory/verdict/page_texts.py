@@ -29,9 +29,9 @@ CAPTIONS = {
     "outside it has an accuracy on the forgotten rows that no retrained model would have.",
     "attacks": "The closer a curve is to the lower edge, the less an outsider can tell. Each curve "
     "shows one model: how often the best guess is right, over the forgotten rows in order.",
-    "remedies": "Further left is better, and methods come in the order of their work. The "
-    "mark is what a method leaves, and the bar ends where the bound lies that is certified without "
-    "knowing the retrained model. The axis is logarithmic; marks at its ends may lie beyond.",
+    "remedies": "Further left is better, and methods come in the order of their work. A mark "
+    "is what a method leaves. A bar ends at the bound that is certified without the retrained "
+    "model. The axis is logarithmic; marks at its ends may lie beyond.",
 }
 
 METHODS = {
@@ -39,7 +39,7 @@ METHODS = {
         "The pretrained model is the minimum over all rows, and the retrained model is that over "
         "the kept rows. Both are found by Newton's method until the gradient is rounding noise. "
         "The Newton step is `w_D - H_R(w_D)^-1 grad J_R(w_D)`. The minimum of ascent is the one at "
-        "the asked strength that continues the retrained model, if it is there.",
+        "the asked strength that continues the retrained model, if it exists.",
         "Predicted probabilities are those that make the score optimal for the loss: for the "
         "logistic loss `1/(1 + exp(-<w, x>))`. The calibration error compares mean prediction and "
         "share of the class in ten equal bins of the prediction. The kept rows took part in every "
@@ -47,8 +47,7 @@ METHODS = {
     ),
     "differences": (
         "The effect of a feature is `(w_D - w_R)_j` times the root mean square of column j. "
-        "Features that are strongly correlated share an effect among them in a way that says "
-        "little about each alone.",
+        "How strongly correlated features share an effect says little about each of them alone.",
         "The influence of a row is one Newton step from the pretrained weights on the objective "
         "without this row, for all rows from one factorisation. It is projected on "
         "`w_R - w_D`, in units of its length. The exact change by retraining without the row "
@@ -69,12 +68,12 @@ METHODS = {
         "corrector, until the Hessian is singular. There the minimum meets a saddle and both "
         "disappear.",
         "Slowness follows from the normal form at this point, to leading order in the relative "
-        "distance `d` to the critical strength `c`: the smallest curvature is "
-        "`sqrt(2 |a b| c d)`, with `a = v' grad L_F` and `b = sum_i c_i l'''(m_i) (v' t_i)^3` for "
-        "the null vector v. Above it, a run passes the place in the time "
-        "`pi sqrt(2 / (|a b| c d))`. Epochs are counted at step size one over the largest "
-        "curvature of the retained loss. The minimum beyond is where Newton's method with line "
-        "search descends to from the fold; another run may end in another minimum.",
+        "distance `d` to the critical strength `c`: the smallest curvature is `sqrt(2 |a b| c "
+        "d)`, with `a = v' grad L_F` and `b = sum_i c_i l'''(m_i) (v' t_i)^3` for the null vector "
+        "v. Above it, a run passes the place in the time `pi sqrt(2 / (|a b| c d))`. Epochs are "
+        "counted at step size one over the largest curvature of the retained loss. The minimum "
+        "beyond is the one that Newton's method with line search finds from the fold. Another run "
+        "may end in another minimum.",
     ),
     "dependence": (
         "The break-even strength is where ascent's minimum is as far from the retrained model as "
@@ -108,8 +107,8 @@ METHODS = {
         "Work is counted in gradients over the kept rows. A Hessian over d features counts as "
         "`1 + d/2` of them, with its gradient. Certifying costs one Hessian more, which is not "
         "counted. Pure ascent and fine-tuning take the step size `2/(M + m)`, with the largest and "
-        "smallest possible curvature. Noisy descent is Descent-to-Delete: its noise hides the "
-        "deletion by a guarantee, and is most of what it leaves.",
+        "smallest possible curvature. Noisy descent is Descent-to-Delete. Its noise hides the "
+        "deletion, with a guarantee, and makes most of the distance that it leaves.",
     ),
     "membership": (
         "Training is made random by a term `b' w` with Gaussian b in the sum of the losses. Its "

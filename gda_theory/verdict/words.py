@@ -211,7 +211,7 @@ def _why_farther(numbers: Measurement, strength: float) -> str:
     return f"{end}; up to strength {limit} its minimum is closer than doing nothing."
 
 
-def _times(distance: float, numbers: Measurement, place: str = "") -> str:
+def _times(distance: float, numbers: Measurement, place: str = " away") -> str:
     """A distance to the retrained model, compared with that of doing nothing."""
     ratio = distance / numbers.pretrain_distance
     text = tables.number(ratio, 3)
