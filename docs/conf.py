@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "docs.docstrings",
     "docs.mathml",
+    "docs.pictures",
 ]
 
 # Pages

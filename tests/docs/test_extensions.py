@@ -1,4 +1,4 @@
-"""The site's own Sphinx extensions: docstrings and formulas."""
+"""The site's own Sphinx extensions: docstrings, formulas and pictures."""
 
 import pytest
 from numpy.typing import ArrayLike
@@ -40,3 +40,11 @@ def test_formulas_become_mathml():
     assert "<mfrac>" in shown
     with pytest.raises(Exception, match="nosuchcommand"):
         mathml.render(r"\nosuchcommand", display=False)
+
+
+def test_a_picture_links_to_its_file_unless_it_is_in_a_link():
+    pictures = pytest.importorskip("docs.pictures", reason="the site needs the extra [docs]")
+    picture = '<img alt="a" src="_images/a.png" />'
+    link = f'<a href="b.html">{picture}</a>'
+    linked = f'<a class="picture" href="_images/a.png">{picture}</a>'
+    assert pictures.linked(f"<p>{picture}</p>{link}{picture}") == f"<p>{linked}</p>{link}{linked}"
