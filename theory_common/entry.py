@@ -167,9 +167,16 @@ def run_command(name: str, command: Callable[[], int]) -> int:
         _drop_output()
         return 1
     except WRONG_INPUT as error:
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{name}: {_in_words(error)}", file=sys.stderr)
         return 2
     return code
+
+
+def _in_words(error: Exception) -> str:
+    """The message, without the number of an error of the system."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def add_version(parser: argparse.ArgumentParser) -> None:

@@ -148,8 +148,8 @@ def _windows(given: CorrelatedPair) -> list[Answer]:
     edges = {
         "x_DA <= x_D from": exact.x_lower,
         "y_DA <= y_D from": exact.y_lower,
-        "x_D <= x_R to": exact.x_upper,
-        "y_D <= y_R to": exact.y_upper,
+        "x_D <= x_R up to": exact.x_upper,
+        "y_D <= y_R up to": exact.y_upper,
     }
     found = [
         _answer(f"{name} alpha", float(edge.alpha), pair.ordering_windows)
@@ -157,16 +157,16 @@ def _windows(given: CorrelatedPair) -> list[Answer]:
     ]
     window = _point(exact.lower, exact.upper) if exact.exists else "empty"
     found.append(_answer("exact window of alpha", window, pair.ordering_windows))
-    found.append(_answer("realisable to alpha", float(exact.realisable), pair.ordering_windows))
+    found.append(_answer("realisable up to alpha", float(exact.realisable), pair.ordering_windows))
     enough = pair.sufficient_window(given)
     window = _point(enough.lower, enough.upper) if enough.exists else "empty"
     found.append(
-        _answer("Lemma 9: alpha from", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
+        _answer("Lemma 9: from alpha", _point(*pair.lemma_9_edges(given)), pair.lemma_9_edges)
     )
     found.append(
-        _answer("Lemma 10: alpha to", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges)
+        _answer("Lemma 10: up to alpha", _point(*pair.lemma_10_edges(given)), pair.lemma_10_edges)
     )
-    found.append(_answer("their window of alpha", window, pair.sufficient_window))
+    found.append(_answer("Lemmas 9 and 10: window of alpha", window, pair.sufficient_window))
     return found
 
 

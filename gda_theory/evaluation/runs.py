@@ -364,7 +364,7 @@ ON_FORGET = {
     Standing.UNKNOWN: "On the rows to forget nothing is decided: the models' margins do not vary",
 }
 ON_OTHERS = {
-    Standing.FLOOR: "cannot be told from retraining",
+    Standing.FLOOR: "show no difference from retraining",
     Standing.BETTER: "are closer to retraining than before",
     Standing.WORSE: "are harmed: farther from retraining than before",
     Standing.SAME: "are as far from retraining as before",
@@ -392,11 +392,29 @@ def _answer(found: Evaluation) -> str:
     total = len(found.runs)
     forgot, helped = (harmless.count(which) for which in (Standing.FLOOR, Standing.BETTER))
     harm = total - len(harmless)
+    if total == 1:
+        return _answer_on_one(forgot, helped, harm)
     parts = [f"{_of(forgot, total)} retraining on the rows to forget without harm to other points."]
     if before is not None:
         parts.append(f"{_verb(helped, 'come')} closer to it than doing nothing, without harm.")
     parts.append(f"{_verb(harm, 'do')} harm to other points.")
     return " ".join(parts)
+
+
+def _answer_on_one(forgot: int, helped: int, harm: int) -> str:
+    """The answer on the only run. One of the numbers of runs is 1, or none is."""
+    if harm:
+        return "The run does harm to other points."
+    if forgot:
+        return "The run reaches retraining on the rows to forget without harm to other points."
+    if helped:
+        return (
+            "On the rows to forget the run comes closer to retraining than doing nothing. It does "
+            "no harm to other points."
+        )
+    return (
+        "The run does no harm to other points, but does not reach retraining on the rows to forget."
+    )
 
 
 def _of(count: int, total: int) -> str:

@@ -70,7 +70,8 @@ def read(
             )
     sizes = [len(rows) for rows in sets.values()]
     by = "by number, counted from 0" if id is None else f"by {id}"
-    note = f"in {plural(len(sets), 'set')} of {min(sizes)} to {max(sizes)} rows, {by}, from {path}"
+    many = f"{min(sizes)}" if min(sizes) == max(sizes) else f"{min(sizes)} to {max(sizes)}"
+    note = f"in {plural(len(sets), 'set')} of {many} rows, {by}, from {path}"
     columns = () if id is None else (id,)
     return Selected(np.zeros(height, bool), columns, note, sets)
 

@@ -61,7 +61,7 @@ def certify(problem: Problem, strength: ArrayLike = 1.0) -> dict[str, Any]:
         lost = (
             ""
             if np.isnan(found.critical_strength)
-            else f" (at strength {float(found.critical_strength):.6g})"
+            else f" (at strength {float(found.critical_strength):.6g}); choose a smaller strength"
         )
         raise ValueError(
             f"strength {at_strength:g} has no minimum to certify: "

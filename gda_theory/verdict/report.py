@@ -324,7 +324,7 @@ def _stops(stops: Sequence[Stop], numbers: Measurement) -> list[str]:
     epochs = stops[0].epochs
     final = _percent(min(stop.descent_final for stop in stops))
     legend = [
-        f"best epoch: the closest of {epochs} to the retrained model, which ascent cannot see",
+        f"best epoch: of {epochs}, the closest to the retrained model; unknown in practice",
         "left: part of the distance that remains then (doing nothing leaves 100 %)",
         f"descent: the same for descent on the kept rows alone ({final} after {epochs} epochs)",
         "good: number of epochs that leave at most half of the distance",
@@ -340,7 +340,7 @@ def _stops(stops: Sequence[Stop], numbers: Measurement) -> list[str]:
         slow = next(stop for stop in stops if stop.scheme == "simultaneous")
         end = f"Simultaneous run with the smallest steps: {sentence(slow.cause)}"
     else:
-        end = f"Followed on, the run with small steps ends {sentence(RunEnd(numbers.run_end))}"
+        end = f"Without a stop, the run with small steps ends {sentence(RunEnd(numbers.run_end))}"
     why = textwrap.wrap(end, WIDTH)
     return [*tables.aligned(cells), *legend, *why]
 

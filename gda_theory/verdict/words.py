@@ -57,9 +57,10 @@ def predictions(measured: Effects) -> str:
     accuracy = (
         f"both have accuracy {before:.4f}"
         if before == after
-        else "accuracy is {} against {}".format(*apart(before, after, digits=4))
+        else "their accuracies are {} and {}".format(*apart(before, after, digits=4))
     )
-    return f"Doing nothing changes predictions by at most {largest}; {accuracy}."
+    differ = f"Predictions of your model and of the retrained one differ by at most {largest}"
+    return f"{differ}; {accuracy}."
 
 
 def points(part: float) -> str:

@@ -53,7 +53,7 @@ def test_diagnose_prints_one_screen_and_says_what_was_done(run):
         "28 rows drawn at random (seed 0)",
         "features standardised",
         "logistic loss, means, no intercept",
-        "VERDICT: Doing nothing changes predictions by at most",
+        "VERDICT: Predictions of your model and of the retrained one differ by at most",
         "Do not use gradient ascent",
     ):
         assert said in out
@@ -232,8 +232,8 @@ def test_solve_prints_the_answers_of_the_library_with_their_claims(run, loss):
     }[loss]
     answers = (
         found["retrained (x, y)"]["value"][0],
-        found["x_D <= x_R to alpha"]["value"],
-        found["y_D <= y_R to alpha"]["value"],
+        found["x_D <= x_R up to alpha"]["value"],
+        found["y_D <= y_R up to alpha"]["value"],
     )
     np.testing.assert_allclose(answers, reference, rtol=1e-12)
     if loss == "exponential":
@@ -245,7 +245,7 @@ def test_solve_prints_the_answers_of_the_library_with_their_claims(run, loss):
     else:
         assert found["folds"]["value"] == "none: the minimum never disappears"
     assert found["retrained (x, y)"]["claims"] == ["lemma-6"]
-    assert found["Lemma 10: alpha to"]["claims"] == ["lemma-10-x", "lemma-10-y"]
+    assert found["Lemma 10: up to alpha"]["claims"] == ["lemma-10-x", "lemma-10-y"]
     assert all(answer["claims"] for answer in found.values())
     _, table, _ = run([*SOLVE, "--loss", loss])
     assert "descent-ascent ends farther" in " ".join(table.split())
@@ -265,4 +265,4 @@ def test_sums_have_no_sufficient_window(run):
     _, text, _ = run([*SOLVE, "--reduction", "sum", "--json"])
     found = {answer["name"]: answer["value"] for answer in reads(text)["answers"]}
     assert found["exact window of alpha"] == "empty"
-    assert found["their window of alpha"] == "empty"
+    assert found["Lemmas 9 and 10: window of alpha"] == "empty"

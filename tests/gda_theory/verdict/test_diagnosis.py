@@ -515,7 +515,7 @@ def test_the_verdict_begins_with_predictions(rows, found):
     if right[0] == right[1]:
         assert f"both have accuracy {right[0]:.4f}" in found.verdict
     else:
-        assert f"accuracy is {right[0]:.4f} against {right[1]:.4f}" in found.verdict
+        assert f"accuracies are {right[0]:.4f} and {right[1]:.4f}" in found.verdict
 
 
 @pytest.mark.parametrize(
