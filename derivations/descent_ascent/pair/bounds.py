@@ -182,8 +182,8 @@ def _lemma_7(**parameters):
         ),
     ],
     counterexample=(
-        "a pretrained pair above the x-upper or below the y-lower bound, or one whose other bounds "
-        "do not fail together with the order y_D <= x_D"
+        "a pretrained pair with x_D above its upper bound or y_D below its lower one. Or one for "
+        "which the other bounds and the order y_D <= x_D do not fail together"
     ),
 )
 def lemma_7(

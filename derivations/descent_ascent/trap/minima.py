@@ -521,8 +521,9 @@ def right_at_global_minima(c) -> Mapping:
     explanation=(
         "A cover of the ridges follows one good minimum through the range. There are at most two "
         "minima, and one beyond the threshold (trap-thresholds). J at a minimum increases with c: "
-        "its derivative is |θ|². The other one's value at the beginning of the range exceeds the "
-        "good one's just beyond the threshold, hence everywhere between."
+        "its derivative is |θ|². At the beginning of the range the other minimum already exceeds "
+        "the value that the good one has just beyond the threshold. So it exceeds the good one "
+        "everywhere between."
     ),
     where="Sec. 5.2: 'pretraining misclassifies only x = 3, retraining keeps it'",
     domain="sums; 0/1 targets, c in [0.002, 0.4], that is ±1 against 2h - 1, c in [0.008, 1.6]",
