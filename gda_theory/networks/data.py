@@ -20,7 +20,7 @@ DIGITS_TRAIN = 1000
 class NetworkData(NamedTuple):
     """Training and validation rows.
 
-    * ``inputs``: ``(n, d)`` in float32, each pixel centred and all divided by one number.
+    * ``inputs``: ``(n, d)`` in float32. Each pixel is centred, and all are divided by one number.
     * ``labels``: ``(n,)``, of which those where ``flipped`` holds are wrong on purpose.
     * ``validation_inputs``, ``validation_labels``: with right labels only.
     * ``classes``: their number. ``name``: what the data are called.

@@ -53,7 +53,7 @@ def unlearn(
         rate: learning rate; the Newton steps do not use it.
         seeds: of the order of the rows, one for each network.
         epochs: number of passes (or of Newton steps).
-        ascent_epochs: in the first of which the loss on F is raised.
+        ascent_epochs: how many of the first epochs raise the loss on F.
         forget_batch: rows of F in a step, at most.
         targets: logits of retrained networks, for ``"oracle matching"``.
         kept_epochs: after which epochs the margins are wanted; None for all, 1 for the first.

@@ -111,7 +111,7 @@ def run(
         plan: sizes.
         exact: the exact posterior of the pictures, if it is known.
         folder: keeps trained networks and the result, so that an interrupted study goes on.
-        report: is told what is being done.
+        report: a function that is called with what is being done.
     Raises: ``ValueError`` if ``folder`` holds a study of another plan.
     """
     base = None if folder is None else Path(folder) / f"{pictures.name}-{seed}"

@@ -58,7 +58,7 @@ def susceptibility(
 def contrasts(
     key: jax.Array, seeds: Sequence[Seed], measure: str, among: str = "all"
 ) -> dict[str, Estimate]:
-    """chi(peak) - chi(1) of each posterior, by :func:`contrast`; arguments as above."""
+    """chi(peak) - chi(1) of each posterior; arguments as in :func:`susceptibility`."""
     return _by_name(key, seeds, _sums(seeds, measure, among), contrast)
 
 
@@ -69,7 +69,7 @@ def class_change(key: jax.Array, seeds: Sequence[Seed]) -> dict[str, Estimate]:
 
 
 def component_change(key: jax.Array, seeds: Sequence[Seed]) -> dict[str, Estimate]:
-    """The share with another component; the classifier's class where there are no components."""
+    """The share with another component, or another class where there are no components."""
     moved = np.array([seed.moved for seed in seeds])
     return _by_name(key, seeds, np.stack([moved, np.ones_like(moved)], 3), chi)
 
@@ -77,7 +77,7 @@ def component_change(key: jax.Array, seeds: Sequence[Seed]) -> dict[str, Estimat
 def against_mixtures(
     key: jax.Array, seeds: Sequence[Seed], measure: str, among: str = "all", of: str = MODEL
 ) -> AgainstMixtures:
-    """The test of the protocol; ``of`` is the posterior, and other arguments are as above."""
+    """The test of the protocol. ``of`` is the posterior; for others see :func:`susceptibility`."""
     names = seeds[0].names
     flat = flat_places(names)
     own = names.index(checks.choice("of", of, names))
