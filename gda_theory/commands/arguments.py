@@ -265,19 +265,6 @@ def problem_of(options, loaded: data.Dataset) -> Problem | MultinomialProblem:
     )
 
 
-def two_classes(problem: Problem | MultinomialProblem) -> Problem:
-    """The problem, if it has two classes.
-
-    Raises: ``ValueError`` for more classes.
-    """
-    if not isinstance(problem, Problem):
-        raise ValueError(
-            f"the label must have two classes for a certificate, got {len(problem.classes)};"
-            " forget gives a receipt for more"
-        )
-    return problem
-
-
 def add_force(parser: argparse.ArgumentParser) -> None:
     """Permission to replace a file."""
     parser.add_argument(

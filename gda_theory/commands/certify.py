@@ -28,7 +28,7 @@ def run(options) -> Callable[[], None]:
     """Certify, write the file if one is wanted, and return what prints the answer."""
     if options.out is not None:
         files.require_free(Path(options.out), force=options.force)
-    problem = arguments.two_classes(arguments.problem_of(options, arguments.loaded_data(options)))
+    problem = arguments.problem_of(options, arguments.loaded_data(options))
     certificate = certificates.certify(problem, options.strength)
     text = json.dumps(certificate, indent=1)
     if options.out is None:

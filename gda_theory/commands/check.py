@@ -7,7 +7,7 @@ from typing import Any
 
 from gda_theory.commands import arguments, forget
 from gda_theory.deletion import receipts
-from gda_theory.verdict import checker
+from gda_theory.verdict import certificates, checker
 
 
 def add(commands) -> None:
@@ -59,8 +59,9 @@ def run(options) -> Callable[[], None]:
 def _wrong_certificate(options, certificate: Any) -> list[str]:
     # The ridge plays no part in how rows are read.
     loaded = arguments.loaded_data(options)
-    problem = arguments.two_classes(loaded.problem(ridge=1.0, intercept=options.intercept))
-    return checker.failures(certificate, problem.features, problem.signs, problem.forget)
+    problem = loaded.problem(ridge=1.0, intercept=options.intercept)
+    labels = certificates.labels_of(problem)
+    return checker.failures(certificate, problem.features, labels, problem.forget)
 
 
 def _wrong_receipt(options, written: bytes) -> tuple[list[str], list[str]]:

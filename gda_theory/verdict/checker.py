@@ -14,26 +14,35 @@ it is checked here that
   positive balls;
 * the ratio follows from the boxes.
 
+With K classes the loss is the softmax loss, and a box is one of the coordinates of
+:mod:`gda_theory.verdict.class_checker`, whose lengths are those of the weights.
+
 This file trusts nothing but ball arithmetic (python-flint): it imports no JAX and none of the
 solvers. Every number is an enclosure, so rounding can make it refuse a certificate, never accept.
 """
 
+import functools
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flint import arb, arb_mat, ctx
 from numpy.typing import ArrayLike
 
+from gda_theory.verdict import class_checker
+
 DIGITS = 40
 NAMES = ("pretrained", "retrained", "ascent")
+LOSSES = ("logistic", "exponential", "softmax")
+# From a box to enclosures of gradient and Hessian on it.
+Derivatives = Callable[[arb_mat], tuple[arb_mat, arb_mat]]
 
 
-def fingerprint(features: ArrayLike, signs: ArrayLike, forget: ArrayLike) -> str:
-    """SHA-256 of the data: the features and signs in float64, and the mask of the forget set."""
+def fingerprint(features: ArrayLike, labels: ArrayLike, forget: ArrayLike) -> str:
+    """SHA-256 of the data: features and labels in float64, and the mask of the forget set."""
     digest = hashlib.sha256()
-    for array, kind in ((features, "<f8"), (signs, "<f8"), (forget, "u1")):
+    for array, kind in ((features, "<f8"), (labels, "<f8"), (forget, "u1")):
         data = np.ascontiguousarray(array, kind)
         digest.update(f"{data.shape}".encode() + data.tobytes())
     return digest.hexdigest()
@@ -90,31 +99,50 @@ def local(
     return decay * point - types.transpose() * first, types.transpose() * bent + decay
 
 
-def has_one_minimum(
-    types: arb_mat,
+def derivatives_of(
+    features: np.ndarray,
+    labels: np.ndarray,
     weights: list[arb],
-    ridge: list[arb],
+    ridge: list[float],
     loss: str,
-    centre: list[float],
-    radius: float,
-) -> bool:
+    classes: int = 2,
+) -> Derivatives:
+    """Gradient and Hessian of an objective, as functions of a box.
+
+    Args:
+        features: ``(n, d)``.
+        labels: ``(n,)``, -1 and 1, or with the softmax loss 0 to K-1.
+        weights: of the rows' losses, as :func:`coefficients` returns them.
+        ridge: one for each column.
+        loss: one of ``LOSSES``.
+        classes: K.
+    """
+    balls = [arb(value) for value in ridge]
+    if loss == "softmax":
+        table = arb_mat([[arb(float(value)) for value in row] for row in features])
+        numbers = [int(label) for label in labels]
+        return functools.partial(class_checker.local, table, numbers, weights, balls, classes)
+    types = arb_mat(
+        [[arb(float(s * value)) for value in row] for s, row in zip(labels, features, strict=True)]
+    )
+    return functools.partial(local, types, weights, balls, loss)
+
+
+def has_one_minimum(derivatives: Derivatives, centre: Sequence[float], radius: float) -> bool:
     """Whether the box is proved to hold exactly one stationary point, which is a minimum.
 
     This is Krawczyk's test, with a positive definite Hessian on the box.
 
     Args:
-        types: the features times their signs, a row for each row of the data.
-        weights: of the rows' losses, as :func:`coefficients` returns them.
-        ridge: one for each coordinate.
-        loss: ``"logistic"`` or ``"exponential"``.
+        derivatives: of the objective, see :func:`derivatives_of`.
         centre: of the box.
         radius: of the box, in every coordinate.
     """
-    size = len(ridge)
+    size = len(centre)
     middle = arb_mat([[arb(value)] for value in centre])
     offset = arb_mat([[arb(0, radius)]] * size)
-    gradient, at_centre = local(types, weights, ridge, loss, middle)
-    _, hessian = local(types, weights, ridge, loss, middle + offset)
+    gradient, at_centre = derivatives(middle)
+    _, hessian = derivatives(middle + offset)
     floats = np.array([[float(at_centre[i, j].mid()) for j in range(size)] for i in range(size)])
     if not np.all(np.isfinite(floats)) or np.linalg.cond(floats) > 1e14:
         return False
@@ -153,14 +181,14 @@ def distance(first: Mapping[str, Any], second: Mapping[str, Any]) -> arb:
 
 
 def failures(
-    certificate: Mapping[str, Any], features: ArrayLike, signs: ArrayLike, forget: ArrayLike
+    certificate: Mapping[str, Any], features: ArrayLike, labels: ArrayLike, forget: ArrayLike
 ) -> list[str]:
     """What is wrong with a certificate for these data.
 
     Args:
         certificate: what ``certify`` returned, as JSON gives it back.
         features: ``(n, d)``.
-        signs: ``(n,)``, the labels as -1 and 1.
+        labels: ``(n,)``, -1 and 1, or of K > 2 classes 0 to K-1.
         forget: ``(n,)``, the mask of the forget set.
 
     Returns: one sentence for each failure. If the list is empty, all that the certificate claims
@@ -173,7 +201,7 @@ def failures(
             _failures(
                 certificate,
                 np.asarray(features, float),
-                np.asarray(signs, float),
+                np.asarray(labels, float),
                 np.asarray(forget, bool),
             )
         )
@@ -192,49 +220,45 @@ def statement(strength: float, low: float) -> str:
 
 
 def _failures(
-    certificate: Mapping[str, Any], features: np.ndarray, signs: np.ndarray, forget: np.ndarray
+    certificate: Mapping[str, Any], features: np.ndarray, labels: np.ndarray, forget: np.ndarray
 ) -> Iterator[str]:
     """The failures, up to the first that leaves nothing more to check."""
-    if certificate["data"] != fingerprint(features, signs, forget):
+    if certificate["data"] != fingerprint(features, labels, forget):
         yield "the data are not those of the certificate"
         return
     if certificate["rows"] != [int(np.sum(~forget)), int(np.sum(forget))]:
         yield f"rows must be how many are retained and forgotten, got {certificate['rows']}"
     loss = certificate["loss"]
-    reduction = certificate["reduction"]
     # Only numbers become balls: flint would read a string as a ball of any radius.
     strength = float(certificate["strength"])
+    if loss not in LOSSES or not strength > 0:
+        yield (
+            f"loss must be one of {', '.join(LOSSES)} and strength > 0, got {loss!r} and"
+            f" {strength!r}"
+        )
+        return
+    classes = _classes(certificate, labels)
+    if classes is None:
+        yield f"with the {loss} loss the labels must be those of its classes"
+        return
+    ridge = [float(value) for value in certificate["ridge"]]
+    if len(ridge) != features.shape[1] or not all(value >= 0 for value in ridge):
+        yield "ridge must have one number >= 0 for each coordinate"
+        return
     boxes: dict[str, dict[str, Any]] = {
         name: {"centre": [float(value) for value in box["centre"]], "radius": float(box["radius"])}
         for name, box in certificate["boxes"].items()
     }
-    low, high = map(float, certificate["times_as_far"])
-    if loss not in ("logistic", "exponential") or not strength > 0:
-        yield (
-            f"loss must be logistic or exponential and strength > 0, got {loss!r} and {strength!r}"
-        )
-        return
-    types = arb_mat(
-        [[arb(float(s * value)) for value in row] for s, row in zip(signs, features, strict=True)]
-    )
-    ridge = [arb(float(value)) for value in certificate["ridge"]]
-    if len(ridge) != features.shape[1] or not all(value >= 0 for value in ridge):
-        yield "ridge must have one number >= 0 for each coordinate"
-        return
     for name in NAMES:
         box = boxes[name]
-        if len(box["centre"]) != len(ridge) or not box["radius"] > 0:
+        if len(box["centre"]) != len(ridge) * (classes - 1) or not box["radius"] > 0:
             yield f"the box of {name} has the wrong size"
             return
-        if not has_one_minimum(
-            types,
-            coefficients(name, forget, reduction, strength),
-            ridge,
-            loss,
-            box["centre"],
-            box["radius"],
-        ):
+        weights = coefficients(name, forget, certificate["reduction"], strength)
+        derivatives = derivatives_of(features, labels, weights, ridge, loss, classes)
+        if not has_one_minimum(derivatives, box["centre"], box["radius"]):
             yield f"the box of {name} is not proved to hold one minimum"
+    low, high = map(float, certificate["times_as_far"])
     ratio = distance(boxes["ascent"], boxes["retrained"]) / distance(
         boxes["pretrained"], boxes["retrained"]
     )
@@ -242,3 +266,12 @@ def _failures(
         yield f"times_as_far = [{low}, {high}] does not hold the ratio of the distances, {ratio}"
     if certificate["claim"] != statement(strength, low):
         yield "the claim in words is not what the numbers say"
+
+
+def _classes(certificate: Mapping[str, Any], labels: np.ndarray) -> int | None:
+    """The number of classes, or None where the labels are not those of the loss."""
+    classes = int(certificate["classes"])
+    if certificate["loss"] != "softmax":
+        return 2 if classes == 2 and np.all(np.abs(labels) == 1) else None
+    whole = np.all((labels >= 0) & (labels < classes) & (labels == np.floor(labels)))
+    return classes if classes >= 2 and whole else None
