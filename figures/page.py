@@ -7,6 +7,7 @@ beside the page.
 import base64
 import inspect
 import io
+import re
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
@@ -143,7 +144,7 @@ def _lead(found: Counts) -> str:
 def _section(index: int, record: store.Record, folder: Path) -> str:
     lemmas = "".join(f"<li>{escape(lemma)}</li>" for lemma in record.lemmas)
     caption = "".join(
-        f"<p>{escape(' '.join(part.split()))}</p>"
+        f"<p>{marked(' '.join(part.split()))}</p>"
         for part in inspect.cleandoc(record.caption).split("\n\n")
     )
     downloads = " ".join(
@@ -238,6 +239,12 @@ def _summary(name: str, values) -> tuple[str, str, str]:
     )
     absent = values.size - finite.size
     return name, shape, span + (f", {absent:,} not finite" if absent else "")
+
+
+def marked(text: str) -> str:
+    """A caption in HTML, where ``*word*`` is emphasised and double backquotes mark code."""
+    html = re.sub("``(.+?)``", r"<code>\1</code>", escape(text))
+    return re.sub(r"(?<!\w)\*(\w[^*]*?)\*(?!\w)", r"<em>\1</em>", html)
 
 
 def _text(value) -> str:

@@ -433,6 +433,11 @@ def test_the_page_counts_what_each_paper_says(package, tmp_path):
     assert not any(page.treated(cell) for cell in (None, "-", "not treated", "not in the paper"))
 
 
+def test_a_caption_may_emphasise_words_and_keeps_the_stars_of_symbols():
+    found = page.marked("*A word* at w* = p*. Set ``seeds`` < 3 & ε* (dotted).")
+    assert found == ("<em>A word</em> at w* = p*. Set <code>seeds</code> &lt; 3 &amp; ε* (dotted).")
+
+
 @pytest.mark.usefixtures("quickly_drawn")
 def test_the_page_keeps_the_figures_of_earlier_runs(package, tmp_path):
     name = package(line=LINE, mixed=MIXED, third=MIXED)
