@@ -49,8 +49,13 @@ def run(options) -> Callable[[], None]:
         ) from None
     if isinstance(content, dict) and content.get("kind") == receipts.KIND:
         wrong, notes = _wrong_receipt(options, written)
-    else:
+    elif isinstance(content, dict) and "boxes" in content:
         wrong, notes = _wrong_certificate(options, content), []
+    else:
+        raise ValueError(
+            f"{path} must be a JSON file that certify or forget wrote: it holds neither a "
+            "certificate nor a receipt"
+        )
     if wrong:
         raise ValueError(f"{path} is rejected: {'; '.join(wrong)}")
     return lambda: print("\n".join([f"CHECKED: {content['claim']}.", *notes]))

@@ -6,6 +6,7 @@ A *run* is one way to unlearn: a method, its settings and an epoch. Each run has
 import dataclasses
 import difflib
 import textwrap
+import zipfile
 from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
@@ -137,15 +138,18 @@ def load(path: str | Path) -> RunArrays:
     """
     try:
         with np.load(path, allow_pickle=False) as file:
-            return arrays_of({name: file[name] for name in file.files})
-    except (OSError, TypeError) as error:
+            named = {name: file[name] for name in file.files}
+    except (OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, FileNotFoundError):
             raise
         raise ValueError(f"{path} must be an .npz file of numpy.savez: {error}") from None
+    except ValueError:  # NumPy takes what it cannot read for pickled objects
+        raise ValueError(f"{path} must be an .npz file of numpy.savez, without objects") from None
     except AttributeError:
         raise ValueError(
             f"{path} must be an .npz file of several named arrays, got a single array"
         ) from None
+    return arrays_of(named)
 
 
 def arrays_of(named: Mapping[str, ArrayLike]) -> RunArrays:

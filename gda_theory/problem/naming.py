@@ -15,7 +15,7 @@ def no_column(source: str, name: str, columns: Sequence[str]) -> str:
         columns: those that there are.
     """
     lowered = {column.lower(): column for column in columns}
-    near = difflib.get_close_matches(name.lower(), lowered, n=1)
+    near = difflib.get_close_matches(name.lower(), lowered, n=1, cutoff=0.7)
     begins = [key for key in lowered if name and key.startswith(name.lower())]
     best = [lowered[key] for key in (near or begins)[:1]]
     hint = f"; did you mean {best[0]!r}?" if best else ""

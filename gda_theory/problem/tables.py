@@ -148,7 +148,7 @@ class Which(NamedTuple):
         if self.forget_ids is not None and self.id is not None:
             return rows.by_ids(table(), self.forget_ids, self.id, allow_missing=self.allow_missing)
         if self.forget is None:
-            raise ValueError("give forget, forget_ids or forget_sets: which rows to forget")
+            raise ValueError("say which rows to forget, by forget, forget_ids or forget_sets")
         return rows.select(source, height, self.forget, seed=self.seed, table=table)
 
 

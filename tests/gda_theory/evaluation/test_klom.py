@@ -248,3 +248,27 @@ def test_logits_and_margins_agree():
 def test_bad_files_are_refused_in_words(tmp_path, capsys, changed, said):
     assert cli.main(["evaluate", saved(tmp_path / "bad.npz", **changed)]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"PK\x03\x04cut off"])
+def test_a_file_of_another_kind_is_refused_in_words(tmp_path, capsys, content):
+    (tmp_path / "other.csv").write_bytes(content)
+    assert cli.main(["evaluate", str(tmp_path / "other.csv")]) == 2
+    said = capsys.readouterr().err
+    assert "other.csv must be an .npz file of numpy.savez" in said
+    assert "unsafely" not in said
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"),
+    [
+        (0.0, "The run reaches retraining on the rows to forget without harm to other points."),
+        (np.where(SPLIT == "forget", 0, 3.0), "The run does harm to other points."),
+        (np.where(SPLIT == "forget", 3.0, 0), "does not reach retraining on the rows to forget."),
+    ],
+)
+def test_the_answer_on_one_run_is_about_this_run(tmp_path, capsys, shift, said):
+    path = saved(tmp_path / "run.npz", unlearned=margins(shift, seed=8))
+    assert cli.main(["evaluate", path]) == 0
+    first = " ".join(capsys.readouterr().out.split("\n\n")[0].split())
+    assert first.endswith(said)

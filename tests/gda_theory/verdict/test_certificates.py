@@ -185,7 +185,7 @@ def test_the_commands(tmp_path, capsys):
     assert "CHECKED: descent-ascent at strength 0.02" in capsys.readouterr().out
     assert cli.main(["check", written, "iris:0-1", "--forget", "3,60,62"]) == 2
     assert "is rejected: the data are not those of the certificate" in capsys.readouterr().err
-    for damage in (b"", b"{", bytes(range(256))):
+    for damage in (b"", b"{", bytes(range(256)), b'{"verdict": "a report"}'):
         (tmp_path / "damaged.json").write_bytes(damage)
         assert cli.main(["check", str(tmp_path / "damaged.json"), *rows]) == 2
         assert (
