@@ -246,7 +246,7 @@ def against_one_device() -> Iterator[dict]:
         statistics.median(entry["seconds"] for entry in found) for found in (one, eight)
     )
     yield {
-        "work": f"the same on 8 host devices of these {os.cpu_count()} cores",
+        "work": f"pair dynamics on 8 host devices of these {os.cpu_count()} cores",
         "against": "1 device, the same numbers bit for bit",
         "ours_seconds": mine,
         "theirs_seconds": theirs,
