@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rhm_theory.denoisers import masked, training
+from rhm_theory.denoisers.sequences.measurement import MODEL, SAMPLED, Effort
+from rhm_theory.denoisers.sequences.summary import PEAK
 from rhm_theory.denoisers.text import corpora, encoded, fitting, measurement, report
 from rhm_theory.denoisers.text.encoded import TextData
-from rhm_theory.denoisers.text.measurement import MODEL, SAMPLED, Effort, Study
+from rhm_theory.denoisers.text.measurement import Study
 from rhm_theory.denoisers.text.report import Numbers
 
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
@@ -177,7 +179,7 @@ def _growth(kept: dict, model, data, setting: TextSetting, parts) -> list[list[f
     """chi over different words at the level of the contrast, after each share of the training."""
     rows = []
     for one in (*kept.values(), model):
-        found = _study(one, data, (report.PEAK,), setting.effort, parts)[1]
+        found = _study(one, data, (PEAK,), setting.effort, parts)[1]
         rows.append(_pair(found.different_words[MODEL][0].susceptibility))
     return rows
 

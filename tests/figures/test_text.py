@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from figures import text
-from rhm_theory.denoisers.text import backward, corpora, encoded, ngrams
-from rhm_theory.denoisers.text.measurement import Effort
+from rhm_theory.denoisers.sequences import backward
+from rhm_theory.denoisers.sequences.measurement import Effort
+from rhm_theory.denoisers.text import corpora, encoded, ngrams
 from rhm_theory.studies import text as study
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly
 from theory_common.printing import tables

@@ -3,11 +3,12 @@
 See ``docs/text.md``. It needs Tokenizers: ``pip install -e '.[denoisers]'``.
 """
 
-from rhm_theory.denoisers.text.backward import Pairs, teacher_forced
+from rhm_theory.denoisers.sequences.backward import Pairs, teacher_forced
+from rhm_theory.denoisers.sequences.measurement import Effort
 from rhm_theory.denoisers.text.corpora import Corpus, austen, from_files, python_topics
 from rhm_theory.denoisers.text.encoded import Starts, TextData, TextModel, load, prepare, save
 from rhm_theory.denoisers.text.fitting import Compared, compared, train
-from rhm_theory.denoisers.text.measurement import Effort, Study, study
+from rhm_theory.denoisers.text.measurement import Study, study
 from rhm_theory.denoisers.text.report import Numbers, numbers
 
 __all__ = [

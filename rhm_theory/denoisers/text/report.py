@@ -5,30 +5,24 @@ Fixed before any run: distances up to 10 tokens count, as in the paper. The prim
 of a control on the same starts and masks.
 """
 
-import html
 import io
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
-from rhm_theory.denoisers.text import backward
-from rhm_theory.denoisers.text.backward import Clauses, Pairs
-from rhm_theory.denoisers.text.measurement import MODEL, SAMPLED, Study
-from rhm_theory.experiment import measure
+from rhm_theory.denoisers import page as pages
+from rhm_theory.denoisers.sequences import backward, drawing, summary, words
+from rhm_theory.denoisers.sequences.measurement import MODEL
+from rhm_theory.denoisers.sequences.words import interval
+from rhm_theory.denoisers.text import clauses
+from rhm_theory.denoisers.text.clauses import Clauses
+from rhm_theory.denoisers.text.measurement import Study
 from rhm_theory.experiment.measure import Estimate, Measurement
 from theory_common.printing import tables
 
 R_MAX = 10
-PEAK = 0.7
 CLAUSE_LEVELS = (0.5, 0.7)
-COLOURS = ("#0072B2", "#56B4E9", "#E69F00", "#D55E00", "#009E73", "#CC79A7")
-STYLE = (
-    "body{font:16px/1.5 sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;color:#222}"
-    "table{border-collapse:collapse;font-size:.9rem}td,th{padding:.2rem .6rem;text-align:right;"
-    "border-bottom:1px solid #ddd}svg{max-width:100%;height:auto}code{background:#f3f3f3}"
-)
 
 
 class Numbers(NamedTuple):
@@ -72,86 +66,44 @@ def numbers(study: Study, *, r_max: int = R_MAX) -> Numbers:
 
     Raises: ``ValueError`` that names ``r_max``.
     """
-    r_max = min(r_max, study.starts.tokens.shape[1] - 1)
-    peak = min(study.levels, key=lambda level: abs(level - PEAK))
-    end = max(study.levels)
-    words = backward.different_words(study.word)
-    every: dict[str, list[Measurement]] = {}
-    apart: dict[str, list[Measurement]] = {}
-    parts: dict[str, list[Estimate]] = {}
-    for name, by_level in study.pairs.items():
-        every[name] = [backward.measured(one, study.starts, r_max=r_max) for one in by_level]
-        apart[name] = [
-            backward.measured(one, study.starts, r_max=r_max, allowed=words) for one in by_level
-        ]
-        parts[name] = [backward.mask_part(one, study.starts) for one in by_level]
-    own, above = _contrasts(study, peak, end, r_max, words)
-    own_all, above_all = _contrasts(study, peak, end, r_max, None)
+    changes = study.changes
+    r_max = min(r_max, changes.tokens.shape[1] - 1)
+    peak, end = summary.peak_and_end(changes.levels)
+    different = clauses.different_words(study.word)
+    contrast = summary.contrasts(changes, r_max=r_max, allowed=different)
+    contrast_all = summary.contrasts(changes, r_max=r_max)
     return Numbers(
-        levels=study.levels,
+        levels=changes.levels,
         r_max=r_max,
-        all_pairs=every,
-        different_words=apart,
-        mask_part=parts,
-        contrast=own,
-        above=above,
-        contrast_all=own_all,
-        above_all=above_all,
+        all_pairs=summary.measurements(changes, r_max=r_max),
+        different_words=summary.measurements(changes, r_max=r_max, allowed=different),
+        mask_part={
+            name: [backward.mask_part(one, changes.groups) for one in by_level]
+            for name, by_level in changes.pairs.items()
+        },
+        contrast=contrast.own,
+        above=contrast.above,
+        contrast_all=contrast_all.own,
+        above_all=contrast_all.above,
         peak=peak,
         end=end,
         clauses=_clauses(study, r_max),
     )
 
 
-def _contrasts(
-    study: Study, peak: float, end: float, r_max: int, allowed: np.ndarray | None
-) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """The contrast of each law, and the model's minus that of each control."""
-    rows = {
-        name: np.stack(
-            [
-                _fraction(study.pairs[name][study.levels.index(level)], r_max, allowed)
-                for level in (peak, end)
-            ],
-            1,
-        )
-        for name in study.pairs
-    }
-    chapter = study.starts.chapter
-    own = {
-        name: measure.jackknife(_contrast, row, chapter[: len(row)]) for name, row in rows.items()
-    }
-    above = {
-        name: measure.jackknife(
-            lambda both: _contrast(both[0]) - _contrast(both[1]),
-            np.stack([rows[MODEL][: len(row)], row], 1),
-            chapter[: len(row)],
-        )
-        for name, row in rows.items()
-        if name not in (MODEL, SAMPLED)
-    }
-    return own, above
-
-
-def _fraction(pairs: Pairs, r_max: int, allowed: np.ndarray | None) -> np.ndarray:
-    """Numerator and denominator of chi, (starts, 2)."""
-    kept = None if allowed is None else allowed[: len(pairs.hidden)]
-    sums = np.asarray(backward.pair_sums(pairs, kept).pair_sums)
-    return np.stack([sums[:, 0] + 2 * sums[:, 1 : r_max + 1].sum(1), sums[:, 0]], 1)
-
-
-def _contrast(row: np.ndarray) -> np.ndarray:
-    chi = row[:, 0] / np.where(row[:, 1] > 0, row[:, 1], np.nan)
-    return chi[0] - chi[1]
-
-
 def _clauses(study: Study, r_max: int) -> dict[float, Clauses]:
     found = {}
-    for level, pairs in zip(study.levels, study.pairs[MODEL], strict=True):
+    changes = study.changes
+    for level, pairs in zip(changes.levels, changes.pairs[MODEL], strict=True):
         if level in CLAUSE_LEVELS and r_max >= 2:
             try:
-                found[level] = backward.clauses(
-                    jax.random.key(0), pairs, study.starts, study.boundary, study.word, r_max=r_max
+                found[level] = clauses.clauses(
+                    jax.random.key(0),
+                    pairs,
+                    changes.groups,
+                    study.boundary,
+                    study.word,
+                    r_max=r_max,
                 )
             except ValueError:  # no boundaries in these windows
                 continue
@@ -163,44 +115,30 @@ def _clauses(study: Study, r_max: int) -> dict[float, Clauses]:
 
 def to_dict(found: Numbers) -> dict[str, Any]:
     """The numbers for JSON."""
-
-    def plain(estimate: Estimate) -> list:
-        return [np.asarray(estimate.value).tolist(), np.asarray(estimate.error).tolist()]
-
-    def whole(estimate: Estimate) -> list:
-        return [float(part) for part in estimate]
-
-    def by_law(measurements: dict[str, list[Measurement]]) -> dict:
-        return {
-            name: {
-                "susceptibility": [plain(one.susceptibility) for one in parts],
-                "half_length": [plain(one.half_length) for one in parts],
-                "correlation": [plain(one.correlation) for one in parts],
-            }
-            for name, parts in measurements.items()
-        }
-
+    own = words.contrasts_of(summary.Contrasts(found.contrast, found.above))
+    own_all = words.contrasts_of(
+        summary.Contrasts(found.contrast_all, found.above_all), ", all pairs"
+    )
     return {
         "levels": list(found.levels),
         "r_max": found.r_max,
         # Contrasts are four numbers: value, standard error, and the 95 % interval.
         "value and error": {
-            "all pairs": by_law(found.all_pairs),
-            "different words": by_law(found.different_words),
-            "mask part": {n: [plain(one) for one in parts] for n, parts in found.mask_part.items()},
-            "contrast": {name: whole(one) for name, one in found.contrast.items()},
-            "model's contrast above": {name: whole(one) for name, one in found.above.items()},
-            "contrast, all pairs": {name: whole(one) for name, one in found.contrast_all.items()},
-            "model's contrast above, all pairs": {
-                name: whole(one) for name, one in found.above_all.items()
+            "all pairs": words.by_law(found.all_pairs),
+            "different words": words.by_law(found.different_words),
+            "mask part": {
+                name: [words.pair(one) for one in by_level]
+                for name, by_level in found.mask_part.items()
             },
+            **own,
+            **own_all,
         },
         "contrast levels": [found.peak, found.end],
         "clauses": {
             f"{level:g}": {
                 "difference": one.difference,
                 "shuffled": one.shuffled,
-                "excess": plain(one.excess),
+                "excess": words.pair(one.excess),
                 "p value": one.p_value,
             }
             for level, one in found.clauses.items()
@@ -210,18 +148,12 @@ def to_dict(found: Numbers) -> dict[str, Any]:
 
 def rows(found: Numbers) -> tuple[list[str], list[list[str]]]:
     """A table of the susceptibilities: the head, and a row for each level."""
-    head = ["share hidden"]
-    columns = []
-    for name, parts in found.all_pairs.items():
-        head += [name]
-        columns.append([shown(one.susceptibility) for one in parts])
+    columns: dict[str, list[Measurement]] = {}
+    for name, by_level in found.all_pairs.items():
+        columns[name] = by_level
         if name == MODEL:
-            head += ["model, different words"]
-            columns.append([shown(one.susceptibility) for one in found.different_words[name]])
-    return head, [
-        [f"{level:g}", *(column[index] for column in columns)]
-        for index, level in enumerate(found.levels)
-    ]
+            columns["model, different words"] = found.different_words[name]
+    return words.susceptibilities(found.levels, columns)
 
 
 def table(found: Numbers) -> str:
@@ -252,17 +184,6 @@ def sentences(found: Numbers) -> list[str]:
     return lines
 
 
-def shown(one: Estimate) -> str:
-    """A value and its standard error."""
-    return f"{float(one.value):.3f} ± {float(one.error):.3f}"
-
-
-def interval(one: Estimate, digits: int = 3) -> str:
-    """A value and its 95 % interval."""
-    value, low, high = (f"{float(part):+.{digits}f}" for part in (one.value, one.low, one.high))
-    return f"{value} [{low}, {high}]"
-
-
 def losses(notes: dict[str, Any]) -> list[str]:
     """A sentence that compares the model's loss with that of bigrams, if the notes have both."""
     held = notes.get("losses")
@@ -281,105 +202,83 @@ def losses(notes: dict[str, Any]) -> list[str]:
 # --- the page
 
 
+def answer(found: Numbers) -> list[str]:
+    """What was found, in sentences for the head of a page."""
+    texts = [
+        "How many tokens change together when a share of a text is written anew? The backward "
+        "susceptibility says so. It is 1 if tokens change alone.",
+        f"Over all pairs of tokens that of the model is {_peak(found, found.all_pairs)}. Over "
+        f"pairs of different words it is {_peak(found, found.different_words)}.",
+    ]
+    name = max(found.above, key=lambda name: float(found.contrast[name].value), default=None)
+    if name is not None:
+        texts.append(
+            f"The primary number is chi({found.peak:g}) - chi({found.end:g}) over pairs of "
+            f"different words. That of the model {words.compared(found.above[name])} that of the "
+            f"control with the largest one, {name}: the difference is "
+            f"{interval(found.above[name])}."
+        )
+    return texts
+
+
+def _peak(found: Numbers, by_law: dict[str, list[Measurement]]) -> str:
+    return words.peak(found.levels, by_law[MODEL])
+
+
 def page(study: Study, found: Numbers, about: Sequence[str]) -> str:
-    """A self-contained page: pictures, the table, and what may not be concluded.
+    """A self-contained page: what was found, pictures, the table, and what may not be concluded.
 
     Args:
         study: the raw data.
         found: its numbers.
-        about: sentences on the model, for the head of the page.
+        about: sentences on the model.
     """
-    head, body = rows(found)
-    cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
-    lines = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(one)}</td>" for one in row) + "</tr>" for row in body
-    )
-    chapters = len(set(study.starts.chapter.tolist()))
-    paragraphs = [
-        *about,
-        f"{len(study.starts.tokens)} windows of {study.starts.tokens.shape[1]} tokens from "
-        f"{chapters} held-out chapters. Errors are over chapters.",
-    ]
-    limits = [
-        "A peak inside the range is no evidence of a hierarchy: flat mixtures can have one too.",
-        "No length is claimed to diverge. The windows are short, and C(r) falls within a few "
-        "tokens.",
-        "The teacher-forced and the sampled value differ for a trained network, because its "
-        "conditionals belong to no joint law.",
-    ]
-    return "\n".join(
+    changes = study.changes
+    chapters = len(set(changes.groups.tolist()))
+    lines = "Full line: the model. Dashed: controls, and samples of the model. Bars are one error."
+    return pages.page(
+        "Changes that move together in text",
+        answer(found),
         [
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-            f"<title>Changes that move together in text</title><style>{STYLE}</style></head><body>",
-            "<h1>Changes that move together in text</h1>",
-            *(f"<p>{html.escape(one)}</p>" for one in paragraphs),
-            "<h2>Backward susceptibility against noise</h2>",
-            _svg(lambda figure: draw_susceptibility(figure, found)),
-            f"<table><tr>{cells}</tr>{lines}</table>",
-            "<h2>Correlation against distance</h2>",
-            _svg(lambda figure: draw_correlation(figure, found)),
-            "<h2>What was found</h2><ul>",
-            *(f"<li>{html.escape(one)}</li>" for one in sentences(found)),
-            "</ul><h2>What may not be concluded</h2><ul>",
-            *(f"<li>{html.escape(one)}</li>" for one in limits),
-            "</ul></body></html>",
-        ]
+            pages.section(
+                "Backward susceptibility against noise",
+                pages.panels(
+                    pages.picture(
+                        f"All pairs of tokens. {lines}",
+                        lambda ax: drawing.susceptibility(ax, found.levels, found.all_pairs),
+                    ),
+                    pages.picture(
+                        f"Pairs of different words. {lines}",
+                        lambda ax: drawing.susceptibility(ax, found.levels, found.different_words),
+                    ),
+                ),
+                pages.table(*rows(found)),
+            ),
+            pages.section(
+                "Correlation against distance",
+                pages.picture(
+                    "How fast C(r) falls: the model, pairs of different words.",
+                    lambda ax: drawing.correlation(ax, found.levels, found.different_words[MODEL]),
+                ),
+            ),
+            pages.section("All numbers", pages.items(sentences(found))),
+            pages.section(
+                "How it was measured",
+                pages.paragraphs(
+                    *about,
+                    f"{len(changes.tokens)} windows of {changes.tokens.shape[1]} tokens from "
+                    f"{chapters} held-out chapters. Errors are over chapters. Pairs of tokens at "
+                    f"distances up to {found.r_max} count.",
+                ),
+            ),
+            pages.section("What may not be concluded", pages.items(LIMITS)),
+        ],
     )
 
 
-def draw_susceptibility(figure: Any, found: Numbers) -> None:
-    """The susceptibility of each law: all pairs, and pairs of different words."""
-    axes = figure.subplots(1, 2, sharex=True)
-    titles = ("all pairs of tokens", "pairs of different words")
-    for ax, by_law, title in zip(
-        axes, (found.all_pairs, found.different_words), titles, strict=True
-    ):
-        for (name, parts), colour in zip(by_law.items(), COLOURS, strict=False):
-            values = [float(one.susceptibility.value) for one in parts]
-            errors = [float(one.susceptibility.error) for one in parts]
-            ax.errorbar(
-                found.levels,
-                values,
-                errors,
-                label=name,
-                color=colour,
-                marker="o" if name == MODEL else "s",
-                markersize=4,
-                linestyle="-" if name == MODEL else "--",
-                capsize=2,
-            )
-        ax.axhline(1, color="#999999", linewidth=0.8)
-        ax.set(title=title, xlabel="share of hidden tokens t", ylabel=r"susceptibility $\chi_B$")
-    axes[0].legend(fontsize=8)
-
-
-def draw_correlation(figure: Any, found: Numbers) -> None:
-    """C(r) of the model over C(0), at up to five levels."""
-    ax = figure.subplots()
-    chosen = np.unique(np.linspace(0, len(found.levels) - 1, 5).round().astype(int))
-    for index, colour in zip(chosen, COLOURS, strict=False):
-        one = found.different_words[MODEL][index].correlation
-        r = np.arange(1, len(one.value))
-        scale = one.value[0]
-        label = f"t = {found.levels[index]:g}"
-        ax.errorbar(
-            r, one.value[1:] / scale, one.error[1:] / scale, label=label, color=colour, capsize=2
-        )
-    ax.axhline(0, color="#999999", linewidth=0.8)
-    ax.set(
-        xlabel="distance r (tokens)",
-        ylabel="C(r) / C(0)",
-        title="model, pairs of different words",
-    )
-    ax.legend(fontsize=8)
-
-
-def _svg(draw: Any) -> str:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
-    draw(figure)
-    content = io.StringIO()
-    figure.savefig(content, format="svg")
-    text = content.getvalue()
-    return text[text.index("<svg") :]
+LIMITS = (
+    "A peak inside the range is no evidence of a hierarchy: flat mixtures can have one too.",
+    "No length is claimed to diverge. The windows are short, and C(r) falls within a few tokens.",
+    "The teacher-forced and the sampled value differ for a trained network, because its "
+    "conditionals belong to no joint law.",
+)

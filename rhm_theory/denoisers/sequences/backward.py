@@ -1,12 +1,12 @@
-r"""The forward-backward experiment on text, for a trained model and for controls, from raw data.
+r"""The forward-backward experiment on sequences: covariances of changes, and numbers from them.
 
-Each start is a window of a held-out chapter. Each token is hidden independently with probability t.
-Let S be the shown tokens and :math:`n_i = 1` where token i, drawn anew, differs from the true one.
+Each start is a sequence. Each token is hidden independently with probability t. Let S be the shown
+tokens and :math:`n_i = 1` where token i, drawn anew, differs from the true one.
 Two estimators see the backward part, the covariance of changes at a fixed mask:
 
 * *teacher-forced*: :math:`\operatorname{Cov}(n_i, n_j \mid S) = p_j(S)\,(p_i(S+j) - p_i(S))`, for
   some columns j, without sampling;
-* *sampled*: the sample covariance of several trajectories of the ancestral sampler.
+* *sampled*: the sample covariance of several trajectories of a sampler.
 
 The two agree for a conditional that belongs to a joint law. For a trained network they differ.
 
@@ -14,12 +14,13 @@ With :math:`v = \sum_i \operatorname{Var}(n_i \mid S)`, summed over starts and m
 
 .. math:: \chi_B = \frac{\sum_{|i-j| \le r_{\max}} \operatorname{Cov}(n_i, n_j \mid S)}{v} .
 
-Errors are clustered by chapter. The same masks and columns serve the model and all controls.
+Errors are clustered: the starts of one group, such as a chapter of a text, count as one. The same
+masks and columns serve the model and all controls.
 """
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -28,9 +29,8 @@ from jaxtyping import Bool, Float, Int
 
 from rhm_theory.denoisers import sampling
 from rhm_theory.denoisers.sampling import Conditional
-from rhm_theory.denoisers.text.encoded import Starts
 from rhm_theory.experiment import measure
-from rhm_theory.experiment.measure import Estimate, Measurement, Sums
+from rhm_theory.experiment.measure import Estimate, Groups, Measurement, Sums
 from theory_common import checks
 
 BLOCK = 64  # sequences at once
@@ -127,6 +127,49 @@ def teacher_forced(
     )
 
 
+def sampled_tokens(
+    key: Array,
+    conditional: Conditional,
+    tokens: Int[np.ndarray, "starts length"],
+    hidden: Bool[np.ndarray, "starts masks length"],
+    *,
+    vocabulary: int,
+    trajectories: int,
+    steps: int | None,
+    advance: Callable[[], None] = lambda: None,
+) -> Int[np.ndarray, "starts masks trajectories length"]:
+    """Trajectories of a sampler: the starts with their hidden tokens drawn anew.
+
+    Args:
+        key: of the sampler.
+        conditional: a trained model or a control.
+        tokens: the starts.
+        hidden: the masks.
+        vocabulary: the number of tokens.
+        trajectories: of each mask, at least 1.
+        steps: of the ancestral sampler, at least 1. With None tokens are revealed one at a time.
+        advance: is called after each block of ``BLOCK`` trajectories.
+
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
+    trajectories = checks.whole("trajectories", trajectories, least=1)
+    true = tokens[:, None, None]
+    shape = (*hidden.shape[:2], trajectories, hidden.shape[2])
+    seen = np.broadcast_to(np.where(hidden[:, :, None], vocabulary, true), shape)
+    rows = seen.reshape(-1, shape[-1])
+    sampler: sampling.Sampler = sampling.one_at_a_time
+    if steps is not None:
+        steps = checks.whole("steps", steps, least=1)
+        sampler = functools.partial(sampling.ancestral, steps=steps)
+    found = []
+    for number, begin in enumerate(range(0, len(rows), BLOCK)):
+        block = _filled_up(rows[begin : begin + BLOCK])
+        drawn = sampler(jax.random.fold_in(key, number), conditional, block)
+        found.append(np.asarray(drawn)[: len(rows[begin : begin + BLOCK])])
+        advance()
+    return np.concatenate(found).reshape(shape)
+
+
 def sampled(
     key: Array,
     conditional: Conditional,
@@ -135,37 +178,21 @@ def sampled(
     *,
     vocabulary: int,
     trajectories: int,
-    steps: int,
+    steps: int | None,
     advance: Callable[[], None] = lambda: None,
 ) -> Bool[np.ndarray, "starts masks trajectories length"]:
-    """Which tokens changed, in trajectories of the ancestral sampler.
-
-    Args:
-        key: of the sampler.
-        conditional: a trained model or a control.
-        tokens: the starts.
-        hidden: the masks.
-        vocabulary: the number of tokens.
-        trajectories: of each mask, at least 2.
-        steps: of the sampler, at least 1.
-        advance: is called after each block of ``BLOCK`` trajectories.
-
-    Raises: ``TypeError`` or ``ValueError`` that names the argument.
-    """
-    trajectories = checks.whole("trajectories", trajectories, least=2)
-    steps = checks.whole("steps", steps, least=1)
-    true = tokens[:, None, None]
-    shape = (*hidden.shape[:2], trajectories, hidden.shape[2])
-    seen = np.broadcast_to(np.where(hidden[:, :, None], vocabulary, true), shape)
-    rows = seen.reshape(-1, shape[-1])
-    sampler = functools.partial(sampling.ancestral, steps=steps)
-    found = []
-    for number, begin in enumerate(range(0, len(rows), BLOCK)):
-        block = _filled_up(rows[begin : begin + BLOCK])
-        drawn = sampler(jax.random.fold_in(key, number), conditional, block)
-        found.append(np.asarray(drawn)[: len(rows[begin : begin + BLOCK])])
-        advance()
-    return np.concatenate(found).reshape(shape) != true
+    """Which tokens changed, in at least 2 trajectories; arguments as :func:`sampled_tokens` has."""
+    found = sampled_tokens(
+        key,
+        conditional,
+        tokens,
+        hidden,
+        vocabulary=vocabulary,
+        trajectories=checks.whole("trajectories", trajectories, least=2),
+        steps=steps,
+        advance=advance,
+    )
+    return found != tokens[:, None, None]
 
 
 def from_changes(
@@ -186,6 +213,42 @@ def from_changes(
     )
 
 
+def sums_by(
+    pairs: Pairs,
+    kind: Int[np.ndarray, "length length"],
+    allowed: Bool[np.ndarray, "starts length length"] | None = None,
+) -> Float[np.ndarray, "starts kinds"]:
+    """Covariances summed over the ordered pairs (i, j) of each kind, averaged over the masks.
+
+    Args:
+        pairs: covariances.
+        kind: a number from 0 for each pair, the same for (i, j) and (j, i).
+        allowed: which pairs of different tokens count; all by default.
+    """
+    starts, count, length = pairs.hidden.shape
+    of_pair = kind[pairs.columns]
+    values = pairs.covariance * pairs.weight[..., None, None]
+    if allowed is not None:
+        first = np.arange(starts)[:, None, None]
+        itself = pairs.columns[..., None] == np.arange(length)
+        values = values * (allowed[first, pairs.columns] | itself)
+    return (
+        np.stack(
+            [
+                np.bincount(k.ravel(), weights=v.ravel(), minlength=int(kind.max()) + 1)
+                for k, v in zip(of_pair, values, strict=True)
+            ]
+        )
+        / count
+    )
+
+
+def distances(length: int) -> Int[np.ndarray, "length length"]:
+    """The distance of each pair of tokens."""
+    site = np.arange(length)
+    return np.abs(site[:, None] - site)
+
+
 def pair_sums(
     pairs: Pairs, allowed: Bool[np.ndarray, "starts length length"] | None = None
 ) -> Sums:
@@ -195,169 +258,50 @@ def pair_sums(
         pairs: covariances.
         allowed: which pairs of different tokens count; all by default.
     """
-    starts, count, length = pairs.hidden.shape
-    site = np.arange(length)
-    distance = np.abs(site - pairs.columns[..., None])
-    values = pairs.covariance * pairs.weight[..., None, None]
-    if allowed is not None:
-        first = np.arange(starts)[:, None, None]
-        values = values * (allowed[first, pairs.columns] | (distance == 0))
-    found = np.stack(
-        [
-            np.bincount(d.ravel(), weights=v.ravel(), minlength=length)
-            for d, v in zip(distance, values, strict=True)
-        ]
-    ) / (2 * count)
+    found: Any = sums_by(pairs, distances(pairs.hidden.shape[-1]), allowed) / 2
     found[:, 0] = pairs.variance.mean(1)
     return Sums(pair_sums=found, mean=(1 - pairs.kept).sum(-1).mean(1))
 
 
 def measured(
     pairs: Pairs,
-    starts: Starts,
+    groups: Groups,
     *,
     r_max: int | None = None,
     allowed: Bool[np.ndarray, "starts length length"] | None = None,
 ) -> Measurement:
-    """C(r), the backward susceptibility and lengths, with errors clustered by chapter.
+    """C(r), the backward susceptibility and lengths, with errors clustered by group.
 
     Args:
         pairs: covariances.
-        starts: with their chapters.
+        groups: a label for each start; more labels than starts are left out.
         r_max: the largest distance that counts; all by default.
         allowed: which pairs of different tokens count; all by default.
 
     Raises: ``ValueError`` that names ``r_max``.
     """
-    chapter = starts.chapter[: len(pairs.hidden)]
-    return measure.measurement(pair_sums(pairs, allowed), r_max=r_max, groups=chapter)
+    own = np.asarray(groups)[: len(pairs.hidden)]
+    return measure.measurement(pair_sums(pairs, allowed), r_max=r_max, groups=own)
 
 
-def mask_part(pairs: Pairs, starts: Starts) -> Estimate:
+def mask_part(pairs: Pairs, groups: Groups) -> Estimate:
     """Var(E[N | mask]) over the sum of the tokens' own such variances. NaN where masks are equal.
 
     Needs at least 2 masks of each start.
+
+    Args:
+        pairs: covariances.
+        groups: a label for each start; more labels than starts are left out.
     """
     changed = 1 - pairs.kept
-    chapter = starts.chapter[: len(changed)]
+    own = np.asarray(groups)[: len(changed)]
     if changed.shape[1] < 2:
         unknown = np.full(len(changed), np.nan)
-        return measure.ratio(unknown, np.ones(len(changed)), chapter)
+        return measure.ratio(unknown, np.ones(len(changed)), own)
     whole = changed.sum(-1).var(1, ddof=1)
     single = changed.var(1, ddof=1).sum(-1)
     same = np.ptp(pairs.hidden.sum(-1)) == 0 and pairs.hidden.all()
-    return measure.ratio(whole, np.zeros_like(single) if same else single, chapter)
-
-
-def different_words(word: Int[np.ndarray, "starts length"]) -> Bool[np.ndarray, "starts l l"]:
-    """Pairs of tokens that belong to two words."""
-    return word[:, :, None] != word[:, None, :]
-
-
-class Clauses(NamedTuple):
-    """Whether changes keep to a clause: mean covariances of pairs at distances 2 .. r_max.
-
-    At each distance, pairs with no boundary between them are compared with pairs across a boundary,
-    and the differences are averaged over the distances. The control takes the boundaries of other
-    windows. A difference of 0 says that boundaries do not matter.
-
-    Attributes:
-        difference: with the true boundaries, over the mean variance of a hidden token.
-        shuffled: the same with boundaries of other windows, a mean over shuffles.
-        excess: the first minus the second, with errors clustered by chapter.
-        p_value: share of the shuffles, and the truth, whose difference is at least the true one.
-    """
-
-    difference: float
-    shuffled: float
-    excess: Estimate
-    p_value: float
-
-
-def clauses(
-    key: Array,
-    pairs: Pairs,
-    starts: Starts,
-    boundary: Bool[np.ndarray, "starts length"],
-    word: Int[np.ndarray, "starts length"],
-    *,
-    r_max: int = 10,
-    shuffles: int = 199,
-) -> Clauses:
-    """Compare covariances within clauses with those across boundaries.
-
-    A boundary lies after a token with punctuation. Pairs of one word are left out, and pairs in
-    which a token has punctuation itself.
-
-    Args:
-        key: of the shuffles.
-        pairs: covariances.
-        starts: with their chapters.
-        boundary: True at tokens with punctuation.
-        word: the number of the word of each token.
-        r_max: the largest distance.
-        shuffles: how many.
-
-    Raises: ``ValueError`` if no pair lies across a boundary, or none lies within a clause.
-    """
-    count = len(pairs.hidden)
-    chapter = starts.chapter[:count]
-    plain = different_words(word[:count]) & ~boundary[:count, :, None] & ~boundary[:count, None, :]
-    seed = np.asarray(jax.random.key_data(checks.key("key", key)))
-    generator = np.random.default_rng(seed)
-    scale = pairs.variance.sum() / pairs.hidden.sum()
-
-    def by_start(boundary) -> np.ndarray:
-        """Sums and numbers of pairs within and across, (starts, 2, 2, distances)."""
-        between = np.cumsum(boundary, -1)
-        across = between[:, :, None] != between[:, None, :]
-        return np.stack([_sums_of(pairs, plain & side, r_max) for side in (~across, across)], 1)
-
-    true = by_start(boundary[:count])
-    if not true.sum(0)[:, 1].sum(-1).all():
-        raise ValueError("boundary must leave pairs within a clause and pairs across a boundary")
-    other = [by_start(boundary[generator.permutation(count)]) for _ in range(shuffles)]
-    values = np.array([_difference(one.mean(0)) for one in other])
-    found = float(_difference(true.mean(0)))
-    mean = np.mean(other, 0)
-    excess = measure.jackknife(
-        lambda both: (_difference(both[0]) - _difference(both[1])) / scale,
-        np.stack([true, mean], 1),
-        chapter,
-    )
-    return Clauses(
-        difference=found / scale,
-        shuffled=float(values.mean()) / scale,
-        excess=excess,
-        p_value=float((1 + (values >= found).sum()) / (1 + shuffles)),
-    )
-
-
-def _sums_of(pairs: Pairs, allowed: np.ndarray, r_max: int) -> np.ndarray:
-    """Sums and numbers of hidden pairs of each start by distance 2 .. r_max, (starts, 2, r)."""
-    starts, _, length = pairs.hidden.shape
-    distance = np.abs(np.arange(length) - pairs.columns[..., None])
-    first = np.arange(starts)[:, None, None]
-    hidden = (
-        np.take_along_axis(pairs.hidden, pairs.columns, -1)[..., None] & pairs.hidden[:, :, None]
-    )
-    counts = allowed[first, pairs.columns] & hidden
-    found = np.zeros((starts, 2, r_max - 1))
-    for r in range(2, r_max + 1):
-        here = counts & (distance == r)
-        found[:, 0, r - 2] = (pairs.covariance * here).sum((1, 2, 3))
-        found[:, 1, r - 2] = here.sum((1, 2, 3))
-    return found
-
-
-def _difference(sums: np.ndarray) -> np.ndarray:
-    """Mean within minus mean across, averaged over the distances that have both."""
-    (within, within_count), (across, across_count) = sums
-    both = (within_count > 0) & (across_count > 0)
-    safe = np.where(both, within_count, 1), np.where(both, across_count, 1)
-    gap = np.where(both, within / safe[0] - across / safe[1], 0)
-    weight = np.where(both, 1 / (1 / safe[0] + 1 / safe[1]), 0)
-    return (gap * weight).sum() / max(weight.sum(), 1e-300)
+    return measure.ratio(whole, np.zeros_like(single) if same else single, own)
 
 
 def _filled_up(rows: np.ndarray) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""The forward-backward experiment on sequences of any kind: text, or those of a grammar."""

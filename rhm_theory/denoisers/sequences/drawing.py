@@ -1,0 +1,73 @@
+"""Pictures of a measurement of sequences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rhm_theory.denoisers.page import COLOURS, INK
+from rhm_theory.denoisers.sequences.measurement import MODEL
+from rhm_theory.experiment.measure import Estimate, Measurement
+
+MARKS = ("s", "^", "D", "v", "P", "X")
+SHOWN = 5  # levels of which C(r) is drawn
+
+
+def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """How each law is drawn, in the order of the names, for Matplotlib's ``errorbar``.
+
+    The model has the colour of the text and a full line.
+    """
+    others = zip([name for name in names if name != MODEL], COLOURS, MARKS, strict=False)
+    found = {name: (colour, mark, "--") for name, colour, mark in others}
+    found[MODEL] = (INK, "o", "-")
+    return {
+        name: {
+            "label": name,
+            "color": colour,
+            "marker": mark,
+            "linestyle": line,
+            "markersize": 4,
+            "capsize": 2,
+        }
+        for name, (colour, mark, line) in found.items()
+    }
+
+
+def susceptibility(
+    ax: Any, levels: Sequence[float], found: Mapping[str, Sequence[Measurement]]
+) -> None:
+    """chi of each law against the level."""
+    look = looks(list(found))
+    for name, by_level in found.items():
+        estimates = [one.susceptibility for one in by_level]
+        values = [float(one.value) for one in estimates]
+        ax.errorbar(levels, values, [float(one.error) for one in estimates], **look[name])
+    ax.axhline(1, color=INK, linestyle=":", linewidth=0.8)
+    ax.set(xlabel="share of hidden tokens t", ylabel=r"backward susceptibility $\chi_B$")
+    ax.legend()
+
+
+def correlation(ax: Any, levels: Sequence[float], found: Sequence[Measurement]) -> None:
+    """C(r) over C(0), at up to five levels."""
+    chosen = np.unique(np.linspace(0, len(levels) - 1, SHOWN).round().astype(int))
+    for place, colour, mark in zip(chosen, COLOURS, MARKS, strict=False):
+        one = over_first(found[place].correlation)
+        ax.errorbar(
+            np.arange(1, len(one.value)),
+            one.value[1:],
+            one.error[1:],
+            label=f"t = {levels[place]:g}",
+            color=colour,
+            marker=mark,
+            markersize=4,
+            capsize=2,
+        )
+    ax.axhline(0, color=INK, linestyle=":", linewidth=0.8)
+    ax.set(xlabel="distance r (tokens)", ylabel="C(r) / C(0)")
+    ax.legend()
+
+
+def over_first(one: Estimate) -> Estimate:
+    """An estimate over the first of its values."""
+    return Estimate(*(np.asarray(part) / one.value[0] for part in one))
