@@ -1,5 +1,7 @@
 """The diffusion model of pictures: its loss, its samples, its file."""
 
+import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import equinox as eqx
@@ -87,12 +89,16 @@ class Diffusion(eqx.Module):
             current = _earlier(self, of_step, current, grid[place], grid[place + 1])
         return current
 
-    def save(self, path: str | Path, *, force: bool = False) -> None:
-        """Write the model to one file, whole or not at all; ``force`` replaces one that is there.
+    def save(self, path: str | Path, *, notes: Mapping | None = None, force: bool = False) -> None:
+        """Write the model to one file, whole or not at all.
 
+        Args:
+            path: the file.
+            notes: further data for :func:`read_notes`, anything that JSON holds.
+            force: whether a file of that name may be replaced.
         Raises: ``OSError`` where it cannot be written.
         """
-        header = {"side": self.side, "channels": self.channels}
+        header = {"side": self.side, "channels": self.channels, "notes": dict(notes or {})}
         storage.write(path, KIND, header, jax.tree.leaves(self), force=force)
 
     @classmethod
@@ -103,7 +109,38 @@ class Diffusion(eqx.Module):
             off or of another version.
         """
         header, arrays = storage.read(path, KIND)
-        return restored(cls.create(jax.random.key(0), **header), arrays, path)
+        sizes = {name: header[name] for name in ("side", "channels")}
+        return restored(cls.create(jax.random.key(0), **sizes), arrays, path)
+
+
+@dataclasses.dataclass(frozen=True)
+class WithSteps:
+    """A model whose samples take a number of steps.
+
+    Attributes:
+        model: the model.
+        steps: of a sample, at least 1.
+    """
+
+    model: Diffusion
+    steps: int
+
+    def denoised(
+        self, noised: Float[ArrayLike, "batch side side"], time: Float[ArrayLike, ""]
+    ) -> Float[Array, "batch side side"]:
+        """As :meth:`Diffusion.denoised`."""
+        return self.model.denoised(noised, time)
+
+    def sample_posterior(
+        self, key: Array, noised: Float[ArrayLike, "batch side side"], time: Float[ArrayLike, ""]
+    ) -> Float[Array, "batch side side"]:
+        """As :meth:`Diffusion.sample_posterior`, with these steps."""
+        return self.model.sample_posterior(key, noised, time, steps=self.steps)
+
+
+def read_notes(path: str | Path) -> dict:
+    """The notes that were saved with a model; errors as :meth:`Diffusion.load` has them."""
+    return storage.read(path, KIND)[0].get("notes", {})
 
 
 def train(

@@ -20,7 +20,7 @@ The protocol was fixed before the runs.
   among those that keep their component or root.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,15 +28,17 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from rhm_theory.denoisers import storage
+from rhm_theory.denoisers import parts, storage
 from rhm_theory.denoisers.images import classifier, data, diffusion, measure, mixtures
 from rhm_theory.denoisers.images.data import Pictures
+from rhm_theory.denoisers.images.diffusion import Diffusion, WithSteps
 from rhm_theory.denoisers.images.drawn_grammar import DrawnGrammar
 from rhm_theory.denoisers.images.fitting import Recipe
 from rhm_theory.denoisers.images.loss_gate import EXACT, MODEL, Gate, compared
 from rhm_theory.denoisers.images.measure import Level, Posterior
 from rhm_theory.denoisers.images.mixtures import GaussianMixture
 from rhm_theory.models.grammar import Grammar
+from theory_common import checks, idx
 
 KIND = "study of pictures"
 ALMOST_CLEAN = 1e-3  # the time at which a start's component is read off
@@ -63,6 +65,12 @@ class Plan(NamedTuple):
     times: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
     loss_pictures: int = 300
     trained: bool = True
+
+
+class Losses(NamedTuple):
+    """The denoising losses of one posterior."""
+
+    losses: Float[np.ndarray, "noises pictures"]
 
 
 class Seed(NamedTuple):
@@ -121,7 +129,13 @@ def run(
         done = base.with_suffix(".study")
         if done.exists():
             return _read(done, header)
-    found = _measured(seed, pictures, plan, exact, base, report)
+    posteriors: dict[str, Posterior] = {}
+    if plan.trained:
+        for_model = jax.random.fold_in(jax.random.key(seed), 0)
+        posteriors[MODEL] = model_of(for_model, pictures, plan.recipe, base, report)
+    if exact is not None:
+        posteriors[EXACT] = exact
+    found = measured(seed, posteriors, pictures, plan, base=base, report=report)
     if base is not None:
         header = {**header, "names": list(found.names), "accuracy": found.accuracy}
         arrays = [found.sums, found.changed, found.moved, found.losses]
@@ -149,23 +163,32 @@ def _read(path: Path, header: dict) -> Seed:
     )
 
 
-def _measured(
+def measured(
     seed: int,
+    posteriors: Mapping[str, Posterior],
     pictures: Pictures,
     plan: Plan,
-    exact: DrawnGrammar | None,
-    base: Path | None,
-    report: Callable[[str], None],
+    *,
+    base: Path | None = None,
+    report: Callable[[str], None] = lambda text: None,
 ) -> Seed:
+    """Measure given posteriors, and flat mixtures that are fitted here.
+
+    Args:
+        seed: of the classifier, k-means and all noise.
+        posteriors: by name: a trained model, and the exact posterior if it is known.
+        pictures: training and validation pictures.
+        plan: sizes; its ``recipe`` is not used.
+        base: a path to which endings are added. The classifier and parts, one posterior at one
+            time, are kept there, so that a stopped study goes on.
+        report: is told what is being done.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
+    """
     keys = [jax.random.fold_in(jax.random.key(seed), number) for number in range(4)]
-    for_model, for_classifier, for_noise, for_loss = keys
-    posteriors: dict[str, Posterior] = {}
-    if plan.trained:
-        posteriors[MODEL] = model_of(for_model, pictures, plan.recipe, base, report)
-    if exact is not None:
-        posteriors[EXACT] = exact
+    _, for_classifier, for_noise, for_loss = keys
     report(f"{pictures.name} {seed}: fitting the mixtures")
-    posteriors |= {mixture.name: mixture for mixture in flat(pictures, seed)}
+    everyone = {**posteriors} | {mixture.name: mixture for mixture in flat(pictures, seed)}
+    report(f"{pictures.name} {seed}: training the classifier")
     judge = classifier.train(
         for_classifier,
         pictures,
@@ -173,30 +196,54 @@ def _measured(
         checkpoint=None if base is None else base.with_suffix(".classifier"),
     )
     starts = pictures.validation[: plan.starts]
-    labels, _ = classifier.seen(judge, pictures.validation)
+    shown = pictures.validation[: plan.loss_pictures]
+    folder = None if base is None else base.with_suffix(".parts")
+    same = parts.digest_of(str(plan_as_json(plan)[1:4]), (pictures.train, starts, shown))
     levels, losses = [], []
-    for name, posterior in posteriors.items():
+    for name, posterior in everyone.items():
         groups = _groups(posterior, starts, pictures.validation_labels[: plan.starts])
+        own = parts.digest_of(f"{seed} {name} {same}", _arrays(posterior))
         of_times = []
         for number, time in enumerate(plan.times):
-            report(f"{pictures.name} {seed}: {name} at t = {time:g}")
             pair = jax.random.split(jax.random.fold_in(for_noise, number))
-            of_times.append(
-                measure.level(
-                    (pair[0], pair[1]), posterior, judge, starts, groups, time, plan.trajectories
-                )
-            )
+
+            def at_time(pair=pair, posterior=posterior, name=name, groups=groups, time=time):
+                report(f"{pictures.name} {seed}: {name} at t = {time:g}")
+                two = (pair[0], pair[1])
+                return measure.level(two, posterior, judge, starts, groups, time, plan.trajectories)
+
+            of_times.append(parts.kept(folder, f"{own}-{number}-{time:g}", Level, at_time))
         levels.append(of_times)
-        shown = pictures.validation[: plan.loss_pictures]
-        losses.append(measure.denoising_losses(for_loss, posterior, shown))
+
+        def own_losses(posterior=posterior) -> Losses:
+            return Losses(measure.denoising_losses(for_loss, posterior, shown))
+
+        losses.append(parts.kept(folder, f"{own}-losses", Losses, own_losses).losses)
+    labels, _ = classifier.seen(judge, pictures.validation)
     return Seed(
-        names=tuple(posteriors),
+        names=tuple(everyone),
         accuracy=float(np.mean(labels == pictures.validation_labels)),
         sums=np.array([[_sums(one) for one in row] for row in levels]),
         changed=np.array([[one.changed.mean(-1) for one in row] for row in levels]),
         moved=np.array([[one.moved.mean(-1) for one in row] for row in levels]),
         losses=np.array(losses),
     )
+
+
+def pictures_of(
+    name: str, folder: str | Path = idx.FASHION
+) -> tuple[Pictures, DrawnGrammar | None]:
+    """The pictures of this name, and their exact posterior if it is known.
+
+    Args:
+        name: ``"digits"``, ``"fashion"`` or ``"grammar"``.
+        folder: of the idx files of Fashion-MNIST.
+    Raises: ``ValueError`` that names ``name``; ``FileNotFoundError`` if the folder lacks a file.
+    """
+    checks.choice("name", name, tuple(PRIMARY))
+    if name == "grammar":
+        return positive_control()
+    return (data.digits() if name == "digits" else data.fashion(folder)), None
 
 
 def losses_beside_mixtures(
@@ -252,6 +299,15 @@ def _groups(posterior: Posterior, starts: np.ndarray, labels: np.ndarray) -> np.
     if isinstance(posterior, GaussianMixture):
         return posterior.responsibilities(starts, ALMOST_CLEAN).argmax(-1)
     return labels if isinstance(posterior, DrawnGrammar) else None
+
+
+def _arrays(posterior: Posterior) -> list[Any]:
+    """What tells posteriors of one name apart. Mixtures follow from the pictures and the seed."""
+    if isinstance(posterior, WithSteps):
+        return [posterior.steps, *jax.tree.leaves(posterior.model)]
+    if isinstance(posterior, Diffusion):
+        return jax.tree.leaves(posterior)
+    return [posterior.grammar.rules] if isinstance(posterior, DrawnGrammar) else []
 
 
 def _sums(level: Level) -> np.ndarray:
