@@ -38,12 +38,25 @@ def write(
     files.write_whole(path, content.getvalue(), force)
 
 
+def kind_of(path: str | Path) -> str:
+    """What a file that :func:`write` wrote holds; errors as :func:`read` has them."""
+    return _checked(path, "model")[0]
+
+
 def read(path: str | Path, kind: str) -> tuple[dict[str, Any], list[np.ndarray]]:
     """The header and the arrays that :func:`write` wrote.
 
     Raises: ``OSError`` if the file cannot be read. ``ValueError`` if it holds something else, is
         broken, or has another version of the format.
     """
+    found, header, listed = _checked(path, kind)
+    if found != kind:
+        raise ValueError(f"{path} must hold a {kind}, got a {found}")
+    return header, listed
+
+
+def _checked(path: str | Path, kind: str) -> tuple[str, dict[str, Any], list[np.ndarray]]:
+    """Kind, header and arrays of a file that should hold a ``kind``."""
     try:
         with Path(path).open("rb") as file, np.load(file) as arrays:
             held = {name: arrays[name] for name in arrays.files}
@@ -61,6 +74,4 @@ def read(path: str | Path, kind: str) -> tuple[dict[str, Any], list[np.ndarray]]
             f"{path} must have version {VERSION} of the format, got version {version!r}. "
             "Train the model again"
         )
-    if found != kind:
-        raise ValueError(f"{path} must hold a {kind}, got a {found}")
-    return header, listed
+    return found, header, listed
