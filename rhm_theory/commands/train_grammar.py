@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
     import jax
 
     from rhm_theory import denoisers
-    from rhm_theory.denoisers import grammars
+    from rhm_theory.denoisers import grammar_study, grammars
     from rhm_theory.models.grammar import Grammar
 
     training_options.require_out(options)
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
     total = int(trained.history.step[-1]) * options.batch
     history = {name: values.tolist() for name, values in trained.history._asdict().items()}
     further = {
-        "grammar": {**sizes, "rules": grammar.rules.tolist()},
+        **grammar_study.notes_of(grammar),
         "history": history,
         "nats for each hidden leaf": {
             "information": (one.information.sum(-1) / one.hidden.sum(-1)).tolist(),

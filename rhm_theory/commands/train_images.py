@@ -71,8 +71,11 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         rate=options.learning_rate,
         channels=options.channels,
     )
+    if options.images is not None and options.data != "fashion":
+        raise ValueError("--images is for --data fashion only")
+    where = {} if options.images is None else {"folder": options.images}
     with shown_while("reading the pictures"):
-        pictures = _pictures(options, images)
+        pictures, _ = study.pictures_of(options.data, **where)
     keys = jax.random.split(jax.random.key(options.seed))
     with _bar(recipe.steps) as report:
         model = images.train(
@@ -82,7 +85,8 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
             checkpoint=options.checkpoint or Path(f"{options.out}.training"),
             report=report,
         ).network
-    model.save(options.out, force=options.force)
+    notes = {"data": options.data, "recipe": recipe._asdict()}
+    model.save(options.out, notes=notes, force=options.force)
     with shown_while("comparing with flat mixtures"):
         compared = study.losses_beside_mixtures(keys[1], model, pictures, options.seed)
     answer = {
@@ -105,16 +109,6 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         )
 
     return show
-
-
-def _pictures(options: argparse.Namespace, images):
-    if options.images is not None and options.data != "fashion":
-        raise ValueError("--images is for --data fashion only")
-    if options.data == "digits":
-        return images.digits()
-    if options.data == "grammar":
-        return images.positive_control()[0]
-    return images.fashion() if options.images is None else images.fashion(options.images)
 
 
 @contextlib.contextmanager
