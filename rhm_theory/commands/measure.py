@@ -75,8 +75,8 @@ def add(commands) -> None:
         "--controls",
         nargs="*",
         metavar="NAME",
-        help=f"names of controls of sequences ({named}; all by default but trigrams, which take two "
-        "minutes for each level); --controls without a name: none",
+        help=f"names of controls of sequences ({named}; all by default but trigrams, which take "
+        "two minutes for each level); --controls without a name: none",
     )
     parser.set_defaults(command=run, name="measure")
 

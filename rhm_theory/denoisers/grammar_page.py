@@ -220,4 +220,4 @@ def _forced(by_law: dict[str, Any]) -> dict[str, Any]:
 
 def _look(found: GrammarNumbers, name: str) -> dict[str, Any]:
     """How a law looks in all pictures."""
-    return drawing.looks(list(_forced(found.laws)))[name]
+    return pages.looks(list(_forced(found.laws)), MODEL)[name]

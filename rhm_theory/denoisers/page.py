@@ -14,6 +14,7 @@ from typing import Any
 INK = "#1c1e21"
 # Of Okabe and Ito, which the colour-blind can tell apart, without the ones that are too light.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+MARKS = ("s", "^", "D", "v", "P", "X")
 WIDTH, HEIGHT = 4.6, 3.4  # of a picture, in inches
 # A browser refuses whatever is not inside the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -110,3 +111,28 @@ def picture(caption: str, draw: Callable[[Any], None]) -> str:
         f'<figure role="img" aria-label="{label}">{drawn}'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>"
     )
+
+
+def looks(names: Sequence[str], model: str) -> dict[str, dict[str, Any]]:
+    """How each law is drawn, for Matplotlib's ``errorbar``.
+
+    The model has the colour of the text and a full line. Others have a colour and a mark each.
+
+    Args:
+        names: of the laws.
+        model: the name of the model among them.
+    """
+    others = zip([name for name in names if name != model], COLOURS, MARKS, strict=False)
+    found = {model: (INK, "o", "-")}
+    found |= {name: (colour, mark, "--") for name, colour, mark in others}
+    return {
+        name: {
+            "label": name,
+            "color": colour,
+            "marker": mark,
+            "linestyle": line,
+            "markersize": 4,
+            "capsize": 2,
+        }
+        for name, (colour, mark, line) in found.items()
+    }

@@ -56,7 +56,7 @@ def studied(given: DataSet, folder: Path | None = None) -> dict[str, Any]:
         given: the data set.
         folder: keeps finished parts, so that a stopped study goes on.
     """
-    pictures, exact = pictures_of(given.name)
+    pictures, exact = images.pictures_of(given.name)
     seeds = [
         images.run(seed, pictures, given.plan, exact=exact, folder=folder)
         for seed in range(given.seeds)
@@ -68,13 +68,6 @@ def studied(given: DataSet, folder: Path | None = None) -> dict[str, Any]:
         "accuracy": float(np.mean([seed.accuracy for seed in seeds])),
         **summarised(seeds, images.PRIMARY[given.name]),
     }
-
-
-def pictures_of(name: str) -> tuple[images.Pictures, images.DrawnGrammar | None]:
-    """The pictures, and their exact posterior if it is known."""
-    if name == "grammar":
-        return images.positive_control()
-    return (images.digits() if name == "digits" else images.fashion()), None
 
 
 def summarised(seeds: list[images.Seed], primary: str) -> dict[str, Any]:

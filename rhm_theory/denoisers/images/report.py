@@ -13,12 +13,10 @@ from rhm_theory.denoisers.images import summary
 from rhm_theory.denoisers.images.loss_gate import EXACT, MODEL, Gate
 from rhm_theory.denoisers.images.study import Seed
 from rhm_theory.denoisers.images.summary import AgainstMixtures
-from rhm_theory.denoisers.page import COLOURS, INK
+from rhm_theory.denoisers.page import INK
 from rhm_theory.denoisers.sequences.words import compared, interval, whole
 from rhm_theory.experiment.measure import Estimate
 from theory_common.printing import tables
-
-MARKS = ("P", "s", "^", "D", "v", "X")
 
 
 class ImageNumbers(NamedTuple):
@@ -267,9 +265,9 @@ LIMITS = (
 def draw_lines(ax: Any, found: ImageNumbers, what: str, label: str) -> None:
     """A quantity of all posteriors against the time of the noise."""
     estimates: dict[str, Estimate] = getattr(found, what)
-    for name, look in _looks(list(estimates)).items():
+    for name, look in pages.looks(list(estimates), MODEL).items():
         one = estimates[name]
-        ax.errorbar(found.times, one.value, _reach(one), label=name, **look)
+        ax.errorbar(found.times, one.value, _reach(one), **look)
     if what == "chi_class":
         top = max(np.nanmax(one.value) for one in estimates.values())
         ax.set_ylim(0, 1.4 * top)
@@ -279,7 +277,7 @@ def draw_lines(ax: Any, found: ImageNumbers, what: str, label: str) -> None:
 
 def draw_contrasts(ax: Any, found: ImageNumbers) -> None:
     """The contrasts, one line each."""
-    for place, (name, look) in enumerate(_looks(list(found.contrast)).items()):
+    for place, (name, look) in enumerate(pages.looks(list(found.contrast), MODEL).items()):
         one = found.contrast[name]
         if np.isfinite(one.error):
             ax.errorbar(one.value, place, xerr=_reach(one)[:, None], **{**look, "linestyle": ""})
@@ -293,16 +291,3 @@ def draw_contrasts(ax: Any, found: ImageNumbers) -> None:
 def _reach(one: Estimate) -> Float[np.ndarray, "2 ..."]:
     """How far the interval reaches below and above."""
     return np.stack([one.value - one.low, one.high - one.value])
-
-
-def _looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    others = [name for name in names if name != MODEL]
-    found = {MODEL: (INK, "o", "-")}
-    found |= {
-        name: (colour, mark, "--")
-        for name, colour, mark in zip(others, COLOURS, MARKS, strict=False)
-    }
-    return {
-        name: {"color": colour, "marker": mark, "linestyle": line, "markersize": 4, "capsize": 2}
-        for name, (colour, mark, line) in found.items()
-    }

@@ -5,40 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from rhm_theory.denoisers.page import COLOURS, INK
+from rhm_theory.denoisers.page import COLOURS, INK, MARKS, looks
 from rhm_theory.denoisers.sequences.measurement import MODEL
 from rhm_theory.experiment.measure import Estimate, Measurement
 
-MARKS = ("s", "^", "D", "v", "P", "X")
 SHOWN = 5  # levels of which C(r) is drawn
-
-
-def looks(names: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """How each law is drawn, in the order of the names, for Matplotlib's ``errorbar``.
-
-    The model has the colour of the text and a full line.
-    """
-    others = zip([name for name in names if name != MODEL], COLOURS, MARKS, strict=False)
-    found = {name: (colour, mark, "--") for name, colour, mark in others}
-    found[MODEL] = (INK, "o", "-")
-    return {
-        name: {
-            "label": name,
-            "color": colour,
-            "marker": mark,
-            "linestyle": line,
-            "markersize": 4,
-            "capsize": 2,
-        }
-        for name, (colour, mark, line) in found.items()
-    }
 
 
 def susceptibility(
     ax: Any, levels: Sequence[float], found: Mapping[str, Sequence[Measurement]]
 ) -> None:
     """chi of each law against the level."""
-    look = looks(list(found))
+    look = looks(list(found), MODEL)
     for name, by_level in found.items():
         estimates = [one.susceptibility for one in by_level]
         values = [float(one.value) for one in estimates]
