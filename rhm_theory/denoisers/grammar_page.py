@@ -9,14 +9,16 @@ from rhm_theory.denoisers import page as pages
 from rhm_theory.denoisers.grammar_report import (
     GrammarNumbers,
     answer,
+    chi_tables,
+    forced,
     length_rows,
     sentences,
     used_rows,
 )
 from rhm_theory.denoisers.grammar_study import EXACT, GrammarStudy
 from rhm_theory.denoisers.page import COLOURS, INK
-from rhm_theory.denoisers.sequences import drawing, words
-from rhm_theory.denoisers.sequences.measurement import BY_SAMPLES, MODEL
+from rhm_theory.denoisers.sequences import drawing
+from rhm_theory.denoisers.sequences.measurement import MODEL
 
 
 def page(study: GrammarStudy, found: GrammarNumbers, about: Sequence[str]) -> str:
@@ -35,7 +37,7 @@ def page(study: GrammarStudy, found: GrammarNumbers, about: Sequence[str]) -> st
                 pages.picture(
                     "Compare the full line, the model, with the exact posterior. The other dashed "
                     "lines are controls without a hierarchy. Bars are one error.",
-                    lambda ax: drawing.susceptibility(ax, found.levels, _forced(found.laws)),
+                    lambda ax: drawing.susceptibility(ax, found.levels, forced(found.laws)),
                 ),
                 pages.picture(
                     "Does the model agree with Bayes? Its susceptibility minus that of the exact "
@@ -43,14 +45,14 @@ def page(study: GrammarStudy, found: GrammarNumbers, about: Sequence[str]) -> st
                     lambda ax: draw_above(ax, found),
                 ),
             ),
-            pages.table(*words.susceptibilities(found.levels, found.laws)),
+            *(pages.table(*rows) for _, rows in chi_tables(found)),
         ),
         pages.section(
             "How far do changes reach?",
             pages.panels(
                 pages.picture(
                     "How fast C(r) of the model falls.",
-                    lambda ax: drawing.correlation(ax, found.levels, found.laws[MODEL]),
+                    lambda ax: drawing.correlation(ax, found.levels, found.laws[MODEL], "leaves"),
                 ),
                 pages.picture(
                     f"C(r) at t = {found.peak:g}: the model beside the exact posterior and the "
@@ -134,7 +136,6 @@ def draw_above(ax: Any, found: GrammarNumbers) -> None:
         )
     ax.axhline(0, color=INK, linestyle=":", linewidth=0.8)
     ax.set(xlabel="share of hidden tokens t", ylabel=r"$\chi_B$ minus that of Bayes")
-    ax.legend()
 
 
 def draw_correlations(ax: Any, found: GrammarNumbers) -> None:
@@ -142,14 +143,13 @@ def draw_correlations(ax: Any, found: GrammarNumbers) -> None:
     place = found.levels.index(found.peak)
     curves = {
         name: drawing.over_first(by_level[place].correlation)
-        for name, by_level in _forced(found.laws).items()
+        for name, by_level in forced(found.laws).items()
     }
     for name, one in curves.items():
         distance = np.arange(1, len(one.value))
         ax.errorbar(distance, one.value[1:], one.error[1:], **_look(found, name))
     ax.axhline(0, color=INK, linestyle=":", linewidth=0.8)
     ax.set(xlabel="distance r (leaves)", ylabel="C(r) / C(0)")
-    ax.legend()
 
 
 def draw_used(ax: Any, found: GrammarNumbers) -> None:
@@ -161,20 +161,18 @@ def draw_used(ax: Any, found: GrammarNumbers) -> None:
         ax.axhline(value, color=INK, linestyle=":", linewidth=0.8)
     ax.set_xticks(level)
     ax.set(xlabel="level of the tree", ylabel="used share of the information")
-    ax.legend()
 
 
 def draw_by_ancestor(ax: Any, found: GrammarNumbers) -> None:
     """Covariances at the peak by the level of the lowest common ancestor."""
     place = found.levels.index(found.peak)
     level = np.arange(1, len(found.information.value) + 1)
-    curves = {name: by_level[place] for name, by_level in _forced(found.by_ancestor).items()}
+    curves = {name: by_level[place] for name, by_level in forced(found.by_ancestor).items()}
     for name, one in curves.items():
         ax.errorbar(level, one.value, one.error, **_look(found, name))
     ax.axhline(0, color=INK, linestyle=":", linewidth=0.8)
     ax.set_xticks(level)
     ax.set(xlabel="level of the lowest common ancestor", ylabel="covariance over variance")
-    ax.legend()
 
 
 def draw_nodes(ax: Any, found: GrammarNumbers) -> None:
@@ -200,7 +198,6 @@ def draw_nodes(ax: Any, found: GrammarNumbers) -> None:
         )
         ax.plot(found.levels, exact, color=colour, linestyle="--")
     ax.set(xlabel="share of hidden tokens t", ylabel="share of nodes that change")
-    ax.legend()
 
 
 def _node_pictures(found: GrammarNumbers) -> list[str]:
@@ -213,11 +210,6 @@ def _node_pictures(found: GrammarNumbers) -> list[str]:
     return [pages.picture(caption, lambda ax: draw_nodes(ax, found))]
 
 
-def _forced(by_law: dict[str, Any]) -> dict[str, Any]:
-    """Without the laws that were measured by samples."""
-    return {name: one for name, one in by_law.items() if not name.endswith(BY_SAMPLES)}
-
-
 def _look(found: GrammarNumbers, name: str) -> dict[str, Any]:
     """How a law looks in all pictures."""
-    return pages.looks(list(_forced(found.laws)), MODEL)[name]
+    return pages.looks(list(forced(found.laws)), MODEL)[name]

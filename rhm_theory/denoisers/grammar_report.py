@@ -147,6 +147,21 @@ def to_dict(found: GrammarNumbers) -> dict[str, Any]:
     }
 
 
+def chi_tables(found: GrammarNumbers) -> list[tuple[str, tuple[list[str], list[list[str]]]]]:
+    """Tables of chi with their titles: teacher-forced, and by samples if there are any."""
+    title = f"backward susceptibility, distances up to {found.r_max}; errors over starts"
+    tables_of = [(title, words.susceptibilities(found.levels, forced(found.laws)))]
+    sampled = {name: one for name, one in found.laws.items() if name.endswith(BY_SAMPLES)}
+    if sampled:
+        tables_of.append((f"{title}; from samples", words.susceptibilities(found.levels, sampled)))
+    return tables_of
+
+
+def forced(by_law: dict[str, Any]) -> dict[str, Any]:
+    """Without the laws that were measured by samples."""
+    return {name: one for name, one in by_law.items() if not name.endswith(BY_SAMPLES)}
+
+
 def used_rows(found: GrammarNumbers) -> tuple[list[str], list[list[str]]]:
     """A table of the used share: the head, and a row for each level of the tree."""
     head = ["level of the tree", "information", *found.used]
@@ -182,10 +197,7 @@ def table(found: GrammarNumbers) -> str:
     """The numbers as text for a terminal."""
     text = io.StringIO()
     for (head, rows), title in (
-        (
-            words.susceptibilities(found.levels, found.laws),
-            f"backward susceptibility, distances up to {found.r_max}; errors over starts",
-        ),
+        *((rows, title) for title, rows in chi_tables(found)),
         (used_rows(found), "share of the information that is used, with standard errors"),
         (length_rows(found), "lengths of C(r), in leaves"),
     ):
@@ -209,8 +221,8 @@ def answer(found: GrammarNumbers) -> list[str]:
         f"change alone. That of the model is {words.peak(found.levels, found.laws[MODEL])}. That "
         f"of the exact posterior is {words.peak(found.levels, found.laws[EXACT])}.",
         f"At t = {found.peak:g} that of the model {words.compared(above[place])} the exact one: "
-        f"the difference is {interval(above[place])}. The interval holds 0 at {agree} of "
-        f"{len(above)} levels.",
+        f"the difference is {interval(above[place])}. The interval contains 0 at {agree} "
+        f"of {len(above)} levels of the noise.",
     ]
     controls = [name for name in found.used if name != MODEL]
     if controls:

@@ -15,7 +15,8 @@ INK = "#1c1e21"
 # Of Okabe and Ito, which the colour-blind can tell apart, without the ones that are too light.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 MARKS = ("s", "^", "D", "v", "P", "X")
-WIDTH, HEIGHT = 4.6, 3.4  # of a picture, in inches
+WIDTH, HEIGHT = 4.6, 3.6  # of a picture, in inches
+LONG = 12  # letters of a name, from which on two names fill a line of a legend
 # A browser refuses whatever is not inside the page.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 LOOK: Any = {
@@ -94,14 +95,19 @@ def picture(caption: str, draw: Callable[[Any], None]) -> str:
 
     Args:
         caption: a plain text that begins with what to see.
-        draw: draws on the axes that it gets.
+        draw: draws on the axes that it gets. What has a label there is named below the axes.
     """
     import matplotlib
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(LOOK):
         figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
-        draw(figure.subplots())
+        ax = figure.subplots()
+        draw(ax)
+        handles, labels = ax.get_legend_handles_labels()
+        if handles:  # below, where it hides no mark
+            columns = 2 if max(map(len, labels)) > LONG else 3
+            figure.legend(handles, labels, loc="outside lower center", ncols=columns)
         content = io.StringIO()
         figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
     text = re.sub(r"<metadata>.*?</metadata>", "", content.getvalue(), flags=re.DOTALL)

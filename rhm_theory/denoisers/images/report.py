@@ -272,7 +272,6 @@ def draw_lines(ax: Any, found: ImageNumbers, what: str, label: str) -> None:
         top = max(np.nanmax(one.value) for one in estimates.values())
         ax.set_ylim(0, 1.4 * top)
     ax.set(xlabel="time t of the noise", ylabel=label)
-    ax.legend()
 
 
 def draw_contrasts(ax: Any, found: ImageNumbers) -> None:

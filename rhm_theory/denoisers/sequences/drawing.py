@@ -23,11 +23,12 @@ def susceptibility(
         ax.errorbar(levels, values, [float(one.error) for one in estimates], **look[name])
     ax.axhline(1, color=INK, linestyle=":", linewidth=0.8)
     ax.set(xlabel="share of hidden tokens t", ylabel=r"backward susceptibility $\chi_B$")
-    ax.legend()
 
 
-def correlation(ax: Any, levels: Sequence[float], found: Sequence[Measurement]) -> None:
-    """C(r) over C(0), at up to five levels."""
+def correlation(
+    ax: Any, levels: Sequence[float], found: Sequence[Measurement], unit: str = "tokens"
+) -> None:
+    """C(r) over C(0), at up to five levels; ``unit`` is that of the distance."""
     chosen = np.unique(np.linspace(0, len(levels) - 1, SHOWN).round().astype(int))
     for place, colour, mark in zip(chosen, COLOURS, MARKS, strict=False):
         one = over_first(found[place].correlation)
@@ -42,8 +43,7 @@ def correlation(ax: Any, levels: Sequence[float], found: Sequence[Measurement]) 
             capsize=2,
         )
     ax.axhline(0, color=INK, linestyle=":", linewidth=0.8)
-    ax.set(xlabel="distance r (tokens)", ylabel="C(r) / C(0)")
-    ax.legend()
+    ax.set(xlabel=f"distance r ({unit})", ylabel="C(r) / C(0)")
 
 
 def over_first(one: Estimate) -> Estimate:
