@@ -279,7 +279,12 @@ def draw_contrasts(ax: Any, found: ImageNumbers) -> None:
     for place, (name, look) in enumerate(pages.looks(list(found.contrast), MODEL).items()):
         one = found.contrast[name]
         if np.isfinite(one.error):
-            ax.errorbar(one.value, place, xerr=_reach(one)[:, None], **{**look, "linestyle": ""})
+            ax.errorbar(
+                one.value,
+                place,
+                xerr=_reach(one)[:, None],
+                **{**look, "linestyle": "", "label": None},
+            )
     names = [name.replace(" Gaussians", "").replace(" Gaussian", "") for name in found.contrast]
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
