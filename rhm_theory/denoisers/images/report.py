@@ -124,8 +124,7 @@ def to_dict(found: ImageNumbers) -> dict[str, Any]:
 
 def rows(found: ImageNumbers) -> tuple[list[str], list[list[str]]]:
     """A table of all posteriors: loss, peak, class change and contrast."""
-    head = ["posterior", "denoising loss", "chi is largest at", "chi there", "chi(1)"]
-    head += ["half change class at", "contrast chi(peak) - chi(1)"]
+    head = ["posterior", "loss", "peak at", "chi(peak)", "chi(1)", "half change at", "contrast"]
     body = []
     for name, chi in found.chi.items():
         place = int(np.nanargmax(chi.value))
@@ -148,7 +147,8 @@ def table(found: ImageNumbers) -> str:
     """The numbers as text for a terminal."""
     head, body = rows(found)
     text = io.StringIO()
-    title = f"one model beside flat mixtures, by the feature {found.feature}; errors over starts"
+    title = f"denoising loss, chi of the feature {found.feature}, time at which half of the "
+    title += "trajectories change class, and contrast chi(peak) - chi(1)"
     tables.print_table([tuple(row) for row in body], head, title, file=text)
     return "\n".join([text.getvalue().rstrip(), *answer(found)])
 
@@ -228,6 +228,11 @@ def page(found: ImageNumbers, about: Sequence[str]) -> str:
                     lambda ax: draw_contrasts(ax, found),
                 ),
             ),
+            pages.paragraphs(
+                "The loss is the denoising loss. The peak is the time of the largest chi. Half of "
+                "the trajectories change class at the time of the next column. The contrast is "
+                "chi(peak) - chi(1), and its peak is chosen and read off on different starts."
+            ),
             pages.table(*rows(found)),
         ),
         pages.section(
@@ -285,7 +290,7 @@ def draw_contrasts(ax: Any, found: ImageNumbers) -> None:
                 xerr=_reach(one)[:, None],
                 **{**look, "linestyle": "", "label": None},
             )
-    names = [name.replace(" Gaussians", "").replace(" Gaussian", "") for name in found.contrast]
+    names = [name.replace(" Gaussians", "") for name in found.contrast]
     ax.set_yticks(range(len(names)), names)
     ax.invert_yaxis()
     ax.axvline(0, color=INK, linestyle=":", linewidth=0.8)
