@@ -162,11 +162,12 @@ def answer(found: ImageNumbers) -> list[str]:
         f"{best:.4f} (difference {gate.difference[0]:+.4f}, error {gate.error[0]:.4f})."
     )
     chi = found.chi[MODEL].value
+    place = int(np.nanargmax(chi))
     half = half_change(found, MODEL)
     peak = (
         f"The susceptibility says how many places of a picture change together. That of the model "
-        f"is largest at t = {found.times[int(np.nanargmax(chi))]:g}, with {np.nanmax(chi):.2f}, "
-        f"and {chi[-1]:.2f} at t = 1. "
+        f"is largest at t = {found.times[place]:g}, with {chi[place]:.2f}"
+        f"{'' if place == len(chi) - 1 else f', and {chi[-1]:.2f} at t = 1'}. "
     )
     peak += (
         "Less than half of its trajectories change class at every time."

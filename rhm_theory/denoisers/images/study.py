@@ -20,6 +20,7 @@ The protocol was fixed before the runs.
   among those that keep their component or root.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -199,26 +200,36 @@ def measured(
     shown = pictures.validation[: plan.loss_pictures]
     folder = None if base is None else base.with_suffix(".parts")
     same = parts.digest_of(str(plan_as_json(plan)[1:4]), (pictures.train, starts, shown))
+    total = len(everyone) * len(plan.times)
+
+    def at_time(name: str, groups: np.ndarray | None, number: int) -> Level:
+        time = plan.times[number]
+        done = list(everyone).index(name) * len(plan.times) + number
+        report(f"{pictures.name} {seed}, part {done + 1} of {total}: {name} at t = {time:g}")
+        pair = jax.random.split(jax.random.fold_in(for_noise, number))
+        keys = (pair[0], pair[1])
+        return measure.level(keys, everyone[name], judge, starts, groups, time, plan.trajectories)
+
+    def losses_of(name: str) -> Losses:
+        return Losses(measure.denoising_losses(for_loss, everyone[name], shown))
+
     levels, losses = [], []
     for name, posterior in everyone.items():
-        groups = _groups(posterior, starts, pictures.validation_labels[: plan.starts])
         own = parts.digest_of(f"{seed} {name} {same}", _arrays(posterior))
-        of_times = []
-        for number, time in enumerate(plan.times):
-            pair = jax.random.split(jax.random.fold_in(for_noise, number))
-
-            def at_time(pair=pair, posterior=posterior, name=name, groups=groups, time=time):
-                report(f"{pictures.name} {seed}: {name} at t = {time:g}")
-                two = (pair[0], pair[1])
-                return measure.level(two, posterior, judge, starts, groups, time, plan.trajectories)
-
-            of_times.append(parts.kept(folder, f"{own}-{number}-{time:g}", Level, at_time))
-        levels.append(of_times)
-
-        def own_losses(posterior=posterior) -> Losses:
-            return Losses(measure.denoising_losses(for_loss, posterior, shown))
-
-        losses.append(parts.kept(folder, f"{own}-losses", Losses, own_losses).losses)
+        groups = _groups(posterior, starts, pictures.validation_labels[: plan.starts])
+        levels.append(
+            [
+                parts.kept(
+                    folder,
+                    f"{own}-{number}-{time:g}",
+                    Level,
+                    functools.partial(at_time, name, groups, number),
+                )
+                for number, time in enumerate(plan.times)
+            ]
+        )
+        compute = functools.partial(losses_of, name)
+        losses.append(parts.kept(folder, f"{own}-losses", Losses, compute).losses)
     labels, _ = classifier.seen(judge, pictures.validation)
     return Seed(
         names=tuple(everyone),
