@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from figures import _bridge_rules, _ranks
+from figures import _bridge_rules
+from gda_theory.studies import ranks
 from theory_common.printing import tables
 
 KEPT_EPOCHS = (5, 10)
@@ -111,7 +112,7 @@ def correlated(table: dict, rates: int, replicates: int) -> dict[str, Any]:
     shape = (len(LABELS), rates, len(HARMS))
 
     def pool(controls):
-        pooled = _ranks.pooled(
+        pooled = ranks.pooled(
             cells, order.tolist(), rows, harms, controls, replicates=replicates, seed=0
         )
         return {name: getattr(pooled, name).reshape(shape) for name in ("value", "low", "high")}
@@ -122,7 +123,7 @@ def correlated(table: dict, rates: int, replicates: int) -> dict[str, Any]:
         "reliability": np.mean([reliability(table, splits == split) for split in order], axis=0),
         "between": with_forget_loss(table, order),
         "by_split": np.stack(
-            [_ranks.correlations(cell)[np.ix_(rows, harms)].reshape(shape) for cell in cells]
+            [ranks.correlations(cell)[np.ix_(rows, harms)].reshape(shape) for cell in cells]
         ),
     }
 
@@ -136,7 +137,7 @@ def with_forget_loss(table: dict, splits: np.ndarray) -> np.ndarray:
     columns = np.column_stack([predictors(table), table["nothing"][:, *place]])
     cells = [columns[np.asarray(table["split"]) == split] for split in splits]
     loss = list(LABELS).index("network_loss")
-    return np.mean([_ranks.correlations(cell)[loss] for cell in cells], axis=0)
+    return np.mean([ranks.correlations(cell)[loss] for cell in cells], axis=0)
 
 
 def reliability(table: dict, chosen: np.ndarray) -> np.ndarray:
@@ -145,7 +146,7 @@ def reliability(table: dict, chosen: np.ndarray) -> np.ndarray:
     found = np.empty(halves.shape[2:])
     for place in np.ndindex(found.shape):
         pair = halves[(slice(None), slice(None), *place)]
-        r = _ranks.correlations(pair)[0, 1]
+        r = ranks.correlations(pair)[0, 1]
         found[place] = 2 * r / (1 + r)
     return found
 

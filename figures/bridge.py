@@ -43,9 +43,9 @@ mean cosine between gradients of forgotten and kept rows (:mod:`figures._bridge_
 **Numbers.** Spearman's rank correlation within each cell, averaged over the splits, for each data
 set apart. Also the partial correlation given the mean forget loss. The 95 % interval is a nested
 bootstrap: splits are drawn with replacement, and forget sets within each drawn split
-(:mod:`figures._ranks`). All pairs are shown, and no interval is corrected for their number. The
-*ceiling* of a correlation is the square root of the reliability of the harm: the rank correlation r
-between the harms that both halves of the networks give, as 2r / (1 + r).
+(:mod:`gda_theory.studies.ranks`). All pairs are shown, and no interval is corrected for their
+number. The *ceiling* of a correlation is the square root of the reliability of the harm: the rank
+correlation r between the harms that both halves of the networks give, as 2r / (1 + r).
 
 **Hypotheses**, from a pilot of 16 sets on one split of the digits, where harm was the published
 KLoM at rate 0.02 after epoch 5:

@@ -1,53 +1,6 @@
-r"""Does the harm of ascent grow with the spectral norm of the cross-influence? A study on data.
+"""Does the harm of ascent grow with the spectral norm of the cross-influence? A study on data.
 
-The paper leaves this question open (App. A). The protocol was fixed before the first run.
-
-**Data.** Eleven data sets from ten sources (the two pairs of digits count as one source). Of each,
-at most 2,000 rows are drawn from seed 0. Numbers are standardised. A category becomes one column
-for each of its eight most frequent values. More than 29 columns are replaced by their 29 leading
-principal components. A last column of ones is the intercept. The loss is logistic, averaged over
-each set, and every column has the same ridge: 0.001, 0.01 or 0.1.
-
-**Forget sets.** 1 % or 5 % of the rows, at least 4. The kinds are: 6 *random* sets. 4 from a
-*group*: rows of one value of a column, or of one k-means cluster. 4 *nearest* sets: a random row
-and its nearest neighbours. 4 *mislabelled* sets: random rows whose labels are made wrong before
-pretraining. 4 *easy* sets, drawn from the quarter of rows of the smallest loss. 4 *component* sets:
-the rows at the top and at the bottom of the two leading components of the loss cross-influence of
-all rows. A *cell* is one data set, ridge and size. It has 26 forget sets.
-
-**Harm.** All runs start at the pretrained model :math:`w_D`, and :math:`w_R` is the retrained one.
-The *relative distance* of w is :math:`|w - w_R| / |w_D - w_R|`; above 1, doing nothing was better.
-
-* ``budget``, the *primary* one: log10 of the relative distance after 100 simultaneous epochs at
-  strength 1. The step size is 0.1 over the largest curvature of the retain objective.
-* ``budget_weak``: the same at strength f/r. ``budget_alternating``: the same with alternating
-  steps, descent first, at strength 1.
-* ``limit``, ``limit_weak``: log10 of the relative distance of the minimum of descent-ascent at
-  strength 1 and at f/r. Where the minimum is lost, the harm counts as larger than all others.
-  Where the path of minima could not be followed so far, the harm is unknown, and the set does not
-  count for this measure. The critical strength may be unknown in the same way.
-* ``early_stop``: log10 of the least relative distance in these 100 epochs, over the step sizes
-  0.01, 0.1 and 1 over the largest curvature.
-* ``retain_rise``: log10 of the rise of the retain objective above its minimum, after the run of
-  ``budget``. It is absolute: it is not divided by what doing nothing leaves.
-
-**Predictors.** The four norms, mean loss, leverage and cosines of
-:mod:`gda_theory.verdict.dependence`, the size of the set, the break-even and the critical strength,
-and the distance :math:`|w_D - w_R| / |w_R|`. The last three need the retrained model. They are
-*circular* with some measures of harm. The break-even strength decides by definition whether
-``limit`` and ``limit_weak`` are above 0. The critical strength decides whether they are infinite.
-The distance is the denominator of every relative measure.
-
-**Numbers.** Spearman's rank correlation in each cell, averaged over the cells of a source, then
-over sources. The interval is a bootstrap over sources, and over forget sets within each cell
-(:mod:`figures._ranks`). Also the partial correlation given the mean forget loss, and, in
-cells that join both sizes, given the size too. All pairs of predictor and harm are shown. The
-intervals are not corrected for their number.
-
-**Decision.** The harm *grows with* a norm if the interval of its correlation with the primary
-measure is above 0. The norm *adds to the mean forget loss* if that of the partial correlation is.
-
-How long the budget is was set on the data set wine, which is not a part of the study.
+The protocol is the docstring of :mod:`gda_theory.studies.influence`.
 """
 
 import argparse
@@ -55,25 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
-from figures import _influence_data, _influence_study
-from figures._influence_numbers import (
-    HARM,
+from figures import _influence_page
+from figures.parts import DOTTED
+from figures.style import COLOURS
+from gda_theory.studies.influence import data as data_sets
+from gda_theory.studies.influence import study
+from gda_theory.studies.influence.correlations import (
     LABELS,
     NEEDS_ORACLE,
     NORMS,
     PRIMARY,
-    SHARES,
-    analysed,
     best_predictor,
-    centred,
     estimate,
     interval,
     ordered,
-    page,
-    study,
+    stored,
 )
-from figures.parts import DOTTED
-from figures.style import COLOURS
+from gda_theory.studies.influence.forget_sets import KINDS
 from gda_theory.verdict import dependence
 from theory_common.printing import tables
 from theory_common.printing.files import write_whole
@@ -101,41 +52,23 @@ cross_influence.
 LEMMAS = ["App. A"]
 SIZE = (12, 10.5)
 KIND_COLOURS = dict(
-    zip(
-        _influence_study.KINDS,
-        ("blue", "orange", "green", "sky", "vermillion", "purple"),
-        strict=True,
-    )
+    zip(KINDS, ("blue", "orange", "green", "sky", "vermillion", "purple"), strict=True)
 )
+HARM = {
+    "budget": "budget\nγ = 1",
+    "budget_weak": "budget\nγ = f/r",
+    "budget_alternating": "altern.\nγ = 1",
+    "limit": "limit\nγ = 1",
+    "limit_weak": "limit\nγ = f/r",
+    "early_stop": "early\nstop",
+    "retain_rise": "retain\nrise",
+}
 
 
 def compute(preset):
-    names = {"quick": _influence_data.BUNDLED, "paper": _influence_data.ALL}[preset]
+    names = {"quick": data_sets.BUNDLED, "paper": data_sets.ALL}[preset]
     ridges = {"quick": (0.01,), "paper": (0.001, 0.01, 0.1)}[preset]
-    replicates = {"quick": 200, "paper": 2000}[preset]
-    found, missing = _influence_data.datasets(names)
-    cells = [
-        _influence_study.cell(data, ridge, share)
-        for data in found
-        for ridge in ridges
-        for share in SHARES
-    ]
-    sources = [data.source for data in found for _ in range(len(ridges) * len(SHARES))]
-    return {
-        "missing": missing,
-        "datasets": [data.name for data in found],
-        "rows": np.array([len(data.labels) for data in found]),
-        "columns": np.array([data.features.shape[1] for data in found]),
-        "predictors": list(LABELS),
-        "outcomes": list(_influence_study.OUTCOMES),
-        "table": {name: np.concatenate([one[name] for one in cells]) for name in cells[0]},
-        "centred": {
-            name: centred([one[name] for one in cells])
-            for name in (*LABELS, PRIMARY)
-            if name not in (*NEEDS_ORACLE, "size")
-        },
-        **analysed(cells, sources, replicates),
-    }
+    return study.studied(names, ridges, {"quick": 200, "paper": 2000}[preset])
 
 
 # The picture -------------------------------------------------------------------------------------
@@ -274,11 +207,11 @@ def main(arguments=None):
         "source", type=Path, help="cross_influence.json, which the preset paper has written"
     )
     source = parser.parse_args(arguments).source
-    stored = tables.loads(source.read_text(encoding="utf-8"))
-    if stored["preset"] != "paper":
-        parser.error(f"{source} must be made with --preset paper, got {stored['preset']}")
-    write_whole(dependence.STUDY, study(stored["data"]) + "\n", force=True)
-    print(page(stored["data"]))
+    found = tables.loads(source.read_text(encoding="utf-8"))
+    if found["preset"] != "paper":
+        parser.error(f"{source} must be made with --preset paper, got {found['preset']}")
+    write_whole(dependence.STUDY, stored(found["data"]) + "\n", force=True)
+    print(_influence_page.page(found["data"]))
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ ORDER = {
         "evaluation",
         "networks",
         "__init__",
+        "studies",
         "commands",
         "cli",
         "__main__",

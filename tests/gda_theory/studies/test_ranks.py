@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import rankdata, spearmanr
 
-from figures import _ranks as ranks
+from gda_theory.studies import ranks
 
 
 def drawn(count=30, seed=0):

@@ -1,0 +1,1 @@
+"""Whole studies: their protocols, their runs, and the numbers that figures draw."""
