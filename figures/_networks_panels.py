@@ -7,11 +7,19 @@ from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from figures import _networks_verdicts as verdicts
-from figures._networks_scores import SPLITS
-from figures._networks_verdicts import FORGET, MEAN, METHODS, NORMAL, RETAIN, VALIDATION, by
 from figures.parts import DOTTED
 from figures.style import COLOURS
+from gda_theory.studies.networks import verdicts
+from gda_theory.studies.networks.scores import SPLITS
+from gda_theory.studies.networks.verdicts import (
+    FORGET,
+    MEAN,
+    METHODS,
+    NORMAL,
+    RETAIN,
+    VALIDATION,
+    by,
+)
 
 MARKS = {
     "ascent": "v",

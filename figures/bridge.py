@@ -80,9 +80,10 @@ from pathlib import Path
 import numpy as np
 
 from figures import _bridge_numbers as numbers
-from figures import _bridge_page, _bridge_study, _networks_study
+from figures import _bridge_page, _bridge_study
 from figures.parts import DOTTED
 from figures.style import COLOURS
+from gda_theory.studies.networks.kept import parts as parts_of
 from theory_common.printing import tables
 from theory_common.printing.files import write_whole
 
@@ -127,7 +128,7 @@ def compute(preset, measure, folder=None):
         table = tables.loads(TABLE.read_text(encoding="utf-8"))
     else:
         settings = settings._replace(datasets=_bridge_study.available(settings))
-        parts = _networks_study.parts(folder)
+        parts = parts_of(folder)
         table = _bridge_study.study(settings, None if parts is None else Path(parts))
     return {
         "table": table,

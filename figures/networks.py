@@ -1,17 +1,13 @@
 """Unlearning on small networks: every run of every method, against retrained networks.
 
-The runs are in ``_networks_study``, the scores in ``_networks_scores``, and the claims with their
-verdicts in ``_networks_verdicts``.
+The runs and their scores come from :mod:`gda_theory.studies.networks`.
 """
 
-import numpy as np
 from matplotlib.lines import Line2D
 
+from figures import _networks_claims
 from figures import _networks_panels as panels
-from figures import _networks_scores as scores
-from figures import _networks_study as study
-from figures import _networks_verdicts as verdicts
-from gda_theory.evaluation.klom import noise_floor
+from gda_theory.studies.networks import runs, study
 
 TITLE = "Networks: nearly every run of ascent stays near the start or breaks the model"
 CAPTION = """
@@ -56,25 +52,7 @@ PARAMETERS = {"networks": 0, "sets": 0, "data": "preset"}
 
 
 def compute(preset, networks, sets, data, folder=None):
-    setting = study.chosen(preset, networks, sets, data)
-    rows = study.DATA[setting.data][0](0)
-    parts = study.parts(folder)
-    trained, before, memorised = study.pretrained(setting, rows, parts)
-    share = float(np.mean(rows.flipped))
-    found = {
-        one.name: scores.of_set(one, share, rows.classes)
-        | {"flipped": int(rows.flipped[one.forget].sum())}
-        for one in study.found(setting, rows, trained, before, parts, preset == "paper")
-    }
-    return {
-        "data": rows.name,
-        "networks": setting.networks,
-        "memorised": memorised,
-        "accuracy": float(np.mean(before[:, len(rows.inputs) :] > 0)),
-        "floor": np.array(noise_floor(setting.networks, setting.networks)),
-        "epochs": np.array(study.KEPT_EPOCHS),
-        "sets": found,
-    }
+    return study.studied(runs.chosen(preset, networks, sets, data), folder)
 
 
 def draw(figure, data):
@@ -113,4 +91,4 @@ def draw(figure, data):
 
 
 def claims(data):
-    return verdicts.claims(data)
+    return _networks_claims.claims(data)

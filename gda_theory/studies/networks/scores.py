@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from figures._networks_study import Found
 from gda_theory import evaluation
 from gda_theory.evaluation import public
 from gda_theory.evaluation.divergence import CLIP
+from gda_theory.studies.networks.runs import Margins
 
 SPLITS = ("forget", "retain", "validation")
 MEASURES = ("mean", "P95", "normal")  # histogram's mean and 95th percentile, mean for normal laws
@@ -23,7 +23,7 @@ COMPARED = 100  # kept and unseen points at which defects are compared
 SURE = 0.05  # how often Hoeffding's band may miss
 
 
-def of_set(found: Found, flipped_share: float, classes: int) -> dict[str, Any]:
+def of_set(found: Margins, flipped_share: float, classes: int) -> dict[str, Any]:
     """All numbers of one forget set."""
     split = [found.split == name for name in SPLITS]
     compared = _compared(found.split)
@@ -86,7 +86,7 @@ def _oracles_against_each_other(oracle: np.ndarray, split: list[np.ndarray]) -> 
     }
 
 
-def _band(found: Found, flipped_share: float, classes: int) -> dict[str, Any]:
+def _band(found: Margins, flipped_share: float, classes: int) -> dict[str, Any]:
     r"""Accuracy on F beside that on fresh rows, of which as many have a flipped label (Lemma 1).
 
     A row counts as right if its label gets more than half of the probability. A network that is
@@ -121,7 +121,7 @@ def _compared(split: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _defects(found: Found, points: list[np.ndarray]) -> dict[str, np.ndarray]:
+def _defects(found: Margins, points: list[np.ndarray]) -> dict[str, np.ndarray]:
     """P95 ``(runs, without and with the defect, splits)`` for each defect of the score."""
     rows: dict[str, list] = {}
     for run in found.runs:
@@ -133,8 +133,8 @@ def _defects(found: Found, points: list[np.ndarray]) -> dict[str, np.ndarray]:
             cut = right[: max(len(right) // 5, 1)] if name == "forget" else right
             for defect, pair in (cases | {"forget set cut to a fifth": (right, cut)}).items():
                 pairs.setdefault(defect, []).append([p95(scores) for scores in pair])
-        for defect, pair in pairs.items():
-            rows.setdefault(defect, []).append(np.array(pair).T)
+        for defect, by_split in pairs.items():
+            rows.setdefault(defect, []).append(np.array(by_split).T)
     return {defect: np.array(values) for defect, values in rows.items()}
 
 

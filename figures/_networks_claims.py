@@ -1,44 +1,26 @@
-"""Each claim of the paper about networks: holds, holds in part, or fails, computed from the runs.
-
-A run *works* if the estimate for normal margins falls by half or more on forgotten rows, and does
-not rise above 0.1 on unseen rows, or above what doing nothing has there. All rates and epochs
-count.
-"""
+"""Each claim of the paper about networks: it holds, holds in part, or fails by the runs."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from figures._networks_scores import SPLITS
+from gda_theory.studies.networks.verdicts import (
+    FORGET,
+    MEAN,
+    NORMAL,
+    P95,
+    VALIDATION,
+    best,
+    by,
+    deepest,
+    defects,
+    verdict,
+    works,
+)
 
-UNHARMED = 0.1
 SMALL = 0.1  # a relative change that counts as staying near the pretrained networks
-NOISE = 0.05  # a relative fall or rise of mean KLoM that is no noise
-GRADIENT_METHODS = ("ascent", "descent-ascent", "fine-tuning", "SCRUB")
-METHODS = (*GRADIENT_METHODS, "Newton, last layer", "Newton, network")
 NOT_TREATED = "not treated"
-FORGET, RETAIN, VALIDATION = range(len(SPLITS))
-MEAN, P95, NORMAL = range(3)
-
-
-def by(found: dict[str, Any], method: str) -> np.ndarray:
-    """Which runs are of this method."""
-    return np.array([name == method for name in found["method"]])
-
-
-def works(found: dict[str, Any], method: str) -> np.ndarray:
-    """Whether each run of a method works."""
-    runs = found["runs"][by(found, method), NORMAL]
-    nothing = found["nothing"][NORMAL]
-    spared = runs[:, VALIDATION] <= max(UNHARMED, nothing[VALIDATION])
-    return (runs[:, FORGET] <= nothing[FORGET] / 2) & spared
-
-
-def best(found: dict[str, Any], method: str, measure: int = NORMAL) -> np.ndarray:
-    """The scores by split of the run with the least sum over forgotten and unseen rows."""
-    values = found["runs"][by(found, method), measure]
-    return values[np.argmin(values[:, FORGET] + values[:, VALIDATION])]
 
 
 def claims(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
@@ -61,13 +43,6 @@ def claims(data: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
         counts, _ = _counted(sets, method)
         yield f"{method} works on {data['data']}", NOT_TREATED, counts
     yield from _defects(sets)
-
-
-def verdict(holds: int, total: int) -> str:
-    """In words: of ``total`` cases, the claim holds in ``holds``."""
-    if holds == total:
-        return "holds"
-    return "holds in part" if holds else "fails"
 
 
 def _counted(sets: dict[str, Any], method: str) -> tuple[str, list[np.ndarray]]:
@@ -108,7 +83,7 @@ def _illusion(sets: dict[str, Any]) -> tuple[str, str, str]:
     words = []
     seen = 0
     for name, found in sets.items():
-        course = _deepest(found)
+        course = deepest(found)
         seen += course is not None
         words.append(
             f"{name}: never"
@@ -120,17 +95,6 @@ def _illusion(sets: dict[str, Any]) -> tuple[str, str, str]:
         "yes: an illusion of success (Fig. 2)",
         f"{verdict(seen, len(sets))}; start, least, end: {'; '.join(words)}",
     )
-
-
-def _deepest(found: dict[str, Any]) -> tuple[float, float, float, float] | None:
-    """Start, least and end of the mean, and the rate, where it falls most and rises again."""
-    start = found["nothing"][MEAN].mean()
-    courses = []
-    for rate in np.unique(found["rate"][by(found, "ascent")]):
-        values = found["runs"][by(found, "ascent") & (found["rate"] == rate), MEAN].mean(1)
-        if min(start, values[-1]) - values.min() > NOISE * start:
-            courses.append((start, values.min(), values[-1], rate))
-    return min(courses, key=lambda course: course[1]) if courses else None
 
 
 def _scrub(sets: dict[str, Any]) -> tuple[str, str, str]:
@@ -199,42 +163,6 @@ def _table(name: str, found: dict[str, Any], data: dict[str, Any]) -> tuple[str,
         "Table 1: 0.5 to 4.1 on MNIST and Fashion-MNIST, without flipped labels",
         f"{', '.join(numbers)}; floor {data['floor'][1]:.2f}; {found['flipped']} rows flipped",
     )
-
-
-def defects(sets: dict[str, Any]) -> dict[str, dict[str, float]]:
-    """How far each defect moves P95 of the runs, and the order of runs and of methods.
-
-    ``forget`` and ``validation`` are median absolute changes over all runs, ``largest`` is the
-    largest of both. ``tau`` is Kendall's rank correlation of the runs' sums of both, averaged over
-    sets. ``other_best`` counts the sets where another method has the best run.
-    """
-    result = {}
-    for defect in next(iter(sets.values()))["defects"]:
-        pairs = [found["defects"][defect] for found in sets.values()]
-        moved = np.abs(np.concatenate([pair[:, 1] - pair[:, 0] for pair in pairs]))
-        sums = [pair[..., FORGET] + pair[..., VALIDATION] for pair in pairs]
-        result[defect] = {
-            "forget": float(np.median(moved[:, FORGET])),
-            "validation": float(np.median(moved[:, VALIDATION])),
-            "largest": float(moved[:, [FORGET, VALIDATION]].max()),
-            "tau": float(np.mean([_tau(*both.T) for both in sums])),
-            "other_best": sum(
-                _best_method(found, both[:, 0]) != _best_method(found, both[:, 1])
-                for found, both in zip(sets.values(), sums, strict=True)
-            ),
-        }
-    return result
-
-
-def _tau(first: np.ndarray, second: np.ndarray) -> float:
-    from scipy.stats import kendalltau
-
-    return float(kendalltau(first, second).statistic)
-
-
-def _best_method(found: dict[str, Any], values: np.ndarray) -> str:
-    allowed = np.array([method in METHODS for method in found["method"]])
-    return found["method"][int(np.argmin(np.where(allowed, values, np.inf)))]
 
 
 def _defects(sets: dict[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -1,25 +1,17 @@
-"""The runs of the figure of networks: train, pick forget sets, unlearn by every method and rate.
+"""The runs: train, pick forget sets, unlearn by every method and rate.
 
 Finished networks lie in a folder, in chunks of ten. The same command, interrupted and given again,
 goes on from there. Each file holds the seeds of its networks.
-
-Two points of the protocol:
-
-* Every rate and every kept epoch is scored and shown. Nothing is chosen by its result.
-* Networks that gave outputs that are no numbers count as broken: their margins are set to -1e9.
 """
 
-import hashlib
-import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-from figures import sources
 from gda_theory import networks
+from theory_common.printing.waiting import counted
 
 EPOCHS = 10
 ASCENT_EPOCHS = 5
@@ -30,13 +22,16 @@ OTHER_BATCH = 64  # of the forgotten rows, which matters for more than 32 of the
 OTHER_BATCH_RATES = (0.02, 0.1)
 
 
-LIBRARY = Path(networks.__file__).parent
+class NetworkSetting(NamedTuple):
+    """What is run.
 
-
-class Setting(NamedTuple):
-    """What is run: data, recipe, number of networks, forget sets (kind and rows), rates, points.
-
-    ``points`` is how many kept rows are scored, and how many unseen ones.
+    Attributes:
+        data: the name of a data set of :data:`DATA`.
+        recipe: how networks are trained.
+        networks: how many there are of each kind.
+        sets: kind and number of rows of each forget set.
+        rates: the learning rates of each method.
+        points: how many kept rows are scored, and how many unseen ones.
     """
 
     data: str
@@ -47,7 +42,7 @@ class Setting(NamedTuple):
     points: int
 
 
-class Run(NamedTuple):
+class UnlearningRun(NamedTuple):
     """One method with one rate after one epoch.
 
     ``cost`` is a part of the cost of retraining, ``margins`` are those of all networks.
@@ -57,19 +52,29 @@ class Run(NamedTuple):
     rate: float
     epoch: int
     cost: float
-    margins: np.ndarray
+    margins: Float[np.ndarray, "models points"]
 
 
-class Found(NamedTuple):
-    """All margins of one forget set: ``split`` tells the points apart."""
+class Margins(NamedTuple):
+    """All margins of one forget set.
+
+    Attributes:
+        name: kind and number of rows, as in ``"random 10"``.
+        forget: the numbers of the forgotten rows.
+        split: forget, retain or validation, for each point.
+        before: of the pretrained networks.
+        oracle: of the retrained networks.
+        runs: every method, rate and kept epoch.
+        other_batch: runs of descent-ascent with another size of forgotten batches.
+    """
 
     name: str
     forget: np.ndarray
     split: np.ndarray
-    before: np.ndarray
-    oracle: np.ndarray
-    runs: list[Run]
-    other_batch: list[Run]
+    before: Float[np.ndarray, "models points"]
+    oracle: Float[np.ndarray, "models points"]
+    runs: list[UnlearningRun]
+    other_batch: list[UnlearningRun]
 
 
 DATA = {
@@ -77,7 +82,7 @@ DATA = {
     "fashion": (networks.fashion, networks.Recipe(256, epochs=60, peak=0.05, weight_decay=1e-4)),
 }
 SETTINGS = {
-    "quick": Setting(
+    "quick": NetworkSetting(
         data="digits",
         recipe=DATA["digits"][1],
         networks=60,
@@ -91,7 +96,7 @@ SETTINGS = {
         },
         points=400,
     ),
-    "paper": Setting(
+    "paper": NetworkSetting(
         data="fashion",
         recipe=DATA["fashion"][1],
         networks=100,
@@ -115,7 +120,7 @@ SETTINGS = {
 }
 
 
-def chosen(preset: str, networks: int, sets: int, data: str) -> Setting:
+def chosen(preset: str, networks: int, sets: int, data: str) -> NetworkSetting:
     """The preset's setting; 0 and "preset" leave it as it is.
 
     Raises: ``ValueError`` for a number that is too small or too large, or unknown data.
@@ -136,7 +141,7 @@ def chosen(preset: str, networks: int, sets: int, data: str) -> Setting:
     return setting
 
 
-def pretrained(setting: Setting, data: networks.NetworkData, folder: str | None):
+def pretrained(setting: NetworkSetting, data: networks.NetworkData, folder: str | None):
     """The pretrained networks and their margins.
 
     Raises: ``RuntimeError`` if they do not know the flipped labels.
@@ -146,28 +151,14 @@ def pretrained(setting: Setting, data: networks.NetworkData, folder: str | None)
     return trained, margins, networks.memorised(data, margins)
 
 
-def seeds(setting: Setting) -> np.ndarray:
+def seeds(setting: NetworkSetting) -> np.ndarray:
     """One for each network."""
     return np.arange(setting.networks)
 
 
-def parts(folder: Path | None) -> str | None:
-    """Where finished networks lie: each version of ``gda_theory/networks`` has a folder of its own.
-
-    It is None where nothing is kept.
-    """
-    if folder is None:
-        return None
-    files = [
-        path for path in sources.of("gda_theory.networks.unlearning") if path.parent == LIBRARY
-    ]
-    # Not data.py: chunks tell the data themselves apart.
-    own = [path for path in files if path.parent == LIBRARY and path.name != "data.py"]
-    code = b"".join(path.read_bytes() for path in own)
-    return str(folder / hashlib.sha256(code).hexdigest()[:12])
-
-
-def forget_sets(setting: Setting, data: networks.NetworkData, trained) -> dict[str, np.ndarray]:
+def forget_sets(
+    setting: NetworkSetting, data: networks.NetworkData, trained
+) -> dict[str, np.ndarray]:
     """The forget sets, named ``"random 10"`` and so on."""
     found = {}
     for count in sorted({count for _, count in setting.sets}):
@@ -177,7 +168,9 @@ def forget_sets(setting: Setting, data: networks.NetworkData, trained) -> dict[s
     return {f"{kind} {count}": found[f"{kind} {count}"] for kind, count in setting.sets}
 
 
-def points_of(setting: Setting, data: networks.NetworkData, forget: np.ndarray) -> np.ndarray:
+def points_of(
+    setting: NetworkSetting, data: networks.NetworkData, forget: np.ndarray
+) -> np.ndarray:
     """The forgotten rows, then as many kept as unseen ones, chosen at random."""
     generator = np.random.default_rng(0)
     rows = len(data.inputs)
@@ -187,37 +180,45 @@ def points_of(setting: Setting, data: networks.NetworkData, forget: np.ndarray) 
     return np.concatenate([forget, *some])
 
 
-def found(
-    setting: Setting,
+def all_margins(
+    setting: NetworkSetting,
     data: networks.NetworkData,
     trained: Any,
-    before: np.ndarray,
+    before: Float[np.ndarray, "models rows"],
     folder: str | None,
-    progress: bool,
-) -> Iterator[Found]:
-    """All margins of each forget set, one set after another."""
+) -> Iterator[Margins]:
+    """The margins of each forget set, one set after another.
+
+    Args:
+        setting: what is run.
+        data: the rows.
+        trained: the pretrained networks.
+        before: their margins on all rows, the unseen ones last.
+        folder: keeps finished networks, so that a stopped run goes on.
+    """
     sets = forget_sets(setting, data, trained)
-    say = _speaker(len(sets) * (1 + sum(map(len, setting.rates.values())) + len(NEWTON)), progress)
-    for name, forget in sets.items():
-        points = points_of(setting, data, forget)
-        oracle = networks.train(
-            data, setting.recipe, ORACLE_SEEDS + seeds(setting), forget=forget, folder=folder
-        )
-        say(f"{name}: retrained")
-        common = _Common(setting, data, trained, forget, points, folder)
-        yield Found(
-            name=name,
-            forget=forget,
-            split=networks.split_names(data, forget)[points],
-            before=np.asarray(before[:, points], float),
-            oracle=np.asarray(networks.margins(data, oracle)[:, points], float),
-            runs=list(_gradient_runs(common, say)) + list(_newton_runs(common, say)),
-            other_batch=list(_other_batch_runs(common)) if name == "random 50" else [],
-        )
+    of_set = 1 + sum(map(len, setting.rates.values())) + len(NEWTON)
+    with counted("networks", of_set * len(sets)) as advance:
+        for name, forget in sets.items():
+            points = points_of(setting, data, forget)
+            oracle = networks.train(
+                data, setting.recipe, ORACLE_SEEDS + seeds(setting), forget=forget, folder=folder
+            )
+            advance()
+            common = _Common(setting, data, trained, forget, points, folder)
+            yield Margins(
+                name=name,
+                forget=forget,
+                split=networks.split_names(data, forget)[points],
+                before=np.asarray(before[:, points], float),
+                oracle=np.asarray(networks.margins(data, oracle)[:, points], float),
+                runs=[*_gradient_runs(common, advance), *_newton_runs(common, advance)],
+                other_batch=list(_other_batch_runs(common)) if name == "random 50" else [],
+            )
 
 
 class _Common(NamedTuple):
-    setting: Setting
+    setting: NetworkSetting
     data: networks.NetworkData
     trained: Any
     forget: np.ndarray
@@ -242,14 +243,14 @@ def _unlearned(common: _Common, method: str, rate: float, **options) -> np.ndarr
     return np.nan_to_num(np.asarray(margins, float), nan=-1e9, posinf=1e9, neginf=-1e9)
 
 
-def _gradient_runs(common: _Common, say) -> Iterator[Run]:
+def _gradient_runs(common: _Common, advance: Callable[[], None]) -> Iterator[UnlearningRun]:
     for method, rates in common.setting.rates.items():
         for rate in rates:
             yield from _epochs_of(common, method, rate)
-            say(f"{method} at rate {rate:g}")
+            advance()
 
 
-def _epochs_of(common: _Common, method: str, rate: float, **options) -> Iterator[Run]:
+def _epochs_of(common: _Common, method: str, rate: float, **options) -> Iterator[UnlearningRun]:
     margins = _unlearned(common, method, rate, epochs=EPOCHS, kept_epochs=KEPT_EPOCHS, **options)
     kept = len(common.data.inputs) - len(common.forget)
     for epoch, after in zip(KEPT_EPOCHS, margins, strict=True):
@@ -258,33 +259,18 @@ def _epochs_of(common: _Common, method: str, rate: float, **options) -> Iterator
             rows = 0
         if method != "ascent":
             rows += epoch * kept
-        yield Run(method, rate, epoch, rows / (common.setting.recipe.epochs * kept), after)
+        yield UnlearningRun(
+            method, rate, epoch, rows / (common.setting.recipe.epochs * kept), after
+        )
 
 
-def _newton_runs(common: _Common, say) -> Iterator[Run]:
+def _newton_runs(common: _Common, advance: Callable[[], None]) -> Iterator[UnlearningRun]:
     for method, passes in NEWTON.items():
         (margins,) = _unlearned(common, method, 0.0, epochs=1)
-        yield Run(method, 0.0, 1, passes / common.setting.recipe.epochs, margins)
-        say(method)
+        yield UnlearningRun(method, 0.0, 1, passes / common.setting.recipe.epochs, margins)
+        advance()
 
 
-def _other_batch_runs(common: _Common) -> Iterator[Run]:
+def _other_batch_runs(common: _Common) -> Iterator[UnlearningRun]:
     for rate in OTHER_BATCH_RATES:
         yield from _epochs_of(common, "descent-ascent", rate, forget_batch=OTHER_BATCH)
-
-
-def _speaker(total: int, progress: bool):
-    """A function that prints what is done, and about how long the rest takes."""
-    start = time.perf_counter()
-    done = 0
-
-    def say(text: str) -> None:
-        nonlocal done
-        done += 1
-        left = (time.perf_counter() - start) / done * (total - done) / 60
-        if progress:
-            print(
-                f"networks  {text}: {done} of {total}, about {left:.0f} min left", file=sys.stderr
-            )
-
-    return say
