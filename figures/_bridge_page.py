@@ -5,8 +5,8 @@
 
 import numpy as np
 
-from figures import _bridge_numbers as numbers
-from figures._bridge_numbers import LABELS, NAMES, PRIMARY
+from gda_theory.studies.bridge import analysis as numbers
+from gda_theory.studies.bridge.analysis import LABELS, NAMES, PRIMARY
 
 MEASURE_WORDS = {
     "normal": "KLoM of normal laws",

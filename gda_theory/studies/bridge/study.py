@@ -14,10 +14,10 @@ import numpy as np
 from jaxtyping import Float, Int
 from scipy.special import expit
 
-from figures import _bridge_data, _bridge_diagnosis
-from figures._bridge_data import Cell, ForgetSet
-from figures._bridge_numbers import KEPT_EPOCHS, SPLITS
 from gda_theory import evaluation, networks
+from gda_theory.studies.bridge import forget_sets, last_layer
+from gda_theory.studies.bridge.analysis import KEPT_EPOCHS, SPLITS
+from gda_theory.studies.bridge.forget_sets import Cell, ForgetRows
 from theory_common.printing import tables, waiting
 from theory_common.printing.files import write_whole
 
@@ -29,7 +29,7 @@ HALF_DIGITS = 2  # of what half of the networks give
 BROKEN = 1e3  # the most that KLoM of normal laws counts at one point
 
 
-class Settings(NamedTuple):
+class BridgeSettings(NamedTuple):
     """What a study measures.
 
     * ``datasets``: names. ``splits``: seeds that split the rows and flip labels.
@@ -48,23 +48,23 @@ class Settings(NamedTuple):
 
 
 PRESETS = {
-    "quick": Settings(_bridge_data.DATASETS, (11,), sets=9, networks=20, rates=(0.02, 0.1)),
-    "paper": Settings(
-        _bridge_data.DATASETS, (11, 12, 13), sets=44, networks=40, rates=(0.005, 0.02, 0.05, 0.1)
+    "quick": BridgeSettings(forget_sets.DATASETS, (11,), sets=9, networks=20, rates=(0.02, 0.1)),
+    "paper": BridgeSettings(
+        forget_sets.DATASETS, (11, 12, 13), sets=44, networks=40, rates=(0.005, 0.02, 0.05, 0.1)
     ),
 }
 
 
-class Trained(NamedTuple):
+class TrainedCell(NamedTuple):
     """A cell with its pretrained networks, their margins at all points, and its forget sets."""
 
     cell: Cell
     pretrained: Any
     before: Float[np.ndarray, "models points"]
-    sets: list[ForgetSet]
+    sets: list[ForgetRows]
 
 
-def study(settings: Settings, folder: Path | None = None) -> dict:
+def study(settings: BridgeSettings, folder: Path | None = None) -> dict:
     """Columns, one entry for each forget set, see :func:`record`.
 
     Of ``halves`` two digits are kept, and of ``broken`` the largest share over all runs.
@@ -91,28 +91,28 @@ def study(settings: Settings, folder: Path | None = None) -> dict:
     }
 
 
-def available(settings: Settings) -> tuple[str, ...]:
+def available(settings: BridgeSettings) -> tuple[str, ...]:
     """Those of the data sets that are on this machine."""
     found = []
     for name in settings.datasets:
         try:
-            _bridge_data.load(name, settings.splits[0])
+            forget_sets.load(name, settings.splits[0])
         except FileNotFoundError:
             continue
         found.append(name)
     return tuple(found)
 
 
-def _count(settings: Settings) -> int:
-    most = min(settings.sets, sum(count for count, _ in _bridge_data.KINDS.values()))
+def _count(settings: BridgeSettings) -> int:
+    most = min(settings.sets, sum(count for count, _ in forget_sets.KINDS.values()))
     return most * len(settings.datasets) * len(settings.splits)
 
 
-def _records(settings: Settings, folder: Path | None) -> Iterator[dict]:
+def _records(settings: BridgeSettings, folder: Path | None) -> Iterator[dict]:
     """All records; those of one number in all cells come one after another."""
 
     @functools.cache
-    def trained(name: str, split: int) -> Trained:
+    def trained(name: str, split: int) -> TrainedCell:
         return prepared(name, split, settings)
 
     cells = [(name, split) for name in settings.datasets for split in settings.splits]
@@ -131,23 +131,27 @@ def _records(settings: Settings, folder: Path | None) -> Iterator[dict]:
             yield tables.loads(text)
 
 
-def _file(settings: Settings, name: str, split: int, number: int) -> str:
+def _file(settings: BridgeSettings, name: str, split: int, number: int) -> str:
     """A name that tells records of other settings apart."""
     inputs = settings._replace(datasets=(name,), splits=(split,), sets=number)
-    return f"{hashlib.sha256(repr(inputs).encode()).hexdigest()[:32]}.json"
+    fields = ", ".join(f"{field}={value!r}" for field, value in inputs._asdict().items())
+    # Records that are kept already have names made from this text.
+    return f"{hashlib.sha256(f'Settings({fields})'.encode()).hexdigest()[:32]}.json"
 
 
-def prepared(name: str, split: int, settings: Settings) -> Trained:
+def prepared(name: str, split: int, settings: BridgeSettings) -> TrainedCell:
     """Train the networks of a cell, and choose its forget sets."""
-    data = _bridge_data.load(name, split)
-    cell = _bridge_data.cell_of(data, settings.recipe)
+    data = forget_sets.load(name, split)
+    cell = forget_sets.cell_of(data, settings.recipe)
     pretrained = networks.train(data, settings.recipe, np.arange(settings.networks))
     before = finite(networks.margins(data, pretrained))
     networks.memorised(data, before)
-    return Trained(cell, pretrained, before, _bridge_data.forget_sets(cell, settings.seed + split))
+    return TrainedCell(
+        cell, pretrained, before, forget_sets.forget_sets(cell, settings.seed + split)
+    )
 
 
-def record(trained: Trained, chosen: ForgetSet, settings: Settings) -> dict[str, Any]:
+def record(trained: TrainedCell, chosen: ForgetRows, settings: BridgeSettings) -> dict[str, Any]:
     """All numbers of one forget set, to four digits.
 
     The predictors are those of :func:`known_before`. ``nothing`` (measures, splits) is the score of
@@ -189,17 +193,17 @@ def record(trained: Trained, chosen: ForgetSet, settings: Settings) -> dict[str,
     }
 
 
-def known_before(cell: Cell, chosen: ForgetSet) -> dict[str, float]:
+def known_before(cell: Cell, chosen: ForgetRows) -> dict[str, float]:
     """The mean loss of the diagnosed network on F, and all numbers of its last layer's model."""
-    features = _bridge_diagnosis.reduced(cell.features)
+    features = last_layer.reduced(cell.features)
     return {
         "network_loss": float(np.mean(cell.loss[chosen.rows])),
-        **_bridge_diagnosis.diagnosed(features, cell.data.labels, chosen.rows, cell.data.classes),
+        **last_layer.diagnosed(features, cell.data.labels, chosen.rows, cell.data.classes),
     }
 
 
 def unlearned(
-    trained: Trained, chosen: ForgetSet, rate: float, settings: Settings
+    trained: TrainedCell, chosen: ForgetRows, rate: float, settings: BridgeSettings
 ) -> Float[np.ndarray, "epochs models points"]:
     """The margins after each of the epochs that are kept."""
     return networks.unlearn(

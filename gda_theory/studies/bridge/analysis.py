@@ -1,15 +1,17 @@
 """The numbers of the study of the bridge: correlations, hypotheses, rules, and their words.
 
-``table`` is what :func:`figures._bridge_study.study` gives.
+``table`` is what :func:`gda_theory.studies.bridge.study.study` gives.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from figures import _bridge_rules
 from gda_theory.studies import ranks
+from gda_theory.studies.bridge import rules as of_rules
 from theory_common.printing import tables
 
 KEPT_EPOCHS = (5, 10)
@@ -29,9 +31,10 @@ LABELS = {
     "mean_cosine": "mean cosine of rows",
 }
 NAMES = {"digits": "digits", "fashion": "Fashion-MNIST"}
-PRIMARY = ("normal", "validation", 5)
-SECONDARY = ("published", "validation", 5)
-HARMS = (  # all that is correlated with the predictors
+Harm = tuple[str, str, int]  # measure, split and epoch
+PRIMARY: Harm = ("normal", "validation", 5)
+SECONDARY: Harm = ("published", "validation", 5)
+HARMS: tuple[Harm, ...] = (  # all that is correlated with the predictors
     PRIMARY,
     ("normal", "validation", 10),
     SECONDARY,
@@ -46,7 +49,7 @@ UNITS = ("as they are", "as ranks")
 GAINS = ("published", "normal")
 
 
-def harm(table: dict, rate: int, kind: tuple[str, str, int]) -> np.ndarray:
+def harm(table: dict, rate: int, kind: Harm) -> Float[np.ndarray, " sets"]:
     """The rise of one measure on one split, for each forget set."""
     measure, split, epoch = kind
     place = (MEASURES.index(measure), SPLITS.index(split))
@@ -54,15 +57,15 @@ def harm(table: dict, rate: int, kind: tuple[str, str, int]) -> np.ndarray:
     return after - table["nothing"][:, *place]
 
 
-def gain(table: dict, rate: int, epoch: int, measure: str) -> np.ndarray:
+def gain(table: dict, rate: int, epoch: int, measure: str) -> Float[np.ndarray, " sets"]:
     """How far the mean over F, R and validation rows falls, for each forget set."""
     place = MEASURES.index(measure)
     after = table["runs"][:, rate, KEPT_EPOCHS.index(epoch), place]
     return np.mean(table["nothing"][:, place] - after, axis=-1)
 
 
-def predictors(table: dict) -> np.ndarray:
-    """``(sets, predictors)``, in the order of :data:`LABELS`."""
+def predictors(table: dict) -> Float[np.ndarray, "sets predictors"]:
+    """The predictors of all forget sets, in the order of :data:`LABELS`."""
     return np.stack([np.asarray(table[name], float) for name in LABELS], axis=1)
 
 
@@ -157,7 +160,7 @@ def rules(parts: list[dict], rates: tuple[float, ...], replicates: int) -> list[
     ``single`` holds the gain of the best rule of each predictor alone.
     """
     generator = np.random.default_rng(0)
-    drawn = tuple(_bridge_rules.nested(part["split"], replicates, generator) for part in parts)
+    first, second = (of_rules.nested(part["split"], replicates, generator) for part in parts)
     coverage = 1 - 0.05 / (len(rates) * len(KEPT_EPOCHS))
     found = []
     for units in UNITS:
@@ -166,10 +169,10 @@ def rules(parts: list[dict], rates: tuple[float, ...], replicates: int) -> list[
             for rate, epoch in np.ndindex(len(rates), len(KEPT_EPOCHS)):
                 gains = [gain(part, rate, KEPT_EPOCHS[epoch], measure) for part in parts]
                 here, there = zip(values, gains, strict=True)
-                best = _bridge_rules.judged(here, there, drawn, coverage)
+                best = of_rules.judged(here, there, (first, second), coverage)
                 single = [
-                    _bridge_rules.applied(
-                        _bridge_rules.chosen(here[0][:, [column]], here[1]),
+                    of_rules.applied(
+                        of_rules.chosen(here[0][:, [column]], here[1]),
                         there[0][:, [column]],
                         there[1],
                     )
@@ -197,7 +200,14 @@ def _within(table: dict) -> np.ndarray:
 # What is read off --------------------------------------------------------------------------------
 
 
-def estimate(data, dataset, analysis, predictor, rate, kind=PRIMARY) -> np.ndarray:
+def estimate(
+    data: Mapping[str, Any],
+    dataset: str,
+    analysis: str,
+    predictor: str,
+    rate: float,
+    kind: Harm = PRIMARY,
+) -> Float[np.ndarray, "3"]:
     """Value, low and high of one correlation; ``rate`` is a learning rate."""
     found = data["correlations"][dataset][analysis]
     place = (
@@ -208,12 +218,12 @@ def estimate(data, dataset, analysis, predictor, rate, kind=PRIMARY) -> np.ndarr
     return np.array([found[name][place] for name in ("value", "low", "high")])
 
 
-def side(numbers) -> int:
+def side(numbers: Sequence[float] | np.ndarray) -> int:
     """1 or -1 if the interval lies above or below 0, else 0."""
     return int(numbers[1] > 0) - int(numbers[2] < 0)
 
 
-def short(numbers) -> str:
+def short(numbers: Sequence[float] | np.ndarray) -> str:
     """An estimate with its interval."""
     value, low, high = numbers
     return f"{value:+.2f} ({low:+.2f}, {high:+.2f})"
@@ -229,7 +239,7 @@ HYPOTHESES = (
 )  # fmt: skip
 
 
-def verdict(numbers, expected: int) -> str:
+def verdict(numbers: Sequence[float] | np.ndarray, expected: int) -> str:
     """Whether a hypothesis holds, by the protocol."""
     seen = side(numbers)
     if seen == expected:
@@ -237,7 +247,12 @@ def verdict(numbers, expected: int) -> str:
     return "open" if seen == 0 else "fails"
 
 
-def agreed(data, analysis: str, predictor: str, kinds=(PRIMARY, (*PRIMARY[:2], 10))) -> str:
+def agreed(
+    data: Mapping[str, Any],
+    analysis: str,
+    predictor: str,
+    kinds: Sequence[Harm] = (PRIMARY, (*PRIMARY[:2], 10)),
+) -> str:
     """The runs for which all data sets exclude 0 on the same side, in words; empty for none."""
     found = []
     for kind in kinds:
@@ -251,15 +266,17 @@ def agreed(data, analysis: str, predictor: str, kinds=(PRIMARY, (*PRIMARY[:2], 1
     return ", ".join(found)
 
 
-def primary_rules(data, units: str = UNITS[0], measure: str = GAINS[0]) -> list[dict]:
+def primary_rules(
+    data: Mapping[str, Any], units: str = UNITS[0], measure: str = GAINS[0]
+) -> list[dict]:
     """The judged rules of one unit and measure; none if a data set is missing."""
     return [one for one in data["rules"] if one["units"] == units and one["measure"] == measure]
 
 
-def rule_in_words(rule, names) -> str:
+def rule_in_words(rule: Mapping[str, Any], names: Sequence[str]) -> str:
     """What a rule says."""
     column, threshold = int(rule["column"]), float(rule["threshold"])
-    if threshold == _bridge_rules.NEVER:
+    if threshold == of_rules.NEVER:
         return "never"
     below = column < len(names)
     label = LABELS[names[column % len(names)]]

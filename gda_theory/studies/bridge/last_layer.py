@@ -66,13 +66,13 @@ def diagnosed(
         features, labels, forget, ridge=RIDGE, classes=tuple(range(classes))
     )
     ratio = len(rows) / (len(labels) - len(rows))
-    path = jax.tree.map(np.asarray, gt.ascent_path(problem, [ratio], search_to=SEARCHED))
+    path = jax.tree.map(np.asarray, gt.ascent_path(problem, np.array([ratio]), search_to=SEARCHED))
     pretrained, oracle = path.pretrained.weights, path.oracle.weights
     return {
         **strengths(path),
         "first_order_break_even": first_order(problem, oracle, ratio),
         "pretrain_distance": float(np.linalg.norm(pretrained - oracle) / np.linalg.norm(oracle)),
-        **influence(Softmax.of(features, labels, pretrained), forget),
+        **influence(RowTerms.of(features, labels, pretrained), forget),
     }
 
 
@@ -101,7 +101,7 @@ def first_order(
     return float(lengths[0] / lengths[1])
 
 
-class Softmax(NamedTuple):
+class RowTerms(NamedTuple):
     """What each row contributes at the pretrained model.
 
     * ``loss_gradient``, ``margin_gradient``: as rows, over the weights class after class.
@@ -115,7 +115,7 @@ class Softmax(NamedTuple):
     hessian: Float[np.ndarray, "m m"]
 
     @classmethod
-    def of(cls, features, labels, weights: Float[np.ndarray, "classes d"]) -> "Softmax":
+    def of(cls, features, labels, weights: Float[np.ndarray, "classes d"]) -> "RowTerms":
         scores = features @ weights.T
         own = np.arange(len(weights)) == labels[:, None]
         probabilities = softmax(scores, axis=1)
@@ -154,7 +154,7 @@ def curvature(
     return total
 
 
-def influence(found: Softmax, forget: Bool[np.ndarray, " n"]) -> dict[str, float]:
+def influence(found: RowTerms, forget: Bool[np.ndarray, " n"]) -> dict[str, float]:
     """The four norms of the cross-influence, the mean leverage, and the mean cosine of gradients.
 
     The cosine is that between the loss gradients of a forgotten and of a kept row, averaged over

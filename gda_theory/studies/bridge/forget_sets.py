@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -39,7 +40,7 @@ class Cell(NamedTuple):
     components: Float[np.ndarray, "2 n"]
 
 
-class ForgetSet(NamedTuple):
+class ForgetRows(NamedTuple):
     """The kind of a forget set, and its row numbers in increasing order."""
 
     kind: str
@@ -63,12 +64,12 @@ def cell_of(data: networks.NetworkData, recipe: networks.Recipe) -> Cell:
     return Cell(
         data=data,
         loss=sets.mean_losses(network, data),
-        features=np.asarray(model.features(single, data.inputs), float),
+        features=np.asarray(model.features(single, jnp.asarray(data.inputs)), float),
         components=sets.components(network, data),
     )
 
 
-def forget_sets(cell: Cell, seed: int) -> list[ForgetSet]:
+def forget_sets(cell: Cell, seed: int) -> list[ForgetRows]:
     """All forget sets of a cell, in an order in which the kinds take turns.
 
     Args:
@@ -81,7 +82,7 @@ def forget_sets(cell: Cell, seed: int) -> list[ForgetSet]:
         by_kind[kind] = [draw(cell, generator, number) for number in range(count)]
     longest = max(count for count, _ in KINDS.values())
     return [
-        ForgetSet(kind, np.sort(rows[number]))
+        ForgetRows(kind, np.sort(rows[number]))
         for number in range(longest)
         for kind, rows in by_kind.items()
         if number < len(rows)
