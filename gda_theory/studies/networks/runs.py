@@ -55,7 +55,7 @@ class UnlearningRun(NamedTuple):
     margins: Float[np.ndarray, "models points"]
 
 
-class Margins(NamedTuple):
+class SetMargins(NamedTuple):
     """All margins of one forget set.
 
     Attributes:
@@ -186,7 +186,7 @@ def all_margins(
     trained: Any,
     before: Float[np.ndarray, "models rows"],
     folder: str | None,
-) -> Iterator[Margins]:
+) -> Iterator[SetMargins]:
     """The margins of each forget set, one set after another.
 
     Args:
@@ -206,7 +206,7 @@ def all_margins(
             )
             advance()
             common = _Common(setting, data, trained, forget, points, folder)
-            yield Margins(
+            yield SetMargins(
                 name=name,
                 forget=forget,
                 split=networks.split_names(data, forget)[points],

@@ -12,7 +12,7 @@ import numpy as np
 from gda_theory import evaluation
 from gda_theory.evaluation import public
 from gda_theory.evaluation.divergence import CLIP
-from gda_theory.studies.networks.runs import Margins
+from gda_theory.studies.networks.runs import SetMargins
 
 SPLITS = ("forget", "retain", "validation")
 MEASURES = ("mean", "P95", "normal")  # histogram's mean and 95th percentile, mean for normal laws
@@ -23,7 +23,7 @@ COMPARED = 100  # kept and unseen points at which defects are compared
 SURE = 0.05  # how often Hoeffding's band may miss
 
 
-def of_set(found: Margins, flipped_share: float, classes: int) -> dict[str, Any]:
+def of_set(found: SetMargins, flipped_share: float, classes: int) -> dict[str, Any]:
     """All numbers of one forget set."""
     split = [found.split == name for name in SPLITS]
     compared = _compared(found.split)
@@ -86,7 +86,7 @@ def _oracles_against_each_other(oracle: np.ndarray, split: list[np.ndarray]) -> 
     }
 
 
-def _band(found: Margins, flipped_share: float, classes: int) -> dict[str, Any]:
+def _band(found: SetMargins, flipped_share: float, classes: int) -> dict[str, Any]:
     r"""Accuracy on F beside that on fresh rows, of which as many have a flipped label (Lemma 1).
 
     A row counts as right if its label gets more than half of the probability. A network that is
@@ -121,7 +121,7 @@ def _compared(split: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def _defects(found: Margins, points: list[np.ndarray]) -> dict[str, np.ndarray]:
+def _defects(found: SetMargins, points: list[np.ndarray]) -> dict[str, np.ndarray]:
     """P95 ``(runs, without and with the defect, splits)`` for each defect of the score."""
     rows: dict[str, list] = {}
     for run in found.runs:

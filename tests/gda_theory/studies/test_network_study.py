@@ -36,7 +36,7 @@ def tiny_setting() -> runs.NetworkSetting:
     )
 
 
-def all_found(folder: Path | None) -> list[runs.Margins]:
+def all_found(folder: Path | None) -> list[runs.SetMargins]:
     setting, data = tiny_setting(), tiny_data()
     parts = kept.parts(folder)
     trained, before, _ = runs.pretrained(setting, data, parts)
@@ -88,7 +88,7 @@ def test_a_run_can_be_made_smaller_and_says_what_is_wrong():
         runs.chosen("quick", 0, 0, "letters")
 
 
-def made_up(seed: int = 0, models: int = 40) -> runs.Margins:
+def made_up(seed: int = 0, models: int = 40) -> runs.SetMargins:
     """Normal margins: ascent moves forgotten rows to the oracle's and spares the others."""
     generator = np.random.default_rng(seed)
     split = np.repeat(["forget", "retain", "validation"], (50, 60, 60))
@@ -103,7 +103,7 @@ def made_up(seed: int = 0, models: int = 40) -> runs.Margins:
         runs.UnlearningRun(method, 0.1, 10, 0.5, values)
         for method, values in zip(methods, margins, strict=True)
     ]
-    return runs.Margins("random 50", np.arange(50), split, before, oracle, all_runs, [])
+    return runs.SetMargins("random 50", np.arange(50), split, before, oracle, all_runs, [])
 
 
 def test_scores_of_made_up_margins_are_those_of_scipy_and_of_the_closed_form():
