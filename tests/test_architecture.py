@@ -28,6 +28,7 @@ ORDER = {
         "precision",
         "checks",
         "claims",
+        "pytrees",
         "entry",
         "idx",
         "numerics",

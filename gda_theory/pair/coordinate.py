@@ -13,7 +13,6 @@ Logistic loss: ``w e^w + w = K/lambda``, solved by the r-Lambert function.
 
 import dataclasses
 import functools
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
@@ -33,8 +32,7 @@ from theory_common.numerics import special
 from theory_common.numerics.implicit import with_change
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
-
-_ARRAYS = ("ridge", "retain_size", "forget_size", "retain_in_coordinate", "forget_in_coordinate")
+from theory_common.pytrees import pytree
 
 
 def check_counts(
@@ -75,7 +73,7 @@ def check_counts(
 
 
 @readable()
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("loss", "reduction"))
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Coordinate:
     """Counts and ridge of one coordinate: an immutable pytree whose fields share one batch shape.
@@ -128,16 +126,6 @@ class Coordinate:
             loss=losses.resolve(loss),
             reduction=checks.choice("reduction", reduction, ["mean", "sum"]),
         )
-
-    def tree_flatten(self) -> tuple[tuple, tuple[Loss, str]]:
-        return tuple(getattr(self, name) for name in _ARRAYS), (self.loss, self.reduction)
-
-    @classmethod
-    def tree_unflatten(cls, static: tuple[Loss, str], leaves: Iterable) -> "Coordinate":
-        # JAX rebuilds pytrees around tracers and None: validation would raise inside vmap.
-        new = object.__new__(cls)
-        vars(new).update(zip(_ARRAYS, leaves, strict=True), loss=static[0], reduction=static[1])
-        return new
 
     @property
     def alpha(self) -> Float[AnyArray, "*batch"]:

@@ -17,7 +17,7 @@ sign -. The oracle has B = 0.
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -36,16 +36,8 @@ from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
+from theory_common.pytrees import pytree, unvalidated
 
-_ARRAYS = (
-    "gram",
-    "types",
-    "ridge",
-    "retain_size",
-    "forget_size",
-    "retain_in_pair",
-    "forget_in_pair",
-)
 _REPLACEABLE = (
     "ridge",
     "retain_size",
@@ -58,7 +50,7 @@ _REPLACEABLE = (
 
 
 @readable()
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("loss", "reduction"))
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 @backed_by("pair-gradient")
 class CorrelatedPair:
@@ -129,16 +121,6 @@ class CorrelatedPair:
             loss=losses.resolve(loss),
             reduction=checks.choice("reduction", reduction, ["mean", "sum"]),
         )
-
-    def tree_flatten(self) -> tuple[tuple, tuple[Loss, str]]:
-        return tuple(getattr(self, name) for name in _ARRAYS), (self.loss, self.reduction)
-
-    @classmethod
-    def tree_unflatten(cls, static: tuple[Loss, str], leaves: Iterable) -> "CorrelatedPair":
-        # JAX rebuilds pytrees around tracers and None: validation would raise inside vmap.
-        new = object.__new__(cls)
-        vars(new).update(zip(_ARRAYS, leaves, strict=True), loss=static[0], reduction=static[1])
-        return new
 
     @property
     def correlation(self) -> Float[AnyArray, "*batch"]:
@@ -218,9 +200,7 @@ def with_arrays(pair: CorrelatedPair, **arrays: Array | Gram) -> CorrelatedPair:
     shape = jnp.broadcast_shapes(pair.ridge.shape, *shapes)
     wide = _widened(pair, shape)
     arrays |= {name: jnp.broadcast_to(value, shape) for name, value in converted.items()}
-    return pair.tree_unflatten(
-        (pair.loss, pair.reduction), [arrays.get(name, getattr(wide, name)) for name in _ARRAYS]
-    )
+    return unvalidated(CorrelatedPair, **{**vars(wide), **arrays})
 
 
 def _widened(pair: CorrelatedPair, shape: tuple[int, ...]) -> CorrelatedPair:

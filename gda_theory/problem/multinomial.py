@@ -1,7 +1,7 @@
 """The data of a linear classifier with K classes, validated; and its objective."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -18,12 +18,11 @@ from theory_common import checks
 from theory_common.checks import Numbers
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
-
-_ARRAYS = ("features", "labels", "forget", "ridge", "sample_weight")
+from theory_common.pytrees import pytree
 
 
 @readable()
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("classes", "reduction"))
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class MultinomialProblem:
     r"""The data of a linear classifier with K classes, some rows of which are to be forgotten.
@@ -114,16 +113,6 @@ class MultinomialProblem:
         if not any(checks.is_traced(leaf) for leaf in jax.tree.leaves(self)):
             _check(self)
 
-    def tree_flatten(self) -> tuple[tuple, tuple[tuple, str]]:
-        return tuple(getattr(self, name) for name in _ARRAYS), (self.classes, self.reduction)
-
-    @classmethod
-    def tree_unflatten(cls, static: tuple[tuple, str], leaves: Iterable) -> "MultinomialProblem":
-        # JAX rebuilds pytrees around tracers and None: validation would raise inside vmap.
-        new = object.__new__(cls)
-        vars(new).update(zip(_ARRAYS, leaves, strict=True), classes=static[0], reduction=static[1])
-        return new
-
     def replace(self, **changes: Any) -> "MultinomialProblem":
         """A copy with other ``ridge``, ``forget``, ...; validated like a new one.
 
@@ -131,7 +120,7 @@ class MultinomialProblem:
             changes: arguments of :class:`MultinomialProblem`.
         Raises: ``TypeError`` or ``ValueError`` that names the argument, as the constructor does.
         """
-        fields = {name: getattr(self, name) for name in (*_ARRAYS, "classes", "reduction")}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return MultinomialProblem(**{**fields, **changes})
 
     @property

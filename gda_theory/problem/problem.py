@@ -2,7 +2,6 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -19,12 +18,11 @@ from gda_theory.problem.row_span import dense_features
 from theory_common import checks, precision
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
-
-_ARRAYS = ("features", "signs", "forget", "ridge", "sample_weight")
+from theory_common.pytrees import pytree
 
 
 @readable()
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("loss", "reduction"))
 @dataclasses.dataclass(frozen=True, init=False, eq=False)
 class Problem:
     r"""The data of a linear classifier, split into rows to keep and rows to forget.
@@ -89,16 +87,6 @@ class Problem:
             vars(self).update(sample_weight=jnp.where(_is_split(self), self.sample_weight, jnp.nan))
         else:
             _check_sets(self)
-
-    def tree_flatten(self) -> tuple[tuple, tuple[Loss, str]]:
-        return tuple(getattr(self, name) for name in _ARRAYS), (self.loss, self.reduction)
-
-    @classmethod
-    def tree_unflatten(cls, static: tuple[Loss, str], leaves: Iterable) -> "Problem":
-        # JAX rebuilds pytrees around tracers and None: validation would raise inside vmap.
-        new = object.__new__(cls)
-        vars(new).update(zip(_ARRAYS, leaves, strict=True), loss=static[0], reduction=static[1])
-        return new
 
     def replace(self, **changes: Any) -> "Problem":
         """A copy with other ``ridge``, ``loss``, ``forget``, ...; validated like a new one.

@@ -24,6 +24,7 @@ from jaxtyping import ArrayLike, Float
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
+from theory_common.pytrees import pytree
 
 
 @readable()
@@ -75,7 +76,7 @@ class FieldMoments(NamedTuple):
         return self.variance / self.leaf_variance
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("grid",))
 @dataclasses.dataclass(frozen=True, eq=False)
 class GaussianField:
     """A stationary Gaussian field of unit variance; made by :func:`gaussian_field`.
@@ -91,13 +92,6 @@ class GaussianField:
 
     spectrum: Float[AnyArray, "*modes"]
     grid: tuple[int, ...]
-
-    def tree_flatten(self):
-        return (self.spectrum,), self.grid
-
-    @classmethod
-    def tree_unflatten(cls, grid, leaves):
-        return cls(*leaves, grid)
 
     @property
     def length(self) -> int:

@@ -21,6 +21,7 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 from theory_common import checks, precision
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
+from theory_common.pytrees import pytree
 
 # If there are at most this many tuples for each one that is wanted, shuffling them all is cheap.
 # If there are more, few draws repeat.
@@ -51,7 +52,7 @@ class Tree(NamedTuple):
         return self.symbols[-1][..., 0]
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree()
 @dataclasses.dataclass(frozen=True, init=False, eq=False, repr=False)
 class Grammar:
     r"""Rewriting rules, the same for all nodes of a level.
@@ -82,17 +83,6 @@ class Grammar:
         self, rules: Int[ArrayLike, "depth vocabulary rules_per_symbol branching"] | Sequence
     ) -> None:
         vars(self).update(rules=_checked_rules(rules))
-
-    def tree_flatten(self):
-        return (self.rules,), None
-
-    @classmethod
-    def tree_unflatten(cls, _, leaves):
-        # JAX rebuilds pytrees around tracers, None and shape structs: a check here would raise
-        # inside vmap.
-        new = object.__new__(cls)
-        vars(new).update(rules=leaves[0])
-        return new
 
     @classmethod
     def random(

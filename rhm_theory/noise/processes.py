@@ -24,6 +24,7 @@ from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.noise import likelihood as leaves
 from theory_common import checks, precision
+from theory_common.pytrees import pytree
 
 Process = TypeVar("Process", bound="_Level")
 
@@ -60,7 +61,7 @@ class Noise(Protocol):
 
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class _Level:
-    """What all noise objects share: a checked level, and the pytree around it."""
+    """What all noise objects share: a checked level."""
 
     level: Float[AnyArray, "*levels"]
 
@@ -71,19 +72,8 @@ class _Level:
         """The same process at another ``level`` in [0, 1]."""
         return dataclasses.replace(self, level=leaves.checked_level(level))
 
-    def tree_flatten(self):
-        others = [field.name for field in dataclasses.fields(self) if field.name != "level"]
-        return (self.level,), tuple((name, getattr(self, name)) for name in others)
 
-    @classmethod
-    def tree_unflatten(cls, others, children):
-        # JAX rebuilds pytrees around tracers and None: a check here would raise inside vmap.
-        new = object.__new__(cls)
-        vars(new).update(level=children[0], **dict(others))
-        return new
-
-
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("law",))
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Mask(_Level):
     """A mask: a share ``level`` of the leaves is hidden, the others are seen exactly.
@@ -130,7 +120,7 @@ class Mask(_Level):
         return found.astype(self.level.dtype)
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree()
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Flips(_Level):
     """Each leaf, with probability ``level`` and independently, is drawn anew from all symbols.
@@ -161,7 +151,7 @@ class Flips(_Level):
         return leaves.epsilon_process(seen, self.level, vocabulary=vocabulary)
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree()
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class Epsilon(_Level):
     r"""The epsilon-process of the paper: a likelihood between certainty and no knowledge of a leaf.
@@ -201,7 +191,7 @@ class GaussianLikelihood(NamedTuple):
     level: Float[AnyArray, "*#batch"]
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree()
 @dataclasses.dataclass(frozen=True, eq=False, init=False)
 class GaussianNoise(_Level):
     r"""Gaussian diffusion of a real field: :math:`x_t = \sqrt{1-\sigma^2}\, x_0 + \sigma z`.
