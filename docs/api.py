@@ -131,17 +131,21 @@ def entry(full_name: str, value: object) -> tuple[str, list[str]]:
 def methods(of: type) -> list[str]:
     """The public methods and properties with a docstring. Fields stand in the signature already.
 
+    Those of a class of this project that it inherits from are among them.
     Methods that another library puts into the class are left out, such as scikit-learn's
     ``set_fit_request``.
     """
     package = of.__module__.partition(".")[0]
+    offered: dict[str, object] = {}
+    for parent in reversed(of.__mro__):
+        if parent.__module__.partition(".")[0] == package:
+            offered |= vars(parent)
     fields = {*getattr(of, "_fields", ()), *getattr(of, "__dataclass_fields__", ())}
-    jax_needs = {"tree_flatten", "tree_unflatten"}
     return [
         name
-        for name, value in vars(of).items()
+        for name, value in offered.items()
         if not name.startswith("_")
-        and name not in fields | jax_needs
+        and name not in fields
         and (inspect.isroutine(value) or isinstance(value, (property, classmethod, staticmethod)))
         and inspect.getdoc(getattr(of, name))
         and (getattr(getattr(of, name), "__module__", None) or package).startswith(package)

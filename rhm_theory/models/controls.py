@@ -1,5 +1,6 @@
 """The controls without a hierarchy, under one name: chains, flat mixtures and Gaussian fields."""
 
+from rhm_theory.models.chains import hidden_markov, independent_sites, markov_chain
 from rhm_theory.models.field import (
     FieldMarginals,
     FieldMoments,
@@ -7,12 +8,7 @@ from rhm_theory.models.field import (
     GaussianField,
     gaussian_field,
 )
-from rhm_theory.models.hidden_markov import (
-    HiddenMarkov,
-    hidden_markov,
-    independent_sites,
-    markov_chain,
-)
+from rhm_theory.models.hidden_markov import HiddenMarkov
 from rhm_theory.models.mixture import Mixture, mixture
 
 __all__ = [

@@ -1,19 +1,15 @@
-r"""Controls without a hierarchy: a hidden Markov chain, and what it contains.
+r"""A control without a hierarchy: a hidden Markov chain, with exact inference.
 
 A chain of hidden states :math:`z_1, z_2, \dots` emits one symbol at each site. With
 :math:`T(a,b)` = P(next state is b | a) and :math:`E_i(a,x)` = P(symbol x at site i | state a),
 
 .. math:: P(x) = \sum_z p(z_1)\, E_1(z_1, x_1) \prod_{i>1} T(z_{i-1}, z_i)\, E_i(z_i, x_i).
 
-* :func:`markov_chain`: each state emits a symbol of its own.
-* :func:`independent_sites`: one state. So the symbols are independent.
-* :func:`hidden_markov`: any chain of states. If no state ever changes, it is a flat mixture of
-  independent symbols; :func:`rhm_theory.controls.mixture` mixes any models.
-
 Noise is the same as on the leaves of a tree (:mod:`rhm_theory.noise`). One pass over the states
 forwards and one backwards give the posterior exactly. So the forward-backward experiment works as
 for a grammar. The transition fixes a correlation length, so the susceptibility has no peak that
-grows with the number of sites, as long as the states mix.
+grows with the number of sites, as long as the states mix. Chains are made by the functions of
+:mod:`rhm_theory.models.chains`.
 """
 
 import dataclasses
@@ -23,27 +19,22 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import Array as AnyArray
 from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.models.draws import draw_index
 from rhm_theory.models.interface import SiteMoments
-from rhm_theory.models.sites import (
-    likelihood_of,
-    require_sum_one,
-    sites_in,
-    with_differences,
-)
+from rhm_theory.models.sites import OfSites, likelihood_of, observed
 from theory_common import checks
 from theory_common.claims import backed_by
+from theory_common.pytrees import pytree
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree(static=("length",))
 @dataclasses.dataclass(frozen=True, eq=False)
-class HiddenMarkov:
-    """A hidden Markov chain of ``length`` sites; made by the functions of this module.
+class HiddenMarkov(OfSites):
+    """A hidden Markov chain of ``length`` sites; made by :func:`rhm_theory.controls.hidden_markov`.
 
     A ``likelihood`` is ``(*batch, length, vocabulary)``, finite and >= 0, as for the leaves of a
     tree. Evidence that contradicts the chain has log evidence -inf. Its marginals and moments are
@@ -62,36 +53,15 @@ class HiddenMarkov:
     emission: Float[AnyArray, "*chains sites states vocabulary"]
     length: int
 
-    def tree_flatten(self):
-        return (self.transition, self.initial, self.emission), self.length
-
-    @classmethod
-    def tree_unflatten(cls, length, leaves):
-        return cls(*leaves, length)
-
     @property
     def vocabulary(self) -> int:
         """The number of symbols."""
         return self.emission.shape[-1]
 
-    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Int[AnyArray, "*shape length"]:
-        """Independent sequences.
-
-        Args:
-            key: of the samples.
-            shape: of the batch.
-
-        Raises: ``TypeError`` or ``ValueError`` that names the argument.
-        """
-        batch = checks.sizes("shape", shape)
-        everything = jnp.ones((self.length, self.vocabulary), self.initial.dtype)
-        return self.sample_posterior(key, everything, batch)
-
-    def sequences(
-        self, name: str, leaves: Int[ArrayLike, "*batch length"] | Sequence
-    ) -> Int[Array, "*batch length"]:
-        """``leaves`` as symbols of this chain, one for each site; errors call them ``name``."""
-        return sites_in(name, leaves, self.length, self.vocabulary)
+    @property
+    def dtype(self) -> Any:
+        """The precision of the model."""
+        return self.transition.dtype
 
     @backed_by("hidden-markov-passes")
     def log_evidence(
@@ -104,7 +74,7 @@ class HiddenMarkov:
         Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``.
         Claim: ``hidden-markov-passes``.
         """
-        return _filter(self, self._likelihood(likelihood)).log_evidence
+        return _filter(self, likelihood_of(self, likelihood)).log_evidence
 
     @backed_by("hidden-markov-passes")
     def marginals(
@@ -116,7 +86,7 @@ class HiddenMarkov:
         Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``.
         Claim: ``hidden-markov-passes``.
         """
-        return _marginals(self, self._likelihood(likelihood))
+        return _marginals(self, likelihood_of(self, likelihood))
 
     @backed_by("hidden-markov-passes")
     def sample_posterior(
@@ -139,7 +109,7 @@ class HiddenMarkov:
         return _sample_backwards(
             self,
             checks.key("key", key),
-            self._likelihood(likelihood),
+            likelihood_of(self, likelihood),
             shape=checks.sizes("shape", shape),
         )
 
@@ -164,7 +134,7 @@ class HiddenMarkov:
         Raises: ``TypeError`` or ``ValueError`` that names the argument.
         Claim: ``hidden-markov-passes``.
         """
-        return _moments(self, *self._observed(likelihood, start))
+        return _moments(self, *observed(self, likelihood, start))
 
     @backed_by("hidden-markov-passes")
     def change_correlations(
@@ -183,125 +153,7 @@ class HiddenMarkov:
         Raises: ``TypeError`` or ``ValueError`` that names the argument.
         Claim: ``hidden-markov-passes``.
         """
-        return _correlations(self, *self._observed(likelihood, start))
-
-    def _likelihood(self, likelihood: Any) -> Array:
-        return likelihood_of(self, likelihood, self.transition.dtype)
-
-    def _observed(self, likelihood: Any, start: Any) -> tuple[Array, Array]:
-        return with_differences(self, self._likelihood(likelihood), start)
-
-
-@backed_by("hidden-markov-passes")
-def hidden_markov(
-    transition: Float[ArrayLike, "states states"] | Sequence,
-    emission: Float[ArrayLike, "*sites states vocabulary"] | Sequence,
-    *,
-    length: int,
-    initial: Float[ArrayLike, " states"] | Sequence | None = None,
-) -> HiddenMarkov:
-    """A chain of hidden states, each of which emits a symbol.
-
-    Args:
-        transition: ``transition[a, b]`` = P(next state is b | a); square, rows >= 0 that sum to 1.
-        emission: ``emission[a, x]`` = P(symbol x | state a), rows >= 0 that sum to 1; or one such
-            matrix for each site.
-        length: number of sites, at least 1.
-        initial: law of the first state; by default the stationary one, which must be unique.
-
-    Raises: ``ValueError`` or ``TypeError`` that names the argument.
-    Claim: ``hidden-markov-passes``.
-    """
-    transition = checks.nonnegative("transition", transition)
-    if transition.ndim != 2 or transition.shape[0] != transition.shape[1] or not transition.size:
-        raise ValueError(
-            f"transition must be a square matrix of one state or more, got shape {transition.shape}"
-        )
-    require_sum_one("transition", transition)
-    length = checks.whole("length", length, least=1)
-    emission = checks.nonnegative("emission", emission).astype(transition.dtype)
-    by_site = emission if emission.ndim > 2 else emission[None]
-    states = len(transition)
-    if by_site.ndim != 3 or by_site.shape[:2] not in ((1, states), (length, states)):
-        raise ValueError(
-            f"emission must have shape ({states}, vocabulary) or ({length}, {states}, vocabulary), "
-            f"got {emission.shape}"
-        )
-    require_sum_one("emission", by_site)
-    if initial is None:
-        initial = _stationary(transition)
-    else:
-        initial = checks.nonnegative("initial", initial).astype(transition.dtype)
-        if initial.shape != transition.shape[:1]:
-            raise ValueError(f"initial must have shape {transition.shape[:1]}, got {initial.shape}")
-        require_sum_one("initial", initial)
-    return HiddenMarkov(transition=transition, initial=initial, emission=by_site, length=length)
-
-
-@backed_by("hidden-markov-passes")
-def markov_chain(
-    transition: Float[ArrayLike, "vocabulary vocabulary"] | Sequence,
-    *,
-    length: int,
-    initial: Float[ArrayLike, " vocabulary"] | Sequence | None = None,
-) -> HiddenMarkov:
-    """A chain of symbols with ``transition[a, b]`` = P(next is b | a).
-
-    It is the hidden chain whose state *is* the symbol.
-
-    Args:
-        transition: square, rows >= 0 that sum to 1.
-        length: number of sites, at least 1.
-        initial: law of the first site; by default the stationary one, which must be unique.
-
-    Raises: ``ValueError`` or ``TypeError`` that names the argument.
-    Claim: ``hidden-markov-passes``.
-    """
-    transition = checks.nonnegative("transition", transition)
-    own = np.eye(transition.shape[0] if transition.ndim else 0)
-    return hidden_markov(transition, own, length=length, initial=initial)
-
-
-@backed_by("hidden-markov-passes")
-def independent_sites(
-    laws: Float[ArrayLike, "length vocabulary"] | Sequence,
-) -> HiddenMarkov:
-    """Symbols that are independent, one law for each site.
-
-    It is the hidden chain with one state.
-
-    Args: laws: ``laws[i, x]`` = P(symbol x at site i), rows >= 0 that sum to 1.
-    Raises: ``ValueError`` or ``TypeError`` that names ``laws``.
-    Claim: ``hidden-markov-passes``.
-    """
-    laws = checks.nonnegative("laws", laws)
-    if laws.ndim != 2 or not laws.size:
-        raise ValueError(f"laws must have shape (length, vocabulary), got {laws.shape}")
-    require_sum_one("laws", laws)
-    alone = jnp.ones((1, 1), laws.dtype)
-    return HiddenMarkov(
-        transition=alone, initial=alone[0], emission=laws[:, None], length=len(laws)
-    )
-
-
-def _stationary(transition: Array) -> Array:
-    """The only law that a transition keeps."""
-    size = len(transition)
-    # Singular unless the law is unique; the added matrix of ones makes the solution sum to 1.
-    balance = _balance(transition)
-    if not checks.is_traced(balance) and np.linalg.matrix_rank(np.asarray(balance)) < size:
-        raise ValueError("transition must have one stationary law, or initial must be given")
-    return _kept_by(balance)
-
-
-@jax.jit
-def _balance(transition: Array) -> Array:
-    return jnp.eye(len(transition), dtype=transition.dtype) - transition.T + 1
-
-
-@jax.jit
-def _kept_by(balance: Array) -> Array:
-    return jnp.maximum(jnp.linalg.solve(balance, jnp.ones(len(balance), balance.dtype)), 0)
+        return _correlations(self, *observed(self, likelihood, start))
 
 
 # --- the passes, with the sites as the first axis of every array
@@ -420,7 +272,8 @@ def _sample_backwards(
     return jnp.where(impossible[..., None], -1, jnp.moveaxis(symbols, 0, -1))
 
 
-def _changes(chain: HiddenMarkov, likelihood: Array, differs: Array) -> _Changes:
+def _changes(chain: HiddenMarkov, likelihood: Array, start: Array) -> _Changes:
+    differs = start[..., None] != jnp.arange(chain.vocabulary)
     whole = _by_state(chain, likelihood)
     return _Changes(
         changed=_over(_by_state(chain, likelihood * differs), whole),
@@ -429,9 +282,9 @@ def _changes(chain: HiddenMarkov, likelihood: Array, differs: Array) -> _Changes
 
 
 @jax.jit
-def _moments(chain: HiddenMarkov, likelihood: Array, differs: Array) -> SiteMoments:
+def _moments(chain: HiddenMarkov, likelihood: Array, start: Array) -> SiteMoments:
     passed = _filter(chain, likelihood)
-    changed, kept = _changes(chain, likelihood, differs)
+    changed, kept = _changes(chain, likelihood, start)
     states = _smoothed(chain, passed)
 
     def mixed(weights, mean, variance):
@@ -461,9 +314,9 @@ def _moments(chain: HiddenMarkov, likelihood: Array, differs: Array) -> SiteMome
 
 
 @jax.jit
-def _correlations(chain: HiddenMarkov, likelihood: Array, differs: Array) -> Array:
+def _correlations(chain: HiddenMarkov, likelihood: Array, start: Array) -> Array:
     passed = _filter(chain, likelihood)
-    changed, kept = _changes(chain, likelihood, differs)
+    changed, kept = _changes(chain, likelihood, start)
     states = _smoothed(chain, passed)
     mean = jnp.moveaxis((states * changed).sum(-1), 0, -1)
     variance = mean * jnp.moveaxis((states * kept).sum(-1), 0, -1)

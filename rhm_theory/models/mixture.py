@@ -32,16 +32,17 @@ from jaxtyping import ArrayLike, Float, Int
 from rhm_theory.models import interface
 from rhm_theory.models.draws import draw_index
 from rhm_theory.models.interface import SequenceModel, SiteMoments
-from rhm_theory.models.sites import likelihood_of, require_sum_one, sites_in
+from rhm_theory.models.sites import OfSites, likelihood_of, observed, require_sum_one
 from theory_common import checks
 from theory_common.claims import backed_by
+from theory_common.pytrees import pytree
 
 METHODS = ("log_evidence", "marginals", "sample_posterior", "change_moments", "change_correlations")
 
 
-@jax.tree_util.register_pytree_node_class
+@pytree()
 @dataclasses.dataclass(frozen=True, eq=False)
-class Mixture:
+class Mixture(OfSites):
     """A flat mixture of models of sequences; made by :func:`mixture`.
 
     A ``likelihood`` is ``(*batch, length, vocabulary)``, finite and >= 0. Evidence that contradicts
@@ -57,13 +58,6 @@ class Mixture:
     components: tuple[SequenceModel, ...]
     weights: Float[AnyArray, " components"]
 
-    def tree_flatten(self):
-        return (self.components, self.weights), None
-
-    @classmethod
-    def tree_unflatten(cls, _, children):
-        return cls(*children)
-
     @property
     def length(self) -> int:
         """The number of sites."""
@@ -74,24 +68,10 @@ class Mixture:
         """The number of symbols."""
         return self.components[0].vocabulary
 
-    def sample(self, key: Array, shape: tuple[int, ...] = ()) -> Int[AnyArray, "*shape length"]:
-        """Independent sequences.
-
-        Args:
-            key: of the samples.
-            shape: of the batch.
-
-        Raises: ``TypeError`` or ``ValueError`` that names the argument.
-        """
-        batch = checks.sizes("shape", shape)
-        everything = jnp.ones((self.length, self.vocabulary), self.weights.dtype)
-        return self.sample_posterior(key, everything, batch)
-
-    def sequences(
-        self, name: str, leaves: Int[ArrayLike, "*batch length"] | Sequence
-    ) -> Int[Array, "*batch length"]:
-        """``leaves`` as symbols, one for each site; errors call them ``name``."""
-        return sites_in(name, leaves, self.length, self.vocabulary)
+    @property
+    def dtype(self) -> Any:
+        """The precision of the model."""
+        return self.weights.dtype
 
     @backed_by("flat-mixture-moments")
     def log_evidence(
@@ -104,7 +84,7 @@ class Mixture:
         Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``.
         Claim: ``flat-mixture-moments``.
         """
-        return _log_evidence(self, self._likelihood(likelihood))
+        return _log_evidence(self, likelihood_of(self, likelihood))
 
     @backed_by("flat-mixture-moments")
     def component_posterior(
@@ -116,7 +96,7 @@ class Mixture:
         Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``.
         Claim: ``flat-mixture-moments``.
         """
-        return jnp.moveaxis(_component_posterior(self, self._likelihood(likelihood)), 0, -1)
+        return jnp.moveaxis(_component_posterior(self, likelihood_of(self, likelihood)), 0, -1)
 
     @backed_by("flat-mixture-moments")
     def marginals(
@@ -128,7 +108,7 @@ class Mixture:
         Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``.
         Claim: ``flat-mixture-moments``.
         """
-        return _marginals(self, self._likelihood(likelihood))
+        return _marginals(self, likelihood_of(self, likelihood))
 
     @backed_by("flat-mixture-moments")
     def sample_posterior(
@@ -154,7 +134,7 @@ class Mixture:
         return _sample(
             self,
             checks.key("key", key),
-            self._likelihood(likelihood),
+            likelihood_of(self, likelihood),
             shape=checks.sizes("shape", shape),
         )
 
@@ -175,7 +155,7 @@ class Mixture:
         Raises: ``TypeError`` or ``ValueError`` that names the argument.
         Claim: ``flat-mixture-moments``.
         """
-        return _moments(self, *self._observed(likelihood, start))
+        return _moments(self, *observed(self, likelihood, start))
 
     @backed_by("flat-mixture-moments")
     def change_correlations(
@@ -192,19 +172,7 @@ class Mixture:
         Raises: ``TypeError`` or ``ValueError`` that names the argument.
         Claim: ``flat-mixture-moments``.
         """
-        return _correlations(self, *self._observed(likelihood, start))
-
-    def _likelihood(self, likelihood: Any) -> Array:
-        return likelihood_of(self, likelihood, self.weights.dtype)
-
-    def _observed(self, likelihood: Any, start: Any) -> tuple[Array, Array]:
-        likelihood = self._likelihood(likelihood)
-        start = self.sequences("start", start)
-        batch = checks.common_shape(likelihood=likelihood.shape[:-2], start=start.shape[:-1])
-        return (
-            jnp.broadcast_to(likelihood, (*batch, *likelihood.shape[-2:])),
-            jnp.broadcast_to(start, (*batch, self.length)),
-        )
+        return _correlations(self, *observed(self, likelihood, start))
 
 
 @backed_by("flat-mixture-moments")

@@ -1,38 +1,79 @@
-"""Checked arguments of a model of sequences: symbols, one for each site, and their likelihood."""
+"""What models of symbols at sites share: samples without evidence, and checked arguments."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import ArrayLike, Bool, Float, Int
+from jaxtyping import Array as AnyArray
+from jaxtyping import ArrayLike, Float, Int
 
 from rhm_theory.models.grammar import symbols_in
-from rhm_theory.models.interface import SequenceModel
 from theory_common import checks
 
 
+class Sites(Protocol):
+    """A law of ``length`` symbols below ``vocabulary``, computed in the precision ``dtype``."""
+
+    @property
+    def length(self) -> int: ...
+
+    @property
+    def vocabulary(self) -> int: ...
+
+    @property
+    def dtype(self) -> Any: ...
+
+    def sample_posterior(self, key: Array, likelihood: Any, shape: tuple[int, ...] = ()) -> Any: ...
+
+
+class OfSites:
+    """The methods that do not depend on how a model of :class:`Sites` is computed."""
+
+    def sample(
+        self: Sites, key: Array, shape: tuple[int, ...] = ()
+    ) -> Int[AnyArray, "*shape length"]:
+        """Independent sequences.
+
+        Args:
+            key: of the samples.
+            shape: of the batch.
+
+        Raises: ``TypeError`` or ``ValueError`` that names the argument.
+        """
+        batch = checks.sizes("shape", shape)
+        everything = jnp.ones((self.length, self.vocabulary), self.dtype)
+        return self.sample_posterior(key, everything, batch)
+
+    def sequences(
+        self: Sites, name: str, leaves: Int[ArrayLike, "*batch length"] | Sequence
+    ) -> Int[Array, "*batch length"]:
+        """``leaves`` as symbols of this model, one for each site.
+
+        Raises: ``TypeError`` or ``ValueError`` that calls the argument ``name``.
+        """
+        return sites_in(self, name, leaves)
+
+
 def sites_in(
-    name: str, leaves: Int[ArrayLike, "*batch length"] | Sequence, length: int, vocabulary: int
+    model: Sites, name: str, leaves: Int[ArrayLike, "*batch length"] | Sequence
 ) -> Int[Array, "*batch length"]:
-    """``leaves`` as symbols below ``vocabulary``, one for each of ``length`` sites.
+    """``leaves`` as symbols of the model, one for each site.
 
     Raises: ``TypeError`` or ``ValueError`` that calls the argument ``name``.
     """
-    symbols = symbols_in(name, leaves, vocabulary)
-    if symbols.shape[-1:] != (length,):
+    symbols = symbols_in(name, leaves, model.vocabulary)
+    if symbols.shape[-1:] != (model.length,):
         raise ValueError(
-            f"{name} must have a last axis of {length} sites, got shape {symbols.shape}"
+            f"{name} must have a last axis of {model.length} sites, got shape {symbols.shape}"
         )
     return symbols
 
 
-def likelihood_of(
-    model: SequenceModel, likelihood: Any, dtype: Any
-) -> Float[Array, "*batch length vocabulary"]:
-    """``likelihood`` if it fits the model, in the precision ``dtype`` of the model or more.
+def likelihood_of(model: Sites, likelihood: Any) -> Float[Array, "*batch length vocabulary"]:
+    """``likelihood`` if it fits the model, in the precision of the model or more.
 
     Raises: ``TypeError`` or ``ValueError`` that names ``likelihood``.
     """
@@ -42,19 +83,20 @@ def likelihood_of(
             "likelihood must end in (length, vocabulary) = "
             f"{model.length, model.vocabulary}, got shape {likelihood.shape}"
         )
-    return likelihood.astype(jnp.promote_types(likelihood.dtype, dtype))
+    return likelihood.astype(jnp.promote_types(likelihood.dtype, model.dtype))
 
 
-def with_differences(
-    model: SequenceModel, likelihood: Float[Array, "*#batch length vocabulary"], start: Any
-) -> tuple[Float[Array, "*batch length vocabulary"], Bool[Array, "*batch length vocabulary"]]:
-    """The likelihood, and True for symbols that differ from the start, of one batch shape.
+def observed(
+    model: Sites, likelihood: Any, start: Any
+) -> tuple[Float[Array, "*batch length vocabulary"], Int[Array, "*batch length"]]:
+    """The likelihood and the start, of one batch shape.
 
-    Raises: ``TypeError`` or ``ValueError`` that names ``start``.
+    Raises: ``TypeError`` or ``ValueError`` that names the argument.
     """
-    start = model.sequences("start", start)
+    likelihood = likelihood_of(model, likelihood)
+    start = sites_in(model, "start", start)
     checks.common_shape(likelihood=likelihood.shape[:-2], start=start.shape[:-1])
-    return _with_differences(likelihood, start)
+    return _of_one_batch(likelihood, start)
 
 
 def require_sum_one(name: str, rows: Float[Array, "*laws choices"]) -> None:
@@ -68,7 +110,9 @@ def require_sum_one(name: str, rows: Float[Array, "*laws choices"]) -> None:
 
 
 @jax.jit
-def _with_differences(likelihood: Array, start: Array) -> tuple[Array, Array]:
-    differs = start[..., None] != jnp.arange(likelihood.shape[-1])
-    likelihood, differs = jnp.broadcast_arrays(likelihood, differs)
-    return likelihood, differs
+def _of_one_batch(likelihood: Array, start: Array) -> tuple[Array, Array]:
+    batch = jnp.broadcast_shapes(likelihood.shape[:-2], start.shape[:-1])
+    return (
+        jnp.broadcast_to(likelihood, (*batch, *likelihood.shape[-2:])),
+        jnp.broadcast_to(start, (*batch, start.shape[-1])),
+    )
