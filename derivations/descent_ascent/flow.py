@@ -18,6 +18,7 @@ import sympy as sp
 from derivations.descent_ascent import data_measures, flow_numbers
 from derivations.descent_ascent.folds import h_u, h_v, reduced_determinant
 from derivations.descent_ascent.measures import Gram
+from derivations.descent_ascent.pair_in_space import pair_in_space
 from derivations.descent_ascent.pair_numbers import (
     DECREASING,
     count,
@@ -180,25 +181,11 @@ def flow_preserves_order(
     across_p=-k12 * A * fall_x / (k22 * ridge),
     across_y=-k12 * gram_determinant * A * fall_x / (k22 * ridge),
 ):
-    weights, retained, forgotten = (
-        sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
-    )
-    loss = sp.Function("ell")
-    at = sp.Symbol("m")
-    value = (
-        A * loss(weights.dot(retained))
-        - B * loss(weights.dot(forgotten))
-        + ridge * weights.dot(weights) / 2
-    )
-    gradient = sp.Matrix([value]).jacobian(weights).T
-    retain_dual, forget_dual = (
-        -mass / ridge * loss(at).diff(at).subs(at, weights.dot(kind))
-        for mass, kind in ((A, retained), (B, forgotten))
-    )
+    pair = pair_in_space()
     yield Equal(
         "-∇J/λ = -w + P u - Q v",
-        -gradient / ridge,
-        -weights + retain_dual * retained - forget_dual * forgotten,
+        -pair.gradient,
+        -pair.weights + pair.retain_dual * pair.retained - pair.forget_dual * pair.forgotten,
     )
     yield Equal("x at (p, y)", (k11 * p - k12 * ascent).subs(ascent, ascent_of), x_of)
     yield Equal("velocity of p", velocity_p, flow_p.subs(x, x_of))

@@ -13,6 +13,7 @@ subtract the bound's own equation from the stationary one, and find the sign of 
 import sympy as sp
 
 from derivations.descent_ascent import pair_numbers
+from derivations.descent_ascent.pair_in_space import pair_in_space
 from derivations.descent_ascent.pair_numbers import (
     ANY_LOSS,
     DECREASING,
@@ -266,26 +267,13 @@ def dual_masses(
     y_claimed=k12 * P - k22 * Q,
     log_equation=sp.log(P) + k11 * P - k12 * Q,
 ):
-    weights, retained, forgotten = (
-        sp.Matrix(sp.symbols(f"{name}_1:4", real=True)) for name in "wuv"
-    )
-    loss = sp.Function("ell")
-    at = sp.Symbol("m")
-    value = (
-        A * loss(weights.dot(retained))
-        - B * loss(weights.dot(forgotten))
-        + ridge * weights.dot(weights) / 2
-    )
-    gradient = sp.Matrix([value]).jacobian(weights).T
-    retain_dual, forget_dual = (
-        -mass / ridge * loss(at).diff(at).subs(at, weights.dot(kind))
-        for mass, kind in ((A, retained), (B, forgotten))
-    )
+    pair = pair_in_space()
     yield Equal(
         "gradient/λ = w - P u + Q v",
-        gradient / ridge,
-        weights - retain_dual * retained + forget_dual * forgotten,
+        pair.gradient,
+        pair.weights - pair.retain_dual * pair.retained + pair.forget_dual * pair.forgotten,
     )
+    retained, forgotten = pair.retained, pair.forgotten
     gram = {
         k11: retained.dot(retained),
         k12: retained.dot(forgotten),
