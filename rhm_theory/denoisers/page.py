@@ -45,8 +45,7 @@ def page(title: str, answer: Sequence[str], sections: Sequence[str]) -> str:
     """
     style = importlib.resources.files(__package__).joinpath("page.css").read_text("utf-8")
     lead = "".join(
-        f"<p{'' if place else ' class=lead'}>{html.escape(one)}</p>"
-        for place, one in enumerate(answer)
+        f"<p{'' if place else ' class=lead'}>{_plain(one)}</p>" for place, one in enumerate(answer)
     )
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -66,12 +65,12 @@ def section(heading: str, *content: str) -> str:
 
 def paragraphs(*texts: str) -> str:
     """Plain texts, one paragraph each."""
-    return "".join(f"<p>{html.escape(one)}</p>" for one in texts)
+    return "".join(f"<p>{_plain(one)}</p>" for one in texts)
 
 
 def items(texts: Sequence[str]) -> str:
     """A list of plain texts."""
-    return "<ul>" + "".join(f"<li>{html.escape(one)}</li>" for one in texts) + "</ul>"
+    return "<ul>" + "".join(f"<li>{_plain(one)}</li>" for one in texts) + "</ul>"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -142,3 +141,8 @@ def looks(names: Sequence[str], model: str) -> dict[str, dict[str, Any]]:
         }
         for name, (colour, mark, line) in found.items()
     }
+
+
+def _plain(text: str) -> str:
+    """A text as HTML. A percent sign stays in the line of its number."""
+    return html.escape(text).replace(" %", "&nbsp;%")
