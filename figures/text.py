@@ -34,7 +34,7 @@ of six novels by Jane Austen, from ``seeds`` seeds, each trained in ``steps`` st
 """
 LEMMAS = ["Sec. 4 (text)", "arXiv:2410.13770", "new"]
 SIZE = (10.5, 8.0)
-PARAMETERS = {"seeds": 3, "steps": 6000}
+PARAMETERS = {"seeds": 3, "steps": 5000}
 WEIGHTS = Path(__file__).with_name("text.eqx")
 HUES = ("sky", "blue", "green", "vermillion")
 MARKS = ("v", "s", "D", "^")
@@ -122,6 +122,8 @@ def draw_correlation(panel, data):
 
 
 def draw_losses(panel, data):
+    for row in data["seed_losses"]:
+        panel.plot(data["loss_levels"], row[:, 0], color="black", lw=0.8)
     for row, name in zip(data["losses"], data["loss_names"], strict=True):
         panel.errorbar(
             data["loss_levels"],
@@ -150,17 +152,16 @@ def claims(data):
         f"{', '.join(f'{place:g}' for place in places)} (one number for each seed)",
     )
     for which, suffix in (("different words", ""), ("all pairs", "_all")):
-        value, _, low, high = data[f"contrast{suffix}"].T
+        value, _, low, high = data[f"contrast{suffix}"]
         yield (
-            f"contrast of the model, chi(0.7) - chi(1), {which}",
+            f"contrast of the models, chi(0.7) - chi(1), {which}",
             "positive, no number given",
-            ", ".join(map(interval, value, low, high)),
+            interval(value, low, high),
         )
-        for name, (value, _, low, high) in zip(
-            data["controls"], data[f"above{suffix}"], strict=True
-        ):
+        rows = zip(data["controls"], data[f"above{suffix}"], strict=True)
+        for name, (value, _, low, high) in rows:
             yield (
-                f"the model's contrast above that of {name}, {which}",
+                f"that contrast minus the one of {name}, {which}",
                 "no control on text",
                 interval(value, low, high),
             )
@@ -179,15 +180,15 @@ def claims(data):
             "not measured",
             f"excess {excess:+.4f} [{low:+.4f}, {high:+.4f}], p = {p_value:.3f}",
         )
-    growth = data["growth"][0, :, 0]
-    if len(growth) > 1:
-        yield (
-            "growth with training, at t = 0.7",
-            "not measured",
-            ", ".join(
-                f"{v:.3f} after {s:.0%}" for v, s in zip(growth, data["shares"], strict=True)
-            ),
-        )
+    shares = data["shares"]
+    if len(shares) > 1:
+        for which, column in (("all pairs", 0), ("different words", 2)):
+            growth = data["growth"][:, :, column].mean(0)
+            yield (
+                f"growth of chi(0.7) with training, {which}, mean over seeds",
+                "not measured",
+                ", ".join(f"{v:.3f} after {s:.0%}" for v, s in zip(growth, shares, strict=True)),
+            )
 
 
 def interval(value, low, high):

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rhm_theory.denoisers import masked, training
+from rhm_theory.denoisers.sequences import summary
 from rhm_theory.denoisers.sequences.measurement import MODEL, SAMPLED, Effort
 from rhm_theory.denoisers.sequences.summary import PEAK
-from rhm_theory.denoisers.text import corpora, encoded, fitting, measurement, report
+from rhm_theory.denoisers.text import clauses, corpora, encoded, fitting, measurement, report
 from rhm_theory.denoisers.text.encoded import TextData
 from rhm_theory.denoisers.text.measurement import Study
 from rhm_theory.denoisers.text.report import Numbers
@@ -22,7 +23,7 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0)
 FEW_LEVELS = (0.3, 0.5, 0.7, 0.9, 1.0)
 CONTROLS = ("mixture of unigrams", "bigrams", "mixture of bigrams", "trigrams")
 GROWTH = (0.25, 0.5)  # shares of the training at which the model is measured too
-SIZES = {"width": 96, "layers": 4, "heads": 3}
+SIZES = {"width": 192, "layers": 4, "heads": 6}
 LENGTH = 64  # tokens of a window
 
 
@@ -51,12 +52,14 @@ class TextModels(NamedTuple):
         data: the text.
         models: one for each seed.
         losses: of the first model and of the controls, as ``Compared.to_dict`` gives them.
+        seed_losses: of each model, with errors: an array of shape (seeds, levels, 2).
         kept: for each model, its states at shares of the training. It may have none.
     """
 
     data: TextData
     models: Sequence[masked.MaskedDiffusion]
     losses: dict[str, Any]
+    seed_losses: np.ndarray
     kept: Sequence[dict[float, masked.MaskedDiffusion]]
 
 
@@ -81,8 +84,13 @@ SETTINGS = {
 def loaded(weights: Path) -> TextModels:
     """The one model of a file that ``rhm-theory train text`` wrote."""
     found = encoded.load(weights)
+    losses = found.notes["losses"]
     return TextModels(
-        data=found.data, models=[found.model], losses=found.notes["losses"], kept=[{}]
+        data=found.data,
+        models=[found.model],
+        losses=losses,
+        seed_losses=np.array([losses["loss and error"]["model"]]),
+        kept=[{}],
     )
 
 
@@ -100,8 +108,14 @@ def trained(
     data = encoded.prepare(corpus)
     runs = [_trained(data, seed, steps, folder) for seed in seeds]
     models = [run.model for run in runs]
-    losses = fitting.compared(models[0], data).to_dict()
-    return TextModels(data=data, models=models, losses=losses, kept=[run.kept for run in runs])
+    seed_losses = [[_pair(one) for one in fitting.losses(model, data)] for model in models]
+    return TextModels(
+        data=data,
+        models=models,
+        losses=fitting.compared(models[0], data).to_dict(),
+        seed_losses=np.array(seed_losses),
+        kept=[run.kept for run in runs],
+    )
 
 
 def novels() -> corpora.Corpus:
@@ -124,7 +138,9 @@ def studied(given: TextModels, setting: TextSetting, folder: Path | None = None)
     parts = None if folder is None else folder / "measured"
     whole = [_measured(model, data, setting, parts) for model in models]
     controls = _with_controls(models[0], data, setting, parts)
-    found = _by_seed(whole) | _by_control(controls) | _losses(given.losses)
+    found = _by_seed([numbers for _, numbers in whole]) | _by_control(controls[1])
+    found |= _over_seeds([controls[0], *(one for one, _ in whole[1:])]) | _losses(given.losses)
+    found["seed_losses"] = given.seed_losses
     if setting.sampled_levels:
         found |= _sampled([_by_samples(model, data, setting, parts) for model in models])
     found["growth"] = np.array(
@@ -138,7 +154,7 @@ def studied(given: TextModels, setting: TextSetting, folder: Path | None = None)
 
 def _trained(data: TextData, seed: int, steps: int, folder: Path | None) -> training.Trained:
     run = {
-        "batch": 16,
+        "batch": 32,
         "steps": steps,
         "learning_rate": 0.05,
         "keep": GROWTH,
@@ -162,12 +178,12 @@ def _study(
     return study, report.numbers(study)
 
 
-def _measured(model, data, setting: TextSetting, parts) -> Numbers:
-    return _study(model, data, setting.levels, setting.effort, parts)[1]
+def _measured(model, data, setting: TextSetting, parts) -> tuple[Study, Numbers]:
+    return _study(model, data, setting.levels, setting.effort, parts)
 
 
-def _with_controls(model, data, setting: TextSetting, parts) -> Numbers:
-    return _study(model, data, setting.few_levels, setting.effort, parts, CONTROLS)[1]
+def _with_controls(model, data, setting: TextSetting, parts) -> tuple[Study, Numbers]:
+    return _study(model, data, setting.few_levels, setting.effort, parts, CONTROLS)
 
 
 def _by_samples(model, data, setting: TextSetting, parts) -> Numbers:
@@ -176,11 +192,16 @@ def _by_samples(model, data, setting: TextSetting, parts) -> Numbers:
 
 
 def _growth(kept: dict, model, data, setting: TextSetting, parts) -> list[list[float]]:
-    """chi over different words at the level of the contrast, after each share of the training."""
+    """chi at the level of the contrast, after each share of the training: all, different words."""
     rows = []
     for one in (*kept.values(), model):
         found = _study(one, data, (PEAK,), setting.effort, parts)[1]
-        rows.append(_pair(found.different_words[MODEL][0].susceptibility))
+        rows.append(
+            [
+                *_pair(found.all_pairs[MODEL][0].susceptibility),
+                *_pair(found.different_words[MODEL][0].susceptibility),
+            ]
+        )
     return rows
 
 
@@ -208,8 +229,8 @@ def _by_seed(found: list[Numbers]) -> dict[str, Any]:
             [[_pair(m.half_length) for m in one.different_words[MODEL]] for one in found]
         ),
         "correlation": np.array([_pair_rows(m.correlation) for m in first.different_words[MODEL]]),
-        "contrast": np.array([_whole(one.contrast[MODEL]) for one in found]),
-        "contrast_all": np.array([_whole(one.contrast_all[MODEL]) for one in found]),
+        "seed_contrast": np.array([_whole(one.contrast[MODEL]) for one in found]),
+        "seed_contrast_all": np.array([_whole(one.contrast_all[MODEL]) for one in found]),
         "clause_levels": np.array(list(first.clauses)),
         "clauses": np.array(
             [
@@ -230,9 +251,25 @@ def _by_control(found: Numbers) -> dict[str, Any]:
         "few_levels": np.array(found.levels),
         "control_all": np.array([_chi(found.all_pairs[name]) for name in CONTROLS]),
         "control_different": np.array([_chi(found.different_words[name]) for name in CONTROLS]),
-        "above": np.array([_whole(found.above[name]) for name in CONTROLS]),
-        "above_all": np.array([_whole(found.above_all[name]) for name in CONTROLS]),
+        "control_contrast": np.array([_whole(found.contrast[name]) for name in CONTROLS]),
+        "control_contrast_all": np.array([_whole(found.contrast_all[name]) for name in CONTROLS]),
     }
+
+
+def _over_seeds(studies: Sequence[Study]) -> dict[str, Any]:
+    """The mean contrast of the models, and how far it is above that of each control.
+
+    Its intervals cover chapters and seeds. The first study has the controls.
+    """
+    different = clauses.different_words(studies[0].word)
+    changes = [study.changes for study in studies]
+    r_max = min(report.R_MAX, changes[0].tokens.shape[1] - 1)
+    found: dict[str, Any] = {}
+    for suffix, allowed in (("", different), ("_all", None)):
+        mean = summary.mean_contrasts(changes, r_max=r_max, allowed=allowed)
+        found[f"contrast{suffix}"] = np.array(_whole(mean.own[MODEL]))
+        found[f"above{suffix}"] = np.array([_whole(mean.above[name]) for name in CONTROLS])
+    return found
 
 
 def _sampled(found: list[Numbers]) -> dict[str, Any]:

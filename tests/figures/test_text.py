@@ -53,7 +53,7 @@ def test_the_paper_preset_trains_measures_and_goes_on(tmp_path, monkeypatch):
     data = text.compute("paper", 1, 4, folder=tmp_path)
     assert data["model_all"].shape == (1, 2, 2)
     assert data["sampled_all"].shape == (1, 2, 2)
-    assert data["growth"].shape == (1, 3, 2)
+    assert data["growth"].shape == (1, 3, 4)
     np.testing.assert_array_equal(data["shares"], [0.25, 0.5, 1])
     monkeypatch.setattr(backward, "teacher_forced", None)  # all parts are kept
     again = text.compute("paper", 1, 4, folder=tmp_path)

@@ -4,6 +4,7 @@ The *contrast* of a law is :math:`\chi_B(\text{peak}) - \chi_B(\text{end})`. The
 nearest to 0.7, which was fixed before any run. The end is the highest level.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,7 @@ from rhm_theory.denoisers.sequences.backward import Pairs
 from rhm_theory.denoisers.sequences.measurement import BY_SAMPLES, MODEL, Changes
 from rhm_theory.experiment import measure
 from rhm_theory.experiment.measure import Estimate, Measurement
+from rhm_theory.experiment.seeds import mean_of_seeds
 
 PEAK = 0.7
 Allowed = Bool[np.ndarray, "starts length length"] | None
@@ -62,25 +64,68 @@ def contrasts(found: Changes, *, r_max: int, allowed: Allowed = None) -> Contras
 
     Args: as :func:`measurements` takes them.
     """
+    return mean_contrasts([found], r_max=r_max, allowed=allowed)
+
+
+def mean_contrasts(by_seed: Sequence[Changes], *, r_max: int, allowed: Allowed = None) -> Contrasts:
+    """The same for models of several seeds: the mean of their contrasts.
+
+    Errors cover groups and seeds (:func:`rhm_theory.experiment.seeds.mean_of_seeds`).
+
+    Args:
+        by_seed: the raw data of each model, all with the same starts. The other laws are those of
+            the first one. Levels may differ if the two of the contrast are the same.
+        r_max: the largest distance that counts.
+        allowed: which pairs of different tokens count; all by default.
+    """
+    groups = by_seed[0].groups
+    rows = [_rows(one, r_max, allowed) for one in by_seed]
+    models = np.stack([row[MODEL] for row in rows], 1)
+    controls = {
+        name: row
+        for name, row in rows[0].items()
+        if name != MODEL and not name.endswith(BY_SAMPLES)
+    }
+    samples = {
+        name: np.stack([row[name] for row in rows], 1)
+        for name in rows[0]
+        if name.endswith(BY_SAMPLES) and all(name in row for row in rows)
+    }
+    own = {MODEL: _mean_contrast(models, groups)}
+    own |= {name: _mean_contrast(row, groups) for name, row in samples.items()}
+    own |= {name: _mean_contrast(row[:, None], groups) for name, row in controls.items()}
+    above = {
+        name: _mean_contrast(models[: len(row)], groups, row[:, None])
+        for name, row in controls.items()
+    }
+    return Contrasts(own=own, above=above)
+
+
+def _rows(found: Changes, r_max: int, allowed: Allowed) -> dict[str, np.ndarray]:
+    """Numerator and denominator of chi at peak and end, ``(starts, 2, 2)``, by law."""
     places = [found.levels.index(level) for level in peak_and_end(found.levels)]
-    rows = {
+    return {
         name: np.stack([_fraction(by_level[place], r_max, allowed) for place in places], 1)
         for name, by_level in found.pairs.items()
     }
-    own = {
-        name: measure.jackknife(_contrast, row, found.groups[: len(row)])
-        for name, row in rows.items()
-    }
-    above = {
-        name: measure.jackknife(
-            lambda both: _contrast(both[0]) - _contrast(both[1]),
-            np.stack([rows[MODEL][: len(row)], row], 1),
-            found.groups[: len(row)],
-        )
-        for name, row in rows.items()
-        if name != MODEL and not name.endswith(BY_SAMPLES)
-    }
-    return Contrasts(own=own, above=above)
+
+
+def _mean_contrast(
+    rows: Float[np.ndarray, "starts seeds 2 2"],
+    groups: np.ndarray,
+    control: Float[np.ndarray, "starts 1 2 2"] | None = None,
+) -> Estimate:
+    """The mean over seeds, minus the contrast of a control if there is one."""
+    both = rows if control is None else np.concatenate([rows, control], 1)
+    seeds = rows.shape[1]
+
+    def by_seed(mean: np.ndarray) -> np.ndarray:
+        found = np.array([_contrast(one) for one in mean])
+        return found[:seeds] - (0 if control is None else found[seeds])
+
+    own = groups[: len(rows)]
+    over_groups = measure.jackknife(lambda mean: by_seed(mean).mean(), both, own)
+    return mean_of_seeds(by_seed(both.mean(0)), over_groups.error**2, len(set(own.tolist())))
 
 
 def differences(found: Changes, of: str, other: str, *, r_max: int) -> list[Estimate]:

@@ -90,6 +90,12 @@ def train(
     return training.train(for_run, model, draw, held_out=watched.tokens, **run)
 
 
+def losses(model: MaskedDiffusion, data: TextData) -> list[Estimate]:
+    """The losses of a model at ``LEVELS``, on windows of held-out chapters."""
+    starts = encoded.starts(data.held_out, model.length, COMPARED)
+    return _losses(model.log_probabilities, starts, vocabulary=data.vocabulary)
+
+
 def compared(model: MaskedDiffusion, data: TextData) -> Compared:
     """The losses of a model and of unigrams, bigrams and trigrams, with the same masks."""
     found = ngrams.fit(data.training, data.vocabulary)
@@ -97,7 +103,7 @@ def compared(model: MaskedDiffusion, data: TextData) -> Compared:
     few = encoded.starts(data.held_out, model.length, SLOW)
     asked = functools.partial(_losses, vocabulary=data.vocabulary)
     loss = {
-        "model": asked(model.log_probabilities, starts),
+        "model": losses(model, data),
         "unigrams": asked(ngrams.unigram_conditional(found), starts),
         "bigrams": asked(ngrams.bigram_conditional(found), starts),
         "trigrams": asked(ngrams.trigram_conditional(found), few),

@@ -20,8 +20,6 @@ from rhm_theory.denoisers.text.encoded import TextData
 from theory_common import checks
 
 GROUPS = 6  # components of the mixture of chains of bigrams
-TRIGRAM_STARTS = 12
-TRIGRAM_COLUMNS = 2
 
 
 class Study(NamedTuple):
@@ -131,12 +129,7 @@ def _trigrams(data: TextData, effort: Effort) -> Law:
     def conditional() -> Conditional:
         return ngrams.trigram_conditional(ngrams.fit(data.training, data.vocabulary))
 
-    few = effort._replace(
-        starts=min(effort.starts, TRIGRAM_STARTS),
-        masks=1,
-        columns=min(effort.columns, TRIGRAM_COLUMNS),
-    )
-    return Law(conditional, few)
+    return Law(conditional, _less(effort))
 
 
 def _mixture_of_unigrams(data: TextData, effort: Effort) -> Law:
@@ -159,10 +152,14 @@ def _mixture_of_bigrams(data: TextData, effort: Effort) -> Law:
         ]
         return ngrams.mixture_of_bigrams(groups, data.vocabulary)
 
-    few = effort._replace(
+    return Law(conditional, _less(effort))
+
+
+def _less(effort: Effort) -> Effort:
+    """The effort of a control that takes long."""
+    return effort._replace(
         starts=max(effort.starts // 2, 2), masks=2, columns=min(effort.columns, 3)
     )
-    return Law(conditional, few)
 
 
 CONTROLS: dict[str, Callable[[TextData, Effort], Law]] = {
