@@ -10,10 +10,9 @@ from gda_theory.codes import Cause, Kind, Outcome, Reason, RunEnd
 from gda_theory.dynamics import simulation, trials
 from gda_theory.dynamics.flows import Flow, flow
 from gda_theory.dynamics.outcomes import Explanation, explain
+from gda_theory.dynamics.schemes import Scheme, ascent_then_descent
 from gda_theory.dynamics.simulation import (
-    Scheme,
     Trajectory,
-    ascent_then_descent,
     distances_to,
     recorded_weights,
     simulate,

@@ -31,7 +31,8 @@ from jaxtyping import ArrayLike, Bool, Float, Int
 from gda_theory import pair as pairs
 from gda_theory.codes import Cause, Outcome, Reason, sentence
 from gda_theory.dynamics import simulation
-from gda_theory.dynamics.simulation import Factors, Scheme, Trajectory
+from gda_theory.dynamics.schemes import Factors, Scheme, factors_of
+from gda_theory.dynamics.simulation import Trajectory
 from gda_theory.pair import CorrelatedPair
 from gda_theory.problem.objective import Objective, objective_of
 from gda_theory.problem.problem import Problem
@@ -130,7 +131,7 @@ def explain(
     return _explained(
         objective,
         _Run(
-            factors=simulation.factors_of([run.scheme], objective.ridge.dtype),
+            factors=factors_of([run.scheme], objective.ridge.dtype),
             weights=run.weights,
             start=run.start,
             outcome=run.outcome,

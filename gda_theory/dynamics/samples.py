@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.dynamics.simulation import Tilt
+from gda_theory.dynamics.epochs import Tilt
 from gda_theory.problem.objective import Objective
 from gda_theory.problem.set_losses import SetLosses, set_losses_of
 

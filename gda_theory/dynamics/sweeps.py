@@ -20,7 +20,8 @@ from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 from gda_theory.dynamics import simulation
-from gda_theory.dynamics.simulation import Scheme, Trajectory
+from gda_theory.dynamics.schemes import Scheme, epoch_count, resolve
+from gda_theory.dynamics.simulation import Trajectory
 from gda_theory.pair import CorrelatedPair
 from gda_theory.pair.model import geometry, with_arrays
 from gda_theory.problem.objective import HasObjective, Objective, objective_of
@@ -103,8 +104,8 @@ def sweep(
     Raises: as :func:`simulate`; ``ValueError`` for an axis that is no parameter of the problem.
     """
     checks.concrete("sweep", problem, axes, step_size, strength, None if callable(start) else start)
-    epochs = simulation.epoch_count("epochs", epochs)
-    scheme = simulation.resolve(scheme)
+    epochs = epoch_count("epochs", epochs)
+    scheme = resolve(scheme)
     base = problem if isinstance(problem, CorrelatedPair) else objective_of(problem)
     objective = objective_of(base)
     _unbatched("problem", problem, objective.types.shape[:-2])

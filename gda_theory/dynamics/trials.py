@@ -20,7 +20,9 @@ from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from gda_theory.dynamics import simulation
-from gda_theory.dynamics.simulation import Scheme, Tilt, Trajectory
+from gda_theory.dynamics.epochs import Tilt
+from gda_theory.dynamics.schemes import Scheme, ascent_then_descent
+from gda_theory.dynamics.simulation import Trajectory
 from gda_theory.problem.objective import Objective
 from gda_theory.solve.newton import norm
 from theory_common.claims import backed_by
@@ -31,7 +33,7 @@ SCHEMES: tuple[str | Scheme, ...] = (
     "simultaneous",
     "retain_first",
     "forget_first",
-    simulation.ascent_then_descent(5),
+    ascent_then_descent(5),
     "pure_ascent",
 )
 DESCENT = Scheme("descent", ((1, 0),))

@@ -5,7 +5,7 @@ import pytest
 
 import gda_theory as gt
 from gda_theory.codes import Outcome
-from gda_theory.dynamics import simulation, trials
+from gda_theory.dynamics import schemes, simulation, trials
 from tests import class_data
 from tests.class_data import CLASSES, FEATURES
 
@@ -26,7 +26,7 @@ def test_an_epoch_is_that_of_numpy(scheme):
     strength = 0.7
     expected = WEIGHTS - WEIGHTS.mean(0)
     start = problem.coordinates_of(expected)
-    for retain, forget in simulation.SCHEMES[scheme].half_steps:
+    for retain, forget in schemes.SCHEMES[scheme].half_steps:
         kept, lost, penalty = split(problem, expected)
         expected = expected - STEP * (retain * kept - forget * strength * lost + penalty)
     moved = simulation.epoch(

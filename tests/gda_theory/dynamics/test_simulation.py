@@ -13,7 +13,7 @@ import pytest
 
 import gda_theory as gt
 from gda_theory.codes import Outcome
-from gda_theory.dynamics import simulation
+from gda_theory.dynamics import blocks, simulation
 from tests.pair_blocks import in_blocks
 
 HALVES = {
@@ -586,10 +586,10 @@ def test_epochs_without_a_step_show_nothing():
         pair,
         np.zeros(2),
         step_size=1.0,
-        epochs=simulation.WATCH,
-        schedule=np.ones(simulation.WATCH),
+        epochs=blocks.WATCH,
+        schedule=np.ones(blocks.WATCH),
     )
-    asleep = np.concatenate([np.ones(simulation.WATCH), np.zeros(9 * simulation.WATCH)])
+    asleep = np.concatenate([np.ones(blocks.WATCH), np.zeros(9 * blocks.WATCH)])
     run = gt.simulate(pair, np.zeros(2), step_size=1.0, epochs=asleep.size, schedule=asleep)
     assert (run.outcome, run.epochs) == (Outcome.MOVING, asleep.size)
     np.testing.assert_array_equal(run.weights, awake.weights)
@@ -692,7 +692,7 @@ def test_bad_input_names_the_argument(changes, message):
 
 def test_ascent_epochs_are_whole():
     with pytest.raises(ValueError, match="epochs must be >= 1"):
-        simulation.ascent_then_descent(0)
+        gt.ascent_then_descent(0)
 
 
 @pytest.mark.parametrize(
