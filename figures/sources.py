@@ -2,8 +2,9 @@
 
 A figure depends on its own file and on every file of the project that it imports, directly or
 through others. A package's ``__init__`` that only re-exports names passes a name on to the file
-that defines it. So ``gt.pair.folds`` leads to ``gda_theory/pair/bifurcations.py``, and not to every
-file of ``gda_theory``. Where it cannot be seen which names are used, the whole package counts.
+that defines it. It may also import a subpackage when that is first used, in ``__getattr__``. So
+``gt.pair.folds`` leads to ``gda_theory/pair/bifurcations.py``, and not to every file of
+``gda_theory``. Where it cannot be seen which names are used, the whole package counts.
 """
 
 import ast
@@ -15,6 +16,8 @@ from typing import NamedTuple
 PACKAGES = ("theory_common", "gda_theory", "rhm_theory", "derivations", "figures")
 # Importing these registers things that are looked up by a text later, so all of their files count.
 WHOLE = ("derivations",)
+# What may import a module by its name, a text.
+BY_TEXT = ("importlib", "importlib.import_module", "pkgutil")
 
 
 class Source(NamedTuple):
@@ -43,13 +46,13 @@ def _needed(module: str, project: frozenset[str]) -> set[str]:
     """The modules that ``module`` uses directly."""
     package = module.partition(".")[0]
     source = _read(_path(module), module)
-    imports_by_text = any(
-        origin.partition(".")[0] in ("importlib", "pkgutil") for origin in source.bindings.values()
-    )
-    own = set(_modules_below(package)) if package in WHOLE or imports_by_text else set()
+    targets = []
     for name in source.used:
         first, _, rest = name.partition(".")
-        target = source.bindings[first] + (f".{rest}" if rest else "")
+        targets.append(source.bindings[first] + (f".{rest}" if rest else ""))
+    imports_by_text = any(target in BY_TEXT or target.startswith("pkgutil.") for target in targets)
+    own = set(_modules_below(package)) if package in WHOLE or imports_by_text else set()
+    for target in targets:
         own |= _resolved(target, project)
     return own - {module}
 
@@ -84,6 +87,8 @@ def _exports(module: str) -> dict[str, str] | None:
         isinstance(node, ast.Import | ast.ImportFrom)
         or (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
         or (isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__")
+        # It imports a subpackage of the name that is asked for, which has a file of its own.
+        or (isinstance(node, ast.FunctionDef) and node.name == "__getattr__")
         for node in source.tree.body
     )
     return source.bindings if pure else None

@@ -241,6 +241,20 @@ def test_all_of_a_package_counts_where_its_names_are_not_seen(package, library):
     assert files("lib.FLAG") >= {"__init__", "near"}
 
 
+def test_a_package_that_imports_a_part_when_it_is_used_passes_names_on(package, library):
+    late = f"""
+def __getattr__(name):
+    import importlib
+    return importlib.import_module("{library.name}.far")
+"""
+    (library / "__init__.py").write_text(f"from {library.name}.near import ONE\n{late}")
+    looks = "import importlib.util\nHAS = importlib.util.find_spec('x')\n"
+    (library / "below.py").write_text(looks + "ZERO = 0")
+    for use, expected in (("lib.ONE", {"near", "below"}), ("lib.far.TWO", {"far"})):
+        name = package(line=f"import {library.name} as lib\n{use}")
+        assert {path.stem for path in sources.of(f"{name}.line")} - {"line"} == expected
+
+
 def test_a_figure_runs_only_code_that_counts_as_its_input():
     """What ran is seen by a profiler: every file of the project with a function that was called."""
     module = catalogue.load("rhm_law")

