@@ -24,7 +24,6 @@ Source: *Ascent Fails to Forget*, App. D.3. The tests for cycles and convergence
 Claims: ``alternating-maps``, ``effective-ridge``.
 """
 
-import contextlib
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
@@ -34,17 +33,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import DTypeLike
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
 
 from gda_theory.codes import Outcome
 from gda_theory.dynamics.blocks import State, run, run_recorded
-from gda_theory.dynamics.epochs import Lanes, Tilt, gradient_of, one_epoch, size_of
+from gda_theory.dynamics.epochs import Tilt, gradient_of, one_epoch, size_of
+from gda_theory.dynamics.run_arguments import Given, batch_size_of, lanes_of, schedule_of, watching
 from gda_theory.dynamics.schemes import Factors, Scheme, epoch_count, factors_of, resolve
 from gda_theory.problem.losses import RowLoss
 from gda_theory.problem.objective import HasObjective, Objective, objective_of
-from gda_theory.solve import minimise, newton
+from gda_theory.solve import newton
 from theory_common import checks
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
@@ -169,15 +168,15 @@ def simulate(
     observe_every = checks.whole("observe_every", observe_every, least=1)
     if observe is not None and observe_every > epochs:
         raise ValueError(f"observe_every must be <= epochs = {epochs}, got {observe_every}")
-    lanes = _lanes(objective, start, step_size, strength)
-    rows = _batch_size(batch_size, key, objective.retain_weight.shape[-1])
+    lanes = lanes_of(objective, start, step_size, strength)
+    rows = batch_size_of(batch_size, key, objective.retain_weight.shape[-1])
     return _simulated(
         objective.loss,
         lanes,
         scheme,
         dataclasses.replace(scheme, batch_size=rows),
         epochs=epochs,
-        factors=_schedule(schedule, epochs, lanes.start.dtype),
+        factors=schedule_of(schedule, epochs, lanes.start.dtype),
         key=key,
         observe=observe,
         observe_every=observe_every,
@@ -215,7 +214,7 @@ def simulate_schemes(
         places = [i for i, scheme in enumerate(known) if len(scheme.half_steps) == length]
         together = [known[i] for i in places]
         starts = np.broadcast_to(start, (len(places), *np.shape(start)))
-        lanes = _lanes(objective, starts, step_size, strength)
+        lanes = lanes_of(objective, starts, step_size, strength)
         lanes = lanes._replace(lanes=lanes.lanes._replace(tilt=tilt))
         factors = factors_of(together, lanes.start.dtype, lanes.step_size.size // len(places))
         if not any(scheme.ascent_epochs for scheme in together):
@@ -233,7 +232,7 @@ def simulate_schemes(
 
 def _simulated(
     loss: RowLoss,
-    given: "_Given",
+    given: Given,
     scheme: Scheme | Factors,
     named: Scheme,
     *,
@@ -258,7 +257,7 @@ def _simulated(
     else:
         whole, rest = divmod(epochs, observe_every)
         counts = (observe_every, whole, rest)
-        watch = _watching(observe, start)
+        watch = watching(observe, start)
         state, observed = run_recorded(
             loss, scheme, named.batch_size, batch, counts, *shared, watch
         )
@@ -295,7 +294,7 @@ class _Ended(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _ended(loss: RowLoss, given: "_Given", state: State, factors: Array | None) -> _Ended:
+def _ended(loss: RowLoss, given: Given, state: State, factors: Array | None) -> _Ended:
     """The last state in the shape of the batch, with the gradient and step size there."""
     lanes = given.lanes
     batch = given.step_size.shape
@@ -339,7 +338,7 @@ def epoch(
     Claim: ``alternating-maps``.
     """
     objective = objective_of(problem)
-    given = _lanes(objective, weights, step_size, strength)
+    given = lanes_of(objective, weights, step_size, strength)
     lanes = given.lanes
     known = scheme if isinstance(scheme, Factors) else resolve(scheme)
     moved = one_epoch(objective.loss, known, lanes, given.flat, lanes.step, 0)
@@ -372,153 +371,3 @@ def epoch_jacobian(
         return jax.jvp(moved, (weights,), (jnp.broadcast_to(direction, weights.shape),))[1]
 
     return jax.vmap(along, out_axes=-1)(jnp.eye(weights.shape[-1], dtype=weights.dtype))
-
-
-# Validation -------------------------------------------------------------------------------------
-
-
-class _Given(NamedTuple):
-    """Checked arguments of a run: its lanes, and what the Trajectory reports in the batch's shape.
-
-    ``flat`` is ``start`` with the batch flattened into lanes.
-    """
-
-    lanes: Lanes
-    flat: Float[Array, "d lanes"]
-    start: Float[Array, "*batch d"]
-    step_size: Float[Array, "*batch"]
-    strength: Float[Array, "*batch"]
-
-
-def _lanes(
-    objective: Objective, start: ArrayLike, step_size: ArrayLike, strength: ArrayLike
-) -> _Given:
-    """The arguments of a run, checked and broadcast."""
-    start = checks.finite("start", start).astype(objective.ridge.dtype)
-    dimension = objective.ridge.shape[-1]
-    of_types = objective.types.shape[:-2] if objective.has_margins else ()
-    if start.ndim < 1 or start.shape[-1] != dimension:
-        raise ValueError(
-            f"start must have shape (*batch, {dimension}), one entry per coordinate, "
-            f"got {start.shape}"
-        )
-    step_size = checks.positive("step_size", step_size).astype(start.dtype)
-    strength = minimise.strength_in_range(objective.pretrain_strength, strength)
-    try:
-        batch = jnp.broadcast_shapes(of_types, start.shape[:-1], step_size.shape, strength.shape)
-    except ValueError:
-        raise ValueError(
-            "the batch dimensions of problem, start, step_size and strength must broadcast to one "
-            f"shape, got {of_types}, {start.shape[:-1]}, {step_size.shape}, "
-            f"{strength.shape}"
-        ) from None
-    return _spread(batch, objective, start, step_size, strength)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _spread(batch: tuple[int, ...], objective: Objective, start, step_size, strength) -> _Given:
-    """Broadcast to the batch and flatten it."""
-    start = jnp.broadcast_to(start, (*batch, objective.ridge.shape[-1]))
-    step_size, strength = (jnp.broadcast_to(leaf, batch) for leaf in (step_size, strength))
-
-    def spread(leaf, rank):
-        return _last(jnp.broadcast_to(leaf, (*batch, *leaf.shape[leaf.ndim - rank :])), rank)
-
-    shared = not objective.has_margins or objective.types.ndim == 2
-    lanes = Lanes(
-        types=objective.types if shared else spread(objective.types, 2),
-        retain=spread(objective.retain_weight, 1),
-        forget=spread(strength[..., None] * objective.forget_weight, 1),
-        ridge=spread(objective.ridge_at(strength), 1),
-        step=step_size.reshape(-1),
-    )
-    return _Given(
-        lanes=lanes, flat=_last(start, 1), start=start, step_size=step_size, strength=strength
-    )
-
-
-def _last(leaf: Array, rank: int) -> Array:
-    """``(*batch, ...)`` to ``(..., lanes)``."""
-    return jnp.moveaxis(leaf.reshape(-1, *leaf.shape[leaf.ndim - rank :]), 0, -1)
-
-
-def _schedule(
-    schedule: ArrayLike | Callable[[Array], Any] | None, epochs: int, dtype: DTypeLike
-) -> Array | None:
-    """The factors on the step size, one an epoch."""
-    if schedule is None:
-        return None
-    factors = schedule
-    if callable(schedule):
-        with _named(
-            "schedule must be a function of the epoch that JAX can trace, or an array (epochs,)"
-        ):
-            factors = jax.vmap(schedule)(jnp.arange(epochs))
-    factors = checks.nonnegative("schedule", factors).astype(dtype)
-    if factors.shape != (epochs,):
-        raise ValueError(
-            f"schedule must have shape ({epochs},), one factor an epoch, got {factors.shape}"
-        )
-    return factors
-
-
-def _batch_size(batch_size: int | None, key: Any, rows: int) -> int | None:
-    """The checked ``batch_size``, if there is one."""
-    if batch_size is None:
-        if key is not None:
-            raise ValueError(
-                "batch_size must be given with a key: without minibatches nothing is random"
-            )
-        return None
-    batch_size = checks.whole("batch_size", batch_size, least=1)
-    if batch_size > rows:
-        raise ValueError(f"batch_size must be <= the number of rows = {rows}, got {batch_size}")
-    if key is None:
-        raise ValueError(
-            "key must be given for minibatches, since every random choice comes from a key, "
-            "e.g. jax.random.key(0)"
-        )
-    checks.key("key", key)
-    return batch_size
-
-
-def _watching(observe: Callable[[Array], Any], start: Array) -> jax.tree_util.Partial:
-    """``observe`` as a pytree.
-
-    It must return arrays that begin with the batch of ``start``. This is checked by tracing:
-    nothing is computed.
-    """
-    if not callable(observe):
-        raise TypeError(
-            "observe must be a function of the weights, such as gt.recorded_weights, "
-            f"got {observe!r}"
-        )
-    with _named(
-        f"observe must be a function of the weights {start.shape} that JAX can trace "
-        "and that returns arrays"
-    ):
-        watch = observe if isinstance(observe, jax.tree_util.Partial) else _static(observe)
-        seen = jax.eval_shape(watch, jax.ShapeDtypeStruct(start.shape, start.dtype))
-    for leaf in jax.tree.leaves(seen):
-        if leaf.shape[: start.ndim - 1] != start.shape[:-1]:
-            raise ValueError(
-                "observe must return arrays that begin with the batch "
-                f"{start.shape[:-1]} of the weights, got {leaf.shape}"
-            )
-    return watch
-
-
-@functools.cache
-def _static(observe: Callable[[Array], Any]) -> jax.tree_util.Partial:
-    """A function as a pytree without leaves, so that it selects compiled code."""
-    return jax.tree_util.Partial(observe)
-
-
-@contextlib.contextmanager
-def _named(rule: str):
-    """Raise JAX's error about a user's function again, with ``rule`` before it."""
-    try:
-        yield
-    except (TypeError, ValueError) as error:
-        kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"{rule}: {str(error).splitlines()[0]}") from error
