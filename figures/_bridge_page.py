@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from figures._markdown import markdown
 from gda_theory.studies.bridge import analysis as numbers
 from gda_theory.studies.bridge.analysis import LABELS, NAMES, PRIMARY
 
@@ -199,9 +200,3 @@ def bold(found) -> str:
     """A value, bold if its interval excludes 0."""
     mark = "**" if numbers.side(found) else ""
     return f"{mark}{found[0]:+.2f}{mark}"
-
-
-def markdown(heads, rows) -> str:
-    """A table in Markdown."""
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -5,6 +5,7 @@
 
 import numpy as np
 
+from figures._markdown import markdown
 from gda_theory.studies.influence.correlations import (
     LABELS,
     NEEDS_ORACLE,
@@ -55,13 +56,13 @@ def page(data):
     heads = [LABELS[name].removeprefix("cross-influence, ") for name in shown]
     return "\n\n".join(
         [
-            _markdown(
+            markdown(
                 ["known of a forget set", "correlation", "given the loss", "four kinds"], primary
             ),
-            _markdown(["known of a forget set", "correlation", "given size and loss"], sizes),
-            _markdown(["known of a forget set", *(f"`{name}`" for name in others)], harm),
-            _markdown(["data set or ridge", *heads], parts),
-            _markdown(["other numbers of the page", "value"], remarks(data).items()),
+            markdown(["known of a forget set", "correlation", "given size and loss"], sizes),
+            markdown(["known of a forget set", *(f"`{name}`" for name in others)], harm),
+            markdown(["data set or ridge", *heads], parts),
+            markdown(["other numbers of the page", "value"], remarks(data).items()),
         ]
     )
 
@@ -90,8 +91,3 @@ def remarks(data):
         **growth,
         "mean forget loss against pretrained to retrained": f"{loss_against_distance(table):+.2f}",
     }
-
-
-def _markdown(heads, rows):
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
