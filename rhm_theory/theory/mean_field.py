@@ -26,101 +26,54 @@ Source: *Probing the Latent Hierarchical Structure of Data via Diffusion Models*
 The factorisation for every s, the duality and the closed-form correlations are new.
 """
 
-import functools
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from jaxtyping import Array as AnyArray
-from jaxtyping import ArrayLike, Bool, Float, Int
+from jaxtyping import ArrayLike, Float, Int
 
+from rhm_theory.theory.maps import (
+    Correlations,
+    Criticality,
+    FixedPoints,
+    Peak,
+    changed_at,
+    correlations_at,
+    criticality_of,
+    fixed_points_of,
+    peak_at,
+    peak_place,
+    slope_of,
+    step_of,
+)
+from rhm_theory.theory.rules import (
+    capacity_of,
+    checked_arguments,
+    checked_rules,
+    leaves_of,
+)
 from theory_common import checks
 from theory_common.claims import backed_by
-from theory_common.numerics import roots
-from theory_common.numerics.implicit import implicit_root
-from theory_common.printing.display import readable
 
-
-@readable()
-class FixedPoints(NamedTuple):
-    """Where F(p) = p.
-
-    Attributes:
-        lost: 1/v, where nothing is known of the root.
-        interior: the point between, NaN unless it exists.
-        recovered: 1, where the root is known.
-        exists: whether there is an interior point.
-    """
-
-    lost: Float[AnyArray, "*batch"]
-    interior: Float[AnyArray, "*batch"]
-    recovered: Float[AnyArray, "*batch"]
-    exists: Bool[AnyArray, "*batch"]
-
-
-@readable()
-class Criticality(NamedTuple):
-    r"""The transition; NaN and False where there is none.
-
-    Attributes:
-        noise: the critical level :math:`\varepsilon^*`.
-        belief: the interior fixed point :math:`p^*`.
-        slope: :math:`F'(p^*) > 1`.
-        exponent: :math:`\nu = \ln s/\ln F'(p^*)`.
-        correlation_decay: :math:`a = 2 - 2/\nu`. At the transition C(r) falls like
-            :math:`r^{-a}`.
-        kesten_stigum: :math:`F'(p^*)^2/s`.
-        diverges: whether ``kesten_stigum`` exceeds 1 (nu < 2), so that the susceptibility diverges
-            with the depth.
-        susceptibility_growth: power of the number of leaves at the transition,
-            :math:`\max(2/\nu - 1, 0)`.
-        susceptibility_exponent: power of the inverse distance to the transition,
-            :math:`\max(2 - \nu, 0)`.
-    """
-
-    noise: Float[AnyArray, "*batch"]
-    belief: Float[AnyArray, "*batch"]
-    slope: Float[AnyArray, "*batch"]
-    exponent: Float[AnyArray, "*batch"]
-    correlation_decay: Float[AnyArray, "*batch"]
-    kesten_stigum: Float[AnyArray, "*batch"]
-    diverges: Bool[AnyArray, "*batch"]
-    susceptibility_growth: Float[AnyArray, "*batch"]
-    susceptibility_exponent: Float[AnyArray, "*batch"]
-
-
-@readable()
-class Correlations(NamedTuple):
-    """Changes of leaves at finite depth: ``n`` is 1 where a leaf changed.
-
-    Attributes:
-        mean_changed: P(a leaf changed).
-        variance: of one leaf.
-        covariance: Cov(n_i, n_j) for a common ancestor at level 1 .. depth. The spins of the paper,
-            1 - 2n, have four times this.
-        susceptibility: the sum of all covariances over that of the variances; its limit, 1, at
-            level 0 of the noise.
-    """
-
-    mean_changed: Float[AnyArray, "*batch"]
-    variance: Float[AnyArray, "*batch"]
-    covariance: Float[AnyArray, "*batch depth"]
-    susceptibility: Float[AnyArray, "*batch"]
-
-
-@readable()
-class Peak(NamedTuple):
-    """The largest susceptibility at a finite depth.
-
-    Attributes:
-        noise: the level of the noise where it is reached; NaN if the susceptibility is flat.
-        height: the susceptibility there.
-    """
-
-    noise: Float[AnyArray, "*batch"]
-    height: Float[AnyArray, "*batch"]
+__all__ = [
+    "Correlations",
+    "Criticality",
+    "FixedPoints",
+    "Peak",
+    "correlated_size",
+    "correlations",
+    "critical_noise",
+    "criticality",
+    "dual",
+    "exponent",
+    "fixed_points",
+    "mean_changed",
+    "slope",
+    "step",
+    "susceptibility",
+    "susceptibility_peak",
+    "upward",
+]
 
 
 @backed_by("rhm-upward-map", "rhm-random-rules")
@@ -146,11 +99,13 @@ def upward(
         NaN.
     Source: arXiv:2410.13770. Claims: ``rhm-upward-map``, ``rhm-random-rules``.
     """
-    epsilon, rules, branching = _checked_arguments(
+    epsilon, rules, branching = checked_arguments(
         "upward", vocabulary, rules_per_symbol, branching, level=level
     )
     depth = checks.whole("depth", depth)
-    return 1 - _changed(epsilon, rules, branching, *_capacity(depth, least=0))[0][..., : depth + 1]
+    return (
+        1 - changed_at(epsilon, rules, branching, *capacity_of(depth, least=0))[0][..., : depth + 1]
+    )
 
 
 @backed_by("rhm-upward-map")
@@ -170,10 +125,10 @@ def step(
     Raises: as :func:`upward`.
     Claim: ``rhm-upward-map``.
     """
-    p, rules, branching = _checked_arguments(
+    p, rules, branching = checked_arguments(
         "step", vocabulary, rules_per_symbol, branching, belief=belief
     )
-    return 1 - _step(1 - p, rules, branching)
+    return 1 - step_of(1 - p, rules, branching)
 
 
 @backed_by("rhm-upward-slope")
@@ -190,10 +145,10 @@ def slope(
     Raises: as :func:`upward`.
     Claim: ``rhm-upward-slope``.
     """
-    p, rules, branching = _checked_arguments(
+    p, rules, branching = checked_arguments(
         "slope", vocabulary, rules_per_symbol, branching, belief=belief
     )
-    return _slope(p, rules, branching)
+    return slope_of(p, rules, branching)
 
 
 @backed_by("rhm-fixed-points", "rhm-transition")
@@ -215,8 +170,8 @@ def fixed_points(
     Accuracy: a few eps; derivatives are implicit.
     Source: new. Claims: ``rhm-fixed-points``, ``rhm-transition``.
     """
-    rules, branching = _checked_rules("fixed_points", vocabulary, rules_per_symbol, branching)
-    return _fixed_points(rules, branching)
+    rules, branching = checked_rules("fixed_points", vocabulary, rules_per_symbol, branching)
+    return fixed_points_of(rules, branching)
 
 
 @backed_by(
@@ -243,8 +198,8 @@ def criticality(
     ``rhm-critical-values``, ``rhm-exponent``, ``rhm-path-damping``, ``rhm-stationary-covariance``,
     ``rhm-susceptibility-exponents``, ``rhm-susceptibility-off-critical``.
     """
-    rules, branching = _checked_rules("criticality", vocabulary, rules_per_symbol, branching)
-    return _criticality(rules, branching)
+    rules, branching = checked_rules("criticality", vocabulary, rules_per_symbol, branching)
+    return criticality_of(rules, branching)
 
 
 @backed_by("rhm-critical-noise")
@@ -344,7 +299,7 @@ def dual(
     Raises: as :func:`upward`.
     Source: new. Claim: ``rhm-duality``.
     """
-    rules, branching = _checked_rules("dual", vocabulary, rules_per_symbol, branching)
+    rules, branching = checked_rules("dual", vocabulary, rules_per_symbol, branching)
     return rules.vocabulary ** (branching - 1) / rules.per_symbol
 
 
@@ -374,11 +329,11 @@ def correlations(
     Accuracy: relative, a few eps times the depth, at any noise.
     Source: new. Claims: ``rhm-descent``, ``rhm-sibling-covariance``, ``rhm-correlations``.
     """
-    epsilon, rules, branching = _checked_arguments(
+    epsilon, rules, branching = checked_arguments(
         "correlations", vocabulary, rules_per_symbol, branching, level=level
     )
     depth = checks.whole("depth", depth, least=1)
-    found = _correlations(epsilon, rules, branching, *_leaves(epsilon, branching, depth))
+    found = correlations_at(epsilon, rules, branching, *leaves_of(epsilon, branching, depth))
     return found._replace(covariance=found.covariance[..., :depth])
 
 
@@ -397,11 +352,11 @@ def mean_changed(
     Raises: as :func:`upward`.
     Claim: ``rhm-correlations``.
     """
-    epsilon, rules, branching = _checked_arguments(
+    epsilon, rules, branching = checked_arguments(
         "mean_changed", vocabulary, rules_per_symbol, branching, level=level
     )
-    leaves = _leaves(epsilon, branching, depth)
-    return _correlations(epsilon, rules, branching, *leaves).mean_changed
+    leaves = leaves_of(epsilon, branching, depth)
+    return correlations_at(epsilon, rules, branching, *leaves).mean_changed
 
 
 @backed_by("rhm-correlations", "rhm-small-noise")
@@ -419,11 +374,11 @@ def susceptibility(
     Raises: as :func:`upward`.
     Claims: ``rhm-correlations``, ``rhm-small-noise``.
     """
-    epsilon, rules, branching = _checked_arguments(
+    epsilon, rules, branching = checked_arguments(
         "susceptibility", vocabulary, rules_per_symbol, branching, level=level
     )
-    leaves = _leaves(epsilon, branching, depth)
-    return _correlations(epsilon, rules, branching, *leaves).susceptibility
+    leaves = leaves_of(epsilon, branching, depth)
+    return correlations_at(epsilon, rules, branching, *leaves).susceptibility
 
 
 @backed_by("rhm-free-strings", "rhm-largest-susceptibility", "rhm-peak-growth")
@@ -454,324 +409,9 @@ def susceptibility_peak(
     Source: new. Claims: ``rhm-free-strings``, ``rhm-largest-susceptibility``,
     ``rhm-peak-growth``.
     """
-    rules, branching = _checked_rules(
-        "susceptibility_peak", vocabulary, rules_per_symbol, branching
-    )
-    capacity, depths = _leaves(rules.vocabulary, branching, depth)
+    rules, branching = checked_rules("susceptibility_peak", vocabulary, rules_per_symbol, branching)
+    capacity, depths = leaves_of(rules.vocabulary, branching, depth)
     shape = jnp.broadcast_shapes(rules.vocabulary.shape, depths.shape)
     rules = jax.tree.map(lambda value: jnp.broadcast_to(value, shape), rules)
-    place = _peak_place(branching, capacity, depths, rules)
-    return _peak_at(place, rules, branching, capacity, depths)
-
-
-class _Rules(NamedTuple):
-    vocabulary: Array
-    per_symbol: Array
-
-
-def _checked_rules(
-    owner: str, vocabulary: ArrayLike, rules_per_symbol: ArrayLike, branching: int
-) -> tuple[_Rules, int]:
-    """The checked numbers of a grammar; traced values out of range become NaN."""
-    branching = checks.whole("branching", branching, least=2)
-    values = checks.broadcast(owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol)
-    rules = _Rules(values["vocabulary"], values["rules_per_symbol"])
-    _require_rules(rules, branching)
-    return _valid(rules, branching, None), branching
-
-
-def _checked_arguments(
-    owner: str,
-    vocabulary: ArrayLike,
-    rules_per_symbol: ArrayLike,
-    branching: int,
-    **probability: ArrayLike,
-) -> tuple[Array, _Rules, int]:
-    """As :func:`_checked_rules`, with one ``probability`` of the same dtype and shape before."""
-    branching = checks.whole("branching", branching, least=2)
-    values = checks.broadcast(
-        owner, vocabulary=vocabulary, rules_per_symbol=rules_per_symbol, **probability
-    )
-    rules = _Rules(values["vocabulary"], values["rules_per_symbol"])
-    _require_rules(rules, branching)
-    (name,) = probability
-    checks.require(name, values[name], lambda x: (x >= 0) & (x <= 1), "between 0 and 1")
-    return values[name], _valid(rules, branching, values[name]), branching
-
-
-def _require_rules(rules: _Rules, branching: int) -> None:
-    """``ValueError`` that names the number of the grammar which is out of range."""
-    vocabulary, per_symbol = rules
-    checks.require(
-        "vocabulary", vocabulary, lambda v: (v >= 2) & (v < float("inf")), "finite and >= 2"
-    )
-    checks.require("rules_per_symbol", per_symbol, lambda m: m >= 1, ">= 1")
-    # The map has v^s in it.
-    power = (
-        "such that vocabulary^branching is below the largest "
-        f"{vocabulary.dtype} (branching = {branching})"
-    )
-    checks.require(
-        "vocabulary",
-        vocabulary,
-        lambda v: branching * np.log(v) < np.log(np.finfo(v.dtype).max),
-        power,
-    )
-    most = _most_rules(vocabulary, branching)
-    checks.at_most("rules_per_symbol", per_symbol, "vocabulary^(branching - 1)", most)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _most_rules(vocabulary: Array, branching: int) -> Array:
-    # Four eps more: a power of the vocabulary need not be correctly rounded.
-    return vocabulary ** (branching - 1) * (1 + 4 * jnp.finfo(vocabulary.dtype).eps)
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _valid(rules: _Rules, branching: int, probability: Array | None) -> _Rules:
-    """The rules, NaN where they or the probability are out of range: traced ones are unchecked."""
-    valid = (
-        (rules.vocabulary >= 2)
-        & (rules.per_symbol >= 1)
-        & (rules.per_symbol <= _most_rules(rules.vocabulary, branching))
-    )
-    if probability is not None:
-        valid &= (probability >= 0) & (probability <= 1)
-    return jax.tree.map(lambda value: jnp.where(valid, value, jnp.nan), rules)
-
-
-def _capacity(depth: ArrayLike, *, least: int = 1) -> tuple[int, np.ndarray]:
-    """Levels to compile for, and the depths.
-
-    A few capacities serve all depths, so that finite-size scaling compiles once.
-    """
-    if checks.is_traced(depth):
-        raise TypeError("depth must be concrete: it says for how many levels to compile")
-    depths = np.asarray(depth)
-    if depths.dtype.kind not in "iu":
-        raise TypeError(f"depth must be an integer or an array of them, got {depth!r}")
-    if not depths.size or np.any(depths < least):
-        raise ValueError(f"depth must be >= {least}, got {depths.min() if depths.size else 'none'}")
-    return 8 * max(1, -(-int(depths.max()) // 8)), depths.astype(np.int32)
-
-
-def _leaves(others: Array, branching: int, depth: ArrayLike) -> tuple[int, np.ndarray]:
-    """:func:`_capacity` of depths that broadcast against ``others``.
-
-    The number of leaves must be in the range of the dtype of ``others``.
-    """
-    capacity, depths = _capacity(depth)
-    checks.common_shape(arguments=others.shape, depth=depths.shape)
-    if capacity * np.log(branching) >= np.log(np.finfo(others.dtype).max):
-        raise ValueError(
-            "depth must be such that branching^depth leaves are in the range of "
-            f"{others.dtype}, got {depths.max()}"
-        )
-    return capacity, depths
-
-
-def _geometric(ratio: Array, terms: int) -> Array:
-    """``sum_{k < terms} ratio^k``, of positive terms."""
-    total = jnp.zeros_like(ratio)
-    for _ in range(terms):
-        total = 1 + ratio * total
-    return total
-
-
-def _denominator(belief: Array, rules: _Rules, branching: int) -> Array:
-    v, m = rules
-    return (v**branching - m * v) * belief**branching + (m * v - 1)
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _step(changed: Array, rules: _Rules, branching: int) -> Array:
-    """``1 - F(1 - changed)``, in which nothing cancels: ``m (v-1) (1 - p^s) / denominator``."""
-    belief = 1 - changed
-    v, m = rules
-    return changed * (
-        m * (v - 1) * _geometric(belief, branching) / _denominator(belief, rules, branching)
-    )
-
-
-@functools.partial(jax.jit, static_argnums=2)
-def _slope(belief: Array, rules: _Rules, branching: int) -> Array:
-    v, m = rules
-    below = _denominator(belief, rules, branching)
-    # Two quotients: the square of the denominator overflows float32 for long rules.
-    return (branching * m * (v - 1) * belief ** (branching - 1) / below) * (
-        (v**branching - 1) / below
-    )
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _changed(
-    noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
-) -> tuple[Array, Array]:
-    """``1 - p`` at every level (last axis), and its ratio to that of the leaves.
-
-    Above the root it is as at the root. The ratio is finite at level 0 of the noise.
-    """
-    leaf = noise * (1 - 1 / rules.vocabulary)
-
-    def ascend(ratio, level):
-        belief = 1 - leaf * ratio
-        growth = (
-            rules.per_symbol
-            * (rules.vocabulary - 1)
-            * _geometric(belief, branching)
-            / _denominator(belief, rules, branching)
-        )
-        return jnp.where(level < depth, ratio * growth, ratio), ratio
-
-    start = jnp.ones(jnp.broadcast_shapes(leaf.shape, depth.shape), leaf.dtype)
-    last, ratios = jax.lax.scan(ascend, start, jnp.arange(capacity))
-    ratios = jnp.concatenate([jnp.moveaxis(ratios, 0, -1), last[..., None]], -1)
-    return leaf[..., None] * ratios, ratios
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _correlations(
-    noise: Array, rules: _Rules, branching: int, capacity: int, depth: Array
-) -> Correlations:
-    """:class:`Correlations` with zeros above the depth."""
-    changed, ratios = (
-        jnp.moveaxis(array, -1, 0) for array in _changed(noise, rules, branching, capacity, depth)
-    )
-    leaf, (v, m) = changed[0], rules
-
-    def descend(parent, child):
-        """``parent`` and all results are divided by ``leaf`` = 1 - p_0.
-
-        So their limit at level 0 of the noise is finite, and so are derivatives.
-        """
-        level, child_changed, child_ratio = child
-        belief = 1 - child_changed
-        power = belief**branching
-        terms = _geometric(belief, branching)
-        unchanged = 1 - leaf * parent
-        # Proportional to the weight of all rules of the true symbol.
-        total = (v**branching - m) * power + (m - 1)
-        true_rule = power * (v**branching - 1) / total
-        # 1 - true_rule, over leaf.
-        other_rule = (m - 1) * child_ratio * terms / total
-        # true_rule - power, which would cancel.
-        excess = power * (v**branching - m) * child_changed * terms / total
-        siblings = (
-            unchanged * other_rule * excess - parent * power + unchanged * parent * true_rule**2
-        ) / terms**2
-        child = jnp.where(level < depth, (unchanged * other_rule + parent) / terms, parent)
-        return child, (jnp.where(level < depth, siblings, 0), true_rule / terms)
-
-    levels = jnp.arange(capacity), changed[:-1], ratios[:-1]
-    mean, (siblings, damping) = jax.lax.scan(descend, ratios[-1], levels, reverse=True)
-    path = jnp.cumprod(jnp.concatenate([jnp.ones_like(damping[:1]), damping[:-1]]), 0)
-    covariance = siblings * path**2
-    variance = mean * (1 - leaf * mean)
-    pairs = (branching - 1) * jnp.asarray(
-        [float(branching) ** level for level in range(capacity)], leaf.dtype
-    )
-    return Correlations(
-        mean_changed=leaf * mean,
-        variance=leaf * variance,
-        covariance=jnp.moveaxis(leaf * covariance, 0, -1),
-        susceptibility=1 + jnp.tensordot(pairs, covariance, 1) / variance,
-    )
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _fixed_points(rules: _Rules, branching: int) -> FixedPoints:
-    v = rules.vocabulary
-    lost = 1 / v
-    recovered = jnp.where(jnp.isnan(v), v, 1)
-    exists = (_slope(lost, rules, branching) < 1) & (_slope(recovered, rules, branching) < 1)
-    # A number that is inside in any case, so that the derivatives of the unused branch are finite:
-    # m^2 = v^(s-1) has p* = v^(-1/2).
-    safe = _Rules(v, jnp.where(exists, rules.per_symbol, v ** ((branching - 1) / 2)))
-    return FixedPoints(
-        lost=lost,
-        interior=jnp.where(exists, _interior_root(branching, safe), jnp.nan),
-        recovered=recovered,
-        exists=exists,
-    )
-
-
-@functools.partial(jax.jit, static_argnums=1)
-def _criticality(rules: _Rules, branching: int) -> Criticality:
-    belief = _fixed_points(rules, branching).interior
-    ascent = _slope(belief, rules, branching)
-    exponent = jnp.log(branching) / jnp.log(ascent)
-    return Criticality(
-        noise=(1 - belief) / (1 - 1 / rules.vocabulary),
-        belief=belief,
-        slope=ascent,
-        exponent=exponent,
-        correlation_decay=2 - 2 / exponent,
-        kesten_stigum=ascent**2 / branching,
-        diverges=ascent**2 > branching,
-        susceptibility_growth=jnp.maximum(2 / exponent - 1, 0),
-        susceptibility_exponent=jnp.maximum(2 - exponent, 0),
-    )
-
-
-def _interior_equation(belief: Array, rules: _Rules, branching: int) -> Array:
-    """``sum_{k<s} (v^k - m) p^k``: one change of sign of its coefficients, so one positive root."""
-    return _geometric(rules.vocabulary * belief, branching) - rules.per_symbol * _geometric(
-        belief, branching
-    )
-
-
-def _interior_root(branching: int, rules: _Rules) -> Array:
-    """The root in (1/v, 1), by bisection of the logarithm to the last digit."""
-    equation = functools.partial(_interior_equation, branching=branching)
-    fixed = jax.lax.stop_gradient(rules)
-
-    def beyond(belief):
-        return ~(equation(belief, fixed) < 0)
-
-    low = 1 / fixed.vocabulary
-    halvings = jnp.finfo(low.dtype).nmant + 8
-    ends = roots.bisect(beyond, low, jnp.ones_like(low), halvings, logarithmic=True)
-    return implicit_root(equation, jnp.sqrt(ends.low * ends.high), rules)
-
-
-def _susceptibility_slope(
-    noise: Array, rules: _Rules, depth: Array, branching: int, capacity: int
-) -> Array:
-    def chi(place):
-        return _correlations(place, rules, branching, capacity, depth).susceptibility
-
-    return jax.jvp(chi, (noise,), (jnp.ones_like(noise),))[1]
-
-
-def _peak_place(branching: int, capacity: int, depth: np.ndarray, rules: _Rules) -> Array:
-    """The place of the peak, with its implicit derivatives in ``rules``."""
-    depth, fixed = jax.lax.stop_gradient((depth, rules))
-    slope_at = functools.partial(_susceptibility_slope, branching=branching, capacity=capacity)
-    place = _highest_place(branching, capacity, depth, fixed)
-    return implicit_root(slope_at, place, rules, depth)
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def _peak_at(place: Array, rules: _Rules, branching: int, capacity: int, depth: Array) -> Peak:
-    height = _correlations(place, rules, branching, capacity, depth).susceptibility
-    flat = rules.per_symbol >= rules.vocabulary ** (branching - 1)
-    return Peak(noise=jnp.where(flat, jnp.nan, place), height=height)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _highest_place(branching: int, capacity: int, depth: Array, rules: _Rules) -> Array:
-    """The best of a grid, then bisection of the slope between its neighbours.
-
-    An end of [0, 1] if that is the best.
-    """
-    grid = jnp.linspace(0, 1, 257, dtype=rules.vocabulary.dtype)
-    spread = grid.reshape(-1, *[1] * rules.vocabulary.ndim)
-    best = jnp.argmax(_correlations(spread, rules, branching, capacity, depth).susceptibility, 0)
-
-    def beyond(noise):
-        return ~(_susceptibility_slope(noise, rules, depth, branching, capacity) > 0)
-
-    low = grid[jnp.maximum(best - 1, 0)]
-    high = grid[jnp.minimum(best + 1, 256)]
-    ends = roots.bisect(beyond, low, high, jnp.finfo(grid.dtype).nmant - 6)
-    return jnp.where(jnp.isnan(rules.vocabulary), jnp.nan, (ends.low + ends.high) / 2)
+    place = peak_place(branching, capacity, depths, rules)
+    return peak_at(place, rules, branching, capacity, depths)
