@@ -147,48 +147,59 @@ def test_reference_values_with_branching_three():
     )
 
 
-def assert_derivatives_are_those_of_a_plain_pass(batch):
-    """Gradient, Hessian and third derivative, forward and reverse in any order.
+def derivatives(function, base, direction, other, last):
+    """Gradient, Hessian and third derivative, forward and reverse in any order."""
 
-    The likelihood has zeros, where they are finite too.
+    def slope(x):
+        return jax.jvp(function, (x,), (direction,))[1]
+
+    def product(x):  # forward over reverse: a row of the Hessian
+        return jax.jvp(jax.grad(lambda y: function(y).sum()), (x,), (other,))[1]
+
+    def reverse(x):  # reverse over reverse
+        return jax.grad(lambda y: (jax.grad(lambda z: function(z).sum())(y) * direction).sum())(x)
+
+    gradient = jax.grad(lambda x: function(x).sum())
+    return jax.jit(
+        lambda x: (
+            slope(x),
+            gradient(x),
+            product(x),
+            reverse(x),
+            jax.jvp(product, (x,), (last,))[1],
+        )
+    )(base)
+
+
+@functools.cache
+def of_a_plain_pass():
+    """A grammar, 18 likelihoods and three directions for each, and the derivatives there.
+
+    The likelihoods have zeros, where the derivatives are finite too.
     """
     grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
     generator = np.random.default_rng(1)
     base = np.concatenate(
         [enumeration.random_likelihoods(generator, grammar)[[0, 2, 3]] for _ in range(6)]
-    )[:batch]
-    direction, other, last = generator.normal(size=(3, *base.shape))
+    )
+    points = (base, *generator.normal(size=(3, *base.shape)))
+    return (
+        grammar,
+        points,
+        derivatives(jax.vmap(functools.partial(plain_log_evidence, grammar)), *points),
+    )
 
-    def everything(function):
-        def slope(x):
-            return jax.jvp(function, (x,), (direction,))[1]
 
-        def product(x):  # forward over reverse: a row of the Hessian
-            return jax.jvp(jax.grad(lambda y: function(y).sum()), (x,), (other,))[1]
-
-        def reverse(x):  # reverse over reverse
-            return jax.grad(lambda y: (jax.grad(lambda z: function(z).sum())(y) * direction).sum())(
-                x
-            )
-
-        gradient = jax.grad(lambda x: function(x).sum())
-        return jax.jit(
-            lambda x: (
-                slope(x),
-                gradient(x),
-                product(x),
-                reverse(x),
-                jax.jvp(product, (x,), (last,))[1],
-            )
-        )(base)
-
-    ours = everything(lambda x: rt.log_evidence(grammar, x))
-    plain = everything(jax.vmap(functools.partial(plain_log_evidence, grammar)))
-    for found, expected in zip(ours, plain, strict=True):
+def assert_derivatives_are_those_of_a_plain_pass(batch):
+    """The first ``batch`` likelihoods, each of which has derivatives of its own."""
+    grammar, points, plain = of_a_plain_pass()
+    ours = derivatives(
+        lambda x: rt.log_evidence(grammar, x), *(values[:batch] for values in points)
+    )
+    for found, of_all in zip(ours, plain, strict=True):
+        expected = np.asarray(of_all)[:batch]
         assert np.isfinite(found).all()
-        np.testing.assert_allclose(
-            found, expected, rtol=1e-11, atol=1e-12 * abs(np.asarray(expected)).max()
-        )
+        np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * abs(expected).max())
 
 
 @pytest.mark.parametrize("batch", [3, messages.STREAMED_BATCH])
