@@ -45,9 +45,10 @@ def descended(problem: gt.Problem, start: np.ndarray, strength: float, epochs: i
     types = np.asarray(problem.signs)[:, None] * np.asarray(problem.features)
     weight = np.where(problem.forget, -strength, 1.0)
     step = 0.4 / np.linalg.eigvalsh(types.T @ types / 4)[-1]
+    ridge = np.asarray(problem.ridge)  # of JAX, it would make JAX compute every epoch
     w = start
     for _ in range(epochs):
-        w = w - step * (problem.ridge * w - types.T @ (weight / (1 + np.exp(types @ w))))
+        w = w - step * (ridge * w - types.T @ (weight / (1 + np.exp(types @ w))))
     return np.asarray(w)
 
 
