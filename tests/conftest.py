@@ -14,6 +14,7 @@ import jax
 import jaxtyping
 import matplotlib
 import pytest
+from threadpoolctl import threadpool_limits
 
 if os.environ.get("CHECK_TYPES"):  # before the packages are imported
     import tests.typechecking  # noqa: F401
@@ -23,10 +24,16 @@ if os.environ.get("CHECK_TYPES"):  # before the packages are imported
 
 from theory_common import entry
 
+# Each of the workers has one core. More threads of BLAS wait for each other, and busily: small
+# matrices take up to ten times the CPU time.
+for library in ("OPENBLAS", "OMP", "MKL"):  # where it is loaded later, or by another process
+    os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+threadpool_limits(int(os.environ["OMP_NUM_THREADS"]))  # where it is loaded already
+
 matplotlib.use("Agg")
 entry.enable_float64()
 if "XLA_FLAGS" not in os.environ:
-    # One part of a program at a time: each of the workers has one core.
+    # One part of a program at a time, for the same reason.
     os.environ["XLA_FLAGS"] = "--xla_cpu_parallel_codegen_split_count=1"
     entry.compile_quickly(optimise=False)
 entry.keep_compiled_code()
