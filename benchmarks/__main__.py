@@ -141,8 +141,8 @@ def page(rows: list[dict], machine: str) -> str:
         "",
         "## Limits and growth",
         "",
-        "For each row: the least that any program would need on this machine, where it is known,",
-        "and how the time grows with the size of the problem. *Ours* is this project.",
+        "Each line gives the least that any program would need on this machine, where it is known.",
+        "It also says how the time grows with the size of the problem. *Ours* is this project.",
         "",
     ]
     lines += [
