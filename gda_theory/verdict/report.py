@@ -123,7 +123,7 @@ class Diagnosis:
         """The report as one HTML page that needs no network, written to ``path`` if it is given.
 
         Args:
-            path: a file in a folder that is there.
+            path: a file in a folder that exists.
             force: whether a file of that name may be replaced.
         Returns: the page.
         Raises: ``OSError`` as :func:`theory_common.printing.files.write_whole`.

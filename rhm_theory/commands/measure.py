@@ -55,7 +55,7 @@ def add(commands) -> None:
     parser.add_argument("--out", metavar="FILE", help="write the raw data to this .npz file")
     parser.add_argument("--html", metavar="FILE", help="write a page with pictures")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--force", action="store_true", help="replace files that are there")
+    parser.add_argument("--force", action="store_true", help="replace files that exist already")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of all random numbers (default 0)"
     )

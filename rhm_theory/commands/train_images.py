@@ -32,7 +32,7 @@ def add(kinds) -> None:
         "--images", metavar="FOLDER", help="folder of the idx files, for --data fashion"
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--force", action="store_true", help="replace a file that exists already")
     parser.add_argument("--steps", type=int, default=1500, help="gradient steps (default 1500)")
     parser.add_argument("--batch", type=int, default=64, help="pictures in a step (default 64)")
     parser.add_argument(

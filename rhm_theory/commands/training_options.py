@@ -19,7 +19,7 @@ def add(
 ) -> None:
     """Where the model goes, how long it is trained, and how large it is."""
     parser.add_argument("--out", required=True, metavar="FILE", help="where the model is written")
-    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument("--force", action="store_true", help="replace a file that exists already")
     how_long = parser.add_mutually_exclusive_group()
     how_long.add_argument("--minutes", type=float, help="minutes of training (default 20)")
     how_long.add_argument(

@@ -58,7 +58,7 @@ def require_free(path: str | Path, force: bool = False) -> None:
 
 
 def _occupied(path: Path) -> str:
-    return f"{path} is there already; --force (force=True) replaces it"
+    return f"{path} exists already; --force (force=True) replaces it"
 
 
 def _give_new_name(temporary: str, target: Path) -> None:

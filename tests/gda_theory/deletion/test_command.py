@@ -151,8 +151,8 @@ def test_nothing_is_replaced_and_errors_are_one_line(run, folder):
     (folder / "there.joblib").write_text("mine")
     (folder / "free.receipt.json").write_text("mine")
     for options, message in (
-        ("--out there.joblib", "there.joblib is there already"),
-        ("--out free.joblib", "free.receipt.json is there already"),
+        ("--out there.joblib", "there.joblib exists already"),
+        ("--out free.joblib", "free.receipt.json exists already"),
         ("--out new.joblib --epsilon 1", "--epsilon and --delta belong together"),
         ("--out new.joblib --epsilon 1 --delta 1e-6", "--epsilon needs --noise-seed"),
         ("--out new.joblib --distance-limit 1", "--distance-limit is for noise"),

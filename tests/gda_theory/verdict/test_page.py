@@ -333,7 +333,7 @@ def test_files_are_replaced_with_force_only(written, capsys):
     name = str(written / "report.html")
     before = (written / "report.html").read_bytes()
     assert cli.main([*WINE, "--html", name]) == 2
-    assert "report.html is there already" in capsys.readouterr().err
+    assert "report.html exists already" in capsys.readouterr().err
     assert cli.main([*WINE, "--html", name, "--json", name, "--force"]) == 2
     assert "must name two files" in capsys.readouterr().err
     assert (written / "report.html").read_bytes() == before
@@ -368,6 +368,6 @@ def test_what_a_diagnosis_offers(document, tmp_path):
     text = found.to_html(path)
     assert path.read_text("utf-8") == text
     check(text, numbers)
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="exists already"):
         found.to_html(path)
     assert "feature 0" in text

@@ -102,7 +102,7 @@ def test_the_command_trains_and_prints_the_gaps(tmp_path, capsys):
     kept = MaskedDiffusion.load(out)
     assert (kept.length, kept.vocabulary) == (grammar.length, grammar.vocabulary) == (4, 4)
     assert cli.main(command) == 2  # the file is there
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_a_model_is_trained_by_the_command(tmp_path, capsys):
     assert loaded.data.name == "book.txt"
     assert encoded.encoding_of(loaded.data).get_vocab_size() == 270
     assert cli.main(command) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "exists already" in capsys.readouterr().err
     # A run that begins with this model has its sizes, and needs the same encoding.
     further = ["--out", str(tmp_path / "more.eqx"), "--begin", str(out), "--steps", "1"]
     smaller = ["train", "text", "--corpus", str(path), "--vocabulary", "260", "--length", "8"]

@@ -26,7 +26,7 @@ def _umask():
 def test_what_is_in_the_way_stays(tmp_path):
     path = tmp_path / "a"
     path.write_text("old")
-    with pytest.raises(FileExistsError, match=r"a is there already; --force"):
+    with pytest.raises(FileExistsError, match=r"a exists already; --force"):
         files.write_whole(path, "new")
     with pytest.raises(FileExistsError, match="it is a folder"):
         files.write_whole(tmp_path, "new", force=True)
@@ -54,7 +54,7 @@ def test_an_interruption_leaves_the_old_file(tmp_path, monkeypatch, failing):
 def test_a_file_that_appears_meanwhile_is_not_replaced(tmp_path, monkeypatch):
     path = tmp_path / "a"
     monkeypatch.setattr(os, "fsync", lambda _: path.write_text("theirs"))
-    with pytest.raises(FileExistsError, match="is there already"):
+    with pytest.raises(FileExistsError, match="exists already"):
         files.write_whole(path, "ours")
     assert path.read_text() == "theirs"
 
