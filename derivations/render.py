@@ -87,7 +87,8 @@ CORRECTIONS_HEAD = """\
 
 `python -m derivations --corrections` generates this page; do not edit it. The paper is
 *Ascent Fails to Forget*, arXiv:2509.26427. `python -m derivations --claim ID` prints the proof or
-the certificate of a row, step by step.
+the certificate of a row, step by step. The other paper is compared with what is found here in
+[the second paper, part by part](second_paper.md).
 """
 
 
@@ -354,8 +355,8 @@ def _correction(claim: Claim) -> list[str]:
         f'<a id="{claim.id}"></a>\n## `{claim.id}`',
         f"*{claim.where}*",
         f"**The paper says:** {claim.paper_says}",
-        f"**True is:** {claim.statement}",
-        f"**Where:** {claim.domain}.",
+        f"**What is true:** {claim.statement}",
+        f"**For:** {claim.domain}.",
         claim.explanation,
         f"Evidence: {claim.evidence}. A counterexample would be: {claim.counterexample}.",
     ]
