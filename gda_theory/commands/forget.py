@@ -125,7 +125,8 @@ def run(options) -> Callable[[], None]:
     )
     files.write_whole(out, model, options.force)
     files.write_whole(receipt_path, receipts.text(receipt), options.force)
-    said = [*loaded.notes, "", *sentences(problem, start, plain, deleted)]
+    done = sentences(problem, start, plain, deleted)
+    said = [*loaded.notes, "", *map(tables.wrapped, done)]
     said += [f"The model is in {out}, and the receipt in {receipt_path}."]
     return lambda: print("\n".join(said))
 

@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
     rows: list[tuple] = [
         (name, estimate.value, estimate.error, (estimate.low, estimate.high))
         for name, estimate in (
-            ("share of leaves that changed", found.mean_changed),
+            ("share of symbols that changed", found.mean_changed),
             ("susceptibility (size of a block that changes together)", found.susceptibility),
             ("distance at which C(r) falls below half", found.half_length),
             ("second-moment length", found.second_moment_length),
@@ -93,15 +93,15 @@ def run(options: argparse.Namespace) -> Callable[[], None]:
         name = "susceptibility among samples of one class"
         rows.append((name, chi.value, chi.error, (chi.low, chi.high)))
     starts, trajectories, length = sequences.samples.shape
-    leaves = f"{length} leaves" if sequences.inside is None else f"up to {length} leaves"
+    symbols = f"{length} symbols" if sequences.inside is None else f"up to {length} symbols"
     groups = len(set(sequences.groups.tolist()))
-    title = f"{starts} starts x {trajectories} samples of {leaves}; errors over {groups} groups"
+    title = f"{starts} starts x {trajectories} samples of {symbols}; errors over {groups} groups"
 
     def show():
         tables.print_table(rows, ["quantity", "value", "error", "95 % interval"], title)
         if levels is not None:
             _print_levels(levels)
-        print(sentence(decided, read))
+        print(tables.wrapped(sentence(decided, read)))
         if options.out is not None:
             print(f"C(r) is drawn in {options.out}")
 

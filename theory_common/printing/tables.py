@@ -13,6 +13,7 @@ import math
 import numbers
 import os
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any, TypeAlias
 
@@ -25,6 +26,12 @@ if TYPE_CHECKING:
 Output: TypeAlias = IO[str] | io.StringIO
 NO_VALUE = "–"
 PIPE_WIDTH = 120  # columns of a table that goes to a file or a pipe
+LINE = 80  # characters of a line of sentences
+
+
+def wrapped(text: str) -> str:
+    """Sentences in lines of at most 80 characters."""
+    return textwrap.fill(text, LINE)
 
 
 def number(value: Any, digits: int = 4) -> str:

@@ -174,7 +174,7 @@ def test_blanks_around_a_label_do_not_make_another_start(tmp_path, capsys):
             lines.append(",".join([label, *map(str, changed)]))
     (tmp_path / "blank.csv").write_text("\n".join(lines))
     assert cli.main(["probe", str(tmp_path / "blank.csv")]) == 0
-    assert "6 starts x 5 samples of 12 leaves; errors over 6 groups" in capsys.readouterr().out
+    assert "6 starts x 5 samples of 12 symbols; errors over 6 groups" in capsys.readouterr().out
     np.savez(
         tmp_path / "blank.npz",
         starts=np.zeros((4, 3), int),
@@ -351,7 +351,7 @@ def test_the_probe_command(files, sequences, tmp_path, capsys):
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
     assert cli.main(["probe", str(files[2]), "--r-max", "3"]) == 0
     out = capsys.readouterr().out
-    assert "6 starts x 9 samples of 12 leaves" in out
+    assert "6 starts x 9 samples of 12 symbols" in out
     assert "susceptibility" in out
 
 
