@@ -137,7 +137,7 @@ def load(path: str | Path) -> RunArrays:
     Raises: ``ValueError`` if it is no such file, or as :func:`arrays_of` does.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as opened, np.load(opened, allow_pickle=False) as file:
             named = {name: file[name] for name in file.files}
     except (OSError, TypeError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, FileNotFoundError):
