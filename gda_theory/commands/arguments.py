@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from gda_theory.problem import parquet, reading
 from gda_theory.problem import tables as data
 from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.parquet_rows import Which
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.prepared import Choices
 from gda_theory.problem.problem import Problem
@@ -229,29 +230,41 @@ def partitioned_problem(
     Raises: ``ValueError`` for options that say how a text file is written, and what
         :func:`gda_theory.from_parquet` raises.
     """
-    if options.labels is not None:
-        raise ValueError("--labels is not for Parquet files; name their column by --label")
-    return parquet.from_parquet(
-        options.data,
-        label=options.label,
-        forget=options.forget,
-        forget_ids=options.forget_ids,
-        id=options.id,
-        allow_missing=options.allow_missing,
-        seed=options.seed,
-        choices=Choices(
-            drop=options.drop,
-            keep=options.keep,
-            keep_selector=options.keep_selector,
-            standardize=options.standardize,
-            scale_on=options.scale_on,
-        ),
+    return planned_files(options, executor).problem(
         ridge=options.ridge,
         loss=options.loss,
         reduction=options.reduction,
         intercept=options.intercept,
         executor=executor,
         watch=watch,
+    )
+
+
+def planned_files(options, executor: Executor | None) -> parquet.PlannedFiles:
+    """The Parquet files that the options of :func:`add_rows` describe.
+
+    Raises: as :func:`partitioned_problem`.
+    """
+    if options.labels is not None:
+        raise ValueError("--labels is not for Parquet files; name their column by --label")
+    return parquet.planned_files(
+        options.data,
+        options.label,
+        Which(
+            forget=options.forget,
+            forget_ids=options.forget_ids,
+            id=options.id,
+            allow_missing=options.allow_missing,
+            seed=options.seed,
+        ),
+        Choices(
+            drop=options.drop,
+            keep=options.keep,
+            keep_selector=options.keep_selector,
+            standardize=options.standardize,
+            scale_on=options.scale_on,
+        ),
+        executor,
     )
 
 

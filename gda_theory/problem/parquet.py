@@ -7,18 +7,18 @@ Each is a map over the files, in threads or on an executor. No file is read whol
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, UInt8
 
-from gda_theory.problem import column_sums, prepared, rows
+from gda_theory.problem import column_sums, parquet_rows, prepared, rows
 from gda_theory.problem.column_sums import ColumnSums, Levels, Scaled
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.naming import listed, no_column, plural
+from gda_theory.problem.parquet_rows import Piece, Which
 from gda_theory.problem.partitions import PartitionedProblem, PartitionRows
 from gda_theory.problem.prepared import Choices
-from gda_theory.problem.reading import Table, partitions
 from gda_theory.problem.rows import Selected
 from theory_common import checks
 from theory_common.batching import executors
@@ -27,21 +27,7 @@ from theory_common.precision import ArrayLike
 if TYPE_CHECKING:
     import polars as pl
 
-CELLS = 2**25  # of one partition, at most: 256 MiB as floats
-
-
-class Piece(NamedTuple):
-    """Some consecutive rows of a file."""
-
-    path: str
-    start: int
-    height: int
-
-    def read(self, columns: Sequence[str]) -> "pl.DataFrame":
-        """These columns of the rows."""
-        import polars as pl
-
-        return pl.scan_parquet(self.path).slice(self.start, self.height).select(columns).collect()
+Answer = TypeVar("Answer")
 
 
 class Plan(NamedTuple):
@@ -58,6 +44,58 @@ class LabelValues(NamedTuple):
 
     values: frozenset
     missing: int
+
+
+class PlannedFiles(NamedTuple):
+    """Parquet files whose columns have been looked at: how their rows become those of a problem.
+
+    ``masks`` says for each piece which rows are to be forgotten. ``classes`` are the labels that
+    are -1 and +1. ``notes`` say what was decided.
+    """
+
+    pieces: tuple[Piece, ...]
+    masks: tuple[Bool[np.ndarray, " k"], ...]
+    plan: Plan
+    classes: tuple[str, str]
+    notes: tuple[str, ...]
+
+    @property
+    def paths(self) -> list[str]:
+        """The files, in order."""
+        return list(dict.fromkeys(piece.path for piece in self.pieces))
+
+    @property
+    def forget(self) -> Bool[np.ndarray, " n"]:
+        """The rows to forget, over all files."""
+        return np.concatenate(self.masks)
+
+    def problem(
+        self,
+        *,
+        ridge: ArrayLike = 1e-2,
+        loss: str | Loss = "logistic",
+        reduction: str = "mean",
+        intercept: bool = False,
+        executor: Executor | None = None,
+        watch: Callable[[], object] | None = None,
+    ) -> PartitionedProblem:
+        """The problem of these rows; the arguments are those of :func:`from_parquet`."""
+        names = [name for column in self.plan.columns for name in column.names]
+        penalty = float(checks.positive("ridge", ridge))
+        plan = self.plan._replace(intercept=intercept)
+        return PartitionedProblem(
+            [
+                functools.partial(read_rows, piece, plan, np.packbits(mask))
+                for piece, mask in zip(self.pieces, self.masks, strict=True)
+            ],
+            ridge=np.append(np.full(len(names), penalty), [0.0] * intercept),
+            loss=loss,
+            reduction=reduction,
+            executor=executor,
+            names=names,
+            notes=self.notes,
+            watch=watch,
+        )
 
 
 def from_parquet(
@@ -90,155 +128,89 @@ def from_parquet(
         executor: where files are read and summed. Its workers must see the files by the same names.
         watch: called after each pass over the rows, to show progress.
     Returns: the problem. Its ``notes`` say what was decided.
-    Raises: ``ValueError`` that names the file, or all columns at fault; ``OSError`` for a file that
-        cannot be read.
+    Raises: ``ValueError`` that names the file; or the label, the rows and the columns at fault, all
+        at once. ``OSError`` for a file that cannot be read.
     """
-    executor = executors.checked(executor)
-    choices = choices or Choices()
-    names, pieces = _pieces(source)
-    if label is None or label not in names:
-        if label is None:
-            raise ValueError(f"{source}: label must name a column, one of {listed(names)}")
-        raise ValueError(f"label: {no_column(source, label, names)}")
-    if (forget is None) == (forget_ids is None) or (forget_ids is None) != (id is None):
-        raise ValueError("give either forget, or forget_ids with the id column")
-    if forget_ids is not None and id is not None:
-        selected = _by_ids(source, names, pieces, forget_ids, id, allow_missing, executor)
-    else:
-        assert forget is not None
-        selected = _selected(source, names, pieces, forget, seed, executor)
-    used, apart = prepared.features_of(source, names, label, selected, choices)
-    masks = _cut(selected.mask, pieces)
-    positive, classes, plans, decisions = _planned(
-        source, pieces, masks, used, label, choices, executor
-    )
-    width = sum(len(plan.names) for plan in plans)
-    penalty = float(checks.positive("ridge", ridge))
-    plan = Plan(tuple(plans), label, positive, intercept)
-    parts = [
-        functools.partial(read_rows, piece, plan, np.packbits(mask))
-        for piece, mask in zip(pieces, masks, strict=True)
-    ]
-    files = len({piece.path for piece in pieces})
-    notes = (
-        f"{source}: {len(selected.mask):,} rows in {plural(files, 'file')} and"
-        f" {plural(len(pieces), 'partition')}, {plural(width, 'feature')}",
-        f"to forget: {rows.described(selected)}",
-        *apart,
-        f"label {label}: {classes[1]} is +1, {classes[0]} is -1",
-        *decisions,
-    )
-    return PartitionedProblem(
-        parts,
-        ridge=np.append(np.full(width, penalty), [0.0] * intercept),
+    which = Which(forget, forget_ids, id, allow_missing, seed)
+    planned = planned_files(source, label, which, choices or Choices(), executor)
+    return planned.problem(
+        ridge=ridge,
         loss=loss,
         reduction=reduction,
+        intercept=intercept,
         executor=executor,
-        names=[name for plan in plans for name in plan.names],
-        notes=notes,
         watch=watch,
     )
 
 
-def _pieces(source: str) -> tuple[list[str], list[Piece]]:
-    """The names of the columns, and the files in pieces of at most ``CELLS`` cells."""
-    import polars as pl
+def planned_files(
+    source: str, label: str | None, which: Which, choices: Choices, executor: Executor | None = None
+) -> PlannedFiles:
+    """How the rows of Parquet files become those of a problem.
 
-    paths = partitions(source)
-    schema = None
-    pieces = []
-    for path in paths:
+    Arguments and errors are those of :func:`from_parquet`.
+    """
+    executor = executors.checked(executor)
+    names, pieces = parquet_rows.in_pieces(source)
+    faults: list[str] = []
+
+    def tried(function: Callable[..., Answer], *arguments: Any) -> Answer | None:
         try:
-            found = dict(pl.read_parquet_schema(path))
-            height = pl.scan_parquet(path).select(pl.len()).collect().item()
-        except (pl.exceptions.PolarsError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
-            raise ValueError(f"{path} is no Parquet file: {str(error).splitlines()[0]}") from None
-        schema = schema or found
-        wrong = [name for name, kind in schema.items() if found.get(name) != kind]
-        if wrong or len(found) > len(schema):
-            other = wrong or sorted(found.keys() - schema.keys())
-            raise ValueError(f"{path} and {paths[0]} differ in column {other[0]!r}")
-        most = max(1, CELLS // len(schema))
-        for start in range(0, height, most):
-            pieces.append(Piece(path, start, min(most, height - start)))
-    if not pieces:
-        raise ValueError(f"{source} has no rows")
-    return list(schema or ()), pieces
+            return function(*arguments)
+        except ValueError as error:
+            said = str(error)
+            faults.append(said.removeprefix(f"{source}: ") if faults else said)
+            return None
+
+    known = tried(_checked_label, source, label, names)
+    chosen = tried(parquet_rows.selected, source, names, pieces, which, executor)
+    faults += [
+        f"{option}: {no_column(source, name, names)}"
+        for option, given in (("drop", choices.drop), ("keep", choices.keep))
+        for name in given
+        if name not in names
+    ]
+    there = choices._replace(
+        drop=[name for name in choices.drop if name in names],
+        keep=[name for name in choices.keep if name in names],
+    )
+    # Without rows to forget, or without a label, the columns are judged all the same.
+    height = sum(piece.height for piece in pieces)
+    selected = chosen or Selected(np.zeros(height, bool), (), "")
+    features = tried(prepared.features_of, source, names, known, selected, there)
+    masks = np.split(selected.mask, np.cumsum([piece.height for piece in pieces])[:-1])
+    found = None
+    if features is not None:
+        fitted = [prepared.fitted_rows(mask, choices.scale_on) for mask in masks]
+        found = tried(_planned, source, pieces, fitted, features[0], known, there, executor)
+    if faults or known is None or features is None or found is None:
+        raise ValueError("; ".join(faults))
+    columns, classes, decisions = found
+    files = len({piece.path for piece in pieces})
+    notes = (
+        f"{source}: {len(selected.mask):,} rows in {plural(files, 'file')} and"
+        f" {plural(len(pieces), 'partition')},"
+        f" {plural(sum(len(one.names) for one in columns), 'feature')}",
+        f"to forget: {rows.described(selected)}",
+        *features[1],
+        f"label {known}: {classes[1]} is +1, {classes[0]} is -1",
+        *decisions,
+    )
+    return PlannedFiles(
+        pieces=tuple(pieces),
+        masks=tuple(masks),
+        plan=Plan(tuple(columns), known, classes[1], intercept=False),
+        classes=(str(classes[0]), str(classes[1])),
+        notes=notes,
+    )
 
 
-def _cut(mask: Bool[np.ndarray, " n"], pieces: Sequence[Piece]) -> list[np.ndarray]:
-    return np.split(mask, np.cumsum([piece.height for piece in pieces])[:-1])
-
-
-# Which rows ------------------------------------------------------------------------------------
-
-
-class _NeedsCells(Exception):
-    """The rows are not given by their numbers."""
-
-
-def _selected(
-    source: str,
-    names: Sequence[str],
-    pieces: Sequence[Piece],
-    forget: str,
-    seed: int,
-    executor: Executor | None,
-) -> Selected:
-    def table() -> Table:
-        raise _NeedsCells
-
-    try:
-        height = sum(piece.height for piece in pieces)
-        return rows.select(source, height, forget, seed=seed, table=table)
-    except _NeedsCells:
-        named = [name for name in names if name in forget] or list(names[:1])
-    items = [(piece, source, named, tuple(names), forget) for piece in pieces]
-    found = list(executors.in_order(executor, matching, items))
-    mask = np.concatenate([one for one, _, _ in found])
-    if not mask.any():
-        raise ValueError(f"forget: no row of {source} meets {forget!r}")
-    return rows.checked(Selected(mask, *found[0][1:]))
-
-
-def matching(
-    piece: Piece, source: str, named: Sequence[str], names: Sequence[str], forget: str
-) -> tuple[np.ndarray, tuple[str, ...], str]:
-    """The rows of a piece that meet a condition: mask, columns that decided, and a note."""
-    frame = piece.read(named)
-    try:
-        found = rows.by_cells(Table(source, frame), forget, must_match=False)
-    except ValueError:
-        # With all its columns the error names those that there are.
-        found = rows.by_cells(Table(source, piece.read(names)), forget, must_match=False)
-    return found.mask, found.columns, found.note
-
-
-def _by_ids(
-    source: str,
-    names: Sequence[str],
-    pieces: Sequence[Piece],
-    path: str,
-    column: str,
-    allow_missing: bool,
-    executor: Executor | None,
-) -> Selected:
-    if column not in names:
-        raise ValueError(f"id: {no_column(source, column, names)}")
-    ids = rows.ids_in(path, column)
-    found = list(executors.in_order(executor, with_id, [(piece, column, ids) for piece in pieces]))
-    mask = np.concatenate([one for one, _ in found])
-    met = frozenset().union(*(some for _, some in found))
-    return rows.with_ids(source, mask, column, path, ids, met, allow_missing=allow_missing)
-
-
-def with_id(piece: Piece, column: str, ids: list[str]) -> tuple[np.ndarray, frozenset]:
-    """The rows of a piece that have one of the ids, and which ids they have."""
-    cells = rows.as_text(piece.read([column])[column])
-    mask = cells.is_in(ids).fill_null(False)
-    return mask.to_numpy(), frozenset(cells.filter(mask).unique().to_list())
+def _checked_label(source: str, label: str | None, names: Sequence[str]) -> str:
+    if label is None:
+        raise ValueError(f"{source}: label must name a column, one of {listed(names)}")
+    if label not in names:
+        raise ValueError(f"label: {no_column(source, label, names)}")
+    return label
 
 
 # Columns ---------------------------------------------------------------------------------------
@@ -247,14 +219,16 @@ def with_id(piece: Piece, column: str, ids: list[str]) -> tuple[np.ndarray, froz
 def _planned(
     source: str,
     pieces: Sequence[Piece],
-    masks: Sequence[np.ndarray],
+    fitted: Sequence[Bool[np.ndarray, " k"]],
     used: Sequence[str],
-    label: str,
+    label: str | None,
     choices: Choices,
     executor: Executor | None,
-) -> tuple[Any, tuple[str, str], list[Scaled | Levels], list[str]]:
-    """The label that is +1, both classes as text, the plan of each column, and the decisions."""
-    fitted = [prepared.fitted_rows(mask, choices.scale_on) for mask in masks]
+) -> tuple[list[Scaled | Levels], list[Any], list[str]]:
+    """The plan of each column, the two classes, and what was decided.
+
+    Raises: ``ValueError`` that names all columns at fault.
+    """
     first = pieces[0]._replace(height=1).read(used)
     origins = tuple(column_sums.origin_of(first[name]) for name in used)
     items = [
@@ -262,28 +236,23 @@ def _planned(
         for piece, mask in zip(pieces, fitted, strict=True)
     ]
     labels, sums = _merged(executors.in_order(executor, surveyed_columns, items))
-    faults = []
-    if labels.missing:
-        faults.append(f"the label {label!r} is missing in {plural(labels.missing, 'row')}")
     classes = _sorted(labels.values)
-    if len(classes) != 2:
-        shown = ", ".join(map(repr, classes[:5])) + ", ..." * (len(classes) > 5)
-        faults.append(f"label {label!r} must have two values, got {len(classes)}: {shown}")
     decided = [
         column_sums.decided(
             name, one, origin, keep=name in choices.keep, standardize=choices.standardize
         )
         for name, one, origin in zip(used, sums, origins, strict=True)
     ]
+    faults = [] if label is None else _faults_of_label(label, labels, classes)
     faults += [
         f"column {name!r} {one.fault}" for name, one in zip(used, decided, strict=True) if one.fault
     ]
-    if faults:
-        raise ValueError(f"{source}: {'; '.join(faults)}")
     plans = [one.plan for one in decided if one.plan is not None]
     told = [f"  {one.decision}" for one in decided if one.decision]
-    if not plans:
-        raise ValueError(f"{source}: no column is left as a feature: {'; '.join(told)}")
+    if not plans and not any(one.fault for one in decided):
+        faults.append(f"no column is left as a feature: {'; '.join(told)}")
+    if faults:
+        raise ValueError(f"{source}: {'; '.join(faults)}")
     scaled = prepared.SCALE_ON[choices.scale_on]
     count = sum(int(np.sum(mask)) for mask in fitted)
     notes = [f"{plural(len(told), 'column')} needed a decision:"] if told else []
@@ -293,23 +262,35 @@ def _planned(
         if choices.standardize
         else "features as they are, not standardised"
     )
-    return classes[1], (str(classes[0]), str(classes[1])), plans, notes
+    return plans, classes, notes
+
+
+def _faults_of_label(label: str, labels: LabelValues, classes: list) -> list[str]:
+    faults = []
+    if labels.missing:
+        faults.append(f"the label {label!r} is missing in {plural(labels.missing, 'row')}")
+    if len(classes) != 2:
+        shown = ", ".join(map(repr, classes[:5])) + ", ..." * (len(classes) > 5)
+        faults.append(f"label {label!r} must have two values, got {len(classes)}: {shown}")
+    return faults
 
 
 def surveyed_columns(
     piece: Piece,
     used: Sequence[str],
     origins: Sequence[int],
-    label: str,
+    label: str | None,
     fitted: UInt8[np.ndarray, " bytes"],
 ) -> tuple[LabelValues, list[ColumnSums]]:
-    """The values of the label, and the sums of each column, in one piece."""
-    frame = piece.read([*used, label])
+    """The values of the label, if there is one, and the sums of each column, in one piece."""
+    frame = piece.read(used if label is None else [*used, label])
     mask = np.unpackbits(fitted, count=piece.height).astype(bool)
-    labels = _labels(frame[label])
-    values = labels.drop_nulls().unique().to_list()
+    values = LabelValues(frozenset(), 0)
+    if label is not None:
+        labels = _labels(frame[label])
+        values = LabelValues(frozenset(labels.drop_nulls().unique()), labels.null_count())
     return (
-        LabelValues(frozenset(values), labels.null_count()),
+        values,
         [
             column_sums.sums_of(frame[name], mask, origin)
             for name, origin in zip(used, origins, strict=True)

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 import gda_theory as gt
-from gda_theory.problem import column_sums, parquet, reading, tables
+from gda_theory.problem import column_sums, parquet_rows, reading, tables
 from gda_theory.problem.prepared import Choices
 
 ROWS = 120
@@ -112,7 +112,7 @@ def test_ids_and_what_is_said(folder):
 
 
 def test_an_id_is_dropped_and_large_files_are_cut(folder, monkeypatch):
-    monkeypatch.setattr(parquet, "CELLS", 12 * 25)
+    monkeypatch.setattr(parquet_rows, "CELLS", 12 * 25)
     found = gt.from_parquet(str(folder), label="default", forget="3,17")
     assert len(found.partitions) == 2 + 1 + 3
     assert "customer_id" not in found.names
@@ -144,6 +144,25 @@ def test_every_fault_of_the_columns_is_listed_at_once(tmp_path):
     assert "which need a median: fill them in the files, or --drop it" in said
     assert "column 'digits' holds numbers that are stored as text" in said
     assert "nested" not in said
+    choices = Choices(drop=["incme"], keep=["hight", "gap"])
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        gt.from_parquet(str(tmp_path), label="defualt", forget="brnch = 3", choices=choices)
+    said = str(raised.value)
+    for fault in (
+        "has no column 'defualt'; did you mean 'default'?",
+        "no column 'brnch'",
+        "has no column 'incme'",
+        "has no column 'hight'",
+        "column 'gap' has 6",
+        "column 'digits' holds numbers that are stored as text",
+    ):
+        assert fault in said
+    with pytest.raises(ValueError) as raised:  # noqa: PT011
+        gt.from_parquet(str(tmp_path), label=None, forget_ids="ids.txt")
+    said = str(raised.value)
+    assert "label must name a column" in said
+    assert "give either forget, or forget_ids with the id column" in said
+    assert "column 'gap' has 6" in said
 
 
 def test_texts_of_too_many_values(tmp_path, monkeypatch):
