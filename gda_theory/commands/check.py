@@ -21,6 +21,7 @@ def add(commands) -> None:
     )
     parser.add_argument("receipt", metavar="FILE", help="the JSON that certify or forget wrote")
     arguments.add_rows(parser)
+    arguments.add_scheduler(parser)
     parser.add_argument(
         "--model",
         metavar="FILE",

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from gda_theory.commands import arguments
-from gda_theory.deletion import methods, noisy, receipts, rows
+from gda_theory.commands import arguments, forget_data
+from gda_theory.deletion import methods, noisy, receipt_rows, receipts, rows
 from gda_theory.deletion.methods import Deleted
 from gda_theory.deletion.rows import AnyProblem
-from gda_theory.problem import tables as data
-from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.naming import plural
+from gda_theory.problem.problem import Problem
+from theory_common.batching import cluster
 from theory_common.printing import files, tables
 from theory_common.printing.waiting import shown_while
 
@@ -51,6 +51,13 @@ def add(commands) -> None:
         "--receipt",
         metavar="FILE",
         help="where to write the receipt (default: the model's name, ending in .receipt.json)",
+    )
+    arguments.add_scheduler(parser)
+    parser.add_argument(
+        "--in-memory",
+        action="store_true",
+        help="read all Parquet files of a folder as one table, which imputes empty cells and takes"
+        " more than two classes; without it, partitions are read and summed one after the other",
     )
     arguments.add_force(parser)
 
@@ -95,15 +102,18 @@ def run(options) -> Callable[[], None]:
         raise ValueError(f"--out and --receipt must name two files, got {out} twice")
     for path in (out, receipt_path):
         files.require_free(path, options.force)
-    with shown_while(f"reading {options.data}"):
-        loaded = arguments.loaded_data(options)
-    problem = loaded.problem(
-        ridge=options.ridge, reduction=options.reduction, intercept=options.intercept
-    )
-    if options.method == "noisy_descent" and len(loaded.classes) > 2:
+    with cluster.executor_at(options.scheduler) as executor:
+        with shown_while(f"reading {options.data}"):
+            given = forget_data.given(options, executor)
+        return _run(options, given, out, receipt_path)
+
+
+def _run(options, given: forget_data.Given, out: Path, receipt_path: Path) -> Callable[[], None]:
+    problem = given.problem
+    if options.method == "noisy_descent" and not isinstance(problem, Problem):
         raise ValueError(
-            f"--method noisy_descent takes two classes, got {len(loaded.classes)}: take another"
-            " method with --epsilon and --delta"
+            "--method noisy_descent takes two classes, and rows in memory,"
+            f" got {given.described}: take another method with --epsilon and --delta"
         )
     with shown_while("fitting the model on all rows"):
         everything = rows.everything(problem)
@@ -112,61 +122,64 @@ def run(options) -> Callable[[], None]:
     with shown_while(f"deleting rows by {options.method}"):
         plain, deleted, step_size = deletion_of(options, problem, start)
     with shown_while("saving the model"):
-        model = _model(options, loaded, problem, deleted.weights)
+        model = _model(options, given, deleted.weights)
     receipt = receipts.make(
-        receipts.digest(*rows_of(problem)),
-        np.asarray(problem.forget),
-        _settings(options, problem, step_size),
+        given.rows.digest(),
+        given.forget,
+        _settings(options, given, step_size),
         start,
         deleted.weights,
         plain.certificate,
         noise=deleted.noise,
-        files=_sums(options, out, model),
+        files=_sums(given, out, model),
     )
     files.write_whole(out, model, options.force)
     files.write_whole(receipt_path, receipts.text(receipt), options.force)
-    done = sentences(problem, start, plain, deleted)
-    said = [*loaded.notes, "", *map(tables.wrapped, done)]
+    done = sentences(given, start, plain, deleted)
+    said = [*given.notes, "", *map(tables.wrapped, done)]
     said += [f"The model is in {out}, and the receipt in {receipt_path}."]
     return lambda: print("\n".join(said))
 
 
-def _settings(options, problem: AnyProblem, step_size: float | None) -> receipts.DeletionSettings:
-    classes = len(problem.classes) if isinstance(problem, MultinomialProblem) else 2
-    return receipts.DeletionSettings(
+def _model(options, given: forget_data.Given, weights: np.ndarray) -> bytes:
+    """The bytes of the model's file."""
+    from gda_theory.deletion import pipelines
+
+    count = int(np.sum(~given.forget)) if options.reduction == "mean" else 1
+    classifier = pipelines.classifier_of(
+        weights, given.classes, options.intercept, 1 / (options.ridge * count)
+    )
+    return pipelines.dumped(given.pipeline(classifier))
+
+
+def _sums(given: forget_data.Given, out: Path, model: bytes) -> dict[str, dict[str, str]]:
+    """Name and SHA-256 sum of the model, and of the files of the data."""
+    found = {"model": {"name": out.name, "sha256": receipts.sha256(model)}}
+    for name, path in given.sources.items():
+        shown = name.removeprefix(forget_data.PART) if name != "data" else path.name
+        found[name] = {"name": shown, "sha256": receipts.sha256(path)}
+    return found
+
+
+def _settings(
+    options, given: forget_data.Given, step_size: float | None
+) -> receipt_rows.DeletionSettings:
+    classes = len(given.classes)
+    return receipt_rows.DeletionSettings(
         method=options.method,
         steps=None if options.method == "retrain" else _steps(options),
         step_size=step_size,
         loss="logistic" if classes == 2 else "softmax",
         reduction=options.reduction,
-        ridge=np.asarray(problem.ridge).tolist(),
+        ridge=np.asarray(given.problem.ridge).tolist(),
         intercept=options.intercept,
         classes=classes,
     )
 
 
-def _sums(options, out: Path, model: bytes) -> dict[str, dict[str, str]]:
-    """Name and SHA-256 sum of the model, and of the data if they are a file."""
-    found = {"model": {"name": out.name, "sha256": receipts.sha256(model)}}
-    source = Path(options.data)
-    if source.is_file():
-        found["data"] = {"name": source.name, "sha256": receipts.sha256(source.read_bytes())}
-    return found
-
-
 def receipt_beside(model: Path) -> Path:
     """Where the receipt of a model is, by default."""
     return model.with_suffix(".receipt.json")
-
-
-def rows_of(problem: AnyProblem) -> receipts.Rows:
-    """The data of a problem, as receipts take them."""
-    labels = problem.labels if isinstance(problem, MultinomialProblem) else problem.signs
-    return receipts.Rows(
-        np.asarray(problem.features, float),
-        np.asarray(labels, float),
-        np.asarray(problem.sample_weight, float),
-    )
 
 
 def _check(options) -> None:
@@ -236,35 +249,12 @@ def deletion_of(
     return plain, published, options.step_size
 
 
-def _model(options, loaded: data.Dataset, problem: AnyProblem, weights: np.ndarray) -> bytes:
-    """The bytes of the model's file."""
-    from gda_theory.deletion import pipelines
-
-    count = int(np.sum(~loaded.forget)) if options.reduction == "mean" else 1
-    classifier = pipelines.classifier_of(
-        weights, loaded.classes, options.intercept, 1 / (options.ridge * count)
-    )
-    fitted_on = ~loaded.forget if options.scale_on == "kept" else np.ones_like(loaded.forget)
-    if loaded.transformer is not None:
-        table = arguments.table_of(options)
-        pipeline = pipelines.of_table(table, loaded, fitted_on, options.keep, classifier)
-    elif loaded.span is not None:
-        raise ValueError(
-            f"{options.data} has more columns than rows, and no model of it can be saved: reduce"
-            " them first, for example by scikit-learn's TruncatedSVD"
-        )
-    else:
-        raw = arguments.loaded_data(options, standardize=False).features
-        standardize = options.standardize and not np.array_equal(raw, loaded.features)
-        pipeline = pipelines.of_numbers(raw, loaded, fitted_on, standardize, classifier)
-    return pipelines.dumped(pipeline)
-
-
 def sentences(
-    problem: AnyProblem, start: np.ndarray, plain: Deleted, deleted: Deleted
+    given: forget_data.Given, start: np.ndarray, plain: Deleted, deleted: Deleted
 ) -> list[str]:
     """What was done, in plain words."""
-    count = int(np.sum(np.asarray(problem.forget)))
+    problem = given.problem
+    count = int(np.sum(given.forget))
     number = tables.number
     cost = plain.cost
     before = rows.kept(problem).gradient(rows.vector("start", problem, start))
@@ -312,32 +302,36 @@ def checked(options, written: bytes) -> tuple[dict[str, Any], list[str]]:
 
     receipt = json.loads(written)
     settings = receipt["settings"]
-    with shown_while(f"reading {options.data}"):
-        loaded = arguments.loaded_data(options)
-    ridge = float(settings["ridge"][0])
-    problem = loaded.problem(
-        ridge=ridge, reduction=settings["reduction"], intercept=settings["intercept"]
+    model = forget_data.Model(
+        ridge=float(settings["ridge"][0]),
+        reduction=settings["reduction"],
+        intercept=settings["intercept"],
     )
-    with shown_while("deleting again"):
-        wrong = receipts.failures(
-            written,
-            rows_of(problem),
-            np.asarray(problem.forget),
-            files=_files_of(options, receipt),
-            noise_seed=options.noise_seed,
-        )
+    with cluster.executor_at(options.scheduler) as executor:
+        with shown_while(f"reading {options.data}"):
+            given = forget_data.as_in_receipt(options, receipt, model, executor)
+        with shown_while("deleting again"):
+            wrong = receipts.failures(
+                written,
+                given.rows,
+                given.forget,
+                files=_files_of(options, receipt, given),
+                noise_seed=options.noise_seed,
+            )
     return receipt, wrong
 
 
-def _files_of(options, receipt: dict[str, Any]) -> dict[str, bytes]:
-    """The bytes of the files that a receipt names. The model is beside it unless given."""
-    found = {}
+def _files_of(
+    options, receipt: dict[str, Any], given: forget_data.Given
+) -> dict[str, bytes | Path]:
+    """Where the files are that a receipt names. The model is beside it unless given."""
+    found: dict[str, bytes | Path] = {}
     for name, entry in receipt["files"].items():
         path = Path(options.receipt).with_name(Path(entry["name"]).name)
-        if name == "data":
-            path = Path(options.data)
-        elif name == "model" and options.model is not None:
-            path = Path(options.model)
+        if name == "model":
+            path = path if options.model is None else Path(options.model)
+        else:
+            path = given.sources.get(name, path)
         if path.is_file():
-            found[name] = path.read_bytes()
+            found[name] = path
     return found

@@ -40,8 +40,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.deletion.margins import AtPoint, Floats, Margins, RowSizes, slopes
-from gda_theory.deletion.rows import AnyObjective, AnyProblem, common_length, kept, vector
+from gda_theory.deletion.margins import Floats, Margins, RowSizes, slopes
+from gda_theory.deletion.rows import AnyObjective, AnyPoint, AnyProblem, common_length, kept, vector
 from gda_theory.problem import losses
 from theory_common.claims import backed_by
 from theory_common.precision import ArrayLike
@@ -128,11 +128,12 @@ def certified(problem: AnyProblem, weights: ArrayLike) -> Certificate:
 
 
 def certified_at(
-    objective: AnyObjective, weights: Float[Floats, " d"], local: AtPoint
+    objective: AnyObjective, weights: Float[Floats, " d"], local: AnyPoint
 ) -> Certificate:
     """:func:`certified`, with the objective at the weights already known."""
     derivatives = Derivatives(local.gradient, local.hessian)
-    return certified_by(objective, weights, derivatives, local.sizes(objective.lengths()))
+    sizes = objective.sizes_at(local)  # type: ignore[arg-type]
+    return certified_by(objective, weights, derivatives, sizes)
 
 
 def certified_by(
@@ -247,7 +248,7 @@ def _relaxed(change: float) -> float:
 
 def _errors(objective: AnyObjective, weights: Float[Floats, " d"], sizes: RowSizes) -> Errors:
     """The longest row, and the rounding errors, from the sums of the sizes of their terms."""
-    count, dimension = objective.features.shape
+    count, dimension = objective.shape
     # A margin is a sum of d products, each of at most |x_i| |w| together.
     margin = objective.doubt * (dimension + 2) * float(np.linalg.norm(weights))
     first = sizes.forces * (count + 10) + sizes.squares * margin
@@ -291,7 +292,10 @@ def newton_residual_bound(problem: AnyProblem, start: ArrayLike) -> float:
     """
     objective = kept(problem)
     if not isinstance(objective, Margins):
-        raise TypeError("problem must have two classes for this bound, got a MultinomialProblem")
+        kind = type(problem).__name__
+        raise TypeError(
+            f"problem must have two classes, and rows in memory, for this bound, got a {kind}"
+        )
     if not objective.steady:
         raise ValueError(
             f"loss must be logistic or exponential for this bound, got {objective.loss.name!r}"
@@ -316,7 +320,7 @@ def residual_bound(
     return float(math.sqrt(max(largest, 0.0)) * length * LAST_OPERATIONS)
 
 
-def newton_direction(local: AtPoint) -> Float[Floats, " d"]:
+def newton_direction(local: AnyPoint) -> Float[Floats, " d"]:
     """``-H^{-1} g``.
 
     Raises: ``ValueError`` where the Hessian is not positive definite.

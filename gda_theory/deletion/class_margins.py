@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.deletion.margins import AtPoint, Floats
+from gda_theory.deletion.margins import AtPoint, Floats, RowSizes, rounding_size
 from gda_theory.problem.classes import contrasts
 
 
@@ -64,6 +64,19 @@ class ClassMargins(NamedTuple):
             forces=np.linalg.norm(residual, axis=1),
             bend=self.weight * np.maximum(spread, 0),
         )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and columns."""
+        return self.features.shape
+
+    def sizes_at(self, local: AtPoint) -> RowSizes:
+        """The sums that bound rounding at a point."""
+        return local.sizes(self.lengths())
+
+    def rounding_size(self, local: AtPoint) -> float:
+        """The length of the forces times that of the lengths of their rows."""
+        return rounding_size(local.forces, self.lengths())
 
     def lengths(self) -> Float[Floats, " n"]:
         """``sqrt(2) |x_i|``: a step d changes the range of the scores by at most this times |d|."""

@@ -11,11 +11,11 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from gda_theory.deletion import methods, receipts
+from gda_theory.deletion import methods, receipt_rows, receipts
 from gda_theory.deletion.class_margins import weights_of
 from gda_theory.deletion.margins import Floats, Margins
 from gda_theory.deletion.noise import Noise, drawn, gaussian_noise
-from gda_theory.deletion.receipts import DeletionSettings
+from gda_theory.deletion.receipt_rows import DeletionSettings
 from gda_theory.deletion.requests import (
     FittedRows,
     Result,
@@ -140,7 +140,7 @@ class ForgettingLogisticRegression(ClassifierMixin, BaseEstimator):
             labels=labels,
             sample_weight=weight,
             forgotten=np.zeros(len(features), bool),
-            data=receipts.digest(features, labels, weight),
+            data=receipt_rows.digest(features, labels, weight),
             weights=np.zeros(features.shape[1] * (len(self.classes_) - 1)),
             known=None,
         )

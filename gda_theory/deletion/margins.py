@@ -131,6 +131,19 @@ class Margins(NamedTuple):
         rooted = np.sqrt(factors)[:, None] * self.features
         return rooted.T @ rooted
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of rows and columns."""
+        return self.features.shape
+
+    def sizes_at(self, local: AtPoint) -> RowSizes:
+        """The sums that bound rounding at a point."""
+        return local.sizes(self.lengths())
+
+    def rounding_size(self, local: AtPoint) -> float:
+        """The length of the forces times that of the lengths of their rows."""
+        return rounding_size(local.forces, self.lengths())
+
     def lengths(self) -> Float[Floats, " n"]:
         """``|x_i|``, and 0 for a row of weight 0."""
         squares = np.einsum("ij,ij->i", self.features, self.features)
@@ -181,6 +194,11 @@ def row_sizes(
         cubes=float(bent @ lengths**2),
         longest=float(np.max(lengths)),
     )
+
+
+def rounding_size(forces: Float[Floats, " n"], lengths: Float[Floats, " n"]) -> float:
+    """The length of ``forces`` times that of the ``lengths`` of rows with a force."""
+    return float(np.linalg.norm(forces) * np.linalg.norm(lengths * (forces > 0)))
 
 
 def slopes(loss: Loss, margins: Float[Floats, " n"]) -> tuple[Floats, Floats]:

@@ -2,7 +2,8 @@
 
 Every method starts at given weights, as a rule the pretrained ones, and aims at the oracle. The
 bound is about the weights that are returned. It does not trust the method that found them. All but
-``noisy_descent`` take a problem with K classes too, whose weights have the shape (K, d).
+``noisy_descent`` take a problem with K classes too, whose weights have the shape (K, d); and a
+:class:`gda_theory.PartitionedProblem`, whose rows need not fit in memory.
 """
 
 import functools
@@ -16,11 +17,13 @@ from jaxtyping import Float
 
 from gda_theory.deletion import rows
 from gda_theory.deletion.bounds import Certificate, certified_at, newton_direction
-from gda_theory.deletion.margins import AtPoint, Floats, Margins
+from gda_theory.deletion.class_margins import ClassMargins
+from gda_theory.deletion.margins import Floats
 from gda_theory.deletion.noise import Noise
-from gda_theory.deletion.rows import AnyObjective, AnyProblem
+from gda_theory.deletion.rows import AnyObjective, AnyPoint, AnyProblem
 from gda_theory.problem import losses
-from gda_theory.solve import minimise
+from gda_theory.problem.partitions import PartitionedProblem
+from gda_theory.solve import by_sums, minimise
 from theory_common import checks
 from theory_common.precision import ArrayLike
 from theory_common.printing.display import readable
@@ -111,7 +114,11 @@ def retrain(problem: AnyProblem, start: ArrayLike) -> Deleted:
         return deleted_by("retrain", problem, start, minimum)
 
     def run(objective: AnyObjective, weights: Floats) -> Found:
-        found = minimise.solve(problem.objective(), 0.0, weights)
+        if isinstance(problem, PartitionedProblem):
+            oracle = by_sums.at_strength(problem, 0.0)
+            found = by_sums.solve(by_sums.KnownSums(problem), oracle, weights)
+        else:
+            found = minimise.solve(problem.objective(), 0.0, weights)
         steps = int(found.iterations)
         return Found(np.asarray(found.weights, float), gradients=0, hessians=steps)
 
@@ -245,9 +252,9 @@ def minimum(objective: AnyObjective, weights: Float[Floats, " d"]) -> Found:
     return Found(weights, gradients=0, hessians=MOST_STEPS)
 
 
-def _rounding(objective: AnyObjective, weights: Float[Floats, " d"], local: AtPoint) -> float:
+def _rounding(objective: AnyObjective, weights: Float[Floats, " d"], local: AnyPoint) -> float:
     """About how large rounding makes the gradient: one unit of each sum's size."""
-    size = np.linalg.norm(local.forces) * np.linalg.norm(objective.lengths() * (local.forces > 0))
+    size = objective.rounding_size(local)  # type: ignore[arg-type]
     ridge = np.linalg.norm(objective.ridge * weights)
     return float(np.finfo(float).eps * (size + ridge))
 
@@ -256,5 +263,5 @@ def default_step_size(objective: AnyObjective, weights: Float[Floats, " d"]) -> 
     """The step size of :func:`fine_tune`."""
     largest = objective.largest_curvature(weights)
     least = float(np.min(objective.ridge))
-    everywhere = not isinstance(objective, Margins) or objective.loss == losses.logistic
+    everywhere = isinstance(objective, ClassMargins) or objective.loss == losses.logistic
     return 2 / (largest + least) if least > 0 and everywhere else 1 / largest

@@ -13,6 +13,7 @@ from gda_theory.deletion.methods import STEPS, Deleted, deleted_by, descent
 from gda_theory.deletion.noise import Noise, checked_budget, drawn, gaussian_noise
 from gda_theory.deletion.rows import AnyProblem
 from gda_theory.problem import losses
+from gda_theory.problem.problem import Problem
 from theory_common import checks
 from theory_common.precision import ArrayLike
 
@@ -89,12 +90,20 @@ def descent_constants(problem: AnyProblem, row_bound: float | None = None) -> De
     Raises: ``ValueError`` where a premise fails.
     """
     kept = rows.kept(problem)
-    if not isinstance(kept, Margins):
-        raise TypeError("problem must have two classes for noisy_descent")
+    everything = rows.everything(problem)
+    if (
+        not isinstance(problem, Problem)
+        or not isinstance(kept, Margins)
+        or not isinstance(everything, Margins)
+    ):
+        raise TypeError(
+            "problem must have two classes, and rows in memory, for noisy_descent, got a"
+            f" {type(problem).__name__}"
+        )
     _require_premises(kept)
     if not np.all(np.asarray(problem.sample_weight) == 1):
         raise ValueError("sample_weight must be 1 for noisy_descent")
-    longest = float(np.max(rows.everything(problem).lengths()))
+    longest = float(np.max(everything.lengths()))
     bound = longest if row_bound is None else float(checks.positive("row_bound", row_bound))
     if bound < longest:
         raise ValueError(f"row_bound must be at least the longest row, {longest:g}, got {bound:g}")
@@ -136,7 +145,7 @@ def noised(problem: AnyProblem, deleted: Deleted, noise: Noise, seed: int) -> De
         seed: a secret.
     """
     before = rows.vector("deleted", problem, deleted.weights)
-    weights = before + drawn(noise, len(before), seed, np.asarray(problem.forget))
+    weights = before + drawn(noise, len(before), seed, rows.forget_mask(problem))
     objective = rows.kept(problem)
     certificate = certified_at(objective, weights, objective.local(weights))
     return deleted._replace(

@@ -6,7 +6,7 @@ file holds no rows of the data.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
-from gda_theory.problem import columns
+from gda_theory.problem import column_sums, columns
+from gda_theory.problem.column_sums import Levels, Scaled
 from gda_theory.problem.columns import MISSING, Role
 from gda_theory.problem.naming import listed
+from gda_theory.problem.parquet import PlannedFiles
 from gda_theory.problem.prepared import Prepared
 from gda_theory.problem.reading import Table
 from gda_theory.problem.rows import EXACT
@@ -70,16 +72,9 @@ class RawRows(TransformerMixin, BaseEstimator):
                 ignored.
         Raises: ``TypeError`` if it is no data frame; ``ValueError`` that names missing columns.
         """
-        import narwhals as nw
         import polars as pl
 
-        try:
-            known = nw.from_native(X, eager_only=True)
-        except TypeError:
-            raise TypeError(f"X must be a data frame, got {type(X).__name__}") from None
-        missing = [column.name for column in self.columns if column.name not in known.columns]
-        if missing:
-            raise ValueError(f"X must have the columns of the fit, and lacks {listed(missing)}")
+        known = known_frame(X, [column.name for column in self.columns])
         return pl.DataFrame(
             [
                 numbers(known[column.name].to_polars(), column).alias(column.name)
@@ -207,6 +202,64 @@ def _gives(cells: "pl.Series", column: RawColumn, expected: "pl.Series") -> bool
         return False
 
 
+class PlannedColumns(TransformerMixin, BaseEstimator):
+    """Rows as they stand in Parquet files, or in a data frame, as the features of a model.
+
+    Args:
+        plans: how each column becomes features.
+        types: of these columns in the files, as Polars has them.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Scaled | Levels] = (),
+        types: "Mapping[str, pl.DataType] | None" = None,
+    ) -> None:
+        self.plans = plans
+        self.types = types
+
+    def fit(self, X: Any, y: Any = None) -> "PlannedColumns":
+        """Nothing is fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def transform(self, X: Any) -> Float[np.ndarray, "n d"]:
+        """The features.
+
+        Args:
+            X: a data frame of any library that narwhals knows, with these columns. More are
+                ignored.
+        Raises: ``TypeError`` if it is no data frame; ``ValueError`` that names missing columns.
+        """
+        import polars as pl
+
+        known = known_frame(X, [plan.name for plan in self.plans])
+        columns = [
+            known[plan.name].to_polars().cast((self.types or {})[plan.name]).alias(plan.name)
+            for plan in self.plans
+        ]
+        return column_sums.features(pl.DataFrame(columns), tuple(self.plans))
+
+
+def known_frame(X: Any, names: Sequence[str]) -> Any:
+    """A data frame as narwhals has it.
+
+    Raises: ``TypeError`` if it is none; ``ValueError`` if it lacks one of the ``names``.
+    """
+    import narwhals as nw
+
+    try:
+        known = nw.from_native(X, eager_only=True)
+    except TypeError:
+        raise TypeError(f"X must be a data frame, got {type(X).__name__}") from None
+    missing = [name for name in names if name not in known.columns]
+    if missing:
+        raise ValueError(f"X must have the columns of the fit, and lacks {listed(missing)}")
+    return known
+
+
 # The whole pipeline -----------------------------------------------------------------------------
 
 
@@ -236,6 +289,16 @@ def of_numbers(
     if standardize:
         steps.insert(0, ("scale", StandardScaler().fit(raw[fitted_on])))
     return _verified(Pipeline(steps), raw[:VERIFIED], data)
+
+
+def of_files(planned: PlannedFiles, classifier: LogisticRegression) -> Pipeline:
+    """The pipeline of a model that was fitted on Parquet files."""
+    import polars as pl
+
+    types = pl.read_parquet_schema(planned.paths[0])
+    plans = planned.plan.columns
+    encoder = PlannedColumns(plans, {plan.name: types[plan.name] for plan in plans})
+    return Pipeline([("encode", encoder), ("classify", classifier)])
 
 
 def classifier_of(

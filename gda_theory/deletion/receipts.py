@@ -14,7 +14,8 @@ import json
 import math
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -22,10 +23,10 @@ from jaxtyping import Bool, Float
 from gda_theory.deletion import methods
 from gda_theory.deletion.bounds import Certificate, certified_at
 from gda_theory.deletion.class_margins import common_length, coordinates
-from gda_theory.deletion.margins import Floats, Margins
+from gda_theory.deletion.margins import Floats
 from gda_theory.deletion.noise import Noise, drawn, gaussian_noise
-from gda_theory.deletion.rows import AnyObjective, of_classes
-from gda_theory.problem import losses
+from gda_theory.deletion.receipt_rows import AnyRows, DeletionSettings, finite_vector
+from gda_theory.deletion.rows import AnyObjective
 
 KIND = "receipt of a deletion"
 FORMAT = 1
@@ -35,42 +36,11 @@ METHODS = ("newton", "retrain", "fine_tune", "pure_ascent", "noisy_descent")
 PACKAGES = ("gda-theory", "numpy", "scipy", "scikit-learn")
 
 
-class Rows(NamedTuple):
-    """The data of a receipt. Labels are -1 and 1, or numbers of several classes."""
-
-    features: Float[Floats, "n d"]
-    labels: Float[Floats, " n"]
-    sample_weight: Float[Floats, " n"]
-
-
-class DeletionSettings(NamedTuple):
-    """How a model was made: the objective, and the method with its arguments.
-
-    ``ridge`` has one number for each feature. ``intercept`` says whether the last feature is a
-    column of ones without a ridge. With more than two ``classes`` the loss is ``"softmax"``.
-    """
-
-    method: str
-    steps: int | None
-    step_size: float | None
-    loss: str
-    reduction: str
-    ridge: list[float]
-    intercept: bool
-    classes: int = 2
-
-
-def digest(*arrays: Any) -> str:
-    """SHA-256 of arrays: the shape and the little-endian float64 values of each."""
-    found = hashlib.sha256()
-    for array in arrays:
-        values = np.ascontiguousarray(array, "<f8")
-        found.update(f"{values.shape}".encode() + values.tobytes())
-    return found.hexdigest()
-
-
-def sha256(content: bytes) -> str:
-    """SHA-256 of the bytes of a file, in hexadecimal digits."""
+def sha256(content: bytes | Path) -> str:
+    """SHA-256 of the bytes of a file, or of the file at a path, in hexadecimal digits."""
+    if isinstance(content, Path):
+        with content.open("rb") as opened:
+            return hashlib.file_digest(opened, "sha256").hexdigest()
     return hashlib.sha256(content).hexdigest()
 
 
@@ -89,7 +59,7 @@ def make(
     """The receipt of one deletion.
 
     Args:
-        data: :func:`digest` of features, labels and sample weights.
+        data: SHA-256 of features, labels and sample weights, the ``digest()`` of their rows.
         forget: the rows that are no longer in the model.
         settings: of the objective and the method.
         start: the weights from which the method started.
@@ -176,10 +146,10 @@ def _versions() -> Mapping[str, str]:
 
 def failures(
     written: bytes,
-    rows: Rows,
+    rows: AnyRows,
     forget: Bool[np.ndarray, " n"],
     *,
-    files: Mapping[str, bytes] | None = None,
+    files: Mapping[str, bytes | Path] | None = None,
     noise_seed: int | None = None,
 ) -> list[str]:
     """What is wrong with a receipt for these data.
@@ -188,7 +158,7 @@ def failures(
         written: the bytes of the receipt.
         rows: the data, as the model saw them.
         forget: the rows to forget.
-        files: the bytes of each file that the receipt names.
+        files: the bytes of each file that the receipt names, or where it is.
         noise_seed: of the noise, if that is to be computed again.
     Returns: one sentence for each failure. If the list is empty, the deletion was computed again
         from the data with this result, and the bound holds for the weights of the receipt.
@@ -203,9 +173,9 @@ def failures(
 def _failures(
     receipt: Mapping[str, Any],
     written: bytes,
-    rows: Rows,
+    rows: AnyRows,
     forget: Bool[np.ndarray, " n"],
-    files: Mapping[str, bytes],
+    files: Mapping[str, bytes | Path],
     noise_seed: int | None,
 ) -> Iterator[str]:
     """The failures, up to the first that leaves nothing more to check."""
@@ -220,7 +190,7 @@ def _failures(
             yield f"the {name} file {entry['name']} is missing"
         elif sha256(files[name]) != entry["sha256"]:
             yield f"the {name} file is not {entry['name']} of the receipt"
-    if receipt["data"] != digest(*rows):
+    if receipt["data"] != rows.digest():
         yield "the data are not those of the receipt"
         return
     numbers = np.flatnonzero(forget)
@@ -238,16 +208,16 @@ def _failures(
 
 def _wrong_results(
     receipt: Mapping[str, Any],
-    rows: Rows,
+    rows: AnyRows,
     forget: Bool[np.ndarray, " n"],
     request: Bool[np.ndarray, " n"],
     noise_seed: int | None,
 ) -> Iterator[str]:
     settings = DeletionSettings(**receipt["settings"])
-    objective = objective_of(rows, ~forget, settings)
+    objective = rows.objective(~forget, settings)
     start = _weights(receipt["start"], settings)
     result = _weights(receipt["result"], settings)
-    run = run_of(settings, objective_of(rows, request, settings))
+    run = run_of(settings, rows.objective(request, settings))
     with np.errstate(over="ignore", invalid="ignore"):
         again = run(objective, start).weights
     noise = None if receipt["noise"] is None else Noise(**receipt["noise"])
@@ -295,40 +265,18 @@ def _wrong_noise(
             yield "the result is not the model with the noise of this seed"
 
 
-def _vector(values: Any, size: int) -> Float[Floats, " d"]:
-    found = np.array([float(value) for value in values])
-    if found.shape != (size,) or not np.all(np.isfinite(found)):
-        raise ValueError(f"weights must be {size} finite numbers")
-    return found
-
-
 def _weights(values: Any, settings: DeletionSettings) -> Float[Floats, " m"]:
     """The weights of a receipt in one vector: of several classes, their coordinates."""
     size = len(settings.ridge)
     if settings.classes == 2:
         flat = np.ravel(np.asarray(values, float))
-        return _vector(flat, size)
-    table = np.array([_vector(row, size) for row in values])
+        return finite_vector(flat, size)
+    table = np.array([finite_vector(row, size) for row in values])
     if len(table) != settings.classes:
         raise ValueError(f"weights must have {settings.classes} rows, got {len(table)}")
     if common_length(table) > AGREEMENT * float(np.linalg.norm(table)):
         raise ValueError("weights must have mean 0 over the classes")
     return coordinates(table)
-
-
-def objective_of(
-    rows: Rows, chosen: Bool[np.ndarray, " n"], settings: DeletionSettings
-) -> AnyObjective:
-    """The objective of the chosen rows, as :mod:`gda_theory.deletion.rows` has it."""
-    weight = np.where(chosen, rows.sample_weight, 0.0)
-    if settings.reduction not in ("mean", "sum"):
-        raise ValueError(f"reduction must be 'mean' or 'sum', got {settings.reduction!r}")
-    if settings.reduction == "mean":
-        weight = weight / np.sum(weight)
-    ridge = _vector(settings.ridge, rows.features.shape[1])
-    if settings.classes > 2:
-        return of_classes(rows.features, rows.labels, weight, ridge, settings.classes)
-    return Margins(rows.features, rows.labels, weight, ridge, losses.resolve(settings.loss))
 
 
 def run_of(

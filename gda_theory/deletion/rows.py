@@ -5,44 +5,64 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Bool, Float
 
-from gda_theory.deletion import class_margins
+from gda_theory.deletion import class_margins, partitioned
 from gda_theory.deletion.class_margins import ClassMargins
-from gda_theory.deletion.margins import Floats, Margins
+from gda_theory.deletion.margins import AtPoint, Floats, Margins
+from gda_theory.deletion.partitioned import AtPointInParts, PartitionedMargins
 from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.problem import Problem
 from theory_common import checks
 from theory_common.precision import ArrayLike
 
-AnyProblem: TypeAlias = Problem | MultinomialProblem
-AnyObjective: TypeAlias = Margins | ClassMargins
+AnyProblem: TypeAlias = Problem | MultinomialProblem | PartitionedProblem
+AnyObjective: TypeAlias = Margins | ClassMargins | PartitionedMargins
+AnyPoint: TypeAlias = AtPoint | AtPointInParts
 
 
 def kept(problem: AnyProblem) -> AnyObjective:
     """The oracle's objective: the rows that are kept, and the ridge."""
+    if isinstance(problem, PartitionedProblem):
+        return partitioned.objective_of(problem, "kept")
     return _part(problem, ~_forget(problem))
 
 
 def everything(problem: AnyProblem) -> AnyObjective:
     """The objective of pretraining: all rows, and the ridge."""
+    if isinstance(problem, PartitionedProblem):
+        return partitioned.objective_of(problem, "everything")
     return _part(problem, np.ones_like(_forget(problem)))
 
 
 def forgotten(problem: AnyProblem) -> AnyObjective:
     """The forget loss minus the ridge penalty: what ascent raises."""
+    if isinstance(problem, PartitionedProblem):
+        of_parts = partitioned.objective_of(problem, "forgotten")
+        return of_parts._replace(ridge=-of_parts.ridge)
     part = _part(problem, _forget(problem))
     return part._replace(ridge=-part.ridge)
 
 
-def _forget(problem: AnyProblem) -> Bool[np.ndarray, " n"]:
+def forget_mask(problem: AnyProblem) -> Bool[np.ndarray, " n"]:
+    """The rows to forget. Of rows in partitions it takes a pass."""
+    if isinstance(problem, PartitionedProblem):
+        return partitioned.forget_mask(problem)
+    return _forget(problem)
+
+
+def _forget(problem: Problem | MultinomialProblem) -> Bool[np.ndarray, " n"]:
     checks.concrete("gda_theory.deletion", problem, hint="; it computes with NumPy")
     if not isinstance(problem, Problem | MultinomialProblem):
         raise TypeError(
-            f"problem must be a Problem or a MultinomialProblem, got {type(problem).__name__}"
+            "problem must be a Problem, a MultinomialProblem or a PartitionedProblem,"
+            f" got {type(problem).__name__}"
         )
     return np.asarray(problem.forget)
 
 
-def _part(problem: AnyProblem, mask: Bool[np.ndarray, " n"]) -> AnyObjective:
+def _part(
+    problem: Problem | MultinomialProblem, mask: Bool[np.ndarray, " n"]
+) -> Margins | ClassMargins:
     weight = np.where(mask, np.asarray(problem.sample_weight, float), 0.0)
     if problem.reduction == "mean":
         weight = weight / np.sum(weight)
@@ -78,7 +98,7 @@ def vector(name: str, problem: AnyProblem, weights: ArrayLike) -> Float[Floats, 
     Raises: ``TypeError`` or ``ValueError`` that quotes ``name``.
     """
     given = np.shape(checks.finite(name, weights))
-    shape: tuple[int, ...] = (problem.features.shape[1],)
+    shape: tuple[int, ...] = problem.ridge.shape
     if isinstance(problem, MultinomialProblem):
         shape = (len(problem.classes), *shape)
     if given != shape:

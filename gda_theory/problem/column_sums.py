@@ -255,7 +255,7 @@ def decided(
         return Decided(decision=f"{name}: dropped as an identifier, since {why} (--keep)")
     if sums.missing:
         fault = f"has {plural(sums.missing, 'empty cell')}, which need a median: fill them in"
-        return Decided(fault=f"{fault} the files, or --drop it")
+        return Decided(fault=f"{fault} the files, or --drop it; forget --in-memory imputes them")
     said = f"{name}: time, as a number from its mean" if sums.kind == "time" else ""
     centred = standardize or sums.kind == "time"
     if sums.fitted_lowest == sums.fitted_highest:

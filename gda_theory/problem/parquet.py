@@ -271,7 +271,8 @@ def _faults_of_label(label: str, labels: LabelValues, classes: list) -> list[str
         faults.append(f"the label {label!r} is missing in {plural(labels.missing, 'row')}")
     if len(classes) != 2:
         shown = ", ".join(map(repr, classes[:5])) + ", ..." * (len(classes) > 5)
-        faults.append(f"label {label!r} must have two values, got {len(classes)}: {shown}")
+        more = "; forget --in-memory takes more" if len(classes) > 2 else ""
+        faults.append(f"label {label!r} must have two values, got {len(classes)}: {shown}{more}")
     return faults
 
 

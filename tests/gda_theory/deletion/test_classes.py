@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 
 import gda_theory as gt
 from gda_theory import deletion
-from gda_theory.deletion import receipts
+from gda_theory.deletion import receipt_rows, receipts
 
 RIDGE = 2.0
 
@@ -96,7 +96,7 @@ def test_the_estimator_with_three_classes(data, method):
     theirs.coef_, theirs.intercept_ = model.coef_, model.intercept_
     np.testing.assert_array_equal(model.predict(X), theirs.predict(X))
     np.testing.assert_allclose(model.predict_proba(X), theirs.predict_proba(X), rtol=1e-10)
-    rows = receipts.Rows(np.column_stack([X, np.ones(150)]), y.astype(float), np.ones(150))
+    rows = receipt_rows.Rows(np.column_stack([X, np.ones(150)]), y.astype(float), np.ones(150))
     written = receipts.text(model.receipt_).encode()
     assert receipts.failures(written, rows, ~kept) == []
     with pytest.raises(ValueError, match="class 'b' has none"):

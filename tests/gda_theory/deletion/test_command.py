@@ -187,14 +187,18 @@ def test_arrays_and_bundled_sets(run, folder):
     assert run("check i.receipt.json iris:0-1 --forget 3,60 --no-standardize")[0] == 0
 
 
-def test_a_folder_of_parquet_files_is_one_table(run, folder):
+def test_a_folder_of_parquet_files_as_one_table(run, folder):
     """The receipt holds for the folder, for a pattern, and for the rows in one file."""
     whole = pl.read_parquet(folder / "loans.parquet")
     (folder / "parts").mkdir()
     for name, part in (("a", whole[:50]), ("b", whole[50:])):
         part.write_parquet(folder / "parts" / f"{name}.parquet")
     rows = "--label default --forget-ids requests.txt --id customer --intercept"
-    code, out, err = run(f"forget parts {rows} --out parts.joblib")
+    code, _, err = run(f"forget parts {rows} --out parts.joblib")
+    assert code == 2
+    assert "column 'age' has 14 empty cells" in err
+    assert "forget --in-memory imputes them" in err
+    code, out, err = run(f"forget parts {rows} --in-memory --out parts.joblib")
     assert (code, err) == (0, "")
     assert "parts: 120 rows" in out
     for source in ("parts", "parts/*.parquet", "loans.parquet"):
@@ -203,7 +207,7 @@ def test_a_folder_of_parquet_files_is_one_table(run, folder):
     predicted = joblib.load(folder / "parts.joblib").predict(whole)
     assert np.mean(predicted == whole["default"].to_numpy()) > 0.5
     whole.drop("age").write_parquet(folder / "parts" / "c.parquet")
-    code, _, err = run(f"forget parts {rows} --out other.joblib")
+    code, _, err = run(f"forget parts {rows} --in-memory --out other.joblib")
     assert code == 2
     assert "the files of parts differ" in err
 
@@ -237,7 +241,7 @@ def test_three_classes(run, folder):
     )
     code, _, err = run(f"forget {rows} {noise} --method noisy_descent --out no.joblib")
     assert code == 2
-    assert "noisy_descent takes two classes, got 3" in err
+    assert "noisy_descent takes two classes, and rows in memory, got 3 classes" in err
     (folder / "sets.csv").write_text("set,row\nfirst,3\nfirst,17\nsecond,40\n")
     sets = rows.replace("--forget 3,17,20-25", "--forget-sets sets.csv")
     code, out, err = run(f"diagnose {sets} --exact 0")

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 import gda_theory as gt
-from gda_theory.deletion import receipts
+from gda_theory.deletion import receipt_rows, receipts
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_requests_in_sequence_are_certified(data, method):
     np.testing.assert_allclose(model.bound_sum_, sum(bounds), rtol=1e-12)
     assert bounds[0] < 1e-9 or method != "retrain"
     written = receipts.text(model.receipt_).encode()
-    rows = receipts.Rows(
+    rows = receipt_rows.Rows(
         np.column_stack([X, np.ones(200)]), np.where(y == "yes", 1.0, -1), np.ones(200)
     )
     assert receipts.failures(written, rows, ~kept) == []

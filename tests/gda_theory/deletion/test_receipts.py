@@ -8,7 +8,7 @@ import pytest
 
 import gda_theory as gt
 from gda_theory import deletion
-from gda_theory.deletion import receipts
+from gda_theory.deletion import receipt_rows, receipts
 
 MODEL = b"the bytes of a model"
 
@@ -24,11 +24,11 @@ def problem():
 @pytest.fixture(scope="module")
 def rows(problem):
     names = ("features", "signs", "sample_weight")
-    return receipts.Rows(*(np.asarray(getattr(problem, name)) for name in names))
+    return receipt_rows.Rows(*(np.asarray(getattr(problem, name)) for name in names))
 
 
 def made(problem, rows, deleted, *, plain=None, steps=1, step_size=None):
-    settings = receipts.DeletionSettings(
+    settings = receipt_rows.DeletionSettings(
         method=deleted.method,
         steps=steps,
         step_size=step_size,
@@ -39,7 +39,7 @@ def made(problem, rows, deleted, *, plain=None, steps=1, step_size=None):
     )
     files = {"model": {"name": "m", "sha256": receipts.sha256(MODEL)}}
     return receipts.make(
-        receipts.digest(*rows),
+        rows.digest(),
         np.asarray(problem.forget),
         settings,
         np.asarray(gt.pretrain(problem).weights),
