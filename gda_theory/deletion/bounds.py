@@ -320,7 +320,7 @@ def residual_bound(
     return float(math.sqrt(max(largest, 0.0)) * length * LAST_OPERATIONS)
 
 
-def newton_direction(local: AnyPoint) -> Float[Floats, " d"]:
+def newton_direction(local: AnyPoint | Derivatives) -> Float[Floats, " d"]:
     """``-H^{-1} g``.
 
     Raises: ``ValueError`` where the Hessian is not positive definite.

@@ -118,6 +118,21 @@ class Margins(NamedTuple):
             change = max(change, float(moved.max()), -float(moved.min()))
         return Swept(gradient, change)
 
+    def curved(
+        self, weights: Float[Floats, " d"], step: Float[Floats, " d"]
+    ) -> Float[Floats, " d"]:
+        """The Hessian at the weights times a step, with one reading of the features."""
+        found = self.ridge * step
+        both = np.column_stack([weights, step])
+        size = max(ENTRIES // max(len(weights), 1), 1)
+        for first in range(0, len(self.signs), size):
+            rows = slice(first, first + size)
+            features = self.features[rows]
+            scores, changes = (features @ both).T
+            _, bend = slopes(self.loss, self.signs[rows] * scores)
+            found += (self.weight[rows] * bend * changes) @ features
+        return found
+
     def local(self, weights: Float[Floats, " d"]) -> AtPoint:
         """Gradient and Hessian, which share the margins."""
         forces, bend = self.forces(weights)

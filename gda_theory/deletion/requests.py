@@ -1,5 +1,6 @@
 """What a model keeps in order to forget, and one request to it."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -13,26 +14,38 @@ from gda_theory.deletion.bounds import (
     certified_by,
     newton_direction,
 )
-from gda_theory.deletion.margins import AtPoint, Floats, Margins, RowSizes
+from gda_theory.deletion.margins import Floats, Margins, RowSizes, slope, slopes
 from gda_theory.deletion.rows import AnyObjective
 from theory_common import checks
 from theory_common.precision import ArrayLike
 
 CLOSE = 0.1  # a larger change of a margin asks for a new Hessian in the certificate
-
+# What a step may miss for lack of a new Hessian, over the weights' length. A receipt allows 1e-7.
+STALE = 1e-9
+CORRECTIONS = 2
 ROWS = 4096  # that are looked at together
 
 
 class Known(NamedTuple):
-    """What is known at the weights of a model with two classes.
+    """What is known of a model with two classes, to be used by its next request.
 
-    ``margins`` are 0 in rows of weight 0. ``sizes`` are those of ``at``, or larger.
+    The Hessian was computed at the *base*: the weights after a fit, or after a large request. Later
+    requests take their rows out of it.
+
+    * ``gradient``: of the rows' objective, at the weights of the model.
+    * ``hessian``: of the rows' objective, at the base.
+    * ``margins``: at the base, and 0 in rows that had weight 0 there.
+    * ``largest_margin``: of these.
+    * ``sizes``: at the base, or larger.
+    * ``change``: the largest change of a margin from the base to the weights.
     """
 
+    gradient: Float[Floats, " d"]
+    hessian: Float[Floats, "d d"]
     margins: Float[Floats, " n"]
     largest_margin: float
-    at: AtPoint
     sizes: RowSizes
+    change: float
 
 
 class FittedRows(NamedTuple):
@@ -64,32 +77,41 @@ def result(objective: AnyObjective, weights: Float[Floats, " d"]) -> Result:
     """Weights with what is known there, and their certificate."""
     if isinstance(objective, Margins):
         known = known_at(objective, weights)
-        derivatives = Derivatives(known.at.gradient, known.at.hessian)
-        certificate = certified_by(objective, weights, derivatives, known.sizes)
+        certificate = certified_by(objective, weights, _derivatives(known), known.sizes)
         return Result(weights, known, certificate)
     return Result(weights, None, certified_at(objective, weights, objective.local(weights)))
 
 
 def known_at(objective: Margins, weights: Float[Floats, " d"]) -> Known:
-    """Margins and derivatives at the weights."""
+    """Margins and derivatives at the weights, which become the base."""
     at = objective.local(weights)
     margins = np.where(objective.weight > 0, objective.margins(weights), 0.0)
-    largest = float(np.max(np.abs(margins)))
-    return Known(margins, largest, at, at.sizes(objective.lengths()))
+    return Known(
+        gradient=at.gradient,
+        hessian=at.hessian,
+        margins=margins,
+        largest_margin=float(np.max(np.abs(margins))),
+        sizes=objective.sizes_at(at),
+        change=0.0,
+    )
 
 
 def newton_request(
     objective: Margins, memory: FittedRows, mask: Bool[np.ndarray, " n"], steps: int
 ) -> Result:
-    """Newton steps. The first takes the Hessian of the last request less the forgotten rows'.
+    r"""Newton steps. The first takes the Hessian at the base less the forgotten rows'.
 
-    So one small request costs one pass over the data, for the gradient after the step. The
-    certificate takes the same Hessian, and allows for the change of the margins. What bounds its
-    rounding is also carried over.
+    So the first small request costs one pass over the data, for the gradient after the step. The
+    next ones cost one or two passes more, which correct the step: each multiplies the Hessian here
+    by the step. Where margins have changed by at most S since the base, both Hessians differ by at
+    most :math:`e^S - 1` times the one at the base. So each correction leaves about this part of
+    the last one. Where ``CORRECTIONS`` do not bring it below ``STALE``, there is a new base.
+
+    The certificate takes the Hessian at the base, and allows for the change of the margins. What
+    bounds its rounding is also carried over.
     """
-    known = known_at(objective, memory.weights) if memory.known is None else memory.known
-    at = known.at if memory.known is None else _less(memory, known.at, mask)
-    weights = memory.weights + newton_direction(at)
+    known, step = _first_step(objective, memory, mask)
+    weights = memory.weights + step
     if steps > 1:
         found = methods.newton_steps(objective, weights, steps - 1)
         return result(objective, found.weights)
@@ -98,23 +120,63 @@ def newton_request(
     change = (1 + 1e-9) * swept.change + 1e-9 * known.largest_margin
     if change > CLOSE:
         return result(objective, weights)
-    # Of the bound on rounding alone: the rows that were subtracted count.
+    known = known._replace(gradient=swept.gradient, change=change)
     sizes = known.sizes.after(change)
-    derivatives = Derivatives(swept.gradient, at.hessian)
-    certificate = certified_by(objective, weights, derivatives, sizes, change=change)
-    return Result(weights, None, certificate)
+    certificate = certified_by(objective, weights, _derivatives(known), sizes, change=change)
+    return Result(weights, known, certificate)
 
 
-def _less(memory: FittedRows, at: AtPoint, mask: Bool[np.ndarray, " n"]) -> AtPoint:
-    """The objective at the weights without the rows of ``mask``. ``bend`` still has them."""
+def _first_step(
+    objective: Margins, memory: FittedRows, mask: Bool[np.ndarray, " n"]
+) -> tuple[Known, Float[Floats, " d"]]:
+    """What is known without the rows of ``mask``, and the step from the model's weights."""
+    if memory.known is not None:
+        known = _less(objective, memory, memory.known, mask)
+        found = _corrected(objective, memory.weights, known)
+        if found is not None:
+            return known, found
+    known = known_at(objective, memory.weights)
+    return known, newton_direction(_derivatives(known))
+
+
+def _corrected(
+    objective: Margins, weights: Float[Floats, " d"], known: Known
+) -> Float[Floats, " d"] | None:
+    """Newton's step from the weights by the Hessian at the base, or None if that is too far."""
+    derivatives = _derivatives(known)
+    step = newton_direction(derivatives)
+    if known.change == 0:
+        return step
+    least = STALE * np.linalg.norm(weights)
+    for _ in range(CORRECTIONS):
+        left = known.gradient + objective.curved(weights, step)
+        correction = newton_direction(derivatives._replace(gradient=left))
+        step = step + correction
+        if math.expm1(known.change) * np.linalg.norm(correction) <= least:
+            return step
+    return None
+
+
+def _derivatives(known: Known) -> Derivatives:
+    return Derivatives(known.gradient, known.hessian)
+
+
+def _less(
+    objective: Margins, memory: FittedRows, known: Known, mask: Bool[np.ndarray, " n"]
+) -> Known:
+    """What is known without the rows of ``mask``: the gradient here, the Hessian at the base."""
     chosen = np.flatnonzero(mask)
-    rows = memory.features[chosen]
-    rooted = np.sqrt(at.bend[chosen])[:, None] * rows
-    return AtPoint(
-        gradient=at.gradient + (memory.labels[chosen] * at.forces[chosen]) @ rows,
-        hessian=at.hessian - rooted.T @ rooted,
-        forces=at.forces,
-        bend=at.bend,
+    rows, labels = memory.features[chosen], memory.labels[chosen]
+    weight = memory.sample_weight[chosen]
+    forces = weight * slope(objective.loss, labels * (rows @ memory.weights))
+    _, bend = slopes(objective.loss, known.margins[chosen])
+    rooted = np.sqrt(weight * bend)[:, None] * rows
+    # The rows are subtracted with an error like that of so many more terms.
+    more = 1 + (len(chosen) + 1) / len(memory.labels)
+    return known._replace(
+        gradient=known.gradient + (labels * forces) @ rows,
+        hessian=known.hessian - rooted.T @ rooted,
+        sizes=known.sizes._replace(squares=more * known.sizes.squares),
     )
 
 

@@ -6,11 +6,13 @@ import pickle
 import joblib
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils.estimator_checks import check_estimator
 
 import gda_theory as gt
 from gda_theory.deletion import receipt_rows, receipts
+from gda_theory.deletion.margins import Margins
 
 
 @pytest.fixture(scope="module")
@@ -183,3 +185,45 @@ def test_the_noise_has_a_budget(data):
     assert model.bound_sum_ <= 2e-4
     # The next request starts from the weights without noise.
     assert np.linalg.norm(np.subtract(model.receipt_["start"], weights_of(plain))) < 1e-9
+
+
+def test_small_requests_one_after_the_other_compute_no_new_hessian(monkeypatch):
+    """Each is the Newton step of NumPy from the model before, and its bound holds."""
+    rng = np.random.default_rng(1)
+    count = 20_000
+    X = rng.normal(size=(count, 3))
+    y = (X[:, 0] + rng.logistic(size=count) > 0).astype(int)
+    model = gt.ForgettingLogisticRegression(C=2.0).fit(X, y)
+    table = np.column_stack([X, np.ones(count)])
+    signs = 2.0 * y - 1
+    ridge = np.array([0.5, 0.5, 0.5, 0.0])
+    kept = np.ones(count, bool)
+    computed = []
+    product = Margins.product
+    monkeypatch.setattr(Margins, "product", lambda *given: computed.append(1) or product(*given))
+    for rows in ([5], [17, 19], [400]):
+        before = np.append(model.coef_[0], model.intercept_)
+        kept[rows] = False
+        model.forget(rows)
+
+        def derivatives(weights):
+            odds = expit(-signs * (table @ weights)) * kept
+            bend = odds * (1 - odds)
+            gradient = ridge * weights - table.T @ (signs * odds)
+            return gradient, (table.T * bend) @ table + np.diag(ridge)
+
+        gradient, hessian = derivatives(before)
+        step = np.linalg.solve(hessian, gradient)
+        weights = np.append(model.coef_[0], model.intercept_)
+        np.testing.assert_allclose(weights, before - step, rtol=0, atol=1e-9)
+        oracle = weights
+        for _ in range(3):
+            gradient, hessian = derivatives(oracle)
+            oracle = oracle - np.linalg.solve(hessian, gradient)
+        assert np.linalg.norm(weights - oracle) <= model.distance_bound_ < 1e-6
+        assert model.certificate_.gradient_norm == pytest.approx(
+            np.linalg.norm(derivatives(weights)[0]), abs=1e-9
+        )
+    assert computed == []
+    model.forget(np.flatnonzero((X[:, 0] > 0) & (y == 1) & kept))  # margins change much
+    assert computed
