@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from gda_theory.problem import parquet, reading
 from gda_theory.problem import tables as data
 from gda_theory.problem.multinomial import MultinomialProblem
-from gda_theory.problem.parquet_rows import Which
+from gda_theory.problem.parquet_rows import RowsAsked
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.prepared import Choices
 from gda_theory.problem.problem import Problem
@@ -250,7 +250,7 @@ def planned_files(options, executor: Executor | None) -> parquet.PlannedFiles:
     return parquet.planned_files(
         options.data,
         options.label,
-        Which(
+        RowsAsked(
             forget=options.forget,
             forget_ids=options.forget_ids,
             id=options.id,

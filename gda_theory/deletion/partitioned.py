@@ -93,7 +93,7 @@ class PartitionedMargins(NamedTuple):
                 longest.append(length)
                 yield found
 
-        total = Sums(*compensated(sums()))
+        total = DeletionSums(*compensated(sums()))
         unit = self.unit_weight
         return AtPointInParts(
             gradient=self.ridge * weights + unit * total.gradient,
@@ -179,7 +179,7 @@ def digest(problem: PartitionedProblem) -> str:
 # What happens to a partition, here or in a worker ------------------------------------------------
 
 
-class Sums(NamedTuple):
+class DeletionSums(NamedTuple):
     """Sums over the chosen rows, without the ridge; see :class:`RowSizes` for three of them."""
 
     gradient: Float[Floats, " d"]
@@ -193,7 +193,7 @@ class Sums(NamedTuple):
 
 def sums_of(
     partition: Partition, chosen: str, loss: Loss, weights: Float[Floats, " d"]
-) -> tuple[Sums, float]:
+) -> tuple[DeletionSums, float]:
     """The sums over a partition, and the length of its longest row.
 
     Args:
@@ -203,7 +203,7 @@ def sums_of(
         weights: of the model.
     """
     width = len(weights)
-    terms = [Sums(np.zeros(width), np.zeros((width, width)), *np.zeros(5))]
+    terms = [DeletionSums(np.zeros(width), np.zeros((width, width)), *np.zeros(5))]
     longest = 0.0
     for block in _blocks(partition, chosen, loss, width):
         local = block.local(weights)
@@ -211,7 +211,7 @@ def sums_of(
         sizes = local.sizes(lengths)
         longest = max(longest, sizes.longest)
         terms.append(
-            Sums(
+            DeletionSums(
                 gradient=local.gradient,
                 hessian=local.hessian,
                 forces=np.asarray(sizes.forces),

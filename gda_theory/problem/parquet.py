@@ -16,7 +16,7 @@ from gda_theory.problem import column_sums, parquet_rows, prepared, rows
 from gda_theory.problem.column_sums import ColumnSums, Levels, Scaled
 from gda_theory.problem.losses import Loss
 from gda_theory.problem.naming import listed, no_column, plural
-from gda_theory.problem.parquet_rows import Piece, Which
+from gda_theory.problem.parquet_rows import Piece, RowsAsked
 from gda_theory.problem.partitions import PartitionedProblem, PartitionRows
 from gda_theory.problem.prepared import Choices
 from gda_theory.problem.rows import Selected
@@ -131,7 +131,7 @@ def from_parquet(
     Raises: ``ValueError`` that names the file; or the label, the rows and the columns at fault, all
         at once. ``OSError`` for a file that cannot be read.
     """
-    which = Which(forget, forget_ids, id, allow_missing, seed)
+    which = RowsAsked(forget, forget_ids, id, allow_missing, seed)
     planned = planned_files(source, label, which, choices or Choices(), executor)
     return planned.problem(
         ridge=ridge,
@@ -144,7 +144,11 @@ def from_parquet(
 
 
 def planned_files(
-    source: str, label: str | None, which: Which, choices: Choices, executor: Executor | None = None
+    source: str,
+    label: str | None,
+    which: RowsAsked,
+    choices: Choices,
+    executor: Executor | None = None,
 ) -> PlannedFiles:
     """How the rows of Parquet files become those of a problem.
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 CELLS = 2**25  # of one partition, at most: 256 MiB as floats
 
 
-class Which(NamedTuple):
+class RowsAsked(NamedTuple):
     """Which rows to forget; the arguments are those of :func:`gda_theory.from_parquet`."""
 
     forget: str | None = None
@@ -77,7 +77,7 @@ def selected(
     source: str,
     names: Sequence[str],
     pieces: Sequence[Piece],
-    which: Which,
+    which: RowsAsked,
     executor: Executor | None,
 ) -> Selected:
     """The rows that are asked for.
