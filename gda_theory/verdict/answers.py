@@ -93,10 +93,25 @@ def _stops(document: Any) -> Said:
         )
     return (
         f"{{{place}.best_relative|percent}} left at best",
-        f"The best early stop leaves {{{place}.best_relative|percent}} of the distance, at epoch "
-        f"{{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
+        f"As long as ascent goes on, {{{place}.best_relative|percent}} of the distance is left at "
+        f"best, at epoch {{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
         f"{{{place}.good_epochs|number}} leave at most half. Plain descent on the kept rows leaves "
-        f"{{{place}.descent_relative|percent}} at this epoch.",
+        f"{{{place}.descent_relative|percent}} at this epoch." + _later_descent(document, best),
+    )
+
+
+def _later_descent(document: Any, best: int | None) -> str:
+    """What the scheme that ends with descent leaves, if that is less."""
+    stops = document["stops"]
+    places = [index for index, stop in enumerate(stops) if stop["scheme"] == DESCENDS_LATER]
+    if not places:
+        return ""
+    later = min(places, key=lambda index: stops[index]["best_relative"])
+    if not stops[later]["best_relative"] < stops[best]["best_relative"]:
+        return ""
+    return (
+        f" Descent after the ascent leaves {{stops.{later}.best_relative|percent}} at best. Plain "
+        f"descent leaves {{stops.{later}.descent_relative|percent}} in as many epochs."
     )
 
 

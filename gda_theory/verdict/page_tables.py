@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from gda_theory.codes import RunEnd
 from gda_theory.verdict.page_pictures import LISTED, MODELS, best_stops
 from gda_theory.verdict.page_values import marked, value
 from gda_theory.verdict.remedies import DESCRIPTIONS
@@ -161,6 +162,8 @@ def course(document: Any) -> str:
         ]
         rows += [(name, f"course.fold.{key}", format) for name, key, format in fold]
     ends = "At the asked strength, small steps from your model end {given.run_end|run_end}."
+    if document["given"]["run_end"] == RunEnd.NOT_FOLLOWED:
+        ends = "At the asked strength, no run of small steps from your model was followed."
     return f'{_listed(document, rows)}<p class="note">{marked(ends, document)}</p>'
 
 

@@ -277,7 +277,8 @@ def _quantities(numbers: Measurement, strength: float) -> Iterator[tuple[str, An
     yield "strength where ascent stops helping", _or(numbers.break_even_strength, none)
     yield "  predicted to first order in f/r", numbers.first_order_break_even
     yield "strength where ascent's minimum disappears", _or(numbers.critical_strength, none)
-    yield "minima of ascent that were found", len(numbers.minima) if numbers.minima else ""
+    searched = numbers.minima or numbers.run_end != RunEnd.NOT_FOLLOWED
+    yield "minima of ascent that were found", len(numbers.minima) if searched else "not searched"
     yield f"objective bounded below at strength {at}", numbers.bounded_below
     yield "cosine between ascent and pretraining", numbers.opposite_cosine
     yield "Newton steps of exact retraining", numbers.retrain_iterations
