@@ -66,8 +66,20 @@ def saved(path, **notes) -> str:
     return str(path)
 
 
+@functools.cache
+def few_digits() -> images.Pictures:
+    every = images.digits()
+    return every._replace(
+        train=every.train[:300],
+        train_labels=every.train_labels[:300],
+        validation=every.validation[:40],
+        validation_labels=every.validation_labels[:40],
+    )
+
+
 @pytest.mark.slow
-def test_the_command_measures_and_goes_on(tmp_path, capsys):
+def test_the_command_measures_and_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(images, "pictures_of", lambda name: (few_digits(), None))
     model = saved(tmp_path / "model.eqx", data="digits")
     options = "--levels 0.5,1 --starts 16 --trajectories 8 --steps 2 --classifier-steps 3"
     command = ["measure", model, *options.split(), "--folder", str(tmp_path / "parts")]
@@ -93,7 +105,7 @@ def test_the_command_measures_and_goes_on(tmp_path, capsys):
 
 def exact_chi(time: float) -> float:
     """chi of pixels of one Gaussian, noised to ``time`` and denoised, in closed form."""
-    gaussian = images.one_gaussian(images.digits())
+    gaussian = images.one_gaussian(few_digits())
     signal, noise = scales(time)
     variance = gaussian.variances[0]
     total = signal**2 * variance + noise**2
