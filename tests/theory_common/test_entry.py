@@ -17,15 +17,12 @@ SHOW = "import json, os\nimport jax.numpy as n\nfrom theory_common import entry\
 )
 
 
-def shown(code: str, flags: str | None) -> list:
-    environment = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"} | {
-        "JAX_ENABLE_X64": "0"
-    }
-    environment |= {} if flags is None else {"XLA_FLAGS": flags}
+def shown(code: str, **environment: str) -> list:
+    kept = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
     done = subprocess.run(
         [sys.executable, "-c", SHOW.format(code)],
         cwd=ROOT,
-        env=environment,
+        env=kept | {"JAX_ENABLE_X64": "0"} | environment,
         capture_output=True,
         text=True,
         check=True,
@@ -33,31 +30,45 @@ def shown(code: str, flags: str | None) -> list:
     return json.loads(done.stdout)
 
 
-def test_importing_changes_nothing():
-    assert shown("import gda_theory, rhm_theory", None) == ["float32", None]
+def test_importing_changes_nothing_and_keeps_nothing(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    found = shown("import gda_theory, rhm_theory", XDG_CACHE_HOME=str(tmp_path))
+    assert found == ["float32", None]
+    assert not list(tmp_path.iterdir())
 
 
 def test_float64():
-    assert shown("entry.enable_float64()", None) == ["float64", None]
+    assert shown("entry.enable_float64()") == ["float64", None]
 
 
-def test_quick_compilation_is_added_to_what_the_user_has_chosen():
+@pytest.fixture
+def beside(monkeypatch):
+    """XLA's flags after ``compile_quickly``, where the user has chosen one. No XLA reads them."""
+
+    def flags(chosen: str, **options: bool) -> str:
+        monkeypatch.setenv("XLA_FLAGS", chosen)
+        entry.compile_quickly(**options)
+        return os.environ["XLA_FLAGS"]
+
+    return flags
+
+
+def test_quick_compilation_is_added_to_what_the_user_has_chosen(beside):
     """And XLA, which ends the process at a flag that it does not know, accepts it."""
     (quick,) = entry.QUICK_TO_COMPILE
-    assert shown("entry.compile_quickly()", None)[1] == quick
+    assert shown("entry.compile_quickly()")[1] == quick
     devices = "--xla_force_host_platform_device_count=2"
-    assert shown("entry.compile_quickly()", devices)[1] == f"{devices} {quick}"
+    assert beside(devices) == f"{devices} {quick}"
     chosen = "--xla_cpu_use_fusion_emitters=true"
-    assert shown("entry.compile_quickly()", chosen)[1] == chosen
+    assert beside(chosen) == chosen
 
 
-def test_small_problems_are_hardly_optimised():
+def test_small_problems_are_hardly_optimised(beside):
     quick = " ".join(entry.QUICK_TO_COMPILE + entry.HARDLY_OPTIMISED)
-    code = "entry.compile_quickly(optimise=False)"
-    assert shown(code, None)[1] == quick
+    assert shown("entry.compile_quickly(optimise=False)")[1] == quick
     chosen = "--xla_backend_optimization_level=2"
     left = quick.replace(entry.HARDLY_OPTIMISED[0], "").replace("  ", " ")
-    assert shown(code, chosen)[1] == f"{chosen} {left}"
+    assert beside(chosen, optimise=False) == f"{chosen} {left}"
 
 
 CACHED = """
@@ -102,14 +113,6 @@ def test_compiled_code_is_kept_in_the_users_cache_directory(tmp_path):
     assert cached(environment) == expected
     assert compiled(folder) == first
     assert folder.stat().st_mode & 0o077 == 0
-
-
-def test_importing_keeps_nothing(tmp_path):
-    code = "import gda_theory, rhm_theory, jax; jax.numpy.ones(3) + 1"
-    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True)
-    assert not list(tmp_path.iterdir())
 
 
 def test_the_user_chooses_the_cache(tmp_path):
