@@ -236,10 +236,14 @@ def test_number_and_kind_of_points(loss):
         if loss == "exponential"
         else (lambda m: 1 / (1 + np.exp(np.minimum(m, 700))))
     )
+    # In NumPy: to take one number out of an array of JAX is a call of a compiled function.
+    kind, determinant = np.asarray(points.kind), np.asarray(points.determinant)
+    gram, ridge = np.array(pair.gram), np.asarray(pair.ridge)
+    masses = np.array(pair.ascent_masses) / ridge
     checked = 0
     for i in range(300):
-        k11, k12, k22, det = (float(entry[i]) for entry in pair.gram)
-        a, b = (float(m[i] / pair.ridge[i]) for m in pair.ascent_masses)
+        k11, k12, k22, det = gram[:, i]
+        a, b = masses[:, i]
         # Parametrised by y: P solves log P = log a + log phi((det P + k12 y)/k22), then Q = (k12 P
         # - y)/k22 against b phi(y).
         y_oracle = k12 * scipy.optimize.brentq(
@@ -265,11 +269,9 @@ def test_number_and_kind_of_points(loss):
             gap = (k12 * np.exp(low) - y) / k22 - b * phi(np.clip(y, -700, 700))
         usable = np.isfinite(gap)
         crossings = int(np.sum(np.diff(np.sign(gap[usable])) != 0))
-        kinds = np.asarray(points.kind[i])
+        kinds = kind[i]
         found = int(np.sum(kinds != Kind.NONE))
-        near_fold = np.any(
-            np.abs(np.asarray(points.determinant[i]) / float(pair.ridge[i]) ** 2) < 1e-3
-        )
+        near_fold = np.any(np.abs(determinant[i] / ridge[i] ** 2) < 1e-3)
         if near_fold or k12 * 1e7 < 1:
             continue  # the grid does not resolve a nearly double root
         checked += 1
