@@ -221,14 +221,14 @@ def test_threads_work_in_float64_where_a_context_says_so():
 
 
 DEVICES = """
-import jax, numpy as np, sys
+import jax, numpy as np, runpy, sys
 from theory_common import entry
 entry.enable_float64()
 from gda_theory.dynamics import sweeps
-from tests.theory_common.batching import test_chunks
+tests = runpy.run_path(sys.argv[2])  # an installed package may be called "tests" too
 sweeps.LANES = 4
-found = test_chunks.swept()
-seen = {name: getattr(found, name) for name in test_chunks.SEEN}
+found = tests["swept"]()
+seen = {name: getattr(found, name) for name in tests["SEEN"]}
 np.savez(sys.argv[1], devices=len(jax.devices()), **seen)
 """
 
@@ -236,7 +236,7 @@ np.savez(sys.argv[1], devices=len(jax.devices()), **seen)
 def test_eight_devices_give_the_same_numbers_bit_for_bit(tmp_path):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", DEVICES, str(tmp_path / "found.npz")]
+    command = [sys.executable, "-c", DEVICES, str(tmp_path / "found.npz"), __file__]
     done = subprocess.run(
         command,
         cwd=Path(__file__).parents[3],
