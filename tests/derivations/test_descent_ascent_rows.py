@@ -30,6 +30,7 @@ from derivations.ledger import domains, symbols, theorems
 from derivations.ledger.ledger import OutOfDomain
 from derivations.ledger.theorems import Numbers
 from gda_theory.pair import basins, curve, model
+from tests.pair_blocks import in_blocks
 
 LOSSES = ("exponential", "logistic")
 ONES = mpmath.matrix([1, 1])
@@ -106,9 +107,9 @@ def test_margins_are_equal_where_k12_is_k11():
 def test_order_of_the_margins(loss):
     pair = pairs_of(np.random.default_rng(0), 2000, loss=loss)
     k11, k12, k22, _ = pair.gram
-    ascended = gt.pair.stationary_points(pair)
-    oracle = gt.pair.retrain(pair)
-    trained = gt.pair.pretrain(pair)
+    ascended = in_blocks(gt.pair.stationary_points, pair)
+    oracle = in_blocks(gt.pair.retrain, pair)
+    trained = in_blocks(gt.pair.pretrain, pair)
     strict = np.asarray(k12 < k11)
     assert 200 < np.sum(~strict) < 1800
     rounding = 1e-12 * (1 + np.abs(oracle.x))
@@ -317,8 +318,8 @@ def test_the_closed_form_of_the_cusp_is_0_082_per_cent_off():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_sums_have_the_oracle_between(loss):
     pair = pairs_of(np.random.default_rng(1), 2000, loss=loss, reduction="sum")
-    trained, oracle = gt.pair.pretrain(pair), gt.pair.retrain(pair)
-    ascended = gt.pair.descent_ascent(pair)
+    trained, oracle = in_blocks(gt.pair.pretrain, pair), in_blocks(gt.pair.retrain, pair)
+    ascended = in_blocks(gt.pair.descent_ascent, pair)
     there = np.asarray(ascended.exists)
     assert there.sum() > 300
     k11, k12, k22, _ = pair.gram
@@ -339,12 +340,7 @@ def test_sums_have_the_oracle_between(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_lemma_9_beyond_the_range_of_lemma_12(loss):
     generator = np.random.default_rng(3)
-    count = 2000  # the shape of the tests above, which is compiled already
-    assert sum(lemma_9_beyond(generator, count, loss) for _ in range(3)) > 1200
-
-
-def lemma_9_beyond(generator, count, loss):
-    """How many of ``count`` random pairs were compared: they ascend, and lie beyond Lemma 12."""
+    count = 5000
     second = 10 ** generator.uniform(-2, 2, count)
     cross = second * 10 ** generator.uniform(-3, 0, count)
     first = np.maximum(cross * 10 ** generator.uniform(0, 2, count), 1.001 * cross**2 / second)
@@ -362,14 +358,15 @@ def lemma_9_beyond(generator, count, loss):
     edges = gt.pair.lemma_9_edges(pair)
     share = np.maximum(edges.x, edges.y) * np.where(generator.random(count) < 0.7, 1, 1.5)
     pair = model.with_arrays(pair, forget_in_pair=retained * share)
-    ascended, trained = gt.pair.stationary_points(pair), gt.pair.pretrain(pair)
+    ascended = in_blocks(gt.pair.stationary_points, pair)
+    trained = in_blocks(gt.pair.pretrain, pair)
     beyond = share > np.asarray(gt.pair.order_limit(pair))
     there = np.isfinite(ascended.x[:, 0]) & beyond
+    assert there.sum() > 1000
     for margin in ("x", "y"):
         before = np.asarray(getattr(trained, margin))[there, None]
         after = np.asarray(getattr(ascended, margin))[there]
         assert not np.any(after > before * (1 + 1e-12))
-    return there.sum()
 
 
 # first-step-sign-pair
@@ -517,12 +514,12 @@ def test_of_two_minima_the_far_one_has_the_larger_mass_than_the_saddle():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_masses_rise_as_x_falls(loss):
     pair = pairs_of(np.random.default_rng(2), 2000, loss=loss)
-    points = gt.pair.stationary_points(pair)
+    points = in_blocks(gt.pair.stationary_points, pair)
     retain_mass = np.asarray(pair.ascent_masses[0])
     scale = (retain_mass / np.asarray(pair.ridge))[:, None]
     mass = scale * np.asarray(pair.loss.phi(points.x))
-    oracle = gt.pair.retrain(pair)
-    trained = gt.pair.pretrain(pair)
+    oracle = in_blocks(gt.pair.retrain, pair)
+    trained = in_blocks(gt.pair.pretrain, pair)
     oracle_mass = scale[:, 0] * np.asarray(pair.loss.phi(oracle.x))
     pretrain_mass = np.asarray(pair.pretrain_masses[0] / pair.ridge * pair.loss.phi(trained.x))
     assert np.all(pretrain_mass < oracle_mass)
@@ -556,9 +553,9 @@ def basin_margins(correlation, retain_dual, below, share):
         forget_in_pair=share * np.exp(log_forget - log_retain),
         allow_unrealisable=True,
     )
-    start = basins.order_coordinates(pair, gt.pair.pretrain(pair).weights)
+    start = basins.order_coordinates(pair, in_blocks(gt.pair.pretrain, pair).weights)
     boundary = np.asarray(basins.separatrix(pair, start.p))
-    saddle = np.asarray(gt.pair.stationary_points(pair).y)[..., 1]
+    saddle = in_blocks(gt.pair.stationary_points, pair).y[..., 1]
     y = np.asarray(start.y)
     return (y - boundary) / (saddle - boundary), y < saddle
 
