@@ -414,7 +414,7 @@ def test_both_equations_hold_where_folds_merge(correlation):
             retain_in_pair=1,
             loss="logistic",
         )
-        found = gt.pair.folds(pair)
+        found = in_blocks(gt.pair.folds, pair)
         widths.append(float(abs(found.x[1] - found.x[0])))
         thirds.append([_third(pair, found, which) for which in (0, 1)])
     # The folds approach like the square root of the excess, from both sides of D³J = 0.
@@ -501,7 +501,7 @@ def test_of_two_minima_the_far_one_has_the_larger_mass_than_the_saddle():
         forget_in_pair=0.104,
         loss="logistic",
     )
-    points = gt.pair.stationary_points(pair)
+    points = in_blocks(gt.pair.stationary_points, pair)
     mass = np.asarray(basins.order_coordinates(pair, points.weights).p)
     by_kind = {kind: sorted(mass[np.asarray(points.kind) == kind]) for kind in gt.Kind}
     assert by_kind[gt.Kind.MINIMUM] == pytest.approx([3.50, 9.51], abs=0.01)
