@@ -108,7 +108,9 @@ def run(options) -> Callable[[], None]:
         return _run(options, given, out, receipt_path)
 
 
-def _run(options, given: forget_data.Given, out: Path, receipt_path: Path) -> Callable[[], None]:
+def _run(
+    options, given: forget_data.ForgetData, out: Path, receipt_path: Path
+) -> Callable[[], None]:
     problem = given.problem
     if options.method == "noisy_descent" and not isinstance(problem, Problem):
         raise ValueError(
@@ -141,7 +143,7 @@ def _run(options, given: forget_data.Given, out: Path, receipt_path: Path) -> Ca
     return lambda: print("\n".join(said))
 
 
-def _model(options, given: forget_data.Given, weights: np.ndarray) -> bytes:
+def _model(options, given: forget_data.ForgetData, weights: np.ndarray) -> bytes:
     """The bytes of the model's file."""
     from gda_theory.deletion import pipelines
 
@@ -152,7 +154,7 @@ def _model(options, given: forget_data.Given, weights: np.ndarray) -> bytes:
     return pipelines.dumped(given.pipeline(classifier))
 
 
-def _sums(given: forget_data.Given, out: Path, model: bytes) -> dict[str, dict[str, str]]:
+def _sums(given: forget_data.ForgetData, out: Path, model: bytes) -> dict[str, dict[str, str]]:
     """Name and SHA-256 sum of the model, and of the files of the data."""
     found = {"model": {"name": out.name, "sha256": receipts.sha256(model)}}
     for name, path in given.sources.items():
@@ -162,7 +164,7 @@ def _sums(given: forget_data.Given, out: Path, model: bytes) -> dict[str, dict[s
 
 
 def _settings(
-    options, given: forget_data.Given, step_size: float | None
+    options, given: forget_data.ForgetData, step_size: float | None
 ) -> receipt_rows.DeletionSettings:
     classes = len(given.classes)
     return receipt_rows.DeletionSettings(
@@ -250,7 +252,7 @@ def deletion_of(
 
 
 def sentences(
-    given: forget_data.Given, start: np.ndarray, plain: Deleted, deleted: Deleted
+    given: forget_data.ForgetData, start: np.ndarray, plain: Deleted, deleted: Deleted
 ) -> list[str]:
     """What was done, in plain words."""
     problem = given.problem
@@ -322,7 +324,7 @@ def checked(options, written: bytes) -> tuple[dict[str, Any], list[str]]:
 
 
 def _files_of(
-    options, receipt: dict[str, Any], given: forget_data.Given
+    options, receipt: dict[str, Any], given: forget_data.ForgetData
 ) -> dict[str, bytes | Path]:
     """Where the files are that a receipt names. The model is beside it unless given."""
     found: dict[str, bytes | Path] = {}

@@ -31,7 +31,7 @@ class Model(NamedTuple):
     intercept: bool
 
 
-class Given(NamedTuple):
+class ForgetData(NamedTuple):
     """What ``forget`` was given.
 
     ``rows`` and ``forget`` are what a receipt is about. ``sources`` are the files, by their names
@@ -53,7 +53,7 @@ class Given(NamedTuple):
         return f"{len(self.classes)} classes and {kind}"
 
 
-def given(options, executor: Executor | None) -> Given:
+def given(options, executor: Executor | None) -> ForgetData:
     """The data of the command ``forget``."""
     model = Model(options.ridge, options.reduction, options.intercept)
     if arguments.is_partitioned(options) and not options.in_memory:
@@ -63,20 +63,20 @@ def given(options, executor: Executor | None) -> Given:
 
 def as_in_receipt(
     options, receipt: Mapping[str, Any], model: Model, executor: Executor | None
-) -> Given:
+) -> ForgetData:
     """The data of the command ``check``, read as they were for the receipt."""
     if any(name.startswith(PART) for name in receipt["files"]):
         return in_partitions(options, model, executor)
     return in_memory(options, model)
 
 
-def in_memory(options, model: Model) -> Given:
+def in_memory(options, model: Model) -> ForgetData:
     """All rows as arrays."""
     loaded = arguments.loaded_data(options)
     problem = loaded.problem(**model._asdict())
     labels = problem.labels if isinstance(problem, MultinomialProblem) else problem.signs
     source = Path(options.data)
-    return Given(
+    return ForgetData(
         problem=problem,
         rows=Rows(
             np.asarray(problem.features, float),
@@ -91,7 +91,7 @@ def in_memory(options, model: Model) -> Given:
     )
 
 
-def in_partitions(options, model: Model, executor: Executor | None) -> Given:
+def in_partitions(options, model: Model, executor: Executor | None) -> ForgetData:
     """Rows of Parquet files, which need not fit in memory."""
     from gda_theory.deletion import pipelines
 
@@ -99,7 +99,7 @@ def in_partitions(options, model: Model, executor: Executor | None) -> Given:
     problem = planned.problem(**model._asdict(), executor=executor)
     paths = [Path(path) for path in planned.paths]
     folder = os.path.commonpath([path.absolute().parent for path in paths])
-    return Given(
+    return ForgetData(
         problem=problem,
         rows=PartitionedRows(problem, planned.forget),
         forget=planned.forget,

@@ -18,7 +18,7 @@ from gda_theory.solve import minimise
 from theory_common import checks
 
 
-class Given(NamedTuple):
+class RunArguments(NamedTuple):
     """Checked arguments of a run: its lanes, and what the Trajectory reports in the batch's shape.
 
     ``flat`` is ``start`` with the batch flattened into lanes.
@@ -33,7 +33,7 @@ class Given(NamedTuple):
 
 def lanes_of(
     objective: Objective, start: ArrayLike, step_size: ArrayLike, strength: ArrayLike
-) -> Given:
+) -> RunArguments:
     """The arguments of a run, checked and broadcast."""
     start = checks.finite("start", start).astype(objective.ridge.dtype)
     dimension = objective.ridge.shape[-1]
@@ -57,7 +57,9 @@ def lanes_of(
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _spread(batch: tuple[int, ...], objective: Objective, start, step_size, strength) -> Given:
+def _spread(
+    batch: tuple[int, ...], objective: Objective, start, step_size, strength
+) -> RunArguments:
     """Broadcast to the batch and flatten it."""
     start = jnp.broadcast_to(start, (*batch, objective.ridge.shape[-1]))
     step_size, strength = (jnp.broadcast_to(leaf, batch) for leaf in (step_size, strength))
@@ -73,7 +75,7 @@ def _spread(batch: tuple[int, ...], objective: Objective, start, step_size, stre
         ridge=spread(objective.ridge_at(strength), 1),
         step=step_size.reshape(-1),
     )
-    return Given(
+    return RunArguments(
         lanes=lanes, flat=_last(start, 1), start=start, step_size=step_size, strength=strength
     )
 

@@ -39,7 +39,13 @@ from numpy.typing import ArrayLike
 from gda_theory.codes import Outcome
 from gda_theory.dynamics.blocks import State, run, run_recorded
 from gda_theory.dynamics.epochs import Tilt, gradient_of, one_epoch, size_of
-from gda_theory.dynamics.run_arguments import Given, batch_size_of, lanes_of, schedule_of, watching
+from gda_theory.dynamics.run_arguments import (
+    RunArguments,
+    batch_size_of,
+    lanes_of,
+    schedule_of,
+    watching,
+)
 from gda_theory.dynamics.schemes import Factors, Scheme, epoch_count, factors_of, resolve
 from gda_theory.problem.losses import RowLoss
 from gda_theory.problem.objective import HasObjective, Objective, objective_of
@@ -232,7 +238,7 @@ def simulate_schemes(
 
 def _simulated(
     loss: RowLoss,
-    given: Given,
+    given: RunArguments,
     scheme: Scheme | Factors,
     named: Scheme,
     *,
@@ -294,7 +300,7 @@ class _Ended(NamedTuple):
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _ended(loss: RowLoss, given: Given, state: State, factors: Array | None) -> _Ended:
+def _ended(loss: RowLoss, given: RunArguments, state: State, factors: Array | None) -> _Ended:
     """The last state in the shape of the batch, with the gradient and step size there."""
     lanes = given.lanes
     batch = given.step_size.shape
