@@ -151,9 +151,13 @@ def written(value: Any) -> str:
 
 
 def _converted(what: str, text: str, default: Any) -> Any:
-    """``text`` as the type of ``default``."""
+    """``text`` as the type of ``default``: as many numbers as a tuple has, or any as in a list."""
+    parts = [part for part in text.split(",") if part.strip()]
+    if isinstance(default, list):
+        if not parts:
+            raise ValueError(f"{what} must be numbers separated by commas, got {text!r}")
+        return [_converted(what, part, default[0]) for part in parts]
     if isinstance(default, tuple):
-        parts = [part for part in text.split(",") if part.strip()]
         if len(parts) != len(default):
             raise ValueError(
                 f"{what} must be {len(default)} numbers separated by commas, got {text!r}"

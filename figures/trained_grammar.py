@@ -43,7 +43,7 @@ those at one token at a time (dashed).
 LEMMAS = ["Sec. 3.2", "arXiv:2410.13770", "arXiv:2502.12089", "arXiv:2602.19619"]
 SIZE = (10.5, 7.4)
 # Which cells of the preset are made, and at most how many seeds of each grammar.
-PARAMETERS = {"depths": (2, 3, 4, 5), "rules": (2, 3, 4), "seeds": 2}
+PARAMETERS = {"depths": [2, 3, 4, 5], "rules": [2, 3, 4], "seeds": 2}
 HUES = ("vermillion", "orange", "green", "blue", "purple")
 TIMES = ("sky", "green", "vermillion")
 

@@ -598,6 +598,13 @@ def test_a_figure_may_keep_finished_parts(package, tmp_path):
     assert (tmp_path / "line.parts" / "one").exists()
 
 
+def test_a_list_takes_any_number_of_entries():
+    chosen = catalogue.parameters("trained_grammar", ["depths=3", "rules=2,4"])
+    assert (chosen["depths"], chosen["rules"]) == ([3], [2, 4])
+    with pytest.raises(ValueError, match="depths must be numbers separated by commas, got ' '"):
+        catalogue.parameters("trained_grammar", ["depths= "])
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
