@@ -4,6 +4,7 @@ The page is that of :mod:`rhm_theory.denoisers.grammar_page`.
 """
 
 import io
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -208,7 +209,8 @@ def table(found: GrammarNumbers) -> str:
 def answer(found: GrammarNumbers) -> list[str]:
     """What was found, in a few sentences."""
     used = found.used[MODEL].value
-    shares = ", ".join(f"{100 * share:.0f} %" for share in used)
+    # Rounded down: 99.96 % is not all that can be known.
+    shares = ", ".join(f"{math.floor(1000 * share + 1e-6) / 10:.1f} %" for share in used)
     many = "levels" if len(used) > 1 else "level"
     numbered = ", ".join(str(place + 1) for place in range(len(used)))
     place = found.levels.index(found.peak)

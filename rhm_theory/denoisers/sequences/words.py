@@ -10,6 +10,8 @@ from rhm_theory.experiment.measure import Estimate, Measurement
 
 def with_error(one: Estimate) -> str:
     """A value and its standard error."""
+    if not np.isfinite(one.error):
+        return f"{float(one.value):.3f}, error unknown"
     return f"{float(one.value):.3f} ± {float(one.error):.3f}"
 
 

@@ -110,7 +110,7 @@ def test_bayes_has_the_exact_susceptibility():
         assert abs(sampled.value - half.sum() / np.trace(half)) < 4 * sampled.error
     np.testing.assert_allclose(found.used[MODEL].value, 1, atol=1e-6)
     assert found.used["flat mixture"].value.max() < 0.5
-    assert "uses 100 %, 100 % at levels 1, 2" in grammar_report.answer(found)[0]
+    assert "uses 100.0 %, 100.0 % at levels 1, 2" in grammar_report.answer(found)[0]
 
 
 def test_changes_of_nodes_are_those_of_enumeration():
