@@ -95,8 +95,8 @@ def _stops(document: Any) -> Said:
         f"{{{place}.best_relative|percent}} left at best",
         f"As long as ascent goes on, {{{place}.best_relative|percent}} of the distance is left at "
         f"best, at epoch {{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
-        f"{{{place}.good_epochs|number}} leave at most half. Plain descent on the kept rows leaves "
-        f"{{{place}.descent_relative|percent}} at this epoch." + _later_descent(document, best),
+        f"{{{place}.good_epochs|number}} leave at most half. Plain descent leaves "
+        f"{{{place}.descent_relative|percent}} by then." + _later_descent(document, best),
     )
 
 
@@ -110,8 +110,8 @@ def _later_descent(document: Any, best: int | None) -> str:
     if not stops[later]["best_relative"] < stops[best]["best_relative"]:
         return ""
     return (
-        f" Descent after the ascent leaves {{stops.{later}.best_relative|percent}} at best. Plain "
-        f"descent leaves {{stops.{later}.descent_relative|percent}} in as many epochs."
+        f" Descent afterwards leaves {{stops.{later}.best_relative|percent}}, and plain descent "
+        f"alone {{stops.{later}.descent_relative|percent}}."
     )
 
 

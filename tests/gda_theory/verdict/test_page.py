@@ -1,6 +1,7 @@
 """The report as a page: its numbers, its pictures, its sentences; and what a Diagnosis offers."""
 
 import copy
+import html
 import json
 import re
 import shutil
@@ -91,7 +92,7 @@ def test_the_verdict_comes_first_then_the_contents_then_the_answers(text, docume
     assert letters == list("abcdefgh"[: len(letters)])
     assert len(letters) == len(document["answers"])
     for answer in document["answers"].values():
-        shown = re.sub("<[^>]+>", "", text)
+        shown = html.unescape(re.sub("<[^>]+>", "", text))
         assert answer["sentence"] in shown
         assert answer["question"] in shown
 
