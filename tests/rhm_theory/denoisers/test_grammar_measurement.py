@@ -138,7 +138,8 @@ def tiny(path) -> None:
 
 
 @pytest.mark.slow
-def test_the_command_measures_and_goes_on(tmp_path, capsys):
+def test_the_command_measures_and_goes_on(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
     tiny(tmp_path / "model.eqx")
     options = "--levels 0.5,1 --starts 8 --masks 2 --columns 2 --trajectories 2 --steps 3"
     command = ["measure", str(tmp_path / "model.eqx"), *options.split()]
