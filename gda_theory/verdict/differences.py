@@ -24,7 +24,7 @@ The exact change, by retraining without the row, differs by a term of second ord
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
+import scipy  # its modules load at first use
 from jaxtyping import Float
 
 from gda_theory.problem import classes

@@ -26,8 +26,7 @@ retrained without the forgotten rows, and sees one margin. This is the test of L
 from typing import NamedTuple
 
 import numpy as np
-import scipy.linalg
-import scipy.special
+import scipy  # its modules load at first use
 from jaxtyping import Float
 
 from gda_theory.verdict import models as of_models

@@ -21,7 +21,7 @@ from typing import TypeAlias
 import jax
 import jax.numpy as jnp
 import numpy as np
-import scipy.special
+import scipy  # its modules load at first use
 from jaxtyping import Bool, Float
 
 from gda_theory.problem.classes import contrasts
