@@ -1,7 +1,7 @@
 """What models of symbols at sites share: samples without evidence, and checked arguments."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from rhm_theory.models.grammar import symbols_in
 from theory_common import checks
 
 
+@runtime_checkable
 class Sites(Protocol):
     """A law of ``length`` symbols below ``vocabulary``, computed in the precision ``dtype``."""
 
