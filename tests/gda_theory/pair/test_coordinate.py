@@ -245,7 +245,13 @@ def test_the_masses_are_those_of_lemma_2(loss, reduction):
                 np.testing.assert_allclose(float(w), lambert(mass / ridge), rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize(("loss", "reduction"), [("exponential", "mean"), ("logistic", "sum")])
+@pytest.mark.parametrize(
+    ("loss", "reduction"),
+    [
+        pytest.param("exponential", "mean", marks=pytest.mark.slow),  # compiles the continuation
+        ("logistic", "sum"),
+    ],
+)
 def test_newton_and_continuation_agree(loss, reduction):
     draw = np.random.default_rng(4)
     problems = make(

@@ -3,6 +3,7 @@ and continuation.
 """
 
 import functools
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -78,18 +79,31 @@ TABLE = {
 
 @pytest.mark.parametrize("name", TABLE)
 def test_reference_values(name):
-    loss, (r, f, r_p, ridge, correlation), x_oracle, x_edge, y_edge, folds = TABLE[name]
+    loss, (r, f, r_p, ridge, correlation), x_oracle, *_, folds = TABLE[name]
     pair = make(correlation, ridge, r, f, r_p, loss=loss)
-    windows, found = in_blocks(gt.pair.ordering_windows, pair), in_blocks(gt.pair.folds, pair)
+    found = in_blocks(gt.pair.folds, pair)
     # The table has 15 digits; 1e-12 is the promise.
     np.testing.assert_allclose(in_blocks(gt.pair.retrain, pair).x, x_oracle, rtol=1e-12)
-    np.testing.assert_allclose(
-        [windows.x_upper.alpha, windows.y_upper.alpha], [x_edge, y_edge], rtol=1e-12
-    )
     expected = np.full((2, 3), np.nan)
     expected[: len(folds)] = np.reshape(folds, (-1, 3))
     np.testing.assert_allclose(
         np.stack([found.x, found.y, found.alpha], -1), expected, rtol=1e-12, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if row[0] == "logistic" else ())
+        for name, row in TABLE.items()
+    ],
+)
+def test_reference_values_of_windows(name):
+    loss, (r, f, r_p, ridge, correlation), _, x_edge, y_edge, _ = TABLE[name]
+    pair = make(correlation, ridge, r, f, r_p, loss=loss)
+    windows = in_blocks(gt.pair.ordering_windows, pair)
+    np.testing.assert_allclose(
+        [windows.x_upper.alpha, windows.y_upper.alpha], [x_edge, y_edge], rtol=1e-12
     )
 
 
@@ -121,7 +135,9 @@ def test_cusps():
     )  # none, one at about 1/ε = 1e6, beyond the search, and none
 
 
-def test_derivatives_of_the_cusp_in_both_modes():
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["forward", "backward"])
+def test_derivatives_of_the_cusp_in_both_modes(mode):
     """Against central differences, whose error is about 1e-9 here."""
 
     def critical(correlation):
@@ -130,15 +146,17 @@ def test_derivatives_of_the_cusp_in_both_modes():
     # Seven, as in test_cusps: one shape, one compilation of the search.
     at = np.array([0.5, 0.5 + 1e-4, 0.5 - 1e-4, 0.3, 0.3 + 1e-4, 0.3 - 1e-4, 0.4])
 
-    @jax.jit
-    def derivatives(at):
-        backward = jax.grad(lambda points: jnp.sum(critical(points)))(at)
-        return *jax.jvp(critical, (at,), (jnp.ones(7),)), backward
+    def forward(at):
+        return jax.jvp(critical, (at,), (jnp.ones(7),))
 
-    value, forward, backward = derivatives(at)
+    def backward(at):
+        value, pull_back = jax.vjp(critical, at)
+        return value, pull_back(jnp.ones(7))[0]
+
+    derivatives = jax.jit({"forward": forward, "backward": backward}[mode])
+    value, derivative = (np.asarray(numbers) for numbers in derivatives(at))
     slopes = np.array([value[1] - value[2], value[4] - value[5]]) / 2e-4
-    for derivative in (forward, backward):
-        np.testing.assert_allclose(derivative[np.array([0, 3])], slopes, rtol=1e-6)
+    np.testing.assert_allclose(derivative[[0, 3]], slopes, rtol=1e-6)
 
 
 def random_pairs(loss, count, seed, *, ridge=(-6, 2)):
@@ -199,28 +217,38 @@ def backward_error(pair, x, y, descent, ascent, side):
 )
 def test_every_point_is_stationary(loss, ridge):
     pair = random_pairs(loss, 1000, 1, ridge=ridge)
-    points = gt.pair.stationary_points(pair)
-    descent, ascent = pair.ascent_masses
+    points = jax.tree.map(np.asarray, gt.pair.stationary_points(pair))
+    descent, ascent = (np.asarray(mass) for mass in pair.ascent_masses)
+    entries = SimpleNamespace(
+        gram=[np.asarray(entry) for entry in pair.gram],
+        ridge=np.asarray(pair.ridge),
+        loss=pair.loss,
+    )
     for index in range(points.x.shape[-1]):
         there = np.flatnonzero(points.kind[:, index] >= 0)
-        some = jax.tree.map(lambda leaf, there=there: leaf[there], pair)
+        some = SimpleNamespace(
+            gram=[entry[there] for entry in entries.gram],
+            ridge=entries.ridge[there],
+            loss=pair.loss,
+        )
         error = backward_error(
             some, points.x[there, index], points.y[there, index], descent[there], ascent[there], -1
         )
         assert np.max(error, initial=0) <= 32 * EPS
     trained = gt.pair.pretrain(pair)
-    assert np.max(backward_error(pair, trained.x, trained.y, *pair.pretrain_masses, 1)) <= 32 * EPS
+    masses = pair.pretrain_masses
+    assert np.max(backward_error(entries, trained.x, trained.y, *masses, 1)) <= 32 * EPS
     oracle = gt.pair.retrain(pair)
     assert (
         np.max(
             backward_error(
-                pair, oracle.x, oracle.y, descent, long(ascent) * np.longdouble("1e-4000"), -1
+                entries, oracle.x, oracle.y, descent, long(ascent) * np.longdouble("1e-4000"), -1
             )
         )
         <= 32 * EPS
     )
     # The measure can fail: one part in 1e10 is seen where the margins are not minute.
-    wrong = backward_error(pair, trained.x * (1 + 1e-10), trained.y, *pair.pretrain_masses, 1)
+    wrong = backward_error(entries, long(trained.x) * (1 + 1e-10), trained.y, *masses, 1)
     assert np.median(wrong) > 32 * EPS
 
 
@@ -304,7 +332,7 @@ def test_kinds_are_those_of_the_hessian():
     assert seen == {Kind.MINIMUM, Kind.SADDLE}
 
 
-@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_closed_form_newton_and_continuation_agree(loss):
     pair = random_pairs(loss, 1000, 4)
     closed = gt.pair.descent_ascent(pair)
@@ -656,9 +684,13 @@ def test_regimes():
     found = in_blocks(gt.pair.regime, exponential)
     assert list(found.code) == [0, 1, 2]
     assert list(found.ordered) == [False, True, False]
+    assert set(gt.pair.REGIME_SENTENCES) == set(gt.pair.RegimeCode)
+
+
+@pytest.mark.slow
+def test_regimes_with_two_folds():
     logistic = make(0.5, 0.001, f_p=8 * np.array([0.029, 0.031]), loss="logistic")
     assert list(in_blocks(gt.pair.regime, logistic).code) == [1, 3]
-    assert set(gt.pair.REGIME_SENTENCES) == set(gt.pair.RegimeCode)
 
 
 def test_regimes_where_the_distances_squared_underflow():
@@ -686,20 +718,21 @@ def test_windows_and_folds_ignore_how_many_are_forgotten():
         )
 
 
+def answers_at(loss, correlation, ridge, forgotten):
+    pair = make(correlation, ridge, f_p=forgotten, loss=loss, allow_unrealisable=True)
+    return jnp.stack(
+        [
+            gt.pair.pretrain(pair).x,
+            gt.pair.retrain(pair).y,
+            gt.pair.descent_ascent(pair).y,
+            gt.pair.folds(pair).critical_alpha,
+        ]
+    )
+
+
 @pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_derivatives_are_implicit_and_right(loss):
-    def answers(correlation, ridge, forgotten):
-        pair = make(correlation, ridge, f_p=forgotten, loss=loss, allow_unrealisable=True)
-        found = gt.pair.folds(pair)
-        return jnp.stack(
-            [
-                gt.pair.pretrain(pair).x,
-                gt.pair.retrain(pair).y,
-                gt.pair.descent_ascent(pair).y,
-                found.critical_alpha,
-            ]
-        )
-
+    answers = functools.partial(answers_at, loss)
     at = (0.5, 0.002, 0.1)
 
     def twice(*at):
@@ -732,13 +765,18 @@ def test_derivatives_are_implicit_and_right(loss):
         start[2], (value(0.5, 0.002, 1e-7) - value(0.5, 0.002, 0.0))[2] / 1e-7, rtol=1e-4
     )
     if loss == "exponential":
-        # Past the fold there is none; reverse mode agrees; so does the derivative of the
-        # derivative.
+        # Past the fold there is none.
         assert np.isnan(forward(0.5, 0.002, 19.0)[1][2])
-        np.testing.assert_allclose(jax.jit(jax.jacrev(answers, 1))(*at), slopes[1], rtol=1e-11)
-        second = jax.jit(jax.jacfwd(jax.jacfwd(answers, 1), 1))(*at)
-        change = [forward(at[0], at[1] + sign * 1e-8, at[2])[1] for sign in (1, -1)]
-        np.testing.assert_allclose(second, (change[0] - change[1]) / 2e-8, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_reverse_mode_and_second_derivatives_agree_with_forward_mode():
+    answers, at = functools.partial(answers_at, "exponential"), (0.5, 0.002, 0.1)
+    forward = jax.jit(jax.jacfwd(answers, 1))
+    np.testing.assert_allclose(jax.jit(jax.jacrev(answers, 1))(*at), forward(*at), rtol=1e-11)
+    second = jax.jit(jax.jacfwd(jax.jacfwd(answers, 1), 1))(*at)
+    change = [forward(at[0], at[1] + sign * 1e-8, at[2]) for sign in (1, -1)]
+    np.testing.assert_allclose(second, (change[0] - change[1]) / 2e-8, rtol=1e-4, atol=1e-3)
 
 
 def test_jit_vmap_and_batches_agree():
@@ -859,7 +897,7 @@ def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
         )
 
 
-@pytest.mark.parametrize("loss", ["exponential", "logistic"])
+@pytest.mark.parametrize("loss", ["exponential", pytest.param("logistic", marks=pytest.mark.slow)])
 def test_any_gram_matrix(loss):
     """Closed form for two arbitrary types, one anticorrelated pair among them, against the solver
     on the rows themselves.

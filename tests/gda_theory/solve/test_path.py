@@ -293,6 +293,7 @@ def test_derivatives_of_points_fold_and_break_even():
         )
 
 
+@pytest.mark.slow
 def test_velocity_from_each_side_of_the_oracle():
     """dw/dstrength = H^{-1} grad L_F on the side of ascent; towards pretraining the ridge grows
     too.
@@ -315,12 +316,28 @@ def test_velocity_from_each_side_of_the_oracle():
     np.testing.assert_allclose(slope(-1e-9)[1], below, rtol=1e-6)
 
 
-def test_fewer_types_than_weights():
+def fewer_types():
     rng = np.random.default_rng(6)
     features, ridges = rng.normal(size=(9, 15)), rng.uniform(0.05, 0.2, 15)
     features[:, 0], ridges[0] = 1, 0
-    problem = Problem(features, [1, -1, 1, -1, 1, -1, 1, -1, 1], np.arange(9) > 6, ridge=ridges)
-    strengths = [-0.2, 0.1, 0.3, 0.2]
+    return Problem(features, [1, -1, 1, -1, 1, -1, 1, -1, 1], np.arange(9) > 6, ridge=ridges)
+
+
+def test_fewer_types_than_weights():
+    problem, strengths = fewer_types(), [-0.2, 0.1, 0.3, 0.2]
+    inside, reference = ascent_path(problem, strengths), Reference(problem.objective())
+    assert np.all(inside.exists)
+    ridge = reference.ridge
+    for strength, weights in zip(strengths, np.asarray(inside.weights), strict=True):
+        reference.ridge = ridge * max(1, 1 - strength)
+        gradient, hessian = reference.parts(weights, strength)
+        assert np.abs(gradient).max() < 1e-14
+        assert np.linalg.eigvalsh(hessian)[0] > 0
+
+
+@pytest.mark.slow
+def test_fewer_types_than_weights_without_the_reduction():
+    problem, strengths = fewer_types(), [-0.2, 0.1, 0.3, 0.2]
     inside = ascent_path(problem, strengths)
     # A traced ridge leaves no pattern, and so no reduction.
     solve = jax.jit(lambda ridges: ascent_path(problem.replace(ridge=ridges), jnp.array(strengths)))
@@ -401,6 +418,7 @@ def test_many_samples_steer_in_float32_and_end_in_float64():
     assert np.linalg.eigvalsh(hessian)[1] > 1e-6
 
 
+@pytest.mark.slow
 def test_float32():
     exact = ascent_path(random_problem(9), jnp.array([0.0, 0.02, 0.01, 0.005]))
     assert np.all(exact.exists)
