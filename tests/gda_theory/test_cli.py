@@ -69,6 +69,7 @@ def test_diagnose_prints_one_screen_and_says_what_was_done(run):
     assert answer["other"]["reduction"] == "sum"
 
 
+@pytest.mark.slow
 def test_diagnose_takes_every_option(run, tmp_path):
     path = tmp_path / "rows.csv"
     path.write_text(FILE)

@@ -37,10 +37,6 @@ def test_importing_changes_nothing_and_keeps_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_float64():
-    assert shown("entry.enable_float64()") == ["float64", None]
-
-
 @pytest.fixture
 def beside(monkeypatch):
     """XLA's flags after ``compile_quickly``, where the user has chosen one. No XLA reads them."""
@@ -54,18 +50,19 @@ def beside(monkeypatch):
 
 
 def test_quick_compilation_is_added_to_what_the_user_has_chosen(beside):
-    """And XLA, which ends the process at a flag that it does not know, accepts it."""
     (quick,) = entry.QUICK_TO_COMPILE
-    assert shown("entry.compile_quickly()")[1] == quick
+    assert beside("") == quick
     devices = "--xla_force_host_platform_device_count=2"
     assert beside(devices) == f"{devices} {quick}"
     chosen = "--xla_cpu_use_fusion_emitters=true"
     assert beside(chosen) == chosen
 
 
-def test_small_problems_are_hardly_optimised(beside):
+def test_small_problems_are_hardly_optimised_and_in_float64(beside):
+    """XLA, which ends the process at a flag that it does not know, accepts all of them."""
     quick = " ".join(entry.QUICK_TO_COMPILE + entry.HARDLY_OPTIMISED)
-    assert shown("entry.compile_quickly(optimise=False)")[1] == quick
+    both = "entry.enable_float64(); entry.compile_quickly(optimise=False)"
+    assert shown(both) == ["float64", quick]
     chosen = "--xla_backend_optimization_level=2"
     left = quick.replace(entry.HARDLY_OPTIMISED[0], "").replace("  ", " ")
     assert beside(chosen, optimise=False) == f"{chosen} {left}"
@@ -135,6 +132,7 @@ def test_a_folder_that_cannot_be_used_is_no_error(tmp_path):
     assert cached({}, others) == ["None", "1.0"]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_no_error(tmp_path):
     """Neither one that is full from the start nor one that fills while the command runs."""
     full = "import collections, shutil\nUsage = collections.namedtuple('Usage', 'free')\n"

@@ -45,7 +45,12 @@ def in_memory(name: str) -> gt.Path:
 
 # One partition, uneven ones, and small ones of which many forget nothing.
 @pytest.mark.parametrize(
-    ("name", "parts"), [*((name, 7) for name in CASES), ("exponential", 1), ("exponential", 45)]
+    ("name", "parts"),
+    [
+        *((name, 7) for name in CASES),
+        pytest.param("exponential", 1, marks=pytest.mark.slow),
+        pytest.param("exponential", 45, marks=pytest.mark.slow),
+    ],
 )
 def test_the_path_is_that_of_the_rows_in_memory(name, parts):
     """By other algorithms: that one has a compiled continuation, and a fold by Moore and Spence."""

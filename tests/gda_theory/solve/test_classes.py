@@ -37,6 +37,7 @@ def test_solutions_are_those_of_scikit_learn(kept, C):
     np.testing.assert_allclose(np.sum(found.weights, 0), 0, atol=1e-14)
 
 
+@pytest.mark.slow
 def test_two_classes_are_the_binary_problem_at_half_the_ridge():
     """W = (-w/2, w/2), so that |w_0|^2 + |w_1|^2 = |w|^2/2."""
     features, labels = data()

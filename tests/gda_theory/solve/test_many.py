@@ -203,6 +203,7 @@ def test_the_exponential_loss_in_blocks_and_tiles(monkeypatch, capsys):
     assert output.out == ""
 
 
+@pytest.mark.slow
 def test_more_weights_than_rows_and_a_loss_of_ones_own():
     """In the span of the types, with a loss told by its value only: a wide hinge."""
     rng = np.random.default_rng(3)

@@ -233,6 +233,7 @@ np.savez(sys.argv[1], devices=len(jax.devices()), **seen)
 """
 
 
+@pytest.mark.slow
 def test_eight_devices_give_the_same_numbers_bit_for_bit(tmp_path):
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}

@@ -77,6 +77,7 @@ def test_oracles_on_an_executor_are_the_same_bit_for_bit(monkeypatch, pool):
     assert getattr(executor, "items", 3) == 3
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_sweep_and_the_same_oracles(monkeypatch):
     monkeypatch.setattr(sweeps, "LANES", 3)
     # Compiled with the options of these tests, see tests/conftest.py.
