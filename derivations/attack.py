@@ -18,6 +18,7 @@ from derivations import LEDGER
 from derivations.ledger import search, workers
 from derivations.ledger.ledger import UnknownClaim
 from theory_common import entry
+from theory_common.printing.nouns import plural
 
 LIMIT = 20.0  # seconds for one point
 SENT_EVERY = 0.5  # seconds between two states of an attack
@@ -36,11 +37,12 @@ class Attacked(NamedTuple):
     error: str | None = None
 
     def __str__(self) -> str:
-        margin = "-" if self.worst_margin is None else f"{self.worst_margin:.2g}"
+        margin = "-" if self.worst_margin is None else search.margin(self.worst_margin)
         word = "RAISED" if self.error else "VIOLATED" if self.violation else "holds"
         slow = f"{self.too_long} took too long  " if self.too_long else ""
+        points = plural(self.measured, "point")
         return (
-            f"{word:8} {self.id:38} margin {margin:>9}  {self.measured:7} points  {slow}"
+            f"{word:8} {self.id:38} margin {margin:>9}  {points:>14}  {slow}"
             f"{self.error or self.violation or self.worst}"
         )
 
@@ -60,8 +62,8 @@ def _run(options: argparse.Namespace) -> int:
     seed = secrets.randbelow(10**9) if options.seed is None else options.seed
     number = min(options.workers or os.cpu_count() or 1, len(chosen))
     print(
-        f"attacking {len(chosen)} claims for {options.seconds:g} s with seed {seed} "
-        f"in {number} processes",
+        f"attacking {plural(len(chosen), 'claim')} for {options.seconds:g} s with seed {seed} "
+        f"in {plural(number, 'process')}",
         flush=True,
     )
     tasks = [(claim.id, seed, options.limit) for claim in chosen]
@@ -153,7 +155,7 @@ def _states(
 
 
 def _report(found: dict[str, Attacked], ended: set[str], seconds: float) -> None:
-    """What was attacked when the time or the user's patience ended, and how much was found."""
+    """Print the claims whose attack was cut short, then one line on all of them."""
     for one in found.values():
         if one.id not in ended:
             print(one)
@@ -162,8 +164,8 @@ def _report(found: dict[str, Attacked], ended: set[str], seconds: float) -> None
     slow = sum(one.too_long for one in found.values())
     too_long = f", {slow} took too long" if slow else ""
     print(
-        f"{len(violated)} of {len(found)} claims violated{_names(violated)}; "
-        f"{points} points measured{too_long} in {seconds:.0f} s"
+        f"Violated: {len(violated)} of {plural(len(found), 'claim')}{_names(violated)}. "
+        f"Measured: {plural(points, 'point')}{too_long} in {seconds:.0f} s."
     )
 
 

@@ -15,7 +15,8 @@ import sympy as sp
 from derivations import LEDGER
 from derivations.ledger import checking, search, workers
 from derivations.ledger.ledger import EVIDENCE, ORIGINS, Claim, Report
-from derivations.ledger.rules import RULES
+from derivations.ledger.rules import PREFIXES, RULES, Join
+from theory_common.printing.nouns import plural
 
 # The headings of the ledger's page, by module. They are data, since python -OO drops docstrings.
 SECTIONS = {
@@ -71,16 +72,22 @@ STATED = (
     "counterexample",
     "relation",
 )
+# What stands before the text of what discharges a need, by its prefix.
+WAYS = {"": "", "claim:": "claim ", "given:": "given: ", "known:": "well known: "}
 LEDGER_HEAD = """\
 # The ledger of claims
 
 `python -m derivations --markdown` generates this page; `python -m derivations` checks every row.
 
-Each claim has two statements: one in words, and one as data, from which the check works. The check
+Each claim has two statements: one in words, and one as data. The check works from the data. It
 measures the quantities of the statement at sampled points, by another route than the proof, and
 looks for a violation. The *smallest margin* is the relative distance from a violation at the worst
-of these points: 0 means that equality is attained, a negative margin would be a violation.
-`python -m derivations attack ID --seconds 600` searches longer.
+of these points. A margin of 0 means that equality is attained. A negative margin would be a
+violation. `python -m derivations attack ID --seconds 600` searches longer.
+
+"How the steps give it" lists the conclusions, each with the rule that gives it. Below a rule stand
+its needs, and below a need what meets it. That is a step of the proof, an earlier line, another
+claim, a hypothesis or a fact from textbooks. `python -m derivations --claim ID` prints the steps.
 """
 CORRECTIONS_HEAD = """\
 # Where the papers' claims do not hold
@@ -127,7 +134,8 @@ def _met(found: search.Search) -> str:
     nearest = min(found.worst.values(), key=lambda one: one.margin, default=None)
     if nearest is None:
         return "no point could be measured"
-    return f"{nearest.margin:.2g} at {found.measured} points, met by: {nearest}"
+    smallest = search.margin(nearest.margin)
+    return f"{smallest} among {plural(found.measured, 'point')}, met by: {nearest}"
 
 
 def corrections_markdown(claims: Iterable[Claim] = LEDGER) -> str:
@@ -206,8 +214,8 @@ def outcome(report: Report) -> Outcome:
 def _worst(report: Report) -> str:
     """The smallest margin that the search met, and at how many points."""
     margin = report.search.worst_margin
-    shown = "-" if margin is None else f"{margin:.2g}"
-    return f"{shown} in {report.search.measured} points"
+    shown = "-" if margin is None else search.margin(margin)
+    return f"{shown} in {plural(report.search.measured, 'point')}"
 
 
 def record(report: Report) -> dict:
@@ -264,9 +272,14 @@ def details(report: Report) -> str:
 def _details_of_search(report: Report) -> list[str]:
     """How the steps are joined, and what the search found."""
     lines = ["", "how the steps give the statement"]
-    lines += [f"  {joined}" for joined in report.claim.joins]
+    for joined in report.claim.joins:
+        lines.append(f"  {', '.join(joined.gives)}: by {joined.rule}")
+        for need, reasons in joined.discharged.items():
+            lines.append(f"    {need}")
+            lines += [f"      {_reason(reason)}" for reason in reasons]
     found = report.search
-    lines += ["", f"search for violations: {found.measured} points measured, smallest margins"]
+    measured = plural(found.measured, "point")
+    lines += ["", f"search for violations: {measured} measured, smallest margins"]
     lines += [f"  {worst}" for worst in found.worst.values()]
     lines += ["", "the statement made wrong on purpose"]
     for weak in report.weakenings:
@@ -288,8 +301,8 @@ def print_necessity(outcomes: list[Outcome]) -> None:
     signs = sum(len(one.unbroken_signs) for one in outcomes)
     changes = sum(len(one.unnoticed) for one in outcomes)
     print(
-        f"{deletable} of {steps} steps can be deleted unnoticed; {signs} signs are broken by no "
-        f"change; {changes} changes of statements are unneeded or untested."
+        f"Steps that can be deleted unnoticed: {deletable} of {steps}. Signs that no change "
+        f"breaks: {signs}. Changes of statements that are unneeded or untested: {changes}."
     )
 
 
@@ -343,11 +356,41 @@ def _section(claim: Claim, margin: str) -> list[str]:
     lines.append("")
     lines += ["The statement as data:", "", "```text", *claim.theorem.lines(), "```", ""]
     lines += ["How the steps give it:", ""]
-    lines += [f"* {one}".replace("|", r"\|") for one in claim.joins]
+    for one in claim.joins:
+        lines += _joined(one)
     lines.append("")
+    if claim.claimed:
+        lines += ["The claimed expressions:", ""]
     for name, expression in claim.claimed.items():
         lines.append(f"* {name.replace('_', ' ')}: ${sp.latex(expression)}$")
     return lines
+
+
+def _joined(joined: Join) -> list[str]:
+    """A join as a list: what follows by which rule, then each need with what discharges it."""
+    lines = [f"* {_code(joined.gives)} by *{joined.rule}*"]
+    for need, reasons in joined.discharged.items():
+        lines.append(f"  * {need}")
+        lines += [f"    * {_reason(reason, code=True)}" for reason in reasons]
+    return lines
+
+
+def _reason(reason: str, *, code: bool = False) -> str:
+    """What discharges a need: a step, a part, another claim, a hypothesis or a known fact."""
+    prefix = next((one for one in PREFIXES if reason.startswith(one)), "")
+    text = reason.removeprefix(prefix)
+    if not code:
+        return f"{WAYS[prefix]}{text}"
+    return (
+        f"{WAYS[prefix]}[`{text}`](#{text})"
+        if prefix == "claim:"
+        else (f"{WAYS[prefix]}{_code([text])}")
+    )
+
+
+def _code(texts: Iterable[str]) -> str:
+    """Texts that Markdown must not read as markup."""
+    return ", ".join(f"`{text}`" for text in texts)
 
 
 def _correction(claim: Claim) -> list[str]:
@@ -382,11 +425,9 @@ def _cells(claim: Claim, evidence: str, worst: str, killed: str) -> list[str]:
 
 def _how(claim: Claim) -> str:
     """``claim.how``. The steps of a slow certificate are its search, so it says what that is."""
-    return (
-        f"interval search, {claim.slow}; {', '.join(claim.quoted_rules)}"
-        if claim.slow
-        else claim.how
-    )
+    if not claim.slow:
+        return claim.how
+    return f"interval search, {claim.slow}; joined by {', '.join(claim.quoted_rules)}"
 
 
 def _fields(claim: Claim) -> list[tuple[str, str]]:

@@ -18,6 +18,7 @@ from PIL import Image
 
 from figures import store
 from theory_common.printing import tables
+from theory_common.printing.nouns import plural
 
 COLUMNS = ("claim", "paper", "here")
 STYLE = Path(__file__).with_name("page.css")
@@ -121,14 +122,14 @@ def treated(paper) -> bool:
 def _lead(found: Counts) -> str:
     """What is on the page, counted."""
     checks = [
-        f"{_count(number, 'statement')} of {PAPERS[name]}"
+        f"{plural(number, 'statement')} of {PAPERS[name]}"
         for name, number in (
             ("descent_ascent", found.descent_ascent),
             ("hierarchy", found.hierarchy),
         )
         if number
     ]
-    sentences = [f"{_count(found.figures, 'figure')}."]
+    sentences = [f"{plural(found.figures, 'figure')}."]
     if checks:
         sentences.append(f"Their tables check {' and '.join(checks)}.")
     if found.new:
@@ -290,7 +291,3 @@ def _notes(contents: Contents) -> str:
 def _link(path: Path) -> str:
     name = escape(path.name)
     return f'<a href="{name}" download="{name}">{path.suffix[1:].upper()}</a>'
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" + ("" if number == 1 else "s")

@@ -45,6 +45,7 @@ from derivations.ledger.checking import CheckedStep, Proof, Report, TriedMutant
 from derivations.ledger.rules import Join
 from derivations.ledger.steps import Continuous, Equal, Positive, Step, concrete
 from derivations.ledger.theorems import Judged, NoValue, Numbers, Theorem
+from theory_common.printing.nouns import plural
 
 ORIGINS = {
     "paper": "stated in the paper, and true as stated",
@@ -63,11 +64,11 @@ EVIDENCE = {
     "conjecture": "not established; the searches made against it are described",
 }
 KINDS = {
-    "identities": Equal,
-    "signs": Positive,
-    "continuities": Continuous,
-    "enumerations": Enumerated,
-    "certificates": (Root, Enclosed, Cover),
+    "identity": Equal,
+    "sign": Positive,
+    "continuity": Continuous,
+    "enumeration": Enumerated,
+    "certificate": (Root, Enclosed, Cover),
 }
 RELATIONS = ("==", "<=", ">=")
 
@@ -232,13 +233,12 @@ class Claim:
     def how(self) -> str:
         """One line: how many steps of which kind, and the rules that join them."""
         counted = [
-            f"{number} {name}"
+            plural(number, name)
             for name, kinds in KINDS.items()
             if (number := sum(isinstance(step, kinds) for step in self.own_steps))
         ]
-        return ", ".join(counted) + (
-            f"; {', '.join(self.quoted_rules)}" if self.quoted_rules else ""
-        )
+        rules = ", ".join(self.quoted_rules)
+        return "; ".join(filter(None, [", ".join(counted), rules and f"joined by {rules}"]))
 
     @property
     def url(self) -> str:

@@ -51,7 +51,12 @@ class Found(NamedTuple):
 
     def __str__(self) -> str:
         where = domains.describe_point(self.point) or "the one example"
-        return f"{self.conclusion} at {where} (margin {self.margin:.3g})"
+        return f"{self.conclusion} at {where} (margin {margin(self.margin, 3)})"
+
+
+def margin(value: float, digits: int = 2) -> str:
+    """A margin as text. Both zeros are ``0``."""
+    return f"{value + 0.0:.{digits}g}"
 
 
 class Search(NamedTuple):

@@ -11,10 +11,10 @@ from gda_theory.commands import arguments, forget_data
 from gda_theory.deletion import methods, noisy, receipt_rows, receipts, rows
 from gda_theory.deletion.methods import Deleted
 from gda_theory.deletion.rows import AnyProblem
-from gda_theory.problem.naming import plural
 from gda_theory.problem.problem import Problem
 from theory_common.batching import cluster
 from theory_common.printing import files, tables
+from theory_common.printing.nouns import plural
 from theory_common.printing.waiting import shown_while
 
 FAR = 0.1  # of the weights' length: a model with a larger bound is not called close

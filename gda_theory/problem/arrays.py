@@ -14,10 +14,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gda_theory.problem import columns, prepared, reading, row_span, rows, scaling
-from gda_theory.problem.naming import listed, no_column, plural
+from gda_theory.problem.naming import listed, no_column
 from gda_theory.problem.prepared import Choices, Prepared
 from gda_theory.problem.reading import Table
 from gda_theory.problem.rows import Selected
+from theory_common.printing.nouns import plural
 
 FEATURES = ("features", "X")
 LABELS = ("labels", "label", "y", "target")

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from gda_theory.problem.columns import CALLED_ID, FEW_ROWS, MISSING
-from gda_theory.problem.naming import plural
 from gda_theory.problem.rows import EXACT
+from theory_common.printing.nouns import plural
 
 if TYPE_CHECKING:
     import polars as pl

@@ -16,9 +16,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from gda_theory.problem import scaling
-from gda_theory.problem.naming import listed, plural
+from gda_theory.problem.naming import listed
 from gda_theory.problem.reading import Table
 from gda_theory.problem.rows import EXACT, as_text
+from theory_common.printing.nouns import plural
 
 if TYPE_CHECKING:
     import polars as pl

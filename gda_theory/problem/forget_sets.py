@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Int, Shaped
 
 from gda_theory.problem import arrays, reading
-from gda_theory.problem.naming import listed, no_column, plural
+from gda_theory.problem.naming import listed, no_column
 from gda_theory.problem.reading import Table
 from gda_theory.problem.rows import Selected, as_text
+from theory_common.printing.nouns import plural
 
 if TYPE_CHECKING:
     import polars as pl

@@ -27,8 +27,3 @@ def listed(names: Iterable[object], shown: int = SHOWN) -> str:
     every = list(names)
     rest = f" and {len(every) - shown} more" if len(every) > shown else ""
     return ", ".join(repr(name) for name in every[:shown]) + rest
-
-
-def plural(count: int, noun: str) -> str:
-    """``1 row``, ``2 rows``."""
-    return f"{count} {noun}{'' if count == 1 else 's'}"

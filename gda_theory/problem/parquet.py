@@ -15,7 +15,7 @@ from jaxtyping import Bool, UInt8
 from gda_theory.problem import column_sums, parquet_rows, prepared, rows
 from gda_theory.problem.column_sums import ColumnSums, Levels, Scaled
 from gda_theory.problem.losses import Loss
-from gda_theory.problem.naming import listed, no_column, plural
+from gda_theory.problem.naming import listed, no_column
 from gda_theory.problem.parquet_rows import Piece, RowsAsked
 from gda_theory.problem.partitions import PartitionedProblem, PartitionRows
 from gda_theory.problem.prepared import Choices
@@ -23,6 +23,7 @@ from gda_theory.problem.rows import Selected
 from theory_common import checks
 from theory_common.batching import executors
 from theory_common.precision import ArrayLike
+from theory_common.printing.nouns import plural
 
 if TYPE_CHECKING:
     import polars as pl

@@ -10,12 +10,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from gda_theory.problem import columns, rows
-from gda_theory.problem.naming import listed, no_column, plural
+from gda_theory.problem.naming import listed, no_column
 from gda_theory.problem.reading import Table
 from gda_theory.problem.row_span import RowSpan
 from gda_theory.problem.rows import Selected
 from theory_common import checks
 from theory_common.precision import ArrayLike
+from theory_common.printing.nouns import plural
 
 if TYPE_CHECKING:
     import polars as pl

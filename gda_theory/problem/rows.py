@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from gda_theory.problem import reading
-from gda_theory.problem.naming import listed, no_column, plural
+from gda_theory.problem.naming import listed, no_column
 from gda_theory.problem.random_rows import random_forget_set
 from gda_theory.problem.reading import Table
+from theory_common.printing.nouns import plural
 
 if TYPE_CHECKING:
     import polars as pl

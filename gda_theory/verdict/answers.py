@@ -54,10 +54,10 @@ Said = tuple[str, str]
 def _effects(document: Any) -> Said:
     place = "effects.change.pretrained.all"
     return (
-        f"{{{place}.largest|points}} points at most",
+        f"{{{place}.largest|points_up}} points at most",
         "The pretrained model's probabilities differ from the retrained model's by "
-        f"{{{place}.mean|points}} percentage points on average, and by "
-        f"{{{place}.largest|points}} at most.",
+        f"{{{place}.mean|points_up}} percentage points on average, and by "
+        f"{{{place}.largest|points_up}} at most.",
     )
 
 

@@ -61,7 +61,9 @@ def changes(document: Any, width: float) -> str:
             draw.bar(low, high, y, 9, kind),
             draw.line(middle, y - 6, middle, y + 6, "middle"),
             draw.mark(shape, largest, y, kind, 4.5),
-            draw.text(largest + 9, y + 4, drawn(document, f"{place}.largest", "points"), "number"),
+            draw.text(
+                largest + 9, y + 4, drawn(document, f"{place}.largest", "points_up"), "number"
+            ),
         ]
     return draw.picture(width, bottom + AXIS, parts, "changes of predicted probabilities")
 

@@ -54,8 +54,8 @@ def effects(document: Any) -> str:
         row("distance to the retrained weights", "effects.distance", "weights", "number"),
         row("the same, of their length", "effects.distance", "relative", "percent"),
         ["predicted probabilities, all rows"],
-        row("mean change, percentage points", "effects.change", "all.mean", "points"),
-        row("largest change, percentage points", "effects.change", "all.largest", "points"),
+        row("mean change, percentage points", "effects.change", "all.mean", "points_up"),
+        row("largest change, percentage points", "effects.change", "all.largest", "points_up"),
         row("rows with another class", "effects.change", "all.other_class", "percent"),
     ]
     for key in ("kept", "forgotten"):

@@ -31,6 +31,11 @@ def _points(value: Any) -> str:
     return tables.number(None if value is None else 100 * float(value), 3)
 
 
+def _points_up(value: Any) -> str:
+    """A change of probabilities in percentage points, rounded up as in the verdict."""
+    return tables.NO_VALUE if value is None else words.points(float(value))
+
+
 def _short(value: Any) -> str:
     return tables.number(_real(value), 2)
 
@@ -65,6 +70,7 @@ FORMATS: dict[str, Callable[[Any], str]] = {
     "left": _left,
     "bound": _bound,
     "points": _points,
+    "points_up": _points_up,
     "text": str,
     "run_end": _run_end,
 }

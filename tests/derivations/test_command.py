@@ -134,9 +134,9 @@ def test_the_ledger_is_packaged():
 def test_attack_searches_and_reports(capsys):
     assert command.main(["attack", "lemma-3-order", "--seconds", "1", "--seed", "1"]) == 0
     printed = capsys.readouterr().out
-    assert "attacking 1 claims for 1 s with seed 1 in 1 processes" in printed
-    assert re.search(r"holds +lemma-3-order +margin +\S+ +\d+ points", printed)
-    assert "0 of 1 claims violated" in printed
+    assert "attacking 1 claim for 1 s with seed 1 in 1 process\n" in printed
+    assert re.search(r"holds +lemma-3-order +margin +\S+ +\d+ points?", printed)
+    assert "Violated: 0 of 1 claim. " in printed
     assert command.main(["attack", "lemma-99"]) == 2
     assert "no claim has the id 'lemma-99'" in capsys.readouterr().err
     with pytest.raises(SystemExit):
@@ -215,7 +215,7 @@ def test_attack_goes_on_after_violations_and_points_that_hang(attacking):
     claims = ("false", "hangs", "raises", "compiled")
     with attacking(*claims, "--seconds", "2", "--limit", "0.2") as process:
         lines = iter(process.stdout.readline, "")
-        assert "attacking 4 claims for 2 s with seed 3 in 1 processes" in next(lines)
+        assert "attacking 4 claims for 2 s with seed 3 in 1 process\n" in next(lines)
         assert re.match(r"VIOLATED false .* below at x = ", next(lines))
         assert process.poll() is None  # so the violation was printed at once
         rest = "".join(lines)
@@ -223,7 +223,7 @@ def test_attack_goes_on_after_violations_and_points_that_hang(attacking):
     assert re.search(r"holds +hangs +margin +- +0 points +[1-9]\d* took too long", rest)
     assert re.search(r"RAISED +raises .* IndexError: list index out of range at x = ", rest)
     assert re.search(r"holds +compiled +margin +- +0 points", rest)  # it is killed at the end
-    assert "2 of 4 claims violated (false, raises); " in rest.splitlines()[-1]
+    assert "Violated: 2 of 4 claims (false, raises). " in rest.splitlines()[-1]
     assert (process.returncode, errors) == (1, "")
 
 
@@ -241,6 +241,6 @@ def test_ctrl_c_prints_what_the_attack_found(attacking):
         assert process.stdout.readline().startswith("VIOLATED false")
         process.send_signal(signal.SIGINT)
         printed, errors = process.communicate(timeout=60)
-    assert "claims violated (false)" in printed
+    assert "(false). Measured: " in printed
     assert process.returncode == 130
     assert errors == "derivations attack: interrupted\n"

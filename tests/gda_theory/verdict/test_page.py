@@ -310,6 +310,8 @@ def test_sentences_are_short_and_without_missing_numbers(document):
         ("percent", 0.99999, "almost 100 %"),
         ("points", 0.0123456, "1.23"),
         ("points", None, "–"),
+        ("points_up", 0.184, "19"),
+        ("points_up", None, "–"),
         ("left", 0.5, "50 %"),
         ("left", 1234.5, "1,234 times"),
         ("left", None, "–"),
