@@ -42,7 +42,7 @@ def loaded(path, **settings):
         (PLAIN.replace("x1", "%x1").replace("%x1", "% x1\nx1"), {"comment": "%"}),
         (PLAIN.encode("utf-16"), {}),
         (PLAIN.encode("utf-16-le"), {"encoding": "utf-16-le"}),
-        (gzip.compress(PLAIN.encode()), {}),
+        (gzip.compress(PLAIN.encode(), mtime=0), {}),
         ("x1;x2;y\n1,5;-2;0\n3;4,25;1\n5;7;0\n", {"decimal": ","}),
         ('x1,x2,y\n"1,5",-2,0\n3,"4,25",1\n5,7,0\n', {"decimal": ","}),
         (" x1 , x2,y\n 1.5,-2 ,0\n3, 4.25,1\n5,7,0\n", {}),
