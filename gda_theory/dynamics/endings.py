@@ -74,7 +74,9 @@ def ending(
 ) -> Ending:
     """Follow the flow of descent-ascent from ``start`` until it ends.
 
-    The cost of one step is a Hessian and two gradients.
+    The cost of one step is a Hessian and two gradients. Of many rows it is a Hessian that only
+    steers (:meth:`SetLosses.steering_curvature`), where its error is far below the curvatures. The
+    error of a step includes what it does.
 
     Args:
         losses: the losses.
@@ -96,6 +98,8 @@ def ending(
         way = max(float(np.linalg.norm(state.weights - start)), scale)
         size = float(np.linalg.norm(state.weights))
         if state.is_minimum(AT_REST * (size + way)):
+            state = state.exact(losses, strength)
+        if state.is_exact and state.is_minimum(AT_REST * (size + way)):
             return Ending(End.MINIMUM, state.weights, state.time, count)
         left = size > FAR * (1 + float(np.linalg.norm(start)) + scale)
         if (left and not bounded) or length < BLOW_UP * state.time:
@@ -113,13 +117,17 @@ def ending(
 
 
 class _State(NamedTuple):
-    """A point of the flow, its gradient, and the eigenvalues and vectors of its Hessian."""
+    """A point of the flow, its gradient, and the eigenvalues and vectors of its Hessian.
+
+    The Hessian may be one that only steers. Then ``is_exact`` is False.
+    """
 
     weights: Floats
     time: float
     gradient: Floats
     curvatures: Floats
     directions: Floats
+    is_exact: bool
 
     @classmethod
     def of(
@@ -127,11 +135,19 @@ class _State(NamedTuple):
     ) -> "_State | None":
         """None where the gradient or the Hessian is not finite."""
         gradient = losses.slope(weights, strength)
-        hessian = losses.curvature(weights, strength)
+        hessian, error = losses.steering_curvature(weights, strength)
         if not (np.all(np.isfinite(gradient)) and np.all(np.isfinite(hessian))):
             return None
         curvatures, directions = np.linalg.eigh(hessian)
-        return cls(weights, time, gradient, curvatures, directions)
+        state = cls(weights, time, gradient, curvatures, directions, is_exact=error == 0)
+        return state if np.min(np.abs(curvatures)) > error else state.exact(losses, strength)
+
+    def exact(self, losses: SetLosses, strength: float) -> "_State":
+        """The same point with the exact Hessian."""
+        if self.is_exact:
+            return self
+        curvatures, directions = np.linalg.eigh(losses.curvature(self.weights, strength))
+        return self._replace(curvatures=curvatures, directions=directions, is_exact=True)
 
     def is_minimum(self, allowed: float) -> bool:
         """Whether the curvature is positive and Newton's step at most as long as ``allowed``."""

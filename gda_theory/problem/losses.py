@@ -21,6 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from theory_common.batching.blocks import weighted_gram
 from theory_common.checks import Numbers
 from theory_common.numerics import special
 
@@ -165,7 +166,7 @@ class Loss(RowLoss):
 
     def product(self, types: Any, bend: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
         """``T' diag(bend) T``."""
-        return (types.T * bend) @ types
+        return weighted_gram(types, bend)
 
     def gram(self, types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
         """``T' diag(weight) T``."""

@@ -27,6 +27,7 @@ from jaxtyping import Float
 
 from gda_theory.problem.losses import Loss, RowLoss
 from theory_common import checks
+from theory_common.batching.blocks import summed, weighted_gram
 from theory_common.checks import Numbers
 from theory_common.claims import backed_by
 from theory_common.printing.display import readable
@@ -295,6 +296,22 @@ class Rough(NamedTuple):
             return None
         return cls(single=types.astype(jnp.float32), squares=jnp.sum(types**2, -1))
 
+    def product(self, bend: Float[Numbers, " k"]) -> Float[Numbers, "m m"]:
+        """``T' diag(bend) T``, in float32 and of the type of ``bend``."""
+        top = jnp.max(jnp.abs(bend))
+        top = jnp.where(top > 0, top, 1)
+        weight = (bend / top).astype(jnp.float32)
+        return top * weighted_gram(self.single, weight).astype(bend.dtype)
+
+    def rounding(self, bend: Float[Numbers, " k"]) -> Float[Numbers, ""]:
+        """A bound on the error of the eigenvalues of :meth:`product`; infinite if it overflows.
+
+        Rounding perturbs them by 6e-8 of the sum of the terms' sizes. The bound is over a hundred
+        times that.
+        """
+        size = jnp.abs(bend) @ self.squares
+        return jnp.where(jnp.max(self.squares) < 1e30, 1e-5 * size, jnp.inf)
+
 
 def steering_hessian(
     loss: RowLoss, types: Any, rough: Rough | None, bend: Numbers, ridge: Float[Numbers, " m"]
@@ -307,21 +324,12 @@ def steering_hessian(
     def double():
         return loss.product(types, bend)
 
-    def single():
-        top = jnp.max(jnp.abs(bend))
-        top = jnp.where(top > 0, top, 1)
-        weight = (bend / top).astype(jnp.float32)
-        product = rough.single.T @ (rough.single * weight[:, None])
-        return top * product.astype(types.dtype)
-
     if rough is None:
         return double() + jnp.diag(ridge)
-    # Rounding perturbs by 6e-8 of the sum of the terms' sizes. Here that is at most a hundredth of
-    # the smallest eigenvalue of a convex objective. The comparison is False for NaN and for what
-    # overflows float32.
-    size = jnp.abs(bend) @ rough.squares
-    accurate = (1e-5 * size < jnp.min(ridge)) & (jnp.max(rough.squares) < 1e30)
-    return jax.lax.cond(accurate, single, double) + jnp.diag(ridge)
+    # Then the error is at most a hundredth of the smallest eigenvalue of a convex objective. The
+    # comparison is False for NaN.
+    accurate = rough.rounding(bend) < jnp.min(ridge)
+    return jax.lax.cond(accurate, lambda: rough.product(bend), double) + jnp.diag(ridge)
 
 
 class MarginObjective(NamedTuple):
@@ -342,8 +350,11 @@ class MarginObjective(NamedTuple):
 
     def gradient(self, loss: RowLoss, weights: Float[Numbers, " d"]) -> Float[Numbers, " d"]:
         """The gradient."""
-        scores = loss.scores(self.types, weights)
-        return self.ridge * weights + loss.slope(self.types, self.coefficients, scores)
+
+        def of(types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, " d"]:
+            return loss.slope(types, weight, loss.scores(types, weights))
+
+        return self.ridge * weights + summed(of, self.types, self.coefficients)
 
     def hessian(
         self, loss: RowLoss, weights: Float[Numbers, " d"], rough: Rough | None = None
@@ -354,16 +365,25 @@ class MarginObjective(NamedTuple):
 
     def local(self, loss: RowLoss, sizes: Any, weights: Float[Numbers, " d"]) -> Local:
         """Value and gradient; ``sizes`` is the loss's ``sizes(types)``."""
-        scores = loss.scores(self.types, weights)
-        values = self.coefficients * loss.losses(self.types, scores)
+
+        def of(types: Any, sizes: Any, weight: Float[Numbers, " k"]) -> Local:
+            scores = loss.scores(types, weights)
+            values = weight * loss.losses(types, scores)
+            return Local(
+                value=jnp.sum(values),
+                value_scale=jnp.sum(jnp.abs(values)),
+                gradient=loss.slope(types, weight, scores),
+                gradient_scale=loss.scale(sizes, weight, scores, weights),
+            )
+
+        losses = summed(of, self.types, sizes, self.coefficients)
         decay = self.ridge * weights
         penalty = jnp.sum(decay * weights) / 2
-        force = loss.scale(sizes, self.coefficients, scores, weights)
         return Local(
-            value=jnp.sum(values) + penalty,
-            value_scale=jnp.sum(jnp.abs(values)) + penalty,
-            gradient=decay + loss.slope(self.types, self.coefficients, scores),
-            gradient_scale=jnp.abs(decay) + force,
+            value=losses.value + penalty,
+            value_scale=losses.value_scale + penalty,
+            gradient=decay + losses.gradient,
+            gradient_scale=jnp.abs(decay) + losses.gradient_scale,
         )
 
     def scaled(self, loss: RowLoss) -> "tuple[MarginObjective, Numbers]":

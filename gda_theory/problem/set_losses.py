@@ -9,6 +9,7 @@ at any weights, as NumPy arrays. The ridge is kept apart.
 """
 
 import dataclasses
+import functools
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,9 +19,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from gda_theory.problem.objective import Objective
+from gda_theory.problem.objective import Objective, Rough
 
 Floats = np.ndarray
+Steering = tuple[Float[Floats, "d d"], float]
 
 
 class SetLosses(NamedTuple):
@@ -29,6 +31,9 @@ class SetLosses(NamedTuple):
     * ``gradient(weights, retain, forget)``: of ``retain * L_R + forget * L_F``, ``(d,)``.
     * ``hessian(weights, retain, forget)``: its Hessian, ``(d, d)``.
     * ``ridge``: one number a coordinate, 0 for one without ridge.
+    * ``steering_hessian``: of the same arguments, a Hessian that only steers, and a bound on the
+      error of its eigenvalues. Of many rows it is a product in float32. None: there is only the
+      exact one.
     * ``rate``: while the weights move by at most s, the curvature of each single loss stays within
       the factors :math:`e^{\pm s\,\mathrm{rate}}`. Infinite if no such number is known.
 
@@ -40,6 +45,7 @@ class SetLosses(NamedTuple):
     hessian: Callable[[Float[Floats, " d"], float, float], Float[Floats, "d d"]]
     ridge: Float[Floats, " d"]
     rate: float
+    steering_hessian: Callable[[Float[Floats, " d"], float, float], Steering] | None = None
 
     def slope(self, weights: Float[Floats, " d"], strength: float) -> Float[Floats, " d"]:
         """The gradient of ``L_R - strength * L_F``, with its ridge, at a strength >= 0."""
@@ -48,6 +54,15 @@ class SetLosses(NamedTuple):
     def curvature(self, weights: Float[Floats, " d"], strength: float) -> Float[Floats, "d d"]:
         """The Hessian of ``L_R - strength * L_F``, with its ridge, at a strength >= 0."""
         return np.diag(self.ridge) + self.hessian(weights, 1.0, -strength)
+
+    def steering_curvature(
+        self, weights: Float[Floats, " d"], strength: float
+    ) -> tuple[Float[Floats, "d d"], float]:
+        """:meth:`curvature` for steps alone, and a bound on the error of its eigenvalues."""
+        if self.steering_hessian is None:
+            return self.curvature(weights, strength), 0.0
+        matrix, error = self.steering_hessian(weights, 1.0, -strength)
+        return np.diag(self.ridge) + matrix, error
 
     def is_convex_around(
         self, weights: Float[Floats, " d"], radius: float, strength: float
@@ -88,10 +103,26 @@ def set_losses_of(objective: Objective, wide: Objective | None = None) -> SetLos
         found = np.asarray(_hessian(losses, entered(weights), retain, forget))
         return found[:dimension, :dimension]
 
+    # Made when it is first asked for, since not everybody does.
+    rough = functools.cache(lambda: Rough.of(losses.types))
+
+    def steering_hessian(weights: Floats, retain: float, forget: float) -> Steering:
+        single = rough()
+        if single is None:
+            return hessian(weights, retain, forget), 0.0
+        found, error = _steering(losses, single, entered(weights), retain, forget)
+        return np.asarray(found)[:dimension, :dimension], float(error)
+
     # The rows are the first of the arrays of the types, for one score a row and for several.
     longest = float(_longest(jax.tree.leaves(losses.types)[0]))
     rate = longest * losses.loss.curvature_rate if longest else 0.0
-    return SetLosses(gradient=gradient, hessian=hessian, ridge=ridge, rate=rate)
+    return SetLosses(
+        gradient=gradient,
+        hessian=hessian,
+        ridge=ridge,
+        rate=rate,
+        steering_hessian=steering_hessian,
+    )
 
 
 def _without_ridge(objective: Objective) -> Objective:
@@ -109,12 +140,20 @@ def _weighed(losses: Objective, retain, forget) -> Objective:
 
 @jax.jit
 def _gradient(losses: Objective, weights, retain, forget):
-    return _weighed(losses, retain, forget).gradient(weights, 1.0)
+    return _weighed(losses, retain, forget).at(1.0).gradient(losses.loss, weights)
 
 
 @jax.jit
 def _hessian(losses: Objective, weights, retain, forget):
-    return _weighed(losses, retain, forget).hessian(weights, 1.0)
+    return _weighed(losses, retain, forget).at(1.0).hessian(losses.loss, weights)
+
+
+@jax.jit
+def _steering(losses: Objective, rough: Rough, weights, retain, forget):
+    margins = _weighed(losses, retain, forget).at(1.0)
+    scores = losses.loss.scores(losses.types, weights)
+    bend = losses.loss.bend(margins.coefficients, scores)
+    return rough.product(bend), rough.rounding(bend)
 
 
 @jax.jit

@@ -35,7 +35,7 @@ from gda_theory.problem.objective import (
 from gda_theory.solve.newton import factor
 from gda_theory.solve.stages import INSIDE, Runner
 from theory_common import checks
-from theory_common.batching.blocks import in_blocks
+from theory_common.batching.blocks import in_blocks, summed
 from theory_common.checks import Numbers
 from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
@@ -86,9 +86,13 @@ class Line(NamedTuple):
 
     def gradient(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> tuple[Numbers, Numbers]:
         """The gradient, and its derivative in time."""
-        scores = loss.scores(self.types, weights)
-        slope = loss.slope(self.types, self.coefficients(time), scores)
-        return self.ridge * weights + slope, -loss.slope(self.types, self.forget_weight, scores)
+
+        def of(types: Any, weight: Numbers, forget: Numbers) -> tuple[Numbers, Numbers]:
+            scores = loss.scores(types, weights)
+            return loss.slope(types, weight, scores), -loss.slope(types, forget, scores)
+
+        slope, force = summed(of, self.types, self.coefficients(time), self.forget_weight)
+        return self.ridge * weights + slope, force
 
     def bend(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Numbers:
         """The second derivatives in the scores."""

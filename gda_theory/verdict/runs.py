@@ -61,7 +61,8 @@ def destination(
     """Follow the run from the pretrained model at this strength, and look for other minima.
 
     The run is followed on all rows. With more than ``ALL`` rows, the further runs are first
-    followed on a sample of so many, and then on all rows from where they ended.
+    followed on a sample of so many, and then on all rows from where they ended. Their
+    errors are measured against the whole way.
 
     Args:
         objective: that of the problem.
@@ -89,12 +90,13 @@ def destination(
     further = _starts(losses, oracle, strength) if bounded else {}
     some = set_losses_of(samples.some_rows(objective, ALL)) if many and further else losses
     for name, point in further.items():
+        begun = point
         for rows in (some, losses) if many else (losses,):
             other = ending(
                 rows,
                 point,
                 strength=strength,
-                scale=apart,
+                scale=max(apart, float(np.linalg.norm(point - begun))),
                 bounded=bounded,
                 accuracy=ROUGH,
                 most_steps=ROUGH_STEPS,

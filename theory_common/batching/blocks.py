@@ -9,9 +9,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.typing import ArrayLike
+from jaxtyping import Float
 
 from theory_common import checks
 from theory_common.batching import threads
+from theory_common.checks import Numbers
+
+MANY_ROWS = 2**16  # above, a sum over rows is one over blocks
 
 
 def in_blocks(function: Callable[..., Any], size: int, *rows: Any) -> Any:
@@ -31,6 +36,45 @@ def in_blocks(function: Callable[..., Any], size: int, *rows: Any) -> Any:
     cut = functools.partial(_cut, shape=(blocks, -(-count // blocks)))
     done = jax.lax.map(lambda block: function(*block), jax.tree.map(cut, rows))
     return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:])[:count], done)
+
+
+def summed(function: Callable[..., Any], *rows: Any, size: int = 2**9) -> Any:
+    """``function(*rows)``, which is a sum over rows, of many rows summed over blocks of them.
+
+    A block stays in a core's cache while it is used several times. All rows would pass through
+    memory each time, which takes longer than the sums themselves.
+
+    Args:
+        function: gives a pytree of arrays, the sums over the rows that it gets.
+        rows: pytrees of arrays with one leading axis in common.
+        size: the number of rows in a block.
+    """
+    count = len(jax.tree.leaves(rows)[0])
+    if count <= MANY_ROWS:
+        return function(*rows)
+
+    def part(first: ArrayLike, length: int) -> Any:
+        def cut(leaf: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(leaf, first, length)
+
+        return function(*jax.tree.map(cut, rows))
+
+    def add(block: ArrayLike, sums: Any) -> Any:
+        return jax.tree.map(jnp.add, sums, part(block * size, size))
+
+    blocks, rest = divmod(count, size)
+    return jax.lax.fori_loop(0, blocks, add, part(count - rest, rest))
+
+
+def weighted_gram(
+    rows: Float[Numbers, "k m"], weights: Float[Numbers, " k"]
+) -> Float[Numbers, "m m"]:
+    """``rows' diag(weights) rows``, of many rows in blocks of a size that suits products."""
+
+    def product(some: Float[Numbers, "k m"], factors: Float[Numbers, " k"]) -> Numbers:
+        return (some.T * factors) @ some
+
+    return summed(product, rows, weights, size=2**13)
 
 
 def over_cores(

@@ -114,6 +114,44 @@ def test_the_method_is_exact_where_the_objective_is_quadratic():
     )
 
 
+@pytest.mark.parametrize("error", [1e-5, 10.0])  # below and above the smallest curvature
+def test_a_hessian_that_only_steers_leads_to_the_same_minimum(error):
+    curvatures, slope = np.array([1e-3, 1.0, 50.0]), np.array([1.0, -2.0, 3.0])
+    exact = quadratic(curvatures, slope)
+    asked = []
+
+    def steering_hessian(weights, retain, forget):
+        asked.append(weights)
+        return retain * (
+            np.diag(curvatures) + 5e-6 * np.array([[0, 1, 1], [1, 0, 1], [1, 1, 0]])
+        ), error
+
+    end = endings.ending(
+        exact._replace(steering_hessian=steering_hessian), np.zeros(3), strength=0.0
+    )
+    assert end.end == endings.End.MINIMUM
+    assert asked
+    np.testing.assert_allclose(end.weights, -slope / curvatures, rtol=1e-9)
+
+
+def test_the_error_of_a_steering_hessian_is_within_its_bound():
+    rng = np.random.default_rng(3)
+    features, labels = rng.normal(size=(20_000, 8)), rng.normal(size=20_000) > 0
+    problem = gt.Problem(features, labels, np.arange(20_000) < 900, ridge=1e-2)
+    losses = set_losses_of(problem.objective())
+    weights = rng.normal(size=8)
+    found, error = losses.steering_hessian(weights, 1.0, -0.7)
+    exact = losses.hessian(weights, 1.0, -0.7)
+    missed = np.max(np.abs(np.linalg.eigvalsh(found - exact)))
+    assert 0 < missed < error < 1e-3 * np.linalg.norm(exact)
+    assert losses.steering_hessian is not None
+    # A small product is not worth it: it is exact.
+    small = set_losses_of(
+        gt.Problem(features[:100], labels[:100], np.arange(100) < 9, ridge=1e-2).objective()
+    )
+    assert small.steering_hessian(weights, 1.0, -0.7)[1] == 0
+
+
 def test_a_flow_without_end_is_said_to_leave():
     downhill = endings.ending(quadratic(np.zeros(2), np.ones(2)), np.zeros(2), strength=0.0)
     assert downhill.end == endings.End.LEFT

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from theory_common.batching.blocks import in_blocks
+from theory_common.batching.blocks import in_blocks, weighted_gram
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 100])
@@ -32,3 +32,11 @@ def test_derivatives_go_through():
         -jnp.sin(rows),
         rtol=1e-15,
     )
+
+
+@pytest.mark.parametrize("count", [50, 2**16 + 5000])  # in one product, and in blocks with a rest
+def test_a_gram_matrix_of_weighted_rows(count):
+    rng = np.random.default_rng(0)
+    rows, weights = rng.normal(size=(count, 3)), rng.normal(size=count)
+    found = jax.jit(weighted_gram)(rows, weights)
+    np.testing.assert_allclose(found, rows.T @ (weights[:, None] * rows), rtol=1e-11, atol=1e-9)
