@@ -8,6 +8,7 @@ and in float64 whatever JAX's settings.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -95,9 +96,26 @@ class Margins(NamedTuple):
         return self.weight * phi, self.weight * curvature
 
     def gradient(self, weights: Float[Floats, " d"]) -> Float[Floats, " d"]:
-        """The gradient."""
-        forces, _ = self.forces(weights)
-        return self.ridge * weights - (self.signs * forces) @ self.features
+        """The gradient, with one reading of the features."""
+        gradient = self.ridge * weights
+        for rows in self.parts():
+            part = self.of(rows)
+            # A row of weight 0 has no force, however large its slope.
+            phi = np.where(part.weight == 0, 0, slope(self.loss, part.margins(weights)))
+            gradient -= (part.signs * part.weight * phi) @ part.features
+        return gradient
+
+    def parts(self) -> Iterator[slice]:
+        """Parts of the rows that stay in the cache while they are read."""
+        count, dimension = self.features.shape
+        step = max(ENTRIES // max(dimension, 1), 1)
+        return (slice(first, first + step) for first in range(0, count, step))
+
+    def of(self, rows: slice) -> "Margins":
+        """The losses of some rows, and the whole ridge."""
+        return self._replace(
+            features=self.features[rows], signs=self.signs[rows], weight=self.weight[rows]
+        )
 
     def sweep(self, weights: Float[Floats, " d"], before: Float[Floats, " n"]) -> Swept:
         """The gradient and the change of the margins, with one reading of the features.
@@ -107,14 +125,12 @@ class Margins(NamedTuple):
             before: the margins at the old weights.
         """
         gradient = self.ridge * weights
-        step = max(ENTRIES // max(len(weights), 1), 1)
         change = 0.0
-        for first in range(0, len(before), step):
-            rows = slice(first, first + step)
-            features, signs, weight = self.features[rows], self.signs[rows], self.weight[rows]
-            margins = signs * (features @ weights)
-            gradient -= (signs * weight * slope(self.loss, margins)) @ features
-            moved = (margins - before[rows]) * (weight > 0)
+        for rows in self.parts():
+            part = self.of(rows)
+            margins = part.margins(weights)
+            gradient -= (part.signs * part.weight * slope(self.loss, margins)) @ part.features
+            moved = (margins - before[rows]) * (part.weight > 0)
             change = max(change, float(moved.max()), -float(moved.min()))
         return Swept(gradient, change)
 
@@ -124,13 +140,11 @@ class Margins(NamedTuple):
         """The Hessian at the weights times a step, with one reading of the features."""
         found = self.ridge * step
         both = np.column_stack([weights, step])
-        size = max(ENTRIES // max(len(weights), 1), 1)
-        for first in range(0, len(self.signs), size):
-            rows = slice(first, first + size)
-            features = self.features[rows]
-            scores, changes = (features @ both).T
-            _, bend = slopes(self.loss, self.signs[rows] * scores)
-            found += (self.weight[rows] * bend * changes) @ features
+        for rows in self.parts():
+            part = self.of(rows)
+            scores, changes = (part.features @ both).T
+            _, bend = slopes(self.loss, part.signs * scores)
+            found += (part.weight * bend * changes) @ part.features
         return found
 
     def local(self, weights: Float[Floats, " d"]) -> AtPoint:
@@ -142,9 +156,13 @@ class Margins(NamedTuple):
 
     def product(self, factors: Float[Floats, " n"]) -> Float[Floats, "d d"]:
         """``X' diag(factors) X`` for factors >= 0."""
-        # NumPy computes a matrix times its own transpose with half the work.
-        rooted = np.sqrt(factors)[:, None] * self.features
-        return rooted.T @ rooted
+        dimension = self.features.shape[1]
+        found = np.zeros((dimension, dimension))
+        for rows in self.parts():
+            # NumPy computes a matrix times its own transpose with half the work.
+            rooted = np.sqrt(factors[rows])[:, None] * self.features[rows]
+            found += rooted.T @ rooted
+        return found
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -16,6 +16,7 @@ at the given ridge. This is an ascent path again, of a convex objective.
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -191,8 +192,29 @@ def ascent_path(
     pattern = span_pattern(objective)
     single = is_single(objective, limit) and strengths.ndim == 1
     if single and runs_by_stage(objective, strengths, limit):
-        return in_weights(problem, _path_by_stage(objective, strengths, limit, pattern))
+        path, _ = _path_by_stage(objective, strengths, limit, pattern)
+        return in_weights(problem, path)
     return in_weights(problem, _whole(objective, strengths, limit, pattern, _below(given)))
+
+
+def path_and_more(
+    objective: Objective,
+    strengths: Float[np.ndarray, " q"],
+    choose: Callable[[Path], Float[np.ndarray, " p"]],
+) -> tuple[Path, Path]:
+    """:func:`ascent_path` at some strengths, and at more, which are chosen once its end is known.
+
+    The path is followed once.
+
+    Args:
+        objective: one problem of known numbers.
+        strengths: ``(q,)``, each >= 0.
+        choose: from the path to further strengths, each from 0 to its ``searched_to``.
+    Returns: the path at ``strengths``, and the same path at the further strengths.
+    """
+    objective.require_path()
+    limit = _search_limit(strengths, None)
+    return _path_by_stage(objective, strengths, limit, span_pattern(objective), choose)
 
 
 def _search_limit(strengths: Numbers, search_to: ArrayLike | None) -> Numbers:
@@ -250,11 +272,24 @@ def _locate(
     below: bool,
 ) -> tuple[Located, Traced]:
     """Follow the path from the oracle ``start``, up and, if ``below``, down."""
+    up = continuation.upward(inside)
+    found = Traced(*continuation.trace_of(inside.loss, up, start, limit, run))
+    return _at(run, inside, found, start, strengths, limit, below), found
+
+
+def _at(
+    run: Runner,
+    inside: Objective,
+    found: Traced,
+    start: Numbers,
+    strengths: Numbers,
+    limit: Numbers,
+    below: bool,
+) -> Located:
+    """What the path that was ``found`` has at these strengths."""
     loss = inside.loss
     xp = strengths.__array_namespace__()
     zero = xp.zeros_like(limit)
-    up = continuation.upward(inside)
-    found = Traced(*continuation.trace_of(loss, up, start, limit, run))
     minima = run.stage(_minima)
     above = minima(loss, found.line, found.trace, xp.maximum(strengths, zero), zero)
     under = None
@@ -266,8 +301,8 @@ def _locate(
             *continuation.trace_of(loss, down, start, farthest / (1 + growth * farthest), run)
         )
         under = minima(loss, other.line, other.trace, distances, growth)
-    located = run.stage(_located)(loss, up, found, strengths, limit, above, under)
-    return located, found
+    up = continuation.upward(inside)
+    return run.stage(_located)(loss, up, found, strengths, limit, above, under)
 
 
 def _minima(loss: RowLoss, line: Line, trace: Trace, distances: Numbers, growth: Numbers) -> Minima:
@@ -372,9 +407,13 @@ def _even(
 
 
 def _path_by_stage(
-    objective: Objective, strengths: Numbers, search_to: Numbers, pattern: Pattern
-) -> Path:
-    """:func:`ascent_path` of one problem."""
+    objective: Objective,
+    strengths: Numbers,
+    search_to: Numbers,
+    pattern: Pattern,
+    choose: Callable[[Path], Float[np.ndarray, " p"]] | None = None,
+) -> tuple[Path, Path]:
+    """:func:`ascent_path` of one problem, and the same at the strengths that ``choose`` gives."""
     inside = Staged.of(objective, pattern)
     trained = inside.pretraining()
     oracle = solved_by_stage(inside, 0.0, np.zeros_like(inside.given.ridge))
@@ -393,14 +432,20 @@ def _path_by_stage(
     _, even = BY_STAGE.stage(_even)(
         objective.loss, found, inside.basis, start, inside.enter(pretrained.weights)
     )
-    branch = _branch_by_stage(inside, located, strengths)
-    return Path(
+    path = Path(
         strengths=jax.device_put(strengths),
-        **branch._asdict(),
+        **_branch_by_stage(inside, located, strengths)._asdict(),
         break_even_strength=even,
         oracle=oracle,
         pretrained=pretrained,
     )
+    if choose is None:
+        return path, path
+    further = choose(path)
+    wide = padded(further, (size(len(further)),))
+    located = _at(BY_STAGE, inside.objective, found, start, wide, search_to, below=False)
+    branch = _branch_by_stage(inside, located, further)
+    return path, path._replace(strengths=jax.device_put(further), **branch._asdict())
 
 
 def _point_by_stage(objective: Objective, strength: Numbers, pattern: Pattern) -> DescentAscent:

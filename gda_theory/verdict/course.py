@@ -23,7 +23,7 @@ from jaxtyping import Float
 
 from gda_theory.problem.objective import Objective
 from gda_theory.solve.minimise import solve
-from gda_theory.solve.path import ascent_path
+from gda_theory.solve.path import Path
 from gda_theory.verdict import models as of_models
 from gda_theory.verdict import scores
 from gda_theory.verdict.measure import Measurement, norm
@@ -76,50 +76,58 @@ class MinimumCourse(NamedTuple):
 def course(
     models: Models,
     objective: Objective,
-    fold: Float[np.ndarray, " m"],
+    followed: Path,
     given: Measurement,
 ) -> MinimumCourse:
     """The minimum along the strength.
 
-    Cost: one :func:`gda_theory.ascent_path`, two Hessians and one minimisation.
+    Cost: two Hessians and one minimisation.
 
     Args:
         models: the data.
         objective: the problem's objective.
-        fold: the weights at the critical strength; NaN where no fold was met.
+        followed: the path at the strengths of :func:`strengths_of`, in the objective's coordinates.
         given: what was measured of it.
     Raises: :class:`NoAnswer` if the path could not be followed at all.
     """
     oracle = models.weights["retrained"]
     away = models.weights["pretrained"] - oracle
     unit = norm(away)
-    end, strengths = _strengths(given, models.strength)
-    if not end > 0:
+    strengths = np.asarray(followed.strengths)
+    if not len(strengths):
         raise NoAnswer("the minimum could not be followed to any strength")
-    found = ascent_path(objective, strengths, search_to=end)
-    moved = np.asarray(found.weights) - oracle
+    moved = np.asarray(followed.weights) - oracle
     return MinimumCourse(
         strengths=tuple(strengths.tolist()),
         distance=tuple((norm(moved) / unit).tolist()),
         along=tuple((moved @ away / unit**2).tolist()),
-        fold=_fold(models, objective, fold, given),
+        fold=_fold(models, objective, np.asarray(followed.fold_weights), given),
     )
 
 
-def _strengths(given: Measurement, strength: float) -> tuple[float, Float[np.ndarray, " q"]]:
-    """The end of the course, and strengths, more of them around break-even and before a fold."""
-    critical, even = given.critical_strength, given.break_even_strength
+def strengths_of(path: Path) -> Float[np.ndarray, " q"]:
+    """The strengths of the course, more of them around break-even and before a fold.
+
+    None if the path ends where it begins.
+
+    Args:
+        path: at the strength of the ascent alone.
+    """
+    critical, even = float(path.critical_strength), float(path.break_even_strength)
     steps = np.linspace(0, 1, POINTS)
     if math.isnan(critical):
-        end = float(min(np.nanmax([FARTHEST * strength, FARTHEST * even]), given.searched_to))
+        strength, searched_to = float(path.strengths[0]), float(path.searched_to)
+        end = min(np.nanmax([FARTHEST * strength, FARTHEST * even]), searched_to)
         grid = end * steps
     else:
         # The last one is so close below the fold that its minimum is still well separated.
-        end, grid = critical, critical * (1 - 1e-6) * (1 - (1 - steps) ** 2)
+        grid = critical * (1 - 1e-6) * (1 - (1 - steps) ** 2)
+    if not grid[-1] > 0:
+        return np.zeros(0)
     if math.isnan(even):
-        return end, grid
+        return grid
     near = even * np.array(AROUND_EVEN)
-    return end, np.unique(np.concatenate([grid, near[near < grid[-1]]]))
+    return np.unique(np.concatenate([grid, near[near < grid[-1]]]))
 
 
 def _fold(

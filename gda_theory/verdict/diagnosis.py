@@ -16,12 +16,13 @@ from gda_theory.problem.objective import Objective, in_weights
 from gda_theory.problem.partitions import PartitionedProblem
 from gda_theory.problem.problem import Problem
 from gda_theory.problem.set_losses import SetLosses, set_losses_of
-from gda_theory.solve.path import Path, ascent_path
+from gda_theory.solve.path import Path, path_and_more
 from gda_theory.solve.stages import widened
-from gda_theory.verdict import measure, partitioned, stopping
+from gda_theory.verdict import course, measure, partitioned, stopping
 from gda_theory.verdict.against_rest import AgainstRest, against_rest
 from gda_theory.verdict.report import Diagnosis
 from theory_common import checks
+from theory_common.batching.threads import one_thread_of_blas
 from theory_common.printing.waiting import shown_while
 
 FOLLOWED = 256  # weights of the largest problem with several classes whose run is followed
@@ -82,7 +83,7 @@ def diagnose(
             "for a CorrelatedPair use gda_theory.pair.regime"
         )
     checks.concrete("diagnose", problem, strength)
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), one_thread_of_blas():
         strength = float(checks.positive("strength", checks.one("strength", strength)))
         wide = jax.tree.map(_widened, problem)
         if isinstance(wide, MultinomialProblem) and wide.size > MOST_ON_PATH:
@@ -97,13 +98,13 @@ def _diagnosed(problem: Problem | MultinomialProblem, strength: float, progress:
     other = measure.other_reduction(problem)
     follow = isinstance(problem, Problem) or problem.size <= FOLLOWED
     with stage("1 of 4: the retrained model, and the minimum along the strength"):
-        objective, losses, path = _solved(problem, strength)
+        objective, losses, path, followed = _solved(problem, strength)
     with stage("2 of 4: where the run of ascent ends, and other minima"):
         given_numbers = measure.measure(problem, objective, path, losses=losses, follow=follow)
     with stage("3 of 4: early stops"):
         stops = stopping.stops(objective, losses, path, strength)
     with stage("4 of 4: the other reduction"):
-        other_objective, other_losses, other_path = _solved(other, strength)
+        other_objective, other_losses, other_path, _ = _solved(other, strength)
         other_numbers = measure.measure(
             other, other_objective, other_path, losses=other_losses, follow=False
         )
@@ -114,17 +115,18 @@ def _diagnosed(problem: Problem | MultinomialProblem, strength: float, progress:
         stops=stops,
         problem=problem,
         path=jax.tree.map(np.asarray, in_weights(problem, path)),
+        followed=followed,
     )
 
 
 def _solved(
     problem: Problem | MultinomialProblem, strength: float
-) -> tuple[Objective, SetLosses, Path]:
-    """The objective of a problem, its losses and its path."""
+) -> tuple[Objective, SetLosses, Path, Path]:
+    """The objective of a problem, its losses, its path, and the path at the course's strengths."""
     objective = measure.objective_of(problem)
     losses = set_losses_of(objective, widened(objective))
-    path = ascent_path(objective, np.array([strength]))
-    return objective, losses, jax.tree.map(np.asarray, path)
+    paths = path_and_more(objective, np.array([strength]), course.strengths_of)
+    return objective, losses, *jax.tree.map(np.asarray, paths)
 
 
 def _widened(leaf):

@@ -7,7 +7,6 @@ import jax
 import numpy as np
 
 from gda_theory.problem.multinomial import MultinomialProblem
-from gda_theory.problem.objective import in_coordinates
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.path import Path
 from gda_theory.verdict import (
@@ -29,6 +28,7 @@ from gda_theory.verdict.membership import Membership
 from gda_theory.verdict.models import NoAnswer, models_of
 from gda_theory.verdict.random_test import RandomTest
 from gda_theory.verdict.remedies import Remedies
+from theory_common.batching.threads import one_thread_of_blas
 
 SINGULAR = "a Hessian is singular up to rounding; a larger ridge helps"
 UNSOLVED = "pretraining or retraining has no single minimum that was found to its tolerance"
@@ -57,6 +57,7 @@ class Evidence(NamedTuple):
 def evidence(
     problem: Problem | MultinomialProblem,
     path: Path,
+    followed: Path,
     given: Measurement,
     other: Measurement,
     strength: float,
@@ -64,11 +65,12 @@ def evidence(
 ) -> Evidence:
     """Every section of a report.
 
-    Cost: some passes over the data, one path and one retraining. Nothing is simulated.
+    Cost: some passes over the data and one retraining. Nothing is simulated.
 
     Args:
         problem: the data, in float64.
         path: its ``ascent_path(problem, [strength])``, as NumPy arrays.
+        followed: the path of the objective at the strengths of :func:`course.strengths_of`.
         given: what was measured of it.
         other: the same under the other reduction.
         strength: of the ascent.
@@ -79,16 +81,15 @@ def evidence(
         return Evidence(given.no_minimum or UNSOLVED, {})
     if given.pretrain_distance <= measure.NEGLIGIBLE * given.retrain_norm:
         return Evidence(EQUAL, {})
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), one_thread_of_blas():
         models = models_of(problem, path, strength, names)
         objective = measure.objective_of(problem)
-        folded = np.asarray(in_coordinates(problem, path.fold_weights))
         means = given if given.reduction == "mean" else other
         depends = dependence.dependence(problem, path.pretrained.weights)
         sections: dict[str, Callable[[], object]] = {
             "effects": lambda: effects.effects(models),
             "differences": lambda: differences.differences(models),
-            "course": lambda: course.course(models, objective, folded, given),
+            "course": lambda: course.course(models, objective, followed, given),
             "dependence": lambda: depends,
             "position": lambda: _position(depends, means),
             "random_test": lambda: random_test.random_test(problem, models),

@@ -27,6 +27,7 @@ from gda_theory.problem.losses import Loss
 from gda_theory.problem.problem import Problem
 from gda_theory.solve.many import Oracles
 from gda_theory.verdict import measure
+from theory_common.batching.threads import one_thread_of_blas
 
 AT_ONCE = 2**20  # forgotten rows whose losses are computed at a time
 SLACK = 1 + 1e-6  # of the bound, for rounding
@@ -102,13 +103,10 @@ def estimates(
         sets: row numbers.
         strength: of the ascent.
     """
-    from threadpoolctl import threadpool_limits
-
     data = _data(problem, pretrained)
     all_weights, norms = map(np.asarray, (oracles.weights, oracles.gradient_norm))
     found = []
-    # The products are small. A second thread of BLAS would wait for most of the time.
-    with threadpool_limits(1, "blas"):
+    with one_thread_of_blas():
         for block in _blocks(sets):
             weights = all_weights[block]
             slopes = _slopes_at(data, weights, [sets[at] for at in block])

@@ -82,6 +82,7 @@ def diagnose(problem: PartitionedProblem, strength: ArrayLike = 1.0) -> Partitio
         stops=(),
         problem=problem,  # type: ignore[arg-type]
         path=paths[0][1],
+        followed=paths[0][1],
         names=problem.names,
         notes=(*problem.notes, LEFT_OUT),
     )

@@ -59,8 +59,9 @@ class Diagnosis:
             model.
         stops: what early stopping can do in the given reduction
             (:class:`~gda_theory.verdict.measure.Stop`), for each scheme and step size.
-        problem: the data in float64, and ``path``, the minima that were found for it. The sections
-            of :attr:`evidence` are computed from them.
+        problem: the data in float64. ``path`` is the minimum that was found for it, and
+            ``followed`` is the path of its objective at more strengths. The sections of
+            :attr:`evidence` are computed from them.
         names: of the features, for the report.
         notes: sentences about the data, for the report.
     """
@@ -71,6 +72,7 @@ class Diagnosis:
     stops: tuple[Stop, ...]
     problem: Problem | MultinomialProblem = dataclasses.field(repr=False, compare=False)
     path: Path = dataclasses.field(repr=False, compare=False)
+    followed: Path = dataclasses.field(repr=False, compare=False)
     names: tuple[str, ...] = dataclasses.field(default=(), repr=False)
     notes: tuple[str, ...] = dataclasses.field(default=(), repr=False)
 
@@ -111,7 +113,13 @@ class Diagnosis:
     def evidence(self) -> Evidence:
         """The further sections of the report, computed when they are first asked for."""
         return evidence.evidence(
-            self.problem, self.path, self.given, self.other, self.strength, self.names
+            self.problem,
+            self.path,
+            self.followed,
+            self.given,
+            self.other,
+            self.strength,
+            self.names,
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Threads that compute with JAX: how many there should be, and what each takes from its caller."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from typing import Any
@@ -24,3 +25,14 @@ def with_precision_of_caller(function: Callable[..., Any]) -> Callable[..., Any]
             return function(*arguments)
 
     return run
+
+
+def one_thread_of_blas() -> contextlib.AbstractContextManager:
+    """A context in which NumPy's products use one thread.
+
+    For small products a second thread waits for most of the time, and busily. JAX has threads of
+    its own, which are not affected.
+    """
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, "blas")

@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 import gda_theory as gt
-from gda_theory.verdict import evidence, membership, report
+from gda_theory.verdict import course, evidence, membership, report
 from gda_theory.verdict.evidence import EQUAL
 from tests.gda_theory.verdict.page_reading import check
 
@@ -745,9 +745,14 @@ def test_where_nothing_is_to_forget_there_is_no_section(wine):
 
 def test_a_section_that_fails_leaves_the_others(wine, monkeypatch):
     found = wine.found
-    lost = dataclasses.replace(found.given, searched_to=0.0, critical_strength=np.nan)
+    lost = found.path._replace(searched_to=0.0, critical_strength=np.nan)
+    strengths = course.strengths_of(lost)
+    assert len(strengths) == 0
+    followed = found.followed._replace(strengths=strengths, weights=found.followed.weights[:0])
     monkeypatch.setattr(membership, "noise_level", lambda models: np.nan)
-    sections = evidence.evidence(found.problem, found.path, lost, found.other, found.strength)
+    sections = evidence.evidence(
+        found.problem, found.path, followed, found.given, found.other, found.strength
+    )
     assert sections.unanswered == {
         "course": "the minimum could not be followed to any strength",
         "membership": "a law of the margins is beyond the range of numbers; a larger ridge helps",
