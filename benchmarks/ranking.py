@@ -45,8 +45,8 @@ def rows() -> Iterator[dict]:
         "ratio": seconds / mine,
         "target": 40,
         "compile_seconds": compiling,
-        "limit": "Distances, losses and Newton steps of all sets are exact. The order is of first"
-        f" order, and each exact path takes {paths / EXACT:.1f} s more",
+        "limit": "Distances, losses and Newton steps of all sets are exact. First-order estimates"
+        f" decide the order of the sets. Each exact path takes {paths / EXACT:.1f} s more",
     }
 
 

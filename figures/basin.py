@@ -9,9 +9,7 @@ from figures.parts import DASHED, nearest
 from figures.style import COLOURS
 from gda_theory.pair import basins
 
-TITLE = (
-    "Even if a minimum exists, some starts run away, and with large steps the pretrained model may"
-)
+TITLE = "Some starts run away although a minimum exists, with large steps even the pretrained model"
 CAPTION = """
 In (a), each dot is a start of descent-ascent. From the light blue starts the run reached the
 minimum. From the orange ones it ran away. The black curve divides them. It was computed without the

@@ -18,7 +18,7 @@ from theory_common.printing import tables
 from theory_common.printing.files import write_whole
 
 TITLE = (
-    "Which forget sets descent-ascent harms can be told before, but the sign depends on its rate"
+    "The harm of descent-ascent is predicted by known numbers, with a sign that depends on its rate"
 )
 CAPTION = """
 In (a) and (b), follow a row from left to right: its sign changes with the learning rate. At a low

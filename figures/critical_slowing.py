@@ -27,8 +27,9 @@ comes to rest.
 
 (c) The curves are the length of the gradient in the same runs.
 
-(d) Below the fold, the nearer it is, the longer a run takes to reach the minimum. Three rates are
-compared: the smallest curvature at the minimum, the decay in the simulation, and the law 2λκ√δ.
+(d) Below the fold a run reaches the minimum. This takes longer where the fold is nearer. Three
+rates are compared: the smallest curvature at the minimum, the decay in the simulation, and the
+law 2λκ√δ.
 """
 LEMMAS = ["Sec. 5.1.2", "Lemma 8", "App. H"]
 SIZE = (10.5, 8.2)

@@ -22,8 +22,8 @@ The data set is breast_cancer: 569 rows and 30 standardised features. The logist
 over each set, the ridge is λ = 0.01, and there is no intercept. The rows are split at random, many
 times, into 57 rows to forget, 171 to test and 341 to retain.
 
-(a) The models of descent-ascent are of two kinds. One kind are its minima at strength γ = 0.3. The
-other kind are the points where descent ends at the paper's γ = 1, at which the minimum is lost.
+(a) The models of descent-ascent are of two kinds. One kind is its minima at strength γ = 0.3. The
+other kind is the points where descent ends at the paper's γ = 1, at which the minimum is lost.
 Dashed: Hoeffding's 95 % band for a finite test set. Solid: the band from the exact law of a random
 subset of the rows that the retrained model never saw.
 

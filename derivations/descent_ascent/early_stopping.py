@@ -199,9 +199,10 @@ def first_step_pair(
 @claim(
     "first-step-any-data",
     statement=(
-        "With means of losses ⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²), where "
-        "ρ = f/r and the right side is taken at w_R. With sums of convex losses it is at least "
-        "2λ|w_D − w_R|²: the first step leads towards the oracle, whatever the limit of the run."
+        "If losses are averaged, ⟨∇J_DA(w_D), w_D − w_R⟩ = ρ⟨∇L_F, H_R⁻¹(∇L_F + λw_R)⟩ + O(ρ²), "
+        "where ρ = f/r and the right side is taken at w_R. If convex losses are summed, the "
+        "product is at least 2λ|w_D − w_R|². Then the first step leads towards the oracle, "
+        "whatever the limit of the run."
     ),
     explanation=(
         "∇J_DA(w_D) = -(ρ + 1)∇L_F - ρλw_D (newton-step-is-preconditioned-ascent), and w_D - w_R = "

@@ -334,10 +334,10 @@ AT_END = sp.Rational(1, 10**6)  # relative distance at which a flow in floats ha
         "from above, and y' <= -y + k12 P bounds y. The orbit is bounded, so it converges. Only S "
         "and w_DA are stationary there.\n\n"
         "It does not converge to S. The linear part at S, in (y, -p), has positive off-diagonal "
-        "entries and determinant det H/λ² < 0. So it has an eigenvector n > 0 that grows. At once "
-        "z(t) > S in both coordinates, so z(t) >= S + δn for a small δ, and the orbit of S + δn "
-        "rises away from S. The oracle starts above S, and by mass-order so does w_D if y_D >= "
-        "y_S."
+        "entries and determinant det H/λ² < 0. So it has an eigenvector n > 0 that grows. For "
+        "every t > 0, z(t) > S in both coordinates. So z(t) >= S + δn for a small δ. The orbit of "
+        "S + δn rises away from S. The oracle starts above S, and by mass-order so does w_D if y_D "
+        ">= y_S."
     ),
     where="Sec. 5.1.2: does descent-ascent reach its minimum?",
     domain=(
@@ -543,9 +543,9 @@ ASCENT_IS_HALF = Ge(
         "stationary, every flow gets to such a point, with m = |p₀|."
     ),
     explanation=(
-        "*The time.* p' >= -p keeps p >= -m, so x >= (k12 y - Δm)/k22. With v = -y the rest of y' "
-        "is at most λ times S(v) = v + (k12 A/λ) e^{Δm/k22} e^{κv}, and the ascent term is k22 B "
-        "e^v. For v > 1 and κ <= 1 S' < S. So S e^{-v} decreases, and the hypothesis "
+        "*The time.* p' >= -p keeps p >= -m, so x >= (k12 y - Δm)/k22. Let v = -y and S(v) = v + "
+        "(k12 A/λ) e^{Δm/k22} e^{κv}. The ascent term of y' is k22 B e^v in size, and the rest is "
+        "at most λ S(v). For v > 1 and κ <= 1, S' < S. So S e^{-v} decreases, and the hypothesis "
         "stays true as y falls. Hence y' <= -(k22 B/2) e^{-y}, and e^y falls at least at the rate "
         "k22 B/2.\n\n"
         "*Every flow gets there.* (1) No orbit keeps y >= Y. Otherwise Q <= Be^{-Y}/λ would bound "

@@ -306,9 +306,10 @@ def exponential_one_fold(
         "and a saddle. It has one at the fold and none above."
     ),
     explanation=(
-        "In E = A e^{-x}/λ, x = L - ln E, the curve α_DA starts at 0 (x = x_R) and rises to the "
-        "only fold (exponential-one-fold, fold-hessian). It falls back to 0 as E -> oo, because "
-        "e^{-qE/(2ε)} beats every power of E. det H > 0 before the fold, and det H < 0 after it."
+        "Write the curve α_DA as a function of E = A e^{-x}/λ, so that x = L - ln E. It starts at "
+        "0, where x = x_R, and rises to the only fold (exponential-one-fold, fold-hessian). It "
+        "falls back to 0 as E -> oo, because e^{-qE/(2ε)} beats every power of E. det H > 0 before "
+        "the fold, and det H < 0 after it."
     ),
     where="Sec. 5.1.2",
     domain="exponential loss, 0 < ε < 1",
@@ -558,11 +559,11 @@ def fold_locus_bounds(
     ),
     explanation=(
         "h_u = ρP, h_v = σQ, t_u = τ_x P and t_v = τ_y Q. At the fold H has a unit null vector n; "
-        "ξ = <n,u> and η = <n,v>. Along it the flow is z' = pδ - c z²/2 below the fold and -(pδ + "
-        "c z²/2) above, with p = <n, d∇J/d ln α> and c = D³J[n,n,n]. So (λκ)² = pc/2. The sign of "
-        "n is the one with <n,v> > 0. Exponential loss: c > 0 for k12 <= k22, as in the paper. For "
-        "k = (100, 10, 1.01) and P = 0.1 it is negative: Q - Pθ³ = -63.2. There the two points "
-        "lie above the fold."
+        "ξ = <n,u> and η = <n,v>. Let p = <n, d∇J/d ln α> and c = D³J[n,n,n]. Along n the flow is "
+        "z' = pδ - c z²/2 below the fold, and z' = -(pδ + c z²/2) above it. So (λκ)² = pc/2. The "
+        "sign of n is chosen so that <n,v> > 0. For the exponential loss c > 0 if k12 <= k22, as "
+        "in the paper. For k = (100, 10, 1.01) and P = 0.1 it is negative: Q - Pθ³ = -63.2. There "
+        "the two points lie above the fold."
     ),
     where="Sec. 5.1.2; critical slowing down",
     domain=(

@@ -382,9 +382,9 @@ def _orders_at_rest(descent_first, ascent_first):
         "−1."
     ),
     explanation=(
-        "Measure the weight from the fixed point. With L = ln(b/a) the map is then z + L e^{-z} - "
-        "L e^{-z} e^{L(1 - e^{-z})} with descent first, and z - L e^{-z} + L e^{-z} e^{L(e^{-z} - "
-        "1)} with ascent first. Neither depends on the step size. Differentiate at z = 0. At "
+        "Measure the weight from the fixed point. Let L = ln(b/a). With descent first the map is "
+        "then z + L e^{-z} - L e^{-z} e^{L(1 - e^{-z})}. With ascent first it is z - L e^{-z} + L "
+        "e^{-z} e^{L(e^{-z} - 1)}. Neither depends on the step size. Differentiate at z = 0. At "
         "equality the point still attracts (alternating-doubling)."
     ),
     where="App. D.3",

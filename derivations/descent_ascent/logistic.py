@@ -241,9 +241,9 @@ def measured_cusps() -> Mapping:
 @claim(
     "logistic-cusp-values",
     statement=(
-        "The logistic cusp is at (A/λ, B/λ) = (919.319286177807, 4.40334870102258) for ε = 0.2, "
-        "(32.0374142170412, 6.72265715820468) for 0.5, (27.6422875127565, 17.6714669357577) for "
-        "0.8 and (82.8349046908355, 74.8520700272260) for 0.95."
+        "For each ε the logistic cusp is at the following (A/λ, B/λ). ε = 0.2: (919.319286177807, "
+        "4.40334870102258). ε = 0.5: (32.0374142170412, 6.72265715820468). ε = 0.8: "
+        "(27.6422875127565, 17.6714669357577). ε = 0.95: (82.8349046908355, 74.8520700272260)."
     ),
     explanation=(
         "The equations are those of cusp-condition with φ = 1/(1+e^m), so -φ'/φ = σ(m) and φ''/φ = "

@@ -533,8 +533,8 @@ def exponential_fold_bracket(
     ),
     explanation=(
         "Q = (B/λ)φ(y), and y falls along the curve, from k12 P_R at the oracle. So φ(y) lies "
-        "between φ(k12 P_R) and sup φ. From the oracle to the first fold h < 1, so the level rises "
-        "with slope 1 - h from -oo, and meets ln(B/λ) once or not at all."
+        "between φ(k12 P_R) and sup φ. From the oracle to the first fold h < 1. There the level "
+        "rises from -oo with slope 1 - h. So it meets ln(B/λ) once or not at all."
     ),
     where="Sec. 5.1.2, any margin loss",
     domain=(

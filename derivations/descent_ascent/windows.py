@@ -186,9 +186,9 @@ def _bijections(*, alpha=0.1, **parameters):
     ),
     explanation=(
         "Along the curve dy_D/dx > 0 and d ln α_D/dx > 0. Both derivatives are sums of positive "
-        "terms, since -φ' > 0, λx - a k11 φ(x) > 0, and the determinant of a Gram matrix is not "
-        "negative. α_D is 0 at x₀, where λx = a k11 φ(x). It is at least (λx - a k11 φ(x))/(k12 "
-        "aφ(y_D(x₀))), which tends to infinity with x."
+        "terms. The reasons are -φ' > 0 and λx - a k11 φ(x) > 0. Moreover the determinant of a "
+        "Gram matrix is not negative. α_D is 0 at x₀, where λx = a k11 φ(x). It is at least (λx - "
+        "a k11 φ(x))/(k12 aφ(y_D(x₀))), which tends to infinity with x."
     ),
     where="Sec. 5.1.2; used for every exact window",
     domain="φ > 0 decreasing; λ, a, α > 0; any types with k12 > 0",

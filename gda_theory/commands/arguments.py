@@ -107,7 +107,9 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
     )
     text.add_argument("--decimal", choices=[".", ","], default=".", help="decimal mark (default .)")
     text.add_argument(
-        "--encoding", metavar="NAME", help="default: by the byte-order mark, else UTF-8"
+        "--encoding",
+        metavar="NAME",
+        help="of the file (default: its byte-order mark, else UTF-8)",
     )
     text.add_argument(
         "--comment",
@@ -119,8 +121,8 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
         "--header",
         action=argparse.BooleanOptionalAction,
         default=None,
-        help="whether the first line names the columns (default: it does, and a number there is an "
-        "error)",
+        help="say that the first line names the columns although it holds numbers, or that it is a "
+        "row of data (default: it names the columns, and a number in it is an error)",
     )
 
 
@@ -209,9 +211,9 @@ def add_scheduler(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scheduler",
         metavar="ADDRESS",
-        help="address of a Dask cluster that reads and sums Parquet files, such as"
-        " tcp://10.0.0.1:8786; without it, threads sum the files of a folder or pattern"
-        " (sales/*.parquet)",
+        help="address of a Dask cluster, such as tcp://10.0.0.1:8786, which reads and sums the"
+        " Parquet files of a folder or of a pattern such as sales/*.parquet (default: threads of"
+        " this machine do so)",
     )
 
 

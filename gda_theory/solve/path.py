@@ -165,7 +165,8 @@ def ascent_path(
 
     Weights, critical and break-even strength have implicit derivatives in every array. The
     derivatives are NaN where the numbers are. The cost is about 15 Hessians and 80 gradients for
-    the anchors, then some 4 gradients a strength, as matrix products in blocks.
+    the points that are followed, and about 4 gradients for each strength. All are matrix products
+    in blocks.
 
     A single problem is solved stage by stage, which compiles in a fraction of the time. A batch,
     or a problem inside jit, is one program. Wrap the call in ``jax.jit`` where one shape is solved

@@ -195,7 +195,7 @@ def summary(found: Diagnosis) -> str:
     lines = [
         *([] if found.effects is None else [*_effects(found.effects), ""]),
         *tables.aligned(numbers),
-        "cosine -1: the retrained model lies between them, and ascent ends beyond it",
+        "cosine -1: ascent leads from the retrained model away from the pretrained one",
     ]
     if found.stops:
         lines += ["", *_stops(found.stops, found.given)]
@@ -274,7 +274,7 @@ def _stop(stop: Stop) -> dict[str, Any]:
 def _quantities(numbers: Measurement, strength: float) -> Iterator[tuple[str, Any]]:
     """Name and value of each row."""
     at = tables.number(strength)
-    none = f"none to {tables.number(numbers.searched_to)}"
+    none = f"none up to {tables.number(numbers.searched_to)}"
     yield "ridge", numbers.ridge
     yield "forgotten rows per kept row, f/r", numbers.size_ratio
     yield "distance to the retrained model", ""

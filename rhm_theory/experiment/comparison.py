@@ -84,7 +84,7 @@ class Comparison(NamedTuple):
 
     Attributes:
         noise: the process and its levels.
-        samples: the order K of the losses.
+        samples: K, the number of samples from which a loss is estimated.
         log_loss: of the denoiser.
         bayes_log_loss: exact, for the same noised sequences.
         log_loss_gap: the difference, with the error of a paired comparison.
@@ -161,7 +161,7 @@ def compare(
         groups: a label for each start that errors are clustered by; each start alone by default.
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument. ``denoiser`` is named for a
-        wrong shape, for what are no integers, and for a symbol out of range.
+        wrong shape, for entries that are no integers, and for a symbol out of range.
     Memory: draws x samples x 2 length integers, and a count of every symbol of every node.
     Claim: ``rhm-truncated-loss``.
     """

@@ -186,7 +186,8 @@ def forward_backward(
         progress: show a bar.
 
     Raises: ``TypeError`` or ``ValueError`` that names the argument. ``denoiser`` is named for a
-        wrong shape, for what are no integers, and for a symbol out of range (a mask that was left).
+        wrong shape, for entries that are no integers, and for a symbol out of range (a mask that
+        was left).
     Claims: ``rhm-unbiased``, ``rhm-two-parts``.
     """
     trajectories = checks.whole("trajectories", trajectories, least=2)

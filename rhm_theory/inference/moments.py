@@ -133,9 +133,11 @@ def susceptibility(
 
     It is the mean size of a block of leaves that change together, weighted by variance. Without
     correlations it is 1. It is NaN where nothing can change, as for noise of level 0. Its limit at
-    level 0 need not be 1. In the epsilon-process it is the least number of leaves in which another
-    sequence of the language differs from the start. For several starts, average numerator and
-    denominator separately: ``variance`` and ``leaf_variance`` of :func:`change_moments`.
+    level 0 need not be 1. In the epsilon-process this limit is the least number of leaves in which
+    another sequence of the language differs from the start.
+
+    For several starts, average numerator and denominator separately: ``variance`` and
+    ``leaf_variance`` of :func:`change_moments`.
 
     Args:
         model: a :class:`rhm_theory.Grammar`, or any model with a method ``change_moments``.
@@ -207,8 +209,9 @@ def change_correlations(
     r"""Covariance matrix of the ``n_i``: :math:`\partial^2 \ln Z/\partial\eta_i\partial\eta_j`.
 
     For each node of a tree the changes of the leaves below, given its symbol, are averaged upwards.
-    Two children and the rule that made both give a block of the matrix. So the time is that of its
-    own size. The spins of the paper, 1 - 2 n, have four times this covariance.
+    Two children and the rule that made both give a block of the matrix. So the time
+    grows like the size of the matrix. The spins of the paper, 1 - 2 n, have four times this
+    covariance.
 
     Args:
         model: a :class:`rhm_theory.Grammar`, or any model with a method ``change_correlations``.

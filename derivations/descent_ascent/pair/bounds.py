@@ -182,8 +182,9 @@ def _lemma_7(**parameters):
         ),
     ],
     counterexample=(
-        "a pretrained pair with x_D above its upper bound or y_D below its lower one. Or one for "
-        "which the other bounds and the order y_D <= x_D do not fail together"
+        "a pretrained pair with x_D above its upper bound or y_D below its lower one; or one with "
+        "k12 > 0 that breaks one of the other two bounds but not the order y_D <= x_D, or the "
+        "order but not the bound"
     ),
 )
 def lemma_7(

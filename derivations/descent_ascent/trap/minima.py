@@ -400,10 +400,10 @@ def case_joins(key: tuple[str, str, str]) -> Iterator:
 @claim(
     "trap-minima",
     statement=(
-        "The literal reading at c = 0.1: retraining's global minimum, 10.8612, is the bad one "
-        "(wrong at x = 4), and the good one is 11.7938. Pretraining's is good, 11.9040. With ±1 "
-        "against 2h − 1 both global minima are good. R has a bad one at c = 0.05, D only at c = "
-        "0.02."
+        "Read literally, at c = 0.1, retraining's global minimum is the bad one, which is wrong at "
+        "x = 4. Its J is 10.8612, and that of the good one 11.7938. Pretraining's global minimum "
+        "is good, with J = 11.9040. With ±1 against 2h − 1 both global minima are good. R has a "
+        "bad minimum at c = 0.05, D only at c = 0.02."
     ),
     explanation=(
         "These are all stationary points of 15 problems. A cover shows that no other lies in the "
