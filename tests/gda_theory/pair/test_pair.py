@@ -150,8 +150,8 @@ def test_derivatives_of_the_cusp_in_both_modes(mode):
         return jax.jvp(critical, (at,), (jnp.ones(7),))
 
     def backward(at):
-        value, pull_back = jax.vjp(critical, at)
-        return value, pull_back(jnp.ones(7))[0]
+        value, cotangents_of = jax.vjp(critical, at)
+        return value, cotangents_of(jnp.ones(7))[0]
 
     derivatives = jax.jit({"forward": forward, "backward": backward}[mode])
     value, derivative = (np.asarray(numbers) for numbers in derivatives(at))
