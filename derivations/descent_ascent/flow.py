@@ -88,8 +88,8 @@ def falling(expression):
     statement=(
         "Let w = p u − q v. In (p, y) the flow is p′ = −p + Aφ(x)/λ and y′ = −y + k₁₂Aφ(x)/λ − "
         "k₂₂Bφ(y)/λ, with x = (Δp + k₁₂y)/k₂₂. As ∂p′/∂y < 0 and ∂y′/∂p < 0, it preserves the "
-        'order "y larger, p smaller". At once both are strict. In (y, P), with the dual P = Aφ(x)/λ'
-        " in place of p, the cross derivatives have a product < 0."
+        'order "y larger, p smaller". At every later time both inequalities are strict. In '
+        "(y, P), with the dual P = Aφ(x)/λ in place of p, the cross derivatives have a product < 0."
     ),
     explanation=(
         "Kamke's condition is that both cross derivatives are >= 0 in (-p, y), which is the same. "

@@ -552,10 +552,10 @@ def fold_locus_bounds(
 @claim(
     "fold-rates",
     statement=(
-        "Let D³J[n,n,n] > 0 at a fold. As δ → 0 the slowest rate below it tends to 2λκ√δ, "
-        "relatively. The time of the escape above it tends to π/(λκ√δ). Here κ² = Q(Qτ_y − "
-        "Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP) and τ = φ″/φ. The exponential loss has ρ = σ = "
-        "τ = 1."
+        "Let D³J[n,n,n] > 0 at a fold. As δ → 0 the ratio of the slowest rate below it to 2λκ√δ "
+        "tends to 1. So does the ratio of the time of the escape above it to π/(λκ√δ). Here κ² = "
+        "Q(Qτ_y − Pτ_xθ³)/(2(Qσ − Pρθ²)²), θ = k₁₂/(k₂₂+ΔρP) and τ = φ″/φ. The exponential loss "
+        "has ρ = σ = τ = 1."
     ),
     explanation=(
         "h_u = ρP, h_v = σQ, t_u = τ_x P and t_v = τ_y Q. At the fold H has a unit null vector n; "

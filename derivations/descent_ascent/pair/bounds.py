@@ -182,9 +182,8 @@ def _lemma_7(**parameters):
         ),
     ],
     counterexample=(
-        "a pretrained pair with x_D above its upper bound or y_D below its lower one; or one with "
-        "k12 > 0 that breaks one of the other two bounds but not the order y_D <= x_D, or the "
-        "order but not the bound"
+        "a pretrained pair with x_D above its upper bound or y_D below its lower one. Or one with "
+        "k12 > 0 in which another bound fails although y_D <= x_D, or holds although y_D > x_D"
     ),
 )
 def lemma_7(

@@ -134,9 +134,10 @@ def fold_ridges(digits: int) -> Mapping:
 @claim(
     "trap-thresholds",
     statement=(
-        "For ±1 against 2h − 1 there are two minima exactly for c < 0.0268089304877430 (D) and "
-        "0.0771966651699514 (R), else one. For the literal reading these are 1.04458068058843 (D) "
-        "and 1.74430079969197 (R). Descent-ascent has exactly one stationary point."
+        "For ±1 against 2h − 1, D has two minima exactly for c < 0.0268089304877430, and R exactly "
+        "for c < 0.0771966651699514. Otherwise they have one. For the literal reading these "
+        "thresholds are 1.04458068058843 (D) and 1.74430079969197 (R). Descent-ascent has exactly "
+        "one stationary point."
     ),
     explanation=(
         "On the plane, c = -<θ, ∇L>/2|θ|² is the only ridge at which θ can be stationary. A cover "

@@ -222,10 +222,10 @@ def critical_numbers():
 @claim(
     "rhm-critical-values",
     statement=(
-        "(v, m, s) has (ε*, ν): (16, 4, 2): (4/5, 2.2542493); (32, 8, 2): (68/93, 1.8927961); "
-        "(64, 8, 2): (8/9, 1.4651632); (8, 16, 3): (0.4016828587, 3.7097871). Fractions are exact, "
-        "and the decimals are correct to half a unit of the last digit. (32, 32, 2) and (16, 15, "
-        "2) have no transition."
+        "The values of (ε*, ν) are (4/5, 2.2542493) for (v, m, s) = (16, 4, 2), (68/93, 1.8927961) "
+        "for (32, 8, 2) and (8/9, 1.4651632) for (64, 8, 2). They are (0.4016828587, 3.7097871) "
+        "for (8, 16, 3). Fractions are exact, and the decimals are correct to half a unit of the "
+        "last digit. (32, 32, 2) and (16, 15, 2) have no transition."
     ),
     explanation=(
         "ν < 2, which means a susceptibility that diverges, holds for the second and the third "
