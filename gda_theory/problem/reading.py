@@ -236,6 +236,8 @@ def _read_large(path: str, settings: Format, as_text: Collection[str]) -> Table 
         comments = bool(settings.comment) and sample.startswith(settings.comment)
         if settings.encoding or settings.decimal != "." or comments or _unusual(raw):
             return None
+        if raw.find(settings.comment.encode()) < 0:
+            settings = settings._replace(comment="")  # Polars reads faster without a mark
     if not sample or sample[0] in "\r\n{\ufeff" or "\ufffd" in sample:
         return None
     delimiter = settings.delimiter or _delimiter(sample, settings.comment)
@@ -262,8 +264,10 @@ def _unusual(raw: mmap.mmap) -> bool:
         *_NOT_TABLES,
         *(mark for mark, _ in _BYTE_ORDER_MARKS),
     )
-    marks = (b"\x00", b' "', b'\t"')
-    return start.startswith(known) or any(raw.find(mark) >= 0 for mark in marks)
+    if start.startswith(known) or raw.find(b"\x00") >= 0:
+        return True
+    # A search for one byte is twenty times as fast, and most files have no quote.
+    return raw.find(b'"') >= 0 and any(raw.find(mark) >= 0 for mark in (b' "', b'\t"'))
 
 
 def _kinds(
