@@ -96,7 +96,7 @@ def _stops(document: Any) -> Said:
         f"As long as ascent goes on, {{{place}.best_relative|percent}} of the distance is left at "
         f"best, at epoch {{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
         f"{{{place}.good_epochs|number}} leave at most half. Plain descent leaves "
-        f"{{{place}.descent_relative|percent}} by then." + _later_descent(document, best),
+        f"{{{place}.descent_relative|percent}} at this epoch." + _later_descent(document, best),
     )
 
 
@@ -110,8 +110,8 @@ def _later_descent(document: Any, best: int | None) -> str:
     if not stops[later]["best_relative"] < stops[best]["best_relative"]:
         return ""
     return (
-        f" Descent afterwards leaves {{stops.{later}.best_relative|percent}}, and plain descent "
-        f"alone {{stops.{later}.descent_relative|percent}}."
+        f" Ascent with descent after it leaves {{stops.{later}.best_relative|percent}}. Plain "
+        f"descent for as many epochs leaves {{stops.{later}.descent_relative|percent}}."
     )
 
 
@@ -131,8 +131,9 @@ def _course(document: Any) -> Said:
         return headline, f"{lost}, and no other minimum was found beyond it."
     return (
         headline,
-        f"{lost}: from {{course.fold.distance|short}} times the distance of doing nothing, a run "
-        "moves on to {course.fold.beyond|short} times.",
+        f"{lost}. At this strength it is {{course.fold.distance|short}} times as far from the "
+        "retrained model as doing nothing. The minimum to which a run then moves is "
+        "{course.fold.beyond|short} times as far.",
     )
 
 

@@ -21,7 +21,8 @@ CAPTIONS = {
     "vertical axis is logarithmic.",
     "sides": "The retrained model lies between the pretrained one and the minimum of ascent, if "
     "the curve leaves it to the left. To the right is the distance along the direction of the "
-    "pretrained model, in units of its own. Upwards is the distance at a right angle to it.",
+    "pretrained model, in units of the distance of doing nothing. Upwards is the distance at a "
+    "right angle to this direction.",
     "position": "A mark far to the left or right is unusual. It says which share of the forget "
     "sets of a study on real data has a smaller value than yours. The study has sets of one and of "
     "five percent of the rows, so the first share says little for sets of another size.",
