@@ -93,8 +93,8 @@ def _stops(document: Any) -> Said:
         )
     return (
         f"{{{place}.best_relative|percent}} left at best",
-        f"As long as ascent goes on, {{{place}.best_relative|percent}} of the distance is left at "
-        f"best, at epoch {{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
+        f"Of runs that go on ascending, the best leaves {{{place}.best_relative|percent}} of the "
+        f"distance, at epoch {{{place}.best_epoch|number}}. Of {{{place}.epochs|number}} epochs, "
         f"{{{place}.good_epochs|number}} leave at most half. Plain descent leaves "
         f"{{{place}.descent_relative|percent}} at this epoch." + _later_descent(document, best),
     )
@@ -110,8 +110,8 @@ def _later_descent(document: Any, best: int | None) -> str:
     if not stops[later]["best_relative"] < stops[best]["best_relative"]:
         return ""
     return (
-        f" Ascent with descent after it leaves {{stops.{later}.best_relative|percent}}. Plain "
-        f"descent for as many epochs leaves {{stops.{later}.descent_relative|percent}}."
+        f" Ascent and then descent leaves {{stops.{later}.best_relative|percent}}, and plain "
+        f"descent {{stops.{later}.descent_relative|percent}}."
     )
 
 
