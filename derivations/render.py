@@ -77,7 +77,7 @@ WAYS = {"": "", "claim:": "claim ", "given:": "given: ", "known:": "well known: 
 LEDGER_HEAD = """\
 # The ledger of claims
 
-`python -m derivations --markdown` generates this page; `python -m derivations` checks every row.
+`python -m derivations --markdown` generates this page; `python -m derivations` checks every claim.
 
 Each claim has two statements: one in words, and one as data. The check works from the data. It
 measures the quantities of the statement at sampled points, by another route than the proof, and

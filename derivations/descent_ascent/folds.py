@@ -770,12 +770,12 @@ def fold_condition(
         "fold the second equation holds exactly where D³J[n,n,n] = 0 along the null vector n."
     ),
     explanation=(
-        "det H vanishes at both folds, so its slope along the curve vanishes between them, and in "
-        "the limit where they merge. This is necessary; that two folds merge wherever both "
-        "equations hold is not claimed. Along the curve y' = (k22 + Δh_u)/k12 = 1/θ, and B is "
-        "stationary at a fold. So d(det H)/dx there is the claimed slope. Since <n,u> : <n,v> = θ "
-        ": 1, the third derivative along "
-        "n is -Aφ''(x)θ³ + Bφ''(y), up to a positive factor."
+        "det H vanishes at both folds. So its slope along the curve vanishes somewhere between "
+        "them. Where they merge, it vanishes at the fold itself. This is necessary; that two folds "
+        "merge wherever both equations hold is not claimed. Along the curve y' = (k22 + Δh_u)/k12 "
+        "= 1/θ, and B is stationary at a fold. So d(det H)/dx there is the claimed slope. Since "
+        "<n,u> : <n,v> = θ : 1, the third derivative along n is -Aφ''(x)θ³ + Bφ''(y), up to a "
+        "positive factor."
     ),
     where="Sec. 5.1.2, any loss with folds that can merge (logistic)",
     domain="any φ > 0 with two continuous derivatives, k12 > 0, k22 > 0; at a fold",

@@ -445,17 +445,16 @@ def turns_of_forget_mass(correlation, A_ratio, points=4000, noise=1e-7) -> Mappi
         "multiplicity, is even. Conjectured: it is at most two."
     ),
     explanation=(
-        "On the curve over ln Q the folds are the points with h = 1 (dual-curve). h -> 0 as Q "
-        "-> 0. Also h -> 0 as Q -> oo, because y <= (k12 x_R - Δ Q)/k11 -> -oo, and σ(y) <= "
-        "e^y falls faster than Q grows. So h - 1 is negative at both ends. The search against "
-        "the conjecture is fold_counts: 20,000 systems with 4,000 points each, none of them "
-        "with more than two folds.\n\n"
-        "A stronger statement would follow from one sign. If -d²ln h/dq² > 0 wherever dln h/dq "
-        "= 0, h has one peak. Over 514,000 systems (ε, x) with 403,067 such points it is at "
-        "least 1.278 (1-ε). That least value is approached as ε -> 0 and x -> 0, and a simplex "
-        "search from the five smallest gets no lower (peak_margin). With all variables but the "
-        "dual Q taken as independent the sign fails, so a proof must use both equations of the "
-        "margins."
+        "On the curve over ln Q the folds are the points with h = 1 (dual-curve). h -> 0 as Q -> "
+        "0. Also h -> 0 as Q -> oo, because y <= (k12 x_R - Δ Q)/k11 -> -oo, and σ(y) <= e^y falls "
+        "faster than Q grows. So h - 1 is negative at both ends. The search against the conjecture "
+        "is fold_counts: 20,000 systems with 4,000 points each, none of them with more than two "
+        "folds.\n\n"
+        "A stronger statement would follow from one sign. If -d²ln h/dq² > 0 wherever dln h/dq = "
+        "0, h has one peak. Over 514,000 systems (ε, x) with 403,067 such points it is at least "
+        "1.278 (1-ε). That least value is approached as ε -> 0 and x -> 0, and a simplex search "
+        "from the five smallest gets no lower (peak_margin). The sign fails if all variables but "
+        "the dual Q are taken as independent. So a proof must use both equations of the margins."
     ),
     where="Sec. 5.1.2, the true loss",
     domain="logistic loss, the paper's types, 0 < ε < 1",

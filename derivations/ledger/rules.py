@@ -29,7 +29,9 @@ RULES = {
     "invertible map": Rule(
         "a linear map with a nonzero determinant sends only 0 to 0", ("map", "determinant")
     ),
-    "contradiction": Rule("what leads to a contradiction is false", ("assumption", "absurd")),
+    "contradiction": Rule(
+        "an assumption that leads to a contradiction is false", ("assumption", "absurd")
+    ),
     "monotone bijection": Rule(
         "a continuous strictly monotone function has a continuous strictly monotone inverse, "
         "so inequalities carry over",
@@ -104,7 +106,8 @@ RULES = {
         "the derivative of order n of a product f g is sum_j C(n, j) f^(j) g^(n-j)", ("product",)
     ),
     "series": Rule(
-        "an analytic function has one power series, and the error is of the first term left out",
+        "an analytic function has one power series at a point, and a partial sum has an error of "
+        "the order of the first term left out",
         ("terms", "analytic"),
     ),
     "Kamke comparison": Rule(
@@ -112,13 +115,13 @@ RULES = {
         ("off-diagonal",),
     ),
     "planar monotone flow": Rule(
-        "if a flow in the plane preserves such an order, "
+        "if a flow in the plane preserves an order as in the Kamke comparison, "
         "each of its bounded orbits converges to a stationary point",
         ("order", "bounded"),
     ),
     "Perron-Frobenius": Rule(
-        "if F increases strictly in the other coordinate, "
-        "ordered orbits are at once ordered in both coordinates",
+        "if each component of F in the plane increases strictly in the other coordinate, "
+        "two ordered orbits are strictly ordered in both coordinates at every later time",
         ("off-diagonal",),
     ),
     "gradient flow": Rule(
@@ -126,7 +129,7 @@ RULES = {
         ("gradient", "bounded"),
     ),
     "Taylor series": Rule(
-        "a smooth function is its Taylor polynomial, up to an error of the next power",
+        "a smooth function equals its Taylor polynomial up to an error of the next power",
         ("derivatives", "smooth"),
     ),
     "affine iteration": Rule(
@@ -135,14 +138,17 @@ RULES = {
         ("rest point", "slope", "below one"),
     ),
     "squeeze": Rule(
-        "a quantity between two positive multiples of another is of its order", ("bounds", "order")
+        "a quantity between two positive multiples of another has the same order as that one",
+        ("bounds", "order"),
     ),
     "substitution": Rule(
-        "an integral over k is one over u = g(k), with dk = du/g'(k)", ("integrand", "bijection")
+        "an integral over k becomes one over u = g(k), with dk = du/g'(k)",
+        ("integrand", "bijection"),
     ),
     "integration by parts": Rule("∫ f g' = [f g] - ∫ f' g", ("derivative", "boundary")),
     "positive integrand": Rule(
-        "a convergent integral is positive if its integrand is, on pieces that fill the range",
+        "a convergent integral is positive if its integrand is positive on pieces that fill the "
+        "range",
         ("sign",),
     ),
     "concavity": Rule(
@@ -150,12 +156,15 @@ RULES = {
         ("concave", "ends"),
     ),
     "geometric sum": Rule("(x - 1) sum_{k<s} x^k = x^s - 1, by induction on s", ("base", "step")),
-    "induction": Rule("what holds at first, and carries over, holds always", ("base", "step")),
+    "induction": Rule(
+        "what holds in the first case, and carries over to each next one, holds always",
+        ("base", "step"),
+    ),
     "linearity of expectation": Rule(
         "the mean of a sum is the sum of the means, dependent or not", ("terms",)
     ),
     "exchangeability": Rule(
-        "items drawn without replacement in random order have the same law, each the population's",
+        "each item drawn without replacement in random order has the law of the population",
         ("draws",),
     ),
     "conditioning": Rule(
@@ -189,8 +198,8 @@ RULES = {
         ("rate",),
     ),
     "operator order": Rule(
-        "if A <= B for symmetric positive definite matrices, so are their means and their "
-        "quadratic forms, and B^-1 <= A^-1",
+        "if A <= B for symmetric positive definite matrices, their means and quadratic forms have "
+        "the same order, and B^-1 <= A^-1",
         ("order",),
     ),
     "Krawczyk": Rule(
@@ -198,7 +207,8 @@ RULES = {
         ("box",),
     ),
     "exhaustion": Rule(
-        "boxes that cover a region and are each decided decide the region", ("cover",)
+        "what is decided on each of the boxes that cover a region is decided on the region",
+        ("cover",),
     ),
     "enumeration": Rule(
         "what holds in each of finitely many cases holds in all of them", ("cases",)

@@ -170,10 +170,10 @@ RANDOM_ORDER = Given("mv distinct tuples, in random order, are the rules", lambd
     ),
     explanation=(
         "All tuples together have weight (Σ_x μ(x))^s = 1. So the v^s - 1 tuples other than the "
-        "true one have mean weight q, and each other rule is one of them with equal chances. The "
-        "mean of the *quotient* is not F. That, and the rules which the nodes of a level share, is "
-        "the error of the mean field. Without evidence, v^{s-1} of the v^s tuples have a given "
-        "symbol at a given place."
+        "true one have mean weight q. Each other rule is one of these tuples, with equal chances. "
+        "The mean of the *quotient* is not F. That, and the rules which the nodes of a level "
+        "share, is the error of the mean field. Without evidence, v^{s-1} of the v^s tuples have a "
+        "given symbol at a given place."
     ),
     where=f"{PAPER}, averages of belief propagation over random rules",
     domain="mv distinct tuples uniformly without replacement; children's messages fixed; one level",
