@@ -87,7 +87,8 @@ violation. `python -m derivations attack ID --seconds 600` searches longer.
 
 "How the steps give it" lists the conclusions, each with the rule that gives it. Below a rule stand
 its needs, and below a need what meets it. That is a step of the proof, an earlier line, another
-claim, a hypothesis or a fact from textbooks. `python -m derivations --claim ID` prints the steps.
+claim, a hypothesis or a fact from textbooks. A long formula is stated in parts, which are named
+below it ("with part_0 = ..."). `python -m derivations --claim ID` prints the steps.
 """
 CORRECTIONS_HEAD = """\
 # Where the papers' claims do not hold

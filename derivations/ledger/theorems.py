@@ -27,6 +27,7 @@ import sympy as sp
 from derivations.ledger import domains
 
 DIGITS = 30
+LONG = 300  # characters of a conclusion in one line
 MOST_DIGITS = 120
 SAME = 1e-6  # how well two precisions must agree on a difference that is no rounding
 ROUNDING_DIGITS = 10  # the last digits, which rounding may have changed
@@ -184,8 +185,25 @@ class Theorem(NamedTuple):
     def lines(self) -> list[str]:
         """The statement, generated: domain, hypotheses and conclusions, a line each."""
         given = [f"assume {hypothesis}" for hypothesis in self.hypotheses]
-        claimed = [f"{name}: {conclusion}" for name, conclusion in self.conclusions.items()]
-        return [*(f"for {phrase}" for phrase in domains.in_words(self.domain)), *given, *claimed]
+        lines = [*(f"for {phrase}" for phrase in domains.in_words(self.domain)), *given]
+        for name, conclusion in self.conclusions.items():
+            short, parts = _in_parts(conclusion)
+            lines += [f"{name}: {short}", *(f"  with {part}" for part in parts)]
+        return lines
+
+
+def _in_parts(conclusion: Conclusion) -> tuple[Conclusion, list[str]]:
+    """The conclusion with its repeated parts named ``part_0, part_1, ..``, and what these are.
+
+    Only a relation or an order that would take more than LONG characters is taken apart.
+    """
+    if len(str(conclusion)) <= LONG or not isinstance(conclusion, Relation | Order):
+        return conclusion, []
+    names = ("left", "right") if isinstance(conclusion, Relation) else ("error",)
+    expressions = [getattr(conclusion, name) for name in names]
+    parts, short = sp.cse(expressions, sp.numbered_symbols("part_"))
+    told = [f"{symbol} = {text(part)}" for symbol, part in parts]
+    return conclusion._replace(**dict(zip(names, short, strict=True))), told
 
 
 class Judged(NamedTuple):

@@ -28,6 +28,21 @@ ABOUT = {
 }
 
 
+def test_a_long_conclusion_is_printed_in_parts_that_give_it_back():
+    part = sp.sqrt(x**2 + sp.exp(x)) / (1 + sp.log(1 + x))
+    long = sum(sp.cos(k * part) / (k + part) ** k for k in range(1, 12))
+    theorem = ANY._replace(conclusions={"larger": Gt(long, x), "short": Gt(x + 1, x)})
+    lines = theorem.lines()
+    head = next(line for line in lines if line.startswith("larger: "))
+    assert len(head) < len(sp.sstr(long))
+    found = sp.sympify(head.removeprefix("larger: ").removesuffix(" > x"), {"x": x})
+    parts = [line.removeprefix("  with ").split(" = ") for line in lines if "  with " in line]
+    for name, value in reversed(parts):
+        found = found.subs(sp.Symbol(name), sp.sympify(value, {"x": x}))
+    assert abs(sp.N((found - long).subs(x, 2))) < 1e-12
+    assert lines[-1] == "short: x + 1 > x"
+
+
 def test_certificates_reject_boxes_without_the_root():
     u, v = sp.symbols("u v")
     equations = (u**2 + v**2 - 1, u - v)  # root (1/sqrt 2, 1/sqrt 2)
