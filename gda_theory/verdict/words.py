@@ -184,10 +184,11 @@ def _why_lost(numbers: Measurement, strength: float) -> str:
         )
     else:
         facts = f"At strength {tables.number(lost, 2)} its minimum disappears"
+    run = f"at strength {tables.number(strength)} the run from your model"
     if numbers.run_end == RunEnd.DIVERGES:
-        return f"{facts}: the run from your model diverges."
+        return f"{facts}; {run} diverges."
     if numbers.run_end == RunEnd.ELSEWHERE:
-        return f"{facts}: the run from your model ends {_times(numbers.run_distance, numbers)}."
+        return f"{facts}; {run} ends {_times(numbers.run_distance, numbers)}."
     return f"{facts}."
 
 

@@ -338,7 +338,11 @@ def test_the_sentences_follow_the_numbers(found):
             Verdict.LOST,
             "At strength 0.02 its minimum is as far away as the pretrained model",
         ),
-        (given, Verdict.LOST, "and at 0.18 it disappears: the run from your model ends"),
+        (
+            given,
+            Verdict.LOST,
+            "and at 0.18 it disappears; at strength 1 the run from your model ends",
+        ),
         (but(given, break_even_strength=np.nan), Verdict.LOST, "At strength 0.18 its minimum"),
         (but(given, run_end=RunEnd.DIVERGES), Verdict.LOST, "the run from your model diverges"),
         (nearby, Verdict.NEARER, "leaves 50 % of the distance"),
