@@ -128,7 +128,14 @@ def explain(
         minimum = _of_path(path, strength)
     if not run.scheme.descends:
         minimum = _where_unbounded(objective, minimum, strength)
-    return _explained(
+    kind = _Kind(
+        alternating=len(run.scheme.half_steps) > 1,
+        noisy=run.scheme.batch_size is not None,
+        descends=run.scheme.descends,
+        # A loss of bounded slope has a minimum somewhere, even if none where the oracle's was.
+        elsewhere=math.isfinite(objective.loss.slope_at_minus_infinity),
+    )
+    facts, explanation = _facts(
         objective,
         _Run(
             factors=factors_of([run.scheme], objective.ridge.dtype),
@@ -140,10 +147,9 @@ def explain(
         ),
         minimum,
         strength,
-        alternating=len(run.scheme.half_steps) > 1,
-        noisy=run.scheme.batch_size is not None,
-        descends=run.scheme.descends,
+        kind.takes_exact_gradients,
     )
+    return explanation._replace(cause=_cause(run.outcome, facts, kind))
 
 
 def effective(
@@ -210,6 +216,7 @@ def _minimum(known: CorrelatedPair | Objective, strength: Array) -> _Minimum:
     return _Minimum(continued.weights, continued.reason, continued.critical_strength)
 
 
+@jax.jit
 def _where_unbounded(objective: Objective, minimum: _Minimum, strength: ArrayLike) -> _Minimum:
     """The minimum of ascent alone, ``UNBOUNDED`` where a coordinate without ridge runs away.
 
@@ -254,8 +261,6 @@ class _Facts(NamedTuple):
     ``unbounded``. ``there``: the run ended at it. ``ascends``: the effective strength is not 0.
     ``too_large``: the step size exceeds 2 over the largest curvature met. ``near_fold``: the
     strength is just above it. ``to_and_fro``: the last moves nearly cancel.
-    ``elsewhere``: another minimum exists in any case. ``descends``: the scheme does not ascend
-    alone. The last four hold for all lanes.
     """
 
     exists: Bool[Array, "*batch"]
@@ -267,24 +272,38 @@ class _Facts(NamedTuple):
     near_fold: Bool[Array, "*batch"]
     to_and_fro: Bool[Array, "*batch"]
     approaches: Bool[Array, "*batch"]
-    elsewhere: bool
+
+
+class _Kind(NamedTuple):
+    """What holds for all lanes, and selects rules.
+
+    ``descends``: the scheme does not ascend alone. ``elsewhere``: another minimum exists in any
+    case.
+    """
+
     alternating: bool
     noisy: bool
     descends: bool
+    elsewhere: bool
+
+    @property
+    def takes_exact_gradients(self) -> bool:
+        """Whether each epoch is the step of one exact gradient."""
+        return not (self.alternating or self.noisy)
 
 
-@functools.partial(jax.jit, static_argnames=("alternating", "noisy", "descends"))
-def _explained(
+@jax.jit
+def _facts(
     objective: Objective,
     run: _Run,
     minimum: _Minimum,
     strength: Float[Array, "*batch"],
-    *,
-    alternating: bool,
-    noisy: bool,
-    descends: bool,
-) -> Explanation:
-    """:func:`explain`, once the minimum of the effective ``objective`` is known."""
+    exact: Bool[Array, ""],
+) -> tuple[_Facts, Explanation]:
+    """The facts once the minimum of the effective ``objective`` is known.
+
+    The explanation still lacks the cause.
+    """
     batch, dimension = run.outcome.shape, run.start.shape[-1]
     run = jax.tree.map(jnp.asarray, run)
     weights = jnp.broadcast_to(minimum.weights, (*batch, dimension))
@@ -309,20 +328,13 @@ def _explained(
         near_fold=gone & ~unbounded & (strength <= (1 + BOTTLENECK) * critical),
         to_and_fro=_to_and_fro(objective, run, moves),
         # Proved for the steps of one exact gradient.
-        approaches=jnp.zeros_like(exists)
-        if alternating or noisy
-        else _approaches(
-            objective, run, reference, strength, exists & (run.outcome == Outcome.MOVING)
+        approaches=_approaches(
+            objective, run, reference, strength, exact & exists & (run.outcome == Outcome.MOVING)
         ),
-        # A loss of bounded slope has a minimum somewhere, even if none where the oracle's was.
-        elsewhere=math.isfinite(objective.loss.slope_at_minus_infinity),
-        alternating=alternating,
-        noisy=noisy,
-        descends=descends,
     )
     settling = run.step_size * jnp.where(lowest > 0, lowest, jnp.nan)
-    return Explanation(
-        cause=_cause(run.outcome, facts),
+    explanation = Explanation(
+        cause=jnp.full(batch, Cause.UNKNOWN, jnp.int32),
         minimum=weights,
         reason=reason,
         critical_strength=critical,
@@ -330,6 +342,7 @@ def _explained(
         epochs_to_settle=jnp.where(exists, 1 / settling, jnp.nan),
         distance=jnp.where(exists, norm(run.weights - reference), jnp.nan),
     )
+    return facts, explanation
 
 
 def _close(weights: Float[Array, "*batch d"], others: Float[Array, "*batch d"]) -> Array:
@@ -408,17 +421,18 @@ def _approaches(
 # The rules ---------------------------------------------------------------------------------------
 
 
-def _cause(outcome: Int[Array, "*batch"], facts: _Facts) -> Int[Array, "*batch"]:
+@functools.partial(jax.jit, static_argnames="kind")
+def _cause(outcome: Int[Array, "*batch"], facts: _Facts, kind: _Kind) -> Int[Array, "*batch"]:
     """The cause of the first rule whose condition holds, among those of the outcome seen."""
-    converged = _alternating_rest if facts.alternating else _rest
-    cycling = _alternating_cycle if facts.alternating else _cycle
-    if not facts.descends:
+    converged = _alternating_rest if kind.alternating else _rest
+    cycling = _alternating_cycle if kind.alternating else _cycle
+    if not kind.descends:
         converged = _rest_alone
     tables = {
-        Outcome.CONVERGED: converged(facts),
-        Outcome.CYCLE: cycling(facts),
-        Outcome.LEFT_RANGE: _left(facts),
-        Outcome.MOVING: _moving(facts) if facts.descends else _moving_alone(facts),
+        Outcome.CONVERGED: converged(facts, kind),
+        Outcome.CYCLE: cycling(facts, kind),
+        Outcome.LEFT_RANGE: _left(facts, kind),
+        Outcome.MOVING: (_moving if kind.descends else _moving_alone)(facts, kind),
     }
     rules = [
         ((outcome == seen) & condition, cause)
@@ -430,7 +444,7 @@ def _cause(outcome: Int[Array, "*batch"], facts: _Facts) -> Int[Array, "*batch"]
     return jnp.where(jnp.any(jnp.stack(conditions), 0), found, Cause.UNKNOWN).astype(jnp.int32)
 
 
-def _rest(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _rest(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     return [
         (facts.gone, Cause.OTHER_MINIMUM),
         (facts.there & facts.ascends, Cause.REACHED_MINIMUM),
@@ -439,28 +453,28 @@ def _rest(facts: _Facts) -> list[tuple[Array, Cause]]:
     ]
 
 
-def _alternating_rest(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _alternating_rest(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     return [
         (facts.exists, Cause.ALTERNATING_MINIMUM),
-        (facts.gone, Cause.OTHER_MINIMUM if facts.elsewhere else Cause.ALTERNATING_OWN),
+        (facts.gone, Cause.OTHER_MINIMUM if kind.elsewhere else Cause.ALTERNATING_OWN),
     ]
 
 
-def _cycle(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _cycle(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     return [
         (facts.exists, Cause.STEP_TOO_LARGE),
         (facts.gone, Cause.CYCLE_PAST_FOLD),
     ]
 
 
-def _alternating_cycle(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _alternating_cycle(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     return [
         (facts.exists & facts.too_large, Cause.STEP_TOO_LARGE),
         (jnp.ones_like(facts.exists), Cause.PERIOD_DOUBLING),
     ]
 
 
-def _left(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _left(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     return [
         (facts.exists & facts.too_large, Cause.STEP_TOO_LARGE),
         (facts.exists, Cause.OUTSIDE_BASIN),
@@ -469,11 +483,11 @@ def _left(facts: _Facts) -> list[tuple[Array, Cause]]:
     ]
 
 
-def _moving(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _moving(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     return [
-        (facts.exists & facts.too_large, Cause.UNKNOWN if facts.noisy else Cause.STEP_TOO_LARGE),
+        (facts.exists & facts.too_large, Cause.UNKNOWN if kind.noisy else Cause.STEP_TOO_LARGE),
         (facts.exists & facts.approaches, Cause.TOO_FEW_EPOCHS),
-        (facts.exists, Cause.NOISE if facts.noisy else Cause.UNDECIDED),
+        (facts.exists, Cause.NOISE if kind.noisy else Cause.UNDECIDED),
         (facts.to_and_fro, Cause.DISORDER_PAST_FOLD),
         (facts.near_fold, Cause.BOTTLENECK),
         (facts.unbounded, Cause.UNBOUNDED),
@@ -481,16 +495,16 @@ def _moving(facts: _Facts) -> list[tuple[Array, Cause]]:
     ]
 
 
-def _rest_alone(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _rest_alone(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     """Of ascent alone: nothing but the ridge can stop it."""
     return [(facts.ascends, Cause.ASCENT_ALONE)]
 
 
-def _moving_alone(facts: _Facts) -> list[tuple[Array, Cause]]:
+def _moving_alone(facts: _Facts, kind: _Kind) -> list[tuple[Array, Cause]]:
     """Of ascent alone: with a loss of bounded slope the ridge stops it, with others it may not."""
     stops = ~facts.unbounded & ~facts.too_large & facts.ascends
-    if facts.elsewhere and not facts.noisy:
-        return [(stops, Cause.ASCENT_ALONE), *_moving(facts)]
+    if kind.elsewhere and not kind.noisy:
+        return [(stops, Cause.ASCENT_ALONE), *_moving(facts, kind)]
     # Whether the start lies in the basin of a local minimum is not known before the run settles.
     unsaid = (Cause.TOO_FEW_EPOCHS, Cause.UNDECIDED)
-    return [rule for rule in _moving(facts) if rule[1] not in unsaid]
+    return [rule for rule in _moving(facts, kind) if rule[1] not in unsaid]

@@ -126,7 +126,9 @@ def set_losses_of(objective: Objective, wide: Objective | None = None) -> SetLos
 
 
 def _without_ridge(objective: Objective) -> Objective:
-    return dataclasses.replace(objective, ridge=np.zeros_like(np.asarray(objective.ridge)))
+    # Without a ridge both reductions are the same function.
+    no_ridge = np.zeros_like(np.asarray(objective.ridge))
+    return dataclasses.replace(objective, ridge=no_ridge, reduction="sum")
 
 
 def _weighed(losses: Objective, retain, forget) -> Objective:

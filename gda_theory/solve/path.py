@@ -53,7 +53,16 @@ from gda_theory.solve.minimise import (
 )
 from gda_theory.solve.newton import Solution, norm
 from gda_theory.solve.span import Span, into_span, span_pattern
-from gda_theory.solve.stages import BY_STAGE, INSIDE, Runner, Staged, padded, runs_by_stage, size
+from gda_theory.solve.stages import (
+    BY_STAGE,
+    INSIDE,
+    LARGEST,
+    Runner,
+    Staged,
+    padded,
+    runs_by_stage,
+    size,
+)
 from theory_common import checks
 from theory_common.checks import Numbers
 from theory_common.claims import backed_by
@@ -61,6 +70,7 @@ from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
 
 Pattern = tuple[int, ...] | None  # of gda_theory.solve.span.span_pattern
+FURTHER = 32  # strengths to which the further ones of a small problem are padded
 
 
 @readable(reason=Reason)
@@ -422,14 +432,8 @@ def _path_by_stage(
     oracle, _ = confirmed(inside.given, oracle)
     pretrained, _ = confirmed(trained.given, pretrained)
     start = inside.enter(oracle.weights)
-    located, found = _locate(
-        BY_STAGE,
-        inside.objective,
-        start,
-        padded(strengths, (size(len(strengths)),)),
-        search_to,
-        _below(strengths),
-    )
+    wide = padded(strengths, (size(len(strengths)),))
+    located, found = _locate(BY_STAGE, inside.objective, start, wide, search_to, _below(strengths))
     _, even = BY_STAGE.stage(_even)(
         objective.loss, found, inside.basis, start, inside.enter(pretrained.weights)
     )
@@ -443,7 +447,9 @@ def _path_by_stage(
     if choose is None:
         return path, path
     further = choose(path)
-    wide = padded(further, (size(len(further)),))
+    # Many rows are not worth one compiled function less.
+    few = len(inside.objective.retain_weight) * len(inside.objective.ridge) <= LARGEST
+    wide = padded(further, (size(len(further), FURTHER if few else 1),))
     located = _at(BY_STAGE, inside.objective, found, start, wide, search_to, below=False)
     branch = _branch_by_stage(inside, located, further)
     return path, path._replace(strengths=jax.device_put(further), **branch._asdict())

@@ -116,7 +116,7 @@ def strengths_of(path: Path) -> Float[np.ndarray, " q"]:
     critical, even = float(path.critical_strength), float(path.break_even_strength)
     steps = np.linspace(0, 1, POINTS)
     if math.isnan(critical):
-        strength, searched_to = float(path.strengths[0]), float(path.searched_to)
+        strength, searched_to = float(np.asarray(path.strengths)[0]), float(path.searched_to)
         end = min(np.nanmax([FARTHEST * strength, FARTHEST * even]), searched_to)
         grid = end * steps
     else:

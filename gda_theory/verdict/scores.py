@@ -15,6 +15,7 @@ the logarithm of the sum of exponentials of the others, so that the loss is
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -22,10 +23,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy  # its modules load at first use
+from jax import Array
 from jaxtyping import Bool, Float
 
 from gda_theory.problem.classes import contrasts
-from gda_theory.problem.losses import Loss
+from gda_theory.problem.losses import Elementwise, Loss
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
 
@@ -64,11 +66,11 @@ class MarginScores:
 
     def losses(self, weights: Float[np.ndarray, " d"]) -> Float[np.ndarray, " n"]:
         """The loss of each row."""
-        return np.asarray(self.loss.value(jnp.asarray(self.margins(weights))))
+        return np.asarray(_once(self.loss.value, self.margins(weights)))
 
     def slopes(self, weights: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n c"]:
         """The derivative of the loss by the score."""
-        phi = np.asarray(self.loss.phi(jnp.asarray(self.margins(weights))))
+        phi = np.asarray(_once(self.loss.phi, self.margins(weights)))
         return -(self.signs * phi)[:, None]
 
     def turns(self, weights: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n c"]:
@@ -77,7 +79,7 @@ class MarginScores:
 
     def bends(self, weights: Float[np.ndarray, " d"]) -> Float[np.ndarray, "n c c"]:
         """The second derivative of the loss."""
-        curvature = np.asarray(self.loss.curvature(jnp.asarray(self.margins(weights))))
+        curvature = np.asarray(_once(self.loss.curvature, self.margins(weights)))
         return curvature[:, None, None]
 
     def thirds(
@@ -95,8 +97,8 @@ class MarginScores:
 
         For the logistic loss p is the logistic function of z, for the exponential loss that of 2 z.
         """
-        at = jnp.asarray(self.features @ weights)
-        odds = np.asarray(self.loss.log_phi(-at) - self.loss.log_phi(at))
+        at = self.features @ weights
+        odds = np.asarray(_once(self.loss.log_phi, -at) - _once(self.loss.log_phi, at))
         return np.stack([scipy.special.expit(-odds), scipy.special.expit(odds)], axis=1)
 
     @property
@@ -192,6 +194,12 @@ def scores_of(problem: Problem | MultinomialProblem) -> Scores:
 
 
 # Sums over rows ----------------------------------------------------------------------------------
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _once(function: Elementwise, values: Float[np.ndarray, " n"]) -> Array:
+    """``function(values)``, compiled as one function instead of one for each operation."""
+    return function(jnp.asarray(values))
 
 
 def blocks(rows: Scores) -> Iterator[slice]:
