@@ -31,6 +31,7 @@ def test_special_functions():
     )
 
 
+@pytest.mark.slow  # the tests of the pair and of the path say the same, at more points
 def test_the_pair_and_its_objective_agree():
     def weights(ridge):
         return pair.descent_ascent(CorrelatedPair(**(SETTING | {"ridge": ridge}))).weights
@@ -56,6 +57,7 @@ def test_fold():
     )
 
 
+@pytest.mark.slow  # so do those of the solvers
 def test_a_problem_is_solved_and_followed():
     key = jax.random.key(0)
     features = jax.random.normal(key, (40, 3))

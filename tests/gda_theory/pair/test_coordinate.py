@@ -570,6 +570,7 @@ def test_float32():
     )
 
 
+@pytest.mark.slow
 def test_a_loss_of_your_own():
     """Newton's method replaces a special function; bracketing finds the folds, not -1/e."""
     mine = gt.margin_loss("mine", lambda m: jnp.logaddexp(-m, 0.0), slope_at_minus_infinity=1.0)
@@ -579,6 +580,9 @@ def test_a_loss_of_your_own():
     )
     np.testing.assert_allclose(theirs.minimum, ours.minimum, rtol=1e-12)
     assert np.all(np.isnan(theirs.maximum))
+
+
+def test_a_steeper_exponential_has_its_fold_elsewhere():
     # exp(-2m): v = 2w solves v e^v = 4 K/ridge.
     steep = gt.margin_loss("steep", lambda m: jnp.exp(-2 * m))
     ratio = np.array([-0.0921, -0.0919, -0.05, 0.3, 4.0])  # the fold is at -1/(4e) = -0.09197

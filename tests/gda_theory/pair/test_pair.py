@@ -875,9 +875,7 @@ def test_roots_are_bracketed_and_nan_stays():
 
 
 def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
-    """In blocks and threads, where a jit of one's own takes the batch whole: the same points, of
-    the same shape and dtype.
-    """
+    """In blocks and threads: the points of small batches, of the same shape and dtype."""
     monkeypatch.setattr("os.cpu_count", lambda: 2)
     many = jax.tree.map(
         lambda leaf: leaf.reshape(17, 241, *leaf.shape[1:]), random_pairs("exponential", 4097, 8)
@@ -887,7 +885,7 @@ def test_a_large_batch_is_shared_by_the_cores(monkeypatch):
         assert {leaf.dtype for leaf in gt.pair.stationary_points(single)[:3]} == {
             np.dtype(np.float32)
         }
-    blocks, whole = gt.pair.stationary_points(many), jax.jit(gt.pair.stationary_points)(many)
+    blocks, whole = gt.pair.stationary_points(many), in_blocks(gt.pair.stationary_points, many)
     assert blocks.weights.shape == (17, 241, 2, 2)
     for ours, expected in zip(blocks, whole, strict=True):
         # No pair depends on its neighbours; only the compiled code may differ, by a few roundings
@@ -937,6 +935,7 @@ def test_any_gram_matrix(loss):
             )
 
 
+@pytest.mark.slow
 def test_a_loss_of_your_own():
     """A user's copy of the logistic loss goes the general way (Newton's method, automatic
     derivatives) to the same answers.
@@ -947,6 +946,10 @@ def test_a_loss_of_your_own():
     # Automatic differentiation of log1p(exp) and log of it costs some digits.
     np.testing.assert_allclose(a.x, b.x, rtol=1e-10)
     np.testing.assert_array_equal(a.kind, b.kind)
+
+
+def test_a_steeper_exponential():
+    """A loss of your own again, against another pair with the library's loss."""
     steep = gt.margin_loss("steep", lambda m: jnp.exp(-2 * m))
     # exp(-2m) with types u, v is exp(-m) with types 2u, 2v: weights scale.
     doubled = gt.CorrelatedPair(

@@ -55,18 +55,20 @@ def independent(weights, loss, reduction, strength):
 @pytest.mark.parametrize("loss", LOSS)
 def test_value_gradient_and_hessian(loss, reduction):
     problem, weights = objective(loss, reduction), data()[2]
+
+    def reference(weights, strength):
+        return independent(weights, loss, reduction, strength)
+
+    @jax.jit
+    def derivatives(*at):
+        return reference(*at), jax.grad(reference)(*at), jax.hessian(reference)(*at)
+
     for strength in (0.0, 0.4, 1.0):
-        arguments = weights, loss, reduction, strength
+        value, gradient, hessian = derivatives(weights, strength)
+        np.testing.assert_allclose(problem.value(weights, strength), value, rtol=1e-13)
         np.testing.assert_allclose(
-            problem.value(weights, strength), independent(*arguments), rtol=1e-13
+            problem.gradient(weights, strength), gradient, rtol=1e-12, atol=1e-13
         )
-        np.testing.assert_allclose(
-            problem.gradient(weights, strength),
-            jax.grad(independent)(*arguments),
-            rtol=1e-12,
-            atol=1e-13,
-        )
-        hessian = jax.hessian(independent)(*arguments)
         np.testing.assert_allclose(
             problem.hessian(weights, strength), hessian, rtol=1e-12, atol=1e-13
         )
