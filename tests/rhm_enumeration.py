@@ -2,11 +2,22 @@
 
 import jax
 import numpy as np
+import pytest
 
 import rhm_theory as rt
 
 # (depth, vocabulary, rules_per_symbol, branching) of at most a few hundred trees each.
 SHAPES = ((1, 4, 4, 2), (2, 3, 2, 2), (3, 2, 2, 2), (2, 2, 3, 3))
+BY_DEFAULT = SHAPES[1::2]  # two branchings. Each shape compiles for half a second a file.
+
+
+def some_slow(shapes):
+    """Parameters of a test: ``shapes``, with all but those of ``BY_DEFAULT`` marked slow."""
+    slow = [pytest.mark.slow]
+    return [
+        pytest.param(shape, marks=[] if shape in BY_DEFAULT else slow, id=str(shape))
+        for shape in shapes
+    ]
 
 
 def random_grammar(seed: int, shape: tuple[int, int, int, int]) -> rt.Grammar:

@@ -40,7 +40,7 @@ def test_the_fixed_point_attracts_slowly_at_the_doubling(scheme, step):
     assert float(growth) == pytest.approx(bending, rel=0.01)
 
 
-@pytest.mark.parametrize("scheme", ["descent", "ascent"])
+@pytest.mark.parametrize("scheme", ["descent", pytest.param("ascent", marks=pytest.mark.slow)])
 def test_a_small_cycle_attracts_beyond_the_doubling(scheme):
     # Multiplier -1 - t: the cycle is at z² = 2t/S + O(t^{3/2}).
     contrast = mpmath.sqrt(2) + mpmath.mpf("1e-4")

@@ -20,8 +20,38 @@ from derivations.ledger.steps import Equal
 CLAIMS = list(derivations.LEDGER)
 DOCS = Path(__file__).parents[2] / "docs"
 FEW_POINTS = 3
+# Claims whose proof, mutants and points take more than half a second: half of the time of all.
+COSTLY = {
+    "alternating-doubling",
+    "break-even-first-order",
+    "cusp-condition",
+    "exponential-fold-bracket",
+    "fold-condition-any-loss",
+    "fold-locus-bounds",
+    "fold-rates",
+    "large-step-two-cycle",
+    "lemma-4-any-loss",
+    "logistic-cusp-closed-form",
+    "logistic-cusp-near-one",
+    "logistic-cusp-values",
+    "oracle-continuation",
+    "order-range-sharp",
+    "path-monotone",
+    "rhm-exponent",
+    "rhm-largest-susceptibility",
+    "rhm-path-damping",
+    "rhm-peak-growth",
+    "rhm-susceptibility-exponents",
+    "rhm-susceptibility-off-critical",
+    "ridge-moves-not-radially",
+    "type-reduction",
+}
 CHECKED = [
-    pytest.param(claim, marks=[pytest.mark.slow] if claim.slow else [], id=claim.id)
+    pytest.param(
+        claim,
+        marks=[pytest.mark.slow] if claim.slow or claim.id in COSTLY else [],
+        id=claim.id,
+    )
     for claim in CLAIMS
 ]
 
@@ -29,6 +59,10 @@ CHECKED = [
 @pytest.fixture(scope="module", params=CHECKED)
 def claim(request):
     return request.param
+
+
+def test_the_costly_claims_are_claims():
+    assert {claim.id for claim in CLAIMS if not claim.slow} >= COSTLY
 
 
 def test_proof_holds(claim):

@@ -211,6 +211,7 @@ def attacking(tmp_path):
         process.kill()
 
 
+@pytest.mark.slow
 def test_attack_goes_on_after_violations_and_points_that_hang(attacking):
     claims = ("false", "hangs", "raises", "compiled")
     with attacking(*claims, "--seconds", "2", "--limit", "0.2") as process:

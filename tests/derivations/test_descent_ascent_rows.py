@@ -33,6 +33,7 @@ from gda_theory.pair import basins, curve, model
 from tests.pair_blocks import in_blocks
 
 LOSSES = ("exponential", "logistic")
+ONE_SLOW = ("exponential", pytest.param("logistic", marks=pytest.mark.slow))
 ONES = mpmath.matrix([1, 1])
 
 
@@ -103,7 +104,7 @@ def test_margins_are_equal_where_k12_is_k11():
     assert derivations.claim("lemma-12-order").statement.count("y_R ≤ x_R") == 1
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ONE_SLOW)
 def test_order_of_the_margins(loss):
     pair = pairs_of(np.random.default_rng(0), 2000, loss=loss)
     k11, k12, k22, _ = pair.gram
@@ -315,7 +316,7 @@ def test_the_closed_form_of_the_cusp_is_0_082_per_cent_off():
 # lemma-9-window
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ONE_SLOW)
 def test_sums_have_the_oracle_between(loss):
     pair = pairs_of(np.random.default_rng(1), 2000, loss=loss, reduction="sum")
     trained, oracle = in_blocks(gt.pair.pretrain, pair), in_blocks(gt.pair.retrain, pair)
@@ -560,6 +561,7 @@ def basin_margins(correlation, retain_dual, below, share):
     return (y - boundary) / (saddle - boundary), y < saddle
 
 
+@pytest.mark.slow
 def test_pretraining_is_far_inside_the_basin():
     generator = np.random.default_rng(0)
     count = 2000

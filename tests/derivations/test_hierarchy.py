@@ -313,7 +313,13 @@ def test_susceptibility_at_the_transition_follows_its_exponent(system, grows):
         assert np.diff(chi)[1] / np.diff(chi)[0] == pytest.approx(ratio, rel=0.02)
 
 
-@pytest.mark.parametrize("small", SMALL[:2], ids=lambda grammar: f"branching {grammar.branching}")
+@pytest.mark.parametrize(
+    "small",
+    [
+        pytest.param(SMALL[0], id=f"branching {SMALL[0].branching}"),
+        pytest.param(SMALL[1], id=f"branching {SMALL[1].branching}", marks=pytest.mark.slow),
+    ],
+)
 def test_inference_is_that_of_all_trees(small):
     grammar = rt.Grammar(np.array(small.tables))
     exact = enumeration.generic_likelihood(small)
@@ -365,6 +371,7 @@ def test_the_control_is_the_claims():
     )
 
 
+@pytest.mark.slow
 def test_the_logistic_cusp_follows_its_closed_forms():
     explicit = derivations.claim("logistic-cusp-closed-form")
     for correlation in (0.05, 0.1, 0.2):

@@ -11,6 +11,7 @@ from figures import critical_slowing, dynamics, large_steps
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
 GIVEN = dynamics.PARAMETERS
+# Every test that reads the data "slow" or "large" is slow: they take three seconds each.
 
 
 @pytest.fixture(scope="module")
@@ -157,11 +158,13 @@ def escape_time(alpha):
     ).y[2, -1]
 
 
+@pytest.mark.slow
 def test_the_fold_is_the_reference(slow):
     np.testing.assert_allclose(slow["fold_alpha"], 0.178062078871913, rtol=1e-14)
     np.testing.assert_allclose(slow["fold_margin"], -0.554464204320641, rtol=1e-13)
 
 
+@pytest.mark.slow
 def test_small_steps_escape_as_the_flow_does(slow):
     found = slow["escape"]
     for lane in np.flatnonzero((found["distance"] > 9e-5) & (found["distance"] < 0.2))[::4]:
@@ -172,6 +175,7 @@ def test_small_steps_escape_as_the_flow_does(slow):
         assert np.all((late > 2) & (late < 8))
 
 
+@pytest.mark.slow
 def test_escape_times_follow_the_law(slow):
     laws, law = critical_slowing.laws(slow), np.pi / (0.1 * slow["coefficient"])
     np.testing.assert_allclose(
@@ -185,6 +189,7 @@ def test_escape_times_follow_the_law(slow):
     assert np.all((laws["slope"] < -0.5) & (laws["slope"] > -0.503))
 
 
+@pytest.mark.slow
 def test_the_rates_below_the_fold(slow):
     below = slow["rate"]
     # A displacement of 1e-3 of the distance to the saddle bends the rate by about as much.
@@ -193,6 +198,7 @@ def test_the_rates_below_the_fold(slow):
     assert np.all(np.abs(below["curvature"] / below["law"] - 1) < np.sqrt(below["distance"]))
 
 
+@pytest.mark.slow
 def test_what_the_caption_of_critical_slowing_says(slow):
     crawl = slow["crawl"]
     past, near = crawl["distance"] > 0, crawl["epochs"] >= 0
@@ -217,6 +223,7 @@ def test_what_the_caption_of_critical_slowing_says(slow):
 # large_steps -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_cycle_is_the_reference(large):
     cycle = np.array(sorted(large["past"]["orbit"][-2:].tolist()))
     np.testing.assert_allclose(cycle, large_steps.REFERENCE, rtol=0, atol=1e-9)
@@ -231,6 +238,7 @@ def test_the_cycle_is_the_reference(large):
     np.testing.assert_allclose(50 * np.linalg.eigvalsh(mean)[-1], 2, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_last_iterates_are_those_of_a_plain_loop(large):
     points, past, steps = types(0.5), large["past"], large["step_size"]
     stayed = np.isfinite(past["curvature"])
@@ -244,6 +252,7 @@ def test_last_iterates_are_those_of_a_plain_loop(large):
     assert np.all((steps * past["curvature"])[stayed] >= 2)
 
 
+@pytest.mark.slow
 def test_what_theory_says_of_each_run(large):
     found, steps = large["map"], large["step_size"]
     above = found["relative_alpha"] > 1
@@ -270,7 +279,12 @@ def test_what_theory_says_of_each_run(large):
 
 
 @pytest.mark.parametrize(
-    ("name", "figure"), [("way", dynamics), ("slow", critical_slowing), ("large", large_steps)]
+    ("name", "figure"),
+    [
+        ("way", dynamics),
+        pytest.param("slow", critical_slowing, marks=pytest.mark.slow),
+        pytest.param("large", large_steps, marks=pytest.mark.slow),
+    ],
 )
 def test_claims_are_computed_and_the_picture_is_drawn(name, figure, request):
     data = request.getfixturevalue(name)

@@ -195,7 +195,15 @@ def library(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("quickly_drawn")
-@pytest.mark.parametrize("change", ["figure", "shared", "near", "below", "version", "device"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "figure",
+        "below",
+        "device",
+        *(pytest.param(change, marks=pytest.mark.slow) for change in ("shared", "near", "version")),
+    ],
+)
 def test_a_changed_input_is_computed_again(change, package, library, tmp_path, monkeypatch):
     using = (
         f"import {library.name} as lib\nfrom . import _shared\n{LINE}\nWIDTH = lib.ONE, _shared.ONE"
@@ -474,7 +482,9 @@ def a_command(folder, package):
     return [sys.executable, "-c", code]
 
 
-@pytest.mark.parametrize(("jobs", "done"), [("1", "a"), ("2", "ac")])
+@pytest.mark.parametrize(
+    ("jobs", "done"), [("1", "a"), pytest.param("2", "ac", marks=pytest.mark.slow)]
+)
 def test_ctrl_c_stops_cleanly_and_the_next_run_continues(jobs, done, package, tmp_path):
     # A figure that is done shows that the command has switched float64 on.
     checked = LINE.replace(

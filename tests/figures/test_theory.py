@@ -5,12 +5,11 @@ import pytest
 
 from tests.figure_checks import assert_claims_complete, assert_drawn_legibly, made
 
-# Every test that reads the data of "logistic" or "distances" is slow.
+# Every test that reads the data of "fig4", "logistic" or "distances" is slow.
 NAMES = (
-    "fig4",
     "normalisation",
     "appendix_j",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("logistic", "distances")),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("fig4", "logistic", "distances")),
 )
 
 
@@ -29,6 +28,7 @@ def at(values, value):
     return index
 
 
+@pytest.mark.slow
 def test_fig4_holds_the_reference_values():
     _, data = made("fig4")
     half = at(data["correlation"], 0.5)
@@ -47,6 +47,7 @@ def test_fig4_holds_the_reference_values():
     assert data["exact"]["realisable"][column, row, fifth] == pytest.approx(5 / 9.5)
 
 
+@pytest.mark.slow
 def test_fig4_sufficient_windows_lie_inside_the_exact_ones_and_the_fold_bounds_the_regimes():
     _, data = made("fig4")
     sufficient, exact, fold = data["sufficient"], data["exact"], data["fold"]

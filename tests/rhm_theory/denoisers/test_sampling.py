@@ -89,7 +89,10 @@ def test_the_exact_posterior_in_the_loop_gives_the_exact_law(name):
     assert agrees(samples, law(tokens))
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize(
+    "name",
+    ["one at a time", pytest.param("most confident first", marks=pytest.mark.slow)],
+)
 def test_the_exact_posterior_in_the_loop_gives_the_exact_susceptibility(name):
     noise = rt.Mask([0.5, 1.0])
     starts = SENTENCES[:: len(SENTENCES) // 16]

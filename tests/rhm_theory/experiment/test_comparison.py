@@ -172,7 +172,7 @@ def test_independent_leaves_are_right_at_the_leaves_and_wrong_above():
     assert np.all(found.changed_gap.error < found.changed.error)
 
 
-@pytest.mark.parametrize("assumed", [0.05, 0.7])
+@pytest.mark.parametrize("assumed", [pytest.param(0.05, marks=pytest.mark.slow), 0.7])
 def test_the_posterior_of_a_wrong_noise_level(assumed):
     """Flips at 0.4: gap by a sum over all 256 noised sequences of each of 8 starts."""
     starts, level = STARTS[:8], 0.4

@@ -73,6 +73,7 @@ def test_blocks_are_those_below_topmost_changed_nodes():
         measure.blocks(changed[:2])
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     """Groups of two starts that share a rate: 400 replications of 12 groups.
 

@@ -42,6 +42,7 @@ def truth(starts, noise):
     return float(found.variance.sum() / found.leaf_variance.sum())
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_exact_value(every_start):
     """200 replications of 20 starts x 20 trajectories.
 

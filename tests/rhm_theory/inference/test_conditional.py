@@ -33,7 +33,7 @@ def by_enumeration(trees, likelihood, start, level):
     return found, of_kept
 
 
-@pytest.mark.parametrize("shape", enumeration.SHAPES)
+@pytest.mark.parametrize("shape", enumeration.some_slow(enumeration.SHAPES))
 def test_they_are_those_of_full_enumeration(shape):
     grammar = enumeration.random_grammar(3, shape)
     trees = enumeration.all_trees(np.asarray(grammar.rules))

@@ -33,7 +33,7 @@ def plain_log_evidence(grammar, likelihood):
     return jnp.log(message.mean())
 
 
-@pytest.mark.parametrize("shape", enumeration.SHAPES, ids=str)
+@pytest.mark.parametrize("shape", enumeration.some_slow(enumeration.SHAPES))
 def test_evidence_and_marginals_by_enumeration(shape):
     generator = np.random.default_rng(0)
     for seed in range(GRAMMARS_A_SHAPE):
@@ -202,7 +202,9 @@ def assert_derivatives_are_those_of_a_plain_pass(batch):
         np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-12 * abs(expected).max())
 
 
-@pytest.mark.parametrize("batch", [3, messages.STREAMED_BATCH])
+@pytest.mark.parametrize(
+    "batch", [3, pytest.param(messages.STREAMED_BATCH, marks=pytest.mark.slow)]
+)
 def test_derivatives_are_those_of_a_plain_pass(batch):
     assert_derivatives_are_those_of_a_plain_pass(batch)
 
@@ -247,6 +249,7 @@ def test_derivatives_of_trees_cut_into_subtrees_are_those_of_a_plain_pass(tiny_c
     assert tiny_cache
 
 
+@pytest.mark.slow
 def test_trees_cut_into_subtrees_are_as_good_as_whole_ones(tiny_cache):
     """Level by level, several blocks of each; positive, impossible, with zeros, seen."""
     grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
@@ -495,6 +498,7 @@ def test_a_contradiction_beyond_the_floats_is_told_from_an_impossibility():
         rt.marginals(grammar, far)
 
 
+@pytest.mark.slow
 def test_long_sequences_neither_underflow_nor_overflow():
     """Thousands of leaves, seen through noise, in both precisions.
 
@@ -509,6 +513,7 @@ def test_long_sequences_neither_underflow_nor_overflow():
         np.testing.assert_allclose(level.sum(-1), 1, rtol=1e-5)  # 7e-7 are reached
 
 
+@pytest.mark.slow
 def test_single_precision():
     """float32 stays float32.
 

@@ -25,7 +25,7 @@ def number_of(leaves, vocabulary):
     return leaves @ vocabulary ** np.arange(leaves.shape[-1])
 
 
-@pytest.mark.parametrize("shape", enumeration.SHAPES[1:], ids=str)
+@pytest.mark.parametrize("shape", enumeration.some_slow(enumeration.SHAPES[1:]))
 def test_whole_trees_by_enumeration(shape):
     """Each of five grammars and five likelihoods, some with zeros.
 

@@ -390,6 +390,7 @@ def test_a_chain_of_one_site():
     )
 
 
+@pytest.mark.slow
 def test_vmap_over_chains_and_float32():
     start, likelihood = observed((0.3,))
     several = jax.tree.map(

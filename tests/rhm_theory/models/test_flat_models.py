@@ -168,6 +168,7 @@ def test_evidence_that_contradicts_components():
     np.testing.assert_allclose(slope[1], second.marginals(both)[1], atol=1e-15)
 
 
+@pytest.mark.slow
 def test_a_mixture_is_measured_and_compared_like_a_grammar():
     model, noise = mixed(), rt.Mask([0.5])
     found = rt.forward_backward(jax.random.key(0), model, noise, starts=START, trajectories=400)

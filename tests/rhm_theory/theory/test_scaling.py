@@ -48,6 +48,7 @@ def test_agrees_with_scipy_on_noisy_data():
     )
 
 
+@pytest.mark.slow
 def test_intervals_cover():
     """300 noisy repetitions.
 
