@@ -449,6 +449,7 @@ def test_the_bend_has_one_peak_in_a_search():
     assert margin > 1.278
 
 
+@pytest.mark.slow
 def test_the_searched_slopes_are_those_of_the_solver():
     generator = np.random.default_rng(0)
     pair = gt.CorrelatedPair(

@@ -387,7 +387,7 @@ def test_the_logistic_cusp_follows_its_closed_forms():
     assert found[1] != pytest.approx(limit, rel=5 * gaps[0] ** 2)
 
 
-@pytest.mark.parametrize("gap", [0.03, 0.01])
+@pytest.mark.parametrize("gap", [pytest.param(0.03, marks=pytest.mark.slow), 0.01])
 def test_the_logistic_cusp_is_found_for_almost_equal_samples(gap):
     solved, _ = derivations.claim("logistic-cusp-near-one").evaluate(gap_to_one=gap)
     assert float(gt.pair.cusp(1 - gap).log_retain_ratio) == pytest.approx(

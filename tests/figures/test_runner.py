@@ -535,6 +535,7 @@ def wait_for(path):
     pytest.fail(f"{path} did not appear")
 
 
+@pytest.mark.slow
 def test_figures_are_made_in_several_processes(package, tmp_path, capfd):
     broken = LINE.replace("ridge =", "ridge = 1 / 0 +")
     died = LINE.replace("ridge =", "import os; os._exit(7); ridge =")

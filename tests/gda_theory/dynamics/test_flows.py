@@ -153,6 +153,7 @@ def traced(times, tolerance):
     return gt.flow(PAIR, STARTS[:, None], times, strength=STRENGTHS, tolerance=tolerance)
 
 
+@pytest.mark.slow
 def test_batches_and_jit():
     times = np.array([0.5, 2.0])
     found = traced(times, 1e-10)

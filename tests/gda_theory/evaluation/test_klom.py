@@ -45,6 +45,7 @@ def test_the_summary_is_that_of_the_scores():
     np.testing.assert_array_equal(turned.histogram, found.histogram)
 
 
+@pytest.mark.slow
 def test_intervals_cover_and_equal_models_are_at_the_floor():
     covered, at_floor = 0, 0
     for seed in range(20):

@@ -64,6 +64,7 @@ def test_two_classes_are_the_binary_problem_at_half_the_ridge():
     )
 
 
+@pytest.mark.slow
 def test_the_path_is_that_of_newtons_method_at_each_strength(path):
     problem = class_data.problem()
     assert np.all(path.exists)

@@ -83,6 +83,7 @@ def covariances(start: np.ndarray, mask: np.ndarray) -> np.ndarray:
     return np.cov((LEAVES[fits] != start).T.astype(float), ddof=0)
 
 
+@pytest.mark.slow
 def test_bayes_has_the_exact_susceptibility():
     study = bayes_as_model()
     found = grammar_report.numbers(study, GRAMMAR)

@@ -255,6 +255,7 @@ def trained(checkpoint):
     return diffusion.train(jax.random.key(0), pictures, TINY, checkpoint=checkpoint).network
 
 
+@pytest.mark.slow
 def test_a_tiny_model_beats_one_gaussian_and_not_the_true_clusters(trained):
     pictures = small_pictures()
     found = studies.losses_beside_mixtures(jax.random.key(1), trained, pictures, 0, 100)

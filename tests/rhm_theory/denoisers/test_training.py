@@ -44,6 +44,7 @@ def assert_same(one: MaskedDiffusion, other: MaskedDiffusion) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_a_tiny_model_beats_the_unigram_law():
     data = chain_sequences(400)
     found = train(KEY, tiny(), data[64:], batch=16, steps=150, held_out=data[:64])

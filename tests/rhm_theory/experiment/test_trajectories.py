@@ -82,7 +82,9 @@ def test_intervals_cover_the_exact_value(every_start):
     np.testing.assert_array_equal(experiment.noise_part(found).value, 0)
 
 
-@pytest.mark.parametrize("law", ["independent", "fixed_number"])
+@pytest.mark.parametrize(
+    "law", [pytest.param("independent", marks=pytest.mark.slow), "fixed_number"]
+)
 def test_both_estimators_of_masking_agree_and_the_law_matters(every_start, law):
     found = experiment.forward_backward(
         jax.random.key(1),

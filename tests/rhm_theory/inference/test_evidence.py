@@ -412,7 +412,7 @@ def assert_nothing_but_nan_for_the_impossible(found, impossible):
         assert shares == [float(expected)] * len(shares)
 
 
-@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("cut", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_all_of_a_posterior_of_impossible_evidence_is_nan_inside_jit(cut, request):
     """Never NaN mixed with 0: a dead leaf, a contradiction of two leaves, all zeros."""
     grammar = rt.Grammar.affine(3, 3, 2, 2, multiplier=7, offset=2)
@@ -450,6 +450,7 @@ def test_a_chain_gives_nan_alone_for_impossible_evidence():
     assert_nothing_but_nan_for_the_impossible(found, [False, True, True])
 
 
+@pytest.mark.slow
 def test_impossible_evidence_has_derivatives_0():
     """No NaN reaches the parameters of a likelihood, in any mode and order.
 

@@ -72,6 +72,7 @@ def reference():
     return grammar, tree, jnp.concatenate([noised, masked[None]])
 
 
+@pytest.mark.slow
 def test_moments_of_the_reference(reference):
     grammar, tree, likelihood = reference
     found = moments.change_moments(grammar, likelihood, tree)
@@ -296,6 +297,7 @@ def test_moments_are_derivatives_of_the_log_evidence_at_depth_10():
     )
 
 
+@pytest.mark.slow
 def test_the_matrix_is_the_hessian_of_the_log_evidence():
     grammar = rt.Grammar.random(
         jax.random.key(5), depth=3, vocabulary=6, rules_per_symbol=3, branching=2

@@ -125,6 +125,7 @@ def test_the_susceptibility_of_the_field_has_no_peak():
     )  # white noise
 
 
+@pytest.mark.slow
 def test_the_fields_experiment_measures_the_response():
     field, noise = controls.gaussian_field(12, 0.7), np.array([0.2, 0.8])[:, None]
     keys = jax.random.split(jax.random.key(0), 3)
