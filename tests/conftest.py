@@ -44,7 +44,7 @@ if jax.config.values["jax_persistent_cache_min_compile_time_secs"] == 0:
 gc.set_threshold(50_000, 10, 10)  # tracing makes many objects, of which few are garbage
 
 REGIONS = Path("/proc/self/maps")
-MANY_REGIONS = 20_000  # Linux allows a process 65,530; a compiled function takes about nine.
+MANY_REGIONS = 40_000  # Linux allows a process 65,530; a compiled function takes about nine.
 
 
 def pytest_collection_finish():
