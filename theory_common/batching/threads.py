@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -27,12 +28,27 @@ def with_precision_of_caller(function: Callable[..., Any]) -> Callable[..., Any]
     return run
 
 
-def one_thread_of_blas() -> contextlib.AbstractContextManager:
+@contextlib.contextmanager
+def one_thread_of_blas() -> Iterator[None]:
     """A context in which NumPy's products use one thread.
 
     For small products a second thread waits for most of the time, and busily. JAX has threads of
-    its own, which are not affected.
+    its own, which are not affected. The setting is one of the whole process. It is taken back when
+    the last of several contexts ends, in whatever order threads leave them.
     """
     from threadpoolctl import threadpool_limits
 
-    return threadpool_limits(1, "blas")
+    with _lock:
+        _open.append(None if _open else threadpool_limits(1, "blas"))
+    try:
+        yield
+    finally:
+        with _lock:
+            limits = _open[0]
+            _open.pop()
+            if not _open:
+                limits.restore_original_limits()
+
+
+_lock = threading.Lock()
+_open: list[Any] = []  # an entry for each context, the first of which holds the former setting
