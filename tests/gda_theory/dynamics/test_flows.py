@@ -226,7 +226,8 @@ def test_traced_nonsense_is_not_a_number():
     expected = gt.flow(PAIR, STARTS[0], times, strength=STRENGTHS, tolerance=1e-10)
     np.testing.assert_allclose(found.weights[0], expected.weights, rtol=1e-12)
     coarse = traced(times, 1e-3)
-    assert np.all(coarse.weights[0, 1, :, 0] != found.weights[0, 1, :, 0])
+    # At the first times some coordinates agree to the last bit, but no run does as a whole.
+    assert np.all(np.any(coarse.weights != found.weights, axis=(2, 3)))
 
 
 def test_the_missing_extra_is_named(monkeypatch):
