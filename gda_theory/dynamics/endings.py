@@ -74,9 +74,10 @@ def ending(
 ) -> Ending:
     """Follow the flow of descent-ascent from ``start`` until it ends.
 
-    The cost of one step is a Hessian and two gradients. Of many rows it is a Hessian that only
-    steers (:meth:`SetLosses.steering_curvature`), where its error is far below the curvatures. The
-    error of a step includes what it does.
+    The cost of one step is a Hessian and two gradients. For many rows the Hessian may be rounded
+    (:meth:`SetLosses.steering_curvature`), if its error is below every curvature. The estimated
+    error of a step includes the effect of this rounding. A minimum is confirmed with the exact
+    Hessian.
 
     Args:
         losses: the losses.
@@ -119,7 +120,7 @@ def ending(
 class _State(NamedTuple):
     """A point of the flow, its gradient, and the eigenvalues and vectors of its Hessian.
 
-    The Hessian may be one that only steers. Then ``is_exact`` is False.
+    ``is_exact`` is False if the Hessian is rounded.
     """
 
     weights: Floats
@@ -133,14 +134,25 @@ class _State(NamedTuple):
     def of(
         cls, losses: SetLosses, weights: Floats, strength: float, time: float
     ) -> "_State | None":
-        """None where the gradient or the Hessian is not finite."""
+        """The point; None where the gradient or the Hessian is not finite.
+
+        The Hessian is a rounded one if its error is below every curvature, else the exact one.
+        """
         gradient = losses.slope(weights, strength)
         hessian, error = losses.steering_curvature(weights, strength)
-        if not (np.all(np.isfinite(gradient)) and np.all(np.isfinite(hessian))):
+        if error > 0:
+            # What overflows in float32 may be finite in float64.
+            found = np.linalg.eigh(hessian) if np.all(np.isfinite(hessian)) else None
+            if found is not None and np.min(np.abs(found[0])) > error:
+                return cls(weights, time, gradient, *found, is_exact=False).finite()
+            hessian = losses.curvature(weights, strength)
+        if not np.all(np.isfinite(hessian)):
             return None
-        curvatures, directions = np.linalg.eigh(hessian)
-        state = cls(weights, time, gradient, curvatures, directions, is_exact=error == 0)
-        return state if np.min(np.abs(curvatures)) > error else state.exact(losses, strength)
+        return cls(weights, time, gradient, *np.linalg.eigh(hessian), is_exact=True).finite()
+
+    def finite(self) -> "_State | None":
+        """The point, or None where the gradient is not finite."""
+        return self if np.all(np.isfinite(self.gradient)) else None
 
     def exact(self, losses: SetLosses, strength: float) -> "_State":
         """The same point with the exact Hessian."""

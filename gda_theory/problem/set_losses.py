@@ -31,9 +31,9 @@ class SetLosses(NamedTuple):
     * ``gradient(weights, retain, forget)``: of ``retain * L_R + forget * L_F``, ``(d,)``.
     * ``hessian(weights, retain, forget)``: its Hessian, ``(d, d)``.
     * ``ridge``: one number a coordinate, 0 for one without ridge.
-    * ``steering_hessian``: of the same arguments, a Hessian that only steers, and a bound on the
-      error of its eigenvalues. Of many rows it is a product in float32. None: there is only the
-      exact one.
+    * ``steering_hessian``: of the same arguments, the Hessian in less time, and a bound on the
+      error of its eigenvalues. For many rows it is a product in float32. The bound is 0 for the
+      exact Hessian, and infinite where float32 overflows. None: there is only the exact one.
     * ``rate``: while the weights move by at most s, the curvature of each single loss stays within
       the factors :math:`e^{\pm s\,\mathrm{rate}}`. Infinite if no such number is known.
 
@@ -58,7 +58,10 @@ class SetLosses(NamedTuple):
     def steering_curvature(
         self, weights: Float[Floats, " d"], strength: float
     ) -> tuple[Float[Floats, "d d"], float]:
-        """:meth:`curvature` for steps alone, and a bound on the error of its eigenvalues."""
+        """:meth:`curvature` in less time, and a bound on the error of its eigenvalues.
+
+        For steps whose error is estimated otherwise.
+        """
         if self.steering_hessian is None:
             return self.curvature(weights, strength), 0.0
         matrix, error = self.steering_hessian(weights, 1.0, -strength)
@@ -103,7 +106,7 @@ def set_losses_of(objective: Objective, wide: Objective | None = None) -> SetLos
         found = np.asarray(_hessian(losses, entered(weights), retain, forget))
         return found[:dimension, :dimension]
 
-    # Made when it is first asked for, since not everybody does.
+    # Made at the first use, since not every use of the losses needs it.
     rough = functools.cache(lambda: Rough.of(losses.types))
 
     def steering_hessian(weights: Floats, retain: float, forget: float) -> Steering:

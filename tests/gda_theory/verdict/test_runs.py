@@ -144,12 +144,22 @@ def test_the_error_of_a_steering_hessian_is_within_its_bound():
     exact = losses.hessian(weights, 1.0, -0.7)
     missed = np.max(np.abs(np.linalg.eigvalsh(found - exact)))
     assert 0 < missed < error < 1e-3 * np.linalg.norm(exact)
-    assert losses.steering_hessian is not None
     # A small product is not worth it: it is exact.
-    small = set_losses_of(
-        gt.Problem(features[:100], labels[:100], np.arange(100) < 9, ridge=1e-2).objective()
-    )
-    assert small.steering_hessian(weights, 1.0, -0.7)[1] == 0
+    small = gt.Problem(features[:100], labels[:100], np.arange(100) < 9, ridge=1e-2)
+    assert set_losses_of(small.objective()).steering_hessian(weights, 1.0, -0.7)[1] == 0
+
+
+def test_where_float32_overflows_the_exact_hessian_is_taken():
+    """Rows of length 1e20 have squares of 1e40, which float32 does not hold."""
+    rng = np.random.default_rng(4)
+    features, labels = 1e20 * rng.normal(size=(20_000, 8)), rng.normal(size=20_000) > 0
+    problem = gt.Problem(features, labels, np.arange(20_000) < 900, ridge=1e38)
+    losses = set_losses_of(problem.objective())
+    assert not np.all(np.isfinite(losses.steering_hessian(np.zeros(8), 1.0, -0.7)[0]))
+    found = endings.ending(losses, np.zeros(8), strength=0.3, bounded=True)
+    exact = endings.ending(losses._replace(steering_hessian=None), np.zeros(8), strength=0.3)
+    assert found.end == exact.end == endings.End.MINIMUM
+    np.testing.assert_allclose(found.weights, exact.weights, rtol=1e-9)
 
 
 def test_a_flow_without_end_is_said_to_leave():
