@@ -363,20 +363,20 @@ class MarginObjective(NamedTuple):
         bend = loss.bend(self.coefficients, loss.scores(self.types, weights))
         return steering_hessian(loss, self.types, rough, bend, self.ridge)
 
-    def local(self, loss: RowLoss, sizes: Any, weights: Float[Numbers, " d"]) -> Local:
-        """Value and gradient; ``sizes`` is the loss's ``sizes(types)``."""
+    def local(self, loss: RowLoss, weights: Float[Numbers, " d"]) -> Local:
+        """Value and gradient."""
 
-        def of(types: Any, sizes: Any, weight: Float[Numbers, " k"]) -> Local:
+        def of(types: Any, weight: Float[Numbers, " k"]) -> Local:
             scores = loss.scores(types, weights)
             values = weight * loss.losses(types, scores)
             return Local(
                 value=jnp.sum(values),
                 value_scale=jnp.sum(jnp.abs(values)),
                 gradient=loss.slope(types, weight, scores),
-                gradient_scale=loss.scale(sizes, weight, scores, weights),
+                gradient_scale=loss.scale(loss.sizes(types), weight, scores, weights),
             )
 
-        losses = summed(of, self.types, sizes, self.coefficients)
+        losses = summed(of, self.types, self.coefficients)
         decay = self.ridge * weights
         penalty = jnp.sum(decay * weights) / 2
         return Local(

@@ -341,7 +341,7 @@ def _sums_of(
 def _block(loss: Loss, types, weight, weights):
     """The sums over one block: an objective without ridge."""
     objective = MarginObjective(types=types, coefficients=weight, ridge=np.zeros(len(weights)))
-    local = objective.local(loss, loss.sizes(types), weights)
+    local = objective.local(loss, weights)
     return *local, objective.hessian(loss, weights)
 
 

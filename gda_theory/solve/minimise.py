@@ -382,7 +382,6 @@ def lowest_point(
 ) -> Solution:
     """:func:`iterate` on a margin objective, in a unit that neither overflows nor underflows."""
     inside, unit = margins.scaled(loss)
-    sizes = loss.sizes(inside.types)
     rough = Rough.of(inside.types)
     convex = jnp.all(inside.coefficients >= 0) & jnp.all(inside.ridge > 0)
 
@@ -390,7 +389,7 @@ def lowest_point(
         return inside.hessian(loss, weights, rough)
 
     def local(weights):
-        return inside.local(loss, sizes, weights)
+        return inside.local(loss, weights)
 
     found = iterate(local, hessian, start, max_iterations, convex)
     return found._replace(

@@ -70,7 +70,7 @@ from theory_common.numerics.implicit import implicit
 from theory_common.printing.display import readable
 
 Pattern = tuple[int, ...] | None  # of gda_theory.solve.span.span_pattern
-FURTHER = 32  # strengths to which the further ones of a small problem are padded
+FURTHER = 32  # the least number of further strengths that is compiled for few rows
 
 
 @readable(reason=Reason)
@@ -225,7 +225,8 @@ def path_and_more(
     """
     objective.require_path()
     limit = _search_limit(strengths, None)
-    return _path_by_stage(objective, strengths, limit, span_pattern(objective), choose)
+    path, at = _path_by_stage(objective, strengths, limit, span_pattern(objective))
+    return path, at(choose(path))
 
 
 def _search_limit(strengths: Numbers, search_to: ArrayLike | None) -> Numbers:
@@ -422,9 +423,11 @@ def _path_by_stage(
     strengths: Numbers,
     search_to: Numbers,
     pattern: Pattern,
-    choose: Callable[[Path], Float[np.ndarray, " p"]] | None = None,
-) -> tuple[Path, Path]:
-    """:func:`ascent_path` of one problem, and the same at the strengths that ``choose`` gives."""
+) -> tuple[Path, Callable[[Float[np.ndarray, " p"]], Path]]:
+    """:func:`ascent_path` of one problem, and the same path as a function of other strengths.
+
+    These are from 0 to ``searched_to``.
+    """
     inside = Staged.of(objective, pattern)
     trained = inside.pretraining()
     oracle = solved_by_stage(inside, 0.0, np.zeros_like(inside.given.ridge))
@@ -444,15 +447,16 @@ def _path_by_stage(
         oracle=oracle,
         pretrained=pretrained,
     )
-    if choose is None:
-        return path, path
-    further = choose(path)
-    # Many rows are not worth one compiled function less.
+    # More strengths cost more than compiling again, if there are many rows.
     few = len(inside.objective.retain_weight) * len(inside.objective.ridge) <= LARGEST
-    wide = padded(further, (size(len(further), FURTHER if few else 1),))
-    located = _at(BY_STAGE, inside.objective, found, start, wide, search_to, below=False)
-    branch = _branch_by_stage(inside, located, further)
-    return path, path._replace(strengths=jax.device_put(further), **branch._asdict())
+
+    def at(further: Float[np.ndarray, " p"]) -> Path:
+        wide = padded(further, (size(len(further), FURTHER if few else 1),))
+        located = _at(BY_STAGE, inside.objective, found, start, wide, search_to, below=False)
+        branch = _branch_by_stage(inside, located, further)
+        return path._replace(strengths=jax.device_put(further), **branch._asdict())
+
+    return path, at
 
 
 def _point_by_stage(objective: Objective, strength: Numbers, pattern: Pattern) -> DescentAscent:

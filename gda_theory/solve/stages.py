@@ -109,9 +109,10 @@ def widened(objective: Objective) -> Objective:
 
 
 def _columns(objective: Objective) -> int:
-    """The padded number of weights. That of several classes is not padded."""
+    """The padded number of weights. That of several classes, or of many rows, is not padded."""
     count = len(objective.ridge)
-    return size(count, COLUMNS) if objective.has_margins else count
+    few = len(objective.retain_weight) * count <= LARGEST
+    return size(count, COLUMNS) if objective.has_margins and few else count
 
 
 def _padded_types(types: Any, rows: int, columns: int) -> Any:

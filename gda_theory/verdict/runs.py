@@ -61,8 +61,8 @@ def destination(
     """Follow the run from the pretrained model at this strength, and look for other minima.
 
     The run is followed on all rows. With more than ``ALL`` rows, the further runs are first
-    followed on a sample of so many, and then on all rows from where they ended. Their
-    errors are measured against the whole way.
+    followed on a sample of so many, and then on all rows from where they ended. There the error of
+    a step is measured against the way from the first start.
 
     Args:
         objective: that of the problem.

@@ -16,7 +16,7 @@ from theory_common import checks
 from theory_common.batching import threads
 from theory_common.checks import Numbers
 
-MANY_ROWS = 2**16  # above, a sum over rows is one over blocks
+MANY_ROWS = 2**16  # more rows are summed in blocks
 
 
 def in_blocks(function: Callable[..., Any], size: int, *rows: Any) -> Any:
@@ -41,8 +41,8 @@ def in_blocks(function: Callable[..., Any], size: int, *rows: Any) -> Any:
 def summed(function: Callable[..., Any], *rows: Any, size: int = 2**9) -> Any:
     """``function(*rows)``, which is a sum over rows, of many rows summed over blocks of them.
 
-    A block stays in a core's cache while it is used several times. All rows would pass through
-    memory each time, which takes longer than the sums themselves.
+    A block stays in a core's cache while the function uses it several times. All rows together
+    would be read from memory each time, which takes longer than the sums themselves.
 
     Args:
         function: gives a pytree of arrays, the sums over the rows that it gets.
@@ -69,7 +69,10 @@ def summed(function: Callable[..., Any], *rows: Any, size: int = 2**9) -> Any:
 def weighted_gram(
     rows: Float[Numbers, "k m"], weights: Float[Numbers, " k"]
 ) -> Float[Numbers, "m m"]:
-    """``rows' diag(weights) rows``, of many rows in blocks of a size that suits products."""
+    """``rows' diag(weights) rows``.
+
+    Many rows are summed in blocks, of a size that suits products.
+    """
 
     def product(some: Float[Numbers, "k m"], factors: Float[Numbers, " k"]) -> Numbers:
         return (some.T * factors) @ some
