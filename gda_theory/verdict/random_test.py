@@ -22,7 +22,7 @@ from jaxtyping import Bool
 from gda_theory.paper import random_sets
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
-from gda_theory.solve.minimise import retrain
+from gda_theory.solve import minimise
 from gda_theory.verdict import measure
 from gda_theory.verdict.models import Models, NoAnswer
 
@@ -61,15 +61,17 @@ class RandomTest(NamedTuple):
 def random_test(problem: Problem | MultinomialProblem, models: Models) -> RandomTest:
     """Whether the forget set is distinguishable from a random one, by its accuracy.
 
-    Cost: one retraining.
+    Cost: one retraining that starts at the retrained model.
     Raises: :class:`NoAnswer` if the rows that are left have no single minimum.
     """
     held = held_out(models)
     rest = np.where(held, 0, models.sample_weight)
     try:
-        trained = retrain(measure.objective_of(problem.replace(sample_weight=rest)))
+        objective = measure.objective_of(problem.replace(sample_weight=rest))
     except ValueError:
         raise NoAnswer("without the held-out rows a class has no kept row") from None
+    found = minimise.solve(objective, 0.0, models.weights["retrained"])
+    trained, _ = minimise.confirmed(objective, found)
     if not trained.converged:
         raise NoAnswer("without the held-out rows there is no single minimum")
     forget = models.forget & (models.sample_weight > 0)
