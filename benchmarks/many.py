@@ -4,7 +4,6 @@ Each fit leaves out one forget set and stops at the same gradient.
 """
 
 import functools
-import resource
 import subprocess
 import sys
 import time
@@ -153,7 +152,7 @@ def peak(rows: int, sets: int, forgotten: int) -> float:
     """In that process: all oracles, then the peak in GiB."""
     entry.enable_float64()
     gt.retrain_many(*draw(rows, sets, forgotten))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    return timing.peak_memory()
 
 
 def rows() -> Iterator[dict]:

@@ -4,7 +4,6 @@ Both sides run in fresh processes. CPU seconds are compared where other work may
 """
 
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks import timing
 
 DIMENSION, RIDGE = 50, 1e-2
 QUICK, FULL = 100_000, 1_000_000
@@ -102,8 +103,7 @@ def run(name: str, argument: str, turns: int) -> None:
         call()
         wall.append(time.perf_counter() - start[0])
         cpu.append(time.process_time() - start[1])
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(json.dumps({"wall": wall, "cpu": cpu, "gibibytes": peak}))
+    print(json.dumps({"wall": wall, "cpu": cpu, "gibibytes": timing.peak_memory()}))
 
 
 def measured(name: str, argument: object, turns: int = 2) -> dict:

@@ -1,8 +1,10 @@
 """Fair clocks: ours and theirs in turn, so that a busy machine slows both, and medians."""
 
+import resource
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -68,3 +70,15 @@ def compile_seconds(call: Callable[[], object]) -> float:
     """
     first = seconds(call)
     return max(0.0, first - seconds(call))
+
+
+def peak_memory() -> float:
+    """The most memory that this program has held, in GiB.
+
+    On Linux ``getrusage`` counts what the parent held when it started the program, too.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(one for one in status.read_text().splitlines() if one.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
