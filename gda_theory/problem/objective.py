@@ -30,6 +30,7 @@ from theory_common import checks
 from theory_common.batching.blocks import summed, weighted_gram
 from theory_common.checks import Numbers
 from theory_common.claims import backed_by
+from theory_common.numerics.matrices import one_by_one
 from theory_common.printing.display import readable
 
 # Fields of results that hold weights, and those that hold a solution of their own.
@@ -150,10 +151,9 @@ class Objective:
         """
         hessian = self.hessian(weights, strength)
         fine = jnp.all(jnp.isfinite(hessian), (-2, -1))
-        eigenvalues = jnp.linalg.eigvalsh(
-            jnp.where(
-                fine[..., None, None], hessian, jnp.eye(hessian.shape[-1], dtype=hessian.dtype)
-            )
+        identity = jnp.eye(hessian.shape[-1], dtype=hessian.dtype)
+        eigenvalues = one_by_one(
+            jnp.linalg.eigvalsh, jnp.where(fine[..., None, None], hessian, identity)
         )
         return jnp.where(fine[..., None], eigenvalues, jnp.inf)
 

@@ -32,13 +32,14 @@ from gda_theory.problem.objective import (
     Rough,
     steering_hessian,
 )
-from gda_theory.solve.newton import factor
+from gda_theory.solve.newton import factor, inverse_factor
 from gda_theory.solve.stages import INSIDE, Runner
 from theory_common import checks
 from theory_common.batching.blocks import in_blocks, summed
 from theory_common.checks import Numbers
 from theory_common.numerics import roots
 from theory_common.numerics.implicit import solve_linear
+from theory_common.numerics.matrices import one_by_one
 
 # At most. A path to the fold takes 10 to 25, one with margins of hundreds over 100.
 ANCHORS = 256
@@ -890,14 +891,10 @@ def at_times(loss: RowLoss, line: Line, trace: Trace, times: Float[Numbers, " q"
     eps = float(jnp.finfo(times.dtype).eps)
     count = len(times)
     guesses = _between(trace, times)
-    factors, scales = jax.vmap(factor)(guesses.hessians)
+    sizes = loss.sizes(line.types)
     # Inverted once: a triangular solve for each of many small matrices costs as much as their
     # inverse.
-    identity = jnp.eye(len(line.ridge), dtype=times.dtype)
-    sizes = loss.sizes(line.types)
-
-    def inverse(lower):
-        return jax.scipy.linalg.solve_triangular(lower, identity, lower=True)
+    whiten, scales = one_by_one(inverse_factor, guesses.hessians)
 
     def first(weights, time):
         scores = loss.scores(line.types, weights)
@@ -913,7 +910,7 @@ def at_times(loss: RowLoss, line: Line, trace: Trace, times: Float[Numbers, " q"
         time=times,
         gradient=slopes,
         force=forces,
-        whiten=jax.vmap(inverse)(factors),
+        whiten=whiten,
         scale=scales,
         covered=guesses.covered,
     )

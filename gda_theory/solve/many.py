@@ -49,6 +49,7 @@ from theory_common import checks
 from theory_common.batching import executors
 from theory_common.checks import Numbers
 from theory_common.claims import backed_by
+from theory_common.numerics.matrices import one_by_one
 from theory_common.printing.display import readable
 
 TOLERANCE = 1e-10  # of the gradient's norm
@@ -393,8 +394,9 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Numbers | None) -
     ridge = sets.shrink[:, None] * centre.ridge
     forgotten_force, forgotten_curvature = _forgotten(centre, sets)
     force, curvature = centre.force - forgotten_force, centre.curvature - forgotten_curvature
-    lower, scale = jax.vmap(newton.factor)(
-        curvature + ridge[:, :, None] * jnp.eye(ridge.shape[1], dtype=ridge.dtype)
+    whiten, scale = one_by_one(
+        newton.inverse_factor,
+        curvature + ridge[:, :, None] * jnp.eye(ridge.shape[1], dtype=ridge.dtype),
     )
     forgotten = _forgotten_tiles(centre, sets)
     start = jnp.broadcast_to(centre.weights, ridge.shape)
@@ -402,10 +404,8 @@ def _solve_block(loss: Loss, centre: Centre, sets: Sets, drop: Numbers | None) -
 
     def step(gradient):
         """``-H^{-1} gradient``, for each set."""
-        return (
-            -scale
-            * jax.scipy.linalg.cho_solve((lower, True), (scale * gradient)[..., None])[..., 0]
-        )
+        half = jnp.einsum("bij,bj->bi", whiten, scale * gradient)
+        return -scale * jnp.einsum("bij,bi->bj", whiten, half)
 
     def length(gradient):
         return sets.unit * newton.norm(gradient if drop is None else gradient @ drop)

@@ -120,6 +120,16 @@ def factor(hessian: Float[Numbers, "d d"]) -> tuple[Numbers, Numbers]:
     return jnp.linalg.cholesky(hessian * scale[:, None] * scale, symmetrize_input=False), scale
 
 
+def inverse_factor(hessian: Float[Numbers, "d d"]) -> tuple[Numbers, Numbers]:
+    r"""``W`` with :math:`H^{-1} = S W^\top W S`, where S is diagonal; and its diagonal.
+
+    Both are those of :func:`factor`: W is the inverse of the Cholesky factor.
+    """
+    lower, scale = factor(hessian)
+    identity = jnp.eye(len(lower), dtype=lower.dtype)
+    return jax.scipy.linalg.solve_triangular(lower, identity, lower=True), scale
+
+
 def direction(
     hessian: Float[Numbers, "d d"], gradient: Float[Numbers, " d"]
 ) -> Float[Numbers, " d"]:

@@ -1,0 +1,19 @@
+"""Many small matrices, one after another."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+
+def one_by_one(function: Callable[[Any], Any], matrices: jax.Array) -> Any:
+    """``function`` of each matrix of an array ``(*batch, d, d)``, one after another.
+
+    ``jax.vmap`` hands a whole batch to LAPACK. JAX then waits, inside a thread of XLA on CPUs, for
+    other threads of XLA to take a part of the batch. Programs that do so in as many threads as
+    there are cores wait for each other for ever (seen with JAX 0.10.2). Small matrices lose little:
+    each takes one core.
+    """
+    batch = matrices.shape[:-2]
+    found = jax.lax.map(function, matrices.reshape(-1, *matrices.shape[-2:]))
+    return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), found)
