@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from gda_theory.problem import losses
 from gda_theory.problem.losses import Loss
+from theory_common.numerics.matrices import weighted_square
 
 Floats = np.ndarray
 ENTRIES = 1 << 18  # of features that are read together: 2 MiB, which stay in the cache
@@ -155,13 +156,11 @@ class Margins(NamedTuple):
         return AtPoint(gradient, hessian, forces, bend)
 
     def product(self, factors: Float[Floats, " n"]) -> Float[Floats, "d d"]:
-        """``X' diag(factors) X`` for factors >= 0."""
+        """``X' diag(factors) X``."""
         dimension = self.features.shape[1]
         found = np.zeros((dimension, dimension))
         for rows in self.parts():
-            # NumPy computes a matrix times its own transpose with half the work.
-            rooted = np.sqrt(factors[rows])[:, None] * self.features[rows]
-            found += rooted.T @ rooted
+            found += weighted_square(self.features[rows], factors[rows])
         return found
 
     @property
@@ -205,8 +204,12 @@ class Margins(NamedTuple):
 
     def reach_in(self, inverse: Float[Floats, "d d"]) -> float:
         """``max_i |A x_i|`` over the rows with a weight, for the inverse A of a Cholesky factor."""
-        turned = self.features[self.weight > 0] @ inverse.T
-        return float(np.sqrt(np.max(np.einsum("ij,ij->i", turned, turned))))
+        largest = 0.0
+        for rows in self.parts():
+            turned = self.features[rows] @ inverse.T
+            squares = np.einsum("ij,ij->i", turned, turned)
+            largest = max(largest, float(np.max(squares, where=self.weight[rows] > 0, initial=0)))
+        return math.sqrt(largest)
 
     def largest_curvature(self, weights: Float[Floats, " d"]) -> float:
         """A bound on the Hessian's eigenvalues anywhere, or, but for the logistic loss, here."""

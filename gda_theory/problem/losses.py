@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from theory_common.batching.blocks import weighted_gram
+from theory_common.batching.blocks import summed, weighted_gram
 from theory_common.checks import Numbers
 from theory_common.numerics import special
 
@@ -189,7 +189,11 @@ class Loss(RowLoss):
 
     def force(self, types: Any, weight: Float[Numbers, " k"]) -> Float[Numbers, ""]:
         """The largest entry of ``|T|' |weight|``."""
-        return jnp.max(jnp.abs(weight) @ jnp.abs(types))
+
+        def of(types: Numbers, weight: Numbers) -> Numbers:
+            return jnp.abs(weight) @ jnp.abs(types)
+
+        return jnp.max(summed(of, types, weight))
 
     def recession_slopes(
         self,
@@ -200,10 +204,20 @@ class Loss(RowLoss):
         strength: Float[Numbers, "*batch"],
     ) -> Float[Numbers, "*batch m 2"]:
         """Slopes to both sides along each coordinate; +inf where a ridge acts."""
-        sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
-        # Summed before the strength enters, so that many strengths cost no more than one.
-        retain = jnp.einsum("...k,...kds->...ds", retain_weight, sides)
-        forget = jnp.einsum("...k,...kds->...ds", forget_weight, sides)
+
+        def summed() -> tuple[Array, Array]:
+            sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
+            return (
+                jnp.einsum("...k,...kds->...ds", retain_weight, sides),
+                jnp.einsum("...k,...kds->...ds", forget_weight, sides),
+            )
+
+        def none() -> tuple[Array, Array]:
+            return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(summed))
+
+        # Summed before the strength enters, so that many strengths cost no more than one. With a
+        # ridge on every coordinate the sums play no part.
+        retain, forget = jax.lax.cond(jnp.all(ridge > 0), none, summed)
         total = retain - strength[..., None, None] * forget
         slope = self.slope_at_minus_infinity
         steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope

@@ -109,6 +109,10 @@ class Problem:
 
         Its ``size_ratio`` is the ratio of the total weights, forget over retain.
         """
+        return self.objective_on(self.signs[:, None] * self.features)
+
+    def objective_on(self, types: Float[checks.Numbers, "n d"]) -> Objective:
+        """:meth:`objective` with known ``types``, those of the same rows in another problem."""
         xp = self.features.__array_namespace__()
         retain = xp.where(self.forget, 0, self.sample_weight)
         forget = xp.where(self.forget, self.sample_weight, 0)
@@ -117,7 +121,7 @@ class Problem:
         if self.reduction == "mean":
             retain, forget = retain / retain_total, forget / forget_total
         return Objective(
-            types=self.signs[:, None] * self.features,
+            types=types,
             retain_weight=retain,
             forget_weight=forget,
             ridge=self.ridge,

@@ -52,7 +52,7 @@ TURNS = 12  # of a correction between anchors, at most
 CORRECTIONS = 8  # of an anchor, at most
 # The error of a predictor to aim at, in margins. A larger one means fewer anchors, and more
 # corrections between them.
-PREDICTION = 0.0005
+PREDICTION = 0.001
 FIRST_STEP = 0.1
 LONGEST_CROSSING = 0.6
 SHORTEST_CROSSING = 1e-3
@@ -95,6 +95,14 @@ class Line(NamedTuple):
         slope, force = summed(of, self.types, self.coefficients(time), self.forget_weight)
         return self.ridge * weights + slope, force
 
+    def slope(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Numbers:
+        """The gradient alone."""
+
+        def of(types: Any, weight: Numbers) -> Numbers:
+            return loss.slope(types, weight, loss.scores(types, weights))
+
+        return self.ridge * weights + summed(of, self.types, self.coefficients(time))
+
     def bend(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Numbers:
         """The second derivatives in the scores."""
         return loss.bend(self.coefficients(time), loss.scores(self.types, weights))
@@ -103,12 +111,23 @@ class Line(NamedTuple):
         """The Hessian."""
         return loss.product(self.types, self.bend(loss, weights, time)) + jnp.diag(self.ridge)
 
-    def steering_hessian(
+    def local(
         self, loss: RowLoss, rough: Rough | None, weights: Numbers, time: ArrayLike
-    ) -> Float[Numbers, "m m"]:
-        """The Hessian for steps and tangents, which corrections follow."""
-        bend = self.bend(loss, weights, time)
-        return steering_hessian(loss, self.types, rough, bend, self.ridge)
+    ) -> tuple[Numbers, Numbers, Float[Numbers, "m m"]]:
+        """The gradient, its derivative in time, and the Hessian for steps and tangents.
+
+        Corrections follow, so that the Hessian may be in float32.
+        """
+        scores = loss.scores(self.types, weights)
+        weight = self.coefficients(time)
+
+        def of(types: Any, scores: Numbers, weight: Numbers, forget: Numbers) -> Any:
+            return loss.slope(types, weight, scores), -loss.slope(types, forget, scores)
+
+        slope, force = summed(of, self.types, scores, weight, self.forget_weight)
+        bend = loss.bend(weight, scores)
+        hessian = steering_hessian(loss, self.types, rough, bend, self.ridge)
+        return self.ridge * weights + slope, force, hessian
 
     def bounded_below(self, loss: RowLoss, time: ArrayLike) -> Bool[Numbers, ""]:
         """Whether the objective is bounded below along each unpenalised coordinate."""
@@ -479,7 +498,7 @@ def _tolerance(trace: Trace, prediction: Prediction) -> Float[Numbers, ""]:
     """Of an anchor. Anchors only guide: what is reported is corrected to rounding later."""
     eps = float(jnp.finfo(trace.times.dtype).eps)
     length = Metric(trace.gram).length(prediction.weights, prediction.time)
-    return jnp.maximum(1e-6, 100 * eps * (1 + length))
+    return jnp.maximum(1e-4, 100 * eps * (1 + length))
 
 
 def _bordered(hessian: Numbers, force: Numbers, along: Dual) -> Float[Numbers, "border border"]:
@@ -496,11 +515,10 @@ def correct(
     last = trace.anchors - 1
     metric = Metric(trace.gram)
     along = prediction.along
-    _, force = line.gradient(loss, prediction.weights, prediction.time)
+    slope, force = line.gradient(loss, prediction.weights, prediction.time)
     inverse = jax.scipy.linalg.lu_factor(_bordered(prediction.hessian, force, along))
 
-    def turn(state):
-        slope, _ = line.gradient(loss, state.weights, state.time)
+    def stepped(state, slope):
         position = along.of(state.weights - trace.weights[last], state.time - trace.times[last])
         off = position - prediction.step
         change = jax.scipy.linalg.lu_solve(inverse, jnp.append(slope, off))
@@ -513,6 +531,9 @@ def correct(
             first=jnp.where(state.turns == 0, size, state.first),
             turns=state.turns + 1,
         )
+
+    def turn(state):
+        return stepped(state, line.slope(loss, state.weights, state.time))
 
     def unfinished(state):
         hopeful = (state.contraction < 0.5) | (state.turns < 2)
@@ -527,7 +548,7 @@ def correct(
         first=infinite,
         turns=jnp.int32(0),
     )
-    return jax.lax.while_loop(unfinished, turn, start)
+    return jax.lax.while_loop(unfinished, turn, stepped(start, slope))
 
 
 def refine(
@@ -537,8 +558,7 @@ def refine(
     line = course.line
     along = prediction.along
     weights, time = correction.weights, correction.time
-    hessian = line.steering_hessian(loss, course.rough, weights, time)
-    slope, force = line.gradient(loss, weights, time)
+    slope, force, hessian = line.local(loss, course.rough, weights, time)
     ahead = jnp.zeros(len(weights) + 1, time.dtype).at[-1].set(1)
     right = jnp.stack([jnp.append(slope, 0), ahead], 1)
     rest, tangent = jnp.linalg.solve(_bordered(hessian, force, along), right).T
@@ -650,7 +670,7 @@ def end(loss: RowLoss, course: Course, trace: Trace) -> tuple[Trace, Fold]:
     A closed fold takes the place of the anchor behind it. Where Newton's method does not close on
     it, that anchor goes: the fold is crossed again by a shorter step, down to a shortest one.
     """
-    fold = fold_of(loss, course.line, trace)
+    fold = fold_of(loss, course, trace)
     last = trace.anchors - 1
     missed = (trace.status == FOLD) & ~fold.closed
     again = missed & (trace.crossing > SHORTEST_CROSSING)
@@ -698,11 +718,12 @@ class _Approach(NamedTuple):
     turns: Numbers
 
 
-def fold_of(loss: RowLoss, line: Line, trace: Trace) -> Fold:
+def fold_of(loss: RowLoss, course: Course, trace: Trace) -> Fold:
     """The fold between the last two anchors, to full precision.
 
     It is found by Newton's method on the system of Moore and Spence.
     """
+    line = course.line
     eps = float(jnp.finfo(trace.times.dtype).eps)
     met = trace.status == FOLD
     before = jnp.maximum(trace.anchors - 2, 0)
@@ -728,11 +749,12 @@ def fold_of(loss: RowLoss, line: Line, trace: Trace) -> Fold:
     scale = scale / jnp.where(scale @ guess.null > 0, scale @ guess.null, 1)
 
     def unfinished(state):
-        hopeful = (state.size < 0.5 * state.before) | (state.turns < 6)
+        early = (state.turns < 6) & (state.size > eps**0.5)
+        hopeful = (state.size < 0.5 * state.before) | early
         return met & (state.turns < 20) & (state.size > 4 * eps) & hopeful
 
     def turn(state):
-        return _towards_fold(loss, line, metric, scale, state)
+        return _towards_fold(loss, course, metric, scale, state)
 
     found = jax.lax.while_loop(unfinished, turn, guess)
     width = metric.length(
@@ -757,9 +779,13 @@ def fold_of(loss: RowLoss, line: Line, trace: Trace) -> Fold:
 
 
 def _towards_fold(
-    loss: RowLoss, line: Line, metric: Metric, scale: Numbers, state: _Approach
+    loss: RowLoss, course: Course, metric: Metric, scale: Numbers, state: _Approach
 ) -> _Approach:
-    """One step of Newton's method for ``gradient = 0``, ``H null = 0``, ``scale . null = 1``."""
+    """One step of Newton's method for ``gradient = 0``, ``H null = 0``, ``scale . null = 1``.
+
+    The residual is exact. Both matrices only steer.
+    """
+    line = course.line
     weights, time, null = state.weights, state.time, state.null
     dimension = len(weights)
     slope, force = line.gradient(loss, weights, time)
@@ -769,13 +795,15 @@ def _towards_fold(
     def bend(scores):
         return loss.bend(line.coefficients(time), scores)
 
-    def forget_slope(scores):
-        return loss.slope(line.types, line.forget_weight, scores)
+    def slopes(scores):
+        retained = loss.slope(line.types, line.coefficients(time), scores)
+        return retained, -loss.slope(line.types, line.forget_weight, scores)
 
     curvature, third = jax.jvp(bend, (scores,), (tilt,))
-    hessian = loss.product(line.types, curvature) + jnp.diag(line.ridge)
-    bent = loss.product(line.types, third)
-    flatter = -jax.jvp(forget_slope, (scores,), (tilt,))[1]
+    ridge = jnp.diag(line.ridge)
+    hessian = steering_hessian(loss, line.types, course.rough, curvature, line.ridge)
+    bent = steering_hessian(loss, line.types, course.rough, third, line.ridge) - ridge
+    along_null, flatter = jax.jvp(slopes, (scores,), (tilt,))[1]
     zero = jnp.zeros_like(hessian)
     column = jnp.zeros_like(null)
     matrix = jnp.block(
@@ -785,7 +813,7 @@ def _towards_fold(
             [column[None], scale[None], jnp.zeros((1, 1), time.dtype)],
         ]
     )
-    residual = jnp.concatenate([slope, hessian @ null, (scale @ null - 1)[None]])
+    residual = jnp.concatenate([slope, line.ridge * null + along_null, (scale @ null - 1)[None]])
     change = jnp.linalg.solve(matrix, residual)
     shift = change[:dimension]
     turn = change[dimension:-1]

@@ -400,10 +400,9 @@ def _even(
 
     def polish(_, state):
         weights, time = state
-        slope, force = line.gradient(loss, weights, time)
+        slope, force, hessian = line.local(loss, rough, weights, time)
         shift = away(weights)
         outward = shift if basis is None else shift @ basis
-        hessian = line.steering_hessian(loss, rough, weights, time)
         top = jnp.concatenate([hessian, force[:, None]], 1)
         matrix = jnp.concatenate([top, jnp.append(outward / norm(shift), 0)[None]], 0)
         change = jnp.linalg.solve(matrix, jnp.append(slope, excess(weights)))

@@ -104,7 +104,7 @@ def _diagnosed(problem: Problem | MultinomialProblem, strength: float, progress:
     with stage("3 of 4: early stops"):
         stops = stopping.stops(objective, losses, path, strength)
     with stage("4 of 4: the other reduction"):
-        other_objective, other_losses, other_path, _ = _solved(other, strength)
+        other_objective, other_losses, other_path, _ = _solved(other, strength, objective)
         other_numbers = measure.measure(
             other, other_objective, other_path, losses=other_losses, follow=False
         )
@@ -120,10 +120,13 @@ def _diagnosed(problem: Problem | MultinomialProblem, strength: float, progress:
 
 
 def _solved(
-    problem: Problem | MultinomialProblem, strength: float
+    problem: Problem | MultinomialProblem, strength: float, like: Objective | None = None
 ) -> tuple[Objective, SetLosses, Path, Path]:
-    """The objective of a problem, its losses, its path, and the path at the course's strengths."""
-    objective = measure.objective_of(problem)
+    """The objective of a problem, its losses, its path, and the path at the course's strengths.
+
+    ``like`` is the objective of another problem with the same rows.
+    """
+    objective = measure.objective_of(problem, like)
     losses = set_losses_of(objective, widened(objective))
     paths = path_and_more(objective, np.array([strength]), course.strengths_of)
     return objective, losses, *jax.tree.map(np.asarray, paths)

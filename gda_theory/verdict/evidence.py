@@ -92,7 +92,7 @@ def evidence(
             "course": lambda: course.course(models, objective, followed, given),
             "dependence": lambda: depends,
             "position": lambda: _position(depends, means),
-            "random_test": lambda: random_test.random_test(problem, models),
+            "random_test": lambda: random_test.random_test(problem, models, objective),
             "remedies": lambda: remedies.remedies(problem, models),
             "membership": lambda: membership.membership(models),
         }

@@ -396,9 +396,18 @@ def _sides(around: _Around, path: Path) -> OppositeSides:
     )
 
 
-def objective_of(problem: AnyProblem) -> Objective:
-    """The objective of a problem of known numbers, as NumPy arrays."""
-    return jax.tree.map(np.asarray, problem).objective()
+def objective_of(problem: AnyProblem, like: Objective | None = None) -> Objective:
+    """The objective of a problem of known numbers, as NumPy arrays.
+
+    Args:
+        problem: the data.
+        like: the objective of another problem with the same rows, if there is one. Their types are
+            not computed again.
+    """
+    known = jax.tree.map(np.asarray, problem)
+    if like is None or not isinstance(known, Problem):
+        return known.objective()
+    return known.objective_on(like.types)
 
 
 def norm(vectors: Float[ArrayLike, "*batch d"]) -> Float[np.ndarray, "*batch"]:

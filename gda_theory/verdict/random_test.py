@@ -21,6 +21,7 @@ from jaxtyping import Bool
 
 from gda_theory.paper import random_sets
 from gda_theory.problem.multinomial import MultinomialProblem
+from gda_theory.problem.objective import Objective
 from gda_theory.problem.problem import Problem
 from gda_theory.solve import minimise
 from gda_theory.verdict import measure
@@ -58,20 +59,27 @@ class RandomTest(NamedTuple):
     outside: tuple[str, ...]
 
 
-def random_test(problem: Problem | MultinomialProblem, models: Models) -> RandomTest:
+def random_test(
+    problem: Problem | MultinomialProblem, models: Models, objective: Objective
+) -> RandomTest:
     """Whether the forget set is distinguishable from a random one, by its accuracy.
 
     Cost: one retraining that starts at the retrained model.
+
+    Args:
+        problem: the data.
+        models: its models.
+        objective: that of the problem.
     Raises: :class:`NoAnswer` if the rows that are left have no single minimum.
     """
     held = held_out(models)
     rest = np.where(held, 0, models.sample_weight)
     try:
-        objective = measure.objective_of(problem.replace(sample_weight=rest))
+        without = measure.objective_of(problem.replace(sample_weight=rest), objective)
     except ValueError:
         raise NoAnswer("without the held-out rows a class has no kept row") from None
-    found = minimise.solve(objective, 0.0, models.weights["retrained"])
-    trained, _ = minimise.confirmed(objective, found)
+    found = minimise.solve(without, 0.0, models.weights["retrained"])
+    trained, _ = minimise.confirmed(without, found)
     if not trained.converged:
         raise NoAnswer("without the held-out rows there is no single minimum")
     forget = models.forget & (models.sample_weight > 0)

@@ -30,6 +30,7 @@ from gda_theory.problem.classes import contrasts
 from gda_theory.problem.losses import Elementwise, Loss
 from gda_theory.problem.multinomial import MultinomialProblem
 from gda_theory.problem.problem import Problem
+from theory_common.numerics.matrices import weighted_square
 
 ENTRIES = 1 << 22  # of the features of one block
 
@@ -226,7 +227,8 @@ def gram(rows: Scores, bends: Float[np.ndarray, "n c c"]) -> Float[np.ndarray, "
     for part in blocks(rows):
         features = rows.features[part]
         for first in range(count):
-            for second in range(first + 1):
+            found[first, :, first] += weighted_square(features, bends[part, first, first])
+            for second in range(first):
                 block = (features * bends[part, first, second, None]).T @ features
                 found[first, :, second] += block
     for first in range(count):

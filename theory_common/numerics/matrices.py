@@ -1,9 +1,11 @@
-"""Many small matrices, one after another."""
+"""Many small matrices one after another, and products of a matrix with itself."""
 
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import numpy as np
+from jaxtyping import Float
 
 
 def one_by_one(function: Callable[[Any], Any], matrices: jax.Array) -> Any:
@@ -17,3 +19,18 @@ def one_by_one(function: Callable[[Any], Any], matrices: jax.Array) -> Any:
     batch = matrices.shape[:-2]
     found = jax.lax.map(function, matrices.reshape(-1, *matrices.shape[-2:]))
     return jax.tree.map(lambda leaf: leaf.reshape(*batch, *leaf.shape[1:]), found)
+
+
+def weighted_square(
+    rows: Float[np.ndarray, "n d"], factors: Float[np.ndarray, " n"]
+) -> Float[np.ndarray, "d d"]:
+    """``rows' diag(factors) rows`` for factors of any sign.
+
+    NumPy computes a matrix times its own transpose with half the work of a product.
+    """
+    rooted = np.sqrt(np.abs(factors))[:, None] * rows
+    below = factors < 0
+    if not np.any(below):
+        return rooted.T @ rooted
+    above, under = rooted[~below], rooted[below]
+    return above.T @ above - under.T @ under
