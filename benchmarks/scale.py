@@ -4,6 +4,7 @@ Both sides run in fresh processes. CPU seconds are compared where other work may
 """
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -107,9 +108,9 @@ def run(name: str, argument: str, turns: int) -> None:
 
 
 def measured(name: str, argument: object, turns: int = 2) -> dict:
-    """The last call's seconds in a fresh process, the first one's, and the peak of the memory.
+    """The median seconds of a call in a fresh process, those of compiling, and the memory's peak.
 
-    The first call compiles.
+    The first call compiles, and is not part of the median.
     """
     code = f"from benchmarks import scale\nscale.run({name!r}, {str(argument)!r}, {turns})"
     done = subprocess.run(
@@ -118,10 +119,11 @@ def measured(name: str, argument: object, turns: int = 2) -> dict:
     if done.returncode:
         raise RuntimeError(f"{name} ended with {done.returncode}: {done.stderr[-2000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
+    cpu = statistics.median(found["cpu"][1:])
     return {
-        "wall": found["wall"][-1],
-        "cpu": found["cpu"][-1],
-        "compile": max(0.0, found["cpu"][0] - found["cpu"][-1]),
+        "wall": statistics.median(found["wall"][1:]),
+        "cpu": cpu,
+        "compile": max(0.0, found["cpu"][0] - cpu),
         "gibibytes": found["gibibytes"],
     }
 
@@ -131,7 +133,7 @@ def reading_row(rows: int) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         path = f"{folder}/table.csv"
         write_csv(path, rows)
-        ours, theirs = measured("read_ours", path, 3), measured("read_theirs", path, 3)
+        ours, theirs = measured("read_ours", path, 6), measured("read_theirs", path, 6)
     return {
         "work": f"read a CSV file of {rows:,} x {DIMENSION} into a Problem",
         "against": "pandas.read_csv and StandardScaler",
@@ -208,5 +210,5 @@ def rows(full: bool = False) -> Iterator[dict]:
     size = FULL if full else QUICK
     yield reading_row(size)
     found = {count: measured("diagnose_ours", count) for count in SIZES[full]}
-    yield diagnosis_row(found[size], measured("diagnose_theirs", size, 3), size)
+    yield diagnosis_row(found[size], measured("diagnose_theirs", size, 6), size)
     yield growth_row({count: one["cpu"] for count, one in found.items()})
