@@ -190,12 +190,17 @@ def broadcast(owner: str, **named: Any) -> dict[str, Array]:
     if len({array.shape for array in arrays.values()}) == 1:
         return arrays
     try:
-        return dict(zip(arrays, jnp.broadcast_arrays(*arrays.values()), strict=True))
+        return dict(zip(arrays, _broadcast(*arrays.values()), strict=True))
     except ValueError:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items() if array.ndim)
         raise ValueError(
             f"the arguments of {owner} must broadcast to one shape, got {shapes}"
         ) from None
+
+
+@jax.jit
+def _broadcast(*arrays: Array) -> list[Array]:
+    return jnp.broadcast_arrays(*arrays)
 
 
 def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:

@@ -204,24 +204,7 @@ class Loss(RowLoss):
         strength: Float[Numbers, "*batch"],
     ) -> Float[Numbers, "*batch m 2"]:
         """Slopes to both sides along each coordinate; +inf where a ridge acts."""
-
-        def summed() -> tuple[Array, Array]:
-            sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
-            return (
-                jnp.einsum("...k,...kds->...ds", retain_weight, sides),
-                jnp.einsum("...k,...kds->...ds", forget_weight, sides),
-            )
-
-        def none() -> tuple[Array, Array]:
-            return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(summed))
-
-        # Summed before the strength enters, so that many strengths cost no more than one. With a
-        # ridge on every coordinate the sums play no part.
-        retain, forget = jax.lax.cond(jnp.all(ridge > 0), none, summed)
-        total = retain - strength[..., None, None] * forget
-        slope = self.slope_at_minus_infinity
-        steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
-        return jnp.where((ridge > 0)[..., None], jnp.inf, steep)
+        return _recession_slopes(self, types, retain_weight, forget_weight, ridge, strength)
 
     def __repr__(self) -> str:
         return f"Loss({self.name!r})"
@@ -234,6 +217,34 @@ class Loss(RowLoss):
         if self is made[0](*made[1]):
             return made
         return Loss, tuple(getattr(self, field.name) for field in dataclasses.fields(self))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _recession_slopes(
+    loss: Loss,
+    types: Array,
+    retain_weight: Array,
+    forget_weight: Array,
+    ridge: Array,
+    strength: Array,
+) -> Array:
+    def summed() -> tuple[Array, Array]:
+        sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
+        return (
+            jnp.einsum("...k,...kds->...ds", retain_weight, sides),
+            jnp.einsum("...k,...kds->...ds", forget_weight, sides),
+        )
+
+    def none() -> tuple[Array, Array]:
+        return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(summed))
+
+    # Summed before the strength enters, so that many strengths cost no more than one. With a
+    # ridge on every coordinate the sums play no part.
+    retain, forget = jax.lax.cond(jnp.all(ridge > 0), none, summed)
+    total = retain - strength[..., None, None] * forget
+    slope = loss.slope_at_minus_infinity
+    steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope
+    return jnp.where((ridge > 0)[..., None], jnp.inf, steep)
 
 
 def margin_loss(name: str, value: Elementwise, *, slope_at_minus_infinity: float = jnp.inf) -> Loss:

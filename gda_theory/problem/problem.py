@@ -113,19 +113,14 @@ class Problem:
 
     def objective_on(self, types: Float[checks.Numbers, "n d"]) -> Objective:
         """:meth:`objective` with known ``types``, those of the same rows in another problem."""
-        xp = self.features.__array_namespace__()
-        retain = xp.where(self.forget, 0, self.sample_weight)
-        forget = xp.where(self.forget, self.sample_weight, 0)
-        retain_total = xp.sum(retain)
-        forget_total = xp.sum(forget)
-        if self.reduction == "mean":
-            retain, forget = retain / retain_total, forget / forget_total
+        weigh = _weights if isinstance(self.features, np.ndarray) else _compiled_weights
+        retain, forget, size_ratio = weigh(self.forget, self.sample_weight, self.reduction)
         return Objective(
             types=types,
             retain_weight=retain,
             forget_weight=forget,
             ridge=self.ridge,
-            size_ratio=forget_total / retain_total,
+            size_ratio=size_ratio,
             loss=self.loss,
             reduction=self.reduction,
         )
@@ -286,6 +281,22 @@ def _arrays(
         "ridge": ridges,
         "sample_weight": validation.weights(common.get("sample_weight"), features),
     }
+
+
+def _weights(
+    forget: checks.Truth, sample_weight: checks.Numbers, reduction: str
+) -> tuple[checks.Numbers, checks.Numbers, checks.Numbers]:
+    """The weights of the rows in each set, and the ratio of their totals, forget over retain."""
+    xp = sample_weight.__array_namespace__()
+    retained = xp.where(forget, 0, sample_weight)
+    forgotten = xp.where(forget, sample_weight, 0)
+    totals = xp.sum(retained), xp.sum(forgotten)
+    if reduction == "mean":
+        retained, forgotten = retained / totals[0], forgotten / totals[1]
+    return retained, forgotten, totals[1] / totals[0]
+
+
+_compiled_weights = jax.jit(_weights, static_argnums=2)
 
 
 def _signs(labels: ArrayLike, count: int) -> checks.Numbers:

@@ -11,6 +11,7 @@ number :math:`\hat x_0 - x_0`, where :math:`\hat x_0` is a sample of the posteri
 """
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -305,17 +306,20 @@ def gaussian_field(shape: int | tuple[int, ...], decay: Float[ArrayLike, ""]) ->
     return GaussianField(spectrum=spectrum / _mean_over_modes(spectrum, grid), grid=grid)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def _to_modes(field: Array, grid: tuple[int, ...]) -> Array:
     """The Fourier transform of sites ``(*batch, length)``: half of the modes, the others mirror."""
     axes = tuple(range(-len(grid), 0))
     return jnp.fft.rfftn(field.reshape(*field.shape[:-1], *grid), axes=axes)
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def _to_sites(half: Array, grid: tuple[int, ...]) -> Array:
     """Back to the sites, as arrays ``(*batch, *grid)``."""
     return jnp.fft.irfftn(half, grid, axes=tuple(range(-len(grid), 0)))
 
 
+@functools.partial(jax.jit, static_argnums=1)
 def _mean_over_modes(half: Array, grid: tuple[int, ...]) -> Array:
     """Mean over all modes, from those of ``rfftn``: most of the others mirror these."""
     times = np.full(half.shape[-1], 2)

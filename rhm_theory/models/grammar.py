@@ -103,10 +103,7 @@ class Grammar:
         Raises: ``TypeError`` or ``ValueError`` that names the argument.
         """
         shape = _sizes(depth, vocabulary, rules_per_symbol, branching)
-        of_level = functools.partial(jax.random.fold_in, checks.key("key", key))
-        keys = jax.vmap(of_level)(jnp.arange(1, depth + 1))
-        tuples = _distinct_tuples(keys, vocabulary * rules_per_symbol, vocabulary, branching)
-        return cls(tuples.reshape(shape))
+        return cls(_random_rules(checks.key("key", key), shape))
 
     @classmethod
     def affine(
@@ -394,6 +391,8 @@ def symbols_in(
             index = tuple(bad[0].tolist())
             place = f" at index {index}" if index else ""
             raise ValueError(f"{name} must be in 0 .. {count - 1}, got {concrete[index]}{place}")
+        kept = isinstance(value, jax.Array) and value.dtype == jnp.int32
+        return value if kept else jnp.asarray(concrete.astype(np.int32))
     return jnp.asarray(value, jnp.int32)
 
 
@@ -450,6 +449,17 @@ def _require_unambiguous(level: int, table: np.ndarray) -> None:
             f"rules must be unambiguous: at level {level} symbol {first[0]} (rule {first[1]}) and "
             f"symbol {second[0]} (rule {second[1]}) both become {tuple(table[first].tolist())}"
         )
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _random_rules(
+    key: Array, shape: tuple[int, int, int, int]
+) -> Int[Array, "depth vocabulary rules_per_symbol branching"]:
+    """Rules of this shape, each level with random numbers of its own."""
+    depth, vocabulary, rules_per_symbol, branching = shape
+    keys = jax.vmap(functools.partial(jax.random.fold_in, key))(jnp.arange(1, depth + 1))
+    tuples = _distinct_tuples(keys, vocabulary * rules_per_symbol, vocabulary, branching)
+    return tuples.reshape(shape)
 
 
 @functools.partial(jax.jit, static_argnums=(1, 2, 3))

@@ -199,7 +199,12 @@ def log_ratio(a: ArrayLike, b: ArrayLike) -> Array:
 
     The ratio has one rounding. Where it would over- or underflow, it is scaled first.
     """
-    a, b = checks.reals(a=a, b=b).values()
+    return _log_ratio(*checks.reals(a=a, b=b).values())
+
+
+@jax.jit
+def _log_ratio(a: Array, b: Array) -> Array:
+    """:func:`log_ratio` of arrays of one dtype."""
     info, ratio = jnp.finfo(a.dtype), jax.lax.stop_gradient(a / b)
     exponent = jnp.where(ratio < info.tiny, 1.0, 0.0) - jnp.where(ratio > info.max, 1.0, 0.0)
     # A power of 2, half of the exponent range: once up and once down it brings any ratio into
