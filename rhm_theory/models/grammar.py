@@ -391,8 +391,9 @@ def symbols_in(
             index = tuple(bad[0].tolist())
             place = f" at index {index}" if index else ""
             raise ValueError(f"{name} must be in 0 .. {count - 1}, got {concrete[index]}{place}")
-        kept = isinstance(value, jax.Array) and value.dtype == jnp.int32
-        return value if kept else jnp.asarray(concrete.astype(np.int32))
+        if isinstance(value, jax.Array) and value.dtype == jnp.int32:
+            return value
+        return jnp.asarray(concrete.astype(np.int32))
     return jnp.asarray(value, jnp.int32)
 
 

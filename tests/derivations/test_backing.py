@@ -103,7 +103,8 @@ def test_every_cited_claim_is_in_the_ledger():
     assert set(rhm_command.CLAIMS.values()) <= ids
 
 
-@pytest.mark.parametrize("options", [[], pytest.param(["-OO"], marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", [[], ["-OO"]])
 def test_claims_survive_without_docstrings(options, tmp_path):
     names = [name for name, identifiers in CITED.items() if identifiers and not is_module(name)]
     packages = tmp_path / "packages"

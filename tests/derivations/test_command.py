@@ -131,6 +131,7 @@ def test_the_ledger_is_packaged():
         assert all((folder / "__init__.py").exists() for folder in folders)
 
 
+@pytest.mark.slow
 def test_attack_searches_and_reports(capsys):
     assert command.main(["attack", "lemma-3-order", "--seconds", "1", "--seed", "1"]) == 0
     printed = capsys.readouterr().out

@@ -114,6 +114,7 @@ def test_bayes_has_the_exact_susceptibility():
     assert "uses 100.0 %, 100.0 % at levels 1, 2" in grammar_report.answer(found)[0]
 
 
+@pytest.mark.slow
 def test_changes_of_nodes_are_those_of_enumeration():
     starts = LEAVES[[0, 7, 11]]
     mask = np.array([True, True, True, False])
