@@ -49,6 +49,8 @@ ANCHORS_ALONE = 2048
 MOST_ENTRIES = 2**23
 FEWEST_ANCHORS = 64  # 2 GB of Hessians for 2,000 weights
 TURNS = 12  # of a correction between anchors, at most
+# Newton's steps where that correction fails: so many in any case, and so many at most.
+POLISHING, LAST_RESORT = 8, 40
 CORRECTIONS = 8  # of an anchor, at most
 # The error of a predictor to aim at, in margins. A larger one means fewer anchors, and more
 # corrections between them.
@@ -1036,18 +1038,39 @@ def _newton(
     force: Numbers,
     needed: Numbers,
 ) -> tuple[Numbers, Numbers]:
-    """Newton's steps with the true Hessian where ``needed``, else what is given."""
+    """Newton's steps with the true Hessian where ``needed``, else what is given.
 
-    def step(_, state):
-        weights, slope = state
-        proposal = weights - solve_linear(line.hessian(loss, weights, time), slope)
-        after = line.at(time).gradient(loss, proposal)
-        better = _error(line, after, proposal, force) < _error(line, slope, weights, force)
-        return jnp.where(better, proposal, weights), jnp.where(better, after, slope)
+    A step that does not reduce the error is halved. With margins of thousands the losses bend at
+    once, so that a full step overshoots.
+    """
+    eps = float(jnp.finfo(weights.dtype).eps)
 
-    return jax.lax.cond(
-        needed, lambda: jax.lax.fori_loop(0, 8, step, (weights, slope)), lambda: (weights, slope)
-    )
+    def error(weights, slope):
+        return _error(line, slope, weights, force)
+
+    def step(state):
+        weights, slope, share, turns = state
+        move = solve_linear(line.hessian(loss, weights, time), slope)
+        proposal = weights - share * move
+        after = line.slope(loss, proposal, time)
+        better = error(proposal, after) < error(weights, slope)
+        return (
+            jnp.where(better, proposal, weights),
+            jnp.where(better, after, slope),
+            jnp.where(better, jnp.minimum(2 * share, 1), share / 2),
+            turns + 1,
+        )
+
+    def unfinished(state):
+        weights, slope, _, turns = state
+        far = error(weights, slope) > 64 * eps
+        return (turns < POLISHING) | (far & (turns < LAST_RESORT))
+
+    def corrected():
+        start = (weights, slope, jnp.ones_like(time), jnp.int32(0))
+        return jax.lax.while_loop(unfinished, step, start)[:2]
+
+    return jax.lax.cond(needed, corrected, lambda: (weights, slope))
 
 
 def _share(one: Float[Numbers, " m"], other: Float[Numbers, " m"]) -> Float[Numbers, ""]:
