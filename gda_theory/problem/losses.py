@@ -228,19 +228,21 @@ def _recession_slopes(
     ridge: Array,
     strength: Array,
 ) -> Array:
-    def summed() -> tuple[Array, Array]:
+    """:meth:`Loss.recession_slopes`, compiled as one function."""
+
+    def sums() -> tuple[Array, Array]:
         sides = jnp.stack([jnp.maximum(-types, 0), jnp.maximum(types, 0)], -1)
         return (
             jnp.einsum("...k,...kds->...ds", retain_weight, sides),
             jnp.einsum("...k,...kds->...ds", forget_weight, sides),
         )
 
-    def none() -> tuple[Array, Array]:
-        return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(summed))
+    def zeros() -> tuple[Array, Array]:
+        return jax.tree.map(lambda one: jnp.zeros(one.shape, one.dtype), jax.eval_shape(sums))
 
     # Summed before the strength enters, so that many strengths cost no more than one. With a
     # ridge on every coordinate the sums play no part.
-    retain, forget = jax.lax.cond(jnp.all(ridge > 0), none, summed)
+    retain, forget = jax.lax.cond(jnp.all(ridge > 0), zeros, sums)
     total = retain - strength[..., None, None] * forget
     slope = loss.slope_at_minus_infinity
     steep = jnp.where(total == 0, 0.0, total * slope) if math.isinf(slope) else total * slope

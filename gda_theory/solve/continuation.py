@@ -49,8 +49,8 @@ ANCHORS_ALONE = 2048
 MOST_ENTRIES = 2**23
 FEWEST_ANCHORS = 64  # 2 GB of Hessians for 2,000 weights
 TURNS = 12  # of a correction between anchors, at most
-# Newton's steps where that correction fails: so many in any case, and so many at most.
-POLISHING, LAST_RESORT = 8, 40
+NEWTON_STEPS = 8  # at least, where that correction fails
+MOST_NEWTON_STEPS = 40  # where the first ones did not reach the minimum
 CORRECTIONS = 8  # of an anchor, at most
 # The error of a predictor to aim at, in margins. A larger one means fewer anchors, and more
 # corrections between them.
@@ -97,14 +97,6 @@ class Line(NamedTuple):
         slope, force = summed(of, self.types, self.coefficients(time), self.forget_weight)
         return self.ridge * weights + slope, force
 
-    def slope(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Numbers:
-        """The gradient alone."""
-
-        def of(types: Any, weight: Numbers) -> Numbers:
-            return loss.slope(types, weight, loss.scores(types, weights))
-
-        return self.ridge * weights + summed(of, self.types, self.coefficients(time))
-
     def bend(self, loss: RowLoss, weights: Numbers, time: ArrayLike) -> Numbers:
         """The second derivatives in the scores."""
         return loss.bend(self.coefficients(time), loss.scores(self.types, weights))
@@ -118,7 +110,7 @@ class Line(NamedTuple):
     ) -> tuple[Numbers, Numbers, Float[Numbers, "m m"]]:
         """The gradient, its derivative in time, and the Hessian for steps and tangents.
 
-        Corrections follow, so that the Hessian may be in float32.
+        The Hessian may be in float32, since corrections follow. All three share the scores.
         """
         scores = loss.scores(self.types, weights)
         weight = self.coefficients(time)
@@ -497,7 +489,10 @@ def predict(trace: Trace) -> Prediction:
 
 
 def _tolerance(trace: Trace, prediction: Prediction) -> Float[Numbers, ""]:
-    """Of an anchor. Anchors only guide: what is reported is corrected to rounding later."""
+    """The largest last correction of an anchor, before one full Newton step.
+
+    That step squares the error. Anchors only guide: what is reported is corrected to rounding.
+    """
     eps = float(jnp.finfo(trace.times.dtype).eps)
     length = Metric(trace.gram).length(prediction.weights, prediction.time)
     return jnp.maximum(1e-4, 100 * eps * (1 + length))
@@ -535,7 +530,7 @@ def correct(
         )
 
     def turn(state):
-        return stepped(state, line.slope(loss, state.weights, state.time))
+        return stepped(state, line.at(state.time).gradient(loss, state.weights))
 
     def unfinished(state):
         hopeful = (state.contraction < 0.5) | (state.turns < 2)
@@ -751,6 +746,7 @@ def fold_of(loss: RowLoss, course: Course, trace: Trace) -> Fold:
     scale = scale / jnp.where(scale @ guess.null > 0, scale @ guess.null, 1)
 
     def unfinished(state):
+        # The first steps may grow. Below sqrt(eps) a step that is not halved is rounding.
         early = (state.turns < 6) & (state.size > eps**0.5)
         hopeful = (state.size < 0.5 * state.before) | early
         return met & (state.turns < 20) & (state.size > 4 * eps) & hopeful
@@ -785,7 +781,8 @@ def _towards_fold(
 ) -> _Approach:
     """One step of Newton's method for ``gradient = 0``, ``H null = 0``, ``scale . null = 1``.
 
-    The residual is exact. Both matrices only steer.
+    The residual is in full precision. The two matrices decide the steps and not where they end,
+    so they may be in float32.
     """
     line = course.line
     weights, time, null = state.weights, state.time, state.null
@@ -1040,8 +1037,8 @@ def _newton(
 ) -> tuple[Numbers, Numbers]:
     """Newton's steps with the true Hessian where ``needed``, else what is given.
 
-    A step that does not reduce the error is halved. With margins of thousands the losses bend at
-    once, so that a full step overshoots.
+    After a step that does not reduce the error, the next one is half as long. Where margins are in
+    the thousands, the losses of a few rows bend within a small part of a full step.
     """
     eps = float(jnp.finfo(weights.dtype).eps)
 
@@ -1052,7 +1049,7 @@ def _newton(
         weights, slope, share, turns = state
         move = solve_linear(line.hessian(loss, weights, time), slope)
         proposal = weights - share * move
-        after = line.slope(loss, proposal, time)
+        after = line.at(time).gradient(loss, proposal)
         better = error(proposal, after) < error(weights, slope)
         return (
             jnp.where(better, proposal, weights),
@@ -1064,7 +1061,7 @@ def _newton(
     def unfinished(state):
         weights, slope, _, turns = state
         far = error(weights, slope) > 64 * eps
-        return (turns < POLISHING) | (far & (turns < LAST_RESORT))
+        return (turns < NEWTON_STEPS) | (far & (turns < MOST_NEWTON_STEPS))
 
     def corrected():
         start = (weights, slope, jnp.ones_like(time), jnp.int32(0))

@@ -174,9 +174,11 @@ def ascent_path(
     """The minima continued from the oracle, at many strengths, with the fold and the break-even.
 
     Weights, critical and break-even strength have implicit derivatives in every array. The
-    derivatives are NaN where the numbers are. The cost is about 15 Hessians and 80 gradients for
-    the points that are followed, and about 4 gradients for each strength. All are matrix products
-    in blocks.
+    derivatives are NaN where the numbers are.
+
+    Each point that is followed costs one Hessian and 3 to 4 gradients. There are about 20 such
+    points, or over 100 where margins become large. Each strength costs about 4 gradients more. All
+    are matrix products in blocks.
 
     A single problem is solved stage by stage, which compiles in a fraction of the time. A batch,
     or a problem inside jit, is one program. Wrap the call in ``jax.jit`` where one shape is solved

@@ -1,4 +1,4 @@
-"""Many small matrices one after another, and products of a matrix with itself."""
+"""Functions of many small matrices, and the product of a matrix with its own transpose."""
 
 from collections.abc import Callable
 from typing import Any
@@ -26,7 +26,7 @@ def weighted_square(
 ) -> Float[np.ndarray, "d d"]:
     """``rows' diag(factors) rows`` for factors of any sign.
 
-    NumPy computes a matrix times its own transpose with half the work of a product.
+    It takes half the work of a product of two matrices: NumPy computes one triangle of ``A' A``.
     """
     rooted = np.sqrt(np.abs(factors))[:, None] * rows
     below = factors < 0

@@ -16,6 +16,7 @@ from gda_theory.problem.objective import Objective, Rough
 from gda_theory.problem.problem import Problem
 from gda_theory.solve import minimise
 from gda_theory.solve.path import ascent_path, descent_ascent
+from gda_theory.studies.influence import data, forget_sets
 
 EPS = np.finfo(float).eps
 
@@ -459,3 +460,19 @@ def test_a_path_with_margins_of_thousands_is_followed():
         gradient, hessian = reference.parts(weights, strength)
         assert np.abs(gradient).max() < 1e-13
         assert np.linalg.eigvalsh(hessian)[0] > 0
+
+
+@pytest.mark.slow
+def test_a_minimum_that_full_newton_steps_do_not_reach_is_found():
+    """A full step overshoots there: most margins are in the thousands, and a few are near 0."""
+    digits, ridge = data.load("digits 4-9"), 1e-3
+    sets = forget_sets.forget_sets(digits, forget_sets.model(digits, ridge), 0.01)
+    chosen = [one for one in sets if one.kind == "mislabelled"][2]
+    problem = forget_sets.problem_of(digits, chosen, ridge)
+    path = ascent_path(problem, [1.0])
+    assert bool(path.exists[0])
+    objective = problem.objective()
+    gradient, hessian = Reference(objective).parts(np.asarray(path.weights[0]), 1.0)
+    force = np.abs(np.asarray(objective.forget_weight)) @ np.abs(np.asarray(objective.types))
+    assert np.all(np.abs(gradient) < 1e-11 * force)
+    assert np.linalg.eigvalsh(hessian)[0] > 0
