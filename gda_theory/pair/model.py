@@ -248,12 +248,7 @@ def _below_one(correlation: checks.Numbers) -> checks.Truth:
 def _paper_geometry(correlation: Array) -> tuple[Gram, Array]:
     """The Gram matrix and types of ``u = (1, e)``, ``v = (e, 1)``."""
     valid = checks.require("correlation", correlation, _below_one, "in [0, 1)")
-    return _of_correlation(checks.known(valid, _below_one))
-
-
-@jax.jit
-def _of_correlation(correlation: Array) -> tuple[Gram, Array]:
-    """:func:`_paper_geometry` of a correlation in [0, 1)."""
+    correlation = checks.known(valid, _below_one)
     one = jnp.ones_like(correlation)
     diagonal = 1 + correlation**2
     gram = Gram(

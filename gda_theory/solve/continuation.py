@@ -49,12 +49,13 @@ ANCHORS_ALONE = 2048
 MOST_ENTRIES = 2**23
 FEWEST_ANCHORS = 64  # 2 GB of Hessians for 2,000 weights
 TURNS = 12  # of a correction between anchors, at most
+DOUBTFUL = 1e-3  # a longer correction, in margins, may have left the minimum for a saddle
 NEWTON_STEPS = 8  # at least, where that correction fails
 MOST_NEWTON_STEPS = 40  # where the first ones did not reach the minimum
 CORRECTIONS = 8  # of an anchor, at most
 # The error of a predictor to aim at, in margins. A larger one means fewer anchors, and more
 # corrections between them.
-PREDICTION = 0.001
+PREDICTION = 0.0005
 FIRST_STEP = 0.1
 LONGEST_CROSSING = 0.6
 SHORTEST_CROSSING = 1e-3
@@ -495,7 +496,7 @@ def _tolerance(trace: Trace, prediction: Prediction) -> Float[Numbers, ""]:
     """
     eps = float(jnp.finfo(trace.times.dtype).eps)
     length = Metric(trace.gram).length(prediction.weights, prediction.time)
-    return jnp.maximum(1e-4, 100 * eps * (1 + length))
+    return jnp.maximum(1e-6, 100 * eps * (1 + length))
 
 
 def _bordered(hessian: Numbers, force: Numbers, along: Dual) -> Float[Numbers, "border border"]:
@@ -960,9 +961,24 @@ def at_times(loss: RowLoss, line: Line, trace: Trace, times: Float[Numbers, " q"
     )
     metric = Metric(trace.gram)
     moved = jax.vmap(metric.length)(weights - guesses.weights, jnp.zeros_like(times))
-    near = moved < 0.1 * jax.vmap(metric.slack)(weights)
+    slack = jax.vmap(metric.slack)(weights)
+    near = moved < 0.1 * slack
     exact = _error(line, slopes, weights, forces) <= 64 * eps
-    return Minima(weights=weights, exist=guesses.covered & near & exact, gradients=slopes)
+    found = guesses.covered & near & exact
+    # A correction that is not small may end in the saddle on the other side of the fold.
+    doubtful = found & (moved > DOUBTFUL * slack)
+    exist = found & jax.lax.map(
+        lambda row: jax.lax.cond(
+            row[0], lambda: _is_definite(loss, line, *row[1:]), lambda: jnp.bool_(True)
+        ),
+        (doubtful, weights, times),
+    )
+    return Minima(weights=weights, exist=exist, gradients=slopes)
+
+
+def _is_definite(loss: RowLoss, line: Line, weights: Numbers, time: Numbers) -> Bool[Numbers, ""]:
+    """Whether the Hessian is positive definite."""
+    return jnp.all(jnp.isfinite(factor(line.hessian(loss, weights, time))[0]))
 
 
 def _error(line: Line, slope: Numbers, weights: Numbers, force: Numbers) -> Numbers:

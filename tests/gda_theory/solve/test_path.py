@@ -14,7 +14,8 @@ from gda_theory.codes import Reason
 from gda_theory.problem import losses
 from gda_theory.problem.objective import Objective, Rough
 from gda_theory.problem.problem import Problem
-from gda_theory.solve import minimise
+from gda_theory.problem.random_rows import random_forget_set
+from gda_theory.solve import continuation, minimise
 from gda_theory.solve.path import ascent_path, descent_ascent
 from gda_theory.studies.influence import data, forget_sets
 
@@ -476,3 +477,36 @@ def test_a_minimum_that_full_newton_steps_do_not_reach_is_found():
     force = np.abs(np.asarray(objective.forget_weight)) @ np.abs(np.asarray(objective.types))
     assert np.all(np.abs(gradient) < 1e-11 * force)
     assert np.linalg.eigvalsh(hessian)[0] > 0
+
+
+@pytest.mark.slow
+def test_a_saddle_is_not_reported_as_a_minimum(monkeypatch):
+    """Coarse anchors next to a fold lead some corrections to the saddle; the Hessian tells."""
+    features, target = load_breast_cancer(return_X_y=True)
+    features = StandardScaler().fit_transform(features)
+    forget = random_forget_set(len(target), 114, 9)
+    objective = Problem(features, target, forget, ridge=1e-2).objective()
+    oracle = minimise.retrain(objective).weights
+    monkeypatch.setattr(continuation, "PREDICTION", 1e-3)
+    monkeypatch.setattr(continuation, "_tolerance", lambda trace, prediction: jnp.asarray(1e-4))
+
+    chosen = continuation.DOUBTFUL
+
+    def saddles(doubtful):
+        monkeypatch.setattr(continuation, "DOUBTFUL", doubtful)
+
+        def found(start):  # a new function, so that it is traced with these settings
+            up = continuation.upward(objective)
+            trace, line, fold = continuation.trace_of(objective.loss, up, start, jnp.asarray(10.0))
+            times = jnp.linspace(0.9, 0.9999, 300) * fold.time
+            return continuation.at_times(objective.loss, line, trace, times), times * line.step
+
+        minima, strengths = jax.jit(found)(oracle)
+        there = np.asarray(minima.exist)
+        lowest = objective.curvatures(minima.weights[there], strengths[there])[:, 0]
+        return np.sum(there), np.sum(np.asarray(lowest) <= 0)
+
+    assert saddles(np.inf)[1] > 0
+    count, wrong = saddles(chosen)
+    assert wrong == 0
+    assert count > 290
